@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.helpers import tiny_detector, wave
+
+matplotlib.use("Agg")
+
+# Compiling a network takes seconds the first time, so examples have no deadline.
+settings.register_profile(
+    "tsanomaly",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("tsanomaly"), max_examples=1000)
+settings.load_profile("tsanomaly")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="takes minutes: run with --slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def rng():
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def series():
+    """A smooth series of two channels, 200 rows."""
+    return wave(200)
+
+
+@pytest.fixture(scope="session")
+def fitted(series):
+    """A tiny fitted detector, shared: do not change it."""
+    return tiny_detector().fit(series)

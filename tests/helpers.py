@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What several test files need, and that is no fixture."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tsanomaly import LSTMAutoencoderDetector
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+needs_shared_data = pytest.mark.skipif(
+    not SHARED_DATA.is_dir(),
+    reason="the full data sets are not beside the checkout, only the packaged ones",
+)
+
+
+def wave(n_timestamps, n_channels=2):
+    """A smooth series, standardised by design, with a little noise."""
+    rng = np.random.default_rng(n_channels)
+    time = np.arange(n_timestamps)[:, None]
+    X = np.sin(time / 4 + np.arange(n_channels)) * 1.4
+    return X + 0.1 * rng.normal(size=X.shape)
+
+
+def tiny_detector(**parameters):
+    """A detector that fits in a moment."""
+    parameters = {
+        "window_size": 5,
+        "units": (3,),
+        "latent_dim": None,
+        "epochs": 1,
+        "batch_size": 8,
+        "random_state": 0,
+        **parameters,
+    }
+    return LSTMAutoencoderDetector(**parameters)
+
+
+def run_python(code, **environment):
+    """Run code in a fresh interpreter, and return what it prints."""
+    import os
+
+    result = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:tsanomaly", "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()

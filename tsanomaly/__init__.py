@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Find when, and in which sensor, a machine behaves abnormally.
+
+Outlier detectors and transformers for multivariate time series that work like those of
+scikit-learn: row t in, row t out.
+"""
+
+from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._version import __version__
+from tsanomaly._window_transformer import WindowTransformer
+from tsanomaly._windows import merge_windows, sliding_windows
+
+__all__ = [
+    "LSTMAutoencoderDetector",
+    "ReconstructionError",
+    "ReconstructionThreshold",
+    "WindowTransformer",
+    "__version__",
+    "datasets",
+    "merge_windows",
+    "metrics",
+    "plotting",
+    "sliding_windows",
+]
+
+_SUBPACKAGES = {"datasets", "metrics", "plotting"}
+
+
+def __getattr__(name):
+    # Subpackages are imported when first used: plotting alone brings in matplotlib.
+    if name in _SUBPACKAGES:
+        import importlib
+
+        return importlib.import_module(f"tsanomaly.{name}")
+    raise AttributeError(f"module 'tsanomaly' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,629 @@
+# SPDX-License-Identifier: MIT
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    OutlierMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from tsanomaly._calibration import midway_threshold
+from tsanomaly._network import build_lstm_autoencoder, get_network
+from tsanomaly._validation import (
+    VersionedState,
+    all_or_nothing,
+    check_series_length,
+    validate_series,
+)
+from tsanomaly._windows import RowAverage, TrailingWindows
+
+__all__ = ["LSTMAutoencoderDetector"]
+
+# Share of the training rows that contamination="auto" lets the threshold flag.
+_AUTO_SHARE = 0.01
+
+# Parameters that the architecture does not depend on. Any other, those of a subclass
+# included, makes another network.
+_NOT_ARCHITECTURE = {
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "windows_per_epoch",
+    "validation_fraction",
+    "n_iter_no_change",
+    "row_error",
+    "stride",
+    "contamination",
+    "random_state",
+    "verbose",
+}
+
+
+class LSTMAutoencoderDetector(
+    VersionedState,
+    OneToOneFeatureMixin,
+    OutlierMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Flag rows that an LSTM autoencoder reconstructs badly.
+
+    The network learns to reproduce the windows of a mostly normal series [1]_. What it
+    has not learned, it reproduces badly: the residuals of a row, in each channel, are
+    its errors. `transform` returns them, so that the estimator works both as a
+    detector with a threshold of its own, and as a step before
+    :class:`ReconstructionThreshold`.
+
+    Scale the series first, for example with
+    :class:`~sklearn.preprocessing.StandardScaler` in a pipeline: errors are compared
+    across channels, and the network learns badly from unscaled readings.
+
+    Parameters
+    ----------
+    window_size : int, default=50
+        Rows in a window. At least 2.
+
+    units : tuple of int, default=(64, 32)
+        Widths of the encoder's LSTM layers, one for each entry. The decoder mirrors
+        them.
+
+    latent_dim : int or None, default=16
+        Width of the dense bottleneck between encoder and decoder. None leaves it out:
+        the last encoder layer is the bottleneck then.
+
+    dropout : float, default=0.0
+        Share of activations that training sets to zero between the layers, in [0, 1).
+
+    epochs : int, default=20
+        Rounds of training at the most.
+
+    batch_size : int, default=32
+        Windows in a training step.
+
+    learning_rate : float, default=0.003
+        Step size of the Adam optimiser.
+
+    windows_per_epoch : int, default=2000
+        Windows drawn at random, without repeats, for each round of training. Windows
+        that start one row apart are nearly copies of each other, so a round need not
+        hold all of them; a shorter series gives all it has.
+
+    validation_fraction : float, default=0.1
+        Share of the windows, the last ones in time, that are not trained on but tell
+        when to stop. In [0, 1); with 0, or fewer than ten windows, the training loss
+        tells.
+
+    n_iter_no_change : int, default=5
+        Training stops after so many rounds without a better validation loss. The
+        weights of the best round are kept.
+
+    row_error : {'window_mean', 'last', 'overlap_mean'}, default='window_mean'
+        How the squared residuals of windows become the error of a row:
+
+        - 'last': the residual of the row itself in the window that ends there.
+          Causal, and sharp in time: best for spikes and steps.
+        - 'window_mean': the mean over the window that ends at the row. Causal; steadier
+          and slower, best for anomalies that last longer than a window.
+        - 'overlap_mean': the residual of the row itself, averaged over all windows that
+          hold it. Looks ahead up to ``window_size - 1`` rows.
+
+    stride : int, default=1
+        Rows between the windows that 'overlap_mean' averages, at most `window_size`.
+        Larger is faster by that factor. The other rules need every window, and take no
+        other stride than 1.
+
+    contamination : 'auto' or float, default='auto'
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
+        leaves out the first ``window_size - 1`` rows, whose windows are padded, when it
+        sets the threshold.
+
+    random_state : int, RandomState instance or None, default=None
+        Controls initial weights, dropout and the draw of windows. With an int, scores
+        are the same bit for bit on the same machine and backend. Global random states
+        are left alone.
+
+    verbose : int, default=0
+        1 shows a progress bar for each round of training, 2 a line.
+
+    Attributes
+    ----------
+    weights_ : list of ndarray
+        Weights of the network, in Keras' order.
+
+    history_ : dict of str to list of float
+        'loss', and 'val_loss' if windows were held out, one value for each round.
+
+    n_iter_ : int
+        Rounds of training that were run.
+
+    offset_ : float
+        Threshold: ``decision_function = score_samples - offset_``.
+
+    n_context_ : int
+        Rows before a row that its score depends on, ``window_size - 1``.
+
+    n_lookahead_ : int
+        Rows after a row that its score depends on: 0 for causal rules,
+        ``window_size - 1`` for 'overlap_mean'.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    ReconstructionThreshold : Set and tune a threshold on reconstruction errors.
+    ReconstructionError : Errors of PCA and other invertible transformers.
+
+    Notes
+    -----
+    With the squared residual :math:`r^2_{s,c}` of row :math:`s` in channel :math:`c`,
+    taken in the window of size :math:`w` that ends at row :math:`t`, 'last' is
+    :math:`e_{t,c} = r^2_{t,c}` and 'window_mean' is
+    :math:`e_{t,c} = \\frac{1}{w} \\sum_{s=t-w+1}^{t} r^2_{s,c}`. For every rule
+    ``score_samples(X) == -transform(X).mean(axis=1)``. Errors have the squared unit of
+    `X`.
+
+    The first rows, which have no full window, are padded with the first row, in
+    training too. A row that is NaN in every channel is a break: no window holds it,
+    the rows after it are padded like the first ones, and it has no error and no score
+    itself (NaN) and is not flagged. Several series are trained on by joining them with
+    such a row.
+
+    Among all published networks of this kind, ``units=(32, 4), latent_dim=None`` and
+    ``units=(64, 8), latent_dim=None`` are those of two well-known tutorials; the
+    default has 61,972 parameters on four channels. For any other network, override
+    ``_build_model(n_channels)``, which returns a ``keras.Model`` from windows to
+    windows. Weights called ``kernel`` and ``recurrent_kernel`` are drawn anew before
+    training, others start as they were built.
+
+    Keras runs on jax, PyTorch or TensorFlow. What `fit` learns is held in numpy arrays:
+    an estimator can be pickled, and unpickled where Keras runs on another backend.
+    Threads may score with one fitted detector; processes should be started by 'spawn',
+    'forkserver' or joblib, because jax does not survive a fork.
+
+    References
+    ----------
+    .. [1] P. Malhotra, A. Ramakrishnan, G. Anand, L. Vig, P. Agarwal, G. Shroff.
+           "LSTM-based Encoder-Decoder for Multi-sensor Anomaly Detection." ICML 2016
+           Anomaly Detection Workshop. https://arxiv.org/abs/1607.00148
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import LSTMAutoencoderDetector
+    >>> time = np.arange(300)
+    >>> X = np.column_stack([np.sin(time / 5), np.cos(time / 5)])
+    >>> detector = LSTMAutoencoderDetector(
+    ...     window_size=8, units=(8,), latent_dim=None, random_state=0
+    ... )
+    >>> detector.fit(X).score_samples(X).shape
+    (300,)
+    >>> X[150, 0] = 6.0
+    >>> int(detector.score_samples(X).argmin())
+    150
+    >>> int(detector.transform(X)[150].argmax())
+    0
+    """
+
+    _parameter_constraints: dict = {
+        "window_size": [Interval(Integral, 2, None, closed="left")],
+        "units": [tuple, list],
+        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "windows_per_epoch": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "row_error": [StrOptions({"last", "window_mean", "overlap_mean"})],
+        "stride": [Interval(Integral, 1, None, closed="left")],
+        "contamination": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 0.5, closed="right"),
+        ],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        window_size=50,
+        *,
+        units=(64, 32),
+        latent_dim=16,
+        dropout=0.0,
+        epochs=20,
+        batch_size=32,
+        learning_rate=0.003,
+        windows_per_epoch=2000,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        row_error="window_mean",
+        stride=1,
+        contamination="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.window_size = window_size
+        self.units = units
+        self.latent_dim = latent_dim
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.windows_per_epoch = windows_per_epoch
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.row_error = row_error
+        self.stride = stride
+        self.contamination = contamination
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Train the network and set the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order, at least `window_size` of them. Rows that are
+            NaN in every channel are breaks.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : LSTMAutoencoderDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, the series is shorter than a window, a row
+            holds NaN beside readings, or training diverges.
+        ImportError
+            If no Keras backend is installed.
+        """
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and return the errors of the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            As from ``fit(X).transform(X)``, without a second run of the network.
+        """
+        return self._fit(X)
+
+    def fit_predict(self, X, y=None):
+        """Fit, and label the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            -1 for anomalies, +1 for normal rows and breaks, as from
+            ``fit(X).predict(X)``, without a second run of the network.
+        """
+        scores = -self._fit(X).mean(axis=1)
+        return np.where(scores < self.offset_, -1, 1)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X):
+        """Fit, and return the errors of the training rows."""
+        self._check_parameters()
+        with all_or_nothing(self):
+            X, breaks = validate_series(self, X, reset=True)
+            windows = self._windows(X, breaks)
+            check_series_length(windows)
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            n_validation = int(self.validation_fraction * len(windows.rows))
+            split = len(windows.rows) - n_validation
+            self.weights_, self.history_ = self._network().train(
+                windows,
+                rows=windows.rows[:split],
+                validation_rows=windows.rows[split:],
+                seed=seed,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                windows_per_epoch=self.windows_per_epoch,
+                n_iter_no_change=self.n_iter_no_change,
+                verbose=int(self.verbose),
+            )
+            self.n_iter_ = len(self.history_["loss"])
+            self.n_context_ = self.window_size - 1
+            self.n_lookahead_ = self.n_context_ * (self.row_error == "overlap_mean")
+            errors = self._errors(windows)
+            if self.contamination == "auto":
+                counted, share = windows.whole, _AUTO_SHARE
+            else:
+                counted, share = windows.rows, self.contamination
+            row_errors = errors[counted].mean(axis=1)
+            self.offset_ = -midway_threshold(row_errors, share)
+        return errors
+
+    def _check_parameters(self):
+        """Check what the constraints of single parameters cannot say."""
+        if not self.units or not all(
+            isinstance(width, Integral) and width >= 1 for width in self.units
+        ):
+            raise ValueError(
+                "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
+                f"of at least 1, one for each LSTM layer. Got {self.units!r} instead, "
+                "use for example units=(64, 32)."
+            )
+        if self.row_error != "overlap_mean" and self.stride != 1:
+            raise ValueError(
+                f"stride={self.stride} has no meaning with "
+                f"row_error={self.row_error!r}, which needs the window of every row. "
+                "Use stride=1, or row_error='overlap_mean'."
+            )
+        if self.stride > self.window_size:
+            raise ValueError(
+                f"stride={self.stride} is larger than window_size={self.window_size}: "
+                "rows between the windows would have no error. Lower stride."
+            )
+
+    def score_samples(self, X):
+        """Opposite of the mean reconstruction error of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. It may be shorter than a window.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timestamps,)
+            ``-transform(X).mean(axis=1)``: the lower, the more abnormal. NaN at breaks.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other channels than in `fit`, or a row holds NaN beside
+            readings.
+        """
+        return -self._transform(X).mean(axis=1)
+
+    def score_rows(self, X, rows):
+        """Scores of some rows only, at the price of those rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+        rows : array-like of int or bool, or slice
+            Which rows to score: anything that indexes an array of length
+            ``n_timestamps``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_rows,)
+            ``score_samples(X)[rows]``.
+
+        Raises
+        ------
+        ValueError
+            If ``row_error='overlap_mean'``, for which a row's score needs the windows
+            of its neighbours.
+        IndexError
+            If a row is not in `X`.
+        """
+        check_is_fitted(self)
+        if self.row_error == "overlap_mean":
+            raise ValueError(
+                "score_rows cannot score single rows with row_error='overlap_mean', "
+                "because the error of a row comes from all windows that hold it. Use "
+                "score_samples, or row_error='last' or 'window_mean'."
+            )
+        X, breaks = validate_series(self, X, reset=False)
+        index = np.arange(len(X))
+        rows = index[rows if isinstance(rows, slice) else np.asarray(rows)]
+        wanted, position = np.unique(rows, return_inverse=True)
+        wanted_breaks = breaks[wanted]
+        scores = np.full(len(wanted), np.nan)
+        errors = self._causal_errors(self._windows(X, breaks), wanted[~wanted_breaks])
+        scores[~wanted_breaks] = -errors.mean(axis=1)
+        return scores[position]
+
+    def decision_function(self, X):
+        """Score of each row, relative to the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_timestamps,)
+            ``score_samples(X) - offset_``: negative for anomalies, NaN at breaks.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            -1 for anomalies, +1 for normal rows and breaks.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def transform(self, X):
+        """Reconstruction error of each row in each channel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. It may be shorter than a window.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            Squared residuals, gathered by `row_error`: non-negative, higher = worse.
+            NaN at breaks.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other channels than in `fit`, or a row holds NaN beside
+            readings.
+        """
+        return self._transform(X)
+
+    def reconstruct(self, X):
+        """Return the series as the network sees it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        reconstruction : ndarray of shape (n_timestamps, n_channels)
+            In the unit of `X`: each row as the window that ends there reconstructs it,
+            or, with ``row_error='overlap_mean'``, the mean of its reconstructions in
+            all windows that hold it. NaN at breaks.
+        """
+        check_is_fitted(self)
+        windows = self._windows(*validate_series(self, X, reset=False))
+        average = RowAverage(windows.X.shape)
+        for rows, _, reconstructed in self._run(windows, self._scored_rows(windows)):
+            if self.row_error != "overlap_mean":
+                reconstructed = reconstructed[:, -1:]
+            average.add(reconstructed, rows, windows.first_rows[rows])
+        return average.result()
+
+    @property
+    def model_(self):
+        """A Keras copy of the network, for looking into; built at every access.
+
+        Returns
+        -------
+        model : keras.Model
+            From windows (batch, window_size, n_channels) to their reconstruction.
+            Changing it does not change the detector.
+        """
+        check_is_fitted(self)
+        return self._network().build(self.weights_)
+
+    def _build_model(self, n_channels):
+        """Build the network; a hook for subclasses.
+
+        Parameters
+        ----------
+        n_channels : int
+            Channels of the series.
+
+        Returns
+        -------
+        model : keras.Model
+            From (batch, window_size, n_channels) to the same shape, not compiled.
+        """
+        return build_lstm_autoencoder(
+            n_channels, self.window_size, self.units, self.latent_dim, self.dropout
+        )
+
+    def _network(self):
+        architecture = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _NOT_ARCHITECTURE
+        }
+        key = (type(self)._build_model, self.n_features_in_, repr(architecture))
+        # A copy of the parameters, so that the cached network does not change with
+        # them, and keeps no fitted estimator alive.
+        unfitted = type(self)(**self.get_params(deep=False))
+        return get_network(key, partial(unfitted._build_model, self.n_features_in_))
+
+    def _windows(self, X, breaks):
+        with np.errstate(over="ignore"):
+            X32 = np.ascontiguousarray(X, dtype=np.float32)
+        if X32 is not X and np.isinf(X32).any():
+            raise ValueError(
+                "Input X contains a value too large for float32, in which the network "
+                "computes. Scale the series, for example with "
+                "sklearn.preprocessing.StandardScaler in a pipeline."
+            )
+        return TrailingWindows(X32, self.window_size, breaks)
+
+    def _transform(self, X):
+        check_is_fitted(self)
+        X, breaks = validate_series(self, X, reset=False)
+        return self._errors(self._windows(X, breaks))
+
+    def _errors(self, windows):
+        """Errors of every row, by the chosen rule, in float64."""
+        if self.row_error != "overlap_mean":
+            errors = np.full(windows.X.shape, np.nan)
+            errors[windows.rows] = self._causal_errors(windows, windows.rows)
+            return errors
+        average = RowAverage(windows.X.shape)
+        for rows, actual, reconstructed in self._run(
+            windows, self._scored_rows(windows)
+        ):
+            squared = _squared_residuals(actual, reconstructed)
+            average.add(squared, rows, windows.first_rows[rows])
+        return average.result()
+
+    def _causal_errors(self, windows, rows):
+        """Errors of some rows, from the windows that end there."""
+        errors = np.empty((len(rows), windows.X.shape[1]))
+        done = 0
+        for batch, actual, reconstructed in self._run(windows, rows):
+            if self.row_error == "last":
+                actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
+            squared = _squared_residuals(actual, reconstructed)
+            errors[done : done + len(batch)] = squared.mean(axis=1)
+            done += len(batch)
+        return errors
+
+    def _scored_rows(self, windows):
+        """Rows whose windows are run: every `stride`-th of a stretch, and its last."""
+        rows = windows.rows
+        first = windows.first_rows[rows]
+        last = np.append(first[1:] != first[:-1], True)[: len(rows)]
+        return rows[((rows - first) % self.stride == 0) | last]
+
+    def _run(self, windows, rows):
+        return self._network().reconstruct(self.weights_, windows, rows)
+
+
+def _squared_residuals(actual, reconstructed):
+    # In float64: a float32 residual of 1e20 would overflow when squared.
+    return np.square(np.subtract(actual, reconstructed, dtype=np.float64))

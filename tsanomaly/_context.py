@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""How many neighbouring rows the result of a row needs.
+
+Streaming, the cascade and distributed scoring cut a series into pieces. They may do so
+only if each piece comes with the rows its results depend on. An estimator says how many
+in two fitted attributes: ``n_context_``, rows before, and ``n_lookahead_``, rows after.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["Context", "get_context"]
+
+
+class Context(NamedTuple):
+    """Rows around a row that its result depends on."""
+
+    n_context: int
+    n_lookahead: int
+
+
+_NONE = Context(0, 0)
+
+
+def get_context(estimator):
+    """Rows before and after a row that its result depends on.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, 'passthrough', 'drop' or None
+        In a ``Pipeline`` the steps add up; in a ``FeatureUnion`` or
+        ``ColumnTransformer`` the largest counts. Other estimators of scikit-learn work
+        row by row and count 0. Anything else says so itself, in the attributes
+        ``n_context_`` and ``n_lookahead_``.
+
+    Returns
+    -------
+    context : Context
+        The named tuple ``(n_context, n_lookahead)``.
+
+    Raises
+    ------
+    ValueError
+        If a step does not say how many rows it needs; the message names it.
+    """
+    if estimator is None or isinstance(estimator, str):  # 'passthrough', 'drop'
+        return _NONE
+    if hasattr(estimator, "n_context_") and hasattr(estimator, "n_lookahead_"):
+        return Context(int(estimator.n_context_), int(estimator.n_lookahead_))
+    parts, combine = _parts(estimator)
+    if parts is None:
+        raise ValueError(
+            f"{estimator!r} does not say how many neighbouring rows it needs. State it "
+            "on the fitted step: set the integers n_context_ (rows before) and "
+            "n_lookahead_ (rows after); both are 0 for a step that works row by row."
+        )
+    contexts = [get_context(part) for part in parts]
+    return Context(*map(combine, zip(_NONE, *contexts, strict=True)))
+
+
+def _parts(estimator):
+    """Estimators inside a fitted one, and how their contexts combine."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import FeatureUnion, Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    if isinstance(estimator, Pipeline):
+        return [step for _, step in estimator.steps], sum
+    if isinstance(estimator, FeatureUnion):
+        return [step for _, step in estimator.transformer_list], max
+    if isinstance(estimator, ColumnTransformer):
+        return [step for _, step, _ in estimator.transformers_], max
+    if isinstance(estimator, BaseSearchCV):
+        return [estimator.best_estimator_], max
+    if isinstance(estimator, FunctionTransformer) and estimator.func is not None:
+        return None, max  # may hold any function
+    if type(estimator).__module__.split(".")[0] != "sklearn":
+        return None, max
+    # A meta-estimator of scikit-learn, such as FrozenEstimator, sees as far as what it
+    # wraps.
+    wrapped = [
+        getattr(estimator, f"{name}_", value)
+        for name, value in vars(estimator).items()
+        if not name.endswith("_") and hasattr(value, "fit")
+    ]
+    return wrapped, max

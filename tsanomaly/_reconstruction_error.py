@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tsanomaly._context import get_context
+from tsanomaly._validation import FLOATS, VersionedState, all_or_nothing
+
+__all__ = ["ReconstructionError"]
+
+
+class ReconstructionError(
+    VersionedState,
+    OneToOneFeatureMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Squared residuals of a transformer that can be inverted.
+
+    A row that a compressing transformer, such as :class:`~sklearn.decomposition.PCA`,
+    cannot bring back is unlike those it was fitted on. After
+    :class:`WindowTransformer` and before :class:`ReconstructionThreshold`, PCA is a
+    strong and very fast detector, and the one that every other should be compared
+    with.
+
+    Parameters
+    ----------
+    transformer : estimator
+        A transformer with `transform` and `inverse_transform`. It is cloned; a fitted
+        one is passed as ``FrozenEstimator(transformer)``.
+
+    Attributes
+    ----------
+    transformer_ : estimator
+        The fitted clone.
+
+    n_context_, n_lookahead_ : int
+        Rows before and after a row that its errors depend on: those of the
+        transformer, 0 for the row-wise ones of scikit-learn. Present only if the
+        transformer says how many.
+
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    ReconstructionThreshold : Flag rows by their errors.
+    LSTMAutoencoderDetector : Errors of a recurrent network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from tsanomaly import ReconstructionError
+    >>> X = np.outer(np.arange(10.0), [1.0, 2.0])
+    >>> errors = ReconstructionError(PCA(n_components=1)).fit(X)
+    >>> errors.transform([[3.0, 6.0], [3.0, 0.0]]).sum(axis=1).round(6)
+    array([0. , 7.2])
+    """
+
+    _parameter_constraints: dict = {
+        "transformer": [HasMethods(["fit", "transform", "inverse_transform"])]
+    }
+
+    def __init__(self, transformer):
+        self.transformer = transformer
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit a clone of the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_features)
+            Readings, or windows of them.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Passed on to the transformer.
+
+        Returns
+        -------
+        self : ReconstructionError
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If `transformer` has no `inverse_transform`, or `X` is not finite where the
+            transformer needs it to be.
+        """
+        with all_or_nothing(self):
+            X = self._validate(X, reset=True)
+            self.transformer_ = clone(self.transformer).fit(X, y)
+            for name in ("n_context_", "n_lookahead_"):
+                vars(self).pop(name, None)
+            try:
+                self.n_context_, self.n_lookahead_ = get_context(self.transformer_)
+            except ValueError:  # it does not say, so neither can this
+                pass
+        return self
+
+    def transform(self, X):
+        """Return the squared residual of every value.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_features)
+            Readings, or windows of them, as in `fit`.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_features)
+            ``(X - inverse_transform(transform(X))) ** 2``, in the squared unit of `X`.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other columns than in `fit`.
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        reduced = self.transformer_.transform(X)
+        errors = np.subtract(X, self.transformer_.inverse_transform(reduced))
+        return np.square(np.asarray(errors))
+
+    def _validate(self, X, *, reset):
+        allow_nan = get_tags(self.transformer).input_tags.allow_nan
+        return validate_data(
+            self,
+            X,
+            dtype=FLOATS,
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            reset=reset,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.transformer)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.input_tags.positive_only = inner.input_tags.positive_only
+        tags.target_tags = inner.target_tags
+        tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
+        tags.non_deterministic = inner.non_deterministic
+        return tags

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: MIT
+from numbers import Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from tsanomaly._calibration import midway_threshold
+from tsanomaly._validation import (
+    VersionedState,
+    all_or_nothing,
+    check_labels,
+    validate_series,
+)
+
+__all__ = ["ReconstructionThreshold"]
+
+# The normal distribution's standard deviation in units of its median absolute
+# deviation.
+_MAD_TO_SIGMA = 1.4826022185056018
+
+# A tail of fewer errors says too little about its shape.
+_SMALLEST_TAIL = 10
+
+
+def _sigma_threshold(errors, k):
+    return errors.mean() + k * errors.std()
+
+
+def _mad_threshold(errors, k):
+    median = np.median(errors)
+    return median + k * _MAD_TO_SIGMA * np.median(np.abs(errors - median))
+
+
+def _pot_threshold(errors, share, tail_fraction):
+    """Quantile of a generalised Pareto tail: Siffer et al. 2017, equation 1."""
+    from scipy.stats import genpareto
+
+    n_tail = max(tail_fraction * len(errors), min(_SMALLEST_TAIL, len(errors) / 2))
+    level = midway_threshold(errors, min(n_tail / len(errors), 0.5))
+    excesses = errors[errors > level] - level
+    scale = excesses.mean() if len(excesses) else 0.0
+    if len(excesses) < 2 or scale == 0 or share * len(errors) >= len(excesses):
+        # No tail to speak of, or ties hold so many errors below the level that the
+        # wanted share is not in the tail.
+        return midway_threshold(errors, share)
+    # In units of their mean the excesses suit the optimiser whatever their unit is.
+    shape, _, width = genpareto.fit(excesses / scale, 0.1, floc=0, scale=1.0)
+    return level + scale * genpareto.isf(
+        share * len(errors) / len(excesses), shape, scale=width
+    )
+
+
+def _f_score_threshold(errors, anomalous, beta):
+    """Threshold of the best F-beta score, midway between two neighbouring errors."""
+    order = np.argsort(-errors, kind="stable")
+    ordered = errors[order]
+    # A threshold fits behind an error only where the next one is smaller.
+    flagged = np.flatnonzero(np.append(ordered[1:] < ordered[:-1], True)) + 1
+    found = np.cumsum(anomalous[order])[flagged - 1]
+    # F-beta = (1 + beta²) found / (beta² anomalous + flagged)
+    f_score = (1 + beta**2) * found / (beta**2 * anomalous.sum() + flagged)
+    n_flagged = flagged[f_score.argmax()]
+    if n_flagged == len(errors):  # all of them: below the smallest
+        return np.nextafter(ordered[-1], -np.inf)
+    return midway_threshold(errors, n_flagged / len(errors))
+
+
+class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
+    """Flag rows whose reconstruction errors exceed a threshold.
+
+    The last step of a pipeline, after a step that turns readings into errors, such as
+    :class:`LSTMAutoencoderDetector` or :class:`ReconstructionError`. It is cheap to fit
+    and the errors are not: with ``Pipeline(memory=…)`` a grid search over its
+    parameters trains the network once per split.
+
+    Parameters
+    ----------
+    method : {'quantile', 'sigma', 'mad', 'pot', 'f_score'}, default='quantile'
+        How the threshold follows from the training errors:
+
+        - 'quantile': the `quantile` of the errors.
+        - 'sigma': mean + `k` standard deviations. Moved by the anomalies that the
+          training rows hold.
+        - 'mad': median + `k` median absolute deviations, scaled to be standard
+          deviations if errors are normal. Robust.
+        - 'pot': peaks over threshold [1]_. The `quantile` of a generalised Pareto
+          distribution fitted to the largest errors: for quantiles close to 1, that
+          few training rows lie beyond.
+        - 'f_score': the threshold with the best F-beta score on the labels `y`.
+
+    quantile : float, default=0.99
+        Share of normal rows that should stay below the threshold, in (0, 1). Used by
+        'quantile' and 'pot'.
+
+    k : float, default=3.0
+        Distance of the threshold, in standard deviations. Used by 'sigma' and 'mad'.
+
+    channels : {'mean', 'max', 'each'}, default='mean'
+        How the errors of a row are compared:
+
+        - 'mean': their mean over the channels with one threshold.
+        - 'max': the largest with one threshold.
+        - 'each': every channel with a threshold of its own; one channel beyond its own
+          flags the row. Not for 'f_score'.
+
+    beta : float, default=1.0
+        Weight of recall against precision in 'f_score'.
+
+    tail_fraction : float, default=0.02
+        Share of the training rows, the largest errors, that 'pot' fits its
+        distribution to, in (0, 0.5]. It must exceed ``1 - quantile``. At least ten
+        errors, or half of them, are used.
+
+    Attributes
+    ----------
+    threshold_ : float or ndarray of shape (n_channels,)
+        An error is flagged if it is larger. One for every channel with
+        ``channels='each'``, where it is kept positive, since it divides.
+
+    offset_ : float
+        Threshold of the scores: ``decision_function = score_samples - offset_``. It
+        is ``-threshold_``, or -1 with ``channels='each'``.
+
+    n_context_, n_lookahead_ : int
+        Neighbouring rows that a score depends on, always 0.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    LSTMAutoencoderDetector : Errors of a recurrent network.
+    ReconstructionError : Errors of PCA and other invertible transformers.
+    metrics.make_anomaly_scorer : Scorer to tune the threshold with.
+
+    Notes
+    -----
+    In a pipeline the threshold is set on the errors of the rows that the step before
+    was trained on. They are smaller than those of new rows, so more new rows are
+    flagged than `quantile` says. Held-out rows that are known to be normal give an
+    honest threshold: ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_held))``.
+
+    A 'quantile' or 'f_score' threshold lies midway between two neighbouring training
+    errors, so that differences in the last bits never flip a flag. Of `n` training
+    rows, ``floor((1 - quantile) * n)`` are beyond it, fewer if errors tie.
+
+    Rows that are NaN in every channel are breaks, as in
+    :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged.
+
+    References
+    ----------
+    .. [1] A. Siffer, P.-A. Fouque, A. Termier, C. Largouet. "Anomaly Detection in
+           Streams with Extreme Value Theory." KDD 2017.
+           https://doi.org/10.1145/3097983.3098144
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import ReconstructionThreshold
+    >>> errors = np.arange(100.0).reshape(-1, 1)
+    >>> threshold = ReconstructionThreshold(quantile=0.95).fit(errors)
+    >>> threshold.threshold_
+    94.5
+    >>> threshold.predict([[94.0], [95.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "method": [StrOptions({"quantile", "sigma", "mad", "pot", "f_score"})],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "k": [Interval(Real, 0, None, closed="left")],
+        "channels": [StrOptions({"mean", "max", "each"})],
+        "beta": [Interval(Real, 0, None, closed="neither")],
+        "tail_fraction": [Interval(Real, 0, 0.5, closed="right")],
+    }
+
+    def __init__(
+        self,
+        method="quantile",
+        *,
+        quantile=0.99,
+        k=3.0,
+        channels="mean",
+        beta=1.0,
+        tail_fraction=0.02,
+    ):
+        self.method = method
+        self.quantile = quantile
+        self.k = k
+        self.channels = channels
+        self.beta = beta
+        self.tail_fraction = tail_fraction
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Set the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Errors, higher = worse.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Labels, 1 = anomaly and 0 = normal. Needed by ``method='f_score'``, ignored
+            by the others.
+
+        Returns
+        -------
+        self : ReconstructionThreshold
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If parameters do not go together, `X` is not finite, or `y` is missing, has
+            other values than 0 and 1, or no anomaly, where it is needed.
+        """
+        self._check_parameters(y)
+        with all_or_nothing(self):
+            X, breaks = validate_series(self, X, reset=True)
+            if breaks.all():
+                raise ValueError(
+                    "Every row of X is NaN, so there is no error to set a threshold "
+                    f"on (n_samples={len(X)}). Pass rows that hold errors."
+                )
+            anomalous = None
+            if self.method == "f_score":
+                anomalous = check_labels(y, len(X))[~breaks]
+                if not anomalous.any():
+                    raise ValueError(
+                        "method='f_score' needs at least one anomaly (1) in y, and all "
+                        "labels are 0. Use another method, or label an anomaly."
+                    )
+            errors = X[~breaks].astype(np.float64)
+            if self.channels == "each":
+                thresholds = np.array([self._threshold(column) for column in errors.T])
+                # A channel without error in training would divide by zero.
+                floor = 1e-12 * max(thresholds.max(), 1e-12)
+                self.threshold_ = np.maximum(thresholds, floor)
+                self.offset_ = -1.0
+            else:
+                reduced = self._reduce(errors)
+                self.threshold_ = float(self._threshold(reduced, anomalous))
+                self.offset_ = -self.threshold_
+            if not np.isfinite(self.threshold_).all():
+                raise ValueError(
+                    f"Errors up to {np.abs(errors).max():g} are too large to compute "
+                    f"with method={self.method!r}. Scale the series before the step "
+                    "that gives errors."
+                )
+            self.n_context_ = self.n_lookahead_ = 0
+        return self
+
+    def fit_predict(self, X, y=None):
+        """Set the threshold, and label the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Errors, higher = worse.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Labels, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            As from ``fit(X, y).predict(X)``.
+        """
+        # The mixin's method drops y.
+        return self.fit(X, y).predict(X)
+
+    def score_samples(self, X):
+        """Opposite of the error of each row, reduced to one number.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Errors, higher = worse.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timestamps,)
+            The lower, the more abnormal: minus the mean or the maximum over the
+            channels, or ``-max(error / threshold_)`` with ``channels='each'``. NaN at
+            breaks.
+        """
+        check_is_fitted(self)
+        X, _ = validate_series(self, X, reset=False)
+        X = X.astype(np.float64, copy=False)
+        if self.channels == "each":
+            with np.errstate(over="ignore"):
+                ratios = (X / self.threshold_).max(axis=1)
+            return -np.minimum(ratios, np.finfo(np.float64).max)
+        return -self._reduce(X)
+
+    def decision_function(self, X):
+        """Score of each row, relative to the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Errors, higher = worse.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_timestamps,)
+            ``score_samples(X) - offset_``: negative for anomalies, NaN at breaks.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Errors, higher = worse.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            -1 for anomalies, +1 for normal rows and breaks.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _check_parameters(self, y):
+        if self.method == "f_score":
+            if self.channels == "each":
+                raise ValueError(
+                    "method='f_score' looks for one threshold, and channels='each' "
+                    "wants one for every channel. Use channels='mean' or 'max'."
+                )
+            if y is None:
+                raise ValueError(
+                    "method='f_score' requires y to be passed, but the target y is "
+                    "None. Pass labels, 1 = anomaly and 0 = normal, or use another "
+                    "method."
+                )
+        if self.method == "pot" and 1 - self.quantile >= self.tail_fraction:
+            raise ValueError(
+                f"quantile={self.quantile} is not in the tail that "
+                f"tail_fraction={self.tail_fraction} gives method='pot' to fit. Raise "
+                f"quantile above {1 - self.tail_fraction:g}, or raise tail_fraction."
+            )
+
+    def _reduce(self, errors):
+        if self.channels == "max":
+            return errors.max(axis=1)
+        return errors.mean(axis=1)
+
+    def _threshold(self, errors, anomalous=None):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.method == "quantile":
+                return midway_threshold(errors, 1 - self.quantile)
+            if self.method == "sigma":
+                return _sigma_threshold(errors, self.k)
+            if self.method == "mad":
+                return _mad_threshold(errors, self.k)
+            if self.method == "pot":
+                return _pot_threshold(errors, 1 - self.quantile, self.tail_fraction)
+            return _f_score_threshold(errors, anomalous, self.beta)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.method == "f_score"
+        return tags

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Checks on series and labels, and what every estimator does with its state."""
+
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from tsanomaly._version import __version__
+
+__all__ = [
+    "FLOATS",
+    "VersionedState",
+    "all_or_nothing",
+    "check_labels",
+    "check_series_length",
+    "validate_series",
+]
+
+FLOATS = [np.float64, np.float32]
+
+
+def validate_series(estimator, X, *, reset):
+    """Validate a series and find its breaks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_``, or is checked against them.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    reset : bool
+        Whether this is `fit`.
+
+    Returns
+    -------
+    X : ndarray of shape (n_timestamps, n_channels)
+        The series, float32 or float64.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that are NaN in every channel.
+
+    Raises
+    ------
+    ValueError
+        If a column does not hold numbers, holds infinity, or holds NaN in a row in
+        which other channels have readings; if the columns are not those of `fit`.
+    TypeError
+        If X is sparse.
+    """
+    try:
+        validated = validate_data(
+            estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False
+        )
+    except (TypeError, ValueError) as error:
+        column = _first_column_without_numbers(X)
+        if column is None:
+            raise
+        raise ValueError(
+            f"Column {column!r} does not hold numbers (dtype {X[column].dtype}). "
+            f"{type(estimator).__name__} works on sensor readings: drop the column, "
+            "make a time column the index, or encode categories as numbers."
+        ) from error
+    return validated, _find_breaks(estimator, validated)
+
+
+def _first_column_without_numbers(X):
+    if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
+        return None
+    for column in X.columns:
+        if getattr(X[column].dtype, "kind", "O") in "biufc":
+            continue
+        try:
+            np.asarray(X[column], dtype=np.float64)
+        except (TypeError, ValueError):
+            return column
+        if X[column].dtype.kind in "mM":
+            return column
+    return None
+
+
+def _find_breaks(estimator, X):
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()):  # the usual case, without a mask of the whole series
+            return np.zeros(len(X), dtype=bool)
+    infinite = np.isinf(X)
+    if infinite.any():
+        raise ValueError(
+            f"Input X contains infinity in {_place(estimator, infinite)}. Replace it, "
+            "or set the row to NaN in every channel to mark a break in the series."
+        )
+    missing = np.isnan(X)
+    breaks = missing.all(axis=1)
+    partial = missing & ~breaks[:, None]
+    if partial.any():
+        raise ValueError(
+            f"Input X contains NaN in {_place(estimator, partial)}. "
+            f"{type(estimator).__name__} needs every channel of a row, or none: a row "
+            "that is NaN in every channel is a break between two stretches. Impute "
+            "first, for example with DataFrame.ffill or "
+            "sklearn.impute.SimpleImputer."
+        )
+    return breaks
+
+
+def _place(estimator, mask):
+    """Name the column and first row of a fault, and count the rest."""
+    column = int(mask.any(axis=0).argmax())
+    name = column
+    if hasattr(estimator, "feature_names_in_"):
+        name = str(estimator.feature_names_in_[column])
+    where = f"column {name!r}, first at row {int(mask[:, column].argmax())}"
+    return f"{where} ({int(mask.sum())} readings in all)"
+
+
+def check_series_length(windows):
+    """Raise unless a series holds at least one whole window.
+
+    Parameters
+    ----------
+    windows : TrailingWindows
+        The windows of a training series.
+    """
+    if windows.whole.any():
+        return
+    stretch = "series" if len(windows.rows) == len(windows.X) else "longest stretch"
+    longest = 0
+    if len(windows.rows):
+        longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
+    raise ValueError(
+        f"window_size={windows.window_size} is longer than the training {stretch} "
+        f"(n_samples={longest}). Fit on a longer series or lower window_size."
+    )
+
+
+def check_labels(y, n_timestamps):
+    """Validate ground truth: 1 = anomaly, 0 = normal.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_timestamps,)
+        Labels.
+    n_timestamps : int
+        Rows of the series they belong to.
+
+    Returns
+    -------
+    y : ndarray of shape (n_timestamps,), dtype=bool
+        True where a row is anomalous.
+
+    Raises
+    ------
+    ValueError
+        If `y` has another length, another shape, or other values than 0 and 1.
+    """
+    y = np.asarray(y)
+    if y.shape != (n_timestamps,):
+        raise ValueError(
+            f"y must have one label for each of the {n_timestamps} rows of X, got an "
+            f"array of shape {y.shape}."
+        )
+    values = np.unique(y)
+    if np.isin(values, [0, 1]).all():
+        return y.astype(bool)
+    if np.isin(values, [-1, 1]).all():
+        cure = "Labels in the manner of predict convert with y = (y == -1).astype(int)."
+    else:
+        cure = "Convert with y = (y == the label of an anomaly).astype(int)."
+    raise ValueError(
+        f"y must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. {cure}"
+    )
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was before, if `fit` fails or is interrupted."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class VersionedState:
+    """Mixin that makes the library version part of an estimator's pickled state.
+
+    A cache such as ``Pipeline(memory=…)`` hashes that state, so that an upgrade misses
+    the cache instead of returning what an older version computed.
+    """
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_tsanomaly_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_tsanomaly_version", None)
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was saved by tsanomaly {version}, and "
+                f"this is {__version__}: it may fail or give other scores. Fit it "
+                "again to be sure.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)

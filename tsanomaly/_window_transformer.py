@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
+
+from tsanomaly._validation import FLOATS, VersionedState
+
+__all__ = ["WindowTransformer"]
+
+
+class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
+    """Put the recent past of a row into its columns.
+
+    Row ``t`` of the result is the flattened window of `window_size` rows that ends at
+    row ``t``: time-major, oldest row first. There are as many rows as before, so labels
+    still line up, and any estimator of scikit-learn that looks at rows one by one, such
+    as :class:`~sklearn.ensemble.IsolationForest`, sees the shape of the series.
+
+    The rows before the first one are taken to be equal to it. The transformation is
+    causal: a row's window never changes when rows are appended.
+
+    Parameters
+    ----------
+    window_size : int, default=10
+        Rows in a window, the row itself included. At least 1.
+
+    Attributes
+    ----------
+    n_context_ : int
+        Rows before a row that its window holds, ``window_size - 1``.
+
+    n_lookahead_ : int
+        Rows after a row that its window holds, always 0.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    sliding_windows : Three-dimensional windows without padding.
+    LSTMAutoencoderDetector : A detector that cuts its windows itself.
+
+    Notes
+    -----
+    No window is copied. The result is a read-only view of one padded copy of the
+    series, in which consecutive rows overlap; its memory is that of the series, not
+    `window_size` times as much. Estimators that follow may copy it. NaN passes
+    through.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsanomaly import WindowTransformer
+    >>> X = pd.DataFrame({"pressure": [1.0, 2.0, 3.0], "flow": [7.0, 8.0, 9.0]})
+    >>> WindowTransformer(window_size=2).set_output(transform="pandas").fit_transform(X)
+       pressure_t-1  flow_t-1  pressure_t-0  flow_t-0
+    0           1.0       7.0           1.0       7.0
+    1           1.0       7.0           2.0       8.0
+    2           2.0       8.0           3.0       9.0
+    """
+
+    _parameter_constraints: dict = {
+        "window_size": [Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, window_size=10):
+        self.window_size = window_size
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Validate the parameters and remember the channels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. It may be shorter than a window.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : WindowTransformer
+            The fitted transformer.
+        """
+        validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
+        self.n_context_ = self.window_size - 1
+        self.n_lookahead_ = 0
+        return self
+
+    def transform(self, X):
+        """Return the window of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        windows : ndarray of shape (n_timestamps, window_size * n_channels)
+            Read-only, float32 if `X` is, float64 otherwise.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other channels than in `fit`, or holds infinity.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False
+        )
+        n_context, n_channels = self.n_context_, X.shape[1]
+        padded = np.empty((n_context + len(X), n_channels), dtype=X.dtype)
+        padded[:n_context] = X[0]
+        padded[n_context:] = X
+        # In the flat, C-contiguous series every window is a run of its elements, and
+        # the next window starts n_channels further on.
+        runs = np.lib.stride_tricks.sliding_window_view(
+            padded.ravel(), (n_context + 1) * n_channels
+        )
+        return runs[::n_channels]  # (n_timestamps, window_size * n_channels)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns, such as ``pressure_t-9`` to ``pressure_t-0``.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the channels. By default those seen in `fit`, or ``x0``, ``x1``,
+            ….
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (window_size * n_channels,)
+            In the order of the columns: all channels of the oldest row first.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` are not the names seen in `fit`.
+        """
+        check_is_fitted(self)
+        channels = _check_feature_names_in(self, input_features)
+        return np.array(
+            [
+                f"{channel}_t-{age}"
+                for age in range(self.n_context_, -1, -1)
+                for channel in channels
+            ],
+            dtype=object,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""Trailing windows of a series: views, gathers, and the way back to rows.
+
+Everything in the library that looks at more than one row gets its windows here, so
+that the convention stands in one place: the window of row ``t`` holds the rows
+``t - window_size + 1`` to ``t``, and rows before the start of the series (or of the
+stretch after a break) are replaced by its first row.
+"""
+
+from numbers import Integral
+
+import numpy as np
+
+__all__ = ["RowAverage", "TrailingWindows", "merge_windows", "sliding_windows"]
+
+
+def _check_positive_integer(value, name):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+
+
+def sliding_windows(X, window_size, stride=1):
+    """Cut a series into overlapping windows, without copying it.
+
+    Only whole windows are returned: there is no padding. Rows after the end of the
+    last window, fewer than `stride` of them, are in no window.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    window_size : int
+        Rows in a window.
+    stride : int, default=1
+        Rows between the starts of consecutive windows.
+
+    Returns
+    -------
+    windows : ndarray of shape (n_windows, window_size, n_channels)
+        A read-only view of `X`, with
+        ``n_windows = (n_timestamps - window_size) // stride + 1``. Window ``i`` starts
+        at row ``i * stride``.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not two-dimensional or has fewer than `window_size` rows, or if
+        `window_size` or `stride` is not a positive integer.
+
+    See Also
+    --------
+    merge_windows : Average window values back onto rows.
+    WindowTransformer : One flattened window for every row, with padding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import sliding_windows
+    >>> X = np.arange(10.0).reshape(5, 2)
+    >>> sliding_windows(X, 3).shape
+    (3, 3, 2)
+    >>> sliding_windows(X, 3, stride=2)[1]
+    array([[4., 5.],
+           [6., 7.],
+           [8., 9.]])
+    """
+    X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(
+            "X must have two dimensions, (n_timestamps, n_channels), got an array of "
+            f"shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
+        )
+    _check_positive_integer(window_size, "window_size")
+    _check_positive_integer(stride, "stride")
+    if len(X) < window_size:
+        raise ValueError(
+            f"window_size={window_size} is longer than the series "
+            f"(n_timestamps={len(X)}). Pass a longer series or lower window_size."
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(X, window_size, axis=0)
+    # (n_windows, n_channels, window_size) -> (n_windows, window_size, n_channels)
+    return windows[::stride].swapaxes(1, 2)
+
+
+def merge_windows(values, n_timestamps, stride=1):
+    """Average window values back onto the rows of the series.
+
+    The inverse of `sliding_windows`: a row gets the mean of the values that all
+    windows covering it hold for it.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_windows, window_size) or \
+            (n_windows, window_size, n_channels)
+        One value, or one vector, for every row of every window. Window ``i`` starts
+        at row ``i * stride``.
+    n_timestamps : int
+        Rows of the series.
+    stride : int, default=1
+        Rows between the starts of consecutive windows.
+
+    Returns
+    -------
+    merged : ndarray of shape (n_timestamps,) or (n_timestamps, n_channels)
+        Row means, in float64. NaN in rows that no window covers: those after the last
+        window, and those between windows if `stride` exceeds the window size.
+
+    Raises
+    ------
+    ValueError
+        If `values` has another number of dimensions, or if the windows do not fit into
+        `n_timestamps` rows.
+
+    See Also
+    --------
+    sliding_windows : Cut a series into windows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import merge_windows, sliding_windows
+    >>> X = np.arange(10.0).reshape(5, 2)
+    >>> bool(np.allclose(merge_windows(sliding_windows(X, 3), 5), X))
+    True
+    >>> merge_windows([[1.0, 2.0], [4.0, 6.0]], n_timestamps=4)
+    array([1., 3., 6., nan])
+    """
+    values = np.asarray(values)
+    if values.ndim not in (2, 3):
+        raise ValueError(
+            "values must have shape (n_windows, window_size) or (n_windows, "
+            f"window_size, n_channels), got an array of shape {values.shape}."
+        )
+    _check_positive_integer(n_timestamps, "n_timestamps")
+    _check_positive_integer(stride, "stride")
+    n_windows, window_size = values.shape[:2]
+    needed = (n_windows - 1) * stride + window_size
+    if n_windows and needed > n_timestamps:
+        raise ValueError(
+            f"{n_windows} windows of {window_size} rows at stride={stride} cover "
+            f"{needed} rows, but n_timestamps={n_timestamps}."
+        )
+    average = RowAverage((n_timestamps, *values.shape[2:]))
+    last_rows = np.arange(n_windows) * stride + window_size - 1
+    average.add(values, last_rows, first_rows=np.zeros(n_windows, dtype=np.intp))
+    return average.result()
+
+
+class RowAverage:
+    """Running mean per row of values that arrive window by window.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the result, rows first.
+    """
+
+    def __init__(self, shape):
+        self._total = np.zeros(shape)
+        self._count = np.zeros(shape[0], dtype=np.intp)
+
+    def add(self, values, last_rows, first_rows):
+        """Add the values of windows that end at `last_rows`.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_windows, window_size, ...)
+            One value for every row of every window.
+        last_rows : ndarray of shape (n_windows,)
+            Row at which each window ends, without repeats.
+        first_rows : ndarray of shape (n_windows,)
+            First row of the stretch the window belongs to: what lies before is padding
+            and does not count.
+        """
+        window_size = values.shape[1]
+        for position in range(window_size):
+            rows = last_rows - (window_size - 1 - position)
+            real = rows >= first_rows
+            # Within one position all rows differ, so plain indexing adds each once.
+            self._total[rows[real]] += values[real, position]
+            self._count[rows[real]] += 1
+
+    def result(self):
+        """Mean of every row; NaN where nothing was added."""
+        count = self._count.reshape(-1, *[1] * (self._total.ndim - 1))
+        mean = np.full(self._total.shape, np.nan)
+        np.divide(self._total, count, out=mean, where=count > 0)
+        return mean
+
+
+class TrailingWindows:
+    """The window of every row of a series, gathered when asked for.
+
+    Unlike `sliding_windows` there is one window for every row: the first rows of the
+    series, and those after a break, are padded on the left with the first row of
+    their stretch. Memory stays that of the series: a window exists only while the
+    batch that asked for it does.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    window_size : int
+        Rows in a window.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that separate two stretches; no window holds one.
+
+    Attributes
+    ----------
+    first_rows : ndarray of shape (n_timestamps,)
+        First row of the stretch that each row belongs to.
+    rows : ndarray
+        The rows that have a window: all but the breaks.
+    """
+
+    def __init__(self, X, window_size, breaks):
+        self.X = X
+        self.window_size = window_size
+        index = np.arange(len(X))
+        starts = np.zeros(len(X), dtype=np.intp)
+        starts[1:] = np.where(breaks[:-1], index[1:], 0)
+        self.first_rows = np.maximum.accumulate(starts)
+        self.rows = index[~breaks]
+
+    @property
+    def whole(self):
+        """Mask of the rows whose window needs no padding (breaks count as padded)."""
+        whole = np.zeros(len(self.X), dtype=bool)
+        whole[self.rows] = (
+            self.rows - self.first_rows[self.rows] >= self.window_size - 1
+        )
+        return whole
+
+    def take(self, rows):
+        """Windows that end at `rows`, of shape (len(rows), window_size, n_channels)."""
+        index = rows[:, None] + np.arange(1 - self.window_size, 1)
+        np.maximum(index, self.first_rows[rows][:, None], out=index)
+        return self.X[index]

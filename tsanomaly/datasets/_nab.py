@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+import json
+
+import numpy as np
+
+from tsanomaly.datasets._packaged import data_root, describe_missing
+
+__all__ = ["load_nab"]
+
+_DESCR = """Numenta Anomaly Benchmark (NAB), https://github.com/numenta/NAB
+
+Server metrics and other series of one channel. A label window is the tolerance of
+NAB's scorer, not the extent of the anomaly: the windows of a series together cover
+about 10 % of its rows. No window reaches into the first 15 % of the rows (750 at the
+most), the probationary part, which detectors may learn from.
+
+A. Lavin, S. Ahmad. "Evaluating Real-time Anomaly Detection Algorithms - the Numenta
+Anomaly Benchmark." ICMLA 2015. MIT licence, Copyright 2014-2024 Numenta Inc.
+"""
+
+
+def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
+    """Load a series of the Numenta Anomaly Benchmark.
+
+    Parameters
+    ----------
+    name : str, default='realAWSCloudwatch/ec2_cpu_utilization_24ae8d'
+        Category and name of the series, as in the benchmark's ``data`` folder.
+    path : str, Path or None, default=None
+        Root of the benchmark, the folder that holds ``data`` and ``labels``. None
+        loads one of the four series inside the package: in ``realAWSCloudwatch``,
+        ``ec2_cpu_utilization_24ae8d``, ``ec2_cpu_utilization_c6585a`` (which has no
+        anomaly), ``ec2_network_in_5abac7`` and ``rds_cpu_utilization_cc0c53``.
+
+    Returns
+    -------
+    data : Bunch
+        With the fields
+
+        - frame : DataFrame of shape (n_timestamps, 1), the column ``value`` on a
+          DatetimeIndex, which may hold a time more than once
+        - target : ndarray of shape (n_timestamps,), 1 inside a label window
+        - events : DataFrame with columns ``start`` and ``end``, both included
+        - train_mask : ndarray of bool, the probationary rows
+        - DESCR : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such series.
+
+    Examples
+    --------
+    >>> from tsanomaly.datasets import load_nab
+    >>> data = load_nab()
+    >>> data.frame.shape, int(data.target.sum()), int(data.train_mask.sum())
+    ((4032, 1), 402, 604)
+    """
+    import pandas as pd
+    from sklearn.utils import Bunch
+
+    root = data_root("nab", path)
+    file = root / "data" / f"{name}.csv"
+    if not file.is_file():
+        folder = root / "data"
+        available = sorted(
+            found.relative_to(folder).with_suffix("").as_posix()
+            for found in folder.glob("*/*.csv")
+        )
+        raise describe_missing(name, path, file, available)
+    frame = pd.read_csv(file, parse_dates=["timestamp"], index_col="timestamp")
+    windows = json.loads((root / "labels" / "combined_windows.json").read_text())
+    events = pd.DataFrame(windows[f"{name}.csv"], columns=["start", "end"])
+    events = events.astype("datetime64[us]")
+    target = np.zeros(len(frame), dtype=np.int64)
+    for start, end in events.itertuples(index=False):
+        target[(frame.index >= start) & (frame.index <= end)] = 1
+    n_train = min(int(0.15 * len(frame)), 750)
+    return Bunch(
+        frame=frame,
+        target=target,
+        events=events,
+        train_mask=np.arange(len(frame)) < n_train,
+        DESCR=_DESCR,
+    )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Where data sets lie, and what every loader returns."""
+
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["data_root", "describe_missing", "runs"]
+
+_DATA = Path(__file__).parent / "data"
+
+
+def data_root(name, path):
+    """Root folder of a data set: the user's, or the sample inside the package."""
+    return _DATA / name if path is None else Path(path)
+
+
+def describe_missing(name, path, file, available):
+    """Error for a series that is not there.
+
+    Parameters
+    ----------
+    name : str
+        The series asked for.
+    path : str, Path or None
+        The root the user gave.
+    file : Path
+        Where it should be.
+    available : list of str
+        Names that would work.
+    """
+    if path is None:
+        return FileNotFoundError(
+            f"{name!r} is not among the series inside the package: {available}. For "
+            "others, download the data set and pass its root folder as path=."
+        )
+    return FileNotFoundError(
+        f"{name!r} was looked for at {str(file)!r}, which does not exist. path= must "
+        f"be the root folder of the data set in its original layout, got {path!r}."
+    )
+
+
+def runs(target):
+    """First and last row of every run of ones.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n_timestamps,)
+        0 or 1 per row.
+
+    Returns
+    -------
+    start, end : ndarray of int
+        Both ends included.
+    """
+    edges = np.diff(np.concatenate(([0], target, [0])))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1

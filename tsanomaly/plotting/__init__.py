@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""Pictures, as Displays in the manner of scikit-learn; imports matplotlib."""
+
+from tsanomaly.plotting._anomaly import AnomalyDisplay
+
+__all__ = ["AnomalyDisplay"]
