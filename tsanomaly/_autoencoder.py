@@ -126,8 +126,8 @@ class LSTMAutoencoderDetector(
 
     random_state : int, RandomState instance or None, default=None
         Controls initial weights, dropout and the draw of windows. With an int, scores
-        are the same bit for bit on the same machine and backend. Global random states
-        are left alone.
+        are the same bit for bit on the same machine and backend. None draws a fresh
+        seed; global random states are left alone.
 
     verbose : int, default=0
         1 shows a progress bar for each round of training, 2 a line.
@@ -342,7 +342,7 @@ class LSTMAutoencoderDetector(
             X, breaks = validate_series(self, X, reset=True)
             windows = self._windows(X, breaks)
             check_series_length(windows)
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            seed = _draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
             self.weights_, self.history_ = self._network().train(
@@ -445,7 +445,10 @@ class LSTMAutoencoderDetector(
             )
         X, breaks = validate_series(self, X, reset=False)
         index = np.arange(len(X))
-        rows = index[rows if isinstance(rows, slice) else np.asarray(rows)]
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows)
+            rows = rows if rows.size else rows.astype(np.intp)  # [] is float64
+        rows = index[rows]
         wanted, position = np.unique(rows, return_inverse=True)
         wanted_breaks = breaks[wanted]
         scores = np.full(len(wanted), np.nan)
@@ -622,6 +625,14 @@ class LSTMAutoencoderDetector(
 
     def _run(self, windows, rows):
         return self._network().reconstruct(self.weights_, windows, rows)
+
+
+def _draw_seed(random_state):
+    # Where scikit-learn would take None for the global generator, and advance it, this
+    # takes a fresh one: global random states stay as they are.
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return check_random_state(random_state).randint(2**31)
 
 
 def _squared_residuals(actual, reconstructed):

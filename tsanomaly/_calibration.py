@@ -39,6 +39,7 @@ def midway_threshold(errors, share):
     else:  # constant errors: anything visibly larger is new
         above = below + max(1e-4 * abs(below), np.finfo(np.float64).tiny)
     midway = below + (above - below) / 2
-    # Between adjacent floats the midpoint rounds to one of them; `above` must stay
-    # above.
+    if end == len(ordered):  # nothing is above: not even rounding may reach `below`
+        return float(max(midway, np.nextafter(below, np.inf)))
+    # Between adjacent floats the midpoint may round to `above`, which must stay above.
     return float(min(midway, np.nextafter(above, -np.inf)))

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    fbeta_score,
+    hamming_loss,
+    roc_auc_score,
+)
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.helpers import tiny_detector, wave
+from tsanomaly import ReconstructionThreshold, _network, _validation
+from tsanomaly.metrics import make_anomaly_scorer
+
+
+@pytest.fixture
+def labelled():
+    X = wave(300)
+    y = np.zeros(300, dtype=int)
+    for start in (40, 95, 140, 190, 245, 290):
+        X[start : start + 4] += 4
+        y[start : start + 4] = 1
+    return X, y
+
+
+@pytest.fixture
+def forest(labelled):
+    return IsolationForest(contamination=0.1, random_state=0).fit(labelled[0])
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("roc_auc", roc_auc_score), ("average_precision", average_precision_score)],
+)
+def test_rankings(forest, labelled, metric, expected):
+    X, y = labelled
+    score = make_anomaly_scorer(metric)(forest, X, y)
+    assert score == expected(y, -forest.score_samples(X)) > 0.9
+
+
+def test_labels(forest, labelled):
+    X, y = labelled
+    flagged = forest.predict(X) == -1
+    assert make_anomaly_scorer("f1")(forest, X, y) == f1_score(y, flagged)
+    half = make_anomaly_scorer("fbeta", beta=0.5)(forest, X, y)
+    assert half == fbeta_score(y, flagged, beta=0.5)
+    loss = make_anomaly_scorer(hamming_loss, greater_is_better=False)
+    assert loss(forest, X, y) == -hamming_loss(y, flagged)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy", "balanced_accuracy", "jaccard", "matthews_corrcoef", "precision"],
+)
+def test_every_name_works(forest, labelled, metric):
+    assert 0 < make_anomaly_scorer(metric)(forest, *labelled) <= 1
+
+
+def test_a_function_of_scores(forest, labelled):
+    X, y = labelled
+
+    def gap(y_true, scores):
+        return scores[y_true == 1].mean() - scores[y_true == 0].mean()
+
+    scorer = make_anomaly_scorer(gap, response_method="score_samples")
+    assert scorer(forest, X, y) > 0.1
+
+
+def test_breaks_do_not_count_in_rankings(labelled):
+    X, y = labelled
+    X[100] = np.nan
+    detector = tiny_detector(epochs=5, learning_rate=0.01).fit(X)
+    kept = np.arange(len(X)) != 100
+    expected = roc_auc_score(y[kept], -detector.score_samples(X)[kept])
+    assert make_anomaly_scorer("roc_auc")(detector, X, y) == expected
+
+
+def test_refuses(forest, labelled):
+    X, y = labelled
+    with pytest.raises(ValueError, match=r"y = \(y == -1\)"):
+        make_anomaly_scorer("f1")(forest, X, 1 - 2 * y)
+    with pytest.raises(ValueError, match="one label for each"):
+        make_anomaly_scorer("f1")(forest, X, y[:-1])
+    with pytest.raises(ValueError, match="metric='auc' is not known"):
+        make_anomaly_scorer("auc")
+    with pytest.raises(ValueError, match="needs response_method='predict'"):
+        make_anomaly_scorer("f1", response_method="score_samples")
+    with pytest.raises(ValueError, match="response_method must be"):
+        make_anomaly_scorer(f1_score, response_method="predict_proba")
+    with pytest.raises(ValueError, match="a string or a function"):
+        make_anomaly_scorer(3)
+
+
+def test_scorers_travel(forest, labelled):
+    scorer = make_anomaly_scorer("f1")
+    assert "f1_score" in repr(scorer)
+    again = pickle.loads(pickle.dumps(scorer))
+    assert again(forest, *labelled) == scorer(forest, *labelled)
+    result = cross_validate(
+        make_pipeline(StandardScaler(), IsolationForest(random_state=0)),
+        *labelled,
+        cv=TimeSeriesSplit(3),
+        scoring={"f1": scorer, "auc": make_anomaly_scorer("roc_auc")},
+    )
+    assert (result["test_auc"] > 0.8).all()
+
+
+@pytest.fixture
+def count_fits(monkeypatch):
+    fits = []
+    train = _network.Network.train
+
+    def counted(self, *arguments, **parameters):
+        fits.append(self)
+        return train(self, *arguments, **parameters)
+
+    monkeypatch.setattr(_network.Network, "train", counted)
+    return fits
+
+
+def search(folder):
+    pipeline = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("errors", tiny_detector(units=(8,), epochs=20, learning_rate=0.01)),
+            ("threshold", ReconstructionThreshold()),
+        ],
+        memory=str(folder),
+    )
+    return GridSearchCV(
+        pipeline,
+        {"threshold__quantile": [0.5, 0.8, 0.9, 0.95]},
+        scoring=make_anomaly_scorer("f1"),
+        cv=TimeSeriesSplit(3),
+    )
+
+
+def test_tuning_a_threshold_trains_once_per_split(labelled, tmp_path, count_fits):
+    tuned = search(tmp_path).fit(*labelled)
+    assert len(count_fits) == 3 + 1
+    means = tuned.cv_results_["mean_test_score"]
+    assert np.ptp(means) > 0.05  # the metric tells thresholds apart
+    assert tuned.best_params_["threshold__quantile"] > 0.5
+    ranking = make_anomaly_scorer("average_precision")
+    blind = search(tmp_path).set_params(scoring=ranking).fit(*labelled)
+    assert np.ptp(blind.cv_results_["mean_test_score"]) == 0
+    assert len(count_fits) == 3 + 1
+
+
+def test_an_upgrade_misses_the_cache(labelled, tmp_path, count_fits, monkeypatch):
+    search(tmp_path).fit(*labelled)
+    monkeypatch.setattr(_validation, "__version__", "99.0")
+    search(tmp_path).fit(*labelled)
+    assert len(count_fits) == 2 * (3 + 1)

@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: MIT
+import inspect
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from tests import reference
+from tests.helpers import tiny_detector, wave
+from tsanomaly import LSTMAutoencoderDetector, _network
+from tsanomaly._windows import TrailingWindows
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_channels", "n_weights"),
+    [
+        # LSTM: 4 ((inputs + units) units + units); dense: inputs * outputs + outputs.
+        ({"units": (64, 32), "latent_dim": 16}, 4, 61_972),
+        ({"units": (64, 32), "latent_dim": 16, "window_size": 30}, 4, 61_972),
+        ({"units": (32, 4), "latent_dim": None}, 3, 4608 + 592 + 144 + 4736 + 99),
+        ({"units": (64, 8), "latent_dim": None}, 1, 16896 + 2336 + 544 + 18688 + 65),
+    ],
+)
+def test_published_networks(parameters, n_channels, n_weights):
+    detector = LSTMAutoencoderDetector(**parameters)
+    model = detector._build_model(n_channels)
+    assert model.count_params() == n_weights
+    assert model.input_shape == (None, detector.window_size, n_channels)
+    assert model.output_shape == model.input_shape
+
+
+@pytest.mark.parametrize(
+    ("rule", "stride"),
+    [("last", 1), ("window_mean", 1), ("overlap_mean", 1), ("overlap_mean", 3)],
+)
+def test_row_errors_match_the_loop(rule, stride):
+    X = wave(40)
+    X[17] = np.nan
+    detector = tiny_detector(row_error=rule, stride=stride).fit(X)
+    expected = reference.row_errors(
+        X, detector.model_, 5, rule, stride, breaks=np.isnan(X).all(axis=1)
+    )
+    np.testing.assert_allclose(detector.transform(X), expected, rtol=1e-4, atol=1e-9)
+
+
+def test_it_learns(series):
+    detector = tiny_detector(units=(16,), epochs=30, learning_rate=0.01).fit(series)
+    assert detector.history_["loss"][-1] < 0.3 * detector.history_["loss"][0]
+    spoilt = series.copy()
+    spoilt[100, 1] += 5
+    assert detector.score_samples(spoilt).argmin() in range(100, 105)
+    assert (detector.predict(spoilt)[100:105] == -1).any()
+    assert detector.transform(spoilt)[100].argmax() == 1
+    reconstruction = detector.reconstruct(series)
+    assert np.corrcoef(reconstruction[:, 0], series[:, 0])[0, 1] > 0.8
+
+
+def test_fitted_attributes(series):
+    detector = tiny_detector(epochs=3, validation_fraction=0.2).fit(series)
+    assert set(detector.history_) == {"loss", "val_loss"}
+    assert detector.n_iter_ == len(detector.history_["loss"]) <= 3
+    assert all(type(loss) is float for loss in detector.history_["val_loss"])
+    assert all(type(weight) is np.ndarray for weight in detector.weights_)
+    assert (detector.n_context_, detector.n_lookahead_) == (4, 0)
+    kept = [np.array(weight) for weight in detector.weights_]
+    detector.model_.set_weights([weight + 1 for weight in kept])
+    for weight, before in zip(detector.weights_, kept, strict=True):
+        np.testing.assert_array_equal(weight, before)
+
+
+def test_no_keras_object_in_the_state(fitted):
+    state = fitted.__getstate__()
+    for value in state.values():
+        assert type(value).__module__.split(".")[0] in {"builtins", "numpy"}
+
+
+def test_stops_early_and_keeps_the_best_weights(series):
+    X = series.copy()
+    X[150:] *= -3  # the held-out part follows other laws
+    detector = tiny_detector(
+        epochs=60, validation_fraction=0.25, n_iter_no_change=2, learning_rate=0.02
+    ).fit(X)
+    losses = detector.history_["val_loss"]
+    assert detector.n_iter_ < 60
+    assert int(np.argmin(losses)) == detector.n_iter_ - 3
+    held_out = np.array(
+        [reference.trailing_window(X, row, 5) for row in range(150, 200)],
+        dtype=np.float32,
+    )
+    output = np.asarray(detector.model_(held_out, training=False))
+    loss = ((held_out - output) ** 2).mean()
+    assert loss == pytest.approx(min(losses), rel=0.1)
+
+
+def test_validation_holds_out_the_end():
+    X = wave(200)
+    X[180:] = 50.0  # so far out that a training loss would show it
+    detector = tiny_detector(validation_fraction=0.1).fit(X)
+    assert detector.history_["loss"][0] < 5
+    assert detector.history_["val_loss"][0] > 500
+    assert set(tiny_detector(validation_fraction=0.0).fit(X).history_) == {"loss"}
+
+
+def test_ten_rows_are_enough():
+    detector = tiny_detector().fit(wave(10))
+    assert np.isfinite(detector.score_samples(wave(10))).all()
+
+
+def test_training_does_not_run_the_network_twice(series, monkeypatch):
+    runs = []
+    reconstruct = _network.Network.reconstruct
+
+    def counted(self, weights, windows, rows):
+        runs.append(len(rows))
+        return reconstruct(self, weights, windows, rows)
+
+    monkeypatch.setattr(_network.Network, "reconstruct", counted)
+    expected = tiny_detector().fit(series)
+    errors = tiny_detector().fit_transform(series)
+    labels = tiny_detector().fit_predict(series)
+    assert runs == [200, 200, 200]
+    np.testing.assert_array_equal(errors, expected.transform(series))
+    np.testing.assert_array_equal(labels, expected.predict(series))
+
+
+def test_score_rows_runs_those_rows_only(fitted, series, monkeypatch):
+    runs = []
+    reconstruct = _network.Network.reconstruct
+
+    def counted(self, weights, windows, rows):
+        runs.append(len(rows))
+        return reconstruct(self, weights, windows, rows)
+
+    monkeypatch.setattr(_network.Network, "reconstruct", counted)
+    scores = fitted.score_rows(series, np.array([7, 3, 7]))
+    assert runs == [2]
+    assert scores[0] == scores[2]
+    mask = np.zeros(len(series), dtype=bool)
+    mask[[3, 7]] = True
+    np.testing.assert_array_equal(fitted.score_rows(series, mask), scores[[1, 0]])
+    np.testing.assert_array_equal(
+        fitted.score_rows(series, slice(3, 8, 4)), scores[[1, 0]]
+    )
+    assert fitted.score_rows(series, []).shape == (0,)
+
+
+def test_score_rows_refuses(fitted, series):
+    with pytest.raises(IndexError):
+        fitted.score_rows(series, [200])
+    ahead = tiny_detector(row_error="overlap_mean").fit(series)
+    with pytest.raises(ValueError, match="row_error='overlap_mean'"):
+        ahead.score_rows(series, [3])
+
+
+@pytest.mark.parametrize("rule", ["last", "window_mean", "overlap_mean"])
+def test_breaks_separate_series(rule):
+    """Scores of joined series are those of each alone, and a break has none."""
+    first, second = wave(60), wave(40)[::-1]
+    joined = np.vstack([first, np.full((1, 2), np.nan), second])
+    detector = tiny_detector(row_error=rule).fit(joined)
+    scores = detector.score_samples(joined)
+    np.testing.assert_allclose(scores[:60], detector.score_samples(first), rtol=1e-5)
+    np.testing.assert_allclose(scores[61:], detector.score_samples(second), rtol=1e-5)
+    assert np.isnan(scores[60])
+    assert np.isnan(detector.transform(joined)[60]).all()
+    assert np.isnan(detector.reconstruct(joined)[60]).all()
+    assert detector.predict(joined)[60] == 1
+    assert np.isfinite(detector.offset_)
+
+
+def test_no_training_window_holds_a_break(monkeypatch):
+    seen = []
+    take = TrailingWindows.take
+
+    def recorded(self, rows):
+        windows = take(self, rows)
+        seen.append(np.isnan(windows).any())
+        return windows
+
+    monkeypatch.setattr(TrailingWindows, "take", recorded)
+    X = wave(60)
+    X[[20, 21, 40]] = np.nan
+    tiny_detector().fit(X)
+    assert seen
+    assert not any(seen)
+
+
+def test_trailing_and_leading_breaks_are_harmless():
+    X = wave(40)
+    X[[0, 1, 39]] = np.nan
+    detector = tiny_detector().fit(X)
+    assert np.isnan(detector.score_samples(X)).sum() == 3
+    only_breaks = np.full((3, 2), np.nan)
+    assert np.isnan(detector.score_samples(only_breaks)).all()
+
+
+def test_contamination(series):
+    flagged = tiny_detector(contamination=0.1).fit_predict(series) == -1
+    assert flagged.sum() == 20
+    detector = tiny_detector(contamination="auto").fit(series)
+    # 1 % of the 196 rows with a whole window
+    assert (detector.predict(series)[4:] == -1).sum() == 1
+
+
+@settings(max_examples=10)
+@given(share=st.floats(0.01, 0.5))
+def test_contamination_flags_the_stated_share(share):
+    X = wave(80)
+    flagged = tiny_detector(contamination=share).fit_predict(X) == -1
+    assert flagged.sum() == int(share * 80 + 1e-9)
+
+
+def test_units_may_be_unscaled_or_huge(fitted):
+    X = wave(20)
+    X[10] = 1e30
+    scores = fitted.score_samples(X)
+    assert np.isfinite(scores).all()
+    assert scores.argmin() == 10
+    X[10] = 1e300
+    with pytest.raises(ValueError, match="too large for float32"):
+        fitted.score_samples(X)
+
+
+def test_float32_and_float64_agree(fitted, series):
+    np.testing.assert_allclose(
+        fitted.score_samples(series.astype(np.float32)),
+        fitted.score_samples(series),
+        rtol=1e-5,
+    )
+
+
+def test_frames_keep_their_names(series):
+    frame = pd.DataFrame(series, columns=["flow", "pressure"])
+    frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="min")
+    detector = tiny_detector().set_output(transform="pandas").fit(frame)
+    errors = detector.transform(frame)
+    assert errors.columns.tolist() == ["flow", "pressure"]
+    assert errors.index.equals(frame.index)
+    with pytest.raises(ValueError, match="same order"):
+        detector.predict(frame[["pressure", "flow"]])
+
+
+def test_a_second_fit_does_not_build_or_compile_again(series, monkeypatch):
+    detector = tiny_detector(units=(5,)).fit(series)
+
+    def fail(self, weights=None):
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(_network.Network, "build", fail)
+    again = clone(detector).set_params(learning_rate=0.01, epochs=2, contamination=0.2)
+    again.fit(series[:150]).score_samples(series)
+    assert again.n_iter_ == 2
+
+
+def test_cached_fit_equals_a_fresh_one(series, monkeypatch):
+    parameters = {"units": (6,), "dropout": 0.3, "epochs": 2}
+    tiny_detector(**parameters, random_state=1).fit(series)
+    cached = tiny_detector(**parameters).fit(series)
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    fresh = tiny_detector(**parameters).fit(series)
+    for one, other in zip(cached.weights_, fresh.weights_, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(
+        cached.score_samples(series), fresh.score_samples(series)
+    )
+
+
+def test_the_cache_is_bounded(monkeypatch):
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    for key in range(100):
+        _network.get_network(key, None)
+    assert len(_network._networks) == _network._CACHE_SIZE
+    assert 99 in _network._networks
+
+
+def test_seeds_differ(series):
+    one = tiny_detector(random_state=0).fit(series)
+    other = tiny_detector(random_state=1).fit(series)
+    assert not np.array_equal(one.weights_[0], other.weights_[0])
+    generator = np.random.RandomState(0)
+    assert np.isfinite(tiny_detector(random_state=generator).fit(series).offset_)
+
+
+def test_global_random_states_are_left_alone(series):
+    import random
+
+    np.random.seed(3)
+    random.seed(3)
+    expected = np.random.rand(), random.random()
+    np.random.seed(3)
+    random.seed(3)
+    tiny_detector(units=(7,), dropout=0.1, random_state=None).fit(series)
+    assert (np.random.rand(), random.random()) == expected
+
+
+def test_threads_score_as_one(fitted, series):
+    serial = fitted.score_samples(series)
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(fitted.score_samples, series) for _ in range(40)]
+        for job in jobs:
+            np.testing.assert_array_equal(job.result(), serial)
+
+
+def test_threads_fit_side_by_side(series):
+    def fit(units):
+        return tiny_detector(units=units, epochs=2).fit(series).score_samples(series)
+
+    widths = [(3,), (3,), (9,), (9,)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, widths))
+    for units, scores in zip(widths, together, strict=True):
+        np.testing.assert_array_equal(scores, fit(units))
+
+
+def test_threads_score_while_another_fits(fitted, series):
+    serial = fitted.score_samples(series)
+    with ThreadPoolExecutor(4) as pool:
+        training = pool.submit(tiny_detector(epochs=20).fit, series)
+        jobs = [pool.submit(fitted.score_samples, series) for _ in range(20)]
+        for job in jobs:
+            np.testing.assert_array_equal(job.result(), serial)
+        assert training.result().n_iter_ >= 1
+
+
+def test_worker_processes(fitted, series):
+    scores = Parallel(n_jobs=2)(delayed(fitted.score_samples)(series) for _ in range(2))
+    for score in scores:
+        np.testing.assert_array_equal(score, fitted.score_samples(series))
+
+
+class Dense(LSTMAutoencoderDetector):
+    """A network of one's own, with a parameter of its own."""
+
+    def __init__(self, width=2, window_size=5, *, epochs=1, random_state=0):
+        super().__init__(window_size, epochs=epochs, random_state=random_state)
+        self.width = width
+
+    def _build_model(self, n_channels):
+        import keras
+
+        return keras.Sequential(
+            [
+                keras.layers.Input((self.window_size, n_channels)),
+                keras.layers.Dense(self.width, activation="tanh"),
+                keras.layers.Dense(n_channels),
+            ]
+        )
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_subclass_brings_its_network(series, width):
+    detector = Dense(width=width).fit(series)
+    assert detector.weights_[0].shape == (2, width)
+    assert np.isfinite(detector.score_samples(series)).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"window_size": 1}, "'window_size' parameter"),
+        ({"window_size": 8.0}, "'window_size' parameter"),
+        ({"units": ()}, r"'units' parameter .* Got \(\) instead"),
+        ({"units": (8, 0)}, "'units' parameter"),
+        ({"units": 8}, "'units' parameter"),
+        ({"dropout": 1.0}, "'dropout' parameter"),
+        ({"contamination": 0.6}, "'contamination' parameter"),
+        ({"row_error": "mean"}, "'row_error' parameter"),
+        ({"row_error": "last", "stride": 2}, "stride=2 has no meaning"),
+        (
+            {"row_error": "overlap_mean", "stride": 6},
+            "stride=6 is larger than window_size=5",
+        ),
+        ({"window_size": 201}, r"window_size=201 .*n_samples=200.*Fit on a longer"),
+    ],
+)
+def test_bad_parameters(series, parameters, message):
+    detector = tiny_detector(**parameters)
+    with pytest.raises(ValueError, match=message):
+        detector.fit(series)
+    assert not any(name.endswith("_") for name in vars(detector))
+
+
+def test_bad_input_names_column_and_cure(series):
+    frame = pd.DataFrame(series, columns=["flow", "pressure"])
+    detector = tiny_detector()
+    cases = [
+        (frame.assign(state="on"), r"Column 'state' does not hold numbers"),
+        (
+            frame.assign(time=pd.date_range("2024-01-01", periods=len(frame))),
+            "Column 'time' does not hold numbers",
+        ),
+        (
+            frame.mask(frame.index.to_numpy()[:, None] == [3, -1]),
+            r"NaN in column 'flow', first at row 3 \(1 readings.*Impute",
+        ),
+        (frame.replace(frame.iloc[7, 1], np.inf), "infinity in column 'pressure'"),
+        (frame.to_numpy() + 1j, "Complex data not supported"),
+        (frame.to_numpy()[0], "Expected 2D array"),
+        (frame.iloc[:3], r"window_size=5 .*n_samples=3"),
+    ]
+    for X, message in cases:
+        with pytest.raises(ValueError, match=message):
+            detector.fit(X)
+        assert not hasattr(detector, "n_features_in_")
+    from scipy.sparse import csr_array
+
+    with pytest.raises(TypeError, match="[Ss]parse"):
+        detector.fit(csr_array(series))
+
+
+def test_a_failed_refit_leaves_the_old_model(series):
+    detector = tiny_detector().fit(series)
+    expected = detector.score_samples(series)
+    with pytest.raises(ValueError, match="NaN"):
+        detector.fit(np.column_stack([series, np.full(len(series), np.nan)]))
+    np.testing.assert_array_equal(detector.score_samples(series), expected)
+
+
+def test_interrupted_fit_leaves_nothing(series, monkeypatch):
+    def interrupt(self, windows):
+        raise KeyboardInterrupt
+
+    detector = tiny_detector()
+    monkeypatch.setattr(LSTMAutoencoderDetector, "_errors", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(series)
+    with pytest.raises(NotFittedError):
+        detector.predict(series)
+
+
+def test_divergence_is_an_error(series):
+    with pytest.raises(ValueError, match="Training diverged.*Scale"):
+        tiny_detector(learning_rate=1e30, epochs=3).fit(series * 1e9)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["predict", "score_samples", "decision_function", "transform", "reconstruct"],
+)
+def test_unfitted(method, series):
+    with pytest.raises(NotFittedError):
+        getattr(tiny_detector(), method)(series)
+    with pytest.raises(NotFittedError):
+        tiny_detector().score_rows(series, [0])
+    with pytest.raises(NotFittedError):
+        _ = tiny_detector().model_
+
+
+def test_another_version_warns(fitted):
+    state = fitted.__getstate__()
+    state["_tsanomaly_version"] = "0.0.1"
+    with pytest.warns(UserWarning, match=r"saved by tsanomaly 0\.0\.1"):
+        tiny_detector().__setstate__(state)
+    assert b"_tsanomaly_version" in pickle.dumps(fitted)
+
+
+def test_verbose_shows_progress(series, capsys):
+    tiny_detector(verbose=1).fit(series)
+    assert "loss" in capsys.readouterr().out
+    tiny_detector().fit(series)
+    assert capsys.readouterr().out == ""
+
+
+def test_published_defaults():
+    parameters = inspect.signature(LSTMAutoencoderDetector).parameters
+    assert parameters["units"].default == (64, 32)
+    assert parameters["latent_dim"].default == 16
+    assert parameters["window_size"].default == 50

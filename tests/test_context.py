@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, RobustScaler
+
+from tests.helpers import wave
+from tsanomaly import ReconstructionThreshold, WindowTransformer
+from tsanomaly._context import Context, get_context
+
+X = wave(30)
+
+
+class Unknown(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize(
+    ("estimator", "n_context"),
+    [
+        (IsolationForest(n_estimators=2), 0),
+        (LocalOutlierFactor(novelty=True), 0),
+        (make_pipeline(RobustScaler(), "passthrough", WindowTransformer(7)), 6),
+        (make_pipeline(WindowTransformer(3), WindowTransformer(4), PCA(1)), 5),
+        (make_union(WindowTransformer(3), WindowTransformer(8)), 7),
+        (
+            make_column_transformer(
+                (WindowTransformer(3), [0]), ("drop", [1]), remainder="passthrough"
+            ),
+            2,
+        ),
+        (FunctionTransformer(), 0),
+        (make_pipeline(WindowTransformer(2), ReconstructionThreshold()), 1),
+    ],
+)
+def test_known_steps(estimator, n_context):
+    assert get_context(estimator.fit(X)) == Context(n_context, 0)
+
+
+def test_wrappers_see_what_they_wrap():
+    windows = WindowTransformer(5).fit(X)
+    assert get_context(FrozenEstimator(windows)) == (4, 0)
+    search = GridSearchCV(
+        make_pipeline(WindowTransformer(), PCA(1)),
+        {"windowtransformer__window_size": [6]},
+        cv=2,
+    ).fit(X)
+    assert get_context(search) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    "step", [Unknown(), FunctionTransformer(np.sqrt), FrozenEstimator(Unknown())]
+)
+def test_an_unknown_step_is_refused_by_name(step):
+    name = "Unknown" if "Unknown" in repr(step) else "FunctionTransformer"
+    with pytest.raises(ValueError, match=rf"{name}.* n_context_"):
+        get_context(make_pipeline(RobustScaler(), step))
+
+
+def test_a_step_may_state_it():
+    step = Unknown()
+    step.n_context_, step.n_lookahead_ = 3, 1
+    assert get_context(make_pipeline(step, WindowTransformer(2).fit(X))) == (4, 1)

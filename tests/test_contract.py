@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The library's own contract, on every estimator that sees neighbouring rows."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.helpers import tiny_detector, wave
+from tsanomaly import ReconstructionError, ReconstructionThreshold, WindowTransformer
+from tsanomaly._context import get_context
+
+DETECTORS = {
+    "last": tiny_detector(row_error="last"),
+    "window_mean": tiny_detector(row_error="window_mean"),
+    "overlap_mean": tiny_detector(row_error="overlap_mean", stride=2),
+    "scaled": make_pipeline(StandardScaler(), tiny_detector()),
+    "pca": make_pipeline(
+        WindowTransformer(5), ReconstructionError(PCA(3)), ReconstructionThreshold()
+    ),
+    "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
+}
+CAUSAL = [name for name in DETECTORS if name != "overlap_mean"]
+
+
+@pytest.fixture(scope="module")
+def detectors(series):
+    return {name: clone(d).fit(series) for name, d in DETECTORS.items()}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_one_score_per_row(detectors, name, rng):
+    detector = detectors[name]
+    for n_timestamps in (1, 2, 4, 5, 63, 64, 65):  # short of a window, around a batch
+        X = rng.normal(size=(n_timestamps, 2))
+        scores = detector.score_samples(X)
+        assert scores.shape == (n_timestamps,)
+        assert scores.dtype == np.float64
+        assert np.isfinite(scores).all()
+        decision = detector.decision_function(X)
+        np.testing.assert_array_equal(detector.predict(X), np.where(decision < 0, -1, 1))
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@settings(max_examples=15)
+@given(n_kept=st.integers(1, 99), seed=st.integers(0, 9))
+def test_causal(detectors, name, n_kept, seed):
+    """Rows after a row never change its score; this replaces subset invariance."""
+    X = np.random.default_rng(seed).normal(size=(100, 2))
+    detector = detectors[name]
+    decision = detector.decision_function(X)
+    prefix = detector.decision_function(X[:n_kept])
+    np.testing.assert_allclose(prefix, decision[:n_kept], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@settings(max_examples=15)
+@given(start=st.integers(0, 99), length=st.integers(1, 50), seed=st.integers(0, 9))
+def test_cut(detectors, name, start, length, seed):
+    """A piece of a series, with the context it asks for, scores as in the series."""
+    X = np.random.default_rng(seed).normal(size=(100, 2))
+    detector = detectors[name]
+    n_context, n_lookahead = get_context(detector)
+    if name == "overlap_mean":
+        start -= start % 2  # pieces keep the phase of the stride
+        n_context += n_context % 2
+    begin, end = max(0, start - n_context), min(100, start + length + n_lookahead)
+    piece = detector.score_samples(X[begin:end])[start - begin :][:length]
+    if name == "overlap_mean" and end < 100:
+        # The last row of a piece always ends a window; in the series it may not.
+        piece = piece[:-1]
+    whole = detector.score_samples(X)[start : start + len(piece)]
+    np.testing.assert_allclose(piece, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_order_matters(detectors, name, series):
+    """Shuffled rows are abnormal; this replaces sample order invariance."""
+    shuffled = np.random.default_rng(0).permutation(series)
+    scores = detectors[name].score_samples(series)
+    assert detectors[name].score_samples(shuffled).mean() < scores.mean()
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_scores_are_not_constant(detectors, name, series):
+    assert np.ptp(detectors[name].score_samples(series)) > 1e-6
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d))],
+    ids=["deepcopy", "pickle"],
+)
+def test_copies_score_the_same(detectors, name, copied, series):
+    np.testing.assert_array_equal(
+        copied(detectors[name]).score_samples(series),
+        detectors[name].score_samples(series),
+    )
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_joblib_file_scores_the_same(detectors, name, series, tmp_path):
+    joblib.dump(detectors[name], tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(
+        loaded.score_samples(series), detectors[name].score_samples(series)
+    )
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_same_seed_same_scores(detectors, name, series):
+    again = clone(detectors[name]).fit(series)
+    np.testing.assert_array_equal(
+        again.score_samples(series), detectors[name].score_samples(series)
+    )
+
+
+@pytest.mark.parametrize("rule", ["last", "window_mean", "overlap_mean"])
+def test_score_is_minus_mean_error(detectors, rule, series):
+    detector = detectors[rule]
+    errors = detector.transform(series)
+    assert errors.shape == series.shape
+    assert (errors >= 0).all()
+    np.testing.assert_array_equal(
+        detector.score_samples(series), -errors.mean(axis=1)
+    )
+
+
+@pytest.mark.parametrize("name", ["last", "window_mean"])
+@settings(max_examples=20)
+@given(rows=st.lists(st.integers(-100, 99), max_size=80), seed=st.integers(0, 5))
+def test_score_rows_is_score_samples_at_those_rows(detectors, name, rows, seed):
+    X = np.random.default_rng(seed).normal(size=(100, 2))
+    X[40] = np.nan
+    rows = np.array(rows, dtype=int)
+    detector = detectors[name]
+    np.testing.assert_allclose(
+        detector.score_rows(X, rows),
+        detector.score_samples(X)[rows],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_context_adds_up(detectors):
+    assert get_context(detectors["last"]) == (4, 0)
+    assert get_context(detectors["overlap_mean"]) == (4, 4)
+    assert get_context(detectors["pca"]) == (4, 0)
+    stacked = make_pipeline(WindowTransformer(3), tiny_detector()).fit(wave(50))
+    assert get_context(stacked) == (6, 0)

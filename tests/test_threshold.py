@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import genpareto
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
+
+from tests import reference
+from tsanomaly import ReconstructionThreshold
+from tsanomaly._calibration import midway_threshold
+
+ERRORS = arrays(
+    np.float64,
+    st.tuples(st.integers(2, 60), st.integers(1, 3)),
+    elements=st.floats(0, 1e6),
+)
+LEVELS = {"quantile": "quantile", "sigma": "k", "mad": "k", "pot": "quantile"}
+
+
+@given(ERRORS, st.floats(0.01, 0.99))
+def test_quantile_flags_the_stated_share(errors, quantile):
+    flagged = ReconstructionThreshold(quantile=quantile).fit_predict(errors) == -1
+    stated = int((1 - quantile) * len(errors) + 1e-9)
+    means = errors.mean(axis=1)
+    if len(np.unique(means)) == len(means):
+        assert flagged.sum() == stated
+    else:  # none of the errors that tie at the cut is flagged
+        assert flagged.sum() <= stated
+
+
+@given(ERRORS, st.floats(0, 0.9))
+def test_midway_threshold_lies_between_neighbours(errors, share):
+    errors = errors.ravel()
+    threshold = midway_threshold(errors, share)
+    below, above = errors[errors <= threshold], errors[errors > threshold]
+    assert len(above) <= share * len(errors) + 1e-6
+    if len(above):
+        middle = below.max() + (above.min() - below.max()) / 2
+        assert threshold == pytest.approx(middle, rel=1e-12)
+    else:
+        assert threshold > errors.max()
+
+
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+@pytest.mark.parametrize("method", LEVELS)
+@given(errors=ERRORS, data=st.data())
+def test_threshold_is_monotone_in_its_level(channels, method, errors, data):
+    if LEVELS[method] == "k":
+        levels = st.floats(0, 10)
+    elif method == "pot":
+        levels = st.floats(0.981, 0.9999)
+    else:
+        levels = st.floats(0.01, 0.99)
+    low, high = sorted([data.draw(levels), data.draw(levels)])
+    lower, higher = (
+        ReconstructionThreshold(method, channels=channels, **{LEVELS[method]: level})
+        .fit(errors)
+        .threshold_
+        for level in (low, high)
+    )
+    assert np.all(lower <= higher * (1 + 1e-9) + 1e-300)
+
+
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+@pytest.mark.parametrize("method", LEVELS)
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(1, 30), st.integers(1, 3)),
+        elements=st.floats(-1e100, 1e100),
+    )
+)
+def test_any_finite_input_gives_finite_scores(channels, method, X):
+    threshold = ReconstructionThreshold(method, channels=channels).fit(X)
+    assert np.isfinite(threshold.threshold_).all()
+    assert np.isfinite(threshold.decision_function(X)).all()
+
+
+def test_channels():
+    errors = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]])
+    half = {"quantile": 0.5}
+    mean = ReconstructionThreshold(channels="mean", **half).fit(errors)
+    assert mean.threshold_ == (11 + 16.5) / 2
+    assert mean.offset_ == -mean.threshold_
+    largest = ReconstructionThreshold(channels="max", **half).fit(errors)
+    assert largest.threshold_ == 25
+    each = ReconstructionThreshold(channels="each", **half).fit(errors)
+    np.testing.assert_array_equal(each.threshold_, [2.5, 25])
+    assert each.offset_ == -1
+    np.testing.assert_array_equal(each.score_samples([[5.0, 5.0]]), [-2])
+    np.testing.assert_array_equal(
+        each.predict([[2.4, 24.0], [2.6, 0.0], [0.0, 26.0]]), [1, -1, -1]
+    )
+
+
+def test_each_with_a_channel_without_error():
+    errors = np.column_stack([np.zeros(100), np.arange(100.0)])
+    each = ReconstructionThreshold(channels="each").fit(errors)
+    assert (each.threshold_ > 0).all()
+    assert (each.predict(errors) == -1).sum() == 1
+    np.testing.assert_array_equal(each.predict([[1e-3, 0.0], [0.0, 0.0]]), [-1, 1])
+    assert np.isfinite(each.score_samples([[1e300, 0.0]])).all()
+
+
+def test_sigma_and_mad(rng):
+    errors = rng.normal(10, 2, size=(100_000, 1))
+    sigma = ReconstructionThreshold("sigma", k=2).fit(errors).threshold_
+    mad = ReconstructionThreshold("mad", k=2).fit(errors).threshold_
+    assert sigma == errors.mean() + 2 * errors.std()
+    assert mad == pytest.approx(14, abs=0.1)
+    errors[:5000] = 1e6
+    assert ReconstructionThreshold("sigma", k=2).fit(errors).threshold_ > 1e5
+    assert ReconstructionThreshold("mad", k=2).fit(errors).threshold_ < 15
+
+
+@pytest.mark.parametrize("shape", [-0.2, 0.0, 0.3])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_pot_extrapolates_the_tail(shape, unit):
+    errors = unit * genpareto.rvs(shape, size=(20_000, 1), random_state=0)
+    threshold = ReconstructionThreshold("pot", quantile=0.9999).fit(errors).threshold_
+    assert threshold == pytest.approx(unit * genpareto.ppf(0.9999, shape), rel=0.25)
+
+
+def test_pot_reaches_beyond_the_training_errors(rng):
+    errors = rng.exponential(size=(2000, 1))
+    threshold = ReconstructionThreshold("pot", quantile=1 - 1e-6).fit(errors)
+    assert threshold.threshold_ > 1.1 * errors.max()
+    assert threshold.threshold_ == pytest.approx(-np.log(1e-6), rel=0.3)
+
+
+@given(
+    arrays(np.float64, st.integers(2, 30), elements=st.integers(0, 8)),
+    st.data(),
+    st.sampled_from([0.5, 1.0, 2.0]),
+)
+def test_f_score_finds_the_best_threshold(errors, data, beta):
+    y = data.draw(arrays(bool, len(errors)))
+    assume(y.any())
+    threshold = ReconstructionThreshold("f_score", beta=beta)
+    flagged = threshold.fit_predict(errors.reshape(-1, 1), y.astype(int)) == -1
+    found = (flagged & y).sum()
+    score = (1 + beta**2) * found / (beta**2 * y.sum() + flagged.sum())
+    assert score == pytest.approx(reference.best_f_score(errors, y, beta))
+
+
+def test_f_score_threshold_lies_midway():
+    threshold = ReconstructionThreshold("f_score").fit(
+        [[1.0], [2.0], [4.0], [5.0]], [0, 0, 1, 1]
+    )
+    assert threshold.threshold_ == 3
+
+
+def test_breaks_are_not_used_and_not_flagged():
+    errors = np.arange(100.0).reshape(-1, 1)
+    with_break = np.insert(errors, 50, np.nan, axis=0)
+    threshold = ReconstructionThreshold().fit(with_break)
+    assert threshold.threshold_ == ReconstructionThreshold().fit(errors).threshold_
+    assert threshold.predict(with_break)[50] == 1
+    assert np.isnan(threshold.score_samples(with_break)[50])
+    y = np.insert((errors[:, 0] > 89).astype(int), 50, 1)
+    assert ReconstructionThreshold("f_score").fit(with_break, y).threshold_ == 89.5
+
+
+def test_y_is_ignored_by_the_other_methods():
+    errors = np.arange(100.0).reshape(-1, 1)
+    expected = ReconstructionThreshold().fit(errors).threshold_
+    assert ReconstructionThreshold().fit(errors, ["a"] * 100).threshold_ == expected
+    assert not get_tags(ReconstructionThreshold()).target_tags.required
+    assert get_tags(ReconstructionThreshold("f_score")).target_tags.required
+
+
+@pytest.mark.parametrize(
+    ("parameters", "y", "message"),
+    [
+        ({"method": "f_score"}, None, "requires y to be passed"),
+        ({"method": "f_score"}, [0] * 4, "at least one anomaly"),
+        ({"method": "f_score"}, [1, -1, 1, 1], r"y = \(y == -1\).astype\(int\)"),
+        ({"method": "f_score"}, [0, 1, 2, 0], "must hold 0 .* and 1"),
+        ({"method": "f_score"}, [0, 1], "one label for each of the 4 rows"),
+        ({"method": "f_score", "channels": "each"}, [0, 0, 0, 1], "channels='each'"),
+        ({"method": "pot", "quantile": 0.9}, None, "Raise quantile above 0.98"),
+        ({"method": "top"}, None, "'method' parameter"),
+        ({"quantile": 1.0}, None, "'quantile' parameter"),
+        ({"k": -1}, None, "'k' parameter"),
+    ],
+)
+def test_refuses(parameters, y, message):
+    threshold = ReconstructionThreshold(**parameters)
+    with pytest.raises(ValueError, match=message):
+        threshold.fit(np.arange(4.0).reshape(-1, 1), y)
+    with pytest.raises(NotFittedError):
+        threshold.predict([[1.0]])
+
+
+def test_refuses_what_cannot_be_computed():
+    with pytest.raises(ValueError, match="Every row of X is NaN"):
+        ReconstructionThreshold().fit(np.full((3, 2), np.nan))
+    with pytest.raises(ValueError, match="too large to compute"):
+        ReconstructionThreshold("sigma").fit([[1e308], [1e308], [0.0]])
+    frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.nan, 1.0]})
+    with pytest.raises(ValueError, match="NaN in column 'pressure', first at row 0"):
+        ReconstructionThreshold().fit(frame)
