@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What several test files need, and that is no fixture."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,14 +43,12 @@ def tiny_detector(**parameters):
 
 def run_python(code, **environment):
     """Run code in a fresh interpreter, and return what it prints."""
-    import os
-
     result = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:tsanomaly", "-c", code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -8,7 +8,6 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     OutlierMixin,
     TransformerMixin,
-    _fit_context,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -87,22 +86,25 @@ class LSTMAutoencoderDetector(
     batch_size : int, default=32
         Windows in a training step.
 
-    learning_rate : float, default=0.003
-        Step size of the Adam optimiser.
+    learning_rate : float, default=0.002
+        Step size of the Adam optimiser at the start. It falls to zero along a cosine
+        over the `epochs`.
 
-    windows_per_epoch : int, default=2000
+    windows_per_epoch : int, default=3000
         Windows drawn at random, without repeats, for each round of training. Windows
         that start one row apart are nearly copies of each other, so a round need not
         hold all of them; a shorter series gives all it has.
 
-    validation_fraction : float, default=0.1
+    validation_fraction : float, default=0.0
         Share of the windows, the last ones in time, that are not trained on but tell
-        when to stop. In [0, 1); with 0, or fewer than ten windows, the training loss
-        tells.
+        when to stop. In [0, 1); where it leaves no window, the training loss tells. By
+        default all rows train, because the latest rows of a drifting machine are the
+        most like those to come.
 
-    n_iter_no_change : int, default=5
-        Training stops after so many rounds without a better validation loss. The
-        weights of the best round are kept.
+    n_iter_no_change : int, default=10
+        Training stops after so many rounds in which the validation loss, or the
+        training loss, did not fall below its best. The weights of the best round are
+        kept.
 
     row_error : {'window_mean', 'last', 'overlap_mean'}, default='window_mean'
         How the squared residuals of windows become the error of a row:
@@ -245,10 +247,10 @@ class LSTMAutoencoderDetector(
         dropout=0.0,
         epochs=20,
         batch_size=32,
-        learning_rate=0.003,
-        windows_per_epoch=2000,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
+        learning_rate=0.002,
+        windows_per_epoch=3000,
+        validation_fraction=0.0,
+        n_iter_no_change=10,
         row_error="window_mean",
         stride=1,
         contamination="auto",
@@ -334,9 +336,11 @@ class LSTMAutoencoderDetector(
         scores = -self._fit(X).mean(axis=1)
         return np.where(scores < self.offset_, -1, 1)
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X):
         """Fit, and return the errors of the training rows."""
+        # Not by scikit-learn's _fit_context: on its first use it imports a package that
+        # draws from Python's global random generator.
+        self._validate_params()
         self._check_parameters()
         with all_or_nothing(self):
             X, breaks = validate_series(self, X, reset=True)
@@ -413,7 +417,7 @@ class LSTMAutoencoderDetector(
         return -self._transform(X).mean(axis=1)
 
     def score_rows(self, X, rows):
-        """Scores of some rows only, at the price of those rows.
+        """Score some rows only, at the price of those rows.
 
         Parameters
         ----------

@@ -202,6 +202,7 @@ class Network:
         actual, reconstructed : ndarray of shape (n, window_size, n_channels)
             Their windows, as given and as the network sees them.
         """
+        import_keras()  # raises in a forked child, where jax would hang
         run = self._compiled_forward()
         for start in range(0, len(rows), SCORING_BATCH):
             batch = rows[start : start + SCORING_BATCH]

@@ -131,7 +131,7 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         return runs[::n_channels]  # (n_timestamps, window_size * n_channels)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns, such as ``pressure_t-9`` to ``pressure_t-0``.
+        """Name the columns, such as ``pressure_t-9`` to ``pressure_t-0``.
 
         Parameters
         ----------

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Detection on two published protocols, at the defaults of the library.
+
+    python benchmarks/detection.py ../shared/data --seeds 0 1 2
+
+plant_a, window protocol: StandardScaler on the first 8,000 rows, windows of 50 at
+stride 1, a test window counts as anomalous if any of its rows is, its score is its mean
+squared residual. plant_a and SMD machine-1-6 by row: average precision and ROC-AUC of
+the row scores. The network is trained once per seed; the rules share its weights.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from time import perf_counter
+
+import keras
+import numpy as np
+import pandas as pd
+import sklearn
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+)
+from sklearn.preprocessing import StandardScaler
+
+import tsanomaly
+from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly.datasets import load_smd
+
+
+def plant_a(root):
+    """Training rows, test rows and test labels."""
+    frame = pd.read_csv(root / "synthetic" / "plant_a.csv.gz", index_col="timestamp")
+    y = frame.pop("is_anomaly").to_numpy()
+    return frame[:8000], frame[8000:], y[8000:]
+
+
+def smd(root):
+    """Training rows, test rows and test labels."""
+    data = load_smd("machine-1-6", path=root / "smd")
+    train = data.train_mask
+    return data.frame[train], data.frame[~train], data.target[~train]
+
+
+def best_f1(y, scores):
+    """Best F1 of all thresholds (uses the labels)."""
+    precision, recall, _ = precision_recall_curve(y, scores)
+    return (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
+
+
+def measure(name, train, test, y, seed):
+    """One row of the table."""
+    scaler = StandardScaler().fit(train)
+    detector = LSTMAutoencoderDetector(random_state=seed)
+    start = perf_counter()
+    detector.fit(scaler.transform(train))
+    row = {"set": name, "seed": seed, "fit_seconds": perf_counter() - start}
+    test = scaler.transform(test)
+    for rule in ("window_mean", "last", "overlap_mean"):
+        detector.set_params(row_error=rule)
+        errors = -detector.score_samples(test)
+        row[f"{rule}_roc_auc"] = roc_auc_score(y, errors)
+        row[f"{rule}_ap"] = average_precision_score(y, errors)
+        if rule == "window_mean" and name == "plant_a":
+            # The error of a row is that of the window that ends there.
+            size = detector.window_size
+            windows = np.lib.stride_tricks.sliding_window_view(y, size).max(axis=1)
+            row["windows_roc_auc"] = roc_auc_score(windows, errors[size - 1 :])
+            row["windows_best_f1"] = best_f1(windows, errors[size - 1 :])
+    return row
+
+
+def main():
+    """Run, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with synthetic/ and smd/")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    rows = [
+        measure(name, *load(arguments.data), seed)
+        for name, load in (("plant_a", plant_a), ("smd_1_6", smd))
+        for seed in arguments.seeds
+    ]
+    versions = {
+        module.__name__: module.__version__
+        for module in (tsanomaly, sklearn, np, keras)
+    }
+    print(json.dumps(versions), keras.backend.backend())
+    for name, block in pd.DataFrame(rows).groupby("set", sort=False):
+        block = block.dropna(axis=1).drop(columns="set").set_index("seed")
+        print(f"\n{name}\n{block.T.round(3).to_string()}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"versions": versions, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Which backend Keras gets, tried in fresh processes."""
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from tests.helpers import run_python, tiny_detector, wave
+from tsanomaly import _backend
+
+FIT = """
+import numpy as np
+from tests.helpers import tiny_detector, wave
+detector = tiny_detector().fit(wave(60))
+import keras
+print(keras.backend.backend(), np.isfinite(detector.offset_))
+"""
+
+
+@pytest.fixture
+def without_keras(monkeypatch, tmp_path):
+    """A process in which Keras is not imported, with an empty home."""
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def install(*names):
+        monkeypatch.setattr(
+            _backend, "find_spec", lambda name: name if name in names else None
+        )
+
+    def configure(**content):
+        (tmp_path / "keras.json").write_text(json.dumps(content))
+
+    return install, configure
+
+
+def test_order_of_preference(without_keras, monkeypatch):
+    install, configure = without_keras
+    install("tensorflow", "torch", "jax")
+    assert _backend.choose_backend() == "jax"
+    install("tensorflow", "torch")
+    assert _backend.choose_backend() == "torch"
+    configure(backend="tensorflow")
+    assert _backend.choose_backend() == "tensorflow"
+    install("jax")
+    assert _backend.choose_backend() == "jax"  # the file was written by Keras itself
+    configure(backend="torch")
+    assert _backend.choose_backend() == "torch"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert _backend.choose_backend() == "jax"
+    monkeypatch.setitem(sys.modules, "keras", object())
+    assert _backend.choose_backend() is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"floatx": "float32"}'])
+def test_a_file_that_says_nothing(without_keras, tmp_path, content):
+    install, _ = without_keras
+    install("jax")
+    (tmp_path / "keras.json").write_text(content)
+    assert _backend.choose_backend() == "jax"
+
+
+def test_no_backend_says_what_to_install(without_keras, monkeypatch):
+    install, _ = without_keras
+    install()
+    with pytest.raises(ImportError, match="pip install jax"):
+        _backend.choose_backend()
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(ImportError, match="pip install torch"):
+        _backend.choose_backend()
+
+
+def test_a_fit_without_a_backend_leaves_the_detector_unfitted():
+    code = """
+import sys
+import importlib.util
+from tests.helpers import tiny_detector, wave
+from tsanomaly import _backend
+_backend.find_spec = lambda name: None
+detector = tiny_detector()
+try:
+    detector.fit(wave(50))
+except ImportError as error:
+    print("pip install jax" in str(error), hasattr(detector, "n_features_in_"))
+"""
+    assert run_python(code, KERAS_BACKEND="") == "True False"
+
+
+def test_two_processes_in_a_row_with_an_empty_home(tmp_path):
+    environment = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    code = "import os\nos.environ.pop('KERAS_BACKEND', None)\n" + FIT
+    assert run_python(code, **environment).endswith("True")
+    assert (tmp_path / ".keras" / "keras.json").is_file()  # Keras leaves this behind
+    assert run_python(code, **environment).endswith("True")
+
+
+def test_the_first_import_leaves_random_states_alone():
+    code = """
+import random, sys
+import numpy as np
+from tests.helpers import tiny_detector, wave
+assert "keras" not in sys.modules
+np.random.seed(1); random.seed(1)
+expected = np.random.rand(), random.random()
+np.random.seed(1); random.seed(1)
+X = wave(60)
+tiny_detector(random_state=None, dropout=0.1).fit(X)
+assert "keras" in sys.modules
+print((np.random.rand(), random.random()) == expected)
+"""
+    assert run_python(code) == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_raises_at_once():
+    code = """
+import os, warnings
+warnings.simplefilter("ignore")
+from tests.helpers import tiny_detector, wave
+detector = tiny_detector().fit(wave(60))
+import keras
+assert keras.backend.backend() == "jax"
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        detector.score_samples(wave(60))
+        answer = "no error"
+    except RuntimeError as error:
+        answer = str(error)
+    os.write(write, answer.encode())
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.read(read, 10_000).decode())
+"""
+    answer = run_python(code, KERAS_BACKEND="jax")
+    assert all(word in answer for word in ("'spawn'", "'forkserver'", "loky"))
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_scores_are_the_same_on_another_backend(backend, tmp_path):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    import joblib
+
+    X = wave(150)
+    detector = tiny_detector(epochs=3, latent_dim=2, units=(6, 4)).fit(X)
+    joblib.dump(detector, tmp_path / "model.joblib")
+    code = f"""
+import joblib, keras
+import numpy as np
+from tests.helpers import tiny_detector, wave
+assert keras.backend.backend() == {backend!r}
+detector = joblib.load({str(tmp_path / "model.joblib")!r})
+np.save({str(tmp_path / "scores.npy")!r}, detector.score_samples(wave(150)))
+again = tiny_detector(epochs=3, latent_dim=2, units=(6, 4), dropout=0.1).fit(wave(150))
+print(again.n_iter_)
+"""
+    assert run_python(code, KERAS_BACKEND=backend).endswith("3")
+    np.testing.assert_allclose(
+        np.load(tmp_path / "scores.npy"), detector.score_samples(X), rtol=1e-4
+    )
