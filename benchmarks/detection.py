@@ -11,13 +11,12 @@ the row scores. The network is trained once per seed; the rules share its weight
 
 import argparse
 import json
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
-import keras
 import numpy as np
 import pandas as pd
-import sklearn
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -25,7 +24,6 @@ from sklearn.metrics import (
 )
 from sklearn.preprocessing import StandardScaler
 
-import tsanomaly
 from tsanomaly import LSTMAutoencoderDetector
 from tsanomaly.datasets import load_smd
 
@@ -84,11 +82,9 @@ def main():
         for name, load in (("plant_a", plant_a), ("smd_1_6", smd))
         for seed in arguments.seeds
     ]
-    versions = {
-        module.__name__: module.__version__
-        for module in (tsanomaly, sklearn, np, keras)
-    }
-    print(json.dumps(versions), keras.backend.backend())
+    packages = ("tsanomaly", "scikit-learn", "numpy", "keras", "jax")
+    versions = {package: version(package) for package in packages}
+    print(json.dumps(versions))
     for name, block in pd.DataFrame(rows).groupby("set", sort=False):
         block = block.dropna(axis=1).drop(columns="set").set_index("seed")
         print(f"\n{name}\n{block.T.round(3).to_string()}")

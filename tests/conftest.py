@@ -15,7 +15,9 @@ settings.register_profile(
     max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("thorough", settings.get_profile("tsanomaly"), max_examples=1000)
+settings.register_profile(
+    "thorough", settings.get_profile("tsanomaly"), max_examples=1000
+)
 settings.load_profile("tsanomaly")
 
 

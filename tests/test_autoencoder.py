@@ -411,7 +411,7 @@ def test_bad_input_names_column_and_cure(series):
         assert not hasattr(detector, "n_features_in_")
     from scipy.sparse import csr_array
 
-    with pytest.raises(TypeError, match="[Ss]parse"):
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
         detector.fit(csr_array(series))
 
 
@@ -436,7 +436,7 @@ def test_interrupted_fit_leaves_nothing(series, monkeypatch):
 
 
 def test_divergence_is_an_error(series):
-    with pytest.raises(ValueError, match="Training diverged.*Scale"):
+    with pytest.raises(ValueError, match=r"Training diverged.*Scale"):
         tiny_detector(learning_rate=1e30, epochs=3).fit(series * 1e9)
 
 

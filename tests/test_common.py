@@ -2,9 +2,8 @@
 """scikit-learn's own checks, on every estimator."""
 
 import pytest
-from sklearn.decomposition import NMF, PCA
+from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import generate_invalid_param_val
 from sklearn.utils.estimator_checks import (
     check_param_validation,
     parametrize_with_checks,

@@ -46,7 +46,9 @@ def test_one_score_per_row(detectors, name, rng):
         assert scores.dtype == np.float64
         assert np.isfinite(scores).all()
         decision = detector.decision_function(X)
-        np.testing.assert_array_equal(detector.predict(X), np.where(decision < 0, -1, 1))
+        np.testing.assert_array_equal(
+            detector.predict(X), np.where(decision < 0, -1, 1)
+        )
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -130,9 +132,7 @@ def test_score_is_minus_mean_error(detectors, rule, series):
     errors = detector.transform(series)
     assert errors.shape == series.shape
     assert (errors >= 0).all()
-    np.testing.assert_array_equal(
-        detector.score_samples(series), -errors.mean(axis=1)
-    )
+    np.testing.assert_array_equal(detector.score_samples(series), -errors.mean(axis=1))
 
 
 @pytest.mark.parametrize("name", ["last", "window_mean"])

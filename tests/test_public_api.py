@@ -9,7 +9,12 @@ from numpydoc.validate import validate
 import tsanomaly
 from tests.helpers import run_python
 
-PACKAGES = ["tsanomaly", "tsanomaly.datasets", "tsanomaly.metrics", "tsanomaly.plotting"]
+PACKAGES = [
+    "tsanomaly",
+    "tsanomaly.datasets",
+    "tsanomaly.metrics",
+    "tsanomaly.plotting",
+]
 
 
 def public_names():

@@ -40,9 +40,7 @@ def test_the_transformer_is_cloned_unless_frozen(rng):
     assert errors.transformer_ is not pca
     pca.fit(X[:10])
     frozen = ReconstructionError(FrozenEstimator(pca)).fit(X)
-    np.testing.assert_array_equal(
-        frozen.transformer_.transform(X), pca.transform(X)
-    )
+    np.testing.assert_array_equal(frozen.transformer_.transform(X), pca.transform(X))
 
 
 def test_the_baseline_finds_a_spike():

@@ -40,9 +40,7 @@ def test_no_window_is_copied(rng):
 def test_whole_windows_are_those_of_sliding_windows(rng):
     X = rng.normal(size=(30, 3))
     windows = WindowTransformer(7).fit_transform(X)
-    np.testing.assert_array_equal(
-        windows[6:].reshape(-1, 7, 3), sliding_windows(X, 7)
-    )
+    np.testing.assert_array_equal(windows[6:].reshape(-1, 7, 3), sliding_windows(X, 7))
 
 
 def test_names_and_pandas_output():

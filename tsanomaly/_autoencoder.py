@@ -52,7 +52,7 @@ class LSTMAutoencoderDetector(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Flag rows that an LSTM autoencoder reconstructs badly.
+    r"""Flag rows that an LSTM autoencoder reconstructs badly.
 
     The network learns to reproduce the windows of a mostly normal series [1]_. What it
     has not learned, it reproduces badly: the residuals of a row, in each channel, are
@@ -171,7 +171,7 @@ class LSTMAutoencoderDetector(
     With the squared residual :math:`r^2_{s,c}` of row :math:`s` in channel :math:`c`,
     taken in the window of size :math:`w` that ends at row :math:`t`, 'last' is
     :math:`e_{t,c} = r^2_{t,c}` and 'window_mean' is
-    :math:`e_{t,c} = \\frac{1}{w} \\sum_{s=t-w+1}^{t} r^2_{s,c}`. For every rule
+    :math:`e_{t,c} = \frac{1}{w} \sum_{s=t-w+1}^{t} r^2_{s,c}`. For every rule
     ``score_samples(X) == -transform(X).mean(axis=1)``. Errors have the squared unit of
     `X`.
 

@@ -31,7 +31,10 @@ def midway_threshold(errors, share):
     # The small term undoes rounding, as in 0.29 * 100 = 28.999…
     n_above = int(share * len(ordered) + 1e-9)
     below = ordered[-1 - n_above]
-    first, end = np.searchsorted(ordered, below), np.searchsorted(ordered, below, "right")
+    first, end = (
+        np.searchsorted(ordered, below),
+        np.searchsorted(ordered, below, "right"),
+    )
     if end < len(ordered):
         above = ordered[end]
     elif first > 0:

@@ -143,7 +143,7 @@ class Network:
         ValueError
             If the loss is not finite.
         """
-        keras = import_keras()
+        import_keras()  # raises in a forked child, where jax would hang
         n_batches = -(-min(windows_per_epoch, len(rows)) // batch_size)
         source = _batch_class()
         training = source(windows, rows, batch_size, n_batches, seed=seed)

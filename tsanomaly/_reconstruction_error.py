@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from contextlib import suppress
+
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
@@ -105,10 +107,8 @@ class ReconstructionError(
             self.transformer_ = clone(self.transformer).fit(X, y)
             for name in ("n_context_", "n_lookahead_"):
                 vars(self).pop(name, None)
-            try:
+            with suppress(ValueError):  # if it does not say, neither can this
                 self.n_context_, self.n_lookahead_ = get_context(self.transformer_)
-            except ValueError:  # it does not say, so neither can this
-                pass
         return self
 
     def transform(self, X):

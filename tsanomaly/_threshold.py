@@ -142,8 +142,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     -----
     In a pipeline the threshold is set on the errors of the rows that the step before
     was trained on. They are smaller than those of new rows, so more new rows are
-    flagged than `quantile` says. Held-out rows that are known to be normal give an
-    honest threshold: ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_held))``.
+    flagged than `quantile` says. Rows held out and known to be normal give an honest
+    threshold: ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_normal))``.
 
     A 'quantile' or 'f_score' threshold lies midway between two neighbouring training
     errors, so that differences in the last bits never flip a flag. Of `n` training

@@ -50,7 +50,7 @@ def test_smd():
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="ec2_cpu_utilization_24ae8d.*path="):
+    with pytest.raises(FileNotFoundError, match=r"ec2_cpu_utilization_24ae8d.*path="):
         load_nab("realAWSCloudwatch/nothing")
     with pytest.raises(FileNotFoundError, match=r"machine-2-1.*path="):
         load_smd("machine-9-9")
@@ -64,7 +64,14 @@ def test_what_is_missing_is_named(tmp_path):
 def test_roots_of_the_full_sets():
     full = load_nab(path=SHARED_DATA / "nab")
     pd.testing.assert_frame_equal(full.frame, load_nab().frame)
-    assert len(load_nab("realAWSCloudwatch/grok_asg_anomaly", path=SHARED_DATA / "nab").events) == 3
+    assert (
+        len(
+            load_nab(
+                "realAWSCloudwatch/grok_asg_anomaly", path=SHARED_DATA / "nab"
+            ).events
+        )
+        == 3
+    )
     machine = load_smd("machine-1-6", path=SHARED_DATA / "smd")
     assert machine.target.mean() * 2 == pytest.approx(0.1565, abs=1e-3)
     assert len(machine.events) == 30

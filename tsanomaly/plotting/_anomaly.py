@@ -144,7 +144,7 @@ class AnomalyDisplay:
         import matplotlib.pyplot as plt
 
         if axes is None:
-            figure, axes = plt.subplots(
+            _, axes = plt.subplots(
                 2, sharex=True, figsize=(11, 5.5), layout="constrained"
             )
         self.axes_ = np.asarray(axes)

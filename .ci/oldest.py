@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+"""Print the requirements with every lower bound turned into a pin."""
+
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+print(*(requirement.replace(">=", "==") for requirement in project["dependencies"]))
