@@ -103,7 +103,7 @@ def make_anomaly_scorer(
         raise ValueError(f"metric must be a string or a function, got {metric!r}.")
     if response_method in (None, "predict"):
         return make_scorer(
-            partial(_score_labels, metric),
+            _named(partial(_score_labels, metric), metric),
             response_method="predict",
             greater_is_better=greater_is_better,
             **kwargs,
@@ -114,7 +114,7 @@ def make_anomaly_scorer(
             f"{response_method!r}."
         )
     return make_scorer(
-        partial(_score_ranking, metric),
+        _named(partial(_score_ranking, metric), metric),
         response_method=("score_samples", "decision_function"),
         greater_is_better=greater_is_better,
         **kwargs,
@@ -126,6 +126,13 @@ def _metric_function(name):
 
     suffix = "" if name in {"matthews_corrcoef"} else "_score"
     return getattr(metrics, name + suffix)
+
+
+def _named(function, metric):
+    # TODO remove when scikit-learn >= 1.9 is the minimum: the representation of a
+    # scorer asks for a name, which a partial has not.
+    function.__name__ = getattr(metric, "__name__", repr(metric))
+    return function
 
 
 def _score_labels(metric, y_true, labels, **kwargs):
