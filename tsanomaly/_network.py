@@ -287,8 +287,9 @@ class _Trainer:
 
 def _to_numpy(variables):
     """Copies of Keras variables."""
-    convert = import_keras().ops.convert_to_numpy
-    return [np.array(convert(variable.value)) for variable in variables]
+    ops = import_keras().ops
+    convert, tensor = ops.convert_to_numpy, ops.convert_to_tensor
+    return [np.array(convert(tensor(variable))) for variable in variables]
 
 
 def _draw_weight(name, value, rng):
