@@ -28,14 +28,14 @@ def merged(values, n_timestamps, stride):
     return np.array([np.mean(values) if values else np.nan for values in found])
 
 
-def row_errors(X, model, window_size, rule, stride=1, breaks=None):
-    """Errors of a Keras model that maps windows to windows, row by row."""
+def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None):
+    """Errors of a function that maps windows to windows, row by row."""
     if breaks is None:
         breaks = np.zeros(len(X), dtype=bool)
     X = np.asarray(X, dtype=np.float32)
     rows = range(len(X))
     windows = np.array([trailing_window(X, t, window_size, breaks) for t in rows])
-    outputs = np.asarray(model(np.nan_to_num(windows), training=False), dtype=float)
+    outputs = reconstruct(np.nan_to_num(windows)).astype(np.float64)
     errors = [[] for _ in X]
     first = 0
     for t in rows:
