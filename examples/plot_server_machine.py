@@ -3,9 +3,9 @@
 A server machine: when, and in which metric
 ===========================================
 
-38 metrics of one server, one row a minute. The network learns two weeks that are assumed
-to be normal, and scores the two weeks that follow, in which incident reports label 13
-events.
+38 metrics of one server, one row a minute. The network learns two weeks that are
+assumed to be normal, and scores the two weeks that follow, in which incident reports
+label 13 events.
 """
 
 # %%

@@ -3,8 +3,9 @@
 Tune a threshold without training again
 =======================================
 
-A grid search over the threshold needs the errors of each split once. With ``memory``, the
-pipeline trains the network ``n_splits + 1`` times, however many candidates there are.
+A grid search over the threshold needs the errors of each split once. With ``memory``,
+the pipeline trains the network ``n_splits + 1`` times, however many candidates there
+are.
 """
 
 # %%
@@ -29,8 +30,8 @@ for start in (400, 900, 1300, 1900, 2300, 2800):
     y[start : start + 10] = 1
 
 # %%
-# The metric compares labels with alarms. A metric of the ranking alone, such as ROC-AUC,
-# would call all thresholds equal.
+# The metric compares labels with alarms. A metric of the ranking alone, such as
+# ROC-AUC, would call all thresholds equal.
 with TemporaryDirectory() as cache:
     search = GridSearchCV(
         Pipeline(

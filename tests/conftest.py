@@ -21,18 +21,6 @@ settings.register_profile(
 settings.load_profile("tsanomaly")
 
 
-def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run tests that take minutes")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow"):
-        skip = pytest.mark.skip(reason="takes minutes: run with --slow")
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(skip)
-
-
 @pytest.fixture
 def rng():
     """A generator with a fixed seed."""

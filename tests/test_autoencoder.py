@@ -115,7 +115,9 @@ def test_ten_rows_are_enough():
     assert np.isfinite(detector.score_samples(wave(10))).all()
 
 
-def test_training_does_not_run_the_network_twice(series, monkeypatch):
+@pytest.fixture
+def runs(monkeypatch):
+    """Number of windows in each run of a network."""
     runs = []
     reconstruct = _network.Network.reconstruct
 
@@ -124,6 +126,10 @@ def test_training_does_not_run_the_network_twice(series, monkeypatch):
         return reconstruct(self, weights, windows, rows)
 
     monkeypatch.setattr(_network.Network, "reconstruct", counted)
+    return runs
+
+
+def test_training_does_not_run_the_network_twice(series, runs):
     expected = tiny_detector().fit(series)
     errors = tiny_detector().fit_transform(series)
     labels = tiny_detector().fit_predict(series)
@@ -132,15 +138,7 @@ def test_training_does_not_run_the_network_twice(series, monkeypatch):
     np.testing.assert_array_equal(labels, expected.predict(series))
 
 
-def test_score_rows_runs_those_rows_only(fitted, series, monkeypatch):
-    runs = []
-    reconstruct = _network.Network.reconstruct
-
-    def counted(self, weights, windows, rows):
-        runs.append(len(rows))
-        return reconstruct(self, weights, windows, rows)
-
-    monkeypatch.setattr(_network.Network, "reconstruct", counted)
+def test_score_rows_runs_those_rows_only(fitted, series, runs):
     scores = fitted.score_rows(series, np.array([7, 3, 7]))
     assert runs == [2]
     assert scores[0] == scores[2]

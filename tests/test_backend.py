@@ -142,10 +142,15 @@ print(os.read(read, 10_000).decode())
     assert all(word in answer for word in ("'spawn'", "'forkserver'", "loky"))
 
 
-@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def installed(backend):
+    """The backend as a test parameter, skipped where it is not installed."""
+    missing = find_spec(backend) is None
+    mark = pytest.mark.skipif(missing, reason=f"{backend} is not installed")
+    return pytest.param(backend, marks=mark)
+
+
+@pytest.mark.parametrize("backend", [installed("torch"), installed("tensorflow")])
 def test_scores_are_the_same_on_another_backend(backend, tmp_path):
-    if find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
     import joblib
 
     X = wave(150)

@@ -97,14 +97,12 @@ class LSTMAutoencoderDetector(
 
     validation_fraction : float, default=0.0
         Share of the windows, the last ones in time, that are not trained on but tell
-        when to stop. In [0, 1); where it leaves no window, the training loss tells. By
-        default all rows train, because the latest rows of a drifting machine are the
-        most like those to come.
+        when to stop, in [0, 1). By default all windows train, and all rounds are run:
+        the latest rows of a drifting machine are the most like those to come.
 
-    n_iter_no_change : int, default=10
-        Training stops after so many rounds in which the validation loss, or the
-        training loss, did not fall below its best. The weights of the best round are
-        kept.
+    n_iter_no_change : int, default=5
+        If windows are held out, training stops after so many rounds in which their
+        loss did not fall below its best, and the weights of the best round are kept.
 
     row_error : {'window_mean', 'last', 'overlap_mean'}, default='window_mean'
         How the squared residuals of windows become the error of a row:
@@ -250,7 +248,7 @@ class LSTMAutoencoderDetector(
         learning_rate=0.002,
         windows_per_epoch=3000,
         validation_fraction=0.0,
-        n_iter_no_change=10,
+        n_iter_no_change=5,
         row_error="window_mean",
         stride=1,
         contamination="auto",

@@ -125,7 +125,7 @@ class Network:
             Source of the windows, float32.
         rows, validation_rows : ndarray of int
             Rows whose windows train, and whose windows tell when to stop. With no
-            validation row the training loss tells.
+            validation row all epochs are run.
         seed : int
             Seed of initial weights, dropout and the draw of windows.
         epochs, batch_size, learning_rate, windows_per_epoch, n_iter_no_change, verbose
@@ -134,7 +134,7 @@ class Network:
         Returns
         -------
         weights : list of ndarray
-            The weights of the best epoch.
+            The weights of the best epoch, or of the last without validation rows.
         history : dict of str to list of float
             'loss', and 'val_loss' if there are validation rows, one value per epoch.
 
@@ -153,12 +153,7 @@ class Network:
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(windows, validation_rows, batch_size, n_validation)
-        course = _course_class()(
-            learning_rate,
-            epochs,
-            monitor="loss" if validation is None else "val_loss",
-            patience=n_iter_no_change,
-        )
+        course = _course_class()(learning_rate, epochs, n_iter_no_change)
         with self._lock:
             if self._trainer is None:
                 self._trainer = _Trainer(self.build())
@@ -320,16 +315,19 @@ def _course_class():
     # only if it stopped, in some versions, and both read variables in a way that numpy
     # deprecates, in others.
     class Course(keras.callbacks.Callback):
-        """Lower the learning rate along a cosine; keep the best epoch; stop early."""
+        """Lower the learning rate along a cosine; keep the best epoch; stop early.
 
-        def __init__(self, learning_rate, epochs, monitor, patience):
+        Without validation windows the last epoch is the best: the training loss of an
+        epoch says more about the windows it drew than about the network.
+        """
+
+        def __init__(self, learning_rate, epochs, patience):
             super().__init__()
             self.weights = None
             self._learning_rate = learning_rate
             self._epochs = epochs
-            self._monitor = monitor
             self._patience = patience
-            self._best = np.inf
+            self._best = None
             self._waited = 0
 
         def on_epoch_begin(self, epoch, logs=None):
@@ -337,13 +335,14 @@ def _course_class():
             self.model.optimizer.learning_rate = self._learning_rate * share
 
         def on_epoch_end(self, epoch, logs=None):
-            value = logs[self._monitor]
-            if value < self._best or self.weights is None:
+            loss = logs.get("val_loss")
+            if loss is None or self.weights is None or loss < self._best:
                 self.weights = _to_numpy(self.model.weights)
-                self._best, self._waited = value, 0
-                return
-            self._waited += 1
-            if self._waited >= self._patience or not np.isfinite(value):
+                self._best, self._waited = loss, 0
+            else:
+                self._waited += 1
+            diverged = not all(np.isfinite(value) for value in logs.values())
+            if self._waited >= self._patience or diverged:
                 self.model.stop_training = True
 
     return Course
