@@ -151,6 +151,19 @@ def test_score_rows_runs_those_rows_only(fitted, series, runs):
     assert fitted.score_rows(series, []).shape == (0,)
 
 
+def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
+    taken = []
+    take = TrailingWindows.take
+
+    def recorded(self, rows):
+        taken.append(len(rows))
+        return take(self, rows)
+
+    monkeypatch.setattr(TrailingWindows, "take", recorded)
+    fitted.score_samples(wave(1000))
+    assert set(taken) == {_network.SCORING_BATCH}
+
+
 def test_score_rows_refuses(fitted, series):
     with pytest.raises(IndexError):
         fitted.score_rows(series, [200])
