@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Check that a wheel holds every module and data file of the package."""
+"""Check that a wheel holds the files of the package, all of them and no other."""
 
-import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
-tracked = subprocess.run(
-    ["git", "ls-files", "tsanomaly"], capture_output=True, text=True, check=True
-).stdout.split()
-packed = set(zipfile.ZipFile(sys.argv[1]).namelist())
-missing = sorted(set(tracked) - packed)
-if missing or not tracked:
-    sys.exit(f"the wheel lacks {missing}")
-print(f"{sys.argv[1].rsplit('/', 1)[-1]} holds all {len(tracked)} files of the package")
+expected = {
+    path.as_posix()
+    for path in Path("tsanomaly").rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+}
+packed = {
+    name
+    for name in zipfile.ZipFile(sys.argv[1]).namelist()
+    if name.startswith("tsanomaly/")
+}
+if packed != expected or not expected:
+    sys.exit(
+        f"lacks {sorted(expected - packed)}, should not {sorted(packed - expected)}"
+    )
+print(f"{Path(sys.argv[1]).name} holds the {len(expected)} files of the package")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import inspect
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -149,6 +150,9 @@ def test_score_rows_runs_those_rows_only(fitted, series, runs):
         fitted.score_rows(series, slice(3, 8, 4)), scores[[1, 0]]
     )
     assert fitted.score_rows(series, []).shape == (0,)
+    for rows in (3, [[3, 7]]):
+        with pytest.raises(ValueError, match="rows must be one-dimensional"):
+            fitted.score_rows(series, rows)
 
 
 def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
@@ -230,15 +234,18 @@ def test_contamination_flags_the_stated_share(share):
     assert flagged.sum() == int(share * 80 + 1e-9)
 
 
-def test_units_may_be_unscaled_or_huge(fitted):
+def test_readings_may_be_huge(fitted):
     X = wave(20)
     X[10] = 1e30
     scores = fitted.score_samples(X)
     assert np.isfinite(scores).all()
     assert scores.argmin() == 10
     X[10] = 1e300
-    with pytest.raises(ValueError, match="too large for float32"):
+    with pytest.raises(ValueError, match=r"too large for float32.*column 0.*row 10"):
         fitted.score_samples(X)
+    X[10] = 1e10
+    with pytest.raises(ValueError, match=r"beyond ±1e\+09 in column 0.* Scale"):
+        tiny_detector().fit(X)
 
 
 def test_float32_and_float64_agree(fitted, series):
@@ -260,6 +267,31 @@ def test_frames_keep_their_names(series):
         detector.predict(frame[["pressure", "flow"]])
 
 
+def count_compilations():
+    """A list that grows with every compilation by jax; stays empty elsewhere."""
+    import keras
+
+    events = []
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def note(event, duration, **details):
+            if "backend_compile" in event:
+                events.append(event)
+
+        jax.monitoring.register_event_duration_secs_listener(note)
+    return events
+
+
+def test_compilations_are_counted(series):
+    import keras
+
+    if keras.backend.backend() == "jax":
+        compiled = count_compilations()
+        tiny_detector(units=(11,)).fit(series)
+        assert compiled
+
+
 def test_a_second_fit_does_not_build_or_compile_again(series, monkeypatch):
     detector = tiny_detector(units=(5,)).fit(series)
 
@@ -267,9 +299,11 @@ def test_a_second_fit_does_not_build_or_compile_again(series, monkeypatch):
         raise AssertionError("built again")
 
     monkeypatch.setattr(_network.Network, "build", fail)
+    compiled = count_compilations()
     again = clone(detector).set_params(learning_rate=0.01, epochs=2, contamination=0.2)
     again.fit(series[:150]).score_samples(series)
     assert again.n_iter_ == 2
+    assert compiled == []
 
 
 def test_cached_fit_equals_a_fresh_one(series, monkeypatch):
@@ -332,14 +366,24 @@ def test_threads_fit_side_by_side(series):
         np.testing.assert_array_equal(scores, fit(units))
 
 
-def test_threads_score_while_another_fits(fitted, series):
+def test_threads_score_while_another_trains(fitted, series, monkeypatch):
     serial = fitted.score_samples(series)
-    with ThreadPoolExecutor(4) as pool:
-        training = pool.submit(tiny_detector(epochs=20).fit, series)
-        jobs = [pool.submit(fitted.score_samples, series) for _ in range(20)]
-        for job in jobs:
-            np.testing.assert_array_equal(job.result(), serial)
-        assert training.result().n_iter_ >= 1
+    training, scored = threading.Event(), threading.Event()
+    take = TrailingWindows.take
+
+    def held_open(self, rows):
+        if threading.current_thread().name.startswith("training"):
+            training.set()
+            assert scored.wait(60)
+        return take(self, rows)
+
+    monkeypatch.setattr(TrailingWindows, "take", held_open)
+    with ThreadPoolExecutor(1, thread_name_prefix="training") as pool:
+        fit = pool.submit(tiny_detector().fit, series)
+        assert training.wait(60)
+        np.testing.assert_array_equal(fitted.score_samples(series), serial)
+        scored.set()
+        np.testing.assert_array_equal(fit.result().score_samples(series), serial)
 
 
 def test_worker_processes(fitted, series):
@@ -351,6 +395,8 @@ def test_worker_processes(fitted, series):
 class Dense(LSTMAutoencoderDetector):
     """A network of one's own, with a parameter of its own."""
 
+    activation = "tanh"
+
     def __init__(self, width=2, window_size=5, *, epochs=1, random_state=0):
         super().__init__(window_size, epochs=epochs, random_state=random_state)
         self.width = width
@@ -358,19 +404,85 @@ class Dense(LSTMAutoencoderDetector):
     def _build_model(self, n_channels):
         import keras
 
+        layers = keras.layers
         return keras.Sequential(
             [
-                keras.layers.Input((self.window_size, n_channels)),
-                keras.layers.Dense(self.width, activation="tanh"),
-                keras.layers.Dense(n_channels),
+                layers.Input((self.window_size, n_channels)),
+                layers.Dense(n_channels, kernel_initializer="ones", trainable=False),
+                layers.Dense(int(np.sum(self.width)), activation=self.activation),
+                layers.PReLU(alpha_initializer="normal"),
+                layers.Dense(n_channels),
             ]
         )
 
 
-@pytest.mark.parametrize("width", [2, 3])
-def test_a_subclass_brings_its_network(series, width):
-    detector = Dense(width=width).fit(series)
-    assert detector.weights_[0].shape == (2, width)
+class Linear(Dense):
+    """Another network from the same hook."""
+
+    activation = "linear"
+
+
+def test_a_subclass_brings_its_network(series):
+    narrow, wide = Dense(2).fit(series), Dense(3).fit(series)
+    assert narrow.weights_[2].shape == (2, 2)
+    assert wide.weights_[2].shape == (2, 3)
+    assert Linear(2).fit(series).model_.layers[1].activation.__name__ == "linear"
+    assert narrow.model_.layers[1].activation.__name__ == "tanh"
+
+
+def test_a_subclass_keeps_its_initialisers(series, monkeypatch):
+    one = Dense(random_state=0).fit(series)
+    np.testing.assert_array_equal(one.weights_[0], np.ones((2, 2)))  # frozen
+    other = Dense(random_state=1).fit(series)
+    assert not np.array_equal(one.weights_[4], other.weights_[4])
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    again = Dense(random_state=0).fit(series)
+    for weight, same in zip(one.weights_, again.weights_, strict=True):
+        np.testing.assert_array_equal(weight, same)
+
+
+def test_long_parameters_make_different_networks(series):
+    one, other = np.ones(2000, dtype=int), np.ones(2000, dtype=int)
+    one[1000], other[1000] = -1996, -1992
+    assert Dense(one).fit(series).weights_[2].shape == (2, 3)
+    assert Dense(other).fit(series).weights_[2].shape == (2, 7)
+
+
+def test_a_list_of_units_may_change_later(series):
+    units = [4]
+    tiny_detector(units=units).fit(series)
+    units.append(2)
+    detector = tiny_detector(units=[4]).fit(series)
+    assert len(detector.model_.weights) == len(detector.weights_) == 8
+
+
+def test_numpy_integers_are_integers(series):
+    detector = tiny_detector(
+        window_size=np.int64(5),
+        units=(np.int32(3),),
+        latent_dim=np.int64(2),
+        epochs=np.int64(1),
+        batch_size=np.int64(8),
+        windows_per_epoch=np.int64(50),
+    ).fit(series)
+    assert type(detector.n_context_) is int
+    assert np.isfinite(detector.score_samples(series)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("row_error", "last"),
+        ("row_error", "nothing"),
+        ("window_size", 7),
+        ("units", (4,)),
+    ],
+)
+def test_parameters_changed_after_fit_are_refused(series, name, value):
+    detector = tiny_detector().fit(series).set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"{name} was changed from .* Fit .* again"):
+        detector.predict(series)
+    detector = tiny_detector().fit(series).set_params(epochs=5, contamination=0.2)
     assert np.isfinite(detector.score_samples(series)).all()
 
 
@@ -382,6 +494,7 @@ def test_a_subclass_brings_its_network(series, width):
         ({"units": ()}, r"'units' parameter .* Got \(\) instead"),
         ({"units": (8, 0)}, "'units' parameter"),
         ({"units": 8}, "'units' parameter"),
+        ({"units": (True,)}, "'units' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"contamination": 0.6}, "'contamination' parameter"),
         ({"row_error": "mean"}, "'row_error' parameter"),
@@ -409,6 +522,9 @@ def test_bad_input_names_column_and_cure(series):
             frame.assign(time=pd.date_range("2024-01-01", periods=len(frame))),
             "Column 'time' does not hold numbers",
         ),
+        (frame.astype(str), "Column 'flow' does not hold numbers"),
+        (frame.apply(pd.to_datetime), "Column 'flow' does not hold numbers"),
+        (frame.set_axis(["flow", "flow"], axis=1), "'flow' is in X more than once"),
         (
             frame.mask(frame.index.to_numpy()[:, None] == [3, -1]),
             r"NaN in column 'flow', first at row 3 \(1 readings.*Impute",
@@ -450,7 +566,7 @@ def test_interrupted_fit_leaves_nothing(series, monkeypatch):
 
 def test_divergence_is_an_error(series):
     with pytest.raises(ValueError, match=r"Training diverged.*Scale"):
-        tiny_detector(learning_rate=1e30, epochs=3).fit(series * 1e9)
+        tiny_detector(learning_rate=1e30, epochs=3).fit(series)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
+from sklearn.ensemble import IsolationForest, VotingRegressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline, make_union
@@ -67,6 +68,15 @@ def test_an_unknown_step_is_refused_by_name(step):
     name = "Unknown" if "Unknown" in repr(step) else "FunctionTransformer"
     with pytest.raises(ValueError, match=rf"{name}.* n_context_"):
         get_context(make_pipeline(RobustScaler(), step))
+
+
+def test_parts_of_an_unknown_ensemble_must_say_it():
+    blind = VotingRegressor([("linear", LinearRegression())])
+    assert get_context(blind.fit(X, X[:, 0])) == (0, 0)
+    windows = make_pipeline(WindowTransformer(5), LinearRegression())
+    seeing = VotingRegressor([("windows", windows)]).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="WindowTransformer"):
+        get_context(seeing)
 
 
 def test_a_step_may_state_it():

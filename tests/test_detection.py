@@ -24,11 +24,10 @@ def plant_a():
         SHARED_DATA / "synthetic" / "plant_a.csv.gz", index_col="timestamp"
     )
     y = frame.pop("is_anomaly").to_numpy()[8000:]
-    pipeline = make_pipeline(StandardScaler(), LSTMAutoencoderDetector(random_state=0))
-    pipeline.fit(frame[:8000])
     errors = {}
     for rule in ("last", "window_mean", "overlap_mean"):
-        pipeline[-1].set_params(row_error=rule)
+        detector = LSTMAutoencoderDetector(row_error=rule, random_state=0)
+        pipeline = make_pipeline(StandardScaler(), detector).fit(frame[:8000])
         errors[rule] = -pipeline.score_samples(frame[8000:])
     return y, errors
 

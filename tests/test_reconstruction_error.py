@@ -43,6 +43,23 @@ def test_the_transformer_is_cloned_unless_frozen(rng):
     np.testing.assert_array_equal(frozen.transformer_.transform(X), pca.transform(X))
 
 
+def test_a_transformer_that_works_in_place(rng):
+    X = rng.normal(size=(30, 3))
+    before = X.copy()
+    in_place = make_pipeline(StandardScaler(copy=False), PCA(2))
+    errors = ReconstructionError(in_place).fit(X).transform(X)
+    np.testing.assert_array_equal(X, before)
+    copying = make_pipeline(StandardScaler(), PCA(2))
+    np.testing.assert_allclose(errors, ReconstructionError(copying).fit_transform(X))
+
+
+def test_large_float32_readings_do_not_overflow(rng):
+    X = rng.normal(size=(30, 3)).astype(np.float32)
+    errors = ReconstructionError(PCA(1)).fit(X).transform(X * np.float32(1e25))
+    assert errors.dtype == np.float64
+    assert np.isfinite(errors).all()
+
+
 def test_the_baseline_finds_a_spike():
     X = wave(300)
     detector = make_pipeline(
@@ -82,7 +99,7 @@ def test_tags_are_those_of_the_transformer():
 def test_refuses():
     with pytest.raises(ValueError, match="'transformer' parameter"):
         ReconstructionError(KMeans()).fit(wave(20))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"NaN in column 0, first at row 1.*Impute"):
         ReconstructionError(PCA()).fit([[1.0], [np.nan]])
     with pytest.raises(NotFittedError):
         ReconstructionError(PCA()).transform(wave(5))

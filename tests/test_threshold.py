@@ -45,6 +45,7 @@ def test_midway_threshold_lies_between_neighbours(errors, share):
         assert threshold > errors.max()
 
 
+@pytest.mark.filterwarnings("ignore:method='mad' cannot tell")
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])
 @pytest.mark.parametrize("method", LEVELS)
 @given(errors=ERRORS, data=st.data())
@@ -65,6 +66,7 @@ def test_threshold_is_monotone_in_its_level(channels, method, errors, data):
     assert np.all(lower <= higher * (1 + 1e-9) + 1e-300)
 
 
+@pytest.mark.filterwarnings("ignore:method='mad' cannot tell")
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])
 @pytest.mark.parametrize("method", LEVELS)
 @given(
@@ -106,6 +108,21 @@ def test_each_with_a_channel_without_error():
     assert np.isfinite(each.score_samples([[1e300, 0.0]])).all()
 
 
+def test_each_leaves_small_channels_alone(rng):
+    errors = rng.uniform(size=(1000, 2)) * [1e10, 1e-8]
+    each = ReconstructionThreshold(channels="each").fit(errors)
+    assert each.threshold_[1] == pytest.approx(1e-8, rel=0.05)
+    assert each.predict([[0.0, 1e-7]]) == [-1]
+
+
+def test_one_outlier_in_few_rows_does_not_disarm():
+    errors = np.append(np.linspace(1, 2, 49), 1000.0).reshape(-1, 1)
+    threshold = ReconstructionThreshold(quantile=0.99).fit(errors)
+    assert 1000 < threshold.threshold_ < 1001
+    tiny = ReconstructionThreshold(quantile=1e-12).fit(errors)
+    assert (tiny.predict(errors) == -1).sum() == 49
+
+
 def test_sigma_and_mad(rng):
     errors = rng.normal(10, 2, size=(100_000, 1))
     sigma = ReconstructionThreshold("sigma", k=2).fit(errors).threshold_
@@ -123,6 +140,21 @@ def test_pot_extrapolates_the_tail(shape, unit):
     errors = unit * genpareto.rvs(shape, size=(20_000, 1), random_state=0)
     threshold = ReconstructionThreshold("pot", quantile=0.9999).fit(errors).threshold_
     assert threshold == pytest.approx(unit * genpareto.ppf(0.9999, shape), rel=0.25)
+
+
+@pytest.mark.parametrize("n", [100, 400, 1000])
+def test_pot_is_sane_on_small_tails(n):
+    """Exponential errors: the true quantile is 9.2."""
+    rng = np.random.default_rng(n)
+    thresholds = [
+        ReconstructionThreshold("pot", quantile=0.9999)
+        .fit(rng.exponential(size=(n, 1)))
+        .threshold_
+        for _ in range(200)
+    ]
+    assert np.median(thresholds) == pytest.approx(9.2, rel=0.3)
+    assert np.max(thresholds) < 10 * 9.2
+    assert np.min(thresholds) > 2.5
 
 
 def test_pot_reaches_beyond_the_training_errors(rng):
@@ -145,6 +177,24 @@ def test_f_score_finds_the_best_threshold(errors, data, beta):
     found = (flagged & y).sum()
     score = (1 + beta**2) * found / (beta**2 * y.sum() + flagged.sum())
     assert score == pytest.approx(reference.best_f_score(errors, y, beta))
+
+
+def test_mad_warns_where_it_cannot_tell():
+    errors = np.append(np.zeros(70), np.arange(1.0, 31)).reshape(-1, 1)
+    with pytest.warns(UserWarning, match="more than half of them are 0"):
+        ReconstructionThreshold("mad").fit(errors)
+
+
+def test_f_score_may_flag_everything():
+    errors = np.array([[1.0], [2.0]])
+    threshold = ReconstructionThreshold("f_score").fit(errors, [1, 1])
+    assert (threshold.predict(errors * (1 - 1e-9)) == -1).all()
+
+
+def test_channels_changed_after_fit_are_refused():
+    threshold = ReconstructionThreshold().fit([[1.0], [2.0]]).set_params(channels="max")
+    with pytest.raises(ValueError, match="channels was changed from 'mean' to 'max'"):
+        threshold.predict([[1.0]])
 
 
 def test_f_score_threshold_lies_midway():

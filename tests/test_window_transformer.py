@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.exceptions import NotFittedError
 
 from tests import reference
 from tsanomaly import WindowTransformer, sliding_windows
@@ -76,6 +77,17 @@ def test_fortran_order_gives_the_same(rng):
         WindowTransformer(4).fit_transform(np.asfortranarray(X)),
         WindowTransformer(4).fit_transform(X),
     )
+
+
+def test_bad_input_names_the_column_and_leaves_nothing():
+    frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.inf, 4.0]})
+    transformer = WindowTransformer(2)
+    with pytest.raises(ValueError, match="infinity in column 'pressure', first at row"):
+        transformer.fit(frame)
+    with pytest.raises(NotFittedError):
+        transformer.transform(frame)
+    with pytest.raises(ValueError, match="Column 'pressure' does not hold numbers"):
+        transformer.fit(frame.assign(pressure="on"))
 
 
 def test_other_channels_are_refused(rng):

@@ -5,6 +5,7 @@ Outlier detectors and transformers for multivariate time series that work like t
 scikit-learn: row t in, row t out.
 """
 
+from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
@@ -24,18 +25,3 @@ __all__ = [
     "plotting",
     "sliding_windows",
 ]
-
-_SUBPACKAGES = {"datasets", "metrics", "plotting"}
-
-
-def __getattr__(name):
-    # Subpackages are imported when first used: plotting alone brings in matplotlib.
-    if name in _SUBPACKAGES:
-        import importlib
-
-        return importlib.import_module(f"tsanomaly.{name}")
-    raise AttributeError(f"module 'tsanomaly' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)

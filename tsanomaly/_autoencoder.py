@@ -2,23 +2,29 @@
 from functools import partial
 from numbers import Integral, Real
 
+import joblib
 import numpy as np
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     OneToOneFeatureMixin,
     OutlierMixin,
     TransformerMixin,
+    clone,
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import midway_threshold
-from tsanomaly._network import build_lstm_autoencoder, get_network
+from tsanomaly._network import INPUT_LIMIT, build_lstm_autoencoder, get_network
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
+    check_parameters_unchanged,
     check_series_length,
+    locate,
+    remember_parameters,
     validate_series,
 )
 from tsanomaly._windows import RowAverage, TrailingWindows
@@ -27,6 +33,11 @@ __all__ = ["LSTMAutoencoderDetector"]
 
 # Share of the training rows that contamination="auto" lets the threshold flag.
 _AUTO_SHARE = 0.01
+
+_SCALE = (
+    "Scale the series, for example with sklearn.preprocessing.StandardScaler in a "
+    "pipeline."
+)
 
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.
@@ -86,14 +97,14 @@ class LSTMAutoencoderDetector(
     batch_size : int, default=32
         Windows in a training step.
 
-    learning_rate : float, default=0.002
+    learning_rate : float, default=0.003
         Step size of the Adam optimiser at the start. It falls to zero along a cosine
         over the `epochs`.
 
-    windows_per_epoch : int, default=3000
-        Windows drawn at random, without repeats, for each round of training. Windows
-        that start one row apart are nearly copies of each other, so a round need not
-        hold all of them; a shorter series gives all it has.
+    windows_per_epoch : int, default=2000
+        Windows drawn at random, without repeats, for each round of training, rounded
+        up to whole batches. Windows that start one row apart are nearly copies of each
+        other, so a round need not hold all of them; a shorter series gives all it has.
 
     validation_fraction : float, default=0.0
         Share of the windows, the last ones in time, that are not trained on but tell
@@ -183,8 +194,7 @@ class LSTMAutoencoderDetector(
     ``units=(64, 8), latent_dim=None`` are those of two well-known tutorials; the
     default has 61,972 parameters on four channels. For any other network, override
     ``_build_model(n_channels)``, which returns a ``keras.Model`` from windows to
-    windows. Weights called ``kernel`` and ``recurrent_kernel`` are drawn anew before
-    training, others start as they were built.
+    windows.
 
     Keras runs on jax, PyTorch or TensorFlow. What `fit` learns is held in numpy arrays:
     an estimator can be pickled, and unpickled where Keras runs on another backend.
@@ -245,8 +255,8 @@ class LSTMAutoencoderDetector(
         dropout=0.0,
         epochs=20,
         batch_size=32,
-        learning_rate=0.002,
-        windows_per_epoch=3000,
+        learning_rate=0.003,
+        windows_per_epoch=2000,
         validation_fraction=0.0,
         n_iter_no_change=5,
         row_error="window_mean",
@@ -338,12 +348,14 @@ class LSTMAutoencoderDetector(
         """Fit, and return the errors of the training rows."""
         # Not by scikit-learn's _fit_context: on its first use it imports a package that
         # draws from Python's global random generator.
-        self._validate_params()
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
         self._check_parameters()
         with all_or_nothing(self):
             X, breaks = validate_series(self, X, reset=True)
             windows = self._windows(X, breaks)
             check_series_length(windows)
+            self._check_scale(windows)
             seed = _draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
@@ -360,8 +372,9 @@ class LSTMAutoencoderDetector(
                 verbose=int(self.verbose),
             )
             self.n_iter_ = len(self.history_["loss"])
-            self.n_context_ = self.window_size - 1
+            self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * (self.row_error == "overlap_mean")
+            remember_parameters(self, {*self._architecture(), "row_error", "stride"})
             errors = self._errors(windows)
             if self.contamination == "auto":
                 counted, share = windows.whole, _AUTO_SHARE
@@ -374,7 +387,8 @@ class LSTMAutoencoderDetector(
     def _check_parameters(self):
         """Check what the constraints of single parameters cannot say."""
         if not self.units or not all(
-            isinstance(width, Integral) and width >= 1 for width in self.units
+            isinstance(width, Integral) and not isinstance(width, bool) and width >= 1
+            for width in self.units
         ):
             raise ValueError(
                 "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
@@ -391,6 +405,15 @@ class LSTMAutoencoderDetector(
             raise ValueError(
                 f"stride={self.stride} is larger than window_size={self.window_size}: "
                 "rows between the windows would have no error. Lower stride."
+            )
+
+    def _check_scale(self, windows):
+        outside = np.abs(windows.X) > INPUT_LIMIT
+        if outside.any():
+            raise ValueError(
+                f"Input X holds readings beyond ±{INPUT_LIMIT:g} in "
+                f"{locate(self, outside)}, and the network cannot learn from those. "
+                f"{_SCALE}"
             )
 
     def score_samples(self, X):
@@ -415,15 +438,14 @@ class LSTMAutoencoderDetector(
         return -self._transform(X).mean(axis=1)
 
     def score_rows(self, X, rows):
-        """Score some rows only, at the price of those rows.
+        """Score some rows only; the network runs for no others.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
             A series, rows in time order.
         rows : array-like of int or bool, or slice
-            Which rows to score: anything that indexes an array of length
-            ``n_timestamps``.
+            Which rows to score: a one-dimensional index into ``n_timestamps`` rows.
 
         Returns
         -------
@@ -434,23 +456,26 @@ class LSTMAutoencoderDetector(
         ------
         ValueError
             If ``row_error='overlap_mean'``, for which a row's score needs the windows
-            of its neighbours.
+            of its neighbours, or if `rows` has another number of dimensions than one.
         IndexError
             If a row is not in `X`.
         """
-        check_is_fitted(self)
+        X, breaks = self._validate(X)
         if self.row_error == "overlap_mean":
             raise ValueError(
                 "score_rows cannot score single rows with row_error='overlap_mean', "
                 "because the error of a row comes from all windows that hold it. Use "
                 "score_samples, or row_error='last' or 'window_mean'."
             )
-        X, breaks = validate_series(self, X, reset=False)
-        index = np.arange(len(X))
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
+            if rows.ndim != 1:
+                raise ValueError(
+                    "rows must be one-dimensional, got an array of shape "
+                    f"{rows.shape}. Pass a list of row numbers, a mask or a slice."
+                )
             rows = rows if rows.size else rows.astype(np.intp)  # [] is float64
-        rows = index[rows]
+        rows = np.arange(len(X))[rows]
         wanted, position = np.unique(rows, return_inverse=True)
         wanted_breaks = breaks[wanted]
         scores = np.full(len(wanted), np.nan)
@@ -525,8 +550,7 @@ class LSTMAutoencoderDetector(
             or, with ``row_error='overlap_mean'``, the mean of its reconstructions in
             all windows that hold it. NaN at breaks.
         """
-        check_is_fitted(self)
-        windows = self._windows(*validate_series(self, X, reset=False))
+        windows = self._windows(*self._validate(X))
         average = RowAverage(windows.X.shape)
         for rows, _, reconstructed in self._run(windows, self._scored_rows(windows)):
             if self.row_error != "overlap_mean":
@@ -545,6 +569,7 @@ class LSTMAutoencoderDetector(
             Changing it does not change the detector.
         """
         check_is_fitted(self)
+        check_parameters_unchanged(self)
         return self._network().build(self.weights_)
 
     def _build_model(self, n_channels):
@@ -558,39 +583,54 @@ class LSTMAutoencoderDetector(
         Returns
         -------
         model : keras.Model
-            From (batch, window_size, n_channels) to the same shape, not compiled.
+            From (batch, window_size, n_channels) to the same shape, not compiled. It
+            must not depend on parameters of training and scoring, such as `epochs`,
+            `row_error` or `random_state`: detectors that differ in those alone share
+            a compiled network. Initialisers without a seed are seeded by
+            `random_state`.
         """
         return build_lstm_autoencoder(
-            n_channels, self.window_size, self.units, self.latent_dim, self.dropout
+            n_channels,
+            int(self.window_size),
+            [int(width) for width in self.units],
+            None if self.latent_dim is None else int(self.latent_dim),
+            float(self.dropout),
         )
 
-    def _network(self):
-        architecture = {
+    def _architecture(self):
+        """Parameters that the network depends on, those of a subclass included."""
+        return {
             name: value
             for name, value in self.get_params(deep=False).items()
             if name not in _NOT_ARCHITECTURE
         }
-        key = (type(self)._build_model, self.n_features_in_, repr(architecture))
-        # A copy of the parameters, so that the cached network does not change with
-        # them, and keeps no fitted estimator alive.
-        unfitted = type(self)(**self.get_params(deep=False))
-        return get_network(key, partial(unfitted._build_model, self.n_features_in_))
+
+    def _network(self):
+        own = type(self)._build_model is LSTMAutoencoderDetector._build_model
+        key = (type(self), self.n_features_in_, joblib.hash(self._architecture()))
+        # A clone, so that the cached network does not change with the parameters, and
+        # keeps no fitted estimator alive.
+        build = partial(clone(self)._build_model, self.n_features_in_)
+        return get_network(key, build, draw_weights=own)
+
+    def _validate(self, X):
+        """Validate a series to be scored."""
+        check_is_fitted(self)
+        check_parameters_unchanged(self)
+        return validate_series(self, X, reset=False)
 
     def _windows(self, X, breaks):
         with np.errstate(over="ignore"):
             X32 = np.ascontiguousarray(X, dtype=np.float32)
         if X32 is not X and np.isinf(X32).any():
             raise ValueError(
-                "Input X contains a value too large for float32, in which the network "
-                "computes. Scale the series, for example with "
-                "sklearn.preprocessing.StandardScaler in a pipeline."
+                f"Input X contains a value too large for float32, in which the network "
+                f"computes, in {locate(self, np.isinf(X32))}. {_SCALE}"
             )
         return TrailingWindows(X32, self.window_size, breaks)
 
     def _transform(self, X):
-        check_is_fitted(self)
-        X, breaks = validate_series(self, X, reset=False)
-        return self._errors(self._windows(X, breaks))
+        return self._errors(self._windows(*self._validate(X)))
 
     def _errors(self, windows):
         """Errors of every row, by the chosen rule, in float64."""

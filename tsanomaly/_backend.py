@@ -36,20 +36,28 @@ def choose_backend():
     Raises
     ------
     ImportError
-        If no backend is installed, or not the one that ``KERAS_BACKEND`` names.
+        If no backend is installed, or not the one that ``KERAS_BACKEND`` names, or if
+        it names one that cannot train.
     """
     if "keras" in sys.modules:
         return None
     demanded = os.environ.get("KERAS_BACKEND")
     if demanded:
-        if demanded in _BACKENDS and find_spec(demanded) is None:
+        if demanded not in _BACKENDS:
+            raise ImportError(
+                f"KERAS_BACKEND={demanded} names no backend that can train. Set it to "
+                f"one of {', '.join(_BACKENDS)}, or unset it."
+            )
+        if find_spec(demanded) is None:
             raise ImportError(
                 f"KERAS_BACKEND={demanded} asks for a backend that is not installed. "
                 f"Run 'pip install {demanded}', or unset KERAS_BACKEND."
             )
         return demanded
     configured = _configured_backend()
-    if configured and (configured != "tensorflow" or find_spec("tensorflow")):
+    if configured in _BACKENDS and (
+        configured != "tensorflow" or find_spec("tensorflow")
+    ):
         return configured
     for name in _BACKENDS:
         if find_spec(name):

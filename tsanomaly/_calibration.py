@@ -3,7 +3,7 @@
 
 import numpy as np
 
-__all__ = ["midway_threshold"]
+__all__ = ["margin", "midway_threshold"]
 
 
 def midway_threshold(errors, share):
@@ -19,8 +19,8 @@ def midway_threshold(errors, share):
         Finite errors, higher = worse.
     share : float
         Share of the errors that may lie above, in [0, 1). ``floor(share * n)`` of
-        them do, unless errors tie. If that is none, the threshold is as far above the
-        largest error as half its distance to the next smaller one.
+        them do, unless errors tie. If that is none, the threshold is a little above
+        the largest error.
 
     Returns
     -------
@@ -29,20 +29,17 @@ def midway_threshold(errors, share):
     """
     ordered = np.sort(errors)
     # The small term undoes rounding, as in 0.29 * 100 = 28.999…
-    n_above = int(share * len(ordered) + 1e-9)
+    n_above = min(int(share * len(ordered) + 1e-9), len(ordered) - 1)
     below = ordered[-1 - n_above]
-    first, end = (
-        np.searchsorted(ordered, below),
-        np.searchsorted(ordered, below, "right"),
-    )
-    if end < len(ordered):
-        above = ordered[end]
-    elif first > 0:
-        above = below + (below - ordered[first - 1])
-    else:  # constant errors: anything visibly larger is new
-        above = below + max(1e-4 * abs(below), np.finfo(np.float64).tiny)
+    position = np.searchsorted(ordered, below, side="right")
+    if position == len(ordered):
+        return float(below + margin(below))
+    above = ordered[position]
     midway = below + (above - below) / 2
-    if end == len(ordered):  # nothing is above: not even rounding may reach `below`
-        return float(max(midway, np.nextafter(below, np.inf)))
     # Between adjacent floats the midpoint may round to `above`, which must stay above.
     return float(min(midway, np.nextafter(above, -np.inf)))
+
+
+def margin(error):
+    """A distance from an error that differences in its last bits do not cross."""
+    return max(1e-4 * abs(error), np.finfo(np.float64).tiny)

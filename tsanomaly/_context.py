@@ -40,10 +40,16 @@ def get_context(estimator):
     Raises
     ------
     ValueError
-        If a step does not say how many rows it needs; the message names it.
+        If a step does not say how many rows it needs, or depends on where the series
+        starts (``stride`` above 1); the message names it.
     """
     if estimator is None or isinstance(estimator, str):  # 'passthrough', 'drop'
         return _NONE
+    if getattr(estimator, "stride", 1) != 1:
+        raise ValueError(
+            f"{estimator!r} takes a window every {estimator.stride} rows from the "
+            "start of the series, so that no piece of it can stand alone. Use stride=1."
+        )
     if hasattr(estimator, "n_context_") and hasattr(estimator, "n_lookahead_"):
         return Context(int(estimator.n_context_), int(estimator.n_lookahead_))
     parts, combine = _parts(estimator)
@@ -60,6 +66,7 @@ def get_context(estimator):
 def _parts(estimator):
     """Estimators inside a fitted one, and how their contexts combine."""
     from sklearn.compose import ColumnTransformer
+    from sklearn.frozen import FrozenEstimator
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.pipeline import FeatureUnion, Pipeline
     from sklearn.preprocessing import FunctionTransformer
@@ -76,11 +83,9 @@ def _parts(estimator):
         return None, max  # may hold any function
     if type(estimator).__module__.split(".")[0] != "sklearn":
         return None, max
-    # A meta-estimator of scikit-learn, such as FrozenEstimator, sees as far as what it
-    # wraps.
-    wrapped = [
-        getattr(estimator, f"{name}_", value)
-        for name, value in vars(estimator).items()
-        if not name.endswith("_") and hasattr(value, "fit")
-    ]
-    return wrapped, max
+    if isinstance(estimator, FrozenEstimator):
+        return [estimator.estimator], max
+    # Another meta-estimator sees as far as its parts. They are not the fitted ones, so
+    # that only row-wise parts can say how far.
+    nested = estimator.get_params(deep=True).values()
+    return [part for part in nested if hasattr(part, "fit")], max

@@ -69,7 +69,8 @@ def run_demo(folder, *, progress):
             )
         predictions.to_csv(folder / f"{series_name}.csv")
         # The last detector is the LSTM autoencoder.
-        _plot(folder / f"{series_name}.png", detector, test, target, series_name)
+        title = f"{series_name}: {detector_name}"
+        _plot(folder / f"{series_name}.png", detector, test, target, title)
     table = pd.DataFrame(results)
     table.to_csv(folder / "results.csv", index=False)
     return table
@@ -134,16 +135,17 @@ def _plot(file, pipeline, test, target, title):
 
     from tsanomaly.plotting import AnomalyDisplay
 
-    # The channels with the largest share of the errors of flagged rows.
     errors = pipeline.transform(test)
-    worst = errors[pipeline.predict(test) == -1] if len(errors) else errors
-    share = (worst if len(worst) else errors).mean(axis=0)
+    scores, threshold = errors.mean(axis=1), -pipeline[-1].offset_
+    flagged = scores > threshold
+    # The channels with the largest share of the errors of flagged rows.
+    share = errors[flagged if flagged.any() else slice(None)].mean(axis=0)
     channels = np.sort(np.argsort(-share, kind="stable")[:_N_DRAWN_CHANNELS])
     figure = Figure(figsize=(11, 5.5), layout="constrained")
-    figure.suptitle(f"{title}: LSTM autoencoder")
+    figure.suptitle(title)
     axes = figure.subplots(2, sharex=True)
-    AnomalyDisplay.from_estimator(
-        pipeline, test, target, channels=channels.tolist(), axes=axes
+    AnomalyDisplay.from_predictions(
+        test, scores, threshold, flagged, target, channels=channels.tolist(), axes=axes
     )
     figure.savefig(file, dpi=120)
 

@@ -6,6 +6,7 @@ arrays that go in and come out. Training and scoring use separate Keras models, 
 threads may score while another trains.
 """
 
+import random
 import threading
 from collections import OrderedDict
 from functools import cache
@@ -84,17 +85,26 @@ class Network:
     ----------
     build : callable
         Takes no argument and returns a new, uncompiled ``keras.Model``.
+    draw_weights : bool, default=True
+        Whether the weights that training starts from are drawn here, the same on every
+        backend. If not, they are those of a model that `build` returns, whose own
+        initialisers are seeded.
     """
 
-    def __init__(self, build):
+    def __init__(self, build, draw_weights=True):
         self._build = build
-        self._lock = threading.RLock()
+        self._draw_weights = draw_weights
+        # Two locks, so that threads may score while another trains.
+        self._training_lock = threading.Lock()
+        self._scoring_lock = threading.Lock()
         self._runner = None
         self._trainer = None
 
-    def build(self, weights=None):
+    def build(self, weights=None, seed=0):
         """A new Keras model of this architecture."""
         with preserve_random_state():
+            # From here Keras draws the seeds of initialisers that were given none.
+            random.seed(seed)
             model = self._build()
         if weights is not None:
             model.set_weights(weights)
@@ -153,16 +163,20 @@ class Network:
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(windows, validation_rows, batch_size, n_validation)
-        course = _course_class()(learning_rate, epochs, n_iter_no_change)
-        with self._lock:
+        control = _control_class()(learning_rate, epochs, n_iter_no_change)
+        with self._training_lock:
             if self._trainer is None:
                 self._trainer = _Trainer(self.build())
-            model = self._trainer.reset(seed)
+            if self._draw_weights:
+                initial = self._trainer.draw_weights(seed)
+            else:
+                initial = _to_numpy(self.build(seed=seed).weights)
+            model = self._trainer.reset(initial, seed)
             log = model.fit(
                 training,
                 validation_data=validation,
                 epochs=epochs,
-                callbacks=[course],
+                callbacks=[control],
                 shuffle=False,
                 verbose=verbose,
             )
@@ -176,7 +190,7 @@ class Network:
                 "example with sklearn.preprocessing.StandardScaler in a pipeline, or "
                 f"lower learning_rate={learning_rate}."
             )
-        return course.weights, history
+        return control.weights, history
 
     def reconstruct(self, weights, windows, rows):
         """Run windows through the network, batch by batch.
@@ -207,9 +221,10 @@ class Network:
             yield batch, actual[: len(batch)], seen[: len(batch)]
 
     def _compiled_forward(self):
-        with self._lock:
-            if self._runner is None:
-                self._runner = _compile_forward(self.build())
+        if self._runner is None:
+            with self._scoring_lock:
+                if self._runner is None:
+                    self._runner = _compile_forward(self.build())
         return self._runner
 
 
@@ -260,15 +275,19 @@ class _Trainer:
         self._weights = _to_numpy(model.weights)
         self._optimizer = _to_numpy(model.optimizer.variables)
 
-    def reset(self, seed):
-        model = self._model
+    def draw_weights(self, seed):
+        """Initial values of all weights."""
         rng = np.random.default_rng(seed)
-        model.set_weights(
-            [
-                _draw_weight(variable.name, value, rng)
-                for variable, value in zip(model.weights, self._weights, strict=True)
-            ]
-        )
+        return [
+            _draw_weight(variable.name, value, rng)
+            for variable, value in zip(self._model.weights, self._weights, strict=True)
+        ]
+
+    def reset(self, weights, seed):
+        """The model, as if it were new; dropout is seeded."""
+        model = self._model
+        rng = np.random.default_rng([seed, 1])
+        model.set_weights(weights)
         for variable in model.non_trainable_variables:
             if variable.name == "seed_generator_state":
                 state = np.array([rng.integers(2**32), 0], dtype=np.uint32)
@@ -307,14 +326,14 @@ def _draw_weight(name, value, rng):
 
 
 @cache
-def _course_class():
+def _control_class():
     """The callback that steers training, defined late: its base class is Keras'."""
     keras = import_keras()
 
     # Keras has callbacks for both jobs. Its EarlyStopping restores the best weights
     # only if it stopped, in some versions, and both read variables in a way that numpy
     # deprecates, in others.
-    class Course(keras.callbacks.Callback):
+    class TrainingControl(keras.callbacks.Callback):
         """Lower the learning rate along a cosine; keep the best epoch; stop early.
 
         Without validation windows the last epoch is the best: the training loss of an
@@ -345,7 +364,7 @@ def _course_class():
             if self._waited >= self._patience or diverged:
                 self.model.stop_training = True
 
-    return Course
+    return TrainingControl
 
 
 @cache
@@ -392,15 +411,15 @@ _networks = OrderedDict()
 _networks_lock = threading.Lock()
 
 
-def get_network(key, build):
+def get_network(key, build, draw_weights=True):
     """The network of an architecture, the same object for the whole process.
 
     Parameters
     ----------
     key : hashable
         All that the architecture depends on.
-    build : callable
-        As in Network; called only when `key` is new.
+    build, draw_weights
+        As in Network; used only if `key` is new.
 
     Returns
     -------
@@ -408,7 +427,7 @@ def get_network(key, build):
     """
     with _networks_lock:
         if key not in _networks:
-            _networks[key] = Network(build)
+            _networks[key] = Network(build, draw_weights)
         _networks.move_to_end(key)
         while len(_networks) > _CACHE_SIZE:
             _networks.popitem(last=False)

@@ -12,10 +12,10 @@ from sklearn.base import (
 )
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._context import get_context
-from tsanomaly._validation import FLOATS, VersionedState, all_or_nothing
+from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
 
 __all__ = ["ReconstructionError"]
 
@@ -132,18 +132,18 @@ class ReconstructionError(
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         reduced = self.transformer_.transform(X)
-        errors = np.subtract(X, self.transformer_.inverse_transform(reduced))
-        return np.square(np.asarray(errors))
+        restored = np.asarray(self.transformer_.inverse_transform(reduced))
+        # In float64: a float32 residual of 1e20 would overflow when squared.
+        return np.square(np.subtract(X, restored, dtype=np.float64))
 
     def _validate(self, X, *, reset):
         allow_nan = get_tags(self.transformer).input_tags.allow_nan
-        return validate_data(
-            self,
-            X,
-            dtype=FLOATS,
-            ensure_all_finite="allow-nan" if allow_nan else True,
-            reset=reset,
-        )
+        missing = "allow" if allow_nan else "refuse"
+        X, _ = validate_series(self, X, reset=reset, missing=missing)
+        # A transformer that works in place has to copy first.
+        X = X.view()
+        X.flags.writeable = False
+        return X
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -151,6 +151,4 @@ class ReconstructionError(
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         tags.input_tags.positive_only = inner.input_tags.positive_only
         tags.target_tags = inner.target_tags
-        tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
-        tags.non_deterministic = inner.non_deterministic
         return tags

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
+import warnings
 from numbers import Real
 
 import numpy as np
+from scipy.special import boxcox
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._calibration import midway_threshold
+from tsanomaly._calibration import margin, midway_threshold
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
     check_labels,
+    check_parameters_unchanged,
+    remember_parameters,
     validate_series,
 )
 
@@ -30,26 +34,45 @@ def _sigma_threshold(errors, k):
 
 def _mad_threshold(errors, k):
     median = np.median(errors)
-    return median + k * _MAD_TO_SIGMA * np.median(np.abs(errors - median))
+    deviation = np.median(np.abs(errors - median))
+    if deviation == 0:
+        warnings.warn(
+            "method='mad' cannot tell how errors spread, because more than half of "
+            f"them are {median:g}: every larger error is flagged. Use another method.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return median + k * _MAD_TO_SIGMA * deviation
 
 
 def _pot_threshold(errors, share, tail_fraction):
     """Quantile of a generalised Pareto tail: Siffer et al. 2017, equation 1."""
-    from scipy.stats import genpareto
-
     n_tail = max(tail_fraction * len(errors), min(_SMALLEST_TAIL, len(errors) / 2))
     level = midway_threshold(errors, min(n_tail / len(errors), 0.5))
-    excesses = errors[errors > level] - level
-    scale = excesses.mean() if len(excesses) else 0.0
-    if len(excesses) < 2 or scale == 0 or share * len(errors) >= len(excesses):
+    excesses = np.sort(errors[errors > level]) - level
+    share_of_tail = share * len(errors) / max(len(excesses), 1)
+    if len(excesses) < 2 or share_of_tail >= 1:
         # No tail to speak of, or ties hold so many errors below the level that the
         # wanted share is not in the tail.
         return midway_threshold(errors, share)
-    # In units of their mean the excesses suit the optimiser whatever their unit is.
-    shape, _, width = genpareto.fit(excesses / scale, 0.1, floc=0, scale=1.0)
-    return level + scale * genpareto.isf(
-        share * len(errors) / len(excesses), shape, scale=width
-    )
+    shape, scale = _fit_generalised_pareto(excesses)
+    # (share^-shape - 1) / shape, also where the shape vanishes
+    return level + scale * boxcox(1 / share_of_tail, shape)
+
+
+def _fit_generalised_pareto(excesses):
+    """Shape and scale by probability-weighted moments: Hosking and Wallis 1987.
+
+    On tails of a few dozen errors maximum likelihood, as in Siffer et al., often puts
+    the end of the distribution at the largest error, where the likelihood is unbounded.
+    The shape is kept within ±0.5, where the estimator is sound.
+    """
+    n = len(excesses)
+    mean = excesses.mean()
+    weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
+    gap = mean - 2 * weighted  # not positive if the excesses hardly differ
+    shape = np.clip(2 - mean / gap, -0.5, 0.5) if gap > 0 else -0.5
+    return shape, mean * (1 - shape)
 
 
 def _f_score_threshold(errors, anomalous, beta):
@@ -63,7 +86,7 @@ def _f_score_threshold(errors, anomalous, beta):
     f_score = (1 + beta**2) * found / (beta**2 * anomalous.sum() + flagged)
     n_flagged = flagged[f_score.argmax()]
     if n_flagged == len(errors):  # all of them: below the smallest
-        return np.nextafter(ordered[-1], -np.inf)
+        return ordered[-1] - margin(ordered[-1])
     return midway_threshold(errors, n_flagged / len(errors))
 
 
@@ -86,7 +109,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         - 'mad': median + `k` median absolute deviations, scaled to be standard
           deviations if errors are normal. Robust.
         - 'pot': peaks over threshold [1]_. The `quantile` of a generalised Pareto
-          distribution fitted to the largest errors: for quantiles close to 1, that
+          distribution fitted to the largest errors [2]_: for quantiles close to 1, that
           few training rows lie beyond.
         - 'f_score': the threshold with the best F-beta score on the labels `y`.
 
@@ -146,8 +169,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     threshold: ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_normal))``.
 
     A 'quantile' or 'f_score' threshold lies midway between two neighbouring training
-    errors, so that differences in the last bits never flip a flag. Of `n` training
-    rows, ``floor((1 - quantile) * n)`` are beyond it, fewer if errors tie.
+    errors, or a ten-thousandth beyond the largest or smallest of them, so that
+    differences in the last bits never flip a flag. Of `n` training rows,
+    ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
 
     Rows that are NaN in every channel are breaks, as in
     :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged.
@@ -157,6 +181,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     .. [1] A. Siffer, P.-A. Fouque, A. Termier, C. Largouet. "Anomaly Detection in
            Streams with Extreme Value Theory." KDD 2017.
            https://doi.org/10.1145/3097983.3098144
+
+    .. [2] J. R. M. Hosking, J. R. Wallis. "Parameter and Quantile Estimation for the
+           Generalized Pareto Distribution." Technometrics 29(3), 1987.
+           https://doi.org/10.1080/00401706.1987.10488243
 
     Examples
     --------
@@ -240,7 +268,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 thresholds = np.array([self._threshold(column) for column in errors.T])
                 # A channel without error in training would divide by zero.
                 floor = 1e-12 * max(thresholds.max(), 1e-12)
-                self.threshold_ = np.maximum(thresholds, floor)
+                vanishing = thresholds <= np.finfo(np.float64).tiny
+                self.threshold_ = np.where(vanishing, floor, thresholds)
                 self.offset_ = -1.0
             else:
                 reduced = self._reduce(errors)
@@ -253,6 +282,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     "that gives errors."
                 )
             self.n_context_ = self.n_lookahead_ = 0
+            remember_parameters(self, ["channels"])
         return self
 
     def fit_predict(self, X, y=None):
@@ -289,6 +319,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             breaks.
         """
         check_is_fitted(self)
+        check_parameters_unchanged(self)
         X, _ = validate_series(self, X, reset=False)
         X = X.astype(np.float64, copy=False)
         if self.channels == "each":

@@ -14,14 +14,17 @@ __all__ = [
     "VersionedState",
     "all_or_nothing",
     "check_labels",
+    "check_parameters_unchanged",
     "check_series_length",
+    "locate",
+    "remember_parameters",
     "validate_series",
 ]
 
 FLOATS = [np.float64, np.float32]
 
 
-def validate_series(estimator, X, *, reset):
+def validate_series(estimator, X, *, reset, missing="breaks"):
     """Validate a series and find its breaks.
 
     Parameters
@@ -32,6 +35,8 @@ def validate_series(estimator, X, *, reset):
         A series, rows in time order.
     reset : bool
         Whether this is `fit`.
+    missing : {'breaks', 'allow', 'refuse'}, default='breaks'
+        Which NaN is accepted: rows without any reading, all, or none.
 
     Returns
     -------
@@ -43,68 +48,69 @@ def validate_series(estimator, X, *, reset):
     Raises
     ------
     ValueError
-        If a column does not hold numbers, holds infinity, or holds NaN in a row in
-        which other channels have readings; if the columns are not those of `fit`.
+        If a column does not hold numbers, holds infinity, or holds NaN that is not
+        accepted; if the columns are not those of `fit`.
     TypeError
         If X is sparse.
     """
-    try:
-        validated = validate_data(
-            estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False
-        )
-    except (TypeError, ValueError) as error:
-        column = _first_column_without_numbers(X)
-        if column is None:
-            raise
-        raise ValueError(
-            f"Column {column!r} does not hold numbers (dtype {X[column].dtype}). "
-            f"{type(estimator).__name__} works on sensor readings: drop the column, "
-            "make a time column the index, or encode categories as numbers."
-        ) from error
-    return validated, _find_breaks(estimator, validated)
-
-
-def _first_column_without_numbers(X):
-    if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
-        return None
-    for column in X.columns:
-        if getattr(X[column].dtype, "kind", "O") in "biufc":
-            continue
-        try:
-            np.asarray(X[column], dtype=np.float64)
-        except (TypeError, ValueError):
-            return column
-        if X[column].dtype.kind in "mM":
-            return column
-    return None
-
-
-def _find_breaks(estimator, X):
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        _check_columns(estimator, X)
+    X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # the usual case, without a mask of the whole series
-            return np.zeros(len(X), dtype=bool)
+            return X, np.zeros(len(X), dtype=bool)
     infinite = np.isinf(X)
     if infinite.any():
         raise ValueError(
-            f"Input X contains infinity in {_place(estimator, infinite)}. Replace it, "
-            "or set the row to NaN in every channel to mark a break in the series."
+            f"Input X contains infinity in {locate(estimator, infinite)}. Replace it, "
+            "or drop the row."
         )
-    missing = np.isnan(X)
-    breaks = missing.all(axis=1)
-    partial = missing & ~breaks[:, None]
-    if partial.any():
+    absent = np.isnan(X)
+    breaks = absent.all(axis=1)
+    if missing == "refuse":
+        refused, rule = absent, "needs every reading"
+    else:
+        refused = absent & ~breaks[:, None]
+        rule = (
+            "needs every channel of a row, or none: a row that is NaN in every channel "
+            "is a break between two stretches"
+        )
+    if missing != "allow" and refused.any():
         raise ValueError(
-            f"Input X contains NaN in {_place(estimator, partial)}. "
-            f"{type(estimator).__name__} needs every channel of a row, or none: a row "
-            "that is NaN in every channel is a break between two stretches. Impute "
-            "first, for example with DataFrame.ffill or "
-            "sklearn.impute.SimpleImputer."
+            f"Input X contains NaN in {locate(estimator, refused)}. "
+            f"{type(estimator).__name__} {rule}. Impute first, for example with "
+            "DataFrame.ffill or sklearn.impute.SimpleImputer."
         )
-    return breaks
+    return X, breaks
 
 
-def _place(estimator, mask):
-    """Name the column and first row of a fault, and count the rest."""
+def _check_columns(estimator, X):
+    """Raise unless every column of a frame holds numbers, and has a name of its own."""
+    if X.columns.duplicated().any():
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(
+            f"Column {twice!r} is in X more than once. Rename one, so that the "
+            "channels can be told apart."
+        )
+    for name, dtype in X.dtypes.items():
+        if getattr(dtype, "kind", "O") in "biufc":
+            continue
+        try:
+            holds_text = any(isinstance(value, str) for value in X[name])
+            np.asarray(X[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            holds_text = True
+        if holds_text or getattr(dtype, "kind", "O") in "mM":
+            raise ValueError(
+                f"Column {name!r} does not hold numbers (dtype {dtype}). "
+                f"{type(estimator).__name__} works on sensor readings: drop the "
+                "column, make a time column the index, or encode categories as "
+                "numbers."
+            )
+
+
+def locate(estimator, mask):
+    """Name the column and first row of a fault, and count the readings it is in."""
     column = int(mask.any(axis=0).argmax())
     name = column
     if hasattr(estimator, "feature_names_in_"):
@@ -169,6 +175,22 @@ def check_labels(y, n_timestamps):
     raise ValueError(
         f"y must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. {cure}"
     )
+
+
+def remember_parameters(estimator, names):
+    """Note, in `fit`, the parameters that the fitted state goes with."""
+    estimator._fitted_with = {name: repr(getattr(estimator, name)) for name in names}
+
+
+def check_parameters_unchanged(estimator):
+    """Raise if a parameter that the fitted state goes with was set since `fit`."""
+    for name, before in estimator._fitted_with.items():
+        now = repr(getattr(estimator, name))
+        if now != before:
+            raise ValueError(
+                f"{name} was changed from {before} to {now} after fit, and what fit "
+                f"learned does not go with it. Fit {type(estimator).__name__} again."
+            )
 
 
 @contextmanager

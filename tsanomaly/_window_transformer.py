@@ -4,13 +4,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from tsanomaly._validation import FLOATS, VersionedState
+from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
 
 __all__ = ["WindowTransformer"]
 
@@ -54,8 +50,11 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
     -----
     No window is copied. The result is a read-only view of one padded copy of the
     series, in which consecutive rows overlap; its memory is that of the series, not
-    `window_size` times as much. Estimators that follow may copy it. NaN passes
-    through.
+    `window_size` times as much. Estimators that follow may copy it.
+
+    NaN passes through. Rows that are NaN in every channel are no breaks here, as they
+    are to :class:`LSTMAutoencoderDetector`: windows run across them. Transform the
+    stretches between them one by one.
 
     Examples
     --------
@@ -91,10 +90,17 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         -------
         self : WindowTransformer
             The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If `window_size` is out of range, or a column of `X` does not hold numbers
+            or holds infinity.
         """
-        validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
-        self.n_context_ = self.window_size - 1
-        self.n_lookahead_ = 0
+        with all_or_nothing(self):
+            validate_series(self, X, reset=True, missing="allow")
+            self.n_context_ = int(self.window_size) - 1
+            self.n_lookahead_ = 0
         return self
 
     def transform(self, X):
@@ -116,9 +122,7 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
             If `X` has other channels than in `fit`, or holds infinity.
         """
         check_is_fitted(self)
-        X = validate_data(
-            self, X, dtype=FLOATS, ensure_all_finite="allow-nan", reset=False
-        )
+        X, _ = validate_series(self, X, reset=False, missing="allow")
         n_context, n_channels = self.n_context_, X.shape[1]
         padded = np.empty((n_context + len(X), n_channels), dtype=X.dtype)
         padded[:n_context] = X[0]

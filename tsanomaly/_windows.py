@@ -11,7 +11,13 @@ from numbers import Integral
 
 import numpy as np
 
-__all__ = ["RowAverage", "TrailingWindows", "merge_windows", "sliding_windows"]
+__all__ = [
+    "RowAverage",
+    "TrailingWindows",
+    "merge_windows",
+    "runs",
+    "sliding_windows",
+]
 
 
 def _check_positive_integer(value, name):
@@ -144,6 +150,23 @@ def merge_windows(values, n_timestamps, stride=1):
     last_rows = np.arange(n_windows) * stride + window_size - 1
     average.add(values, last_rows, first_rows=np.zeros(n_windows, dtype=np.intp))
     return average.result()
+
+
+def runs(target):
+    """First and last row of every run of ones.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n_timestamps,)
+        0 or 1 per row.
+
+    Returns
+    -------
+    start, end : ndarray of int
+        Both ends included.
+    """
+    edges = np.diff(np.concatenate(([0], target, [0])))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
 
 
 class RowAverage:

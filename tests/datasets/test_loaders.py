@@ -54,9 +54,9 @@ def test_what_is_missing_is_named(tmp_path):
         load_nab("realAWSCloudwatch/nothing")
     with pytest.raises(FileNotFoundError, match=r"machine-2-1.*path="):
         load_smd("machine-9-9")
-    with pytest.raises(FileNotFoundError, match="root folder"):
+    with pytest.raises(FileNotFoundError, match="folder that the loader"):
         load_nab(path=tmp_path)
-    with pytest.raises(FileNotFoundError, match="root folder"):
+    with pytest.raises(FileNotFoundError, match="folder that the loader"):
         load_smd(path=str(tmp_path))
 
 

@@ -51,6 +51,8 @@ def test_labels(forest, labelled):
     assert make_anomaly_scorer("f1")(forest, X, y) == f1_score(y, flagged)
     half = make_anomaly_scorer("fbeta", beta=0.5)(forest, X, y)
     assert half == fbeta_score(y, flagged, beta=0.5)
+    macro = make_anomaly_scorer("f1", labels=[0, 1], average="macro")
+    assert macro(forest, X, y) == f1_score(y, flagged, average="macro")
     loss = make_anomaly_scorer(hamming_loss, greater_is_better=False)
     assert loss(forest, X, y) == -hamming_loss(y, flagged)
 
@@ -78,8 +80,11 @@ def test_breaks_do_not_count_in_rankings(labelled):
     X[100] = np.nan
     detector = tiny_detector(epochs=5, learning_rate=0.01).fit(X)
     kept = np.arange(len(X)) != 100
-    expected = roc_auc_score(y[kept], -detector.score_samples(X)[kept])
-    assert make_anomaly_scorer("roc_auc")(detector, X, y) == expected
+    scores, weights = -detector.score_samples(X)[kept], np.arange(1, 301)
+    scorer = make_anomaly_scorer("roc_auc")
+    assert scorer(detector, X, y) == roc_auc_score(y[kept], scores)
+    weighted = roc_auc_score(y[kept], scores, sample_weight=weights[kept])
+    assert scorer(detector, X, y, sample_weight=weights) == weighted
 
 
 def test_refuses(forest, labelled):
@@ -94,6 +99,10 @@ def test_refuses(forest, labelled):
         make_anomaly_scorer("f1", response_method="score_samples")
     with pytest.raises(ValueError, match="response_method must be"):
         make_anomaly_scorer(f1_score, response_method="predict_proba")
+    with pytest.raises(ValueError, match="Leave greater_is_better out"):
+        make_anomaly_scorer("roc_auc", greater_is_better=False)
+    with pytest.raises(ValueError, match="'fbeta' needs beta"):
+        make_anomaly_scorer("fbeta")
     with pytest.raises(ValueError, match="a string or a function"):
         make_anomaly_scorer(3)
 

@@ -48,6 +48,8 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     ------
     FileNotFoundError
         If there is no such series.
+    ValueError
+        If the labels do not mention it.
 
     Examples
     --------
@@ -69,7 +71,10 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
         )
         raise describe_missing(name, path, file, available)
     frame = pd.read_csv(file, parse_dates=["timestamp"], index_col="timestamp")
-    windows = json.loads((root / "labels" / "combined_windows.json").read_text())
+    labels = root / "labels" / "combined_windows.json"
+    windows = json.loads(labels.read_text(encoding="utf-8"))
+    if f"{name}.csv" not in windows:
+        raise ValueError(f"{name!r} has no entry in {str(labels)!r}.")
     events = pd.DataFrame(windows[f"{name}.csv"], columns=["start", "end"])
     events = events.astype("datetime64[us]")
     target = np.zeros(len(frame), dtype=np.int64)

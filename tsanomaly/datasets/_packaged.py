@@ -3,9 +3,7 @@
 
 from pathlib import Path
 
-import numpy as np
-
-__all__ = ["data_root", "describe_missing", "runs"]
+__all__ = ["data_root", "describe_missing"]
 
 _DATA = Path(__file__).parent / "data"
 
@@ -35,23 +33,6 @@ def describe_missing(name, path, file, available):
             "others, download the data set and pass its root folder as path=."
         )
     return FileNotFoundError(
-        f"{name!r} was looked for at {str(file)!r}, which does not exist. path= must "
-        f"be the root folder of the data set in its original layout, got {path!r}."
+        f"{name!r} was looked for at {str(file)!r}, which does not exist. Is path="
+        f"{str(path)!r} the folder that the loader's documentation describes?"
     )
-
-
-def runs(target):
-    """First and last row of every run of ones.
-
-    Parameters
-    ----------
-    target : ndarray of shape (n_timestamps,)
-        0 or 1 per row.
-
-    Returns
-    -------
-    start, end : ndarray of int
-        Both ends included.
-    """
-    edges = np.diff(np.concatenate(([0], target, [0])))
-    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1

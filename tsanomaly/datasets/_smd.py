@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.datasets._packaged import data_root, describe_missing, runs
+from tsanomaly._windows import runs
+from tsanomaly.datasets._packaged import data_root, describe_missing
 
 __all__ = ["load_smd"]
 

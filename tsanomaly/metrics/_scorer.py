@@ -59,7 +59,7 @@ def make_anomaly_scorer(
     Raises
     ------
     ValueError
-        If `metric` is an unknown name, or `response_method` does not suit it. The
+        If `metric` is an unknown name, or the other parameters do not suit it. The
         scorer raises it if `y` has other values than 0 and 1, and says how to convert.
 
     Notes
@@ -96,6 +96,15 @@ def make_anomaly_scorer(
             raise ValueError(
                 f"metric={metric!r} needs response_method={_RESPONSES[metric]!r}, got "
                 f"{response_method!r}. Leave response_method out."
+            )
+        if not greater_is_better:
+            raise ValueError(
+                f"Higher is better in metric={metric!r}. Leave greater_is_better out."
+            )
+        if metric == "fbeta" and "beta" not in kwargs:
+            raise ValueError(
+                "metric='fbeta' needs beta, the weight of recall against precision: "
+                "make_anomaly_scorer('fbeta', beta=2)."
             )
         response_method = _RESPONSES[metric]
         metric = _metric_function(metric)
@@ -135,12 +144,14 @@ def _named(function, metric):
     return function
 
 
-def _score_labels(metric, y_true, labels, **kwargs):
+def _score_labels(metric, y_true, labels, /, **kwargs):
     y_true = check_labels(y_true, len(labels)).astype(int)
     return metric(y_true, (labels == -1).astype(int), **kwargs)
 
 
-def _score_ranking(metric, y_true, scores, **kwargs):
+def _score_ranking(metric, y_true, scores, /, **kwargs):
     y_true = check_labels(y_true, len(scores)).astype(int)
     scored = ~np.isnan(scores)
+    if kwargs.get("sample_weight") is not None:
+        kwargs["sample_weight"] = np.asarray(kwargs["sample_weight"])[scored]
     return metric(y_true[scored], -scores[scored], **kwargs)
