@@ -527,7 +527,7 @@ def test_bad_input_names_column_and_cure(series):
         (frame.set_axis(["flow", "flow"], axis=1), "'flow' is in X more than once"),
         (
             frame.mask(frame.index.to_numpy()[:, None] == [3, -1]),
-            r"NaN in column 'flow', first at row 3 \(1 readings.*Impute",
+            r"NaN in column 'flow', first at row 3 \(1 of 400 readings.*Impute",
         ),
         (frame.replace(frame.iloc[7, 1], np.inf), "infinity in column 'pressure'"),
         (frame.to_numpy() + 1j, "Complex data not supported"),

@@ -181,7 +181,7 @@ def test_f_score_finds_the_best_threshold(errors, data, beta):
 
 def test_mad_warns_where_it_cannot_tell():
     errors = np.append(np.zeros(70), np.arange(1.0, 31)).reshape(-1, 1)
-    with pytest.warns(UserWarning, match="more than half of them are 0"):
+    with pytest.warns(UserWarning, match="at least half of them are 0"):
         ReconstructionThreshold("mad").fit(errors)
 
 
@@ -204,11 +204,13 @@ def test_f_score_threshold_lies_midway():
     assert threshold.threshold_ == 3
 
 
-def test_breaks_are_not_used_and_not_flagged():
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+def test_breaks_are_not_used_and_not_flagged(channels):
     errors = np.arange(100.0).reshape(-1, 1)
     with_break = np.insert(errors, 50, np.nan, axis=0)
-    threshold = ReconstructionThreshold().fit(with_break)
-    assert threshold.threshold_ == ReconstructionThreshold().fit(errors).threshold_
+    threshold = ReconstructionThreshold(channels=channels).fit(with_break)
+    expected = ReconstructionThreshold(channels=channels).fit(errors)
+    assert threshold.threshold_ == expected.threshold_
     assert threshold.predict(with_break)[50] == 1
     assert np.isnan(threshold.score_samples(with_break)[50])
     y = np.insert((errors[:, 0] > 89).astype(int), 50, 1)

@@ -37,7 +37,7 @@ def _mad_threshold(errors, k):
     deviation = np.median(np.abs(errors - median))
     if deviation == 0:
         warnings.warn(
-            "method='mad' cannot tell how errors spread, because more than half of "
+            "method='mad' cannot tell how errors spread, because at least half of "
             f"them are {median:g}: every larger error is flagged. Use another method.",
             UserWarning,
             stacklevel=4,

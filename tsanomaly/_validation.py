@@ -116,7 +116,7 @@ def locate(estimator, mask):
     if hasattr(estimator, "feature_names_in_"):
         name = str(estimator.feature_names_in_[column])
     where = f"column {name!r}, first at row {int(mask[:, column].argmax())}"
-    return f"{where} ({int(mask.sum())} readings in all)"
+    return f"{where} ({int(mask.sum()):,} of {mask.size:,} readings)"
 
 
 def check_series_length(windows):
