@@ -325,7 +325,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         if self.channels == "each":
             with np.errstate(over="ignore"):
                 ratios = (X / self.threshold_).max(axis=1)
-            return -np.minimum(ratios, np.finfo(np.float64).max)
+            largest = np.finfo(np.float64).max
+            return -np.clip(ratios, -largest, largest)
         return -self._reduce(X)
 
     def decision_function(self, X):
