@@ -128,8 +128,8 @@ def merge_windows(values, n_timestamps, stride=1):
     >>> X = np.arange(10.0).reshape(5, 2)
     >>> bool(np.allclose(merge_windows(sliding_windows(X, 3), 5), X))
     True
-    >>> merge_windows([[1.0, 2.0], [4.0, 6.0]], n_timestamps=4)
-    array([1., 3., 6., nan])
+    >>> merge_windows([[1.0, 2.0], [4.0, 6.0]], n_timestamps=4).tolist()
+    [1.0, 3.0, 6.0, nan]
     """
     values = np.asarray(values)
     if values.ndim not in (2, 3):
