@@ -74,4 +74,4 @@ def test_a_real_event_stands_out():
         ),
     ).fit(data.frame[:5000])
     errors = -pipeline.score_samples(data.frame[kept])
-    assert roc_auc_score(data.target[kept], errors) > 0.9
+    assert roc_auc_score(data.target[kept], errors) > 0.85
