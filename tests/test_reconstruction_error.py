@@ -99,7 +99,9 @@ def test_tags_are_those_of_the_transformer():
 def test_refuses():
     with pytest.raises(ValueError, match="'transformer' parameter"):
         ReconstructionError(KMeans()).fit(wave(20))
-    with pytest.raises(ValueError, match=r"NaN in column 0, first at row 1.*Impute"):
+    with pytest.raises(
+        ValueError, match=r"NaN in the column at position 0, first at row 1.*Impute"
+    ):
         ReconstructionError(PCA()).fit([[1.0], [np.nan]])
     with pytest.raises(NotFittedError):
         ReconstructionError(PCA()).transform(wave(5))

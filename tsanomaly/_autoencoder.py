@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from functools import partial
 from numbers import Integral, Real
+from pickle import PicklingError
 
 import joblib
 import numpy as np
@@ -17,7 +18,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import midway_threshold
-from tsanomaly._network import INPUT_LIMIT, build_lstm_autoencoder, get_network
+from tsanomaly._network import (
+    INPUT_LIMIT,
+    Network,
+    build_lstm_autoencoder,
+    get_network,
+)
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -38,6 +44,9 @@ _SCALE = (
     "Scale the series, for example with sklearn.preprocessing.StandardScaler in a "
     "pipeline."
 )
+
+# Parameters that scores depend on, apart from the weights.
+_SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
 
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.
@@ -374,7 +383,7 @@ class LSTMAutoencoderDetector(
             self.n_iter_ = len(self.history_["loss"])
             self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * (self.row_error == "overlap_mean")
-            remember_parameters(self, {*self._architecture(), "row_error", "stride"})
+            remember_parameters(self, _SCORING)
             errors = self._errors(windows)
             if self.contamination == "auto":
                 counted, share = windows.whole, _AUTO_SHARE
@@ -474,7 +483,11 @@ class LSTMAutoencoderDetector(
                     "rows must be one-dimensional, got an array of shape "
                     f"{rows.shape}. Pass a list of row numbers, a mask or a slice."
                 )
-            rows = rows if rows.size else rows.astype(np.intp)  # [] is float64
+            rows = (
+                rows.astype(np.intp)
+                if rows.dtype.kind == "f" and not rows.size
+                else rows
+            )
         rows = np.arange(len(X))[rows]
         wanted, position = np.unique(rows, return_inverse=True)
         wanted_breaks = breaks[wanted]
@@ -606,12 +619,20 @@ class LSTMAutoencoderDetector(
         }
 
     def _network(self):
-        own = type(self)._build_model is LSTMAutoencoderDetector._build_model
-        key = (type(self), self.n_features_in_, joblib.hash(self._architecture()))
+        architecture = self._architecture()
+        try:
+            architecture = joblib.hash(architecture)
+        except (AttributeError, PicklingError, TypeError):  # a lambda, for example
+            architecture = repr(architecture)
+        key = (type(self), self.n_features_in_, architecture)
+        return get_network(key, self._make_network)
+
+    def _make_network(self):
         # A clone, so that the cached network does not change with the parameters, and
         # keeps no fitted estimator alive.
         build = partial(clone(self)._build_model, self.n_features_in_)
-        return get_network(key, build, draw_weights=own)
+        own = type(self)._build_model is LSTMAutoencoderDetector._build_model
+        return Network(build, draw_weights=own)
 
     def _validate(self, X):
         """Validate a series to be scored."""

@@ -18,6 +18,7 @@ __all__ = ["choose_backend", "import_keras", "preserve_random_state"]
 _BACKENDS = ("jax", "torch", "tensorflow")
 
 _import_lock = threading.RLock()
+_random_lock = threading.RLock()
 _process = {"watched": False, "forked_from_jax": False}
 
 
@@ -130,10 +131,14 @@ def _note_fork():
 
 @contextmanager
 def preserve_random_state():
-    """Put the global random states of Python and NumPy back as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+    """Put the global random states of Python and NumPy back as they were.
+
+    One thread at a time: two that overlap would restore each other's states.
+    """
+    with _random_lock:
+        python_state, numpy_state = random.getstate(), np.random.get_state()
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

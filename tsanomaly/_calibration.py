@@ -33,13 +33,14 @@ def midway_threshold(errors, share):
     below = ordered[-1 - n_above]
     position = np.searchsorted(ordered, below, side="right")
     if position == len(ordered):
-        return float(below + margin(below))
+        return float(below + margin(below, ordered))
     above = ordered[position]
     midway = below + (above - below) / 2
     # Between adjacent floats the midpoint may round to `above`, which must stay above.
     return float(min(midway, np.nextafter(above, -np.inf)))
 
 
-def margin(error):
-    """A distance from an error that differences in its last bits do not cross."""
-    return max(1e-4 * abs(error), np.finfo(np.float64).tiny)
+def margin(error, ordered):
+    """A distance from one of the ordered errors that rounding does not cross."""
+    largest = max(abs(ordered[0]), abs(ordered[-1]))
+    return max(1e-4 * abs(error), 1e-12 * largest, np.finfo(np.float64).tiny)

@@ -45,7 +45,7 @@ def get_context(estimator):
     """
     if estimator is None or isinstance(estimator, str):  # 'passthrough', 'drop'
         return _NONE
-    if getattr(estimator, "stride", 1) != 1:
+    if getattr(estimator, "_fitted_with", {}).get("stride", 1) != 1:
         raise ValueError(
             f"{estimator!r} takes a window every {estimator.stride} rows from the "
             "start of the series, so that no piece of it can stand alone. Use stride=1."

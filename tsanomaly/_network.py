@@ -46,19 +46,12 @@ def build_lstm_autoencoder(n_channels, window_size, units, latent_dim, dropout):
     -------
     model : keras.Model
         From windows (batch, window_size, n_channels) to their reconstruction. Not
-        compiled; what its weights start from is drawn by `Network.train`.
+        compiled, with Keras' own initial weights.
     """
     layers = import_keras().layers
 
     def lstm(width, return_sequences=True):
-        # The seed is never used, but without one Keras draws it from Python's random.
-        return layers.LSTM(
-            width,
-            return_sequences=return_sequences,
-            kernel_initializer="zeros",
-            recurrent_initializer="zeros",
-            seed=0,
-        )
+        return layers.LSTM(width, return_sequences=return_sequences)
 
     def dropped(x, seed):
         return layers.Dropout(dropout, seed=seed)(x) if dropout else x
@@ -68,13 +61,13 @@ def build_lstm_autoencoder(n_channels, window_size, units, latent_dim, dropout):
         x = dropped(lstm(width)(x), seed=depth)  # (batch, window_size, width)
     x = dropped(lstm(units[-1], return_sequences=False)(x), seed=len(units))
     if latent_dim is not None:
-        x = layers.Dense(latent_dim, kernel_initializer="zeros")(x)
+        x = layers.Dense(latent_dim)(x)
     x = layers.RepeatVector(window_size)(x)  # (batch, window_size, latent_dim)
     for depth, width in enumerate(reversed(units)):
         x = lstm(width)(x)
         if depth < len(units) - 1:
             x = dropped(x, seed=len(units) + 1 + depth)
-    x = layers.Dense(n_channels, kernel_initializer="zeros")(x)
+    x = layers.Dense(n_channels)(x)
     return import_keras().Model(windows, x)
 
 
@@ -102,6 +95,7 @@ class Network:
 
     def build(self, weights=None, seed=0):
         """A new Keras model of this architecture."""
+        import_keras()
         with preserve_random_state():
             # From here Keras draws the seeds of initialisers that were given none.
             random.seed(seed)
@@ -411,15 +405,15 @@ _networks = OrderedDict()
 _networks_lock = threading.Lock()
 
 
-def get_network(key, build, draw_weights=True):
+def get_network(key, make):
     """The network of an architecture, the same object for the whole process.
 
     Parameters
     ----------
     key : hashable
         All that the architecture depends on.
-    build, draw_weights
-        As in Network; used only if `key` is new.
+    make : callable
+        Takes no argument and returns the Network; called only if `key` is new.
 
     Returns
     -------
@@ -427,7 +421,7 @@ def get_network(key, build, draw_weights=True):
     """
     with _networks_lock:
         if key not in _networks:
-            _networks[key] = Network(build, draw_weights)
+            _networks[key] = make()
         _networks.move_to_end(key)
         while len(_networks) > _CACHE_SIZE:
             _networks.popitem(last=False)

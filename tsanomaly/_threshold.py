@@ -86,7 +86,7 @@ def _f_score_threshold(errors, anomalous, beta):
     f_score = (1 + beta**2) * found / (beta**2 * anomalous.sum() + flagged)
     n_flagged = flagged[f_score.argmax()]
     if n_flagged == len(errors):  # all of them: below the smallest
-        return ordered[-1] - margin(ordered[-1])
+        return ordered[-1] - margin(ordered[-1], ordered)
     return midway_threshold(errors, n_flagged / len(errors))
 
 
@@ -126,7 +126,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         - 'mean': their mean over the channels with one threshold.
         - 'max': the largest with one threshold.
         - 'each': every channel with a threshold of its own; one channel beyond its own
-          flags the row. Not for 'f_score'.
+          flags the row. Not for 'f_score', nor for errors below zero.
 
     beta : float, default=1.0
         Weight of recall against precision in 'f_score'.

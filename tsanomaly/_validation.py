@@ -100,7 +100,10 @@ def _check_columns(estimator, X):
             np.asarray(X[name], dtype=np.float64)
         except (TypeError, ValueError):
             holds_text = True
-        if holds_text or getattr(dtype, "kind", "O") in "mM":
+        is_category = (
+            str(dtype) == "category"
+        )  # its missing values would turn to numbers
+        if holds_text or is_category or getattr(dtype, "kind", "O") in "mM":
             raise ValueError(
                 f"Column {name!r} does not hold numbers (dtype {dtype}). "
                 f"{type(estimator).__name__} works on sensor readings: drop the "
@@ -112,11 +115,12 @@ def _check_columns(estimator, X):
 def locate(estimator, mask):
     """Name the column and first row of a fault, and count the readings it is in."""
     column = int(mask.any(axis=0).argmax())
-    name = column
     if hasattr(estimator, "feature_names_in_"):
-        name = str(estimator.feature_names_in_[column])
-    where = f"column {name!r}, first at row {int(mask[:, column].argmax())}"
-    return f"{where} ({int(mask.sum()):,} of {mask.size:,} readings)"
+        name = f"column {str(estimator.feature_names_in_[column])!r}"
+    else:
+        name = f"the column at position {column}"
+    row = int(mask[:, column].argmax())
+    return f"{name}, first at row {row} ({mask.sum():,} of {mask.size:,} readings)"
 
 
 def check_series_length(windows):
@@ -179,18 +183,27 @@ def check_labels(y, n_timestamps):
 
 def remember_parameters(estimator, names):
     """Note, in `fit`, the parameters that the fitted state goes with."""
-    estimator._fitted_with = {name: repr(getattr(estimator, name)) for name in names}
+    estimator._fitted_with = {name: _plain(getattr(estimator, name)) for name in names}
 
 
 def check_parameters_unchanged(estimator):
     """Raise if a parameter that the fitted state goes with was set since `fit`."""
-    for name, before in estimator._fitted_with.items():
-        now = repr(getattr(estimator, name))
+    for name, before in getattr(estimator, "_fitted_with", {}).items():
+        now = _plain(getattr(estimator, name))
         if now != before:
             raise ValueError(
-                f"{name} was changed from {before} to {now} after fit, and what fit "
+                f"{name} was changed from {before!r} to {now!r} after fit, and what fit "
                 f"learned does not go with it. Fit {type(estimator).__name__} again."
             )
+
+
+def _plain(value):
+    """A number, string, tuple of them or None, without numpy types and lists."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from tests.helpers import wave
+from tsanomaly import ReconstructionThreshold
 from tsanomaly.plotting import AnomalyDisplay
 
 
@@ -60,6 +61,15 @@ def test_channels_by_name_and_breaks(frame):
     )
     assert display.readings.columns.tolist() == ["pressure"]
     assert np.isnan(display.axes_[1].lines[0].get_ydata()[50])
+
+
+def test_a_series_that_starts_with_breaks():
+    errors = np.arange(100.0).reshape(-1, 1)
+    threshold = ReconstructionThreshold().fit(errors)
+    errors[:12] = np.nan
+    display = AnomalyDisplay.from_estimator(threshold, errors)
+    np.testing.assert_array_equal(display.flagged, threshold.predict(errors) == -1)
+    assert display.flagged.any()
 
 
 def test_bad_labels_are_refused(frame):

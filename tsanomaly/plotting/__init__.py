@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures, as Displays in the manner of scikit-learn; imports matplotlib."""
+"""Pictures, as Displays in the manner of scikit-learn."""
 
 from tsanomaly.plotting._anomaly import AnomalyDisplay
 

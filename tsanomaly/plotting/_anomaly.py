@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from tsanomaly._validation import check_labels
 from tsanomaly._windows import runs
@@ -76,8 +77,8 @@ class AnomalyDisplay:
         """
         scores = estimator.score_samples(X)
         # The offset is the same for every row; few rows tell it without a second run.
-        few = X[:10]
-        offset = np.nanmedian(
+        few = _safe_indexing(X, np.flatnonzero(np.isfinite(scores))[:10])
+        offset = np.median(
             estimator.score_samples(few) - estimator.decision_function(few)
         )
         return cls.from_predictions(
