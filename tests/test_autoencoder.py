@@ -80,6 +80,12 @@ def test_fitted_attributes(series):
         np.testing.assert_array_equal(weight, before)
 
 
+def test_the_html_display_builds_no_network(fitted, monkeypatch):
+    monkeypatch.setattr(_network.Network, "build", None)
+    assert "LSTMAutoencoderDetector" in fitted._repr_html_()
+    assert "weights_" in dir(fitted)
+
+
 def test_no_keras_object_in_the_state(fitted):
     state = fitted.__getstate__()
     for value in state.values():

@@ -585,6 +585,12 @@ class LSTMAutoencoderDetector(
         check_parameters_unchanged(self)
         return self._network().build(self.weights_)
 
+    def __dir__(self):
+        # As in scikit-learn, but without reading model_, which builds a network. The
+        # HTML display reads all that is listed here.
+        names = object.__dir__(self)
+        return [name for name in names if name != "model_" and hasattr(self, name)]
+
     def _build_model(self, n_channels):
         """Build the network; a hook for subclasses.
 

@@ -192,8 +192,9 @@ def check_parameters_unchanged(estimator):
         now = _plain(getattr(estimator, name))
         if now != before:
             raise ValueError(
-                f"{name} was changed from {before!r} to {now!r} after fit, and what fit "
-                f"learned does not go with it. Fit {type(estimator).__name__} again."
+                f"{name} was changed from {before!r} to {now!r} after fit, and what "
+                "fit learned does not go with it. Fit the "
+                f"{type(estimator).__name__} again."
             )
 
 
