@@ -614,7 +614,12 @@ class LSTMAutoencoderDetector(
             [int(width) for width in self.units],
             None if self.latent_dim is None else int(self.latent_dim),
             float(self.dropout),
+            initialized=not self._is_stock(),
         )
+
+    def _is_stock(self):
+        """Whether the network is the library's own, whose weights `Network` draws."""
+        return type(self)._build_model is LSTMAutoencoderDetector._build_model
 
     def _architecture(self):
         """Parameters that the network depends on, those of a subclass included."""
@@ -637,8 +642,7 @@ class LSTMAutoencoderDetector(
         # A clone, so that the cached network does not change with the parameters, and
         # keeps no fitted estimator alive.
         build = partial(clone(self)._build_model, self.n_features_in_)
-        own = type(self)._build_model is LSTMAutoencoderDetector._build_model
-        return Network(build, draw_weights=own)
+        return Network(build, draw_weights=self._is_stock())
 
     def _validate(self, X):
         """Validate a series to be scored."""
