@@ -199,9 +199,9 @@ class LSTMAutoencoderDetector(
     itself (NaN) and is not flagged. Several series are trained on by joining them with
     such a row.
 
-    Among all published networks of this kind, ``units=(32, 4), latent_dim=None`` and
-    ``units=(64, 8), latent_dim=None`` are those of two well-known tutorials; the
-    default has 61,972 parameters on four channels. For any other network, override
+    Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
+    ``units=(64, 8), latent_dim=None``, or ``window_size=30`` with the rest as it is.
+    The default has 61,972 parameters on four channels. For any other network, override
     ``_build_model(n_channels)``, which returns a ``keras.Model`` from windows to
     windows.
 

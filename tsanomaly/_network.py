@@ -323,14 +323,12 @@ def _draw_weight(name, value, rng):
     was built.
     """
     if name == "kernel":
-        receptive_field = int(np.prod(value.shape[:-2]))
-        limit = np.sqrt(6 / (receptive_field * (value.shape[-2] + value.shape[-1])))
+        limit = np.sqrt(6 / sum(value.shape))
         return rng.uniform(-limit, limit, value.shape).astype(value.dtype)
-    if name == "recurrent_kernel":
-        rows, columns = value.shape
-        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    if name == "recurrent_kernel":  # (width, 4 * width)
+        q, r = np.linalg.qr(rng.normal(size=value.T.shape))
         q *= np.sign(np.diag(r))  # makes the draw uniform over orthogonal matrices
-        return (q if rows >= columns else q.T).astype(value.dtype)
+        return q.T.astype(value.dtype)
     return value
 
 
