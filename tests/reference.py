@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Slow, obvious loops: the oracle for the fast code."""
 
+from itertools import combinations
+
 import numpy as np
+import pandas as pd
 
 
 def trailing_window(X, row, window_size, breaks=None):
@@ -69,3 +72,62 @@ def best_f_score(errors, y, beta):
             score = (1 + beta**2) * precision * recall
             best = max(best, score / (beta**2 * precision + recall))
     return best
+
+
+def temporal_features(
+    X, windows=(5, 10, 30), lags=(1, 2, 3, 5), rates=(1, 5), eps=1e-6
+):
+    """What TemporalFeatures returns, written straightforwardly with pandas."""
+    depth = max([*windows, *lags, *rates])
+    padded = pd.concat([X.iloc[[0] * depth], X])
+
+    def rows(frame, name):
+        return frame.iloc[depth:].set_axis(X.index).add_suffix(name)
+
+    def guarded(values):
+        small = values.abs() < eps
+        return values.where(~small, np.where(values < 0, -eps, eps))
+
+    parts = [X]
+    for w in windows:
+        rolling = padded.rolling(w, min_periods=1)
+        low, high = rolling.min(), rolling.max()
+        std = padded.rolling(w, min_periods=2).std()
+        parts += [rows(rolling.mean(), f"_mean_{w}"), rows(std, f"_std_{w}")]
+        parts += [rows(low, f"_min_{w}"), rows(high, f"_max_{w}")]
+        parts += [rows(high - low, f"_range_{w}")]
+    parts += [rows(padded.shift(k), f"_lag_{k}") for k in lags]
+    for k in rates:
+        difference = padded - padded.shift(k)
+        change = difference / guarded(padded.shift(k))
+        parts += [rows(difference, f"_diff_{k}"), rows(change, f"_change_{k}")]
+    time = X.index
+    calendar = {
+        "hour": time.hour,
+        "minute": time.minute,
+        "minute_of_day": time.hour * 60 + time.minute,
+        "day_of_week": time.day_of_week,
+        "day_of_month": time.day,
+        "month": time.month,
+        "is_weekend": time.day_of_week.isin([5, 6]),
+    }
+    for name, values, period in (
+        ("hour", time.hour, 24),
+        ("day_of_week", time.day_of_week, 7),
+        ("month", time.month - 1, 12),
+    ):
+        calendar[f"{name}_sin"] = np.sin(2 * np.pi * values / period)
+        calendar[f"{name}_cos"] = np.cos(2 * np.pi * values / period)
+    parts.append(pd.DataFrame(calendar, index=time))
+    pairs = list(combinations(X.columns, 2))
+    ratios = {f"{a}/{b}": X[a] / guarded(X[b]) for a, b in pairs}
+    differences = {f"{a}-{b}": X[a] - X[b] for a, b in pairs}
+    across = {
+        "row_mean": X.mean(axis=1),
+        "row_std": X.std(axis=1),
+        "row_min": X.min(axis=1),
+        "row_max": X.max(axis=1),
+        "row_range": X.max(axis=1) - X.min(axis=1),
+    }
+    parts += [pd.DataFrame(part) for part in (ratios, differences, across)]
+    return pd.concat(parts, axis=1).astype(float)

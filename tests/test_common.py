@@ -14,6 +14,7 @@ from tsanomaly import (
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
+    TemporalFeatures,
     WindowTransformer,
 )
 
@@ -25,11 +26,15 @@ WINDOWED = {
         "a row's past is context: test_contract.py::test_causal"
     ),
 }
-EXPECTED = dict.fromkeys([WindowTransformer, LSTMAutoencoderDetector], WINDOWED)
+EXPECTED = dict.fromkeys(
+    [WindowTransformer, TemporalFeatures, LSTMAutoencoderDetector], WINDOWED
+)
 
 SMALL_INSTANCES = [
     WindowTransformer(),
     WindowTransformer(window_size=3),
+    TemporalFeatures(),
+    TemporalFeatures(windows=(2,), lags=(1,), rates=(1,), interactions=True),
     tiny_detector(window_size=3),
     tiny_detector(window_size=3, row_error="last", contamination=0.1),
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),

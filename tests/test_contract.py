@@ -11,11 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
-from tsanomaly import ReconstructionError, ReconstructionThreshold, WindowTransformer
+from tsanomaly import (
+    ReconstructionError,
+    ReconstructionThreshold,
+    TemporalFeatures,
+    WindowTransformer,
+)
 from tsanomaly._context import get_context
 
 DETECTORS = {
@@ -25,6 +31,11 @@ DETECTORS = {
     "scaled": make_pipeline(StandardScaler(), tiny_detector()),
     "pca": make_pipeline(
         WindowTransformer(5), ReconstructionError(PCA(3)), ReconstructionThreshold()
+    ),
+    "features": make_pipeline(
+        TemporalFeatures(windows=(3, 5), lags=(2,), rates=(1,)),
+        StandardScaler(),
+        IsolationForest(random_state=0),
     ),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
 }

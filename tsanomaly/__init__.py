@@ -7,6 +7,7 @@ scikit-learn: row t in, row t out.
 
 from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._features import TemporalFeatures
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._version import __version__
@@ -17,6 +18,7 @@ __all__ = [
     "LSTMAutoencoderDetector",
     "ReconstructionError",
     "ReconstructionThreshold",
+    "TemporalFeatures",
     "WindowTransformer",
     "__version__",
     "datasets",

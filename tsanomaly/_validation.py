@@ -200,7 +200,7 @@ def check_parameters_unchanged(estimator):
 
 def _plain(value):
     """A number, string, tuple of them or None, without numpy types and lists."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(_plain(item) for item in value)
     if isinstance(value, np.generic):
         return value.item()

@@ -17,6 +17,7 @@ __all__ = [
     "merge_windows",
     "runs",
     "sliding_windows",
+    "trailing_blocks",
 ]
 
 
@@ -259,3 +260,51 @@ class TrailingWindows:
         index = rows[:, None] + np.arange(1 - self.window_size, 1)
         np.maximum(index, self.first_rows[rows][:, None], out=index)
         return self.X[index]
+
+
+def trailing_blocks(X, breaks, n_context, n_rows):
+    """Cut a series into blocks of rows that come with the rows before them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that separate two stretches; they are in no block.
+    n_context : int
+        Rows before a row that its result depends on. Those before the first row of a
+        stretch are copies of it.
+    n_rows : int
+        Rows in a block, their context not counted.
+
+    Yields
+    ------
+    rows : slice or ndarray of int
+        Rows of the series that the block is for.
+    block : ndarray of shape (n_rows_in_block, n_channels)
+        These rows, with their context.
+    current : slice or ndarray of int
+        Where they are in the block. At least `n_context` rows before each belong to
+        it.
+    """
+    if not breaks.any():
+        for start in range(0, len(X), n_rows):
+            stop = min(start + n_rows, len(X))
+            index = np.maximum(np.arange(start - n_context, stop), 0)
+            yield slice(start, stop), X[index], slice(n_context, len(index))
+        return
+    windows = TrailingWindows(X, 1, breaks)
+    for start in range(0, len(windows.rows), n_rows):
+        rows = windows.rows[start : start + n_rows]
+        # Every piece without a break gets context of its own, in one gather.
+        heads = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+        lengths = np.diff(heads, append=len(rows)) + n_context
+        begin = np.cumsum(lengths) - lengths
+        offset = np.repeat(rows[heads] - n_context - begin, lengths)
+        index = np.arange(lengths.sum()) + offset
+        first_rows = np.repeat(windows.first_rows[rows[heads]], lengths)
+        np.maximum(index, first_rows, out=index)
+        current = np.arange(len(rows)) + np.repeat(
+            (np.arange(len(heads)) + 1) * n_context, lengths - n_context
+        )
+        yield rows, X[index], current

@@ -1,0 +1,530 @@
+# SPDX-License-Identifier: MIT
+from itertools import combinations
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from tsanomaly._validation import (
+    VersionedState,
+    all_or_nothing,
+    check_parameters_unchanged,
+    remember_parameters,
+    validate_series,
+)
+from tsanomaly._windows import trailing_blocks
+
+__all__ = ["TemporalFeatures"]
+
+# Pairs grow with the square of the channels: 28 of them for 8, 703 for 38.
+_MOST_PAIRED_CHANNELS = 8
+
+# Readings beyond are not physical, and their squares would overflow.
+_LARGEST = 1e100
+
+# Features in a block, few enough to stay in the cache of a core while they are put in
+# order. (Computing is fast; writing columns far apart in memory is what takes long.)
+_BLOCK = 500_000
+
+_STATISTICS = ("mean", "std", "min", "max", "range")
+
+
+class _Moments(NamedTuple):
+    """Statistics of all windows of one size in a block: (n_channels, n_windows).
+
+    Column ``i`` belongs to the window that starts at row ``i``. `count` is a number
+    where no reading is missing, and an array otherwise; both give the same bits.
+    """
+
+    size: int
+    count: object
+    mean: np.ndarray
+    m2: np.ndarray  # sum of squared deviations from the mean
+    low: np.ndarray
+    high: np.ndarray
+
+
+def _single_rows(block):
+    """Moments of windows of one row."""
+    missing = np.isnan(block)
+    if not missing.any():
+        return _Moments(1, 1, block, np.zeros_like(block), block, block)
+    return _Moments(
+        size=1,
+        count=(~missing).astype(np.float64),
+        mean=np.where(missing, 0.0, block),
+        m2=np.zeros_like(block),
+        low=np.where(missing, np.inf, block),
+        high=np.where(missing, -np.inf, block),
+    )
+
+
+def _join(older, recent):
+    """Moments of the windows that consist of an older and a recent part.
+
+    Chan, Golub and LeVeque 1979, equation 2.1: nothing is lost to cancellation where a
+    sensor varies little around a large value.
+    """
+
+    def aligned(values):
+        if np.isscalar(values):
+            return values
+        return values[:, older.size :]
+
+    def cut(values):
+        if np.isscalar(values):
+            return values
+        return values[:, : values.shape[1] - recent.size]
+
+    n_old, n_new = cut(older.count), aligned(recent.count)
+    count = n_old + n_new
+    present = max(count, 1) if np.isscalar(count) else np.maximum(count, 1)
+    mean = aligned(recent.mean)
+    delta = cut(older.mean) - mean
+    m2 = cut(older.m2) + aligned(recent.m2) + delta * delta * (n_old * n_new / present)
+    return _Moments(
+        size=older.size + recent.size,
+        count=count,
+        mean=mean + delta * (n_old / present),
+        m2=m2,
+        low=np.minimum(cut(older.low), aligned(recent.low)),
+        high=np.maximum(cut(older.high), aligned(recent.high)),
+    )
+
+
+def _rolling(block, window_sizes):
+    """Moments of all windows of the given sizes.
+
+    Windows are put together from parts whose size is a power of two. So the cost grows
+    with the logarithm of the size, and the result of a window depends, to the last
+    bit, on its rows alone, not on where in the series it lies.
+    """
+    part = _single_rows(block)
+    rolling = dict.fromkeys(window_sizes)
+    while True:
+        for size, done in rolling.items():
+            if size & part.size:
+                rolling[size] = part if done is None else _join(part, done)
+        if 2 * part.size > max(window_sizes):
+            return rolling
+        part = _join(part, part)
+
+
+def _statistics(moments, current):
+    """Mean, sample standard deviation, minimum, maximum, range of rows' windows."""
+
+    def of_rows(values):
+        # The window that ends at row t starts at row t - size + 1.
+        if isinstance(current, slice):
+            return values[:, current.start - moments.size + 1 :]
+        return values[:, current - (moments.size - 1)]
+
+    mean, m2 = of_rows(moments.mean), of_rows(moments.m2)
+    low, high = of_rows(moments.low), of_rows(moments.high)
+    if np.isscalar(moments.count):
+        return mean, np.sqrt(m2 / (moments.count - 1)), low, high, high - low
+    count = of_rows(moments.count)
+    absent = count == 0
+    mean, low, high = (np.where(absent, np.nan, v) for v in (mean, low, high))
+    variance = np.full(m2.shape, np.nan)
+    np.divide(m2, count - 1, out=variance, where=count > 1)
+    return mean, np.sqrt(variance), low, high, high - low
+
+
+def _row_statistics(readings):
+    """The same statistics of each row, across the channels.
+
+    Channels are added one after the other, so that a row's result does not depend on
+    the number of rows.
+    """
+    missing = np.isnan(readings)
+    count = len(readings) - missing.sum(axis=0)
+    mean = sum(np.where(missing, 0.0, readings)) / np.maximum(count, 1)
+    deviations = np.where(missing, 0.0, readings - mean)
+    variance = np.full(len(mean), np.nan)
+    np.divide(sum(np.square(deviations)), count - 1, out=variance, where=count > 1)
+    low, high = np.fmin.reduce(readings), np.fmax.reduce(readings)
+    return mean, np.sqrt(variance), low, high, high - low
+
+
+def _calendar(index):
+    """Calendar features of a DatetimeIndex, in its own time zone, by name."""
+    hour, minute = index.hour.to_numpy(), index.minute.to_numpy()
+    day_of_week, month = index.day_of_week.to_numpy(), index.month.to_numpy()
+    features = {
+        "hour": hour,
+        "minute": minute,
+        "minute_of_day": 60 * hour + minute,
+        "day_of_week": day_of_week,
+        "day_of_month": index.day.to_numpy(),
+        "month": month,
+        "is_weekend": day_of_week >= 5,
+    }
+    for name, position, period in (
+        ("hour", hour, 24),
+        ("day_of_week", day_of_week, 7),
+        ("month", month - 1, 12),
+    ):
+        angle = 2 * np.pi * np.arange(period) / period
+        features[f"{name}_sin"] = np.sin(angle)[position]
+        features[f"{name}_cos"] = np.cos(angle)[position]
+    return features
+
+
+_CALENDAR = (
+    "hour",
+    "minute",
+    "minute_of_day",
+    "day_of_week",
+    "day_of_month",
+    "month",
+    "is_weekend",
+    "hour_sin",
+    "hour_cos",
+    "day_of_week_sin",
+    "day_of_week_cos",
+    "month_sin",
+    "month_cos",
+)
+
+
+def _has_times(X):
+    import pandas as pd
+
+    return isinstance(getattr(X, "index", None), pd.DatetimeIndex)
+
+
+class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
+    """Describe every row by its recent past, its time and its channels together.
+
+    The readings of a row come first, then five families of features:
+
+    - rolling: mean, standard deviation, minimum, maximum and range of each channel
+      over the last rows
+    - lags: earlier readings of each channel
+    - rates: difference and relative change of each channel against earlier readings
+    - calendar: hour, minute, minute of the day, day of the week, day of the month,
+      month, weekend, and sine and cosine of hour, day of the week and month
+    - interactions: ratio and difference of every pair of channels; mean, standard
+      deviation, minimum, maximum and range across the channels of the row
+
+    A series of four channels with times gets 60 + 16 + 16 + 13 + 17 = 122 features.
+    All are causal: they never change when rows are appended. Any detector of
+    scikit-learn that looks at rows one by one can follow, after a scaler.
+
+    Parameters
+    ----------
+    windows : tuple of int, default=(5, 10, 30)
+        Rows of the rolling features, the row itself included. Each at least 2. An
+        empty tuple leaves the family out.
+
+    lags : tuple of int, default=(1, 2, 3, 5)
+        How many rows ago the readings of the lags are. Each at least 1.
+
+    rates : tuple of int, default=(1, 5)
+        How many rows ago the readings are that rates compare with. Each at least 1.
+
+    calendar : 'auto' or bool, default='auto'
+        Whether to add calendar features. 'auto' adds them if `fit` is given a frame
+        with a DatetimeIndex; then `transform` needs one too.
+
+    interactions : 'auto' or bool, default='auto'
+        Whether to add interactions. 'auto' adds pairs only up to 8 channels, True
+        whatever their number. There are none of a single channel.
+
+    eps : float, default=1e-6
+        Smallest denominator, in the unit of the readings: a ratio or relative change
+        over a value ``b`` with ``abs(b) < eps`` is one over ``eps`` with the sign of
+        ``b``, where 0 counts as positive.
+
+    Attributes
+    ----------
+    n_context_ : int
+        Rows before a row that its features depend on.
+
+    n_lookahead_ : int
+        Rows after a row that its features depend on, always 0.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    WindowTransformer : The recent past of a row as it is.
+
+    Notes
+    -----
+    The rows before the first one are taken to be equal to it, so finite readings give
+    finite features. The standard deviation is that of a sample, with one degree of
+    freedom less, as in pandas.
+
+    Rolling features, and those across channels, leave out readings that are NaN; they
+    are NaN if none is left (the standard deviation if fewer than two are). Features of
+    a reading that is NaN are NaN. A row that is NaN in every channel is a break: it is
+    NaN in every feature, and the row after it is treated like a first row.
+
+    Computed in float64; readings beyond ±1e100 count as ±1e100 in features.
+
+    References
+    ----------
+    .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque. "Updating Formulae and a Pairwise
+           Algorithm for Computing Sample Variances." Technical Report STAN-CS-79-773,
+           Stanford University, 1979. The moments of rolling windows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsanomaly import TemporalFeatures
+    >>> X = pd.DataFrame({"pressure": [1.0, 2.0, 6.0], "flow": [7.0, 8.0, 9.0]})
+    >>> features = TemporalFeatures(windows=(), rates=(), interactions=False, lags=(2,))
+    >>> features.set_output(transform="pandas").fit_transform(X)
+       pressure  flow  pressure_lag_2  flow_lag_2
+    0       1.0   7.0             1.0         7.0
+    1       2.0   8.0             1.0         7.0
+    2       6.0   9.0             1.0         7.0
+    >>> TemporalFeatures().fit(X).get_feature_names_out()[-3:].tolist()
+    ['row_min', 'row_max', 'row_range']
+    """
+
+    _parameter_constraints: dict = {
+        "windows": ["array-like"],
+        "lags": ["array-like"],
+        "rates": ["array-like"],
+        "calendar": [StrOptions({"auto"}), "boolean"],
+        "interactions": [StrOptions({"auto"}), "boolean"],
+        "eps": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        windows=(5, 10, 30),
+        lags=(1, 2, 3, 5),
+        rates=(1, 5),
+        calendar="auto",
+        interactions="auto",
+        eps=1e-6,
+    ):
+        self.windows = windows
+        self.lags = lags
+        self.rates = rates
+        self.calendar = calendar
+        self.interactions = interactions
+        self.eps = eps
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Validate the parameters and remember the channels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. It may be shorter than a window.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : TemporalFeatures
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, a column of `X` does not hold numbers or
+            holds infinity, `calendar` is True and `X` has no DatetimeIndex, or a
+            channel has the name of a feature.
+        """
+        with all_or_nothing(self):
+            reach = [0]
+            for name, smallest in (("windows", 2), ("lags", 1), ("rates", 1)):
+                steps = _check_steps(getattr(self, name), name, smallest)
+                reach += [step - (name == "windows") for step in steps]
+            validate_series(self, X, reset=True, missing="allow")
+            self.n_context_ = int(max(reach))
+            self.n_lookahead_ = 0
+            self._calendar = self.calendar is True or (
+                self.calendar == "auto" and _has_times(X)
+            )
+            self._check_times(X)
+            remember_parameters(
+                self, ["windows", "lags", "rates", "calendar", "interactions", "eps"]
+            )
+            names, counts = np.unique(
+                self.get_feature_names_out().astype(str), return_counts=True
+            )
+            if counts.max() > 1:
+                raise ValueError(
+                    f"{str(names[counts.argmax()])!r} would name more than one "
+                    "feature. Rename the channel of that name."
+                )
+        return self
+
+    def transform(self, X):
+        """Return the readings and features of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        features : ndarray of shape (n_timestamps, n_features)
+            Float32 if `X` is, float64 otherwise.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other channels than in `fit`, holds infinity, or lacks the
+            DatetimeIndex that calendar features need.
+        """
+        check_is_fitted(self)
+        check_parameters_unchanged(self)
+        self._check_times(X)
+        index = X.index if self._calendar else None
+        X, breaks = validate_series(self, X, reset=False, missing="allow")
+        n_features = len(self.get_feature_names_out())
+        features = np.empty((len(X), n_features), dtype=X.dtype)
+        features[breaks] = np.nan
+        largest = min(_LARGEST, float(np.finfo(X.dtype).max))
+        n_rows = max(_BLOCK // n_features, 64)
+        # One feature to a row. An odd length spreads what lies side by side in the
+        # result over the cache, of which a power of two would use but a part.
+        by_feature = np.empty((n_features - X.shape[1], n_rows | 1))
+        for rows, block, current in trailing_blocks(X, breaks, self.n_context_, n_rows):
+            readings = block[current]
+            features[rows, : X.shape[1]] = readings
+            block = np.ascontiguousarray(block.T, dtype=np.float64)
+            block = block.clip(-_LARGEST, _LARGEST)  # (n_channels, n_block)
+            times = None if index is None else index[rows]
+            end = 0
+            with np.errstate(over="ignore"):  # limited right away
+                for family in self._families(block, current, times):
+                    start, end = end, end + len(family)
+                    by_feature[start:end, : len(readings)] = family
+            values = by_feature[:, : len(readings)].clip(-largest, largest)
+            features[rows, X.shape[1] :] = values.T
+        return features
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the columns, such as ``pressure_mean_30``, ``hour_sin``, ``x0/x1``.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the channels. By default those seen in `fit`, or ``x0``, ``x1``,
+            ….
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (n_features,)
+            In the order of the columns: readings, rolling, lags, rates, calendar,
+            interactions.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` are not the names seen in `fit`.
+        """
+        check_is_fitted(self)
+        channels = _check_feature_names_in(self, input_features)
+        per_channel = [
+            *(f"{statistic}_{w}" for w in self.windows for statistic in _STATISTICS),
+            *(f"lag_{lag}" for lag in self.lags),
+            *(f"{rate}_{k}" for k in self.rates for rate in ("diff", "change")),
+        ]
+        names = [*channels]
+        names += [f"{channel}_{name}" for name in per_channel for channel in channels]
+        if self._calendar:
+            names += _CALENDAR
+        pairs, across = self._interactions()
+        names += [f"{a}/{b}" for a, b in combinations(channels, 2) if pairs]
+        names += [f"{a}-{b}" for a, b in combinations(channels, 2) if pairs]
+        if across:
+            names += [f"row_{statistic}" for statistic in _STATISTICS]
+        return np.array(names, dtype=object)
+
+    def _families(self, block, current, times):
+        """Features of the current rows of a block, one to a row, in order."""
+
+        def earlier(steps):
+            if isinstance(current, slice):
+                return block[:, current.start - steps : current.stop - steps]
+            return block[:, current - steps]
+
+        def ratio(a, b):
+            smallest = np.where(b < 0, -self.eps, self.eps)
+            return a / np.where(np.abs(b) < self.eps, smallest, b)
+
+        readings = earlier(0)
+        if len(self.windows):
+            rolling = _rolling(block, self.windows)
+            for size in self.windows:
+                yield from _statistics(rolling[size], current)
+        for lag in self.lags:
+            yield earlier(lag)
+        for steps in self.rates:
+            difference = readings - earlier(steps)
+            yield difference
+            yield ratio(difference, earlier(steps))
+        if times is not None:
+            calendar = _calendar(times)
+            yield [calendar[name] for name in _CALENDAR]
+        pairs, across = self._interactions()
+        if pairs:
+            first, second = np.triu_indices(self.n_features_in_, k=1)
+            yield ratio(readings[first], readings[second])
+            yield readings[first] - readings[second]
+        if across:
+            yield _row_statistics(readings)
+
+    def _interactions(self):
+        """Whether there are features of pairs, and across the channels."""
+        several = self.n_features_in_ > 1
+        few = self.n_features_in_ <= _MOST_PAIRED_CHANNELS
+        pairs = self.interactions is True or (self.interactions == "auto" and few)
+        return several and pairs, several and self.interactions is not False
+
+    def _check_times(self, X):
+        if not self._calendar:
+            return
+        if not _has_times(X):
+            index = type(getattr(X, "index", None)).__name__
+            raise ValueError(
+                "Calendar features need a frame with a DatetimeIndex, and X is a "
+                f"{type(X).__name__} with an index of type {index}. Pass such a frame, "
+                "put TemporalFeatures before steps that return arrays, or use "
+                "calendar=False."
+            )
+        if X.index.hasnans:
+            row = int(X.index.isna().argmax())
+            raise ValueError(
+                f"The index of X holds NaT, first at row {row}. Drop such rows, or use "
+                "calendar=False."
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _check_steps(steps, name, smallest):
+    """Raise unless the steps are different integers, none too small."""
+    steps = list(steps)
+    whole = all(isinstance(s, Integral) and not isinstance(s, bool) for s in steps)
+    if not whole or min(steps, default=smallest) < smallest:
+        raise ValueError(
+            f"{name} must hold integers of at least {smallest}, got {steps}."
+        )
+    if len(set(steps)) < len(steps):
+        raise ValueError(f"{name} must hold different integers, got {steps}.")
+    return steps
