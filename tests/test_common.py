@@ -2,8 +2,12 @@
 """scikit-learn's own checks, on every estimator."""
 
 import pytest
+from sklearn.covariance import EllipticEnvelope
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import (
     check_param_validation,
     parametrize_with_checks,
@@ -14,6 +18,7 @@ from tsanomaly import (
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
+    ScoreTransformer,
     TemporalFeatures,
     WindowTransformer,
 )
@@ -40,6 +45,11 @@ SMALL_INSTANCES = [
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
     ReconstructionError(PCA()),
     ReconstructionError(StandardScaler()),
+    ScoreTransformer(IsolationForest(n_estimators=5, random_state=0)),
+    ScoreTransformer(LocalOutlierFactor(novelty=True, n_neighbors=3), calibrate="rank"),
+    ScoreTransformer(EllipticEnvelope(random_state=0), calibrate=None),
+    ScoreTransformer(OneClassSVM()),
+    ScoreTransformer(tiny_detector(window_size=3)),
     ReconstructionThreshold(),
     ReconstructionThreshold(channels="max"),
     ReconstructionThreshold(channels="each"),
@@ -51,9 +61,16 @@ SMALL_INSTANCES = [
 ]
 
 
+def expected_failed_checks(estimator):
+    """Checks to waive: those of what a wrapper wraps."""
+    if isinstance(estimator, ScoreTransformer):
+        estimator = estimator.detector
+    return EXPECTED.get(type(estimator), {})
+
+
 @parametrize_with_checks(
     SMALL_INSTANCES,
-    expected_failed_checks=lambda estimator: EXPECTED.get(type(estimator), {}),
+    expected_failed_checks=expected_failed_checks,
 )
 def test_sklearn_checks(estimator, check):
     check(estimator)

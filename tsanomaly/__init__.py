@@ -9,6 +9,7 @@ from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._version import __version__
 from tsanomaly._window_transformer import WindowTransformer
@@ -18,6 +19,7 @@ __all__ = [
     "LSTMAutoencoderDetector",
     "ReconstructionError",
     "ReconstructionThreshold",
+    "ScoreTransformer",
     "TemporalFeatures",
     "WindowTransformer",
     "__version__",

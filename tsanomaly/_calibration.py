@@ -1,9 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""From the distribution of training errors to a threshold."""
+"""From the distribution of training errors to a threshold, or to a common scale."""
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
-__all__ = ["margin", "midway_threshold"]
+__all__ = [
+    "Calibration",
+    "check_detector",
+    "detector_errors",
+    "fit_generalised_pareto",
+    "last_step",
+    "margin",
+    "midway_threshold",
+    "tail_excesses",
+    "training_errors",
+]
+
+# A tail of fewer errors says too little about its shape.
+_SMALLEST_TAIL = 10
+
+# Training errors that a calibration remembers, at most. In between it interpolates.
+_MOST_KNOTS = 2000
 
 
 def midway_threshold(errors, share):
@@ -44,3 +62,210 @@ def margin(error, ordered):
     """A distance from one of the ordered errors that rounding does not cross."""
     largest = max(abs(ordered[0]), abs(ordered[-1]))
     return max(1e-4 * abs(error), 1e-12 * largest, np.finfo(np.float64).tiny)
+
+
+def tail_excesses(errors, tail_fraction):
+    """How far the largest errors lie beyond the others.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Finite errors, higher = worse.
+    tail_fraction : float
+        Share of them in the tail, in (0, 0.5]; at least ten of them, or half.
+
+    Returns
+    -------
+    level : float
+        The threshold that the errors of the tail exceed.
+    excesses : ndarray
+        By how much, in increasing order. Empty if the largest errors tie.
+    """
+    n_tail = max(tail_fraction * len(errors), min(_SMALLEST_TAIL, len(errors) / 2))
+    level = midway_threshold(errors, min(n_tail / len(errors), 0.5))
+    return level, np.sort(errors[errors > level]) - level
+
+
+def fit_generalised_pareto(excesses):
+    """Shape and scale by probability-weighted moments: Hosking and Wallis 1987.
+
+    On tails of a few dozen errors maximum likelihood, as in Siffer et al., often puts
+    the end of the distribution at the largest error, where the likelihood is unbounded.
+    The shape is kept within ±0.5, where the estimator is sound.
+
+    Parameters
+    ----------
+    excesses : ndarray of shape (n,)
+        At least two, positive, in increasing order.
+
+    Returns
+    -------
+    shape, scale : float
+        A shape above 0 is a tail heavier than that of an exponential distribution.
+    """
+    n = len(excesses)
+    mean = excesses.mean()
+    weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
+    gap = mean - 2 * weighted  # not positive if the excesses hardly differ
+    shape = np.clip(2 - mean / gap, -0.5, 0.5) if gap > 0 else -0.5
+    return shape, mean * (1 - shape)
+
+
+class Calibration:
+    """Strictly increasing map from a detector's errors to a scale that all share.
+
+    Errors of different detectors have different units and spreads; what they have in
+    common is how rare they were among the training rows.
+
+    Within the range of the training errors, ``rank`` is the share of them below (ties
+    count half), and ``tail`` is ``-log10(1 - rank)``: 2 where one training row in a
+    hundred was as bad, 3 for one in a thousand. Both are interpolated linearly. Beyond
+    the largest, the tail goes on as the generalised Pareto distribution that fits the
+    largest 2 % of the training errors says, with a shape of at least 0, so that no
+    error is impossible: ``tail`` rises linearly under a light tail, logarithmically
+    under a heavy one; ``rank`` rises in proportion, and exceeds 1 in the end. Below the
+    smallest, both fall towards 0.
+
+    Two errors get the same value only if they are equal, or closer than floating point
+    can tell apart on the new scale.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+        Errors of the training rows, higher = worse; NaN is left out.
+    scale : {'tail', 'rank'}
+        The scale.
+    """
+
+    def __init__(self, errors, scale):
+        errors = np.asarray(errors, dtype=np.float64)
+        errors = errors[~np.isnan(errors)]
+        if not len(errors):
+            raise ValueError("No training row has a score to calibrate by.")
+        knots, counts = np.unique(errors, return_counts=True)
+        below = np.cumsum(counts) - counts / 2
+        rank, beyond = below / len(errors), 1 - below / len(errors)
+        kept = _spread(len(knots))
+        self.knots = knots[kept]
+        self.values = rank[kept] if scale == "rank" else -np.log10(beyond[kept])
+        # By how much a value grows where the survival function falls by a factor e
+        self.growth = beyond[-1] if scale == "rank" else 1 / np.log(10)
+        level, excesses = tail_excesses(errors, 0.02)
+        shape, spread = 0.0, np.ptp(knots)
+        if len(excesses) > 1:
+            shape, spread = fit_generalised_pareto(excesses)
+            if shape <= 0:
+                shape, spread = 0.0, excesses.mean()
+        # Among errors beyond the largest, the tail has another scale.
+        self.shape, self.above = shape, spread + shape * (knots[-1] - level)
+        self.below = np.median(errors) - knots[0]
+        # Errors that hardly differ say nothing of the scale.
+        smallest = 1e-3 * np.abs(knots[[0, -1]]).max() or 1.0
+        self.above, self.below = max(self.above, smallest), max(self.below, smallest)
+
+    def __call__(self, errors):
+        """Bring errors to the scale.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n,)
+            Errors, higher = worse; may hold NaN.
+
+        Returns
+        -------
+        values : ndarray of shape (n,)
+            Above 0, higher = worse, NaN where the error is.
+        """
+        knots, values = self.knots, self.values
+        right = np.searchsorted(knots, errors).clip(1, max(len(knots) - 1, 1))
+        right = np.minimum(right, len(knots) - 1)  # a single knot is its own neighbour
+        left = np.maximum(right - 1, 0)
+        gap = np.where(left < right, knots[right] - knots[left], 1.0)
+        with np.errstate(over="ignore"):
+            share = ((errors - knots[left]) / gap).clip(0, 1)
+            inside = values[left] + share * (values[right] - values[left])
+            # Rounding must not lift a value above that of the next knot.
+            inside = np.minimum(inside, values[right])
+            excess = np.maximum(errors - knots[-1], 0) / self.above
+            if self.shape > 0:
+                excess = np.log1p(self.shape * excess) / self.shape
+            lack = np.maximum(knots[0] - errors, 0) / self.below
+            result = (inside + self.growth * excess) / (1 + lack)
+        return np.minimum(result, np.finfo(np.float64).max)
+
+
+def _spread(n):
+    """Which of n ordered training errors to remember: most of the largest."""
+    if n <= _MOST_KNOTS:
+        return np.arange(n)
+    evenly = np.linspace(0, n - 1, _MOST_KNOTS // 2)
+    from_the_top = n - np.geomspace(1, n, _MOST_KNOTS // 2)
+    return np.unique(np.concatenate([evenly, from_the_top]).round().astype(np.intp))
+
+
+def check_detector(detector, name):
+    """Raise unless an estimator is a detector that scores new rows.
+
+    Parameters
+    ----------
+    detector : estimator
+        A detector, or a pipeline that ends in one.
+    name : str
+        The parameter it was given as.
+    """
+    if _score_method(detector) is not None:
+        return
+    last = last_step(detector)
+    if getattr(last, "novelty", True) is False:
+        cure = "Pass novelty=True to it, so that it scores rows it was not fitted on."
+    else:
+        cure = "Pass an outlier detector, or a pipeline that ends in one."
+    raise ValueError(
+        f"{name}={detector!r} has neither score_samples nor decision_function. {cure}"
+    )
+
+
+def detector_errors(detector, X):
+    """Errors of rows, higher = worse, from a fitted detector.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        With `score_samples`, or else `decision_function`.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_timestamps,)
+        Opposite of the scores.
+    """
+    scores = getattr(detector, _score_method(detector))(X)
+    return -np.asarray(scores, dtype=np.float64).reshape(-1)
+
+
+def training_errors(detector, X):
+    """Errors of the rows that a detector was just fitted on.
+
+    LocalOutlierFactor keeps those of its training rows: scored like new ones, they
+    would count themselves among their neighbours.
+    """
+    kept = None
+    if not isinstance(detector, FrozenEstimator):
+        kept = getattr(last_step(detector), "negative_outlier_factor_", None)
+    return detector_errors(detector, X) if kept is None else -kept
+
+
+def _score_method(detector):
+    for method in ("score_samples", "decision_function"):
+        if hasattr(detector, method):
+            return method
+    return None
+
+
+def last_step(detector):
+    """The estimator that a pipeline, or a frozen estimator, ends in."""
+    while isinstance(detector, (Pipeline, FrozenEstimator)):
+        inner = isinstance(detector, FrozenEstimator)
+        detector = detector.estimator if inner else detector.steps[-1][1]
+    return detector

@@ -8,7 +8,12 @@ from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._calibration import margin, midway_threshold
+from tsanomaly._calibration import (
+    fit_generalised_pareto,
+    margin,
+    midway_threshold,
+    tail_excesses,
+)
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -23,9 +28,6 @@ __all__ = ["ReconstructionThreshold"]
 # The normal distribution's standard deviation in units of its median absolute
 # deviation.
 _MAD_TO_SIGMA = 1.4826022185056018
-
-# A tail of fewer errors says too little about its shape.
-_SMALLEST_TAIL = 10
 
 
 def _sigma_threshold(errors, k):
@@ -47,32 +49,15 @@ def _mad_threshold(errors, k):
 
 def _pot_threshold(errors, share, tail_fraction):
     """Quantile of a generalised Pareto tail: Siffer et al. 2017, equation 1."""
-    n_tail = max(tail_fraction * len(errors), min(_SMALLEST_TAIL, len(errors) / 2))
-    level = midway_threshold(errors, min(n_tail / len(errors), 0.5))
-    excesses = np.sort(errors[errors > level]) - level
+    level, excesses = tail_excesses(errors, tail_fraction)
     share_of_tail = share * len(errors) / max(len(excesses), 1)
     if len(excesses) < 2 or share_of_tail >= 1:
         # No tail to speak of, or ties hold so many errors below the level that the
         # wanted share is not in the tail.
         return midway_threshold(errors, share)
-    shape, scale = _fit_generalised_pareto(excesses)
+    shape, scale = fit_generalised_pareto(excesses)
     # (share^-shape - 1) / shape, also where the shape vanishes
     return level + scale * boxcox(1 / share_of_tail, shape)
-
-
-def _fit_generalised_pareto(excesses):
-    """Shape and scale by probability-weighted moments: Hosking and Wallis 1987.
-
-    On tails of a few dozen errors maximum likelihood, as in Siffer et al., often puts
-    the end of the distribution at the largest error, where the likelihood is unbounded.
-    The shape is kept within ±0.5, where the estimator is sound.
-    """
-    n = len(excesses)
-    mean = excesses.mean()
-    weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
-    gap = mean - 2 * weighted  # not positive if the excesses hardly differ
-    shape = np.clip(2 - mean / gap, -0.5, 0.5) if gap > 0 else -0.5
-    return shape, mean * (1 - shape)
 
 
 def _f_score_threshold(errors, anomalous, beta):

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import SGDOneClassSVM
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import StandardScaler
+
+from tests.helpers import tiny_detector, wave
+from tsanomaly import (
+    ReconstructionThreshold,
+    ScoreTransformer,
+    TemporalFeatures,
+    WindowTransformer,
+)
+from tsanomaly._context import get_context
+
+FOREST = IsolationForest(n_estimators=20, random_state=0)
+
+
+class OnlyDecision(OutlierMixin, BaseEstimator):
+    """A detector of another library, without score_samples, that checks nothing."""
+
+    def fit(self, X, y=None):
+        self.center_ = np.asarray(X).mean(axis=0)
+        return self
+
+    def decision_function(self, X):
+        return 1 - np.abs(np.asarray(X) - self.center_).max(axis=1)
+
+
+@pytest.mark.parametrize("calibrate", ["tail", "rank", None])
+@pytest.mark.parametrize(
+    "detector",
+    [
+        FOREST,
+        LocalOutlierFactor(novelty=True),
+        SGDOneClassSVM(random_state=0),
+        OnlyDecision(),
+        tiny_detector(),
+        make_pipeline(StandardScaler(), WindowTransformer(3), FOREST),
+    ],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_keeps_the_ranking_of_the_detector(detector, calibrate, rng):
+    X, new = wave(300), np.concatenate([wave(150), rng.normal(size=(50, 2)) * 3])
+    levels = ScoreTransformer(detector, calibrate=calibrate).fit(X).transform(new)
+    assert levels.shape == (200, 1)
+    assert levels.dtype == np.float64
+    fitted = clone(detector).fit(X)
+    score = getattr(fitted, "score_samples", None) or fitted.decision_function
+    errors = -score(new)
+    np.testing.assert_array_equal(np.argsort(levels[:, 0]), np.argsort(errors))
+    if calibrate is None:
+        np.testing.assert_array_equal(levels[:, 0], errors)
+    else:
+        assert (levels > 0).all()
+
+
+def test_levels_have_one_scale(rng):
+    """Errors of 1e-3 and of 1e6 give levels that mean the same."""
+    X = rng.normal(size=(2000, 2))
+    detectors = (FOREST, OnlyDecision(), LocalOutlierFactor(novelty=True))
+    for detector in detectors:
+        levels = ScoreTransformer(detector).fit_transform(X)
+        assert (levels > 1).mean() == pytest.approx(0.1, abs=0.02)
+        assert (levels > 2).mean() == pytest.approx(0.01, abs=0.005)
+
+
+def test_an_ensemble(rng):
+    """Each detector finds what the other cannot; together they find both."""
+    X, new = wave(600), wave(400)
+    new[100] = 3.0
+    new[250:270, 0] = new[250, 0]
+    y = np.zeros(400, dtype=int)
+    y[[100, *range(255, 270)]] = 1
+    union = make_union(
+        ScoreTransformer(FOREST),
+        ScoreTransformer(make_pipeline(WindowTransformer(8), FOREST)),
+    )
+    ensemble = make_pipeline(union, ReconstructionThreshold()).fit(X)
+    assert roc_auc_score(y, -ensemble.score_samples(new)) > 0.9
+    assert ensemble.predict(new)[100] == -1
+    assert get_context(ensemble) == (7, 0)
+    names = union.fit(X).get_feature_names_out()
+    assert names.tolist() == [
+        "scoretransformer-1__isolationforest_level",
+        "scoretransformer-2__isolationforest_level",
+    ]
+
+
+def test_a_frozen_detector_is_not_fitted_again(rng):
+    X = rng.normal(size=(200, 2))
+    fitted = clone(FOREST).fit(X)
+    levels = ScoreTransformer(FrozenEstimator(fitted)).fit(10 + X[:50])
+    np.testing.assert_array_equal(
+        levels.detector_.score_samples(X), fitted.score_samples(X)
+    )
+    assert not hasattr(FOREST, "estimators_")
+    assert levels.get_feature_names_out().tolist() == ["isolationforest_level"]
+    # Calibrated on what it was fitted on, where every row is abnormal
+    assert (levels.transform(X) < levels.transform(10 + X[:50]).max()).all()
+
+
+def test_lof_is_calibrated_by_the_factors_of_its_training_rows(rng):
+    X = rng.normal(size=(500, 2))
+    lof = LocalOutlierFactor(novelty=True)
+    levels = ScoreTransformer(make_pipeline(StandardScaler(), lof)).fit(X)
+    new = levels.transform(rng.normal(size=(20_000, 2)))
+    assert (new > 1).mean() == pytest.approx(0.1, abs=0.02)
+    frozen = FrozenEstimator(clone(lof).fit(X))
+    assert ScoreTransformer(frozen).fit(X[:100]).transform(X).shape == (500, 1)
+
+
+def test_breaks_have_no_level(series):
+    broken = series.copy()
+    broken[[50, 120]] = np.nan
+    levels = ScoreTransformer(tiny_detector()).fit(broken).transform(broken)
+    assert np.flatnonzero(np.isnan(levels[:, 0])).tolist() == [50, 120]
+
+
+def test_frames_reach_the_detector_as_they_are():
+    X = pd.DataFrame(
+        wave(200),
+        columns=["flow", "pressure"],
+        index=pd.date_range("2024-01-01", periods=200, freq="h"),
+    )
+    pipeline = make_pipeline(TemporalFeatures(windows=(3,), calendar=True), FOREST)
+    levels = ScoreTransformer(pipeline).set_output(transform="pandas").fit(X)
+    assert levels.transform(X).columns.tolist() == ["isolationforest_level"]
+    assert levels.transform(X).index.equals(X.index)
+    assert levels.feature_names_in_.tolist() == ["flow", "pressure"]
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("detector", [OnlyDecision(), FOREST])
+def test_columns_are_checked(detector):
+    X = pd.DataFrame(wave(50), columns=["flow", "pressure"])
+    levels = ScoreTransformer(detector).fit(X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        levels.transform(X[["pressure", "flow"]])
+    with pytest.raises(ValueError, match="1 features, but ScoreTransformer"):
+        levels.transform(X[["flow"]].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        (LocalOutlierFactor(), r"LocalOutlierFactor\(\) has neither.*novelty=True"),
+        (make_pipeline(PCA(), LocalOutlierFactor()), r"Pass novelty=True"),
+        (make_pipeline(PCA(), StandardScaler()), "neither.*Pass an outlier detector"),
+        (PCA().fit_transform, "'detector' parameter of ScoreTransformer"),
+    ],
+    ids=["lof", "lof in a pipeline", "no detector", "no estimator"],
+)
+def test_what_is_no_detector(detector, message, series):
+    with pytest.raises(ValueError, match=message):
+        ScoreTransformer(detector).fit(series)
+
+
+def test_a_failed_fit_leaves_nothing(series):
+    levels = ScoreTransformer(FOREST).fit(series)
+    before = levels.transform(series)
+    with pytest.raises(ValueError, match="Reshape"):
+        levels.fit(series[0])
+    np.testing.assert_array_equal(levels.transform(series), before)
+    with pytest.raises(ValueError, match="calibrate was changed from 'tail' to 'rank'"):
+        levels.set_params(calibrate="rank").transform(series)
+
+
+def test_context_of_the_detector(series):
+    windowed = make_pipeline(WindowTransformer(6), FOREST)
+    assert get_context(ScoreTransformer(windowed).fit(series)) == (5, 0)
+    ahead = ScoreTransformer(tiny_detector(row_error="overlap_mean")).fit(series)
+    assert get_context(ahead) == (4, 4)
+    unknown = ScoreTransformer(OnlyDecision()).fit(series)
+    assert not hasattr(unknown, "n_context_")
+    with pytest.raises(ValueError, match="n_context_"):
+        get_context(unknown)

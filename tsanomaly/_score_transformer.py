@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+from contextlib import suppress
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tsanomaly._calibration import (
+    Calibration,
+    check_detector,
+    detector_errors,
+    last_step,
+    training_errors,
+)
+from tsanomaly._context import get_context
+from tsanomaly._validation import (
+    VersionedState,
+    all_or_nothing,
+    check_parameters_unchanged,
+    remember_parameters,
+)
+
+__all__ = ["ScoreTransformer"]
+
+
+class ScoreTransformer(
+    VersionedState, MetaEstimatorMixin, TransformerMixin, BaseEstimator
+):
+    """Turn an outlier detector into a feature: how abnormal each row is.
+
+    The scores of a detector become one column, positive and higher for worse rows, on
+    a scale that all detectors share. So detectors combine: a union of several, and
+    :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets any
+    threshold.
+
+    Parameters
+    ----------
+    detector : estimator
+        An outlier detector with `score_samples` or `decision_function`, or a pipeline
+        that ends in one. It is cloned; a fitted one is passed as
+        ``FrozenEstimator(detector)``.
+
+    calibrate : {'tail', 'rank'} or None, default='tail'
+        The scale, learned from the scores of the training rows:
+
+        - 'tail': ``-log10`` of the share of training rows that are at least as
+          abnormal: 1 for one row in ten, 2 for one in a hundred. Beyond the worst of
+          them, a generalised Pareto distribution fitted to the worst 2 % goes on
+          [1]_.
+        - 'rank': share of training rows that are less abnormal. Beyond the worst it
+          rises on, slowly, and may exceed 1.
+        - None: the opposite of the detector's scores, as they are.
+
+    Attributes
+    ----------
+    detector_ : estimator
+        The fitted clone.
+
+    n_context_, n_lookahead_ : int
+        Rows before and after a row that its level depends on: those of the detector, 0
+        for the row-wise ones of scikit-learn. Present only if the detector says how
+        many.
+
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    ReconstructionThreshold : Flag rows by one or several levels.
+
+    Notes
+    -----
+    With 'tail' and 'rank' a more abnormal row always gets a higher level, also beyond
+    the training rows. Levels of one detector keep its ranking of rows, and all its
+    ranking metrics; what changes is how they compare with those of another. The scores
+    of a forest, to give an example, differ by a few hundredths, and would vanish beside
+    reconstruction errors.
+
+    Training rows score better than new ones with detectors that fit them closely.
+    Where that matters, fit the detector first, and pass it frozen to a
+    :class:`ScoreTransformer` that is fitted on other normal rows.
+
+    References
+    ----------
+    .. [1] J. R. M. Hosking, J. R. Wallis. "Parameter and Quantile Estimation for the
+           Generalized Pareto Distribution." Technometrics 29(3), 1987.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from sklearn.neighbors import LocalOutlierFactor
+    >>> from sklearn.pipeline import make_pipeline, make_union
+    >>> from tsanomaly import ReconstructionThreshold, ScoreTransformer
+    >>> X = np.random.default_rng(0).normal(size=(500, 2))
+    >>> ensemble = make_pipeline(
+    ...     make_union(
+    ...         ScoreTransformer(IsolationForest(random_state=0)),
+    ...         ScoreTransformer(LocalOutlierFactor(novelty=True)),
+    ...     ),
+    ...     ReconstructionThreshold(),
+    ... ).fit(X)
+    >>> ensemble.predict([[0.0, 0.0], [9.0, 9.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "detector": [HasMethods(["fit"])],
+        "calibrate": [StrOptions({"tail", "rank"}), None],
+    }
+
+    def __init__(self, detector, *, calibrate="tail"):
+        self.detector = detector
+        self.calibrate = calibrate
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit a clone of the detector, and learn the scale.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as the detector takes it.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Passed on to the detector.
+
+        Returns
+        -------
+        self : ScoreTransformer
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If `detector` has no `score_samples` and no `decision_function`, or does not
+            take `X`.
+        """
+        with all_or_nothing(self):
+            check_detector(self.detector, "detector")
+            # The detector validates the rest: it may want the frame as it is.
+            validate_data(self, X, skip_check_array=True)
+            self.detector_ = clone(self.detector).fit(X, y)
+            for name in ("n_context_", "n_lookahead_"):
+                vars(self).pop(name, None)
+            with suppress(ValueError):  # if it does not say, neither can this
+                self.n_context_, self.n_lookahead_ = get_context(self.detector_)
+            self._calibration = None
+            if self.calibrate is not None:
+                errors = training_errors(self.detector_, X)
+                self._calibration = Calibration(errors, self.calibrate)
+            remember_parameters(self, ["calibrate"])
+        return self
+
+    def transform(self, X):
+        """Return the level of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as the detector takes it.
+
+        Returns
+        -------
+        levels : ndarray of shape (n_timestamps, 1)
+            Higher = more abnormal; NaN where the detector has no score.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other columns than in `fit`, or the detector does not take it.
+        """
+        check_is_fitted(self)
+        check_parameters_unchanged(self)
+        if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
+            validate_data(self, X, reset=False, skip_check_array=True)
+        errors = detector_errors(self.detector_, X)
+        if self._calibration is not None:
+            errors = self._calibration(errors)
+        return errors[:, None]
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the column, such as ``isolationforest_level``.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (1,)
+            The class of the detector, of the last one in a pipeline.
+        """
+        check_is_fitted(self)
+        name = type(last_step(self.detector)).__name__.lower()
+        return np.array([f"{name}_level"], dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.detector)
+        tags.input_tags = inner.input_tags
+        tags.target_tags.required = inner.target_tags.required
+        tags.transformer_tags.preserves_dtype = []  # always float64
+        return tags
