@@ -1,7 +1,28 @@
 # SPDX-License-Identifier: MIT
 """Labelled series to try detectors on."""
 
+from tsanomaly.datasets._csv import read_sensor_csv
+from tsanomaly.datasets._fetch import fetch_nab, fetch_skab, fetch_smd
+from tsanomaly.datasets._ims_bearing import load_ims_bearing
+from tsanomaly.datasets._inject import inject_anomalies
 from tsanomaly.datasets._nab import load_nab
+from tsanomaly.datasets._plant import load_sample_plant
+from tsanomaly.datasets._regularize import regularize
+from tsanomaly.datasets._simulate import make_sensor_data
+from tsanomaly.datasets._skab import load_skab
 from tsanomaly.datasets._smd import load_smd
 
-__all__ = ["load_nab", "load_smd"]
+__all__ = [
+    "fetch_nab",
+    "fetch_skab",
+    "fetch_smd",
+    "inject_anomalies",
+    "load_ims_bearing",
+    "load_nab",
+    "load_sample_plant",
+    "load_skab",
+    "load_smd",
+    "make_sensor_data",
+    "read_sensor_csv",
+    "regularize",
+]

@@ -3,9 +3,15 @@ import json
 
 import numpy as np
 
-from tsanomaly.datasets._packaged import data_root, describe_missing
+from tsanomaly.datasets._packaged import (
+    data_root,
+    describe_missing,
+    read_table,
+    to_numbers,
+    to_times,
+)
 
-__all__ = ["load_nab"]
+__all__ = ["load_nab", "read_nab"]
 
 _DESCR = """Numenta Anomaly Benchmark (NAB), https://github.com/numenta/NAB
 
@@ -21,6 +27,9 @@ Anomaly Benchmark." ICMLA 2015. MIT licence, Copyright 2014-2024 Numenta Inc.
 
 def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     """Load a series of the Numenta Anomaly Benchmark.
+
+    The benchmark [1]_ holds series of one channel, and windows around their
+    anomalies. It is under the MIT licence.
 
     Parameters
     ----------
@@ -40,16 +49,27 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
         - frame : DataFrame of shape (n_timestamps, 1), the column ``value`` on a
           DatetimeIndex, which may hold a time more than once
         - target : ndarray of shape (n_timestamps,), 1 inside a label window
-        - events : DataFrame with columns ``start`` and ``end``, both included
+        - events : DataFrame with columns ``start`` and ``end``, times, both included
         - train_mask : ndarray of bool, the probationary rows
         - DESCR : str
 
     Raises
     ------
     FileNotFoundError
-        If there is no such series.
+        If there is no such series, or no file of labels.
     ValueError
-        If the labels do not mention it.
+        If a file is not as its source has it, or the labels do not mention the
+        series.
+
+    See Also
+    --------
+    fetch_nab : Download a series first.
+
+    References
+    ----------
+    .. [1] A. Lavin, S. Ahmad. "Evaluating Real-time Anomaly Detection Algorithms -
+           the Numenta Anomaly Benchmark." ICMLA 2015.
+           https://arxiv.org/abs/1510.03336
 
     Examples
     --------
@@ -58,28 +78,51 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     >>> data.frame.shape, int(data.target.sum()), int(data.train_mask.sum())
     ((4032, 1), 402, 604)
     """
-    import pandas as pd
-    from sklearn.utils import Bunch
-
     root = data_root("nab", path)
-    file = root / "data" / f"{name}.csv"
+    folder = root / "data"
+    file = folder / f"{name}.csv"
     if not file.is_file():
-        folder = root / "data"
-        available = sorted(
+        available = (
             found.relative_to(folder).with_suffix("").as_posix()
             for found in folder.glob("*/*.csv")
         )
-        raise describe_missing(name, path, file, available)
-    frame = pd.read_csv(file, parse_dates=["timestamp"], index_col="timestamp")
+        raise describe_missing("nab", name, path, file, available)
     labels = root / "labels" / "combined_windows.json"
-    windows = json.loads(labels.read_text(encoding="utf-8"))
+    if not labels.is_file():
+        raise FileNotFoundError(
+            f"The label windows were looked for at {str(labels)!r}, which does not "
+            "exist. path= is the benchmark's root, which holds 'labels' beside 'data'."
+        )
+    return read_nab(name, file, labels)
+
+
+def read_nab(name, file, labels):
+    """Bunch of a series and its labels, which may lie apart."""
+    import pandas as pd
+    from sklearn.utils import Bunch
+
+    table = read_table(file, expected=["timestamp", "value"])
+    times = to_times(table["timestamp"], file)
+    frame = to_numbers(table[["value"]], file).set_axis(times)
+    try:
+        windows = json.loads(labels.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(labels)!r} is not JSON: {error}.") from error
     if f"{name}.csv" not in windows:
-        raise ValueError(f"{name!r} has no entry in {str(labels)!r}.")
-    events = pd.DataFrame(windows[f"{name}.csv"], columns=["start", "end"])
-    events = events.astype("datetime64[us]")
+        raise ValueError(
+            f"{name!r} has no entry in {str(labels)!r}, where a series without "
+            "anomalies has an empty list. Is it the file of all categories?"
+        )
+    windows = windows[f"{name}.csv"]
+    events = pd.DataFrame(
+        {
+            "start": to_times([start for start, _ in windows], labels),
+            "end": to_times([end for _, end in windows], labels),
+        }
+    )
     target = np.zeros(len(frame), dtype=np.int64)
     for start, end in events.itertuples(index=False):
-        target[(frame.index >= start) & (frame.index <= end)] = 1
+        target[(times >= start) & (times <= end)] = 1
     n_train = min(int(0.15 * len(frame)), 750)
     return Bunch(
         frame=frame,

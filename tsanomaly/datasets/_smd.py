@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: MIT
+import re
+
 import numpy as np
 
-from tsanomaly._windows import runs
-from tsanomaly.datasets._packaged import data_root, describe_missing
+from tsanomaly.datasets._packaged import (
+    data_root,
+    describe_missing,
+    events_of,
+    read_table,
+    to_flags,
+    to_numbers,
+)
 
 __all__ = ["load_smd"]
 
@@ -22,14 +30,20 @@ MIT licence, Copyright (c) 2021 NetManAIOps-SMD.
 def load_smd(name="machine-2-1", *, path=None):
     """Load a machine of the Server Machine Dataset.
 
+    The set [1]_ holds metrics of servers, and says which of them caused each event.
+    It is under the MIT licence.
+
     Parameters
     ----------
     name : str, default='machine-2-1'
         Name of the machine.
     path : str, Path or None, default=None
-        Folder with the files ``<name>_train.csv.gz``, ``<name>_test.csv.gz`` and
-        ``interpretation_label/<name>.txt``. None loads ``machine-2-1``, which is
-        inside the package.
+        The source's folder ``ServerMachineDataset`` or the one above it, with the
+        text files ``train/<name>.txt``, ``test/<name>.txt``,
+        ``test_label/<name>.txt`` and ``interpretation_label/<name>.txt``; or a folder
+        with ``<name>_train.csv.gz`` and ``<name>_test.csv.gz``, which have a header
+        and the column ``is_anomaly``, and ``interpretation_label/<name>.txt``. None
+        loads ``machine-2-1``, which is inside the package.
 
     Returns
     -------
@@ -48,7 +62,19 @@ def load_smd(name="machine-2-1", *, path=None):
     Raises
     ------
     FileNotFoundError
-        If there is no such machine.
+        If there is no such machine, or one of its files is missing.
+    ValueError
+        If a file is not as its source has it, or does not fit the others.
+
+    See Also
+    --------
+    fetch_smd : Download a machine first.
+
+    References
+    ----------
+    .. [1] Y. Su, Y. Zhao, C. Niu, R. Liu, W. Sun, D. Pei. "Robust Anomaly Detection
+           for Multivariate Time Series through Stochastic Recurrent Neural Network."
+           KDD 2019. https://doi.org/10.1145/3292500.3330672
 
     Examples
     --------
@@ -61,43 +87,115 @@ def load_smd(name="machine-2-1", *, path=None):
     from sklearn.utils import Bunch
 
     root = data_root("smd", path)
-    parts = []
-    for part in ("train", "test"):
-        file = root / f"{name}_{part}.csv.gz"
-        if not file.is_file():
-            available = sorted(
-                found.name.removesuffix("_train.csv.gz")
-                for found in root.glob("*_train.csv.gz")
-            )
-            raise describe_missing(name, path, file, available)
-        parts.append(pd.read_csv(file))
-    n_train = len(parts[0])
-    frame = pd.concat(parts, ignore_index=True)
-    target = frame.pop("is_anomaly").to_numpy(dtype=np.int64)
+    if not (root / "train").is_dir() and (root / "ServerMachineDataset").is_dir():
+        root = root / "ServerMachineDataset"
+    text, csv = root / "train" / f"{name}.txt", root / f"{name}_train.csv.gz"
+    if text.is_file():
+        train, test, labels = _read_text(root, name)
+    elif csv.is_file():
+        train, test, labels = _read_csv(root, name)
+    else:
+        available = [file.stem for file in root.glob("train/*.txt")]
+        suffix = "_train.csv.gz"
+        available += [f.name.removesuffix(suffix) for f in root.glob(f"*{suffix}")]
+        file = text if text.parent.is_dir() else csv
+        raise describe_missing("smd", name, path, file, available)
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            f"{name!r} has {train.shape[1]} channels in its training part, but "
+            f"{test.shape[1]} in its test part, in {str(root)!r}. Get the files anew."
+        )
+    target = np.concatenate([np.zeros(len(train), dtype=np.int64), labels])
+    frame = pd.concat([train, test], ignore_index=True)
+    events = events_of(target, frame.index)
+    causes = _needed(root / "interpretation_label" / f"{name}.txt")
     return Bunch(
         frame=frame,
         target=target,
-        events=_events(root / "interpretation_label" / f"{name}.txt", target, n_train),
-        train_mask=np.arange(len(frame)) < n_train,
+        events=events.assign(channels=_channels(causes, events, frame, len(train))),
+        train_mask=np.arange(len(frame)) < len(train),
         DESCR=_DESCR,
     )
 
 
-def _events(file, target, n_train):
-    import pandas as pd
+def _needed(file):
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{str(file)!r} does not exist, and belongs to the series. load_smd's "
+            "documentation names the files of both layouts; fetch_smd downloads them."
+        )
+    return file
 
-    start, end = runs(target)
-    channels = {}
-    # Lines are 'start-end:channels', with rows of the test part from 0, the end
-    # excluded, and channels from 1.
-    for line in file.read_text().split():
-        rows, numbers = line.split(":")
-        first_row = n_train + int(rows.split("-")[0])
-        channels[first_row] = [f"ch_{int(number):02}" for number in numbers.split(",")]
-    return pd.DataFrame(
-        {
-            "start": start,
-            "end": end,
-            "channels": [channels.get(row, []) for row in start.tolist()],
-        }
-    )
+
+def _read_text(root, name):
+    parts = []
+    for part in ("train", "test"):
+        file = _needed(root / part / f"{name}.txt")
+        table = to_numbers(read_table(file, header=None), file)
+        parts.append(
+            table.set_axis(map(_channel, range(1, table.shape[1] + 1)), axis=1)
+        )
+    file = _needed(root / "test_label" / f"{name}.txt")
+    labels = to_flags(read_table(file, header=None)[0], file)
+    if len(labels) != len(parts[1]):
+        raise ValueError(
+            f"{str(file)!r} has {len(labels)} labels for the {len(parts[1])} rows of "
+            "the test part. Get both files from the same revision of the source."
+        )
+    return *parts, labels
+
+
+def _read_csv(root, name):
+    parts = []
+    for part in ("train", "test"):
+        file = _needed(root / f"{name}_{part}.csv.gz")
+        table = read_table(file, expected=["is_anomaly"])
+        # In the training part they are a placeholder.
+        labels = to_flags(table.pop("is_anomaly"), file)
+        parts.append(to_numbers(table, file))
+    return *parts, labels
+
+
+def _channel(number):
+    return f"ch_{number:02}"
+
+
+def _channels(file, events, frame, n_train):
+    """Columns that caused each event, by the lines that overlap it.
+
+    Lines are 'start-end:channels', with rows of the test part from 0, the end
+    excluded, and channels from 1. Lines are matched by overlap, since an event of the
+    labels may have several: in machine-3-3, two lie within others. A line without a
+    labelled row is left out.
+    """
+    causes = []
+    lines = file.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = re.fullmatch(r"\s*(\d+)-(\d+):(\d+(?:,\d+)*)\s*", line)
+        if match is None:
+            raise ValueError(
+                f"Line {number} of {str(file)!r} is {line!r}, but 'start-end:channels' "
+                "is expected, like '246-252:1,2,15'."
+            )
+        start, end = (n_train + int(row) for row in match.group(1, 2))
+        channels = [_channel(int(channel)) for channel in match.group(3).split(",")]
+        if not start < end <= len(frame) or not set(channels) <= set(frame.columns):
+            raise ValueError(
+                f"Line {number} of {str(file)!r} is {line!r}, but the test part has "
+                f"{len(frame) - n_train} rows and {frame.shape[1]} channels. Is the "
+                "file of the same machine?"
+            )
+        causes.append((start, end, channels))
+    return [
+        list(
+            dict.fromkeys(
+                channel
+                for start, end, channels in causes
+                if start <= event.end and end > event.start
+                for channel in channels
+            )
+        )
+        for event in events.itertuples()
+    ]
