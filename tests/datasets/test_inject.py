@@ -134,7 +134,7 @@ def test_correlation_break(injected, plant):
         residual = np.abs(channel - inputs @ weights)
         rows = slice(event.start, event.end + 1)
         misfit = np.abs(after - inputs[rows] @ weights).mean()
-        assert misfit > np.quantile(residual, 0.95)
+        assert misfit > 1.8 * residual.mean()
 
 
 series = st.builds(

@@ -11,8 +11,11 @@ _CONTAMINATION = 0.0425
 # Readings beyond are not physical, and their squares would overflow.
 _LARGEST = 1e100
 
-# Places tried for what has to fit somewhere: another stretch to take values from, or
-# readings without a gap.
+# Other stretches that readings may be taken from, and how many of them are kept where
+# they have to go on smoothly.
+_STRETCHES, _SMOOTHEST = 1000, 50
+
+# Places tried for an event that changes nothing where it was to be.
 _ATTEMPTS = 200
 
 
@@ -53,7 +56,7 @@ class _Channel:
         """
         length = stop - start
         window = np.lib.stride_tricks.sliding_window_view(self.values, length + 2)
-        starts = rng.randint(len(window), size=_ATTEMPTS)
+        starts = rng.randint(len(window), size=_STRETCHES)
         starts = starts[np.abs(starts + 1 - start) >= length]
         stretches = window[starts]
         return stretches[np.isfinite(stretches).all(axis=1)]
@@ -123,7 +126,7 @@ def _correlation_break(channel, start, stop, magnitude, rng):
     # Every stretch comes with the readings around it; those here should fit them.
     ends = channel.values[[start - 1, stop]]
     jump = np.abs(stretches[:, [0, -1]] - ends).max(axis=1)
-    smooth = stretches[np.argsort(jump, kind="stable")[: max(len(jump) // 5, 1)], 1:-1]
+    smooth = stretches[np.argsort(jump, kind="stable")[:_SMOOTHEST], 1:-1]
     misfit = np.abs(smooth - channel.expected(start, stop)).mean(axis=1)
     return smooth[misfit.argmax()]
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""
+Eleven kinds of anomalies
+=========================
+
+Labelled failures are rare, so put some into a normal series, and see what they look
+like before judging whether a detector should find them.
+"""
+
+# %%
+# A simulated plant: four sensors of one machine, without anomalies. A recorded series
+# works as well.
+import matplotlib.pyplot as plt
+
+from tsanomaly.datasets import inject_anomalies, make_sensor_data
+
+plant = make_sensor_data(n_samples=1500, contamination=0, random_state=5).frame
+kinds = [
+    "spike",
+    "drop",
+    "level_shift",
+    "drift",
+    "contextual",
+    "amplitude_change",
+    "frequency_change",
+    "noise_burst",
+    "stuck",
+    "dropout",
+    "correlation_break",
+]
+
+# %%
+# One event of each kind, at the same place. In black the channel that is changed,
+# dotted what it was, in grey the other channels, each about its own mean.
+figure, axes = plt.subplots(6, 2, figsize=(11, 12), layout="constrained")
+for ax, kind in zip(axes.flat, kinds, strict=False):
+    X, y, events = inject_anomalies(
+        plant, kinds=kind, n_events=1, magnitude=2, duration=80, random_state=1
+    )
+    start, end, channel = events.loc[0, ["start", "end", "channel"]]
+    window = slice(start - 120 * plant.index.freq, end + 120 * plant.index.freq)
+    centred = (X - plant.mean()).loc[window]
+    others = centred.drop(columns=channel)
+    ax.plot(others.index, others, color="0.75", linewidth=0.8)
+    before = (plant[channel] - plant[channel].mean()).loc[window]
+    ax.plot(before.index, before, color="black", linewidth=0.8, linestyle=":")
+    ax.plot(centred.index, centred[channel], color="black", linewidth=1)
+    ax.axvspan(start, end, color="tab:orange", alpha=0.3, linewidth=0)
+    ax.set_title(kind, fontsize="medium")
+    ax.tick_params(axis="x", labelbottom=False)
+    print(f"{kind}: {y.sum()} rows of {channel}")
+axes.flat[-1].set_axis_off()
