@@ -38,7 +38,7 @@ _VOCABULARIES = (
     {"normal": 0, "attack": 1},
     {"normal": 0, "anomaly": 1},
 )
-_LABEL_NUMBER = re.compile(r"([01])(?:[.,]0*)?")
+_LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
 
 _SWAP = str.maketrans(",.", ".,")
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -266,10 +266,10 @@ def _drop_unnamed(table, timestamp):
             table.notes.append("an empty column without name left out")
         elif not is_named and _are_row_numbers(column.cells):
             table.notes.append("row numbers left out")
-        elif column.name:
-            kept.append(column)
-        elif (timestamp == "auto" and kind_of_times(column, named=False)) or (
-            "" in _names(timestamp)
+        elif (
+            column.name
+            or "" in _names(timestamp)
+            or (timestamp == "auto" and kind_of_times(column, named=False))
         ):
             kept.append(column)
         else:

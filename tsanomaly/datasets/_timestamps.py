@@ -247,11 +247,16 @@ def _parse_text(column, formats):
                 "the line, or pass date_format=.",
             )
         _fill(parts, rows, match, characters, column)
-        for name in set("mdabH") & {name for name in match.groupdict() if match[name]}:
-            width = len(match[name])
-            _check_padding(
-                column, rows, parts[name], width, paddings.setdefault(name, {})
-            )
+        for name in ("m", "d", "a", "b", "H"):
+            if match.groupdict().get(name):
+                start, end = match.span(name)
+                if end - start == 2:  # only 01 to 09 tell, 10 to 12 do not
+                    below_ten = rows[characters[:, start] == ord("0")]
+                else:
+                    below_ten = rows
+                _check_padding(
+                    column, below_ten, end - start, paddings.setdefault(name, {})
+                )
     description = _describe(first_style)
     if groups.get("a"):
         day_first = _is_day_first(column, parts, groups["s"])
@@ -273,20 +278,20 @@ def _parse_text(column, formats):
     return Times(values, zone, f"{description}, zone {zone}")
 
 
-def _check_padding(column, rows, numbers, width, seen):
-    """Raise if one part is written 01 in one row and 1 in another: a cut-off time."""
-    below_ten = rows[numbers[rows] < 10]
+def _check_padding(column, below_ten, width, seen):
+    """Raise if a part is written 01 in one row and 1 in another, as of a cut time."""
     if not len(below_ten):
         return
+    row = below_ten[0]
     other = seen.get(3 - width)
-    seen.setdefault(width, below_ten[0])
+    seen.setdefault(width, row)
     if other is not None:
-        row = max(other, below_ten[0])
+        row, other = max(row, other), min(row, other)
         raise column.fault(
             row,
-            f"{show(column.cells[row])} has a leading zero where "
-            f"{show(column.cells[min(other, below_ten[0])])} has none, or the other "
-            "way round, as if a digit were lost. Correct the line.",
+            f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
+            f"{column.lines[other]} only one has a leading zero, as if a digit were "
+            "lost. Write all times in one way.",
         )
 
 

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: MIT
+"""Files made by hypothesis: a correct frame, or an error with a place in it."""
+
+import csv
+import gzip
+import io
+import re
+import warnings
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tsanomaly.datasets import read_sensor_csv
+
+FUZZ = settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+MISSING = ["", "nan", "NaN", "NA", "N/A", "#N/A", "null", "NULL", "None", "-", "--"]
+ODD_NAMES = [
+    "YT.11FI_02044.PV",
+    "气化一期",
+    "Druck (bar)",
+    "Ventil %",
+    "Temp °C",
+    'so "called"',
+    "two\nlines",
+    "a,b;c|d",
+    "1.5",
+    "it's",
+    "_",
+    "État",
+]
+# How a time is written, and the steps (in seconds) that the format can tell apart.
+TIME_FORMATS = {
+    "%Y-%m-%d %H:%M:%S": 1,
+    "%Y-%m-%dT%H:%M:%S": 1,
+    "%Y-%m-%dT%H:%M:%S.%f": 1,
+    "%Y-%m-%d %H:%M": 60,
+    "%Y-%m-%d": 86400,
+    "%Y/%m/%d %H:%M:%S": 1,
+    "%d.%m.%Y %H:%M:%S": 1,
+    "%d/%m/%Y %H:%M": 60,
+    "%m/%d/%Y %I:%M:%S %p": 1,
+    "%d-%m-%Y %H:%M:%S": 1,
+    "%d-%b-%Y %H:%M:%S": 1,
+    "%Y年%m月%d日 %H:%M:%S": 1,
+    "%Y%m%d%H%M%S": 1,
+    "%Y%m%dT%H%M%S": 1,
+    "epoch s": 1,
+    "epoch ms": 1,
+    "epoch us": 1,
+    "epoch ns": 1,
+}
+EPOCH = datetime(1970, 1, 1)
+
+
+def nanoseconds(time):
+    return (time - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def write_time(time, time_format):
+    if time_format.startswith("epoch"):
+        unit = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[time_format[6:]]
+        return str(nanoseconds(time) // unit)
+    return time.strftime(time_format)
+
+
+def write_number(number, decimal, style):
+    if np.isnan(number):
+        return style
+    return repr(number).replace(".", decimal)
+
+
+def write_cell(cell, sep, always_quote):
+    if always_quote or any(mark in cell for mark in (sep, '"', "\n", "\r")):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
+
+
+@st.composite
+def tables(draw):
+    """A true table, and the bytes of a file that says it."""
+    sep = draw(st.sampled_from([",", ";", "\t", "|"]))
+    decimal = "." if sep == "," else draw(st.sampled_from([".", ","]))
+    n_rows = draw(st.integers(1, 12))
+    names = draw(
+        st.lists(
+            st.one_of(
+                st.sampled_from(ODD_NAMES),
+                st.text(
+                    st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
+                ),
+            ).map(str.strip),
+            min_size=1,
+            max_size=4,
+            unique=True,
+        )
+    )
+    assume(all(names))
+    number = st.one_of(
+        st.floats(allow_infinity=False, width=64),
+        st.integers(-999, 999).map(float),
+        st.integers(-9999, 9999).map(lambda number: number / 8),
+    )
+    values = draw(
+        st.lists(
+            st.lists(number, min_size=len(names), max_size=len(names)),
+            min_size=n_rows,
+            max_size=n_rows,
+        )
+    )
+    time_format = draw(st.sampled_from(sorted(TIME_FORMATS)))
+    step = TIME_FORMATS[time_format] * draw(st.sampled_from([1, 5, 7, 30]))
+    start = draw(st.datetimes(datetime(1991, 1, 1), datetime(2090, 1, 1)))
+    start = start.replace(microsecond=0)
+    if TIME_FORMATS[time_format] >= 60:
+        start = start.replace(second=0)
+    if TIME_FORMATS[time_format] >= 86400:
+        start = start.replace(hour=0, minute=0)
+    jumps = draw(st.lists(st.integers(-2, 5), min_size=n_rows, max_size=n_rows))
+    times = [
+        start + timedelta(seconds=step * sum(jumps[:row])) for row in range(n_rows)
+    ]
+    labels = draw(st.none() | st.lists(st.booleans(), min_size=n_rows, max_size=n_rows))
+    missing = draw(st.sampled_from(MISSING))
+    always_quote = draw(st.booleans())
+    padding = draw(st.sampled_from(["", "", " "]))
+    header = ["Timestamp", *names]
+    rows = [
+        [
+            write_time(time, time_format),
+            *(write_number(value, decimal, missing) for value in row),
+        ]
+        for time, row in zip(times, values, strict=True)
+    ]
+    if labels is not None:
+        header.append("is_anomaly")
+        words = draw(st.sampled_from([("0", "1"), ("0.0", "1.0"), ("False", "True")]))
+        for row, is_anomaly in zip(rows, labels, strict=True):
+            row.append(words[is_anomaly])
+    line_end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    text = line_end.join(
+        (sep + padding).join(write_cell(cell, sep, always_quote) for cell in row)
+        for row in [header, *rows]
+    )
+    text += draw(st.sampled_from(["", line_end, line_end * 2]))
+    encoding = draw(
+        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "gb18030", "cp1252"])
+    )
+    try:
+        data = text.encode(encoding)
+    except UnicodeEncodeError:
+        encoding = "utf-8"
+        data = text.encode(encoding)
+    is_legacy = encoding in ("gb18030", "cp1252")
+    if draw(st.booleans()):
+        data = gzip.compress(data, mtime=0)
+    options = {"encoding": encoding} if is_legacy else {}
+    truth = {
+        "names": names,
+        "values": np.array(values),
+        "times": np.array([nanoseconds(time) for time in times]),
+        "labels": labels,
+        "sep": sep,
+        "decimal": decimal,
+        "text": text,
+    }
+    return data, options, truth
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "readings.csv"
+
+
+def read(path, data, **options):
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, message=".*csv: ")
+        return read_sensor_csv(path, return_labels=True, **options)
+
+
+@FUZZ
+@given(table=tables())
+def test_what_was_written_is_read(path, table):
+    data, options, truth = table
+    try:
+        frame, labels = read(path, data, **options)
+    except ValueError as error:
+        options |= cure(str(error), truth)
+        frame, labels = read(path, data, **options)
+    order = np.argsort(truth["times"], kind="stable")
+    assert list(frame.columns) == truth["names"]
+    np.testing.assert_array_equal(frame.index.asi8, truth["times"][order])
+    np.testing.assert_array_equal(frame.to_numpy(), truth["values"][order])
+    assert (frame.dtypes == np.float64).all()
+    if truth["labels"] is None:
+        assert labels.shape[1] == 0
+    else:
+        expected = np.array(truth["labels"])[order]
+        np.testing.assert_array_equal(labels["is_anomaly"], expected)
+
+
+def cure(message, truth):
+    """Parameters for the few files that may be read in two ways, as the error says."""
+    cures = {}
+    if "several split the lines evenly" in message:
+        cures = {"sep": truth["sep"]}
+    elif "may be a thousand" in message:
+        cures = {"decimal": ","}
+    elif "day or the month first" in message:
+        raise_if = re.search(
+            r"\d\d([-/])\d\d\1\d{4}(?: \d\d:\d\d(:\d\d)?( [AP]M)?)?", message
+        )
+        assert raise_if, message
+        separator = raise_if[1]
+        if raise_if[3]:
+            cures = {"date_format": "%m/%d/%Y %I:%M:%S %p"}
+        elif raise_if[2]:
+            cures = {"date_format": f"%d{separator}%m{separator}%Y %H:%M:%S"}
+        else:
+            cures = {"date_format": f"%d{separator}%m{separator}%Y %H:%M"}
+    assert cures, message
+    return cures
+
+
+INSERTED = [
+    *('"', ",", ";", "\n", "\r", "\t", "x", "1", "-", ".", " ", "e", "/", ":", "|"),
+    *("\0", "1,5", "1.5", "nan", "气", "1_0", "1e999", "0x1F", "inf", "\ufeff", '""'),
+    *("\n\n", "١", "１", "\xa0", "2024-01-01", "\x1c", "true", "1 234", "-1", "°"),
+]
+DAMAGE = [b"\xff", b"\xa0", b"\x1f\x8b", b"\xb0", b"\xc6\xf8"]  # no UTF-8
+
+EDITS = st.tuples(
+    st.sampled_from(["delete", "insert", "replace", "cut", "repeat"]),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from([text.encode() for text in INSERTED] + DAMAGE),
+)
+
+
+def edit(data, edits):
+    for kind, where, what in edits:
+        position = int(where * len(data))
+        if kind == "delete":
+            data = data[:position] + data[position + 1 :]
+        elif kind == "insert":
+            data = data[:position] + what + data[position:]
+        elif kind == "replace":
+            data = data[:position] + what + data[position + len(what) :]
+        elif kind == "cut":
+            data = data[:position]
+        else:
+            data = data[:position] + data[position // 2 :]
+    return data
+
+
+def outcome(path, data, **options):
+    """What is read, or None for an error, which names the file."""
+    try:
+        return read(path, data, **options)
+    except Exception as error:
+        message, kind = str(error), type(error)
+    assert kind is ValueError, (kind, message)
+    assert str(path) in message
+    return None
+
+
+def check_frame_or_place(path, data, sep):
+    """Read bytes, and check what comes out against a slow reading of the cells."""
+    result = outcome(path, data)
+    if result is not None:
+        check_against_cells(data, sep, *result)
+
+
+def check_against_cells(data, sep, frame, labels):
+    """Every value of a frame stands in the file, in the row of its time."""
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        try:
+            text = data.decode(encoding)
+        except UnicodeError:
+            continue
+        if "\0" not in text:
+            break
+    else:
+        text = data.decode("cp1252", "replace")  # signs in names, digits are ASCII
+    reader = csv.reader(
+        io.StringIO(text.lstrip("\ufeff"), newline=""),
+        delimiter=sep,
+        strict=True,
+        skipinitialspace=True,
+    )
+    rows = [[cell.strip() for cell in row] for row in reader]
+    rows = [row for row in rows if any(row)]
+    assert len({len(row) for row in rows}) == 1
+    header, *rows = rows
+    assert len(rows) == len(frame)
+    for column in frame.columns.intersection(header):
+        cells = [row[header.index(column)] for row in rows]
+        expected = np.array([slow_number(cell, sep) for cell in cells])
+        # Rows may have been put in time order: compare what is there, then sorted.
+        found = frame[column].to_numpy()
+        if frame.index.equals(frame.index.sort_values()) and len(frame) > 1:
+            np.testing.assert_array_equal(np.sort(found), np.sort(expected))
+        else:
+            np.testing.assert_array_equal(found, expected)
+    time_cells = [row[header.index(frame.index.name)] for row in rows]
+    times = np.sort([slow_time(cell) for cell in time_cells])
+    np.testing.assert_array_equal(frame.index.asi8, times)
+    for column in labels.columns:
+        cells = [row[header.index(column)].lower() for row in rows]
+        ones = [re.fullmatch(r"1(?:[.]0*|,0+)?|true", cell) for cell in cells]
+        total = len(cells) - ones.count(None)
+        assert labels[column].sum() == total
+
+
+def slow_number(cell, sep):
+    """A number by the rules of the docstring, with one mark for every digit."""
+    if cell in MISSING or cell.lower() in ("nan", "+nan", "-nan"):
+        return np.nan
+    if cell.lower() in ("true", "false"):
+        return float(cell.lower() == "true")
+    assert re.fullmatch(r"[-+0-9.,eE]+|[-+]?(?i:inf|infinity)", cell, re.ASCII), cell
+    assert "," not in cell or (sep != "," and "." not in cell), cell
+    return float(cell.replace(",", "."))
+
+
+def slow_time(cell):
+    """Nanoseconds of the formats that the corrupted files are written in."""
+    match = re.fullmatch(
+        r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})[T ,]+(\d{1,2}):(\d\d)(?::(\d\d))?"
+        r"(?:[.,](\d{1,9}))?( ?[AP]M)?",
+        cell,
+        re.ASCII,
+    )
+    if match:
+        year, _, month, day, hour, minute, second, fraction, half = match.groups()
+        assert half is None
+        time = datetime(*map(int, (year, month, day, hour, minute, second or 0)))
+        return nanoseconds(time) + int((fraction or "").ljust(9, "0"))
+    match = re.fullmatch(
+        r"(\d\d?)\.(\d\d?)\.(\d{4}),? +(\d\d?):(\d\d)(?::(\d\d))?", cell
+    )
+    assert match, cell
+    day, month, year, *clock = (int(part or 0) for part in match.groups())
+    return nanoseconds(datetime(year, month, day, *clock))
+
+
+def plain_file(sep, decimal, time_format, n_rows, eol):
+    rng = np.random.default_rng(n_rows)
+    lines = [sep.join(["timestamp", "Druck (bar)", "气化一期", "is_anomaly"])]
+    for row in range(n_rows):
+        time = datetime(2024, 1, 31, 23, 58) + timedelta(seconds=30 * row)
+        numbers = [f"{value:.4f}".replace(".", decimal) for value in rng.normal(size=2)]
+        lines.append(sep.join([time.strftime(time_format), *numbers, str(row % 2)]))
+    return eol.join(lines).encode() + eol.encode()
+
+
+@FUZZ
+@given(
+    sep_decimal=st.sampled_from([",.", ";,", ";.", "\t,", "|."]),
+    time_format=st.sampled_from(["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S"]),
+    n_rows=st.integers(1, 8),
+    eol=st.sampled_from(["\n", "\r\n", "\r"]),
+    edits=st.lists(EDITS, min_size=1, max_size=4),
+)
+def test_a_corrupted_file(path, sep_decimal, time_format, n_rows, eol, edits):
+    sep, decimal = sep_decimal
+    data = edit(plain_file(sep, decimal, time_format, n_rows, eol), edits)
+    check_frame_or_place(path, data, sep)
+
+
+@FUZZ
+@given(
+    edits=st.lists(EDITS, min_size=0, max_size=3),
+    outer_edits=st.lists(EDITS, min_size=0, max_size=2),
+)
+def test_a_corrupted_compressed_file(path, edits, outer_edits):
+    data = edit(plain_file(",", ".", "%Y-%m-%d %H:%M:%S", 5, "\n"), edits)
+    data = edit(gzip.compress(data, mtime=0), outer_edits)
+    check_frame_or_place(path, data, ",")
+
+
+CELLS = st.one_of(
+    st.text(alphabet='0123456789.,-+e:/ T"%_', max_size=6),
+    st.sampled_from(["time", "a", "b", "label", "2024-01-01", "10:00", "1.5", "1,5"]),
+    st.sampled_from(["true", "nan", "", "20240101", "1704067200", "x", "12.05.2024"]),
+)
+
+
+@FUZZ
+@given(
+    data=st.one_of(
+        st.binary(max_size=60),
+        st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")),
+        st.lists(st.lists(CELLS, min_size=1, max_size=4).map(";".join), max_size=5).map(
+            lambda lines: "\n".join(lines).encode()
+        ),
+    ),
+    timestamp=st.sampled_from(["auto", None, "time"]),
+)
+def test_anything(path, data, timestamp):
+    outcome(path, data, timestamp=timestamp)
