@@ -66,6 +66,16 @@ def test_strictly_increasing_beyond_the_training_errors(scale, rng):
 
 
 @SCALES
+def test_an_offset_changes_nothing(scale, rng):
+    errors = rng.exponential(size=20_000)
+    new = np.array([5.0, 15.0, 100.0])
+    plain, shifted = (
+        Calibration(offset + errors, scale)(offset + new) for offset in (0.0, 1e4)
+    )
+    np.testing.assert_allclose(shifted, plain, rtol=1e-6)
+
+
+@SCALES
 def test_many_errors_are_summarised(scale, rng):
     errors = rng.lognormal(size=200_000)
     calibration = Calibration(errors, scale)
@@ -84,5 +94,10 @@ def test_missing_and_huge_errors(scale):
     values = calibration(np.array([np.nan, largest, -largest]))
     assert np.isnan(values[0])
     assert np.isfinite(values[1:]).all()
+    beyond = Calibration(np.array([0.0, np.inf, 1e308, -np.inf]), scale)
+    levels = beyond(np.array([-np.inf, 0.0, 1.0, np.inf]))
+    assert np.isfinite(levels).all()
+    assert levels.argmin() == 0
+    assert levels.argmax() == 3
     with pytest.raises(ValueError, match="No training row has a score"):
         Calibration(np.array([np.nan]), scale)

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import (
 
 from tests.helpers import tiny_detector
 from tsanomaly import (
+    HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
@@ -32,7 +33,8 @@ WINDOWED = {
     ),
 }
 EXPECTED = dict.fromkeys(
-    [WindowTransformer, TemporalFeatures, LSTMAutoencoderDetector], WINDOWED
+    [WindowTransformer, TemporalFeatures, LSTMAutoencoderDetector, HybridDetector],
+    WINDOWED,
 )
 
 SMALL_INSTANCES = [
@@ -50,6 +52,19 @@ SMALL_INSTANCES = [
     ScoreTransformer(EllipticEnvelope(random_state=0), calibrate=None),
     ScoreTransformer(OneClassSVM()),
     ScoreTransformer(tiny_detector(window_size=3)),
+    HybridDetector(detector=tiny_detector(window_size=3)),
+    HybridDetector(
+        IsolationForest(n_estimators=5, random_state=0),
+        tiny_detector(window_size=3),
+        screen_fraction=0.5,
+        trim_fraction=0.1,
+    ),
+    HybridDetector(
+        IsolationForest(n_estimators=5, random_state=0),
+        tiny_detector(window_size=3),
+        combine="mean",
+        contamination=0.1,
+    ),
     ReconstructionThreshold(),
     ReconstructionThreshold(channels="max"),
     ReconstructionThreshold(channels="each"),

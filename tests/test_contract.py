@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    HybridDetector,
     ReconstructionError,
     ReconstructionThreshold,
     TemporalFeatures,
@@ -36,6 +37,11 @@ DETECTORS = {
         TemporalFeatures(windows=(3, 5), lags=(2,), rates=(1,)),
         StandardScaler(),
         IsolationForest(random_state=0),
+    ),
+    "hybrid": HybridDetector(
+        make_pipeline(WindowTransformer(3), IsolationForest(random_state=0)),
+        tiny_detector(),
+        screen_fraction=0.2,
     ),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
 }

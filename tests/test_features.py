@@ -39,7 +39,6 @@ def test_missing_readings_are_left_out():
     X = X.dropna(how="all")
     features = TemporalFeatures().set_output(transform="pandas").fit_transform(X)
     pd.testing.assert_frame_equal(features, temporal_features(X), rtol=1e-9, atol=1e-5)
-    assert features.loc[X.index[75], "sensor_2_mean_30"] != 0
     assert np.isnan(features.loc[X.index[75], "sensor_2_mean_30"])
 
 
@@ -76,6 +75,19 @@ def test_pairs_of_few_channels_only():
     assert count(9, interactions=True) == 36 + 36 + 5
     assert count(9, interactions=False) == 0
     assert count(1) == count(1, interactions=True) == 0
+
+
+def test_flags_of_numpy():
+    """As they come from a ParameterGrid over arrays."""
+    X = plant(20)
+    for flag in (np.bool_(True), np.bool_(False)):
+        features, plain = (
+            TemporalFeatures(calendar=given, interactions=given).fit(X)
+            for given in (flag, bool(flag))
+        )
+        np.testing.assert_array_equal(
+            features.get_feature_names_out(), plain.get_feature_names_out()
+        )
 
 
 def test_a_vanishing_denominator():
@@ -193,6 +205,7 @@ def test_calendar_in_local_time():
         ({"lags": (1.5,)}, "lags must hold integers"),
         ({"rates": (True,)}, "rates must hold integers"),
         ({"eps": 0.0}, "'eps' parameter"),
+        ({"lags": {1, 2}}, "lags"),
     ],
 )
 def test_bad_parameters(parameters, message):

@@ -72,9 +72,7 @@ def table(plant):
     detectors = {name: d.fit(train) for name, d in stock_pipelines().items()}
     results = pd.DataFrame(index=KINDS, columns=list(detectors), dtype=float)
     for kind in KINDS:
-        X, y, _ = inject_anomalies(
-            test, kinds=kind, contamination=0.05, random_state=0
-        )
+        X, y, _ = inject_anomalies(test, kinds=kind, contamination=0.05, random_state=0)
         for name, detector in detectors.items():
             fitted = detector
             if kind == "dropout":

@@ -102,7 +102,7 @@ def test_refuses():
     with pytest.raises(
         ValueError, match=r"NaN in the column at position 0, first at row 1.*Impute"
     ):
-        ReconstructionError(PCA()).fit([[1.0], [np.nan]])
+        ReconstructionError(PCA()).fit([[1.0, 2.0], [np.nan, 3.0]])
     with pytest.raises(NotFittedError):
         ReconstructionError(PCA()).transform(wave(5))
     errors = ReconstructionError(PCA(5))
@@ -110,3 +110,14 @@ def test_refuses():
         errors.fit(wave(20))
     with pytest.raises(NotFittedError):
         errors.transform(wave(5))
+
+
+def test_breaks_have_no_error(rng):
+    X = rng.normal(size=(50, 3))
+    broken = np.insert(X, [0, 20, 50], np.nan, axis=0)
+    breaks = np.isnan(broken[:, 0])
+    plain = ReconstructionError(PCA(2)).fit(X)
+    errors = ReconstructionError(PCA(2)).fit(broken, np.arange(53))
+    np.testing.assert_array_equal(errors.transform(broken)[~breaks], plain.transform(X))
+    assert np.isnan(errors.transform(broken)[breaks]).all()
+    assert np.isnan(errors.transform(broken[:1])).all()

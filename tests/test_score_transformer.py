@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    ReconstructionError,
     ReconstructionThreshold,
     ScoreTransformer,
     TemporalFeatures,
@@ -114,8 +116,11 @@ def test_lof_is_calibrated_by_the_factors_of_its_training_rows(rng):
     levels = ScoreTransformer(make_pipeline(StandardScaler(), lof)).fit(X)
     new = levels.transform(rng.normal(size=(20_000, 2)))
     assert (new > 1).mean() == pytest.approx(0.1, abs=0.02)
-    frozen = FrozenEstimator(clone(lof).fit(X))
-    assert ScoreTransformer(frozen).fit(X[:100]).transform(X).shape == (500, 1)
+    # A frozen one has the factors of other rows.
+    frozen, calibration_rows = FrozenEstimator(clone(lof).fit(X)), 10 + X[:100]
+    for detector in (frozen, make_pipeline(StandardScaler(with_std=False), frozen)):
+        levels = ScoreTransformer(detector).fit(calibration_rows)
+        assert np.median(levels.transform(calibration_rows)) < 0.5
 
 
 def test_breaks_have_no_level(series):
@@ -123,6 +128,11 @@ def test_breaks_have_no_level(series):
     broken[[50, 120]] = np.nan
     levels = ScoreTransformer(tiny_detector()).fit(broken).transform(broken)
     assert np.flatnonzero(np.isnan(levels[:, 0])).tolist() == [50, 120]
+    union = make_union(ScoreTransformer(FOREST), ScoreTransformer(tiny_detector()))
+    ensemble = make_pipeline(union, ReconstructionThreshold()).fit(broken)
+    scores = ensemble.score_samples(broken)
+    assert np.flatnonzero(np.isnan(scores)).tolist() == [50, 120]
+    assert (ensemble.predict(broken)[[50, 120]] == 1).all()
 
 
 def test_frames_reach_the_detector_as_they_are():
@@ -172,6 +182,28 @@ def test_a_failed_fit_leaves_nothing(series):
     np.testing.assert_array_equal(levels.transform(series), before)
     with pytest.raises(ValueError, match="calibrate was changed from 'tail' to 'rank'"):
         levels.set_params(calibrate="rank").transform(series)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "part"),
+    [(ScoreTransformer, IsolationForest), (ReconstructionError, StandardScaler)],
+)
+def test_metadata_routing(wrapper, part, series):
+    weights = np.ones(len(series))
+    weights[100:] = 0.01
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        wrapper(part()).fit(series, sample_weight=weights)
+    with config_context(enable_metadata_routing=True):
+        inner = part().set_fit_request(sample_weight=True)
+        if part is IsolationForest:
+            inner.set_params(random_state=0)
+        plain, weighted = wrapper(inner).fit(series), wrapper(inner)
+        weighted.fit(series, sample_weight=weights)
+        assert hasattr(weighted, f"{wrapper._routed_parts[0]}_")
+        with pytest.raises(TypeError, match="unexpected argument"):
+            weighted.fit(series, nothing=1)
+    if part is StandardScaler:
+        assert plain.transformer_.mean_[0] != weighted.transformer_.mean_[0]
 
 
 def test_context_of_the_detector(series):

@@ -66,9 +66,24 @@ def test_names_and_pandas_output():
 
 
 def test_nan_passes_through():
-    X = np.array([[1.0], [np.nan], [3.0]])
+    X = np.array([[1.0, 5.0], [np.nan, 6.0], [3.0, 7.0]])
     windows = WindowTransformer(2).fit_transform(X)
-    np.testing.assert_array_equal(windows, [[1, 1], [1, np.nan], [np.nan, 3]])
+    expected = [[1, 5, 1, 5], [1, 5, np.nan, 6], [np.nan, 6, 3, 7]]
+    np.testing.assert_array_equal(windows, expected)
+
+
+@given(st.lists(st.integers(0, 29), max_size=20))
+def test_no_window_holds_a_break(rows):
+    X = np.arange(60.0).reshape(30, 2)
+    X[rows] = np.nan
+    transformer = WindowTransformer(4).fit(X)
+    windows = transformer.transform(X)
+    breaks = np.isnan(X[:, 0])
+    assert np.isnan(windows[breaks]).all()
+    stretch = np.cumsum(breaks)
+    for number in np.unique(stretch[~breaks]):
+        part = ~breaks & (stretch == number)
+        np.testing.assert_array_equal(windows[part], transformer.transform(X[part]))
 
 
 def test_fortran_order_gives_the_same(rng):

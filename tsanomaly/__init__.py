@@ -8,6 +8,7 @@ scikit-learn: row t in, row t out.
 from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._features import TemporalFeatures
+from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
@@ -16,6 +17,7 @@ from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
+    "HybridDetector",
     "LSTMAutoencoderDetector",
     "ReconstructionError",
     "ReconstructionThreshold",

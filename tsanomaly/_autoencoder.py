@@ -13,11 +13,10 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._calibration import midway_threshold
+from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._network import (
     INPUT_LIMIT,
     Network,
@@ -29,6 +28,7 @@ from tsanomaly._validation import (
     all_or_nothing,
     check_parameters_unchanged,
     check_series_length,
+    draw_seed,
     locate,
     remember_parameters,
     validate_series,
@@ -36,9 +36,6 @@ from tsanomaly._validation import (
 from tsanomaly._windows import RowAverage, TrailingWindows
 
 __all__ = ["LSTMAutoencoderDetector"]
-
-# Share of the training rows that contamination="auto" lets the threshold flag.
-_AUTO_SHARE = 0.01
 
 _SCALE = (
     "Scale the series, for example with sklearn.preprocessing.StandardScaler in a "
@@ -234,6 +231,8 @@ class LSTMAutoencoderDetector(
     0
     """
 
+    _sees_other_rows = True
+
     _parameter_constraints: dict = {
         "window_size": [Interval(Integral, 2, None, closed="left")],
         "units": [tuple, list],
@@ -365,7 +364,7 @@ class LSTMAutoencoderDetector(
             windows = self._windows(X, breaks)
             check_series_length(windows)
             self._check_scale(windows)
-            seed = _draw_seed(self.random_state)
+            seed = draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
             self.weights_, self.history_ = self._network().train(
@@ -386,7 +385,7 @@ class LSTMAutoencoderDetector(
             remember_parameters(self, _SCORING)
             errors = self._errors(windows)
             if self.contamination == "auto":
-                counted, share = windows.whole, _AUTO_SHARE
+                counted, share = windows.whole, AUTO_SHARE
             else:
                 counted, share = windows.rows, self.contamination
             row_errors = errors[counted].mean(axis=1)
@@ -698,14 +697,6 @@ class LSTMAutoencoderDetector(
 
     def _run(self, windows, rows):
         return self._network().reconstruct(self.weights_, windows, rows)
-
-
-def _draw_seed(random_state):
-    # Where scikit-learn would take None for the global generator, and advance it, this
-    # takes a fresh one: global random states stay as they are.
-    if random_state is None:
-        return int(np.random.default_rng().integers(2**31))
-    return check_random_state(random_state).randint(2**31)
 
 
 def _squared_residuals(actual, reconstructed):

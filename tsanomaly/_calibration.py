@@ -6,6 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 __all__ = [
+    "AUTO_SHARE",
     "Calibration",
     "check_detector",
     "detector_errors",
@@ -17,8 +18,14 @@ __all__ = [
     "training_errors",
 ]
 
+# Share of the training rows that contamination="auto" lets the threshold flag.
+AUTO_SHARE = 0.01
+
 # A tail of fewer errors says too little about its shape.
 _SMALLEST_TAIL = 10
+
+# Larger errors would overflow when subtracted.
+_LARGEST = 1e300
 
 # Training errors that a calibration remembers, at most. In between it interpolates.
 _MOST_KNOTS = 2000
@@ -132,13 +139,14 @@ class Calibration:
     Parameters
     ----------
     errors : ndarray of shape (n,)
-        Errors of the training rows, higher = worse; NaN is left out.
+        Errors of the training rows, higher = worse; NaN is left out. Errors beyond
+        ±1e300 count as ±1e300.
     scale : {'tail', 'rank'}
         The scale.
     """
 
     def __init__(self, errors, scale):
-        errors = np.asarray(errors, dtype=np.float64)
+        errors = np.clip(errors, -_LARGEST, _LARGEST)
         errors = errors[~np.isnan(errors)]
         if not len(errors):
             raise ValueError("No training row has a score to calibrate by.")
@@ -159,8 +167,9 @@ class Calibration:
         # Among errors beyond the largest, the tail has another scale.
         self.shape, self.above = shape, spread + shape * (knots[-1] - level)
         self.below = np.median(errors) - knots[0]
-        # Errors that hardly differ say nothing of the scale.
-        smallest = 1e-3 * np.abs(knots[[0, -1]]).max() or 1.0
+        # Differences in the last bits are no scale, and equal errors have none.
+        largest = np.abs(knots[[0, -1]]).max()
+        smallest = 1e-9 * largest if len(knots) > 1 else (1e-3 * largest or 1.0)
         self.above, self.below = max(self.above, smallest), max(self.below, smallest)
 
     def __call__(self, errors):
@@ -177,11 +186,12 @@ class Calibration:
             Above 0, higher = worse, NaN where the error is.
         """
         knots, values = self.knots, self.values
+        errors = np.clip(errors, -_LARGEST, _LARGEST)
         right = np.searchsorted(knots, errors).clip(1, max(len(knots) - 1, 1))
         right = np.minimum(right, len(knots) - 1)  # a single knot is its own neighbour
         left = np.maximum(right - 1, 0)
         gap = np.where(left < right, knots[right] - knots[left], 1.0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             share = ((errors - knots[left]) / gap).clip(0, 1)
             inside = values[left] + share * (values[right] - values[left])
             # Rounding must not lift a value above that of the next knot.
@@ -191,7 +201,8 @@ class Calibration:
                 excess = np.log1p(self.shape * excess) / self.shape
             lack = np.maximum(knots[0] - errors, 0) / self.below
             result = (inside + self.growth * excess) / (1 + lack)
-        return np.minimum(result, np.finfo(np.float64).max)
+        limits = np.finfo(np.float64)
+        return np.clip(result, limits.tiny, limits.max)
 
 
 def _spread(n):
@@ -250,10 +261,14 @@ def training_errors(detector, X):
     LocalOutlierFactor keeps those of its training rows: scored like new ones, they
     would count themselves among their neighbours.
     """
-    kept = None
-    if not isinstance(detector, FrozenEstimator):
-        kept = getattr(last_step(detector), "negative_outlier_factor_", None)
-    return detector_errors(detector, X) if kept is None else -kept
+    last, is_frozen = detector, False
+    while isinstance(last, (Pipeline, FrozenEstimator)):
+        # A frozen one was fitted earlier, on other rows.
+        is_frozen |= isinstance(last, FrozenEstimator)
+        last = last.estimator if isinstance(last, FrozenEstimator) else last[-1]
+    if is_frozen or not hasattr(last, "negative_outlier_factor_"):
+        return detector_errors(detector, X)
+    return -last.negative_outlier_factor_
 
 
 def _score_method(detector):
@@ -266,6 +281,6 @@ def _score_method(detector):
 def last_step(detector):
     """The estimator that a pipeline, or a frozen estimator, ends in."""
     while isinstance(detector, (Pipeline, FrozenEstimator)):
-        inner = isinstance(detector, FrozenEstimator)
-        detector = detector.estimator if inner else detector.steps[-1][1]
+        is_frozen = isinstance(detector, FrozenEstimator)
+        detector = detector.estimator if is_frozen else detector[-1]
     return detector

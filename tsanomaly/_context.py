@@ -8,7 +8,9 @@ in two fitted attributes: ``n_context_``, rows before, and ``n_lookahead_``, row
 
 from typing import NamedTuple
 
-__all__ = ["Context", "get_context"]
+import numpy as np
+
+__all__ = ["Context", "get_context", "rows_with_context", "sees_other_rows"]
 
 
 class Context(NamedTuple):
@@ -61,6 +63,54 @@ def get_context(estimator):
         )
     contexts = [get_context(part) for part in parts]
     return Context(*map(combine, zip(_NONE, *contexts, strict=True)))
+
+
+def rows_with_context(rows, context, n_timestamps):
+    """Rows that the results of some rows depend on, these included.
+
+    The pieces of the series that they make up may be joined: what lies before a piece
+    is in no result that is asked for, unless it is the start of the series.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Rows of the series.
+    context : Context
+        What each needs around it.
+    n_timestamps : int
+        Rows of the series.
+
+    Returns
+    -------
+    needed : ndarray of int
+        In increasing order, without repeats.
+    """
+    edges = np.zeros(n_timestamps + 1, dtype=np.intp)
+    np.add.at(edges, np.maximum(rows - context.n_context, 0), 1)
+    np.add.at(edges, np.minimum(rows + context.n_lookahead + 1, n_timestamps), -1)
+    return np.flatnonzero(np.cumsum(edges[:-1]))
+
+
+def sees_other_rows(estimator):
+    """Whether an estimator, fitted or not, looks at the neighbours of a row.
+
+    Unlike `get_context` this answers before `fit`, and takes what is unknown to work
+    row by row.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A detector, or a pipeline that ends in one.
+
+    Returns
+    -------
+    sees : bool
+        Whether it, or a part of it, puts rows together.
+    """
+    if getattr(estimator, "_sees_other_rows", False):
+        return True
+    nested = estimator.get_params(deep=True).values()
+    return any(getattr(part, "_sees_other_rows", False) for part in nested)
 
 
 def _parts(estimator):

@@ -292,6 +292,8 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
     ['row_min', 'row_max', 'row_range']
     """
 
+    _sees_other_rows = True
+
     _parameter_constraints: dict = {
         "windows": ["array-like"],
         "lags": ["array-like"],
@@ -349,9 +351,8 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             validate_series(self, X, reset=True, missing="allow")
             self.n_context_ = int(max(reach))
             self.n_lookahead_ = 0
-            self._calendar = self.calendar is True or (
-                self.calendar == "auto" and _has_times(X)
-            )
+            is_auto = isinstance(self.calendar, str)
+            self._calendar = _has_times(X) if is_auto else bool(self.calendar)
             self._check_times(X)
             remember_parameters(
                 self, ["windows", "lags", "rates", "calendar", "interactions", "eps"]
@@ -394,7 +395,8 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         features = np.empty((len(X), n_features), dtype=X.dtype)
         features[breaks] = np.nan
         largest = min(_LARGEST, float(np.finfo(X.dtype).max))
-        n_rows = max(_BLOCK // n_features, 64)
+        # Every block brings its context, which should not be most of it.
+        n_rows = max(_BLOCK // n_features, self.n_context_, 64)
         # One feature to a row. An odd length spreads what lies side by side in the
         # result over the cache, of which a power of two would use but a part.
         by_feature = np.empty((n_features - X.shape[1], n_rows | 1))
@@ -405,7 +407,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             block = block.clip(-_LARGEST, _LARGEST)  # (n_channels, n_block)
             times = None if index is None else index[rows]
             end = 0
-            with np.errstate(over="ignore"):  # limited right away
+            with np.errstate(over="ignore", under="ignore"):  # limited right away
                 for family in self._families(block, current, times):
                     start, end = end, end + len(family)
                     by_feature[start:end, : len(readings)] = family
@@ -487,10 +489,10 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
 
     def _interactions(self):
         """Whether there are features of pairs, and across the channels."""
-        several = self.n_features_in_ > 1
-        few = self.n_features_in_ <= _MOST_PAIRED_CHANNELS
-        pairs = self.interactions is True or (self.interactions == "auto" and few)
-        return several and pairs, several and self.interactions is not False
+        is_auto = isinstance(self.interactions, str)
+        pairs = self.n_features_in_ <= _MOST_PAIRED_CHANNELS or not is_auto
+        wanted = self.n_features_in_ > 1 and bool(self.interactions)
+        return wanted and pairs, wanted
 
     def _check_times(self, X):
         if not self._calendar:
@@ -519,6 +521,8 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
 
 def _check_steps(steps, name, smallest):
     """Raise unless the steps are different integers, none too small."""
+    if not isinstance(steps, (list, tuple, np.ndarray)):
+        raise ValueError(f"{name} must be a tuple of integers, got {steps!r}.")
     steps = list(steps)
     whole = all(isinstance(s, Integral) and not isinstance(s, bool) for s in steps)
     if not whole or min(steps, default=smallest) < smallest:

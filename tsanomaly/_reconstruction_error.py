@@ -10,18 +10,24 @@ from sklearn.base import (
     _fit_context,
     clone,
 )
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._context import get_context
-from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
+from tsanomaly._validation import (
+    FitRouter,
+    VersionedState,
+    all_or_nothing,
+    validate_series,
+)
 
 __all__ = ["ReconstructionError"]
 
 
 class ReconstructionError(
     VersionedState,
+    FitRouter,
     OneToOneFeatureMixin,
     MetaEstimatorMixin,
     TransformerMixin,
@@ -77,11 +83,13 @@ class ReconstructionError(
         "transformer": [HasMethods(["fit", "transform", "inverse_transform"])]
     }
 
+    _routed_parts = ("transformer",)
+
     def __init__(self, transformer):
         self.transformer = transformer
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **fit_params):
         """Fit a clone of the transformer.
 
         Parameters
@@ -90,6 +98,9 @@ class ReconstructionError(
             Readings, or windows of them.
         y : array-like of shape (n_timestamps,) or None, default=None
             Passed on to the transformer.
+        **fit_params : dict
+            Metadata that the transformer requests, with scikit-learn's metadata
+            routing.
 
         Returns
         -------
@@ -103,8 +114,13 @@ class ReconstructionError(
             transformer needs it to be.
         """
         with all_or_nothing(self):
-            X = self._validate(X, reset=True)
-            self.transformer_ = clone(self.transformer).fit(X, y)
+            X, breaks = self._validate(X, reset=True)
+            rows = np.flatnonzero(~breaks)
+            if len(rows) < len(X):
+                X, y = X[rows], None if y is None else _safe_indexing(y, rows)
+            routed = self._route_fit(fit_params)
+            transformer = clone(self.transformer)
+            self.transformer_ = transformer.fit(X, y, **routed["transformer"])
             for name in ("n_context_", "n_lookahead_"):
                 vars(self).pop(name, None)
             with suppress(ValueError):  # if it does not say, neither can this
@@ -123,6 +139,7 @@ class ReconstructionError(
         -------
         errors : ndarray of shape (n_timestamps, n_features)
             ``(X - inverse_transform(transform(X))) ** 2``, in the squared unit of `X`.
+            NaN at breaks, rows that are NaN in every column.
 
         Raises
         ------
@@ -130,7 +147,15 @@ class ReconstructionError(
             If `X` has other columns than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        X, breaks = self._validate(X, reset=False)
+        if not breaks.any():
+            return self._errors(X)
+        errors = np.full(X.shape, np.nan)
+        if not breaks.all():
+            errors[~breaks] = self._errors(X[~breaks])
+        return errors
+
+    def _errors(self, X):
         reduced = self.transformer_.transform(X)
         restored = np.asarray(self.transformer_.inverse_transform(reduced))
         # In float64: a float32 residual of 1e20 would overflow when squared.
@@ -138,12 +163,12 @@ class ReconstructionError(
 
     def _validate(self, X, *, reset):
         allow_nan = get_tags(self.transformer).input_tags.allow_nan
-        missing = "allow" if allow_nan else "refuse"
-        X, _ = validate_series(self, X, reset=reset, missing=missing)
+        missing = "allow" if allow_nan else "breaks"
+        X, breaks = validate_series(self, X, reset=reset, missing=missing)
         # A transformer that works in place has to copy first.
         X = X.view()
         X.flags.writeable = False
-        return X
+        return X, breaks
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

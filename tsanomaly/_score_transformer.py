@@ -22,9 +22,11 @@ from tsanomaly._calibration import (
 )
 from tsanomaly._context import get_context
 from tsanomaly._validation import (
+    FitRouter,
     VersionedState,
     all_or_nothing,
     check_parameters_unchanged,
+    find_breaks,
     remember_parameters,
 )
 
@@ -32,7 +34,7 @@ __all__ = ["ScoreTransformer"]
 
 
 class ScoreTransformer(
-    VersionedState, MetaEstimatorMixin, TransformerMixin, BaseEstimator
+    VersionedState, FitRouter, MetaEstimatorMixin, TransformerMixin, BaseEstimator
 ):
     """Turn an outlier detector into a feature: how abnormal each row is.
 
@@ -120,12 +122,14 @@ class ScoreTransformer(
         "calibrate": [StrOptions({"tail", "rank"}), None],
     }
 
+    _routed_parts = ("detector",)
+
     def __init__(self, detector, *, calibrate="tail"):
         self.detector = detector
         self.calibrate = calibrate
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, **fit_params):
         """Fit a clone of the detector, and learn the scale.
 
         Parameters
@@ -134,6 +138,8 @@ class ScoreTransformer(
             A series, as the detector takes it.
         y : array-like of shape (n_timestamps,) or None, default=None
             Passed on to the detector.
+        **fit_params : dict
+            Metadata that the detector requests, with scikit-learn's metadata routing.
 
         Returns
         -------
@@ -150,7 +156,8 @@ class ScoreTransformer(
             check_detector(self.detector, "detector")
             # The detector validates the rest: it may want the frame as it is.
             validate_data(self, X, skip_check_array=True)
-            self.detector_ = clone(self.detector).fit(X, y)
+            routed = self._route_fit(fit_params)
+            self.detector_ = clone(self.detector).fit(X, y, **routed["detector"])
             for name in ("n_context_", "n_lookahead_"):
                 vars(self).pop(name, None)
             with suppress(ValueError):  # if it does not say, neither can this
@@ -158,6 +165,7 @@ class ScoreTransformer(
             self._calibration = None
             if self.calibrate is not None:
                 errors = training_errors(self.detector_, X)
+                errors = np.where(find_breaks(X), np.nan, errors)
                 self._calibration = Calibration(errors, self.calibrate)
             remember_parameters(self, ["calibrate"])
         return self
@@ -173,7 +181,7 @@ class ScoreTransformer(
         Returns
         -------
         levels : ndarray of shape (n_timestamps, 1)
-            Higher = more abnormal; NaN where the detector has no score.
+            Higher = more abnormal; NaN at breaks, rows that are NaN in every channel.
 
         Raises
         ------
@@ -185,6 +193,8 @@ class ScoreTransformer(
         if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
             validate_data(self, X, reset=False, skip_check_array=True)
         errors = detector_errors(self.detector_, X)
+        # A forest would call a row without readings the most normal of all.
+        errors[find_breaks(X)] = np.nan
         if self._calibration is not None:
             errors = self._calibration(errors)
         return errors[:, None]
@@ -203,7 +213,7 @@ class ScoreTransformer(
             The class of the detector, of the last one in a pipeline.
         """
         check_is_fitted(self)
-        name = type(last_step(self.detector)).__name__.lower()
+        name = type(last_step(self.detector_)).__name__.lower()
         return np.array([f"{name}_level"], dtype=object)
 
     def __sklearn_tags__(self):

@@ -252,9 +252,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             if self.channels == "each":
                 thresholds = np.array([self._threshold(column) for column in errors.T])
                 # A channel without error in training would divide by zero.
-                floor = 1e-12 * max(thresholds.max(), 1e-12)
-                vanishing = thresholds <= np.finfo(np.float64).tiny
-                self.threshold_ = np.where(vanishing, floor, thresholds)
+                tiny = np.finfo(np.float64).tiny
+                floor = max(1e-12 * thresholds.max(), tiny)
+                self.threshold_ = np.where(thresholds <= tiny, floor, thresholds)
                 self.offset_ = -1.0
             else:
                 reduced = self._reduce(errors)

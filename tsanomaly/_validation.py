@@ -5,17 +5,29 @@ import warnings
 from contextlib import contextmanager
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_random_state
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    process_routing,
+)
 from sklearn.utils.validation import validate_data
 
 from tsanomaly._version import __version__
 
 __all__ = [
     "FLOATS",
+    "FitRouter",
     "VersionedState",
     "all_or_nothing",
+    "check_columns",
     "check_labels",
     "check_parameters_unchanged",
     "check_series_length",
+    "draw_seed",
+    "find_breaks",
     "locate",
     "remember_parameters",
     "validate_series",
@@ -35,8 +47,8 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
         A series, rows in time order.
     reset : bool
         Whether this is `fit`.
-    missing : {'breaks', 'allow', 'refuse'}, default='breaks'
-        Which NaN is accepted: rows without any reading, all, or none.
+    missing : {'breaks', 'allow'}, default='breaks'
+        Which NaN is accepted: rows without any reading, or all.
 
     Returns
     -------
@@ -53,8 +65,7 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
     TypeError
         If X is sparse.
     """
-    if hasattr(X, "iloc") and hasattr(X, "columns"):
-        _check_columns(estimator, X)
+    check_columns(X, type(estimator).__name__)
     X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # the usual case, without a mask of the whole series
@@ -67,25 +78,29 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
         )
     absent = np.isnan(X)
     breaks = absent.all(axis=1)
-    if missing == "refuse":
-        refused, rule = absent, "needs every reading"
-    else:
-        refused = absent & ~breaks[:, None]
-        rule = (
-            "needs every channel of a row, or none: a row that is NaN in every channel "
-            "is a break between two stretches"
-        )
+    refused = absent & ~breaks[:, None]
     if missing != "allow" and refused.any():
         raise ValueError(
             f"Input X contains NaN in {locate(estimator, refused)}. "
-            f"{type(estimator).__name__} {rule}. Impute first, for example with "
-            "DataFrame.ffill or sklearn.impute.SimpleImputer."
+            f"{type(estimator).__name__} needs every channel of a row, or none: a row "
+            "that is NaN in every channel is a break between two stretches. Impute "
+            "first, for example with DataFrame.ffill or sklearn.impute.SimpleImputer."
         )
     return X, breaks
 
 
-def _check_columns(estimator, X):
-    """Raise unless every column of a frame holds numbers, and has a name of its own."""
+def check_columns(X, user):
+    """Raise unless every column of a frame holds numbers, and has a name of its own.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series. What is no frame has no columns to check.
+    user : str
+        What works on it, for the message.
+    """
+    if not (hasattr(X, "iloc") and hasattr(X, "columns")):
+        return
     if X.columns.duplicated().any():
         twice = X.columns[X.columns.duplicated()][0]
         raise ValueError(
@@ -106,10 +121,33 @@ def _check_columns(estimator, X):
         if holds_text or is_category or getattr(dtype, "kind", "O") in "mM":
             raise ValueError(
                 f"Column {name!r} does not hold numbers (dtype {dtype}). "
-                f"{type(estimator).__name__} works on sensor readings: drop the "
+                f"{user} works on sensor readings: drop the "
                 "column, make a time column the index, or encode categories as "
                 "numbers."
             )
+
+
+def find_breaks(X):
+    """Rows that are NaN in every channel, of a series that is not validated yet.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, as the user gave it.
+
+    Returns
+    -------
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        None is True where X is no table of numbers.
+    """
+    if hasattr(X, "isna"):
+        return X.isna().to_numpy().all(axis=1)
+    if issparse(X):
+        return np.zeros(X.shape[0], dtype=bool)
+    X = np.asarray(X)
+    if X.dtype.kind != "f" or X.ndim != 2:
+        return np.zeros(len(X), dtype=bool)
+    return np.isnan(X).all(axis=1)
 
 
 def locate(estimator, mask):
@@ -207,6 +245,15 @@ def _plain(value):
     return value
 
 
+def draw_seed(random_state):
+    """Draw a seed from what `random_state` may be, without touching global state."""
+    # Where scikit-learn would take None for the global generator, and advance it, this
+    # takes a fresh one: global random states stay as they are.
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    return check_random_state(random_state).randint(2**31)
+
+
 @contextmanager
 def all_or_nothing(estimator):
     """Leave an estimator as it was before, if `fit` fails or is interrupted."""
@@ -217,6 +264,39 @@ def all_or_nothing(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+class FitRouter:
+    """Mixin of meta-estimators that pass metadata of `fit` on to their parts.
+
+    A class names the parameters that hold the parts in ``_routed_parts``, and calls
+    ``_route_fit`` in `fit`.
+    """
+
+    def get_metadata_routing(self):
+        """Say which metadata goes where.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            What :func:`fit` passes on, if scikit-learn's metadata routing is enabled
+            and the parts request it.
+        """
+        router = MetadataRouter(owner=self)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        parts = {name: getattr(self, name) for name in self._routed_parts}
+        given = {name: part for name, part in parts.items() if part is not None}
+        return router.add(method_mapping=mapping, **given)
+
+    def _route_fit(self, fit_params):
+        """Metadata for `fit` of each part, by the name of the part."""
+        _raise_for_params(fit_params, self, "fit")
+        routed = process_routing(self, "fit", **fit_params)
+        # A default part, given as None, requests nothing.
+        return {
+            name: {} if getattr(self, name) is None else routed[name].fit
+            for name in self._routed_parts
+        }
 
 
 class VersionedState:

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
+from tsanomaly._windows import TrailingWindows
 
 __all__ = ["WindowTransformer"]
 
@@ -52,9 +53,9 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
     series, in which consecutive rows overlap; its memory is that of the series, not
     `window_size` times as much. Estimators that follow may copy it.
 
-    NaN passes through. Rows that are NaN in every channel are no breaks here, as they
-    are to :class:`LSTMAutoencoderDetector`: windows run across them. Transform the
-    stretches between them one by one.
+    A row that is NaN in every channel is a break: its window is NaN, and the row after
+    it is padded like a first row. With breaks the result is a copy. Other NaN passes
+    through.
 
     Examples
     --------
@@ -67,6 +68,8 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
     1           1.0       7.0           2.0       8.0
     2           2.0       8.0           3.0       9.0
     """
+
+    _sees_other_rows = True
 
     _parameter_constraints: dict = {
         "window_size": [Interval(Integral, 1, None, closed="left")]
@@ -114,7 +117,7 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         Returns
         -------
         windows : ndarray of shape (n_timestamps, window_size * n_channels)
-            Read-only, float32 if `X` is, float64 otherwise.
+            Read-only, float32 if `X` is, float64 otherwise. NaN at breaks.
 
         Raises
         ------
@@ -122,8 +125,16 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
             If `X` has other channels than in `fit`, or holds infinity.
         """
         check_is_fitted(self)
-        X, _ = validate_series(self, X, reset=False, missing="allow")
+        X, breaks = validate_series(self, X, reset=False, missing="allow")
         n_context, n_channels = self.n_context_, X.shape[1]
+        if breaks.any():
+            trailing = TrailingWindows(X, n_context + 1, breaks)
+            windows = np.full((len(X), (n_context + 1) * n_channels), np.nan, X.dtype)
+            windows[~breaks] = trailing.take(trailing.rows).reshape(
+                len(trailing.rows), -1
+            )
+            windows.flags.writeable = False
+            return windows
         padded = np.empty((n_context + len(X), n_channels), dtype=X.dtype)
         padded[:n_context] = X[0]
         padded[n_context:] = X

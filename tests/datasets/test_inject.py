@@ -236,10 +236,60 @@ def test_a_constant_channel_is_left_alone(rng):
     X = np.column_stack([np.full(500, 7.0), rng.normal(size=500)])
     _, _, events = inject_anomalies(X, kinds="stuck", random_state=0)
     assert (events["channel"] == 1).all()
-    X, _, events = inject_anomalies(
-        np.full((50, 1), 7.0), kinds="spike", magnitude=2, n_events=1
+    # The standard deviation of many a constant is not 0, but a rounding error.
+    for constant in (7.0, 0.1):
+        X, _, _ = inject_anomalies(
+            np.full((5000, 1), constant), kinds="spike", magnitude=2, n_events=1
+        )
+        assert X.max() == pytest.approx(3 * constant)
+
+
+def test_every_event_changes_what_it_says(rng):
+    """Also where a sensor mostly stands still, or knows few levels."""
+    levels = np.repeat(rng.choice([0.1, 0.7, 100.3], size=40), 250)
+    walk = np.round(rng.normal(size=10_000).cumsum())
+    X = np.column_stack([levels, walk])
+    for kind in KINDS:
+        changed, _, events = inject_anomalies(
+            X, kinds=kind, contamination=0.05, random_state=0
+        )
+        for event in events.itertuples():
+            rows = slice(event.start, event.end + 1)
+            change = np.abs(changed[rows, event.channel] - X[rows, event.channel])
+            visible = ~(change <= 1e-6 * X[:, event.channel].std())
+            assert visible.mean() >= 0.5
+
+
+def test_a_place_is_found_if_there_is_one(rng):
+    X = np.full((50_000, 2), np.nan)
+    X[-1000:] = rng.normal(size=(1000, 2))
+    for seed in range(20):
+        _, y, events = inject_anomalies(
+            X, kinds="drift", n_events=10, duration=20, random_state=seed
+        )
+        assert len(events) == 10
+        assert not y[:-1000].any()
+
+
+def test_frames_keep_dtypes_and_attributes():
+    frame = pd.DataFrame(
+        {
+            "count": np.arange(2**62, 2**62 + 400),
+            "small": np.sin(np.arange(400)).astype(np.float32),
+            "nullable": pd.array(np.cos(np.arange(400)), dtype="Float64"),
+        }
     )
-    assert X.max() == 7 + 2 * 7
+    frame.attrs["site"] = "north"
+    before = frame.copy()
+    changed, _, events = inject_anomalies(
+        frame, kinds="spike", n_events=3, random_state=3
+    )
+    assert changed.attrs == {"site": "north"}
+    for name in frame.columns:
+        if name not in set(events["channel"]):
+            pd.testing.assert_series_equal(changed[name], frame[name])
+    assert changed["small"].dtype == np.float32
+    pd.testing.assert_frame_equal(frame, before)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +299,10 @@ def test_a_constant_channel_is_left_alone(rng):
         ({"kinds": []}, "kinds must be some of"),
         ({"contamination": 0.6}, r"contamination must be in \[0, 0.5\], got 0.6"),
         ({"contamination": 0.1, "n_events": 3}, "Give one of them"),
-        ({"n_events": -1}, "n_events must be at least 0"),
+        ({"n_events": -1}, "n_events must be an integer of at least 0, got -1"),
+        ({"n_events": True}, "n_events must be an integer"),
+        ({"kinds": 5}, r"kinds must be a list of some of \['spike'"),
+        ({"magnitude": 1e9}, "magnitude must be a number above 0, at most 1e\\+06"),
         ({"n_events": 50}, r"events with a normal row between them need \d+ rows"),
         ({"magnitude": 0}, "magnitude must be a number above 0"),
         ({"magnitude": (3, 2)}, "magnitude must be a number"),
@@ -275,5 +328,9 @@ def test_bad_series():
         inject_anomalies(np.full((50, 1), np.inf))
     with pytest.raises(ValueError, match="too large to compute with"):
         inject_anomalies(np.full((50, 1), 1e200))
-    with pytest.raises(ValueError, match="convert string to float"):
+    with pytest.raises(ValueError, match="Column 'state' does not hold numbers"):
         inject_anomalies(pd.DataFrame({"state": ["on"] * 50}))
+    with pytest.raises(ValueError, match="Column 'when' does not hold numbers"):
+        inject_anomalies(pd.DataFrame({"when": pd.date_range("2024", periods=50)}))
+    with pytest.raises(ValueError, match="'a' is in X more than once"):
+        inject_anomalies(pd.DataFrame(np.zeros((50, 2)), columns=["a", "a"]))

@@ -142,6 +142,8 @@ def test_kinds_are_passed_on():
         ({"correlation": -0.1}, r"correlation must be in \[0, 1\]"),
         ({"noise": np.inf}, "noise must be in"),
         ({"trend": np.nan}, "trend must be in"),
+        ({"trend": -2e9}, r"trend must be in \[-1e\+09, 1e\+09\], got -2000000000"),
+        ({"noise": None}, "noise must be in"),
         ({"kinds": "sparkle", "contamination": 0}, r"kinds.*'sparkle'"),
         ({"freq": "often"}, "often"),
     ],

@@ -4,6 +4,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 
+from tsanomaly._validation import check_columns
+
 __all__ = ["KINDS", "inject_anomalies"]
 
 _CONTAMINATION = 0.0425
@@ -14,6 +16,9 @@ _LARGEST = 1e100
 # Other stretches that readings may be taken from, and how many of them are kept where
 # they have to go on smoothly.
 _STRETCHES, _SMOOTHEST = 1000, 50
+
+# All of them together hold no more readings than this.
+_STRETCHES_READINGS = 4_000_000
 
 # Places tried for an event that changes nothing where it was to be.
 _ATTEMPTS = 200
@@ -32,19 +37,21 @@ class _Channel:
 
     def __init__(self, X, position):
         self.values = X[:, position].astype(np.float64)
-        self.others = np.delete(X, position, axis=1)
-        spread = np.nanstd(self.values)
+        self._X, self._position, self._weights = X, position, None
+        low, high = np.nanmin(self.values), np.nanmax(self.values)
         # A constant channel has no scale of its own.
-        self.scale = spread or abs(np.nanmean(self.values)) or 1.0
+        self.scale = np.nanstd(self.values) if low < high else abs(low) or 1.0
 
     def expected(self, start, stop):
         """Readings as the other channels imply them: least squares on the series."""
-        if not hasattr(self, "_weights"):
-            known = np.isfinite(self.others).all(axis=1) & np.isfinite(self.values)
-            inputs = np.column_stack([np.ones(known.sum()), self.others[known]])
-            self._weights = np.linalg.lstsq(inputs, self.values[known], rcond=None)[0]
-        others = np.nan_to_num(self.others[start:stop])
-        return self._weights[0] + others @ self._weights[1:]
+        if self._weights is None:
+            known = self._X[np.isfinite(self._X).all(axis=1)].astype(np.float64)
+            target = known[:, self._position].copy()
+            known[:, self._position] = 1.0  # the intercept
+            self._weights = np.linalg.lstsq(known, target, rcond=None)[0]
+        inputs = np.nan_to_num(self._X[start:stop].astype(np.float64))
+        inputs[:, self._position] = 1.0
+        return inputs @ self._weights
 
     def elsewhere(self, start, stop, rng):
         """Stretches of the same length, without gaps, apart from this one.
@@ -56,7 +63,8 @@ class _Channel:
         """
         length = stop - start
         window = np.lib.stride_tricks.sliding_window_view(self.values, length + 2)
-        starts = rng.randint(len(window), size=_STRETCHES)
+        n_tried = np.clip(_STRETCHES_READINGS // length, _SMOOTHEST, _STRETCHES)
+        starts = rng.randint(len(window), size=n_tried)
         starts = starts[np.abs(starts + 1 - start) >= length]
         stretches = window[starts]
         return stretches[np.isfinite(stretches).all(axis=1)]
@@ -187,9 +195,9 @@ def inject_anomalies(
         A series, rows in time order, taken to be normal. It is not changed. It may
         hold NaN; events are put where their channel has no gap.
     kinds : str, sequence of str or None, default=None
-        Kinds of anomalies. They share the anomalous rows equally; where these are few,
-        some do not come up. In one channel, with ``m`` the magnitude and ``s`` the
-        channel's standard deviation:
+        Kinds of anomalies. They share the anomalous rows equally, as far as `duration`
+        allows; where rows are few, some kinds do not come up. In one channel, with
+        ``m`` the magnitude and ``s`` the channel's standard deviation:
 
         - 'spike', 'drop': one row, ``m * s`` above or below.
         - 'level_shift': ``m * s`` above or below for a while.
@@ -208,24 +216,26 @@ def inject_anomalies(
         None is every kind that applies but 'dropout', as few estimators take NaN.
     contamination : float or None, default=None
         Share of rows to make anomalous, in [0, 0.5], reached to the row. None is
-        0.0425, unless `n_events` is given.
+        0.0425, unless `n_events` is given. Single rows need a normal one on either
+        side, so they cannot be quite half.
     n_events : int or None, default=None
         Number of events, instead of `contamination`. Kinds take turns.
     magnitude : float or tuple of two floats, default=(3.0, 5.0)
         Size of the anomalies, or the range it is drawn from, uniformly for each
-        event. Above 0.
+        event. In (0, 1e6].
     duration : tuple of two ints, default=(20, 100)
         Fewest and most rows of an event that lasts, of every kind but 'spike' and
-        'drop'. The last event takes the rows that are left, and may be shorter or
-        longer.
+        'drop'. With `contamination`, the last event of a kind takes the rows that are
+        left for it, up to both together; the very last may be shorter.
     random_state : int, RandomState instance or None, default=None
         Controls the choice of places, channels and sizes.
 
     Returns
     -------
     X_anomalous : ndarray or DataFrame of shape (n_timestamps, n_channels)
-        A copy with the anomalies, a frame if `X` is. Other rows are equal to those of
-        `X`, bit for bit.
+        A copy with the anomalies, a frame if `X` is. Other readings are equal to those
+        of `X`, bit for bit. Where `X` holds integers, they become float64; in a frame
+        only the columns that are changed.
     y : ndarray of shape (n_timestamps,)
         1 in the rows of an event, 0 elsewhere.
     events : DataFrame
@@ -239,7 +249,8 @@ def inject_anomalies(
     ------
     ValueError
         If a parameter is out of range, `X` holds infinity or no numbers, or there is
-        not enough room for the events.
+        not enough room for the events: a place where a channel has all its readings,
+        and at least half of them change.
 
     See Also
     --------
@@ -270,8 +281,8 @@ def inject_anomalies(
     values = _check_series(X)
     n_timestamps, n_channels = values.shape
     kinds = _check_kinds(kinds, n_channels)
-    magnitude = _check_range(magnitude, "magnitude", Real, above=0)
-    duration = _check_range(duration, "duration", Integral, above=1)
+    magnitude = _check_range(magnitude, "magnitude", Real, above=0, largest=1e6)
+    duration = _check_range(duration, "duration", Integral, above=1, largest=np.inf)
     rng = check_random_state(random_state)
     plan = _plan(kinds, contamination, n_events, duration, n_timestamps, rng)
     starts = _place([length for _, length in plan], n_timestamps, rng)
@@ -303,12 +314,19 @@ def inject_anomalies(
             "magnitude": np.array(size, dtype=np.float64),
         }
     )
-    if is_frame:
-        changed = pd.DataFrame(changed, index=X.index, columns=X.columns)
-    return changed, y, events
+    if not is_frame:
+        return changed, y, events
+    frame = X.copy()
+    for position in np.unique(channel):
+        dtype = X.dtypes.iloc[position]
+        is_float = isinstance(dtype, np.dtype) and dtype.kind == "f"
+        column = changed[:, position].astype(dtype if is_float else np.float64)
+        frame.isetitem(position, column)
+    return frame, y, events
 
 
 def _check_series(X):
+    check_columns(X, "inject_anomalies")
     X = check_array(
         X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", input_name="X"
     )
@@ -329,7 +347,11 @@ def _check_kinds(kinds, n_channels):
     if kinds is None:
         alone = {"dropout"} | ({"correlation_break"} if n_channels == 1 else set())
         return [kind for kind in KINDS if kind not in alone]
-    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    if isinstance(kinds, str):
+        kinds = [kinds]
+    elif not isinstance(kinds, (list, tuple, np.ndarray)):
+        raise ValueError(f"kinds must be a list of some of {list(KINDS)}, got {kinds}.")
+    kinds = [str(kind) for kind in kinds]
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
         raise ValueError(f"kinds must be some of {list(KINDS)}, got {kinds}.")
@@ -341,18 +363,20 @@ def _check_kinds(kinds, n_channels):
     return list(dict.fromkeys(kinds))
 
 
-def _check_range(value, name, number, *, above):
+def _check_range(value, name, number, *, above, largest):
     low_high = [value, value] if isinstance(value, number) else value
     good = (
-        isinstance(low_high, (list, tuple))
+        isinstance(low_high, (list, tuple, np.ndarray))
         and len(low_high) == 2
         and all(isinstance(v, number) and not isinstance(v, bool) for v in low_high)
-        and above < low_high[0] <= low_high[1] < np.inf
+        and above < low_high[0] <= low_high[1] <= largest
+        and low_high[1] < np.inf
     )
     if not good:
         raise ValueError(
             f"{name} must be {'an integer' if number is Integral else 'a number'} "
-            f"above {above}, or a lowest and a highest one, got {value!r}."
+            f"above {above}, at most {largest:g}, or a lowest and a highest one, got "
+            f"{value!r}."
         )
     return tuple(low_high)
 
@@ -369,8 +393,11 @@ def _plan(kinds, contamination, n_events, duration, n_timestamps, rng):
         rng.permutation(kinds).tolist(), key=lambda kind: kind not in _POINTS
     )
     if n_events is not None:
-        if not isinstance(n_events, Integral) or n_events < 0:
-            raise ValueError(f"n_events must be at least 0, got {n_events!r}.")
+        is_whole = isinstance(n_events, Integral) and not isinstance(n_events, bool)
+        if not is_whole or n_events < 0:
+            raise ValueError(
+                f"n_events must be an integer of at least 0, got {n_events!r}."
+            )
         plan = [turns[i % len(turns)] for i in range(n_events)]
         plan = [(kind, _draw_length(kind, duration, rng)) for kind in plan]
     else:
@@ -425,7 +452,7 @@ def _place(lengths, n_timestamps, rng):
 
 
 def _change(kind, start, length, size, values, changed, channels, y, rng):
-    """Change a channel where it has no gap and something does change.
+    """Change a channel where it has no gap and its readings do change.
 
     If there is none at `start`, the event moves to another place.
 
@@ -434,23 +461,40 @@ def _change(kind, start, length, size, values, changed, channels, y, rng):
     start, position : int
         First row of the event, and its channel.
     """
-    largest = np.finfo(values.dtype).max
+    places = None
     for _ in range(_ATTEMPTS):
         stop = start + length
         complete = np.isfinite(values[start - 1 : stop + 1]).all(axis=0)
         for position in rng.permutation(np.flatnonzero(complete)):
             if position not in channels:
                 channels[position] = _Channel(values, position)
-            anomalous = _MAKE[kind](channels[position], start, stop, size, rng)
-            changed[start:stop, position] = anomalous.clip(-largest, largest)
-            if (changed[start:stop, position] != values[start:stop, position]).any():
+            channel = channels[position]
+            anomalous = _MAKE[kind](channel, start, stop, size, rng)
+            # Rounding changes readings, too. NaN is a change.
+            change = np.abs(anomalous - channel.values[start:stop])
+            if np.mean(~(change <= 1e-6 * channel.scale)) >= 0.5:
+                largest = np.finfo(values.dtype).max
+                changed[start:stop, position] = anomalous.clip(-largest, largest)
+                y[start:stop] = 1
                 return start, position
-        free = rng.randint(1, len(y) - length)
-        if not y[free - 1 : free + length + 1].any():
-            y[start:stop], y[free : free + length] = 0, 1
-            start = free
+        y[start:stop] = 0
+        if places is None:
+            places = rng.permutation(_find_places(length, values, y)).tolist()
+        if not places:
+            break
+        start = places.pop()
     raise ValueError(
-        f"No place was found where {kind!r} changes {length} rows of a channel: "
-        "channels have gaps there, or are constant. Fill gaps in X, lower duration or "
-        "contamination, or leave the kind out."
+        f"No place was found where {kind!r} changes {length} rows of a channel: there "
+        "are gaps, other events, or readings that it leaves as they are. Fill gaps in "
+        "X, lower duration or contamination, or leave the kind out."
+    )
+
+
+def _find_places(length, values, y):
+    """First rows where an event has room, and a channel has all its readings."""
+    blocked = np.isnan(values) | (y[:, None] == 1)
+    n_blocked = np.cumsum(np.insert(blocked, 0, False, axis=0), axis=0)
+    # One row more on either side
+    return 1 + np.flatnonzero(
+        (n_blocked[length + 2 :] == n_blocked[: -length - 2]).any(axis=1)
     )

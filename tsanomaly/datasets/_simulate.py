@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -55,7 +55,7 @@ def make_sensor_data(
     unit and scale,
 
     - a linear trend,
-    - a daily cycle, lower at the weekend,
+    - a daily cycle, and a weekly one of a third of its size,
     - the load of the machine, which changes between off, part and full load every few
       hundred rows, and which sensors follow at different speed,
     - its working cycle of 48 rows, wider at higher load,
@@ -69,7 +69,7 @@ def make_sensor_data(
         Number of sensors.
     contamination : float, default=0.0425
         Share of anomalous rows, in [0, 0.5], reached to the row. 0 gives a normal
-        series.
+        series. As in :func:`inject_anomalies`.
     kinds : str, sequence of str or None, default=None
         Kinds of anomalies, as in :func:`inject_anomalies`. None is all of them but
         'dropout', which leaves NaN.
@@ -81,11 +81,12 @@ def make_sensor_data(
         Rise from the first to the last row. Like `seasonality` and `noise` in units of
         what full load adds.
     seasonality : float, default=1.0
-        Amplitude of the daily cycle.
+        Amplitude of the daily cycle. At least 0.
     noise : float, default=0.1
         Standard deviation of the noise.
     random_state : int, RandomState instance or None, default=None
-        Controls everything that is random. The same seed gives the same data.
+        Controls everything that is random. The same seed gives the same data, on
+        other machines and versions of numpy but for the last bits.
     return_X_y : bool, default=False
         Whether to return only the readings and the labels.
     as_frame : bool, default=True
@@ -133,15 +134,16 @@ def make_sensor_data(
     ):
         if not isinstance(value, Integral) or value < smallest:
             raise ValueError(f"{name} must be at least {smallest}, got {value!r}.")
-    for name, value, largest in (
-        ("contamination", contamination, 0.5),
-        ("correlation", correlation, 1),
-        ("trend", abs(trend), _LARGEST),
-        ("seasonality", seasonality, _LARGEST),
-        ("noise", noise, _LARGEST),
+    for name, value, smallest, largest in (
+        ("correlation", correlation, 0, 1),
+        ("trend", trend, -_LARGEST, _LARGEST),
+        ("seasonality", seasonality, 0, _LARGEST),
+        ("noise", noise, 0, _LARGEST),
     ):
-        if not 0 <= value <= largest:
-            raise ValueError(f"{name} must be in [0, {largest:g}], got {value!r}.")
+        if not isinstance(value, Real) or not smallest <= value <= largest:
+            raise ValueError(
+                f"{name} must be in [{smallest:g}, {largest:g}], got {value!r}."
+            )
     rng = check_random_state(random_state)
     index = pd.date_range("2024-01-01", periods=n_samples, freq=freq)
     seconds = (index - index[0]).total_seconds().to_numpy()

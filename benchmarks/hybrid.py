@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""HybridDetector: what a cascade saves, and what it costs.
+
+    python benchmarks/hybrid.py ../shared/data
+
+For every set: each screener alone, the detector alone, and with each screener the
+cascade, the mean and the maximum. Parts are fitted once on the training rows and passed
+frozen. Average precision by row; share of the test rows that go to the detector; screen
+recall, the share of anomalous events with at least one candidate row; seconds to score
+the test rows. Seconds include nothing that is compiled for the first time.
+"""
+
+import argparse
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tsanomaly import (
+    HybridDetector,
+    LSTMAutoencoderDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    TemporalFeatures,
+    WindowTransformer,
+)
+from tsanomaly.datasets import inject_anomalies, load_smd, make_sensor_data
+
+N_TRAIN = 20_000
+
+
+def sets(root, n_timestamps):
+    """Name, training rows, test rows and test labels of every set."""
+    frame = pd.read_csv(root / "synthetic" / "plant_a.csv.gz", index_col="timestamp")
+    y = frame.pop("is_anomaly").to_numpy()
+    yield "plant_a", frame[:8000], frame[8000:], y[8000:]
+    for name in ("machine-1-6", "machine-1-7", "machine-2-1"):
+        data = load_smd(name, path=root / "smd")
+        train = data.train_mask
+        yield name, data.frame[train], data.frame[~train], data.target[~train]
+    normal = make_sensor_data(
+        N_TRAIN + n_timestamps, contamination=0, random_state=0
+    ).frame
+    test, y, _ = inject_anomalies(normal[N_TRAIN:], contamination=0.01, random_state=0)
+    yield f"plant, {n_timestamps:,} rows", normal[:N_TRAIN], test, y
+
+
+def screeners():
+    """Cheap detectors to choose from, by name."""
+    errors = (ReconstructionError(PCA(0.9, random_state=0)), ReconstructionThreshold())
+    features = (TemporalFeatures(calendar=False), StandardScaler())
+    return {
+        "forest": IsolationForest(random_state=0),
+        "forest, windows": make_pipeline(
+            WindowTransformer(10), IsolationForest(random_state=0)
+        ),
+        "forest, features": make_pipeline(*features, IsolationForest(random_state=0)),
+        "PCA, windows": make_pipeline(WindowTransformer(10), *errors),
+        "PCA, features": make_pipeline(*features, *errors),
+    }
+
+
+def timed_scores(detector, X):
+    """Errors and seconds."""
+    start = perf_counter()
+    errors = -detector.score_samples(X)
+    return errors, perf_counter() - start
+
+
+def screen_recall(candidates, y):
+    """Share of the events with at least one candidate row."""
+    events = np.cumsum(np.diff(y, prepend=0) == 1)[y == 1]
+    return len(np.unique(events[candidates[y == 1]])) / max(events.max(initial=0), 1)
+
+
+def measure(train, test, y, screen_fraction):
+    """Table of one set."""
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train), scaler.transform(test)
+    detector = LSTMAutoencoderDetector(random_state=0).fit(train)
+    detector.score_samples(test[:1000])
+    errors, seconds = timed_scores(detector, test)
+    own = average_precision_score(y, errors)
+    rows = [("detector alone", own, 1.0, 1.0, seconds)]
+    for name, screener in screeners().items():
+        screener.fit(train)
+        errors, alone = timed_scores(screener, test)
+        rows.append((name, average_precision_score(y, errors), 0.0, np.nan, alone))
+        for combine in ("cascade", "mean", "max"):
+            hybrid = HybridDetector(
+                FrozenEstimator(screener),
+                FrozenEstimator(detector),
+                combine=combine,
+                screen_fraction=screen_fraction,
+            ).fit(train)
+            if combine == "cascade":
+                errors, spent = timed_scores(hybrid, test)
+                candidates = hybrid.screen(test)
+                share, recall = candidates.mean(), screen_recall(candidates, y)
+            else:  # costs what both cost; not run on the largest set
+                if len(test) > 100_000:
+                    continue
+                errors, spent = timed_scores(hybrid, test)
+                share, recall = 1.0, 1.0
+            precision = average_precision_score(y, errors)
+            rows.append((f"{name}: {combine}", precision, share, recall, spent))
+    columns = ["detector", "ap", "share_to_detector", "screen_recall", "seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def main():
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with synthetic/ and smd/")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the last set")
+    parser.add_argument("--screen-fraction", type=float, default=0.05)
+    arguments = parser.parse_args()
+    packages = ("tsanomaly", "keras", "jax", "scikit-learn", "numpy")
+    print(platform.processor() or platform.machine(), {p: version(p) for p in packages})
+    for name, *data in sets(arguments.data, arguments.rows):
+        table = measure(*data, arguments.screen_fraction)
+        print(f"\n{name}\n{table.round(3).to_string(index=False)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

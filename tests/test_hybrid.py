@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: MIT
+import copy
+import pickle
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import config_context
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.helpers import tiny_detector, wave
+from tsanomaly import (
+    HybridDetector,
+    LSTMAutoencoderDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    TemporalFeatures,
+    WindowTransformer,
+)
+from tsanomaly._context import get_context
+from tsanomaly.metrics import make_anomaly_scorer
+
+FOREST = IsolationForest(n_estimators=20, random_state=0)
+LOF = LocalOutlierFactor(novelty=True)
+
+
+class Recorder(OutlierMixin, BaseEstimator):
+    """A row-wise detector that keeps what it was given."""
+
+    def __init__(self, sees_other_rows=False):
+        self.sees_other_rows = sees_other_rows
+
+    @property
+    def _sees_other_rows(self):
+        return self.sees_other_rows
+
+    def fit(self, X, y=None, sample_weight=None):
+        self.X_, self.y_, self.weights_ = np.array(X, dtype=float), y, sample_weight
+        self.n_context_ = self.n_lookahead_ = 0
+        self.scored_ = []
+        return self
+
+    def score_samples(self, X):
+        self.scored_.append(len(X))
+        return -np.abs(np.asarray(X)).max(axis=1)
+
+
+class Failing(Recorder):
+    """A detector that fails in fit."""
+
+    def __init__(self, message="failed"):
+        self.message = message
+
+    def fit(self, X, y=None):
+        raise RuntimeError(self.message)
+
+
+@pytest.fixture(scope="module")
+def new(series):
+    """A series with spikes of growing size."""
+    X = wave(300)
+    X[40:300:20, 0] += np.linspace(0.3, 4, 13)
+    X[100:110, 1] = X[100, 1]
+    return X
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        tiny_detector(),
+        tiny_detector(row_error="overlap_mean"),
+        make_pipeline(StandardScaler(), tiny_detector(row_error="last")),
+        make_pipeline(WindowTransformer(4), LOF),
+        make_pipeline(TemporalFeatures(), StandardScaler(), tiny_detector()),
+        make_pipeline(tiny_detector(), ReconstructionThreshold()),
+        LOF,
+    ],
+    ids=map(str, range(7)),
+)
+@pytest.mark.parametrize("screen_fraction", [0.03, 0.3, 1.0])
+def test_the_cascade_keeps_the_order_of_its_stages(
+    detector, screen_fraction, series, new
+):
+    """Candidates before all others; detector, then screener, within each."""
+    hybrid = HybridDetector(FOREST, detector, screen_fraction=screen_fraction)
+    scores = hybrid.fit(series).score_samples(new)
+    candidates = hybrid.screen(new)
+    own = clone(detector).fit(series).score_samples(new)
+    screened = clone(FOREST).fit(series).score_samples(new)
+    if screen_fraction == 1:
+        assert candidates.all()
+    else:
+        assert 0 < candidates.sum() < len(new)
+        assert scores[candidates].max() < scores[~candidates].min()
+    for rows, expected in ((candidates, own), (~candidates, screened)):
+        order = np.argsort(expected[rows])
+        steps = np.diff(scores[rows][order])
+        # Batches of another shape may change the last bits of a network's scores.
+        apart = np.diff(expected[rows][order]) > 1e-5 * np.abs(own).max()
+        assert (steps[apart] > 0).all()
+        assert (steps > -1e-4).all()
+
+
+@given(
+    seed=st.integers(0, 999),
+    screen_fraction=st.floats(0.001, 1.0),
+    n_timestamps=st.integers(30, 200),
+    ties=st.booleans(),
+)
+def test_cascade_properties(seed, screen_fraction, n_timestamps, ties):
+    rng = np.random.default_rng(seed)
+    X, new = rng.normal(size=(2, n_timestamps, 2)) * [[[1]], [[3]]]
+    if ties:
+        X, new = X.round(), new.round()
+    screener = make_pipeline(ReconstructionError(PCA(1)), ReconstructionThreshold())
+    hybrid = HybridDetector(screener, Recorder(), screen_fraction=screen_fraction)
+    hybrid.fit(X)
+    candidates, scores = hybrid.screen(new), hybrid.score_samples(new)
+    share = hybrid.screen(X).mean()
+    if screen_fraction == 1:
+        assert share == candidates.mean() == 1
+    elif not ties:
+        expected = min(int(screen_fraction * len(X) + 1e-9), len(X) - 1)
+        assert share * len(X) == pytest.approx(expected)
+    else:
+        assert share <= screen_fraction
+    own = Recorder().fit(X).score_samples(new)
+    screened = hybrid.screener_.score_samples(new)
+    both = candidates[:, None] & candidates
+    neither = ~candidates[:, None] & ~candidates
+    below = np.subtract.outer(scores, scores) < 0
+    assert below[np.ix_(candidates, ~candidates)].all()
+    for rows, stage in ((both, own), (neither, screened)):
+        difference = np.subtract.outer(stage, stage)
+        clear = rows & (difference < -1e-9)
+        assert below[clear].all()
+        tied = rows & (difference == 0)
+        assert not below[tied].any()
+
+
+def test_only_candidates_reach_the_detector(series, new):
+    hybrid = HybridDetector(FOREST, Recorder()).fit(series)
+    hybrid.detector_.scored_.clear()
+    hybrid.score_samples(new)
+    assert hybrid.detector_.scored_ == [hybrid.screen(new).sum()]
+    # With context, where the last step cannot score single rows
+    windowed = make_pipeline(WindowTransformer(4), Recorder())
+    hybrid = HybridDetector(FOREST, windowed).fit(series)
+    recorder = hybrid.detector_[-1]
+    recorder.scored_.clear()
+    hybrid.score_samples(new)
+    n_candidates = hybrid.screen(new).sum()
+    assert n_candidates <= recorder.scored_[0] <= 4 * n_candidates
+    # None at all
+    recorder.scored_.clear()
+    normal = series[:1]
+    assert not hybrid.screen(normal).any()
+    assert np.isfinite(hybrid.score_samples(normal)).all()
+    assert recorder.scored_ == []
+
+
+def test_only_windows_of_candidates_are_run(series, new, monkeypatch):
+    detector = make_pipeline(StandardScaler(), tiny_detector())
+    hybrid = HybridDetector(FOREST, detector).fit(series)
+    scored = []
+    score_rows = LSTMAutoencoderDetector.score_rows
+
+    def recording(self, X, rows):
+        scored.append(len(rows))
+        return score_rows(self, X, rows)
+
+    monkeypatch.setattr(LSTMAutoencoderDetector, "score_rows", recording)
+    monkeypatch.setattr(LSTMAutoencoderDetector, "score_samples", None)
+    hybrid.score_samples(new)
+    assert scored == [hybrid.screen(new).sum()]
+
+
+@pytest.mark.parametrize("combine", ["mean", "max"])
+def test_ensembles(combine, series, new):
+    hybrid = HybridDetector(FOREST, LOF, combine=combine).fit(series)
+    levels = []
+    for part, scale in (
+        (hybrid.screener_, hybrid._screener_scale),
+        (hybrid.detector_, hybrid._detector_scale),
+    ):
+        levels.append(scale(-part.score_samples(new)))
+    expected = getattr(np, combine)(levels, axis=0)
+    np.testing.assert_allclose(-hybrid.score_samples(new), expected)
+
+
+def test_defaults(series):
+    small = series[:150]
+    hybrid = HybridDetector(
+        detector=tiny_detector(), contamination=0.1, random_state=0
+    ).fit(small)
+    assert isinstance(hybrid.screener_[1].transformer_, PCA)
+    assert get_context(hybrid) == (9, 0)
+    assert (hybrid.predict(small) == -1).sum() == 15
+    assert isinstance(HybridDetector()._parts()[1], LSTMAutoencoderDetector)
+
+
+def test_random_state(series):
+    random.seed(0)
+    np.random.seed(0)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    seeds = [
+        HybridDetector()._parts(random_state)[1].random_state
+        for random_state in (0, 0, 1, None, None)
+    ]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[3] != seeds[4]
+    HybridDetector(detector=tiny_detector(random_state=None)).fit(series)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def test_auto_leaves_padded_rows_out(series):
+    """The first rows, whose windows are padded, are the worst of this series."""
+    X = series.copy()
+    X[:3] += 5.0
+    hybrid = HybridDetector(make_pipeline(WindowTransformer(8), FOREST), LOF).fit(X)
+    counted = hybrid.score_samples(X)[7:]
+    assert (counted < hybrid.offset_).sum() == int(0.01 * len(counted))
+    labels = HybridDetector(FOREST, LOF, contamination=0.2).fit_predict(X)
+    assert (labels == -1).sum() == 40
+
+
+@pytest.mark.parametrize("combine", ["cascade", "mean", "max"])
+def test_fit_predict_is_fit_then_predict(combine, series):
+    hybrid = HybridDetector(FOREST, tiny_detector(), combine=combine, contamination=0.1)
+    labels = clone(hybrid).fit_predict(series)
+    np.testing.assert_array_equal(labels, hybrid.fit(series).predict(series))
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_breaks(as_frame, series):
+    X = series.copy()
+    X[[60, 130, 131]] = np.nan
+    if as_frame:
+        X = pd.DataFrame(X, columns=["flow", "pressure"])
+    for screener in (None, FOREST):  # a forest would take a break for normal
+        for combine in ("cascade", "max"):
+            hybrid = HybridDetector(
+                screener, tiny_detector(), combine=combine, screen_fraction=0.5
+            ).fit(X)
+            scores = hybrid.score_samples(X)
+            assert np.flatnonzero(np.isnan(scores)).tolist() == [60, 130, 131]
+            assert (hybrid.predict(X)[[60, 130, 131]] == 1).all()
+            assert not hybrid.screen(X)[[60, 130, 131]].any()
+    # Nothing crosses a break
+    np.testing.assert_allclose(scores[132:], hybrid.score_samples(X[132:]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_trimmed_rows_are_not_learned(as_frame, series):
+    X, y = series.copy(), np.arange(200)
+    X[[20, 90, 150, 151]] += 6
+    if as_frame:
+        X = pd.DataFrame(X, columns=["flow", "pressure"])
+    trimmed = [20, 90, 150, 151]
+    rowwise = HybridDetector(FOREST, Recorder(), trim_fraction=0.02).fit(X, y)
+    seen = rowwise.detector_
+    np.testing.assert_array_equal(seen.X_, np.delete(np.asarray(X), trimmed, axis=0))
+    np.testing.assert_array_equal(seen.y_, np.delete(y, trimmed))
+    windowed = Recorder(sees_other_rows=True)
+    seen = HybridDetector(FOREST, windowed, trim_fraction=0.02).fit(X, y).detector_
+    assert np.flatnonzero(np.isnan(seen.X_).all(axis=1)).tolist() == trimmed
+    np.testing.assert_array_equal(seen.y_, y)
+    assert not np.isnan(np.asarray(X)).any()
+    # The network learns nothing of the four rows, yet all have a score.
+    network = HybridDetector(FOREST, tiny_detector(), trim_fraction=0.02).fit(X)
+    broken = np.array(X)
+    broken[trimmed] = np.nan
+    np.testing.assert_array_equal(
+        network.detector_.weights_[0], tiny_detector().fit(broken).weights_[0]
+    )
+    assert np.isfinite(network.score_samples(X)).all()
+
+
+def test_trimming_integer_columns(series):
+    X = pd.DataFrame((series * 10).round().astype(int), columns=["flow", "pressure"])
+    hybrid = HybridDetector(FOREST, tiny_detector(), trim_fraction=0.1)
+    assert np.isfinite(hybrid.fit(X).score_samples(X)).all()
+    arrays = clone(hybrid).fit(X.to_numpy()).score_samples(X.to_numpy())
+    np.testing.assert_array_equal(arrays, hybrid.score_samples(X))
+
+
+def test_frozen_parts_are_kept(series, new):
+    screener, detector = clone(FOREST).fit(series), tiny_detector().fit(series)
+    hybrid = HybridDetector(FrozenEstimator(screener), FrozenEstimator(detector))
+    hybrid.fit(series)
+    fresh = HybridDetector(FOREST, tiny_detector()).fit(series)
+    np.testing.assert_array_equal(hybrid.score_samples(new), fresh.score_samples(new))
+    assert hybrid.detector_.estimator is detector
+
+
+def test_frames_reach_the_parts_as_they_are(series, new):
+    """Also the pieces of a cascade keep their times."""
+    times = pd.date_range("2024-01-01", periods=300, freq="h")
+    train = pd.DataFrame(series, columns=["flow", "pressure"], index=times[:200])
+    test = pd.DataFrame(new, columns=["flow", "pressure"], index=times)
+    detector = make_pipeline(TemporalFeatures(calendar=True), StandardScaler(), LOF)
+    hybrid = HybridDetector(FOREST, detector).fit(train)
+    candidates = hybrid.screen(test)
+    own = clone(detector).fit(train).score_samples(test)
+    levels = hybrid._detector_scale(-own[candidates]) + hybrid._floor
+    np.testing.assert_allclose(-hybrid.score_samples(test)[candidates], levels)
+    with pytest.raises(ValueError, match="feature names should match"):
+        hybrid.predict(test[["pressure", "flow"]])
+
+
+def test_parameters_of_parts(series):
+    hybrid = HybridDetector(detector=tiny_detector())
+    assert hybrid.get_params(deep=True)["detector__units"] == (3,)
+    hybrid.set_params(detector__units=(4, 2), screen_fraction=0.1).fit(series)
+    assert hybrid.detector_.units == (4, 2)
+    y = np.zeros(len(series), dtype=int)
+    y[::20] = 1
+    search = GridSearchCV(
+        HybridDetector(FOREST, LOF),
+        {"screen_fraction": [0.05, 0.5], "detector__n_neighbors": [5, 20]},
+        scoring=make_anomaly_scorer("average_precision"),
+        cv=TimeSeriesSplit(2),
+    ).fit(series, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert get_context(search) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda d: pickle.loads(pickle.dumps(d)), clone],
+    ids=["deepcopy", "pickle", "clone"],
+)
+def test_copies(copied, series, new):
+    hybrid = HybridDetector(FOREST, tiny_detector()).fit(series)
+    other = copied(hybrid)
+    if not hasattr(other, "offset_"):
+        other.fit(series)
+    np.testing.assert_array_equal(other.score_samples(new), hybrid.score_samples(new))
+
+
+def test_metadata_routing(series):
+    weights = np.arange(200.0) + 1
+    with config_context(enable_metadata_routing=True):
+        detector = Recorder().set_fit_request(sample_weight=True)
+        screener = IsolationForest(random_state=0).set_fit_request(sample_weight=False)
+        hybrid = HybridDetector(screener, detector, trim_fraction=0.05)
+        hybrid.fit(series, sample_weight=weights)
+        assert len(hybrid.detector_.weights_) == len(hybrid.detector_.X_) == 190
+        default = HybridDetector(detector=detector).fit(series, sample_weight=weights)
+        np.testing.assert_array_equal(default.detector_.weights_, weights)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"screener": StandardScaler()}, r"screener=StandardScaler\(\) has neither"),
+        ({"detector": StandardScaler()}, "detector=.* has neither score_samples nor"),
+        ({"detector": LocalOutlierFactor()}, "detector=.*Pass novelty=True"),
+        (
+            {"screener": make_pipeline(PCA(), LocalOutlierFactor())},
+            "screener=.*Pass novelty=True",
+        ),
+        ({"screener": "forest"}, "'screener' parameter of HybridDetector"),
+        ({"screen_fraction": 0}, "'screen_fraction' parameter.*in the range"),
+        ({"screen_fraction": 1.5}, "'screen_fraction' parameter.*in the range"),
+        ({"trim_fraction": 0.6}, "'trim_fraction' parameter"),
+        ({"combine": "vote"}, "'combine' parameter"),
+        ({"contamination": 0.0}, "'contamination' parameter"),
+    ],
+)
+def test_bad_parameters(parameters, message, series):
+    parameters = {"screener": FOREST, "detector": LOF, **parameters}
+    hybrid = HybridDetector(**parameters)
+    with pytest.raises(ValueError, match=message):
+        hybrid.fit(series)
+    assert not hasattr(hybrid, "offset_")
+
+
+class SaysNothing(Recorder):
+    """A detector that does not say how many rows it needs."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        del self.n_context_, self.n_lookahead_
+        return self
+
+
+def test_an_unknown_context(series):
+    with pytest.raises(ValueError, match=r"SaysNothing\(\) does not say.*n_context_"):
+        HybridDetector(FOREST, SaysNothing()).fit(series)
+    ensemble = HybridDetector(FOREST, SaysNothing(), combine="mean").fit(series)
+    assert np.isfinite(ensemble.score_samples(series)).all()
+    assert not hasattr(ensemble, "n_context_")
+
+
+def test_the_first_error_comes_out_and_nothing_is_half_fitted(series, new):
+    hybrid = HybridDetector(Failing("screener"), Failing("detector"))
+    with pytest.raises(RuntimeError, match=r"^screener$"):
+        hybrid.fit(series)
+    assert not [name for name in vars(hybrid) if name.endswith("_")]
+    hybrid.set_params(screener=FOREST)
+    with pytest.raises(RuntimeError, match=r"^detector$"):
+        hybrid.fit(series)
+    assert not [name for name in vars(hybrid) if name.endswith("_")]
+    hybrid.set_params(detector=LOF).fit(series)
+    before = hybrid.score_samples(new)
+    with pytest.raises(RuntimeError, match=r"^detector$"):
+        hybrid.set_params(detector=Failing("detector")).fit(series[:50])
+    np.testing.assert_array_equal(hybrid.score_samples(new), before)
+
+
+def test_parameters_changed_after_fit(series):
+    hybrid = HybridDetector(FOREST, LOF).fit(series)
+    with pytest.raises(ValueError, match=r"screen_fraction was changed from 0\.05"):
+        hybrid.set_params(screen_fraction=0.1).predict(series)
+
+
+@settings(max_examples=10)
+@given(n_kept=st.integers(1, 99))
+def test_new_rows_do_not_compete(n_kept, series):
+    """However many rows are beyond the cut, all are candidates."""
+    hybrid = HybridDetector(FOREST, LOF).fit(series)
+    X = np.concatenate([series[:20], np.full((n_kept, 2), 9.0)])
+    assert hybrid.screen(X)[20:].all()

@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: MIT
+from contextlib import suppress
+from numbers import Real
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_method_params,
+    check_is_fitted,
+    validate_data,
+)
+
+from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._calibration import (
+    AUTO_SHARE,
+    Calibration,
+    check_detector,
+    detector_errors,
+    midway_threshold,
+)
+from tsanomaly._context import get_context, rows_with_context, sees_other_rows
+from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._validation import (
+    FitRouter,
+    VersionedState,
+    all_or_nothing,
+    check_parameters_unchanged,
+    draw_seed,
+    find_breaks,
+    remember_parameters,
+)
+from tsanomaly._window_transformer import WindowTransformer
+from tsanomaly._windows import TrailingWindows
+
+__all__ = ["HybridDetector"]
+
+
+def _errors_at(detector, X, rows):
+    """Errors of some rows, computed from these and their context alone."""
+    if not len(rows):
+        return np.empty(0)
+    context = get_context(detector)
+    needed = rows_with_context(rows, context, len(X))
+    piece, positions = _safe_indexing(X, needed), np.searchsorted(needed, rows)
+    if isinstance(detector, Pipeline):
+        piece, detector = detector[:-1].transform(piece), detector[-1]
+    if hasattr(detector, "score_rows") and get_context(detector).n_lookahead == 0:
+        return -detector.score_rows(piece, positions)
+    return detector_errors(detector, piece)[positions]
+
+
+def _fit_on_some(detector, X, y, kept, fit_params):
+    """Fit on some of the rows, with breaks or nothing in the place of others."""
+    if kept.all():
+        return detector.fit(X, y, **fit_params)
+    if sees_other_rows(detector):
+        if hasattr(X, "where"):  # a frame
+            X = X.where(np.broadcast_to(kept[:, None], X.shape))
+        else:
+            X = np.where(kept[:, None], X, np.nan)
+        return detector.fit(X, y, **fit_params)
+    rows = np.flatnonzero(kept)
+    X, y = (None if part is None else _safe_indexing(part, rows) for part in (X, y))
+    # Metadata of rows, such as weights, loses the same ones.
+    fit_params = _check_method_params(kept, fit_params, rows)
+    return detector.fit(X, y, **fit_params)
+
+
+class HybridDetector(
+    VersionedState, FitRouter, MetaEstimatorMixin, OutlierMixin, BaseEstimator
+):
+    r"""Let a cheap detector choose the rows that an expensive one looks at.
+
+    The screener scores every row. In a cascade, the detector scores only the
+    candidates, the rows that the screener finds more abnormal than all but a small
+    share of the training rows; for the others the screener's score stands. Where the
+    screener suspects the right rows, that has the accuracy of the expensive detector
+    at little more than the cost of the cheap one.
+
+    Parameters
+    ----------
+    screener : estimator or None, default=None
+        The cheap detector: any outlier detector with `score_samples` or
+        `decision_function`, or a pipeline that ends in one. None is PCA on windows of
+        10 rows, by its squared residuals: of five that were compared, the one that
+        suspected the most events, in the least time.
+
+    detector : estimator or None, default=None
+        The expensive detector. None is :class:`LSTMAutoencoderDetector` at its
+        defaults. Both are cloned; a fitted one is passed as
+        ``FrozenEstimator(detector)``.
+
+    screen_fraction : float, default=0.05
+        Share of the training rows that are candidates, in (0, 1]. Among new rows all
+        beyond the same cut are, however many they be: anomalies do not compete for
+        places. With 1 every row is a candidate, new ones too.
+
+    combine : {'cascade', 'mean', 'max'}, default='cascade'
+        How the two are combined:
+
+        - 'cascade': as above.
+        - 'mean', 'max': both score all rows, and the mean or the larger one of their
+          levels counts. That costs as much as both.
+
+    trim_fraction : float, default=0.0
+        Share of the training rows, those the screener finds most abnormal, that the
+        detector does not learn from, in [0, 0.5]: faults among them would be taught as
+        normal. A detector that looks at neighbouring rows gets breaks in their place
+        (rows that are NaN in every channel), so no window holds one; others get the
+        rest of the rows.
+
+    contamination : 'auto' or float, default='auto'
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
+        leaves out the first rows, whose windows are padded.
+
+    random_state : int, RandomState instance or None, default=None
+        Controls the default detector. Parts that are passed have their own.
+
+    Attributes
+    ----------
+    screener_, detector_ : estimator
+        The fitted clones.
+
+    offset_ : float
+        Threshold of the scores: ``decision_function = score_samples - offset_``.
+
+    n_context_, n_lookahead_ : int
+        Rows before and after a row that its score depends on, the larger of both
+        parts. Present only if both say how many, which a cascade needs.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    ScoreTransformer : Several detectors as features on a common scale.
+    LSTMAutoencoderDetector : The default of `detector`.
+
+    Notes
+    -----
+    Let :math:`L_s` and :math:`L_d` be the levels of the screener and of the detector:
+    ``-log10`` of the share of training rows at least as abnormal, continued beyond the
+    worst of them by a generalised Pareto tail, as in :class:`ScoreTransformer`. Let
+    :math:`c` be the cut, in errors :math:`s_t` of the screener. The error of row
+    :math:`t` in a cascade is
+
+    .. math::
+
+        e_t = \begin{cases}
+            L_s(s_t) & \text{if } s_t \le c \\
+            L_s(c) + L_d(d_t) & \text{if } s_t > c
+        \end{cases}
+
+    and ``score_samples`` is its opposite. As :math:`L_s` increases and :math:`L_d` is
+    positive, no row that is left to the screener is ever ranked above a candidate;
+    among candidates the detector alone decides, among the others the screener. Both
+    maps increase strictly, also beyond the training rows, so that rows tie only where
+    a stage ties them (or tells them apart by less than floating point does on the new
+    scale). The cut lies midway between two training errors, so that rounding moves no
+    row across it.
+
+    What the cascade saves depends on the share of candidates; what it loses on the
+    *screen recall*, the share of anomalous events of which at least one row is a
+    candidate. An event that the screener does not suspect is lost, however plain it is
+    to the detector. Compare the two on labelled or injected anomalies before relying
+    on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from sklearn.neighbors import LocalOutlierFactor
+    >>> from tsanomaly import HybridDetector
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> hybrid = HybridDetector(
+    ...     IsolationForest(random_state=0), LocalOutlierFactor(novelty=True)
+    ... ).fit(X)
+    >>> int(hybrid.screen(X).sum())
+    50
+    >>> hybrid.predict([[0.0, 0.0], [9.0, 9.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "screener": [HasMethods(["fit"]), None],
+        "detector": [HasMethods(["fit"]), None],
+        "screen_fraction": [Interval(Real, 0, 1, closed="right")],
+        "combine": [StrOptions({"cascade", "mean", "max"})],
+        "trim_fraction": [Interval(Real, 0, 0.5, closed="both")],
+        "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
+        "random_state": ["random_state"],
+    }
+
+    _routed_parts = ("screener", "detector")
+
+    def __init__(
+        self,
+        screener=None,
+        detector=None,
+        *,
+        screen_fraction=0.05,
+        combine="cascade",
+        trim_fraction=0.0,
+        contamination="auto",
+        random_state=None,
+    ):
+        self.screener = screener
+        self.detector = detector
+        self.screen_fraction = screen_fraction
+        self.combine = combine
+        self.trim_fraction = trim_fraction
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit the screener, then the detector, then the scales of their scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order, mostly normal.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Passed on to both parts, which ignore it if they are outlier detectors.
+        **fit_params : dict
+            Metadata that the parts request, with scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self : HybridDetector
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, a part has neither `score_samples` nor
+            `decision_function`, or a part of a cascade does not say how many
+            neighbouring rows it needs. An error of a part is passed on as it is.
+        """
+        self._fit(X, y, fit_params)
+        return self
+
+    def fit_predict(self, X, y=None, **fit_params):
+        """Fit, and label the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            As in `fit`.
+        **fit_params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            -1 for anomalies, +1 for normal rows and breaks, as from
+            ``fit(X).predict(X)``, without another run of the detector.
+        """
+        return np.where(-self._fit(X, y, fit_params) < self.offset_, -1, 1)
+
+    def screen(self, X):
+        """Tell which rows are candidates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        candidates : ndarray of shape (n_timestamps,), dtype=bool
+            Rows that the detector is to look at; never a break.
+        """
+        X = self._validate(X, reset=False)
+        return self._candidates(X, detector_errors(self.screener_, X))
+
+    def score_samples(self, X):
+        """Opposite of the level of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timestamps,)
+            The lower, the more abnormal, at most 0; NaN at breaks.
+        """
+        X = self._validate(X, reset=False)
+        return -self._levels(X)
+
+    def decision_function(self, X):
+        """Score of each row, relative to the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_timestamps,)
+            ``score_samples(X) - offset_``: negative for anomalies, NaN at breaks.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Label each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            -1 for anomalies, +1 for normal rows and breaks.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _fit(self, X, y, fit_params):
+        """Fit, and return the levels of the training rows."""
+        # Not by scikit-learn's _fit_context: on its first use it imports a package that
+        # draws from Python's global random generator.
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()
+        screener, detector = self._parts(self.random_state)
+        check_detector(screener, "screener")
+        check_detector(detector, "detector")
+        with all_or_nothing(self):
+            X = self._validate(X, reset=True)
+            routed = self._route_fit(fit_params)
+            self.screener_ = clone(screener).fit(X, y, **routed["screener"])
+            breaks = find_breaks(X)
+            screened = detector_errors(self.screener_, X)
+            kept = ~breaks
+            if self.trim_fraction > 0:
+                kept &= screened <= midway_threshold(
+                    screened[~breaks], self.trim_fraction
+                )
+            self.detector_ = _fit_on_some(
+                clone(detector), X, y, kept | breaks, routed["detector"]
+            )
+            detected = detector_errors(self.detector_, X)
+            self._set_context()
+
+            self._cut, self._floor = -np.inf, 0.0
+            self._screener_scale = Calibration(screened[~breaks], "tail")
+            self._detector_scale = Calibration(detected[kept], "tail")
+            if self.screen_fraction < 1:
+                self._cut = midway_threshold(screened[~breaks], self.screen_fraction)
+                self._floor = self._screener_scale(np.array([self._cut]))[0]
+            remember_parameters(self, ["screen_fraction", "combine"])
+
+            candidates = self._candidates(X, screened)
+            levels = self._combine(screened, candidates, detected, breaks)
+            counted, share = ~np.isnan(levels), self.contamination
+            if share == "auto":
+                share = AUTO_SHARE
+                n_context = getattr(self, "n_context_", 0)
+                whole = counted & TrailingWindows(breaks, n_context + 1, breaks).whole
+                counted = whole if whole.any() else counted
+            self.offset_ = -midway_threshold(levels[counted], share)
+        return levels
+
+    def _parts(self, random_state=None):
+        """Screener and detector, unfitted; the default ones if none is given."""
+        screener, detector = self.screener, self.detector
+        if screener is None:
+            screener = make_pipeline(
+                WindowTransformer(10),
+                ReconstructionError(PCA(0.9)),
+                ReconstructionThreshold(),
+            )
+        if detector is None:
+            detector = LSTMAutoencoderDetector(random_state=draw_seed(random_state))
+        return screener, detector
+
+    def _set_context(self):
+        for name in ("n_context_", "n_lookahead_"):
+            vars(self).pop(name, None)
+        # A cascade cannot do without; 'mean' and 'max' can, and then do not say.
+        with suppress(*[ValueError] * (self.combine != "cascade")):
+            contexts = [get_context(self.screener_), get_context(self.detector_)]
+            self.n_context_, self.n_lookahead_ = map(max, zip(*contexts, strict=True))
+
+    def _validate(self, X, *, reset):
+        if not reset:
+            check_is_fitted(self)
+            check_parameters_unchanged(self)
+        if hasattr(X, "iloc"):  # the parts may want the frame as it is
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        return validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+
+    def _candidates(self, X, screened):
+        return (screened > self._cut) & ~find_breaks(X)
+
+    def _levels(self, X):
+        """Error of each row, on the scale that both parts share."""
+        screened = detector_errors(self.screener_, X)
+        candidates = self._candidates(X, screened)
+        if self.combine == "cascade":
+            detected = np.full(len(screened), np.nan)
+            rows = np.flatnonzero(candidates)
+            detected[rows] = _errors_at(self.detector_, X, rows)
+        else:
+            detected = detector_errors(self.detector_, X)
+        return self._combine(screened, candidates, detected, find_breaks(X))
+
+    def _combine(self, screened, candidates, detected, breaks):
+        levels = self._screener_scale(screened)
+        if self.combine == "cascade":
+            detected = self._detector_scale(detected[candidates])
+            levels[candidates] = self._floor + detected
+        elif self.combine == "mean":
+            levels = (levels + self._detector_scale(detected)) / 2
+        else:
+            levels = np.maximum(levels, self._detector_scale(detected))
+        levels[breaks] = np.nan
+        return levels
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = [get_tags(part) for part in self._parts()]
+        tags.input_tags.allow_nan = all(part.input_tags.allow_nan for part in inner)
+        return tags
