@@ -121,3 +121,11 @@ def test_breaks_have_no_error(rng):
     np.testing.assert_array_equal(errors.transform(broken)[~breaks], plain.transform(X))
     assert np.isnan(errors.transform(broken)[breaks]).all()
     assert np.isnan(errors.transform(broken[:1])).all()
+
+
+def test_blocks_leave_no_trace(rng, monkeypatch):
+    X = np.insert(rng.normal(size=(100, 3)), [10, 11, 90], np.nan, axis=0)
+    errors = ReconstructionError(PCA(2)).fit(X)
+    expected = errors.transform(X)
+    monkeypatch.setattr("tsanomaly._reconstruction_error._BLOCK", 7)
+    np.testing.assert_allclose(errors.transform(X), expected, atol=1e-12)

@@ -24,6 +24,9 @@ from tsanomaly._validation import (
 
 __all__ = ["ReconstructionError"]
 
+# Rows that are transformed at a time, if rows do not depend on each other.
+_BLOCK = 16_384
+
 
 class ReconstructionError(
     VersionedState,
@@ -148,18 +151,23 @@ class ReconstructionError(
         """
         check_is_fitted(self)
         X, breaks = self._validate(X, reset=False)
-        if not breaks.any():
-            return self._errors(X)
-        errors = np.full(X.shape, np.nan)
-        if not breaks.all():
-            errors[~breaks] = self._errors(X[~breaks])
+        errors = np.empty(X.shape)
+        errors[breaks] = np.nan
+        rows = np.flatnonzero(~breaks)
+        # Windows share the memory of the series. What is computed from them does not,
+        # and should not exist for all of it at once, if rows can be taken one by one.
+        context = getattr(self, "n_context_", None), getattr(self, "n_lookahead_", None)
+        n_rows = _BLOCK if context == (0, 0) else max(len(rows), 1)
+        for start in range(0, len(rows), n_rows):
+            block = rows[start : start + n_rows]
+            if block[-1] - block[0] == len(block) - 1:
+                block = slice(block[0], block[-1] + 1)  # a view, no copy
+            part = X[block]
+            reduced = self.transformer_.transform(part)
+            restored = np.asarray(self.transformer_.inverse_transform(reduced))
+            # In float64: a float32 residual of 1e20 would overflow when squared.
+            errors[block] = np.square(np.subtract(part, restored, dtype=np.float64))
         return errors
-
-    def _errors(self, X):
-        reduced = self.transformer_.transform(X)
-        restored = np.asarray(self.transformer_.inverse_transform(reduced))
-        # In float64: a float32 residual of 1e20 would overflow when squared.
-        return np.square(np.subtract(X, restored, dtype=np.float64))
 
     def _validate(self, X, *, reset):
         allow_nan = get_tags(self.transformer).input_tags.allow_nan
