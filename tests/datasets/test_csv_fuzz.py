@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tsanomaly.datasets import read_sensor_csv
+from tsanomaly.datasets._text_table import has_time_name
 
 FUZZ = settings(
     max_examples=500,
@@ -35,6 +36,11 @@ ODD_NAMES = [
     "_",
     "État",
 ]
+NO_SENSOR = re.compile(
+    "anomal|abnormal|attack|change|class|fault|ground|label|lable|outlier|target"
+    "|unnamed",
+    re.IGNORECASE,
+)
 # How a time is written, and the steps (in seconds) that the format can tell apart.
 TIME_FORMATS = {
     "%Y-%m-%d %H:%M:%S": 1,
@@ -101,7 +107,9 @@ def tables(draw):
             unique=True,
         )
     )
-    assume(all(names))
+    # Hypothesis also draws from the texts in our modules.
+    assume(all(names) and not any(map(NO_SENSOR.search, names)))
+    assume(not any(map(has_time_name, names)))
     number = st.one_of(
         st.floats(allow_infinity=False, width=64),
         st.integers(-999, 999).map(float),
@@ -116,7 +124,7 @@ def tables(draw):
     )
     time_format = draw(st.sampled_from(sorted(TIME_FORMATS)))
     step = TIME_FORMATS[time_format] * draw(st.sampled_from([1, 5, 7, 30]))
-    start = draw(st.datetimes(datetime(1991, 1, 1), datetime(2090, 1, 1)))
+    start = draw(st.datetimes(datetime(2000, 1, 2), datetime(2059, 12, 1)))
     start = start.replace(microsecond=0)
     if TIME_FORMATS[time_format] >= 60:
         start = start.replace(second=0)
@@ -168,6 +176,7 @@ def tables(draw):
         "labels": labels,
         "sep": sep,
         "decimal": decimal,
+        "time_format": time_format,
         "text": text,
     }
     return data, options, truth
@@ -189,11 +198,14 @@ def read(path, data, **options):
 @given(table=tables())
 def test_what_was_written_is_read(path, table):
     data, options, truth = table
-    try:
-        frame, labels = read(path, data, **options)
-    except ValueError as error:
-        options |= cure(str(error), truth)
-        frame, labels = read(path, data, **options)
+    for _ in range(3):  # separator, order of the date, decimal mark
+        try:
+            frame, labels = read(path, data, **options)
+        except ValueError as error:
+            # 2051010100, for which there is no cure.
+            assume("has two readings" not in str(error))
+            options |= cure(str(error), truth)
+    frame, labels = read(path, data, **options)
     order = np.argsort(truth["times"], kind="stable")
     assert list(frame.columns) == truth["names"]
     np.testing.assert_array_equal(frame.index.asi8, truth["times"][order])
@@ -214,17 +226,10 @@ def cure(message, truth):
     elif "may be a thousand" in message:
         cures = {"decimal": ","}
     elif "day or the month first" in message:
-        raise_if = re.search(
-            r"\d\d([-/])\d\d\1\d{4}(?: \d\d:\d\d(:\d\d)?( [AP]M)?)?", message
-        )
-        assert raise_if, message
-        separator = raise_if[1]
-        if raise_if[3]:
-            cures = {"date_format": "%m/%d/%Y %I:%M:%S %p"}
-        elif raise_if[2]:
-            cures = {"date_format": f"%d{separator}%m{separator}%Y %H:%M:%S"}
-        else:
-            cures = {"date_format": f"%d{separator}%m{separator}%Y %H:%M"}
+        formats = re.findall("date_format='(.*?)'", message)
+        is_month_first = truth["time_format"].startswith("%m")
+        cures = {"date_format": formats[is_month_first]}
+        assert cures["date_format"] == truth["time_format"]
     assert cures, message
     return cures
 
@@ -298,26 +303,24 @@ def check_against_cells(data, sep, frame, labels):
     )
     rows = [[cell.strip() for cell in row] for row in reader]
     rows = [row for row in rows if any(row)]
+    if all(len(row) > len(rows[0]) and not row[-1] for row in rows[1:]):
+        rows[1:] = [row[:-1] for row in rows[1:]]
     assert len({len(row) for row in rows}) == 1
     header, *rows = rows
     assert len(rows) == len(frame)
+    position = header.index(frame.index.name)
+    # Rows are put in time order, those of one time in the order of the file.
+    rows = sorted(rows, key=lambda row: slow_time(row[position]))
+    times = [slow_time(row[position]) for row in rows]
+    np.testing.assert_array_equal(frame.index.asi8, times)
     for column in frame.columns.intersection(header):
         cells = [row[header.index(column)] for row in rows]
         expected = np.array([slow_number(cell, sep) for cell in cells])
-        # Rows may have been put in time order: compare what is there, then sorted.
-        found = frame[column].to_numpy()
-        if frame.index.equals(frame.index.sort_values()) and len(frame) > 1:
-            np.testing.assert_array_equal(np.sort(found), np.sort(expected))
-        else:
-            np.testing.assert_array_equal(found, expected)
-    time_cells = [row[header.index(frame.index.name)] for row in rows]
-    times = np.sort([slow_time(cell) for cell in time_cells])
-    np.testing.assert_array_equal(frame.index.asi8, times)
+        np.testing.assert_array_equal(frame[column], expected)
     for column in labels.columns:
         cells = [row[header.index(column)].lower() for row in rows]
-        ones = [re.fullmatch(r"1(?:[.]0*|,0+)?|true", cell) for cell in cells]
-        total = len(cells) - ones.count(None)
-        assert labels[column].sum() == total
+        expected = [bool(re.fullmatch(r"1(?:[.]0*|,0+)?|true", cell)) for cell in cells]
+        np.testing.assert_array_equal(labels[column], expected)
 
 
 def slow_number(cell, sep):

@@ -60,7 +60,7 @@ class Source:
         self.requests.append(path)
         fault = self.next_fault()
         body = self.files.get(path, b"")
-        status = {"404": 404, "403": 403, "500": 500, "429": 429}.get(fault, 200)
+        status = int(fault) if fault.isdecimal() else 200
         length = len(body)
         if fault == "hang":
             self.released.wait(30)
@@ -196,6 +196,7 @@ def test_what_arrived_is_kept_when_a_later_file_fails(
         ("wrong", r"wrong SHA-256 checksum, \w{64} instead of \w{64}"),
         ("500", "the server answered 500 Internal Server Error"),
         ("429", "the server answered 429 Too Many Requests"),
+        ("408", "the server answered 408 Request Timeout"),
         ("hang", "did not answer in time"),
         ("stalls", "did not answer in time"),
     ],
@@ -221,8 +222,10 @@ def test_faults_that_may_pass(source, tmp_path, fault, message):
 @pytest.mark.parametrize("fault", ["404", "403"])
 def test_refusals_are_not_tried_again(source, tmp_path, fault):
     source.faults = [fault]
-    with pytest.raises(OSError, match=rf"in 1 attempt.*the server answered {fault}"):
+    with pytest.raises(OSError, match=rf"in 1 attempt.*answered {fault}") as raised:
         fetch_nab(data_home=tmp_path)
+    assert "later" not in str(raised.value)
+    assert "The data set can be downloaded by hand" in str(raised.value)
     assert files_in(tmp_path) == []
     assert len(source.requests) == 1
 
@@ -231,6 +234,15 @@ def test_default_retries(source, tmp_path):
     source.faults = ["500", "short", "wrong", ""]
     fetch_nab(data_home=tmp_path)
     assert len(source.requests) == 4
+
+
+def test_pauses_grow(source, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(_fetch, "_BACKOFF", 1.5)
+    monkeypatch.setattr(_fetch.time, "sleep", pauses.append)
+    source.faults = ["500", "408", "429", ""]
+    fetch_nab(data_home=tmp_path)
+    assert pauses == [1.5, 3, 6]
 
 
 def test_no_connection(tmp_path, monkeypatch):

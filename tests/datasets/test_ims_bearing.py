@@ -44,11 +44,14 @@ def test_one_row_a_snapshot_in_time_order(folder):
         (folder / other).write_text("not a snapshot")
     (folder / "2004.02.12.10.52.39").mkdir()
     data = load_ims_bearing(str(folder))
-    assert data.frame.index.equals(
-        pd.DatetimeIndex(
-            ["2004-02-12 10:32:39", "2004-02-12 10:42:39", "2004-02-13 10:42:39"]
+    assert data.frame.index.tolist() == [
+        pd.Timestamp(time)
+        for time in (
+            "2004-02-12 10:32:39",
+            "2004-02-12 10:42:39",
+            "2004-02-13 10:42:39",
         )
-    )
+    ]
     assert data.frame.columns[:4].tolist() == [
         "channel_1_rms",
         "channel_1_mean_abs",

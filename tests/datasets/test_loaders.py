@@ -80,6 +80,7 @@ def test_nab_keeps_the_order_of_the_file(tmp_path):
         (["yesterday,1"], "timestamp,value", "holds a time that cannot be read"),
         ([",1"], "timestamp,value", "row without a time"),
         (["1,2,3", "1,2,3,4"], "timestamp,value", r"series.csv' cannot be read"),
+        ([f"7,{TIMES[0]},1"], "timestamp,value", "more fields than its header"),
     ],
 )
 def test_nab_files_that_are_not_as_their_source(tmp_path, rows, header, message):
@@ -94,6 +95,14 @@ def test_nab_labels_that_are_missing(tmp_path):
     labels.write_text("{}")
     with pytest.raises(ValueError, match=r"no entry in .*combined_windows.json"):
         load_nab("some/series", path=tmp_path)
+    for text in ("[1]", "null"):
+        labels.write_text(text)
+        with pytest.raises(ValueError, match=r"no entry in .*combined_windows.json"):
+            load_nab("some/series", path=tmp_path)
+    for windows in ("[1]", '[["2014-01-01"]]', "{}", "[[1, 2]]", "null"):
+        labels.write_text(f'{{"some/series.csv": {windows}}}')
+        with pytest.raises(ValueError, match=r"combined_windows.json' are no list"):
+            load_nab("some/series", path=tmp_path)
     labels.write_text('{"some')
     with pytest.raises(ValueError, match=r"combined_windows.json' is not JSON"):
         load_nab("some/series", path=tmp_path)

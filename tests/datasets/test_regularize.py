@@ -90,6 +90,14 @@ def test_channels_are_treated_one_by_one():
     assert regularize(frame)["c"].isna().all()
 
 
+def test_the_step_of_times_with_jitter_is_the_median():
+    # The shortest of steps that all are there once is far from the others.
+    index = regularize(at([0, 0.001, 1.002, 2.002, 3.003], range(5))).index
+    assert index[1] - index[0] == pd.Timedelta("1s")
+    frame = at([0, 1, 2, 30, 60, 90], range(6))
+    assert len(regularize(frame)) == 4
+
+
 def test_the_step_is_the_most_frequent_one():
     frame = at([0, 1, 2, 2, 2, 4, 6, 7], range(8))
     assert regularize(frame).index.equals(pd.date_range(START, periods=8, freq="1s"))
@@ -113,7 +121,24 @@ def test_lengths_of_time(freq):
 @pytest.mark.parametrize(
     "length",
     [
-        *("MS", "2M", "1B", "5T", "x", "", 5, 1.5, True, "-1s", pd.NaT, "NaT"),
+        *(
+            "MS",
+            "2M",
+            "1B",
+            "5T",
+            "x",
+            "",
+            "5",
+            " 60 ",
+            "1.5",
+            "9999999D",
+            5,
+            1.5,
+            True,
+            "-1s",
+            pd.NaT,
+            "NaT",
+        ),
         *(pd.offsets.MonthEnd(1), pd.offsets.BusinessDay(1), object(), np.int64(3)),
     ],
 )
@@ -127,6 +152,19 @@ def test_a_day_is_24_hours():
     frame = at([0, 86400, 2 * 86400], [0, 1, 2])
     assert len(regularize(frame, "1D")) == 3
     assert len(regularize(frame, pd.offsets.Day(2))) == 2
+
+
+@pytest.mark.parametrize("freq", ["1d", "d", "1 d", "0d 24h"])
+def test_small_letters(freq):
+    frame = at([0, 86400, 14 * 86400], [0, 1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(regularize(frame, freq, max_gap="1w")) == 15
+
+
+def test_a_number_without_unit_has_a_cure():
+    with pytest.raises(ValueError, match=r"freq='5' .*no unit; 5s would be seconds"):
+        regularize(at([0, 1], [0, 1]), "5")
 
 
 def test_what_is_refused():
@@ -151,6 +189,13 @@ def test_what_is_refused():
         regularize(frame.assign(b=frame.index))
     with pytest.raises(ValueError, match=r"1,000,000,001 rows.*longer freq"):
         regularize(frame, "1ns")
+    # Rows alone are not too many, but their channels are.
+    many = pd.DataFrame(np.zeros((2, 600)), frame.index)
+    with pytest.raises(ValueError, match=r"1,000,001 rows of 600 channels"):
+        regularize(many, "1us")
+    far = pd.DatetimeIndex(np.array(["0001-01-01", "2024-01-01"], dtype="M8[s]"))
+    with pytest.raises(ValueError, match=r"before 1678 or after 2261.*0001-01-01"):
+        regularize(frame.set_axis(far))
 
 
 def test_other_types_of_columns():
@@ -165,6 +210,7 @@ def test_other_types_of_columns():
 def test_times_further_apart_than_signed_nanoseconds_reach():
     index = pd.DatetimeIndex(["1700-01-01", "2200-01-01"]).as_unit("ns")
     frame = pd.DataFrame({"a": [1.0, 2.0]}, index=index)
+    assert len(regularize(frame)) == 2  # five steps are longer than 64 bits
     regular = regularize(frame, "100D", "200D")
     assert regular["a"].notna().sum() == 3
     assert regular.index[0] == index[0]

@@ -318,10 +318,14 @@ def _install(url, root, file, checksum, download, n_retries, cure):
             failure = error
             if not _may_pass(error):
                 break
+    advice = (
+        "Try again later; the data set can also"
+        if _may_pass(failure)
+        else ("The data set can")
+    )
     raise OSError(
         f"{url} could not be downloaded in {attempt + 1} attempt(s): "
-        f"{_explain(failure)}. Try again later; the data set can also be downloaded "
-        f"{cure}."
+        f"{_explain(failure)}. {advice} be downloaded {cure}."
     ) from failure
 
 

@@ -108,12 +108,24 @@ def read_nab(name, file, labels):
         windows = json.loads(labels.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{str(labels)!r} is not JSON: {error}.") from error
-    if f"{name}.csv" not in windows:
+    if not isinstance(windows, dict) or f"{name}.csv" not in windows:
         raise ValueError(
             f"{name!r} has no entry in {str(labels)!r}, where a series without "
             "anomalies has an empty list. Is it the file of all categories?"
         )
     windows = windows[f"{name}.csv"]
+    is_list = isinstance(windows, list) and all(
+        isinstance(window, list)
+        and len(window) == 2
+        and all(isinstance(time, str) for time in window)
+        for window in windows
+    )
+    if not is_list:
+        raise ValueError(
+            f"The windows of {name!r} in {str(labels)!r} are no list of pairs of "
+            "times, start and end. Is the file as its source has it? If not, get it "
+            "anew."
+        )
     events = pd.DataFrame(
         {
             "start": to_times([start for start, _ in windows], labels),

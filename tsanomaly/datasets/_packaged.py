@@ -86,6 +86,12 @@ def read_table(file, *, expected=(), **options):
     # pandas' own errors are ValueErrors; a gzip file that is cut short is an EOFError.
     except (EOFError, ValueError) as error:
         raise ValueError(f"{str(file)!r} cannot be read: {error}. {_CURE}") from error
+    # pandas takes a field that the header lacks for an index, and says nothing.
+    if "index_col" not in options and not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"{str(file)!r} cannot be read: its rows have more fields than its "
+            f"header. {_CURE}"
+        )
     missing = [column for column in expected if column not in table.columns]
     if missing:
         raise ValueError(

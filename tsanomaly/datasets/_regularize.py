@@ -3,11 +3,12 @@ import re
 
 import numpy as np
 
-from tsanomaly.datasets._timestamps import most_frequent_step, show_step
+from tsanomaly.datasets._timestamps import show_step, usual_step
 
 __all__ = ["regularize"]
 
-_MAX_ROWS = 100_000_000
+_MAX_CELLS = 500_000_000
+_LONGEST = 2**64 - 1  # nanoseconds, further than any two times are apart
 
 
 def regularize(frame, freq=None, max_gap=None, *, method="previous"):
@@ -24,11 +25,11 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
         averaged. NaN is no reading: every channel is treated by itself.
     freq : str, timedelta or None, default=None
         Step of the grid, such as '1s', '5min' or '1D'. None takes the most frequent
-        step of the frame.
+        step of the frame if more than half of the steps have it, else the median one.
     max_gap : str, timedelta or None, default=None
         With ``method='previous'`` the largest age of a reading that is used, with
         'linear' the largest distance of the two readings. None is 5 times the step
-        of the grid or the most frequent step of the frame, whichever is longer: that
+        of the grid or that of the frame, as for `freq`, whichever is longer: that
         bridges jitter and a few lost readings, but no outage, and at most 5 rows in
         succession repeat a reading.
     method : {'previous', 'linear'}, default='previous'
@@ -48,9 +49,9 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     TypeError
         If `frame` is no DataFrame on a DatetimeIndex.
     ValueError
-        If it is empty, has a time that is NaT or a column that is not numeric; if
-        `freq` or `max_gap` is no length of time; if the grid would be longer than
-        100 million rows.
+        If it is empty, has a time that is NaT or out of the range of nanoseconds, or
+        a column that is not numeric; if `freq` or `max_gap` is no length of time; if
+        the grid would hold more than 500 million values.
 
     See Also
     --------
@@ -81,10 +82,17 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
         raise ValueError(f"method={method!r} must be 'previous' or 'linear'.")
     _check_index(frame)
     values = _to_floats(frame)
-    times = frame.index.as_unit("ns").asi8
+    try:
+        times = frame.index.as_unit("ns").asi8
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise ValueError(
+            "The index of frame has times before 1678 or after 2261, which is how far "
+            f"nanoseconds reach: it goes from {frame.index.min()} to "
+            f"{frame.index.max()}. Correct them, or cut them off."
+        ) from error
     order = np.argsort(times, kind="stable")
     times, values = _merge_repeated(times[order], values[order])
-    usual = most_frequent_step(times)
+    usual, _ = usual_step(times)
     step = usual if freq is None else _nanoseconds("freq", freq)
     if step is None:
         step = 1  # a single time, and a grid of one row
@@ -94,19 +102,22 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
         max_gap = 5 * max(step, usual or step)
     else:
         max_gap = _nanoseconds("max_gap", max_gap)
+    max_gap = min(max_gap, _LONGEST)
     # Differences in Python's integers or without sign: a series may be longer than
     # the 292 years that signed nanoseconds reach.
     n_rows = (int(times[-1]) - int(times[0])) // step + 1
-    if n_rows > _MAX_ROWS:
+    n_channels = values.shape[1]
+    if n_rows * n_channels > _MAX_CELLS:
         raise ValueError(
             f"A grid with a step of {show_step(step)} from {frame.index.min()} to "
-            f"{frame.index.max()} has {n_rows:,} rows, more than {_MAX_ROWS:,}. Pass a "
-            "longer freq, or cut off times that are far from the others."
+            f"{frame.index.max()} has {n_rows:,} rows of {n_channels} channels, more "
+            f"than {_MAX_CELLS:,} values. Pass a longer freq, or cut off times that "
+            "are far from the others."
         )
     grid = np.arange(n_rows, dtype=np.uint64) * np.uint64(step)
     grid = (grid + times[:1].view(np.uint64)).view(np.int64)
     fill = _previous if method == "previous" else _linear
-    regular = np.full((n_rows, values.shape[1]), np.nan)
+    regular = np.full((n_rows, n_channels), np.nan)
     for channel, readings in enumerate(values.T):
         present = ~np.isnan(readings)
         if present.any():
@@ -169,7 +180,11 @@ def _nanoseconds(parameter, length):
             # M, MS, H, T and others mean months or what pandas no longer reads.
             if re.search("[A-CE-Z]", text):
                 raise ValueError("its unit is unknown, or of no fixed length")
+            if text and not re.search("[A-Za-z:]", text):
+                raise ValueError(f"it has no unit; {text.strip()}s would be seconds")
             text = f"1{text}" if text[:1].isalpha() else text
+            # pandas 3 is about to forget the small letters.
+            text = re.sub("(?<![A-Za-z])[dw](?![A-Za-z])", lambda m: m[0].upper(), text)
         elif isinstance(text, (int, float, np.integer, np.floating)) and not (
             isinstance(text, np.timedelta64)  # an integer to numpy
         ):

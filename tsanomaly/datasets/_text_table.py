@@ -8,17 +8,30 @@ import io
 import re
 import zlib
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 
-__all__ = ["MISSING", "NUMBER", "Column", "Table", "is_time_text", "read_table", "show"]
+__all__ = [
+    "MISSING",
+    "NUMBER",
+    "Column",
+    "Table",
+    "has_time_name",
+    "is_time_text",
+    "read_text_table",
+    "show",
+]
 
 SEPARATORS = (",", ";", "\t", "|")
 SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE = 100  # records that a separator is judged by
+N_TITLES = 20  # lines that may stand above the header
 CHUNK = 4096  # rows that are turned into columns at once
 
 MISSING = frozenset(
-    ["", "nan", "NaN", "NAN", "NA", "N/A", "#N/A", "null", "NULL", "None", "-", "--"]
+    [
+        *("", "nan", "NaN", "NAN", "NA", "N/A", "#N/A", "null", "NULL", "None", "-"),
+        *("--", "\\N", "1.#QNAN", "-1.#IND"),
+    ]
 )
 NUMBER = re.compile(
     r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -32,6 +45,14 @@ _TIME_TEXT = re.compile(
     r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}.*)?|[0-9]{8}T[0-9]{4}.*"
 )
 _YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?:$|[^0-9]|[01][0-9][0-3][0-9])")
+
+_TIME_WORDS = """
+timestamp timestamps time datetime date ts epoch unixtime epochtime unixtimestamp
+timeutc utctime localtime zeit zeitstempel datum uhrzeit datumuhrzeit datumzeit fecha
+fechahora horodatage dateheure tijd tijdstip 时间 日期 日期时间 时间戳 采集时间 時間
+日時 日付 시간 날짜
+"""
+TIME_NAMES = frozenset(_TIME_WORDS.split())
 
 # Byte order marks: the long ones first, since one begins like a short one.
 _MARKS = (
@@ -82,6 +103,7 @@ class Table:
     columns: list
     lines: list
     notes: list = field(default_factory=list)
+    is_encoding_guessed: bool = False
 
     @property
     def names(self):
@@ -91,10 +113,6 @@ class Table:
     def column(self, name):
         """The column of that name."""
         return self.columns[self.names.index(name)]
-
-    def fault(self, message):
-        """Error about the file as a whole."""
-        return ValueError(f"{self.path}: {message}")
 
     def header_fault(self, message):
         """Error about the names."""
@@ -111,7 +129,13 @@ def is_time_text(cell):
     return _TIME_TEXT.fullmatch(cell) is not None
 
 
-def read_table(path, *, sep, encoding, keep_empty_rows):
+def has_time_name(name):
+    """Whether a column is named like a time, in one of several languages."""
+    name = re.sub(r"[(\[].*?[)\]]", "", name.casefold())
+    return re.sub(r"[\W_]", "", name) in TIME_NAMES
+
+
+def read_text_table(path, *, sep, encoding, keep_empty_rows, skiprows=0, drop=()):
     """Read a delimited file.
 
     Parameters
@@ -122,6 +146,10 @@ def read_table(path, *, sep, encoding, keep_empty_rows):
         As for `read_sensor_csv`.
     keep_empty_rows : bool
         Whether rows without any value at the end of the file are rows.
+    skiprows : int, default=0
+        Lines to skip above the header.
+    drop : iterable of str, default=()
+        Names that may be in the header more than once, since all are left out.
 
     Returns
     -------
@@ -135,8 +163,10 @@ def read_table(path, *, sep, encoding, keep_empty_rows):
     ValueError
         If it is not a table of text.
     """
-    text, encoding = _decode(_read_bytes(path), encoding, str(path))
-    path = str(path)
+    data, path = _read_bytes(path), str(path)
+    text, found = _decode(data, encoding, path)
+    # The mark of the end of a file in DOS.
+    text = re.sub(r"\x1a[\r\n]*\Z", "", text)
     if "\0" in text:
         line = _count_lines(text[: text.index("\0")])
         raise ValueError(
@@ -145,20 +175,26 @@ def read_table(path, *, sep, encoding, keep_empty_rows):
             "example 'utf-16')."
         )
     hint = re.match(r'"?sep=([^\w"\r\n])"?(?:\r\n|\r|\n)', text)
-    n_skipped = 1 if hint else 0  # the line that Excel writes for itself
+    stream = io.StringIO(text, newline="")
+    n_skipped = max(skiprows, 1 if hint else 0)  # Excel writes the hint for itself
     if sep == "auto" and hint:
         sep = hint.group(1)
     if sep == "auto":
-        sep = _guess_separator(text, path)
-    records = _records(text, sep, path, n_skipped)
+        sep = _guess_separator(stream, path, n_skipped)
+    records = _records(stream, sep, path, n_skipped)
     header_line, header = next(
         ((line, row) for line, row in records if any(map(str.strip, row))), (0, None)
     )
     if header is None:
-        raise ValueError(f"{path}: the file is empty. A header and rows are needed.")
+        raise ValueError(
+            f"{path}: the file is empty{' below skiprows=' * bool(skiprows)}"
+            f"{skiprows or ''}. A header and rows are needed."
+        )
     names = [name.strip() for name in header]
-    _check_header(names, path, header_line)
-    lines, cells = _collect(records, names, header_line, path)
+    _check_header(names, path, header_line, drop)
+    lines, cells, has_ends = _collect_plain(text, sep, names, header_line, path) or (
+        _collect(records, names, header_line, path)
+    )
     n_empty = 0
     while lines and not keep_empty_rows and not any(column[-1] for column in cells):
         for values in (lines, *cells):
@@ -172,7 +208,10 @@ def read_table(path, *, sep, encoding, keep_empty_rows):
         Column(name, values, path, lines)
         for name, values in zip(names, cells, strict=True)
     ]
-    table = Table(path, encoding, sep, header_line, columns, lines)
+    table = Table(path, found, sep, header_line, columns, lines)
+    table.is_encoding_guessed = encoding == "auto" and found in ("gb18030", "cp1252")
+    if has_ends:
+        table.notes.append("a separator at the end of every row left out")
     if n_empty:
         table.notes.append(f"{n_empty} rows without any value at the end left out")
     return table
@@ -210,18 +249,19 @@ def _decode(data, encoding, path):
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _decode_as(data, name, path), name
+    # Text of ASCII characters in UTF-16 has a NUL in every other byte.
+    zeros = [data[start::2].count(0) for start in (0, 1)]
+    for n_zeros, others, name in (
+        (zeros[1], zeros[0], "utf-16-le"),
+        (zeros[0], zeros[1], "utf-16-be"),
+    ):
+        if not others and n_zeros > len(data) / 4:
+            return _decode_as(data, name, path), name
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError as error:
         line = _count_lines(data[: error.start].decode("utf-8"))
-    # Only runs of bytes above 127 tell one legacy encoding from the other. Isolated
-    # ones are signs and letters of the West, pairs are Chinese characters.
-    runs = re.findall(rb"[\x80-\xff]+", data)
-    readings = [
-        name
-        for name, fits in (("gb18030", _is_chinese), ("cp1252", _is_western))
-        if fits(runs)
-    ]
+    readings = _legacy_encodings(data)
     if len(readings) == 1:
         return _decode_as(data, readings[0], path), readings[0]
     found = f" ({' or '.join(readings)})" if readings else ""
@@ -250,38 +290,31 @@ def _decode_as(data, encoding, path):
     return text.lstrip("\ufeff")
 
 
-def _is_chinese(runs):
-    """Whether bytes are GB 2312, most of them common characters.
-
-    The common 3755 stand in rows 0xB0 to 0xD7. Pairs of small letters of Latin-1 and
-    Cyrillic fall in the rows above, which hold rare characters.
-    """
-    common = rare = 0
-    for run in set(runs):
-        try:
-            run.decode("gb2312")
-        except UnicodeDecodeError:
-            return False
-        leads = run[::2]
-        common += sum(0xB0 <= lead <= 0xD7 for lead in leads)
-        rare += sum(lead > 0xD7 for lead in leads)
-    return common > 0 and common >= 2 * rare
-
-
-def _is_western(runs):
-    """Whether bytes are Windows-1252: unit signs and letters, two at most together.
-
-    A letter before a sign is rare there, and what is left of a damaged UTF-8 character.
-    """
-    for run in set(runs):
-        try:
-            text = run.decode("cp1252")
-        except UnicodeDecodeError:
-            return False
-        is_piece = re.search(rb"[\xc2-\xf4][\x80-\xbf]", run)
-        if len(text) > 2 or is_piece or not _WESTERN.issuperset(text):
-            return False
-    return True
+def _legacy_encodings(data):
+    """GB 18030 or Windows-1252, where the runs of bytes above 127 have its look."""
+    runs = b"\n".join(set(re.findall(rb"[\x80-\xff]+", data)))
+    readings = []
+    try:
+        characters = runs.decode("gb2312").replace("\n", "").encode("gb2312")
+        # The common 3755 are in rows 0xB0 to 0xD7. Pairs of small letters of Latin-1
+        # and Cyrillic fall in the rows above, which hold rare ones.
+        common = sum(0xB0 <= lead <= 0xD7 for lead in characters[::2])
+        rare = sum(lead > 0xD7 for lead in characters[::2])
+        if common and common >= 2 * rare:
+            readings.append("gb18030")
+    except UnicodeDecodeError:
+        pass
+    try:
+        # A letter before a sign is rare, and what a damaged UTF-8 character leaves.
+        is_piece = re.search(rb"[\xc2-\xf4][\x80-\xbf]", runs)
+        words = runs.decode("cp1252").split("\n")
+        if not is_piece and all(
+            len(word) <= 2 and _WESTERN.issuperset(word) for word in words
+        ):
+            readings.append("cp1252")
+    except UnicodeDecodeError:
+        pass
+    return readings
 
 
 def _count_lines(text):
@@ -289,11 +322,11 @@ def _count_lines(text):
     return text.count("\n") + text.count("\r") - text.count("\r\n") + 1
 
 
-def _records(text, sep, path, n_skipped=0):
+def _records(stream, sep, path, n_skipped):
     """Yield the line a record starts in, and its fields."""
-    stream = io.StringIO(text, newline="")
+    stream.seek(0)
     for _ in range(n_skipped):
-        next(stream)
+        next(stream, "")
     reader = csv.reader(stream, delimiter=sep, strict=True, skipinitialspace=sep != " ")
     line = 1 + n_skipped
     try:
@@ -308,10 +341,38 @@ def _records(text, sep, path, n_skipped=0):
         ) from error
 
 
-def _collect(records, names, header_line, path):
-    """Lines and columns of what is below the header, every row as long as it."""
-    lines, rows, blank = [], [], None
+def _collect_plain(text, sep, names, header_line, path):
+    """As `_collect`, twice as fast, or None if the text is not that plain.
+
+    Plain is a text without quotes, blank lines and lines of another length.
+    """
+    text = text.replace("\r\n", "\n")
     width = len(names)
+    if '"' in text or "\r" in text or width < 2:
+        return None
+    rows = text.split("\n")[header_line:]
+    while rows and not rows[-1].strip(" "):
+        rows.pop()
+    if set(map(str.count, rows, repeat(sep))) != {width - 1}:
+        return None
+    if max(map(len, rows)) > csv.field_size_limit():
+        return None
+    lines = list(range(header_line + 1, header_line + 1 + len(rows)))
+    for line, row in zip(lines, rows[:N_TITLES], strict=False):
+        _refuse_second_header(row.split(sep), names, line, path)
+    values = sep.join(rows).split(sep)
+    cells = [list(map(str.strip, values[start::width])) for start in range(width)]
+    return lines, cells, False
+
+
+def _collect(records, names, header_line, path):
+    """Lines and columns of what is below the header, every row as long as it.
+
+    All rows may end with a separator that the header lacks: the last value says so.
+    """
+    lines, rows, blank = [], [], None
+    width = n_fields = len(names)
+    has_ends = False
     cells = [[] for _ in names]
 
     def transpose():
@@ -320,13 +381,17 @@ def _collect(records, names, header_line, path):
         rows.clear()
 
     for line, row in records:
-        if len(row) == width and row:
+        if not lines and len(row) == width + 1 and not row[-1].strip():
+            n_fields, has_ends = width + 1, True
+        if len(row) == n_fields and row and not (has_ends and row[-1].strip()):
             if blank is not None and width == 1:
                 raise ValueError(
                     f"{path}, line {blank}, column {names[0]!r}: the line is blank, "
                     "which in a file of one column may be a missing reading or none. "
                     "Write nan, or delete the line."
                 )
+            if len(lines) < N_TITLES:
+                _refuse_second_header(row, names, line, path)
             lines.append(line)
             rows.append(row)
             if len(rows) == CHUNK:  # millions of lists would cost memory and time
@@ -334,36 +399,48 @@ def _collect(records, names, header_line, path):
         elif len(row) < 2 and not "".join(row).strip():
             blank = line if lines and blank is None else blank
         else:
-            place = _first_misfit(row, names)
+            _refuse_second_header(row, names, line, path)
+            is_short = len(row) < width
+            place = f"column {names[len(row)]!r}" if is_short else "after the last one"
             raise ValueError(
                 f"{path}, line {line}, {place}: the line has {len(row)} fields, and "
                 f"the header in line {header_line} has {width}. Every row must have "
                 "as many fields as the header. Complete the row; if it looks whole, "
-                "pass the separator with sep=, or quote fields that contain it."
+                "pass the separator with sep=, or quote fields that contain it. Lines "
+                "above the header are skipped with skiprows=."
             )
     transpose()
-    return lines, cells
+    return lines, cells, has_ends
 
 
-def _first_misfit(row, names):
-    if len(row) < len(names):
-        return f"column {names[len(row)]!r}"
-    return f"after column {names[-1]!r}"
+def _refuse_second_header(row, names, line, path):
+    """Raise if a row has the name of a time, and what was taken for a header none."""
+    if any(map(has_time_name, names)):
+        return
+    for name in re.split(r"[,;\t|]", ",".join(row)):
+        if has_time_name(name):
+            raise ValueError(
+                f"{path}, line {line}: {show(name.strip())} is the name of a column, "
+                "but stands below what was taken for the header. For lines above the "
+                f"header: pass skiprows={line - 1}."
+            )
 
 
-def _guess_separator(text, path):
+def _guess_separator(stream, path, n_skipped):
     """The one separator that splits header and first rows into as many fields."""
     widths, consistent = {}, []
     for sep in SEPARATORS:
         rows = []
         try:
-            for _, row in islice(_records(text, sep, path), SAMPLE):
+            for _, row in islice(_records(stream, sep, path, n_skipped), SAMPLE):
                 if len(row) > 1 or any(map(str.strip, row)):
                     rows.append(row)
             broken = False
         except ValueError:  # a quote out of place: seen again, with its line, below
             broken = True
         widths[sep] = len(rows[0]) if rows else 0
+        if all(len(row) == widths[sep] + 1 and not row[-1].strip() for row in rows[1:]):
+            rows[1:] = [row[:-1] for row in rows[1:]]
         if not broken and len({len(row) for row in rows}) == 1:
             consistent.append((sep, rows))
     several = [(sep, rows) for sep, rows in consistent if widths[sep] > 1]
@@ -371,8 +448,8 @@ def _guess_separator(text, path):
         several = [(sep, rows) for sep, rows in several if _are_values(rows[1:])]
         if len(several) != 1:
             raise ValueError(
-                f"{path}, line 1: the separator cannot be told, several split the "
-                "lines evenly. Pass it with sep=."
+                f"{path}, line {1 + n_skipped}: the separator cannot be told, "
+                "several split the lines evenly. Pass it with sep=."
             )
     if several:
         return several[0][0]
@@ -398,7 +475,7 @@ def _are_values(rows):
     return True
 
 
-def _check_header(names, path, line):
+def _check_header(names, path, line, drop):
     """Raise unless a header names columns, each by another name."""
     are_values = all(
         name in MISSING
@@ -415,9 +492,10 @@ def _check_header(names, path, line):
         )
     seen = set()
     for name in names:
-        if name and name in seen:
+        if name and name in seen and name not in drop:
             raise ValueError(
                 f"{path}, line {line}, column {name!r}: the name is in the header "
-                "more than once. Rename one of the columns."
+                "more than once. Rename one of the columns, or leave out all of them "
+                f"with drop={name!r}."
             )
         seen.add(name)

@@ -12,21 +12,14 @@ from tsanomaly.datasets._text_table import MISSING, Column, show
 __all__ = [
     "Times",
     "check_date_format",
-    "has_time_name",
+    "irregularities",
+    "is_dotted_clock",
     "join_columns",
     "kind_of_times",
-    "most_frequent_step",
     "parse_times",
     "show_step",
+    "usual_step",
 ]
-
-_TIME_WORDS = """
-timestamp timestamps time datetime date ts epoch unixtime epochtime unixtimestamp
-timeutc utctime localtime zeit zeitstempel datum uhrzeit datumuhrzeit datumzeit fecha
-fechahora horodatage dateheure tijd tijdstip 时间 日期 日期时间 时间戳 采集时间 時間
-日時 日付 시간 날짜
-"""
-TIME_NAMES = frozenset(_TIME_WORDS.split())
 
 # A shape is a time with every ASCII digit replaced by 0. A file has few of them, so
 # that patterns are matched once per shape, and digits are read by their position.
@@ -48,7 +41,7 @@ _MONTHS = [
 _MONTH = rf"(?P<name>{'|'.join(_MONTHS)})"
 _JOIN = r"(?:[Tt]|,? {1,2})"
 _FRACTION = r"(?:[.,](?P<f>0+))?"
-_HALF = r"(?: ?(?P<half>[ap])\.?m\.?)?"
+_HALF = r"(?:(?P<blank>[ \xa0\u202f])?(?P<half>[ap])\.?m\.?)?"
 _ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<zh>00)(?::?(?P<zm>00))?))?"
 _CLOCK = rf"(?P<H>0{{1,2}}):(?P<M>00)(?P<sec>:(?P<S>00){_FRACTION})?{_HALF}{_ZONE}"
 _HAN_CLOCK = r"(?P<H>0{1,2})[时時点點](?P<M>0{1,2})分(?P<sec>(?P<S>0{1,2})秒)?"
@@ -79,18 +72,31 @@ TEXT_FORMATS = (
 DIGIT_FORMATS = (
     ("yearmonthday", re.compile(rf"{_COMPACT}(?P<clock> ?{_COMPACT_CLOCK})?")),
     ("yearmonthday", _pattern(_COMPACT)),
+    ("yearmonthdayhour", re.compile(rf"{_COMPACT}(?P<clock>(?P<H>00))")),
+    (
+        "yearmonthday",
+        re.compile(
+            rf"{_COMPACT}(?P<clock>(?P<H>00)(?P<M>00)(?P<sec>(?P<S>00)(?P<f>0{{2,9}})))"
+        ),
+    ),
 )
 _TIME_OF_DAY = re.compile(rf"(?:{_CLOCK}|{_HAN_CLOCK.replace('?P<', '?P<x')})", re.I)
 _SHORT_YEAR = re.compile(
     rf"00?[-/.](?:00?|{_MONTH})[-/.]00(?!0)(?:$|{_JOIN})", re.IGNORECASE
 )
 _EPOCH = re.compile(r"(?P<whole>0{1,19})(?:[.,](?P<f>0+))?")
-_PLAUSIBLE = (631_152_000, 4_102_444_800)  # 1990 to 2100, in seconds
+_DOTTED_CLOCK = re.compile(r"([01]?[0-9]|2[0-3])\.[0-5][0-9]\.[0-5][0-9]", re.ASCII)
+# Whole numbers near 0, and ticks since 1, 1601 or 1904, are not between these.
+_PLAUSIBLE = (946_684_800, 2_840_140_800)  # 2000-01-01 to 2060-01-01, in seconds
 _UNITS = (("seconds", 9), ("milliseconds", 6), ("microseconds", 3), ("nanoseconds", 0))
 
 _YEARS = (1678, 2261)  # whole years that nanoseconds since 1970 reach
 _DAY = 86_400 * 10**9
+_YEAR = 365 * _DAY  # about
 _DIRECTIVES = re.compile(r"%[-]?(.)")
+# Digits of a directive that is written in full.
+_WIDTHS = dict.fromkeys("YG", 4) | dict.fromkeys("mdHIMSyUWV", 2) | {"j": 3}
+_WIDTHS |= dict.fromkeys("uw", 1)
 
 
 @dataclass
@@ -111,12 +117,6 @@ class Times:
         return index.tz_localize("UTC").tz_convert(self.zone)
 
 
-def has_time_name(name):
-    """Whether a column is named like a time, in one of several languages."""
-    name = re.sub(r"[(\[].*?[)\]]", "", name.casefold())
-    return re.sub(r"[\W_]", "", name) in TIME_NAMES
-
-
 def kind_of_times(column, *, named):
     """Tell by its first value whether a column may hold times.
 
@@ -134,7 +134,7 @@ def kind_of_times(column, *, named):
     """
     cell = next((cell for cell in column.cells if cell not in MISSING), "")
     shape = cell.translate(_SHAPE)
-    formats = TEXT_FORMATS + DIGIT_FORMATS * named
+    formats = TEXT_FORMATS + _digit_formats(cell) * named
     for _, pattern in formats:
         match = pattern.fullmatch(shape)
         if match:
@@ -148,14 +148,39 @@ def kind_of_times(column, *, named):
     return None
 
 
-def join_columns(date, time):
+def is_dotted_clock(column):
+    """Whether all values are times of day such as 18.00.00."""
+    return all(map(_DOTTED_CLOCK.fullmatch, column.cells))
+
+
+def join_columns(date, time, date_format=None):
     """One column from a column of dates and one of times of day."""
     for column in (date, time):
         _refuse_missing(column)
-    cells = [
-        f"{day} {clock}" for day, clock in zip(date.cells, time.cells, strict=True)
-    ]
+    clocks = time.cells
+    if date_format is None:
+        if is_dotted_clock(time):
+            clocks = [clock.replace(".", ":") for clock in clocks]
+        short = [len(clock) < 6 and clock.isdecimal() for clock in clocks]
+        # 0930 in any row: four digits, and no zero was lost.
+        is_padded = {len(clock) for clock in clocks} == {4} and any(
+            clock.startswith("0") for clock in clocks
+        )
+        if any(short) and not is_padded:
+            row = short.index(True)
+            raise time.fault(
+                row,
+                f"{show(clocks[row])} may be hours and minutes, or a time with seconds "
+                "that has lost leading zeros. Pass date_format=, of the date and the "
+                "time with a blank between, such as '%Y%m%d %H%M'.",
+            )
+    cells = [f"{day} {clock}" for day, clock in zip(date.cells, clocks, strict=True)]
     return Column(f"{date.name} {time.name}", cells, date.path, date.lines)
+
+
+def _digit_formats(cell):
+    """Formats of digits alone. Hours or fractions of seconds need a year about now."""
+    return DIGIT_FORMATS if cell[:2] in ("19", "20") else DIGIT_FORMATS[:2]
 
 
 def parse_times(column, date_format=None):
@@ -185,8 +210,14 @@ def parse_times(column, date_format=None):
     shape = column.cells[0].translate(_SHAPE)
     is_digits = not any(pattern.fullmatch(shape) for _, pattern in TEXT_FORMATS)
     if is_digits and _EPOCH.fullmatch(shape) and _epoch_unit(column.cells[0]) != -1:
+        _refuse_two_readings(column)
         return _parse_epoch(column)
-    return _parse_text(column, DIGIT_FORMATS if is_digits else TEXT_FORMATS)
+    first = column.cells[0]
+    is_number = is_digits and first.isdecimal()
+    if is_number and not _YEARS[0] <= int(first[:4]) <= _YEARS[1]:
+        raise column.fault(0, _not_a_time(first, column.name))
+    formats = _digit_formats(first) if is_digits else TEXT_FORMATS
+    return _parse_text(column, formats)
 
 
 def _refuse_missing(column):
@@ -235,7 +266,7 @@ def _parse_text(column, formats):
             (None, None),
         )
         if match is None:
-            raise column.fault(rows[0], _not_a_time(column.cells[rows[0]]))
+            raise column.fault(rows[0], _not_a_time(column.cells[rows[0]], column.name))
         style = _style(name, match)
         if first_style is None:
             first_style, groups = style, match.groupdict()
@@ -254,12 +285,14 @@ def _parse_text(column, formats):
                     below_ten = rows[characters[:, start] == ord("0")]
                 else:
                     below_ten = rows
-                _check_padding(
-                    column, below_ten, end - start, paddings.setdefault(name, {})
-                )
+                if len(below_ten):
+                    paddings.setdefault(name, {})[end - start] = below_ten[0]
+    for rows in paddings.values():
+        if len(rows) == 2:
+            _refuse_lost_zero(column, *sorted(rows.values()))
     description = _describe(first_style)
     if groups.get("a"):
-        day_first = _is_day_first(column, parts, groups["s"])
+        day_first = _is_day_first(column, parts, groups)
         parts["d"], parts["m"] = (
             (parts["a"], parts["b"]) if day_first else (parts["b"], parts["a"])
         )
@@ -278,21 +311,14 @@ def _parse_text(column, formats):
     return Times(values, zone, f"{description}, zone {zone}")
 
 
-def _check_padding(column, below_ten, width, seen):
-    """Raise if a part is written 01 in one row and 1 in another, as of a cut time."""
-    if not len(below_ten):
-        return
-    row = below_ten[0]
-    other = seen.get(3 - width)
-    seen.setdefault(width, row)
-    if other is not None:
-        row, other = max(row, other), min(row, other)
-        raise column.fault(
-            row,
-            f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
-            f"{column.lines[other]} only one has a leading zero, as if a digit were "
-            "lost. Write all times in one way.",
-        )
+def _refuse_lost_zero(column, other, row):
+    """Raise for a part that is written 01 in one row and 1 in another."""
+    raise column.fault(
+        row,
+        f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
+        f"{column.lines[other]} only one has a leading zero, as if a digit were "
+        "lost. Write all times in one way.",
+    )
 
 
 def _style(name, match):
@@ -310,7 +336,7 @@ def _style(name, match):
 
 def _describe(style):
     date, clock, seconds, half, *_ = style
-    if not clock:
+    if not clock or date.endswith("hour"):
         return date
     return f"{date} hour:minute{':second' * seconds}{' AM/PM' * half}"
 
@@ -392,11 +418,11 @@ def _assemble(column, parts):
     return days * _DAY + seconds * 10**9 + parts["ns"]
 
 
-def _is_day_first(column, parts, separator):
+def _is_day_first(column, parts, groups):
     """Whether dates such as 03/04/2024 are the 3rd of April."""
     a, b = parts["a"], parts["b"]
     day_first, month_first = np.flatnonzero(a > 12), np.flatnonzero(b > 12)
-    if separator == "." or np.array_equal(a, b):
+    if groups["s"] == "." or np.array_equal(a, b):
         return True
     if len(day_first) and len(month_first):
         one, other = day_first[0], month_first[0]
@@ -408,25 +434,30 @@ def _is_day_first(column, parts, separator):
         )
     if len(day_first) or len(month_first):
         return len(day_first) > 0
-    # Both readings exist. Only where one is evenly spaced, and the other jumps by
-    # months, is the matter settled.
-    longest = {}
-    for reading, (day, month) in {True: (a, b), False: (b, a)}.items():
-        steps = np.diff(_assemble(column, {**parts, "d": day, "m": month}))
-        if len(steps) < 9 or (steps <= 0).any():
-            longest[reading] = np.inf
-        else:
-            longest[reading] = steps.max() / np.median(steps)
-    even = [reading for reading, ratio in longest.items() if ratio <= 3]
-    if len(even) == 1 and longest[not even[0]] > 10:
-        return even[0]
-    pattern = f"%d{separator}%m{separator}%Y"
+    patterns = [_strptime_format(date, groups) for date in ("%d{s}%m", "%m{s}%d")]
     raise column.fault(
         0,
         f"{show(column.cells[0])} may have the day or the month first, and no other "
-        f"row of the file tells. Pass date_format=, for example '{pattern} %H:%M' "
-        "if the day is first.",
+        f"row of the file tells. Pass date_format='{patterns[0]}' if the day is first, "
+        f"date_format='{patterns[1]}' if the month is.",
     )
+
+
+def _strptime_format(date, groups):
+    """The format of a time, from the parts of its shape and the order of its date."""
+    text = f"{date}{{s}}%Y".format(s=groups["s"])
+    if groups["clock"]:
+        text += f"{groups['join']}%{'I' if groups['half'] else 'H'}:%M"
+    if groups.get("sec"):
+        text += ":%S"
+    if groups.get("f"):
+        text += groups["sec"][3] + "%f"
+    if groups.get("half"):
+        text += " " * bool(groups["blank"]) + "%p"
+    if groups.get("zone"):
+        is_name = not groups["sign"] and groups["zone"] != "Z"
+        text += f" {groups['zone']}" if is_name else "%z"
+    return text
 
 
 def _epoch_unit(cell):
@@ -439,6 +470,23 @@ def _epoch_unit(cell):
     return -1
 
 
+def _refuse_two_readings(column):
+    """Raise for numbers since 1970 that also are a date and a time in digits."""
+    try:
+        years = _parse_text(column, _digit_formats(column.cells[0])).values // _YEAR
+    except ValueError:
+        return
+    if years.min() >= -70 and years.max() < 130:
+        cell = column.cells[0]
+        pattern = "%Y%m%d%H%M%S%f" if len(cell) > 14 else "%Y%m%d%H"
+        raise column.fault(
+            0,
+            f"{show(cell)} has two readings: a date and a time in digits, and "
+            f"{_UNITS[_epoch_unit(cell)][0]} since 1970. Pass date_format='{pattern}' "
+            "for the former; for the latter, write the times as text.",
+        )
+
+
 def _parse_epoch(column):
     """Read seconds, or parts of seconds, since 1970."""
     name, power = _UNITS[_epoch_unit(column.cells[0])]
@@ -447,15 +495,15 @@ def _parse_epoch(column):
     for shape, rows, characters in _shapes(column.cells):
         match = _EPOCH.fullmatch(shape)
         if match is None:
-            raise column.fault(rows[0], _not_a_time(column.cells[rows[0]]))
+            raise column.fault(rows[0], _not_a_time(column.cells[rows[0]], column.name))
         # Nineteen digits may pass the largest integer, and then turn negative.
         whole = _digits(characters, match.span("whole"))
         _refuse(
             column,
             rows,
             (whole < low) | (whole > high),
-            f"the column holds {name} since 1970, and these are not between 1990 "
-            "and 2100",
+            f"the column holds {name} since 1970, and these are not between 2000 "
+            "and 2060",
         )
         values[rows] = whole * 10**power
         if match["f"]:
@@ -463,7 +511,7 @@ def _parse_epoch(column):
     return Times(values, None, f"{name} since 1970")
 
 
-def _not_a_time(cell):
+def _not_a_time(cell, name):
     if _SHORT_YEAR.match(cell.translate(_SHAPE)):
         return (
             f"{show(cell)} has a year of two digits. Pass date_format=, for example "
@@ -474,6 +522,13 @@ def _not_a_time(cell):
             f"{show(cell)} is a time as a number that has lost digits. Export the "
             "column as whole numbers or text."
         )
+    if cell.isdecimal():
+        return (
+            f"{show(cell)} is a number, but not of seconds or parts of seconds since "
+            "1970 between 2000 and 2060, nor a date in digits. Pass date_format=; if "
+            "the rows are only numbered, pass timestamp=None and "
+            f"drop={name!r}."
+        )
     return (
         f"{show(cell)} is not a time in a format that is known. Correct the line, or "
         "pass date_format= ('%d/%m/%Y %H:%M'), or another column with timestamp=."
@@ -483,6 +538,7 @@ def _not_a_time(cell):
 def _parse_as(column, date_format):
     """Read times in a format of strptime."""
     epoch = datetime(1970, 1, 1)
+    full_width = _full_width(date_format)
     values = np.zeros(len(column.cells), dtype=np.int64)
     offsets = set()
     for row, cell in enumerate(column.cells):
@@ -494,6 +550,12 @@ def _parse_as(column, date_format):
                 f"{show(cell)} is not in date_format={date_format!r} ({error}). "
                 "Correct the line or the format.",
             ) from error
+        if full_width and not full_width.fullmatch(cell):
+            raise column.fault(
+                row,
+                f"{show(cell)} has fewer digits than date_format={date_format!r}, in "
+                "which numbers touch: a leading zero is lost; pad it.",
+            )
         if not _YEARS[0] <= time.year <= _YEARS[1]:
             raise column.fault(
                 row,
@@ -511,6 +573,34 @@ def _parse_as(column, date_format):
     zone = timezone(offsets.pop())
     zone = "UTC" if zone == UTC else zone
     return Times(values, zone, f"{date_format}, zone {zone}")
+
+
+def _full_width(date_format):
+    """Pattern of times without lost zeros, where numbers of a format touch, or None.
+
+    strptime reads 1112024 as %d%m%Y, one of two ways, and says nothing.
+    """
+    pattern, touching = "", False
+    # Runs of directives that are digits, other directives, other text.
+    run_of_digits = rf"(?:%[{''.join(_WIDTHS)}f])+"
+    for run in re.findall(rf"{run_of_digits}|%.|[^%]+", date_format):
+        kinds = run.replace("%", "")
+        if re.fullmatch(run_of_digits, run):
+            if len(kinds) > 1:
+                touching = True
+                width = sum(_WIDTHS.get(kind, 0) for kind in kinds)
+                # Behind a year of four digits no zero can be lost: its own is none.
+                sizes = range(1, 7) if kinds[0] in "YG" else (3, 6)
+                sizes = sizes if "f" in kinds else (0,)
+                pattern += "(?:" + "|".join(f"[0-9]{{{width + n}}}" for n in sizes)
+                pattern += ")"
+            else:
+                pattern += "[0-9]+"
+        elif run.startswith("%"):
+            pattern += "%" if kinds == "" else ".+?"
+        else:
+            pattern += r"\s+".join(map(re.escape, re.split(r"\s+", run)))
+    return re.compile(pattern, re.IGNORECASE) if touching else None
 
 
 def check_date_format(date_format):
@@ -538,8 +628,8 @@ def check_date_format(date_format):
         raise ValueError(f"date_format={date_format!r} {problem}.")
 
 
-def most_frequent_step(nanoseconds):
-    """The most frequent distance of sorted times, the shorter one of a tie.
+def usual_step(nanoseconds):
+    """The usual distance of sorted times.
 
     Parameters
     ----------
@@ -549,11 +639,19 @@ def most_frequent_step(nanoseconds):
     Returns
     -------
     step : int or None
-        Nanoseconds, or None if there are fewer than two different times.
+        Nanoseconds: the most frequent step if more than half of the steps have it,
+        else the median, the shorter one of two. None if there are fewer than two
+        different times.
+    is_most_frequent : bool
+        Whether it is the former.
     """
     steps = np.diff(nanoseconds).view(np.uint64)  # exact beyond 292 years, too
-    steps, counts = np.unique(steps[steps > 0], return_counts=True)
-    return int(steps[counts.argmax()]) if len(steps) else None
+    steps = np.sort(steps[steps > 0])
+    if not len(steps):
+        return None, False
+    # What more than half of the steps have is also their median.
+    median = steps[(len(steps) - 1) // 2]
+    return int(median), 2 * int((steps == median).sum()) > len(steps)
 
 
 def show_step(nanoseconds):
@@ -566,3 +664,58 @@ def show_step(nanoseconds):
     if nanoseconds > 2 * _DAY:
         return f"{nanoseconds / _DAY:.6g} days"
     return f"{nanoseconds / 10**9:.12g} s"
+
+
+def irregularities(table, times, order):
+    """Yield what is to be said of times that are no regular series."""
+
+    def place(row):
+        name = times.to_index(None)[row]
+        return f"line {table.lines[row]} ({name})"
+
+    values = times.values
+    backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
+    autumn = _ends_of_summer_time(times, backwards)
+    advice = "" if len(autumn) else "regularize() averages them."
+    if len(backwards):
+        message = (
+            f"{table.path}: times go backwards {len(backwards):,} times, first in "
+            f"{place(backwards[0])}. The rows were put in time order."
+        )
+        if len(autumn):
+            message += (
+                f" In {place(autumn[0])} it looks like the end of summer time in local "
+                "times: the rows of two hours are now mixed up. Localise the times "
+                "first, in the order of the file, for example with tz_localize(zone, "
+                "ambiguous='infer') of pandas, and write them with their offset."
+            )
+        yield message
+    values = values[order]
+    repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
+    if len(repeated):
+        yield (
+            f"{table.path}: {len(repeated):,} rows have the time of another row, first "
+            f"{place(order[repeated[0]])}. All were kept. {advice}".strip()
+        )
+    steps = np.diff(values).view(np.uint64)
+    usual, is_most_frequent = usual_step(values)
+    odd = np.flatnonzero((steps != usual) & (steps > 0)) if usual else ()
+    if len(odd):
+        kind = "most frequent" if is_most_frequent else "median"
+        advice = "" if len(autumn) else "regularize() puts the readings on a grid."
+        yield (
+            f"{table.path}: {len(odd):,} of {len(steps):,} steps differ from the "
+            f"{kind} one of {show_step(usual)}, first before "
+            f"{place(order[odd[0] + 1])}; the longest is {show_step(steps.max())}. "
+            f"{advice}".strip()
+        )
+
+
+def _ends_of_summer_time(times, backwards):
+    """Rows that go back by about an hour, once a year at most, in times of no zone."""
+    if times.zone is not None or "since 1970" in times.description:
+        return backwards[:0]
+    seconds = (times.values[backwards - 1] - times.values[backwards]) / 10**9
+    rows = backwards[(seconds >= 1800) & (seconds <= 3660)]
+    days = np.diff(times.values[rows]) / _DAY
+    return rows if (days > 300).all() else rows[:0]

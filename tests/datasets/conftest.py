@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+import re
+import warnings
+
+import pytest
+
+from tsanomaly.datasets import read_sensor_csv
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes text or bytes, and returns the path."""
+
+    def write(content, encoding="utf-8"):
+        path = tmp_path / "pump.csv"
+        path.write_bytes(
+            content if isinstance(content, bytes) else content.encode(encoding)
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read(write):
+    """A function that writes a file and reads it, no warning expected."""
+
+    def read(content, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return read_sensor_csv(write(content), **options)
+
+    return read
+
+
+@pytest.fixture
+def fails(write):
+    """A function that checks that a file is refused, with all of some words."""
+
+    def fails(content, *patterns, **options):
+        path = write(content)
+        with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+            read_sensor_csv(path, **options)
+        for pattern in patterns:
+            assert re.search(pattern, str(caught.value)), str(caught.value)
+
+    return fails
