@@ -27,7 +27,7 @@ from tsanomaly import (
     TemporalFeatures,
     WindowTransformer,
 )
-from tsanomaly._context import get_context
+from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly.metrics import make_anomaly_scorer
 
 FOREST = IsolationForest(n_estimators=20, random_state=0)
@@ -169,8 +169,18 @@ def test_only_candidates_reach_the_detector(series, new):
     assert recorder.scored_ == []
 
 
-def test_only_windows_of_candidates_are_run(series, new, monkeypatch):
-    detector = make_pipeline(StandardScaler(), tiny_detector())
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda detector, X: detector,
+        lambda detector, X: FrozenEstimator(detector.fit(X)),
+        lambda detector, X: make_pipeline(StandardScaler(), detector),
+        lambda detector, X: make_pipeline(detector),
+    ],
+    ids=["plain", "frozen", "nested", "single step"],
+)
+def test_only_windows_of_candidates_are_run(wrap, series, new, monkeypatch):
+    detector = wrap(make_pipeline(StandardScaler(), tiny_detector()), series)
     hybrid = HybridDetector(FOREST, detector).fit(series)
     scored = []
     score_rows = LSTMAutoencoderDetector.score_rows
@@ -247,17 +257,42 @@ def test_breaks(as_frame, series):
     X[[60, 130, 131]] = np.nan
     if as_frame:
         X = pd.DataFrame(X, columns=["flow", "pressure"])
+    breaks = [60, 130, 131]
+    windowed = make_pipeline(WindowTransformer(4), LOF)  # takes no NaN
     for screener in (None, FOREST):  # a forest would take a break for normal
-        for combine in ("cascade", "max"):
-            hybrid = HybridDetector(
-                screener, tiny_detector(), combine=combine, screen_fraction=0.5
-            ).fit(X)
-            scores = hybrid.score_samples(X)
-            assert np.flatnonzero(np.isnan(scores)).tolist() == [60, 130, 131]
-            assert (hybrid.predict(X)[[60, 130, 131]] == 1).all()
-            assert not hybrid.screen(X)[[60, 130, 131]].any()
-    # Nothing crosses a break
-    np.testing.assert_allclose(scores[132:], hybrid.score_samples(X[132:]), rtol=1e-4)
+        for detector in (tiny_detector(), LOF, windowed):
+            for combine in ("cascade", "max"):
+                hybrid = HybridDetector(
+                    screener, detector, combine=combine, screen_fraction=0.5
+                ).fit(X)
+                scores = hybrid.score_samples(X)
+                assert np.flatnonzero(np.isnan(scores)).tolist() == breaks
+                assert (hybrid.predict(X)[breaks] == 1).all()
+                assert not hybrid.screen(X)[breaks].any()
+                # Nothing crosses a break, and a piece may be nothing but breaks
+                alone = hybrid.score_samples(X[132:])
+                np.testing.assert_allclose(scores[132:], alone, rtol=1e-4)
+                assert np.isnan(hybrid.score_samples(X[130:132])).all()
+    # What is not learned is not in the scale, either
+    hybrid = HybridDetector(FOREST, LOF)
+    present = ~np.isnan(np.asarray(X)[:, 0])
+    with_breaks, without = clone(hybrid).fit(X), clone(hybrid).fit(X[present])
+    np.testing.assert_array_equal(
+        with_breaks._detector_scale.knots, without._detector_scale.knots
+    )
+
+
+@pytest.mark.parametrize("detector", [tiny_detector(), make_pipeline(LOF)])
+def test_breaks_in_objects_and_lists(detector, series):
+    X = series.copy()
+    X[[50, 51]] = np.nan
+    hybrid = HybridDetector(FOREST, detector, screen_fraction=0.5).fit(X)
+    expected = hybrid.score_samples(X)
+    as_objects = X.astype(object)
+    as_objects[50] = None
+    for other in (as_objects, as_objects.tolist()):
+        again = clone(hybrid).fit(other)
+        np.testing.assert_array_equal(again.score_samples(other), expected)
 
 
 @pytest.mark.parametrize("as_frame", [False, True])
@@ -284,6 +319,33 @@ def test_trimmed_rows_are_not_learned(as_frame, series):
         network.detector_.weights_[0], tiny_detector().fit(broken).weights_[0]
     )
     assert np.isfinite(network.score_samples(X)).all()
+
+
+def test_trimmed_rows_are_in_no_window(series):
+    """Also where a row-wise detector, which takes no NaN, follows the windows."""
+    X = series.copy()
+    X[[20, 90, 150]] += 6
+    for last in (LOF, FOREST, Recorder()):
+        detector = make_pipeline(StandardScaler(), WindowTransformer(4), last)
+        hybrid = HybridDetector(FOREST, detector, trim_fraction=0.015).fit(X)
+        assert np.isfinite(hybrid.score_samples(X)).all()
+    learned = hybrid.detector_[-1].X_
+    assert learned.shape == (197, 8)
+    assert learned.max() < 4
+    assert hybrid.detector_[0].mean_[0] == pytest.approx(
+        np.delete(X, [20, 90, 150], axis=0)[:, 0].mean()
+    )
+    # Trimmed rows are not in the scale of the detector
+    assert len(hybrid._detector_scale.knots) <= 197
+
+
+def test_trimming_with_a_cache(series, tmp_path):
+    detector = make_pipeline(WindowTransformer(4), FOREST, memory=str(tmp_path))
+    hybrid = HybridDetector(FOREST, detector, trim_fraction=0.05).fit(series)
+    plain = clone(hybrid).set_params(detector__memory=None).fit(series)
+    np.testing.assert_array_equal(
+        hybrid.score_samples(series), plain.score_samples(series)
+    )
 
 
 def test_trimming_integer_columns(series):
@@ -398,9 +460,43 @@ class SaysNothing(Recorder):
 def test_an_unknown_context(series):
     with pytest.raises(ValueError, match=r"SaysNothing\(\) does not say.*n_context_"):
         HybridDetector(FOREST, SaysNothing()).fit(series)
-    ensemble = HybridDetector(FOREST, SaysNothing(), combine="mean").fit(series)
-    assert np.isfinite(ensemble.score_samples(series)).all()
-    assert not hasattr(ensemble, "n_context_")
+    for hybrid in (
+        HybridDetector(FOREST, SaysNothing(), combine="mean"),
+        HybridDetector(SaysNothing(), LOF),  # the screener sees the whole series
+    ):
+        hybrid.fit(series)
+        assert np.isfinite(hybrid.score_samples(series)).all()
+        assert not hasattr(hybrid, "n_context_")
+    stated = SaysNothing().fit(series)
+    stated.n_context_ = stated.n_lookahead_ = 0
+    hybrid = HybridDetector(FOREST, FrozenEstimator(stated)).fit(series)
+    assert get_context(hybrid) == (0, 0)
+
+
+class Blind(Recorder):
+    """A detector without a score for large readings."""
+
+    def score_samples(self, X):
+        scores = super().score_samples(X)
+        return np.where(scores < -1.4, np.nan, scores)
+
+
+def test_a_row_without_score(series):
+    for parts in ((Blind(), LOF), (FOREST, Blind())):
+        with pytest.raises(ValueError, match=r"Blind\(\) gave no score but NaN to row"):
+            HybridDetector(*parts).fit(series)
+    fitted = HybridDetector(FOREST, Blind()).fit(series * 0.5)
+    with pytest.raises(ValueError, match="gave no score but NaN to row 3, which holds"):
+        fitted.score_samples(np.array([[0.0, 0], [0, 0], [0, 0], [5, 5]]))
+
+
+def test_a_hybrid_within_a_hybrid(series, new):
+    inner = HybridDetector(FOREST, tiny_detector())
+    assert sees_other_rows(inner)
+    assert not sees_other_rows(HybridDetector(FOREST, LOF))
+    assert sees_other_rows(FrozenEstimator(make_pipeline(WindowTransformer(3), LOF)))
+    outer = HybridDetector(FOREST, inner, trim_fraction=0.05).fit(series)
+    assert np.isfinite(outer.score_samples(new)).all()
 
 
 def test_the_first_error_comes_out_and_nothing_is_half_fitted(series, new):

@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
@@ -129,3 +130,11 @@ def test_blocks_leave_no_trace(rng, monkeypatch):
     expected = errors.transform(X)
     monkeypatch.setattr("tsanomaly._reconstruction_error._BLOCK", 7)
     np.testing.assert_allclose(errors.transform(X), expected, atol=1e-12)
+
+
+def test_metadata_loses_the_breaks(rng):
+    X = np.insert(rng.normal(size=(50, 3)), [10, 20], np.nan, axis=0)
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        errors = ReconstructionError(scaler).fit(X, sample_weight=np.ones(52))
+    np.testing.assert_allclose(errors.transformer_.mean_, np.nanmean(X, axis=0))

@@ -80,6 +80,7 @@ def test_no_window_holds_a_break(rows):
     windows = transformer.transform(X)
     breaks = np.isnan(X[:, 0])
     assert np.isnan(windows[breaks]).all()
+    assert np.isnan(transformer.transform(np.full((2, 2), np.nan))).all()
     stretch = np.cumsum(breaks)
     for number in np.unique(stretch[~breaks]):
         part = ~breaks & (stretch == number)

@@ -107,10 +107,19 @@ def sees_other_rows(estimator):
     sees : bool
         Whether it, or a part of it, puts rows together.
     """
+    from sklearn.frozen import FrozenEstimator
+
+    if isinstance(estimator, FrozenEstimator):
+        return sees_other_rows(estimator.estimator)
     if getattr(estimator, "_sees_other_rows", False):
         return True
-    nested = estimator.get_params(deep=True).values()
-    return any(getattr(part, "_sees_other_rows", False) for part in nested)
+    # Parts of parts are among them, but not what is frozen.
+    for part in estimator.get_params(deep=True).values():
+        if getattr(part, "_sees_other_rows", False):
+            return True
+        if isinstance(part, FrozenEstimator) and sees_other_rows(part):
+            return True
+    return False
 
 
 def _parts(estimator):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -45,31 +46,80 @@ def _errors_at(detector, X, rows):
     """Errors of some rows, computed from these and their context alone."""
     if not len(rows):
         return np.empty(0)
-    context = get_context(detector)
-    needed = rows_with_context(rows, context, len(X))
+    return _check_scored(detector, _run_at(detector, X, rows), rows)
+
+
+def _run_at(detector, X, rows):
+    needed = rows_with_context(rows, get_context(detector), len(X))
     piece, positions = _safe_indexing(X, needed), np.searchsorted(needed, rows)
-    if isinstance(detector, Pipeline):
-        piece, detector = detector[:-1].transform(piece), detector[-1]
-    if hasattr(detector, "score_rows") and get_context(detector).n_lookahead == 0:
+    while isinstance(detector, (Pipeline, FrozenEstimator)):
+        if isinstance(detector, FrozenEstimator):
+            detector = detector.estimator
+            continue
+        if len(detector) > 1:
+            piece = detector[:-1].transform(piece)
+        detector = detector[-1]
+    context = get_context(detector)
+    if hasattr(detector, "score_rows") and context.n_lookahead == 0:
         return -detector.score_rows(piece, positions)
+    if context == (0, 0):  # breaks in between are not for it
+        return detector_errors(detector, _safe_indexing(piece, positions))
     return detector_errors(detector, piece)[positions]
 
 
-def _fit_on_some(detector, X, y, kept, fit_params):
-    """Fit on some of the rows, with breaks or nothing in the place of others."""
-    if kept.all():
-        return detector.fit(X, y, **fit_params)
-    if sees_other_rows(detector):
+def _errors_of_all(detector, X, breaks):
+    """Errors of all rows, NaN at breaks, which not every detector takes."""
+    if not breaks.any():
+        errors = detector_errors(detector, X)
+        return _check_scored(detector, errors, np.arange(len(errors)))
+    errors = np.full(len(breaks), np.nan)
+    rows = np.flatnonzero(~breaks)
+    errors[rows] = _errors_at(detector, X, rows)
+    return errors
+
+
+def _check_scored(detector, errors, rows):
+    missing = np.isnan(errors)
+    if missing.any():
+        raise ValueError(
+            f"{detector!r} gave no score but NaN to row {rows[missing.argmax()]}, "
+            f"which holds readings ({missing.sum():,} rows in all). Every row needs one."
+        )
+    return errors
+
+
+def _fit_without(detector, X, y, breaks, trimmed, metadata):
+    """Fit, with breaks or nothing in the place of rows that are not to be learned."""
+    left_out = breaks | trimmed
+    if not left_out.any():
+        return detector.fit(X, y, **metadata)
+    if not sees_other_rows(detector):
+        return _fit_rows(detector, X, y, np.flatnonzero(~left_out), metadata)
+    if trimmed.any():
         if hasattr(X, "where"):  # a frame
-            X = X.where(np.broadcast_to(kept[:, None], X.shape))
+            X = X.where(np.broadcast_to(~trimmed[:, None], X.shape))
         else:
-            X = np.where(kept[:, None], X, np.nan)
-        return detector.fit(X, y, **fit_params)
-    rows = np.flatnonzero(kept)
-    X, y = (None if part is None else _safe_indexing(part, rows) for part in (X, y))
-    # Metadata of rows, such as weights, loses the same ones.
-    fit_params = _check_method_params(kept, fit_params, rows)
-    return detector.fit(X, y, **fit_params)
+            X = np.where(trimmed[:, None], np.nan, X)
+    is_split = (
+        isinstance(detector, Pipeline)
+        and not sees_other_rows(detector[-1])
+        and not metadata
+    )
+    if not is_split:
+        return detector.fit(X, y, **metadata)
+    # Windows come first, then a step that works row by row, and may not take NaN.
+    head = detector[:-1]
+    Z = head.fit_transform(X, y)
+    _fit_rows(detector[-1], Z, y, np.flatnonzero(~find_breaks(Z)), metadata)
+    detector.steps[:-1] = head.steps  # with a cache, these are others
+    return detector
+
+
+def _fit_rows(detector, X, y, rows, metadata):
+    """Fit on some rows; metadata of rows, such as weights, loses the others, too."""
+    metadata = _check_method_params(X, metadata, rows)
+    y = None if y is None else _safe_indexing(y, rows)
+    return detector.fit(_safe_indexing(X, rows), y, **metadata)
 
 
 class HybridDetector(
@@ -113,7 +163,9 @@ class HybridDetector(
         detector does not learn from, in [0, 0.5]: faults among them would be taught as
         normal. A detector that looks at neighbouring rows gets breaks in their place
         (rows that are NaN in every channel), so no window holds one; others get the
-        rest of the rows.
+        rest of the rows. Where single rows are trimmed, windows of 50 rows need most
+        of 50 in a row that are not: of white noise, 2 % trimmed leave a third of
+        them, 5 % a twelfth.
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
@@ -132,7 +184,8 @@ class HybridDetector(
 
     n_context_, n_lookahead_ : int
         Rows before and after a row that its score depends on, the larger of both
-        parts. Present only if both say how many, which a cascade needs.
+        parts. Present only if both say how many. A cascade needs the detector to; one
+        of another library can be passed as a FrozenEstimator with these attributes.
 
     n_features_in_ : int
         Number of channels seen in `fit`.
@@ -166,7 +219,7 @@ class HybridDetector(
     maps increase strictly, also beyond the training rows, so that rows tie only where
     a stage ties them (or tells them apart by less than floating point does on the new
     scale). The cut lies midway between two training errors, so that rounding moves no
-    row across it.
+    training row across it.
 
     What the cascade saves depends on the share of candidates; what it loses on the
     *screen recall*, the share of anomalous events of which at least one row is a
@@ -243,8 +296,9 @@ class HybridDetector(
         ------
         ValueError
             If a parameter is out of range, a part has neither `score_samples` nor
-            `decision_function`, or a part of a cascade does not say how many
-            neighbouring rows it needs. An error of a part is passed on as it is.
+            `decision_function` or gives no score but NaN, or the detector of a cascade
+            does not say how many neighbouring rows it needs. An error of a part is
+            passed on as it is.
         """
         self._fit(X, y, fit_params)
         return self
@@ -283,7 +337,9 @@ class HybridDetector(
             Rows that the detector is to look at; never a break.
         """
         X = self._validate(X, reset=False)
-        return self._candidates(X, detector_errors(self.screener_, X))
+        breaks = find_breaks(X)
+        screened = _errors_of_all(self.screener_, X, breaks)
+        return self._candidates(screened, breaks)
 
     def score_samples(self, X):
         """Opposite of the level of each row.
@@ -342,20 +398,23 @@ class HybridDetector(
         check_detector(detector, "detector")
         with all_or_nothing(self):
             X = self._validate(X, reset=True)
-            routed = self._route_fit(fit_params)
-            self.screener_ = clone(screener).fit(X, y, **routed["screener"])
+            metadata = self._route_fit(fit_params)
             breaks = find_breaks(X)
-            screened = detector_errors(self.screener_, X)
-            kept = ~breaks
-            if self.trim_fraction > 0:
-                kept &= screened <= midway_threshold(
-                    screened[~breaks], self.trim_fraction
-                )
-            self.detector_ = _fit_on_some(
-                clone(detector), X, y, kept | breaks, routed["detector"]
+            nothing = np.zeros(len(breaks), dtype=bool)
+            self.screener_ = _fit_without(
+                clone(screener), X, y, breaks, nothing, metadata["screener"]
             )
-            detected = detector_errors(self.detector_, X)
+            screened = _errors_of_all(self.screener_, X, breaks)
+            trimmed = nothing
+            if self.trim_fraction > 0:
+                cut = midway_threshold(screened[~breaks], self.trim_fraction)
+                trimmed = screened > cut
+            self.detector_ = _fit_without(
+                clone(detector), X, y, breaks, trimmed, metadata["detector"]
+            )
             self._set_context()
+            detected = _errors_of_all(self.detector_, X, breaks)
+            kept = ~(breaks | trimmed)
 
             self._cut, self._floor = -np.inf, 0.0
             self._screener_scale = Calibration(screened[~breaks], "tail")
@@ -365,8 +424,8 @@ class HybridDetector(
                 self._floor = self._screener_scale(np.array([self._cut]))[0]
             remember_parameters(self, ["screen_fraction", "combine"])
 
-            candidates = self._candidates(X, screened)
-            levels = self._combine(screened, candidates, detected, breaks)
+            candidates = self._candidates(screened, breaks)
+            levels = self._combine(screened, candidates, detected)
             counted, share = ~np.isnan(levels), self.contamination
             if share == "auto":
                 share = AUTO_SHARE
@@ -392,8 +451,9 @@ class HybridDetector(
     def _set_context(self):
         for name in ("n_context_", "n_lookahead_"):
             vars(self).pop(name, None)
-        # A cascade cannot do without; 'mean' and 'max' can, and then do not say.
-        with suppress(*[ValueError] * (self.combine != "cascade")):
+        if self.combine == "cascade":
+            get_context(self.detector_)  # the detector is given pieces of the series
+        with suppress(ValueError):  # if a part does not say, neither can this
             contexts = [get_context(self.screener_), get_context(self.detector_)]
             self.n_context_, self.n_lookahead_ = map(max, zip(*contexts, strict=True))
 
@@ -404,34 +464,41 @@ class HybridDetector(
         if hasattr(X, "iloc"):  # the parts may want the frame as it is
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        return validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+        return validate_data(
+            self, X, reset=reset, dtype="numeric", ensure_all_finite=False
+        )
 
-    def _candidates(self, X, screened):
-        return (screened > self._cut) & ~find_breaks(X)
+    def _candidates(self, screened, breaks):
+        return ((screened > self._cut) | (self.screen_fraction == 1)) & ~breaks
 
     def _levels(self, X):
         """Error of each row, on the scale that both parts share."""
-        screened = detector_errors(self.screener_, X)
-        candidates = self._candidates(X, screened)
-        if self.combine == "cascade":
+        breaks = find_breaks(X)
+        screened = _errors_of_all(self.screener_, X, breaks)
+        candidates = self._candidates(screened, breaks)
+        if self.combine != "cascade":
+            detected = _errors_of_all(self.detector_, X, breaks)
+        else:
             detected = np.full(len(screened), np.nan)
             rows = np.flatnonzero(candidates)
             detected[rows] = _errors_at(self.detector_, X, rows)
-        else:
-            detected = detector_errors(self.detector_, X)
-        return self._combine(screened, candidates, detected, find_breaks(X))
+        return self._combine(screened, candidates, detected)
 
-    def _combine(self, screened, candidates, detected, breaks):
+    def _combine(self, screened, candidates, detected):
+        """Levels from the errors of both parts, which are NaN at breaks."""
         levels = self._screener_scale(screened)
         if self.combine == "cascade":
             detected = self._detector_scale(detected[candidates])
             levels[candidates] = self._floor + detected
-        elif self.combine == "mean":
-            levels = (levels + self._detector_scale(detected)) / 2
-        else:
-            levels = np.maximum(levels, self._detector_scale(detected))
-        levels[breaks] = np.nan
-        return levels
+            return levels
+        detected = self._detector_scale(detected)
+        if self.combine == "mean":
+            return (levels + detected) / 2
+        return np.maximum(levels, detected)
+
+    @property
+    def _sees_other_rows(self):
+        return any(sees_other_rows(part) for part in self._parts())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

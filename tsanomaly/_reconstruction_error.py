@@ -12,7 +12,7 @@ from sklearn.base import (
 )
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from tsanomaly._context import get_context
 from tsanomaly._validation import (
@@ -119,11 +119,11 @@ class ReconstructionError(
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
             rows = np.flatnonzero(~breaks)
+            metadata = self._route_fit(fit_params)["transformer"]
             if len(rows) < len(X):
+                metadata = _check_method_params(X, metadata, rows)
                 X, y = X[rows], None if y is None else _safe_indexing(y, rows)
-            routed = self._route_fit(fit_params)
-            transformer = clone(self.transformer)
-            self.transformer_ = transformer.fit(X, y, **routed["transformer"])
+            self.transformer_ = clone(self.transformer).fit(X, y, **metadata)
             for name in ("n_context_", "n_lookahead_"):
                 vars(self).pop(name, None)
             with suppress(ValueError):  # if it does not say, neither can this

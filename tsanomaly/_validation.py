@@ -140,14 +140,15 @@ def find_breaks(X):
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         None is True where X is no table of numbers.
     """
-    if hasattr(X, "isna"):
-        return X.isna().to_numpy().all(axis=1)
+    import pandas as pd
+
     if issparse(X):
         return np.zeros(X.shape[0], dtype=bool)
-    X = np.asarray(X)
-    if X.dtype.kind != "f" or X.ndim != 2:
-        return np.zeros(len(X), dtype=bool)
-    return np.isnan(X).all(axis=1)
+    if not hasattr(X, "isna"):
+        X = np.asarray(X)
+        if X.dtype.kind not in "fO" or X.ndim != 2:
+            return np.zeros(len(X), dtype=bool)
+    return np.asarray(pd.isna(X)).all(axis=1)
 
 
 def locate(estimator, mask):

@@ -129,10 +129,9 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         n_context, n_channels = self.n_context_, X.shape[1]
         if breaks.any():
             trailing = TrailingWindows(X, n_context + 1, breaks)
-            windows = np.full((len(X), (n_context + 1) * n_channels), np.nan, X.dtype)
-            windows[~breaks] = trailing.take(trailing.rows).reshape(
-                len(trailing.rows), -1
-            )
+            width = (n_context + 1) * n_channels
+            windows = np.full((len(X), width), np.nan, X.dtype)
+            windows[~breaks] = trailing.take(trailing.rows).reshape(-1, width)
             windows.flags.writeable = False
             return windows
         padded = np.empty((n_context + len(X), n_channels), dtype=X.dtype)
