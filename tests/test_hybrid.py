@@ -251,6 +251,8 @@ def test_fit_predict_is_fit_then_predict(combine, series):
     np.testing.assert_array_equal(labels, hybrid.fit(series).predict(series))
 
 
+# scikit-learn's LocalOutlierFactor drops the names of a frame that it was fitted with.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("as_frame", [False, True])
 def test_breaks(as_frame, series):
     X = series.copy()

@@ -83,7 +83,8 @@ def _check_scored(detector, errors, rows):
     if missing.any():
         raise ValueError(
             f"{detector!r} gave no score but NaN to row {rows[missing.argmax()]}, "
-            f"which holds readings ({missing.sum():,} rows in all). Every row needs one."
+            f"which holds readings ({missing.sum():,} rows in all). Every row needs a "
+            "score."
         )
     return errors
 
