@@ -99,14 +99,16 @@ def _contextual(channel, start, stop, magnitude, rng):
 
 
 def _amplitude_change(channel, start, stop, magnitude, rng):
-    values = channel.values[start:stop]
-    return values.mean() + (1 + magnitude) * (values - values.mean())
+    # With the readings around them, so that a single one swings, too.
+    mean = channel.values[start - 1 : stop + 1].mean()
+    return mean + (1 + magnitude) * (channel.values[start:stop] - mean)
 
 
 def _frequency_change(channel, start, stop, magnitude, rng):
     """What was to come in ``1 + magnitude`` times as many rows, without the rest."""
     last = len(channel.values) - 1
-    rows = start + ((1 + magnitude) * np.arange(stop - start)).astype(np.intp)
+    steps = np.arange(1, stop - start + 1)
+    rows = start - 1 + ((1 + magnitude) * steps).astype(np.intp)
     # Beyond the end of the series it goes back.
     rows = last - np.abs(last - rows % (2 * last))
     ahead = channel.values[rows]
