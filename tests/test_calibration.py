@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tsanomaly._calibration import Calibration
@@ -39,6 +39,7 @@ numbers = st.floats(-1e12, 1e12) | st.integers(-3, 3).map(float)
 
 @SCALES
 @given(st.lists(numbers, min_size=1, max_size=60), st.lists(numbers, max_size=60))
+@example(training=[2e-313], new=[])
 def test_order_is_kept(scale, training, new):
     training = np.array(training)
     calibration = Calibration(training, scale)

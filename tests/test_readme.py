@@ -20,7 +20,7 @@ def test_the_code_runs(blocks, capsys, tmp_path, monkeypatch):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert re.fullmatch(r"\d+ rows flagged, the first is \d+: \[.*\]\n", printed)
+    assert re.match(r"\d+ rows flagged, the first is \d+: \[.*\]\n", printed)
     # The figures depend on the machine; what the text below them says does not.
     events = names["machine"].events.iloc[2:4]
     assert events[["start", "end"]].to_numpy().tolist() == [
@@ -31,7 +31,14 @@ def test_the_code_runs(blocks, capsys, tmp_path, monkeypatch):
     for event in events.itertuples():
         assert ((rows >= event.start) & (rows <= event.end + 20)).any()
     assert {*names["worst"]} & {*events.channels.sum()}
-    assert names["search"].get_params()["cv"].n_splits == 3
+    # The table is the one that the text shows, but for what another machine rounds.
+    shown = re.search(r"```\n( param_threshold.*?)```", README.read_text(), re.DOTALL)
+    lines, expected = printed.splitlines()[1:], shown.group(1).splitlines()
+    assert lines[0] == expected[0]
+    for line, wanted in zip(lines[1:], expected[1:], strict=True):
+        assert [float(value) for value in line.split()] == pytest.approx(
+            [float(value) for value in wanted.split()], abs=0.03
+        )
 
 
 def test_it_gives_the_two_commands():

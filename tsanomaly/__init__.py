@@ -7,6 +7,7 @@ scikit-learn: row t in, row t out.
 
 from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._compare import compare_detectors
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -25,6 +26,7 @@ __all__ = [
     "TemporalFeatures",
     "WindowTransformer",
     "__version__",
+    "compare_detectors",
     "datasets",
     "merge_windows",
     "metrics",

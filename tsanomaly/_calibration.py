@@ -24,8 +24,8 @@ AUTO_SHARE = 0.01
 # A tail of fewer errors says too little about its shape.
 _SMALLEST_TAIL = 10
 
-# Larger errors would overflow when subtracted.
-_LARGEST = 1e300
+# Larger errors would overflow when subtracted, and smaller scales when divided by.
+_LARGEST, _SMALLEST = 1e300, 1e-290
 
 # Training errors that a calibration remembers, at most. In between it interpolates.
 _MOST_KNOTS = 2000
@@ -170,6 +170,7 @@ class Calibration:
         # Differences in the last bits are no scale, and equal errors have none.
         largest = np.abs(knots[[0, -1]]).max()
         smallest = 1e-9 * largest if len(knots) > 1 else (1e-3 * largest or 1.0)
+        smallest = max(smallest, _SMALLEST)
         self.above, self.below = max(self.above, smallest), max(self.below, smallest)
 
     def __call__(self, errors):

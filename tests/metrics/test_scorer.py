@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
@@ -11,12 +12,17 @@ from sklearn.metrics import (
     hamming_loss,
     roc_auc_score,
 )
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingRandomSearchCV,
+    TimeSeriesSplit,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
-from tsanomaly import ReconstructionThreshold, _network, _validation
+from tsanomaly import ReconstructionThreshold, _network, _validation, metrics
 from tsanomaly.metrics import make_anomaly_scorer
 
 
@@ -109,7 +115,7 @@ def test_refuses(forest, labelled):
 
 def test_scorers_travel(forest, labelled):
     scorer = make_anomaly_scorer("f1")
-    assert "f1_score" in repr(scorer)
+    assert "'f1'" in repr(scorer)
     again = pickle.loads(pickle.dumps(scorer))
     assert again(forest, *labelled) == scorer(forest, *labelled)
     result = cross_validate(
@@ -168,3 +174,76 @@ def test_an_upgrade_misses_the_cache(labelled, tmp_path, count_fits, monkeypatch
     monkeypatch.setattr(_validation, "__version__", "99.0")
     search(tmp_path).fit(*labelled)
     assert len(count_fits) == 2 * (3 + 1)
+
+
+RANGE_METRICS = [
+    *(
+        f"{kind}_{part}"
+        for kind in ("affiliation", "event", "range")
+        for part in ("precision", "recall", "fscore")
+    ),
+    "detection_delay",
+    "false_alarms_per_day",
+    "nab_score",
+    "point_adjusted_f1",
+    "range_auc",
+    "vus_pr",
+    "vus_roc",
+]
+
+
+@pytest.mark.filterwarnings("ignore:Point adjustment")
+@pytest.mark.parametrize("name", RANGE_METRICS)
+def test_metrics_of_this_package(name, forest, labelled):
+    X, y = labelled
+    kwargs = {"freq": "1min"} if name == "false_alarms_per_day" else {}
+    value = make_anomaly_scorer(name, **kwargs)(forest, X, y)
+    flags, errors = (forest.predict(X) == -1).astype(int), -forest.score_samples(X)
+    kind, _, part = name.rpartition("_")
+    if part in ("precision", "recall", "fscore"):
+        together = getattr(metrics, f"{kind}_precision_recall_fscore")(y, flags)
+        expected = together[("precision", "recall", "fscore").index(part)]
+    elif name == "detection_delay":
+        expected = -metrics.detection_delay(y, flags).mean
+    elif name in ("range_auc", "vus_pr", "vus_roc"):
+        expected = getattr(metrics, name)(y, errors)
+    else:
+        expected = getattr(metrics, name)(y, flags, **kwargs)
+        expected *= -1 if name == "false_alarms_per_day" else 1
+    assert value == pytest.approx(expected)
+    scorer = pickle.loads(pickle.dumps(make_anomaly_scorer(name, **kwargs)))
+    assert scorer(forest, X, y) == value
+
+
+def test_a_missed_event_counts_with_all_its_rows(forest):
+    X = np.zeros((50, 2))
+    y = np.zeros(50, dtype=int)
+    y[[*range(10, 17), 30]] = 1
+    assert not (forest.predict(X) == -1).any()
+    assert make_anomaly_scorer("detection_delay")(forest, X, y) == -(7 + 1) / 2
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore:No positive class found")
+@pytest.mark.filterwarnings("ignore:Point adjustment")
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "f1", *RANGE_METRICS])
+def test_a_fold_without_anomalies_does_not_decide(name, forest, labelled):
+    X, y = labelled
+    kwargs = {"freq": "1min"} if name == "false_alarms_per_day" else {}
+    scorer = make_anomaly_scorer(name, **kwargs)
+    assert np.isfinite(scorer(forest, X, np.zeros_like(y)))
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, HalvingRandomSearchCV])
+def test_searches(search, labelled):
+    X, y = labelled
+    X, y = np.tile(X, (3, 1)), np.tile(y, 3)
+    options = {"random_state": 0} if search is HalvingRandomSearchCV else {}
+    found = search(
+        make_pipeline(StandardScaler(), IsolationForest(random_state=0)),
+        {"isolationforest__n_estimators": [5, 20]},
+        scoring=make_anomaly_scorer("vus_pr", window=10),
+        cv=TimeSeriesSplit(3, gap=2),
+        **options,
+    ).fit(X, y)
+    assert np.isfinite(found.best_score_)

@@ -1,6 +1,32 @@
 # SPDX-License-Identifier: MIT
 """Judge detectors: 1 = anomaly in the ground truth, higher scores = worse."""
 
+from tsanomaly.metrics._affiliation import affiliation_precision_recall_fscore
+from tsanomaly.metrics._alarms import (
+    channel_hit_rate,
+    detection_delay,
+    false_alarms_per_day,
+)
+from tsanomaly.metrics._nab_score import nab_score
+from tsanomaly.metrics._range import (
+    event_precision_recall_fscore,
+    point_adjusted_f1,
+    range_precision_recall_fscore,
+)
 from tsanomaly.metrics._scorer import make_anomaly_scorer
+from tsanomaly.metrics._vus import range_auc, vus_pr, vus_roc
 
-__all__ = ["make_anomaly_scorer"]
+__all__ = [
+    "affiliation_precision_recall_fscore",
+    "channel_hit_rate",
+    "detection_delay",
+    "event_precision_recall_fscore",
+    "false_alarms_per_day",
+    "make_anomaly_scorer",
+    "nab_score",
+    "point_adjusted_f1",
+    "range_auc",
+    "range_precision_recall_fscore",
+    "vus_pr",
+    "vus_roc",
+]

@@ -4,10 +4,11 @@ from functools import partial
 import numpy as np
 
 from tsanomaly._validation import check_labels
+from tsanomaly._windows import runs
 
-__all__ = ["make_anomaly_scorer"]
+__all__ = ["NamedMetric", "make_anomaly_scorer", "metric_value"]
 
-# What scikit-learn's metrics of these names are fed with.
+# What metrics of these names are fed with: scikit-learn's, then those of this package.
 _RESPONSES = {
     "accuracy": "predict",
     "average_precision": "score_samples",
@@ -19,7 +20,30 @@ _RESPONSES = {
     "precision": "predict",
     "recall": "predict",
     "roc_auc": "score_samples",
+    "affiliation_fscore": "predict",
+    "affiliation_precision": "predict",
+    "affiliation_recall": "predict",
+    "detection_delay": "predict",
+    "event_fscore": "predict",
+    "event_precision": "predict",
+    "event_recall": "predict",
+    "false_alarms_per_day": "predict",
+    "nab_score": "predict",
+    "point_adjusted_f1": "predict",
+    "range_auc": "score_samples",
+    "range_fscore": "predict",
+    "range_precision": "predict",
+    "range_recall": "predict",
+    "vus_pr": "score_samples",
+    "vus_roc": "score_samples",
 }
+
+# In the order in which metrics return them
+_PARTS = ("precision", "recall", "fscore")
+_KINDS = ("affiliation", "event", "range")
+
+# Of these, less is better: scorers return the opposite.
+_COSTS = {"detection_delay", "false_alarms_per_day"}
 
 
 def make_anomaly_scorer(
@@ -38,8 +62,13 @@ def make_anomaly_scorer(
     metric : str or callable
         Name of one of scikit-learn's metrics: 'accuracy', 'average_precision',
         'balanced_accuracy', 'f1', 'fbeta' (pass ``beta`` too), 'jaccard',
-        'matthews_corrcoef', 'precision', 'recall' or 'roc_auc'. Or a function
-        ``metric(y_true, y_pred, **kwargs)`` in which 1 is an anomaly.
+        'matthews_corrcoef', 'precision', 'recall' or 'roc_auc'. Name of one of this
+        package's: 'vus_pr', 'vus_roc', 'range_auc'; 'range_precision',
+        'range_recall', 'range_fscore', and the same of 'event' and 'affiliation';
+        'nab_score', 'point_adjusted_f1', 'detection_delay' (mean over the events, in
+        rows; an event that is missed counts with all of its rows) or
+        'false_alarms_per_day' (pass ``freq``, the time from row to row). Or a
+        function ``metric(y_true, y_pred, **kwargs)`` in which 1 is an anomaly.
     response_method : {'predict', 'score_samples'} or None, default=None
         What a callable metric is given: 'predict' for labels, 0 or 1;
         'score_samples' for scores, higher = worse (from `decision_function`, for
@@ -55,6 +84,8 @@ def make_anomaly_scorer(
     -------
     scorer : callable
         ``scorer(detector, X, y)``, where `y` is 1 for anomalies and 0 elsewhere.
+        Higher is better: of 'detection_delay' and 'false_alarms_per_day' it returns
+        the opposite.
 
     Raises
     ------
@@ -75,6 +106,9 @@ def make_anomaly_scorer(
 
     Rows without a score, which are breaks, do not count in metrics of scores.
 
+    A fold without anomalies leaves many metrics undefined. A metric given by name then
+    is 0 for every candidate, with a warning, so the fold does not decide.
+
     Examples
     --------
     >>> from sklearn.ensemble import IsolationForest
@@ -87,27 +121,24 @@ def make_anomaly_scorer(
     from sklearn.metrics import make_scorer
 
     if isinstance(metric, str):
-        if metric not in _RESPONSES:
+        named = NamedMetric(metric)
+        if response_method not in (None, named.response_method):
             raise ValueError(
-                f"metric={metric!r} is not known. Use one of {sorted(_RESPONSES)}, or "
-                "pass a function."
-            )
-        if response_method not in (None, _RESPONSES[metric]):
-            raise ValueError(
-                f"metric={metric!r} needs response_method={_RESPONSES[metric]!r}, got "
-                f"{response_method!r}. Leave response_method out."
+                f"metric={metric!r} needs response_method={named.response_method!r}, "
+                f"got {response_method!r}. Leave response_method out."
             )
         if not greater_is_better:
             raise ValueError(
-                f"Higher is better in metric={metric!r}. Leave greater_is_better out."
+                f"metric={metric!r} knows whether higher is better. Leave "
+                "greater_is_better out."
             )
         if metric == "fbeta" and "beta" not in kwargs:
             raise ValueError(
                 "metric='fbeta' needs beta, the weight of recall against precision: "
                 "make_anomaly_scorer('fbeta', beta=2)."
             )
-        response_method = _RESPONSES[metric]
-        metric = _metric_function(metric)
+        greater_is_better = metric not in _COSTS
+        metric, response_method = named, named.response_method
     elif not callable(metric):
         raise ValueError(f"metric must be a string or a function, got {metric!r}.")
     if response_method in (None, "predict"):
@@ -130,11 +161,94 @@ def make_anomaly_scorer(
     )
 
 
-def _metric_function(name):
-    from sklearn import metrics
+class NamedMetric:
+    """A metric that is known by its name, and pickled by it.
 
-    suffix = "" if name in {"matthews_corrcoef"} else "_score"
-    return getattr(metrics, name + suffix)
+    Parameters
+    ----------
+    name : str
+        Name of the metric.
+
+    Attributes
+    ----------
+    response_method : {'predict', 'score_samples'}
+        Whether it is fed with labels or scores.
+    """
+
+    def __init__(self, name):
+        if name not in _RESPONSES:
+            raise ValueError(
+                f"metric={name!r} is not known. Use one of {sorted(_RESPONSES)}, or "
+                "pass a function."
+            )
+        self.name = name
+        self.response_method = _RESPONSES[name]
+
+    def __repr__(self):
+        return f"NamedMetric({self.name!r})"
+
+    def __call__(self, y_true, y_pred, **kwargs):
+        """Value of the metric, 0 where it is undefined."""
+        value = self._function(y_true, y_pred, **kwargs)
+        if isinstance(value, tuple):
+            value = value[_PARTS.index(self.name.rpartition("_")[-1])]
+        return 0.0 if np.isnan(value) else float(value)
+
+    @property
+    def _function(self):
+        import sklearn.metrics
+
+        from tsanomaly import metrics
+
+        kind, _, part = self.name.rpartition("_")
+        if kind in _KINDS and part in _PARTS:
+            return getattr(metrics, f"{kind}_precision_recall_fscore")
+        if self.name == "detection_delay":
+            return _mean_delay
+        if hasattr(metrics, self.name):
+            return getattr(metrics, self.name)
+        suffix = "" if self.name == "matthews_corrcoef" else "_score"
+        return getattr(sklearn.metrics, self.name + suffix)
+
+
+def metric_value(metric, y_true, flags, errors):
+    """Value of a named metric for one detector.
+
+    Parameters
+    ----------
+    metric : NamedMetric
+        The metric.
+    y_true : ndarray of shape (n_timestamps,)
+        0 or 1 per row.
+    flags : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that the detector flags.
+    errors : ndarray of shape (n_timestamps,)
+        Higher = worse, NaN at breaks.
+
+    Returns
+    -------
+    value : float
+        Of flags, or of the errors that are there.
+    """
+    if metric.response_method == "predict":
+        return metric(y_true, flags.astype(np.int64))
+    present = ~np.isnan(errors)
+    return metric(y_true[present], errors[present])
+
+
+def _mean_delay(y_true, y_pred):
+    """Mean delay in rows, an event that is missed with all of its rows.
+
+    Unlike `detection_delay`, which leaves missed events out: a grid search would
+    prefer the candidate that misses all that is hard.
+    """
+    start, end = runs(y_true)
+    if not len(start):
+        return 0.0
+    # The first flagged row from the start of an event on, or a row past its end
+    flagged = np.append(np.flatnonzero(y_pred), len(y_pred))
+    first = flagged[np.searchsorted(flagged, start)]
+    return np.minimum(first - start, end - start + 1).mean()
 
 
 def _named(function, metric):

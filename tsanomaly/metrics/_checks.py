@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""What metrics take, and what several of them compute."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from tsanomaly._windows import runs
+
+__all__ = [
+    "check_predictions",
+    "check_scores",
+    "find_events",
+    "fscore",
+    "owners",
+    "touched",
+    "warn_undefined",
+]
+
+
+def check_scores(y_true, y_score):
+    """Validate ground truth and scores.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_timestamps,)
+        1 for an anomaly, 0 for a normal row.
+    y_score : array-like of shape (n_timestamps,)
+        Higher = worse.
+
+    Returns
+    -------
+    y_true : ndarray of shape (n_timestamps,), dtype=bool
+    y_score : ndarray of shape (n_timestamps,), dtype=float64
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, the labels are no labels, or a score is not finite.
+    """
+    y_true = _check_flags(y_true, "y_true")
+    y_score = np.asarray(y_score)
+    if y_score.ndim != 1 or y_score.dtype.kind not in "biuf":
+        raise ValueError(
+            "y_score must hold one number for every row, got an array of shape "
+            f"{y_score.shape} and type {y_score.dtype}."
+        )
+    _check_lengths(y_true, y_score, "y_score")
+    y_score = y_score.astype(np.float64)
+    missing = ~np.isfinite(y_score)
+    if missing.any():
+        raise ValueError(
+            f"y_score holds {missing.sum():,} values that are NaN or infinite, first "
+            f"at row {missing.argmax()}. A break between two stretches has no score: "
+            "leave such rows out of y_true and y_score."
+        )
+    return y_true, y_score
+
+
+def check_predictions(y_true, y_pred):
+    """Validate ground truth and predictions.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_timestamps,)
+        1 for an anomaly, 0 for a normal row.
+    y_pred : array-like of shape (n_timestamps,)
+        1 for a row that is flagged, else 0.
+
+    Returns
+    -------
+    y_true, y_pred : ndarray of shape (n_timestamps,), dtype=bool
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or the labels are no labels.
+    """
+    y_true, y_pred = _check_flags(y_true, "y_true"), _check_flags(y_pred, "y_pred")
+    _check_lengths(y_true, y_pred, "y_pred")
+    return y_true, y_pred
+
+
+def find_events(flags):
+    """First and last row, both included, of every run of flags.
+
+    Parameters
+    ----------
+    flags : ndarray of shape (n_timestamps,), dtype=bool
+        True in the rows of an event.
+
+    Returns
+    -------
+    start, end : ndarray of int
+    """
+    return runs(flags.astype(np.int8))
+
+
+def fscore(precision, recall, beta):
+    """Weighted harmonic mean of precision and recall.
+
+    Parameters
+    ----------
+    precision, recall : float
+        In [0, 1], or NaN.
+    beta : float
+        Weight of recall against precision.
+
+    Returns
+    -------
+    score : float
+        0.0 where one of the two is 0, whatever the other is, even NaN.
+    """
+    if precision == 0 or recall == 0:
+        return 0.0
+    return float((1 + beta**2) * precision * recall / (beta**2 * precision + recall))
+
+
+def warn_undefined(message, stacklevel=4):
+    """Warn about a metric without a value, where it is called.
+
+    Parameters
+    ----------
+    message : str
+        What is undefined, why, and what is returned.
+    stacklevel : int, default=4
+        How far away the caller is: behind this function, the metric, and
+        what validates its parameters.
+    """
+    warnings.warn(message, UndefinedMetricWarning, stacklevel=stacklevel)
+
+
+def owners(target, overlap):
+    """Which run of `target` each overlap lies in.
+
+    Parameters
+    ----------
+    target : tuple of two ndarray of int
+        First and last rows of disjoint runs.
+    overlap : tuple of two ndarray of int
+        First and last rows of runs that lie inside those of `target`.
+
+    Returns
+    -------
+    owner : ndarray of int
+    """
+    return np.searchsorted(target[0], overlap[0], side="right") - 1
+
+
+def touched(target, overlap):
+    """Which runs of `target` hold an overlap.
+
+    Parameters
+    ----------
+    target : tuple of two ndarray of int
+        First and last rows of disjoint runs.
+    overlap : tuple of two ndarray of int
+        First and last rows of runs that lie inside those of `target`.
+
+    Returns
+    -------
+    touched : ndarray of bool
+    """
+    return np.bincount(owners(target, overlap), minlength=len(target[0])) > 0
+
+
+def _check_flags(y, name):
+    y = np.asarray(y)
+    if y.ndim != 1 or not len(y):
+        raise ValueError(
+            f"{name} must hold one label for every row, got an array of shape "
+            f"{y.shape}."
+        )
+    values = np.unique(y)
+    if y.dtype.kind in "biuf" and np.isin(values, [0, 1]).all():
+        return y.astype(bool)
+    if y.dtype.kind in "iuf" and np.isin(values, [-1, 1]).all():
+        cure = (
+            f"Labels in the manner of predict convert with {name} = ({name} == "
+            "-1).astype(int)."
+        )
+    else:
+        cure = f"Convert with {name} = ({name} == the anomaly's label).astype(int)."
+    raise ValueError(
+        f"{name} must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. "
+        + cure
+    )
+
+
+def _check_lengths(y_true, other, name):
+    if len(y_true) != len(other):
+        raise ValueError(
+            f"y_true has {len(y_true):,} rows and {name} {len(other):,}. They must be "
+            "of the same rows."
+        )
