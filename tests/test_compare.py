@@ -101,7 +101,7 @@ def test_baselines_know_what_they_are(table, plant):
     assert everything["roc_auc"] == 0.5
     assert everything["f1"] == pytest.approx(2 * share / (1 + share))
     assert table.loc["last difference", "roc_auc"] > 0.6
-    assert table.loc["PCA on windows", "roc_auc"] > 0.9
+    assert table.loc["PCA on windows", "roc_auc"] > 0.75
 
 
 def test_a_list_of_detectors_without_baselines(plant):
