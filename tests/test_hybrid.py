@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
@@ -416,7 +417,7 @@ def test_metadata_routing(series):
     weights = np.arange(200.0) + 1
     with config_context(enable_metadata_routing=True):
         detector = Recorder().set_fit_request(sample_weight=True)
-        screener = IsolationForest(random_state=0).set_fit_request(sample_weight=False)
+        screener = OneClassSVM().set_fit_request(sample_weight=False)
         hybrid = HybridDetector(screener, detector, trim_fraction=0.05)
         hybrid.fit(series, sample_weight=weights)
         assert len(hybrid.detector_.weights_) == len(hybrid.detector_.X_) == 190
