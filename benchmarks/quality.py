@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""How well the stock detectors find anomalies, at their defaults, on four suites.
+
+    python benchmarks/quality.py ../shared/data --json quality.json
+    python benchmarks/quality.py ../shared/data --seeds 3
+
+plant_a (8,000 rows train), SKAB valve1 (the first 400 rows of each file train), NAB
+realAWSCloudwatch (the probationary rows train), SMD (three machines). The inputs of all
+detectors are standardised on the training rows and clipped to ±10, columns that are
+constant there are 0. The same settings everywhere. VUS with a window of 50 on plant_a
+and SKAB, 100 elsewhere. For SKAB, the benchmark's pooled F1, false-alarm rate and
+missed-alarm rate of the rows after the first 400, at the threshold that each detector
+sets itself. A series without anomalies counts only for false alarms.
+"""
+
+import argparse
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
+
+from tsanomaly import (
+    HybridDetector,
+    LSTMAutoencoderDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    WindowTransformer,
+)
+from tsanomaly.datasets import load_nab, load_skab, load_smd
+from tsanomaly.metrics import vus_pr
+
+CLIP = 10.0
+
+
+def detectors(seed):
+    """The stock detectors by name."""
+
+    def reconstruction():
+        return ReconstructionError(PCA(0.9)), ReconstructionThreshold()
+
+    return {
+        "IsolationForest": IsolationForest(random_state=seed),
+        "IsolationForest, windows": make_pipeline(
+            WindowTransformer(10), IsolationForest(random_state=seed)
+        ),
+        "LOF": LocalOutlierFactor(novelty=True),
+        "LOF, windows": make_pipeline(
+            WindowTransformer(10), LocalOutlierFactor(novelty=True)
+        ),
+        "PCA": make_pipeline(*reconstruction()),
+        "PCA, windows": make_pipeline(WindowTransformer(10), *reconstruction()),
+        "LSTMAutoencoderDetector": LSTMAutoencoderDetector(random_state=seed),
+        "HybridDetector": HybridDetector(random_state=seed),
+    }
+
+
+def series(root):
+    """Suite, name, VUS window, training rows, test rows and test labels."""
+    frame = pd.read_csv(root / "synthetic" / "plant_a.csv.gz", index_col="timestamp")
+    y = frame.pop("is_anomaly").to_numpy()
+    yield "plant_a", "plant_a", 50, frame[:8000], frame[8000:], y[8000:]
+    loaders = {
+        "SKAB": (load_skab, [f"valve1/{number}" for number in range(16)], 50),
+        "NAB": (load_nab, _names(root / "nab" / "data"), 100),
+        "SMD": (load_smd, ["machine-1-6", "machine-1-7", "machine-2-1"], 100),
+    }
+    for suite, (load, names, window) in loaders.items():
+        for name in names:
+            data = load(name, path=root / suite.lower())
+            train = data.train_mask
+            frames = data.frame[train], data.frame[~train]
+            yield suite, name, window, *frames, data.target[~train]
+
+
+def _names(folder):
+    return sorted(
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.glob("*/*.csv")
+    )
+
+
+def scale(train, test):
+    """Standardise on the training rows, constants to 0, and clip."""
+    mean, std = train.to_numpy().mean(axis=0), train.to_numpy().std(axis=0)
+    varies = std > 1e-12 * np.maximum(np.abs(mean), 1)
+    factor = np.where(varies, 1 / np.where(varies, std, 1), 0)
+    return (
+        ((frame.to_numpy() - mean) * factor).clip(-CLIP, CLIP)
+        for frame in (train, test)
+    )
+
+
+def measure(name, detector, window, train, test, y):
+    """One row of the results."""
+    start = perf_counter()
+    detector.fit(train)
+    fitted = perf_counter()
+    decision = detector.decision_function(test)
+    scored = perf_counter()
+    flags = decision < 0
+    row = {
+        "detector": name,
+        "true_positives": int((flags & (y == 1)).sum()),
+        "false_positives": int((flags & (y == 0)).sum()),
+        "anomalous": int((y == 1).sum()),
+        "normal": int((y == 0).sum()),
+        "fit_seconds": fitted - start,
+        "score_seconds": scored - fitted,
+    }
+    if y.any():
+        row["vus_pr"] = vus_pr(y, -decision, window=window)
+        row["ap"] = average_precision_score(y, -decision)
+    return row
+
+
+def summary(results):
+    """Means by suite and over the suites, and the pooled rates of SKAB."""
+    means = results.groupby(["detector", "suite"], sort=False)[["vus_pr", "ap"]].mean()
+    table = means.unstack()
+    for metric in ("vus_pr", "ap"):
+        table[metric, "mean"] = table[metric].mean(axis=1)
+    table = table.sort_index(axis=1, level=0, ascending=False, sort_remaining=False)
+    table.columns = [f"{metric} {suite}" for metric, suite in table.columns]
+    seconds = results.groupby("detector", sort=False)[["fit_seconds", "score_seconds"]]
+    counts = results.drop(columns=["suite", "series"]).groupby("detector", sort=False)
+    skab = results[results["suite"] == "SKAB"].groupby("detector", sort=False)
+    pooled = skab[["true_positives", "false_positives", "anomalous", "normal"]].sum()
+    hits, alarms = pooled["true_positives"], pooled["false_positives"]
+    rates = pd.DataFrame(
+        {
+            "SKAB F1": 2 * hits / (hits + alarms + pooled["anomalous"]),
+            "SKAB FAR %": 100 * alarms / pooled["normal"],
+            "SKAB MAR %": 100 * (1 - hits / pooled["anomalous"]),
+            "false alarms %": 100
+            * counts["false_positives"].sum()
+            / counts["normal"].sum(),
+        }
+    )
+    return table, rates.join(seconds.sum())
+
+
+def main():
+    """Run, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with synthetic/, skab/, …")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    packages = ("tsanomaly", "keras", "jax", "scikit-learn", "numpy")
+    versions = {package: version(package) for package in packages}
+    rows = []
+    for suite, name, window, train, test, y in series(arguments.data):
+        train, test = scale(train, test)
+        for seed in range(arguments.seeds):
+            for detector_name, detector in detectors(seed).items():
+                row = measure(detector_name, detector, window, train, test, y)
+                rows.append({"suite": suite, "series": name, "seed": seed, **row})
+        print(f"{suite}: {name}", flush=True)
+    results = pd.DataFrame(rows)
+    table, rates = summary(results.drop(columns="seed"))
+    print(platform.processor() or platform.machine(), versions)
+    print(table.round(3).to_string(), rates.round(3).to_string(), sep="\n\n")
+    if arguments.json:
+        content = {"versions": versions, "rows": rows}
+        arguments.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
