@@ -234,6 +234,8 @@ def test_a_fold_without_anomalies_does_not_decide(name, forest, labelled):
     assert np.isfinite(scorer(forest, X, np.zeros_like(y)))
 
 
+@pytest.mark.filterwarnings("ignore:The total space of parameters")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("search", [GridSearchCV, HalvingRandomSearchCV])
 def test_searches(search, labelled):
     X, y = labelled
