@@ -185,8 +185,9 @@ class HybridDetector(
 
     n_context_, n_lookahead_ : int
         Rows before and after a row that its score depends on, the larger of both
-        parts. Present only if both say how many. A cascade needs the detector to; one
-        of another library can be passed as a FrozenEstimator with these attributes.
+        parts. Present only if both say how many. A cascade needs the detector to; set
+        these attributes on a fitted one of another library, and pass it as a
+        ``FrozenEstimator``.
 
     n_features_in_ : int
         Number of channels seen in `fit`.
