@@ -139,8 +139,9 @@ class HybridDetector(
     screener : estimator or None, default=None
         The cheap detector: any outlier detector with `score_samples` or
         `decision_function`, or a pipeline that ends in one. None is PCA on windows of
-        10 rows, by its squared residuals: of five that were compared, the one that
-        suspected the most events, in the least time.
+        10 rows, by its squared residuals: of five that were compared, the one whose
+        cascade had the highest mean average precision, and the fastest on a million
+        rows.
 
     detector : estimator or None, default=None
         The expensive detector. None is :class:`LSTMAutoencoderDetector` at its
