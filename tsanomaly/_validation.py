@@ -182,15 +182,17 @@ def check_series_length(windows):
     )
 
 
-def check_labels(y, n_timestamps):
-    """Validate ground truth: 1 = anomaly, 0 = normal.
+def check_labels(y, n_timestamps=None, name="y"):
+    """Validate labels or flags: 1 = anomaly, 0 = normal.
 
     Parameters
     ----------
     y : array-like of shape (n_timestamps,)
         Labels.
-    n_timestamps : int
-        Rows of the series they belong to.
+    n_timestamps : int or None, default=None
+        Rows of the series they belong to. None accepts any number but 0.
+    name : str, default='y'
+        What to call them in messages.
 
     Returns
     -------
@@ -202,21 +204,45 @@ def check_labels(y, n_timestamps):
     ValueError
         If `y` has another length, another shape, or other values than 0 and 1.
     """
+    import pandas as pd
+
     y = np.asarray(y)
-    if y.shape != (n_timestamps,):
+    if y.ndim == 2 and y.shape[1] == 1:
+        cure = f" Pass {name} as one dimension: numpy.ravel({name})."
+    else:
+        cure = ""
+    if n_timestamps is not None and y.shape != (n_timestamps,):
         raise ValueError(
-            f"y must have one label for each of the {n_timestamps} rows of X, got an "
-            f"array of shape {y.shape}."
+            f"{name} must have one label for each of the {n_timestamps} rows of X, got "
+            f"an array of shape {y.shape}.{cure}"
         )
-    values = np.unique(y)
+    if y.ndim != 1 or not len(y):
+        raise ValueError(
+            f"{name} must hold one label for every row, of at least one, got an array "
+            f"of shape {y.shape}.{cure}"
+        )
+    missing = pd.isna(y)
+    if missing.any():
+        raise ValueError(
+            f"{name} must hold 0 (normal) and 1 (anomaly), but {missing.sum():,} "
+            f"labels are missing, first at row {missing.argmax()}. Leave out rows that "
+            "nobody judged, or call them normal."
+        )
+    values = pd.unique(y)  # unsorted, since labels of several types have no order
     if np.isin(values, [0, 1]).all():
         return y.astype(bool)
     if np.isin(values, [-1, 1]).all():
-        cure = "Labels in the manner of predict convert with y = (y == -1).astype(int)."
+        cure = (
+            f"Labels in the manner of predict convert with {name} = ({name} == "
+            "-1).astype(int)."
+        )
+    elif y.dtype.kind == "f" and (values != np.floor(values)).any():
+        cure = f"Scores convert with {name} = (scores > threshold).astype(int)."
     else:
-        cure = "Convert with y = (y == the label of an anomaly).astype(int)."
+        cure = f"Convert with {name} = ({name} == the anomaly's label).astype(int)."
     raise ValueError(
-        f"y must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. {cure}"
+        f"{name} must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. "
+        + cure
     )
 
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from tsanomaly._validation import check_labels
 from tsanomaly._windows import runs
 
 __all__ = [
@@ -39,12 +40,13 @@ def check_scores(y_true, y_score):
     ValueError
         If the lengths differ, the labels are no labels, or a score is not finite.
     """
-    y_true = _check_flags(y_true, "y_true")
+    y_true = check_labels(y_true, name="y_true")
     y_score = np.asarray(y_score)
     if y_score.ndim != 1 or y_score.dtype.kind not in "biuf":
         raise ValueError(
             "y_score must hold one number for every row, got an array of shape "
-            f"{y_score.shape} and type {y_score.dtype}."
+            f"{y_score.shape} and type {y_score.dtype}. Pass one dimension of "
+            "numbers, such as numpy.ravel(y_score).astype(float)."
         )
     _check_lengths(y_true, y_score, "y_score")
     y_score = y_score.astype(np.float64)
@@ -77,7 +79,8 @@ def check_predictions(y_true, y_pred):
     ValueError
         If the lengths differ, or the labels are no labels.
     """
-    y_true, y_pred = _check_flags(y_true, "y_true"), _check_flags(y_pred, "y_pred")
+    y_true = check_labels(y_true, name="y_true")
+    y_pred = check_labels(y_pred, name="y_pred")
     _check_lengths(y_true, y_pred, "y_pred")
     return y_true, y_pred
 
@@ -163,29 +166,6 @@ def touched(target, overlap):
     touched : ndarray of bool
     """
     return np.bincount(owners(target, overlap), minlength=len(target[0])) > 0
-
-
-def _check_flags(y, name):
-    y = np.asarray(y)
-    if y.ndim != 1 or not len(y):
-        raise ValueError(
-            f"{name} must hold one label for every row, got an array of shape "
-            f"{y.shape}."
-        )
-    values = np.unique(y)
-    if y.dtype.kind in "biuf" and np.isin(values, [0, 1]).all():
-        return y.astype(bool)
-    if y.dtype.kind in "iuf" and np.isin(values, [-1, 1]).all():
-        cure = (
-            f"Labels in the manner of predict convert with {name} = ({name} == "
-            "-1).astype(int)."
-        )
-    else:
-        cure = f"Convert with {name} = ({name} == the anomaly's label).astype(int)."
-    raise ValueError(
-        f"{name} must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. "
-        + cure
-    )
 
 
 def _check_lengths(y_true, other, name):
