@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import average_precision_score, f1_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -75,8 +76,8 @@ def test_values(table, plant):
     assert row["f1"] == f1_score(y, flags)
     assert row["flagged_share"] == flags.mean()
     assert row["threshold"] == -forest.offset_
-    best = max(f1_score(y, errors >= t) for t in np.unique(errors)[::5])
-    assert best - 0.02 < row["best_f1_uses_labels"]
+    best = max(f1_score(y, errors >= t) for t in np.unique(errors))
+    assert row["best_f1_uses_labels"] == pytest.approx(best)
     assert (table["best_f1_uses_labels"] >= table["f1"] - 1e-12).drop("failing").all()
     assert row["error"] == ""
 
@@ -98,6 +99,7 @@ def test_baselines_know_what_they_are(table, plant):
     assert random["flagged_share"] == pytest.approx(0.01, abs=0.01)
     everything = table.loc["everything anomalous"]
     assert everything["flagged_share"] == 1
+    assert everything["threshold"] < 1  # the error of every row
     assert everything["roc_auc"] == 0.5
     assert everything["f1"] == pytest.approx(2 * share / (1 + share))
     assert table.loc["last difference", "roc_auc"] > 0.6
@@ -143,6 +145,52 @@ def test_breaks_do_not_count(series):
     assert table.loc["LSTMAutoencoderDetector", "flagged_share"] < 0.1
 
 
+def test_the_row_after_a_break_counts():
+    # Nothing changes but across the break, and a first row is no distance away.
+    X = np.repeat([[1.0], [np.nan], [5.0]], [20, 1, 20], axis=0)
+    X[30] = 6
+    y = (np.arange(41) == 30).astype(int)
+    table = compare_detectors({}, X, X, y, metrics=["roc_auc", "recall"])
+    row = table.loc["last difference"]
+    # Rows 30 and 31 tie, before the 38 others that are no break.
+    assert row["roc_auc"] == pytest.approx((38 + 0.5) / 39)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_undefined_metrics_are_nan(plant, label):
+    y = np.full_like(plant[2], label)
+    metrics = ["roc_auc", "vus_roc", "vus_pr", "detection_delay", "event_recall"]
+    with pytest.warns(UndefinedMetricWarning):
+        table = compare_detectors([FOREST], *plant[:2], y, metrics=metrics)
+    assert table[["roc_auc", "vus_roc"]].isna().all(axis=None)
+    if label:
+        assert (table["vus_pr"] == 1).all()
+        assert table[["detection_delay", "event_recall"]].notna().all(axis=None)
+    else:
+        assert table[["vus_pr", "detection_delay"]].isna().all(axis=None)
+        assert (table["event_recall"] == 0).all()  # as its function has it
+    assert (table["error"] == "").all()
+
+
+def test_what_does_not_score_new_rows_is_told(plant):
+    table = compare_detectors([LocalOutlierFactor()], *plant, baselines=False)
+    assert "Pass novelty=True to it" in table.loc["LocalOutlierFactor", "error"]
+
+
+def test_inputs_of_other_kinds(plant):
+    _, test, y = plant
+    X = [test.to_numpy()[:500], test[:500], test[:500].to_numpy().tolist()]
+    labels = [y[:500], pd.Series(y, test.index)[:500], (y[:500] == 1).tolist()]
+    expected, *others = (
+        compare_detectors([FOREST], A, A, b, random_state=0, metrics=iter(["f1"]))
+        for A, b in zip(X, labels, strict=True)
+    )
+    assert (expected["error"] == "").all()
+    for table in others:
+        columns = ["f1", "best_f1_uses_labels", "flagged_share", "threshold", "error"]
+        pd.testing.assert_frame_equal(table[columns], expected[columns])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -151,14 +199,22 @@ def test_breaks_do_not_count(series):
         ({"detectors": {"random scores": FOREST}}, "name of a baseline"),
         ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is not known"),
         ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' needs"),
-        ({"metrics": ["fbeta"]}, "'fbeta' needs"),
+        ({"metrics": ["fbeta"]}, "'fbeta' needs a parameter of its own, beta"),
+        ({"metrics": "f1"}, r"metrics must be a sequence .* Pass \['f1'\]"),
+        ({"metrics": ["f1", "recall", "f1"]}, "names 'f1' twice"),
     ],
 )
 def test_bad_arguments(arguments, message, plant):
     with pytest.raises(ValueError, match=message):
         compare_detectors(**{"detectors": [FOREST], **arguments}, **_split(plant))
-    with pytest.raises(ValueError, match="y must have one label"):
-        compare_detectors([FOREST], plant[0], plant[1], plant[2][:-1])
+
+
+def test_bad_labels(plant):
+    train, test, y = plant
+    with pytest.raises(ValueError, match="y_test must have one label"):
+        compare_detectors([FOREST], train, test, y[:-1])
+    with pytest.raises(ValueError, match=r"y_test = \(y_test == -1\)"):
+        compare_detectors([FOREST], train, test, 1 - 2 * y)
 
 
 def _split(plant):

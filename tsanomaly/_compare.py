@@ -8,12 +8,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
-from tsanomaly._calibration import detector_errors, last_step, midway_threshold
+from tsanomaly._calibration import (
+    check_detector,
+    detector_errors,
+    last_step,
+    midway_threshold,
+)
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import FLOATS, check_labels, draw_seed, find_breaks
 from tsanomaly._window_transformer import WindowTransformer
-from tsanomaly.metrics._scorer import NamedMetric, metric_value
+from tsanomaly.metrics._scorer import NEEDED, NamedMetric, metric_value
 
 __all__ = ["compare_detectors"]
 
@@ -63,18 +68,25 @@ class _RandomScores(_Baseline):
 class _EverythingAnomalous(_Baseline):
     """One score for all rows, and every row flagged."""
 
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.offset_ = -0.5  # below the one error that there is
+        return self
+
     def _errors(self, X):
         return np.ones(len(X))
 
-    def predict(self, X):
-        return np.full(len(X), -1)
-
 
 class _LastDifference(_Baseline):
-    """How far a row is from the one before, mean over the channels."""
+    """How far a row is from the one before, mean over the channels.
+
+    A first row, also that after a break, is no distance away.
+    """
 
     def _errors(self, X):
-        return np.abs(np.diff(X, axis=0, prepend=X[:1])).mean(axis=1)
+        previous = np.concatenate([X[:1], X[:-1]])
+        previous = np.where(find_breaks(previous)[:, None], X, previous)
+        return np.abs(X - previous).mean(axis=1)
 
 
 def _baselines(random_state):
@@ -137,19 +149,24 @@ def compare_detectors(
     -------
     table : DataFrame
         One row per detector, in the order given, then the baselines. Columns: the
-        metrics; ``best_f1_uses_labels``, the highest F1 of any threshold, which no
-        threshold set without labels reaches; ``flagged_share`` of the test rows;
-        ``threshold`` of the errors, NaN if the detector does not tell it;
-        ``fit_seconds``; ``score_seconds``; ``error``, empty if all went well. A
+        metrics, NaN where undefined; ``best_f1_uses_labels``, the highest F1 of any
+        threshold, which no threshold set without labels reaches; ``flagged_share`` of
+        the test rows; ``threshold`` of the errors, NaN if the detector does not tell
+        it; ``fit_seconds``; ``score_seconds``; ``error``, empty if all went well. A
         detector that fails has NaN in all other columns.
 
     Raises
     ------
     ValueError
-        If a metric is unknown, two detectors have one name, or `y_test` does not hold
-        a label for every row of `X_test`.
+        If a metric is unknown or named twice, two detectors have one name, or `y_test`
+        does not hold a label for every row of `X_test`.
     ImportError
         If `progress` is True and tqdm is not installed.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a metric is undefined, such as 'vus_pr' if `y_test` holds no anomaly.
 
     See Also
     --------
@@ -182,13 +199,8 @@ def compare_detectors(
     """
     import pandas as pd
 
-    y_test = check_labels(y_test, len(X_test)).astype(np.int64)
-    functions = [NamedMetric(name) for name in metrics]
-    for name in {"fbeta", "false_alarms_per_day"}.intersection(metrics):
-        raise ValueError(
-            f"{name!r} needs a parameter of its own. Compute it from the predictions "
-            "of the detectors, or leave it out of metrics."
-        )
+    y_test = check_labels(y_test, len(X_test), "y_test").astype(np.int64)
+    functions = _checked_metrics(metrics)
     rows = _named(detectors)
     if baselines:
         for name, baseline in _baselines(random_state).items():
@@ -199,7 +211,7 @@ def compare_detectors(
                 )
             rows[name] = baseline
     columns = [
-        *metrics,
+        *(function.name for function in functions),
         "best_f1_uses_labels",
         "flagged_share",
         "threshold",
@@ -223,6 +235,7 @@ def _judge(detector, X_train, X_test, y_test, functions):
     start = perf_counter()
     detector.fit(X_train)
     fitted = perf_counter()
+    check_detector(detector, "detector")
     errors = detector_errors(detector, X_test)
     scored = perf_counter()
     errors[find_breaks(X_test)] = np.nan
@@ -248,6 +261,25 @@ def _best_f1(y_true, errors):
         return 0.0
     precision, recall, _ = precision_recall_curve(y_true[present], errors[present])
     return (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
+
+
+def _checked_metrics(metrics):
+    """Metrics by their names, none of them twice."""
+    if isinstance(metrics, str):
+        raise ValueError(
+            f"metrics must be a sequence of names, got {metrics!r}. Pass [{metrics!r}]."
+        )
+    functions = {}
+    for name in metrics:
+        if name in NEEDED:
+            raise ValueError(
+                f"{name!r} needs a parameter of its own, {NEEDED[name][0]}. Compute it "
+                "from the predictions of the detectors, or leave it out of metrics."
+            )
+        if name in functions:
+            raise ValueError(f"metrics names {name!r} twice. Leave one of them out.")
+        functions[name] = NamedMetric(name)
+    return list(functions.values())
 
 
 def _named(detectors):

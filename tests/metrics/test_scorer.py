@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
 import pickle
+import warnings
+from functools import partial
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
     fbeta_score,
+    get_scorer,
     hamming_loss,
     roc_auc_score,
 )
@@ -24,6 +29,19 @@ from sklearn.preprocessing import StandardScaler
 from tests.helpers import tiny_detector, wave
 from tsanomaly import ReconstructionThreshold, _network, _validation, metrics
 from tsanomaly.metrics import make_anomaly_scorer
+
+
+class Silent(OutlierMixin, BaseEstimator):
+    """Finds nothing."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def score_samples(self, X):
+        return np.zeros(len(X))
+
+    def predict(self, X):
+        return np.ones(len(X), dtype=int)
 
 
 @pytest.fixture
@@ -107,10 +125,39 @@ def test_refuses(forest, labelled):
         make_anomaly_scorer(f1_score, response_method="predict_proba")
     with pytest.raises(ValueError, match="Leave greater_is_better out"):
         make_anomaly_scorer("roc_auc", greater_is_better=False)
-    with pytest.raises(ValueError, match="'fbeta' needs beta"):
+    with pytest.raises(ValueError, match=r"'fbeta' needs beta.*beta=2\)"):
         make_anomaly_scorer("fbeta")
+    with pytest.raises(ValueError, match=r"needs freq.*freq='5min'\)"):
+        make_anomaly_scorer("false_alarms_per_day")
     with pytest.raises(ValueError, match="a string or a function"):
         make_anomaly_scorer(3)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [roc_auc_score, average_precision_score, metrics.vus_pr, metrics.range_auc],
+)
+def test_a_function_of_scores_is_not_fed_with_labels(function, forest, labelled):
+    with pytest.raises(ValueError, match="ranks scores, while a function is given lab"):
+        make_anomaly_scorer(function)
+    scorer = make_anomaly_scorer(function, response_method="score_samples")
+    expected = function(labelled[1], -forest.score_samples(labelled[0]))
+    assert scorer(forest, *labelled) == expected
+    # Who asks for labels gets them.
+    scorer = make_anomaly_scorer(function, response_method="predict")
+    expected = function(labelled[1], forest.predict(labelled[0]) == -1)
+    assert scorer(forest, *labelled) == expected
+
+
+def test_what_the_guide_says_of_the_strings_of_scikit_learn(forest, labelled):
+    ours = make_anomaly_scorer("roc_auc")(forest, *labelled)
+    reversed_sign = get_scorer("roc_auc")(forest, *labelled)
+    assert ours > 0.9
+    assert reversed_sign == pytest.approx(1 - ours)
+    worse = get_scorer("average_precision")(forest, *labelled)
+    assert worse < 0.1 < make_anomaly_scorer("average_precision")(forest, *labelled)
+    with pytest.raises(ValueError, match="average='binary'"):
+        get_scorer("f1")(forest, *labelled)
 
 
 def test_scorers_travel(forest, labelled):
@@ -223,29 +270,99 @@ def test_a_missed_event_counts_with_all_its_rows(forest):
     assert make_anomaly_scorer("detection_delay")(forest, X, y) == -(7 + 1) / 2
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@pytest.mark.filterwarnings("ignore:No positive class found")
 @pytest.mark.filterwarnings("ignore:Point adjustment")
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision", "f1", *RANGE_METRICS])
 def test_a_fold_without_anomalies_does_not_decide(name, forest, labelled):
     X, y = labelled
-    kwargs = {"freq": "1min"} if name == "false_alarms_per_day" else {}
-    scorer = make_anomaly_scorer(name, **kwargs)
-    assert np.isfinite(scorer(forest, X, np.zeros_like(y)))
+    if name == "false_alarms_per_day":  # the only one that such a fold leaves defined
+        scorer = make_anomaly_scorer(name, freq="1min")
+        expected = metrics.false_alarms_per_day(
+            0 * y, forest.predict(X) == -1, freq="min"
+        )
+        assert scorer(forest, X, 0 * y) == -expected < 0
+        return
+    scorer = make_anomaly_scorer(name)
+    with pytest.warns(UserWarning, match=r"defined|class|No positive"):
+        assert scorer(Silent().fit(X), X, 0 * y) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.filterwarnings("ignore", "No positive class")
+        assert scorer(forest, X, 0 * y) == 0
 
 
-@pytest.mark.filterwarnings("ignore:The total space of parameters")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-@pytest.mark.parametrize("search", [GridSearchCV, HalvingRandomSearchCV])
-def test_searches(search, labelled):
-    X, y = labelled
-    X, y = np.tile(X, (3, 1)), np.tile(y, 3)
-    options = {"random_state": 0} if search is HalvingRandomSearchCV else {}
+@pytest.fixture
+def series_with_a_quiet_fold(labelled):
+    X, y = np.tile(labelled[0], (4, 1)), np.tile(labelled[1], 4)
+    X[600:900], y[600:900] = wave(300), 0
+    return X, y
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        GridSearchCV,
+        partial(
+            HalvingRandomSearchCV,
+            # Rows as a resource would be drawn at random.
+            resource="isolationforest__n_estimators",
+            max_resources=20,
+            min_resources=10,
+            n_candidates=2,
+            factor=2,
+            random_state=0,
+        ),
+    ],
+)
+def test_searches(search, series_with_a_quiet_fold):
     found = search(
         make_pipeline(StandardScaler(), IsolationForest(random_state=0)),
-        {"isolationforest__n_estimators": [5, 20]},
+        {"isolationforest__max_features": [1, 2]},
         scoring=make_anomaly_scorer("vus_pr", window=10),
         cv=TimeSeriesSplit(3, gap=2),
-        **options,
+    )
+    with pytest.warns(UndefinedMetricWarning, match="y_true has no anomalous row"):
+        found.fit(*series_with_a_quiet_fold)
+    assert (found.cv_results_["split1_test_score"] == 0).all()
+    for split in (0, 2):
+        assert (found.cv_results_[f"split{split}_test_score"] > 0.5).all()
+
+
+def test_halving_over_rows_takes_them_at_random(labelled):
+    # What the documentation warns of. If this fails, the warning may go.
+    seen = []
+
+    class Watching(IsolationForest):
+        def fit(self, X, y=None):
+            seen.append(X[:, 0])
+            return super().fit(X)
+
+    X, y = np.arange(300.0)[:, None], labelled[1]
+    HalvingRandomSearchCV(
+        Watching(n_estimators=2, random_state=0),
+        {"max_samples": [2, 5]},
+        scoring=make_anomaly_scorer("accuracy"),
+        cv=TimeSeriesSplit(2),
+        n_candidates=2,
+        min_resources=150,
+        random_state=0,
     ).fit(X, y)
-    assert np.isfinite(found.best_score_)
+    assert (np.diff(seen[0]) < 0).any()
+
+
+def test_cross_validate(series_with_a_quiet_fold):
+    with pytest.warns(UndefinedMetricWarning):
+        result = cross_validate(
+            IsolationForest(random_state=0),
+            *series_with_a_quiet_fold,
+            cv=TimeSeriesSplit(3, gap=2),
+            scoring={
+                name: make_anomaly_scorer(name)
+                for name in ("vus_roc", "range_fscore", "nab_score", "detection_delay")
+            },
+            error_score="raise",
+        )
+    for name in ("vus_roc", "range_fscore", "nab_score", "detection_delay"):
+        scores = result[f"test_{name}"]
+        assert np.isfinite(scores).all()
+        assert scores[1] == 0
+    assert (result["test_vus_roc"][[0, 2]] > 0.5).all()

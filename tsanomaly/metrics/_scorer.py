@@ -5,8 +5,9 @@ import numpy as np
 
 from tsanomaly._validation import check_labels
 from tsanomaly._windows import runs
+from tsanomaly.metrics._checks import warn_undefined
 
-__all__ = ["NamedMetric", "make_anomaly_scorer", "metric_value"]
+__all__ = ["NEEDED", "NamedMetric", "make_anomaly_scorer", "metric_value"]
 
 # What metrics of these names are fed with: scikit-learn's, then those of this package.
 _RESPONSES = {
@@ -44,6 +45,12 @@ _KINDS = ("affiliation", "event", "range")
 
 # Of these, less is better: scorers return the opposite.
 _COSTS = {"detection_delay", "false_alarms_per_day"}
+
+# What has no default: the parameter, what it is, and an example.
+NEEDED = {
+    "false_alarms_per_day": ("freq", "the time from row to row", "5min"),
+    "fbeta": ("beta", "the weight of recall against precision", 2),
+}
 
 
 def make_anomaly_scorer(
@@ -90,8 +97,9 @@ def make_anomaly_scorer(
     Raises
     ------
     ValueError
-        If `metric` is an unknown name, or the other parameters do not suit it. The
-        scorer raises it if `y` has other values than 0 and 1, and says how to convert.
+        If `metric` is an unknown name, the other parameters do not suit it, or one that
+        it needs is missing. The scorer raises it if `y` has other values than 0 and 1,
+        and says how to convert.
 
     Notes
     -----
@@ -107,7 +115,13 @@ def make_anomaly_scorer(
     Rows without a score, which are breaks, do not count in metrics of scores.
 
     A fold without anomalies leaves many metrics undefined. A metric given by name then
-    is 0 for every candidate, with a warning, so the fold does not decide.
+    is 0 for every candidate, with a warning, so the fold does not decide. What a
+    function returns is passed on, and a search ranks a candidate with NaN last.
+
+    :class:`~sklearn.model_selection.HalvingRandomSearchCV` and the like draw rows at
+    random unless ``resource`` names a parameter of the detector. Metrics of events and
+    detectors with windows then see rows in disorder, without complaint: pass
+    ``resource="n_estimators"``, or ``"epochs"``, say, with the prefix of its step.
 
     Examples
     --------
@@ -132,15 +146,18 @@ def make_anomaly_scorer(
                 f"metric={metric!r} knows whether higher is better. Leave "
                 "greater_is_better out."
             )
-        if metric == "fbeta" and "beta" not in kwargs:
+        parameter, meaning, example = NEEDED.get(metric, (None, None, None))
+        if parameter and parameter not in kwargs:
             raise ValueError(
-                "metric='fbeta' needs beta, the weight of recall against precision: "
-                "make_anomaly_scorer('fbeta', beta=2)."
+                f"metric={metric!r} needs {parameter}, {meaning}: "
+                f"make_anomaly_scorer({metric!r}, {parameter}={example!r})."
             )
         greater_is_better = metric not in _COSTS
         metric, response_method = named, named.response_method
     elif not callable(metric):
         raise ValueError(f"metric must be a string or a function, got {metric!r}.")
+    elif response_method is None:
+        _refuse_labels(metric)
     if response_method in (None, "predict"):
         return make_scorer(
             _named(partial(_score_labels, metric), metric),
@@ -161,6 +178,17 @@ def make_anomaly_scorer(
     )
 
 
+def _refuse_labels(function):
+    """Raise if a function is known to rank scores: labels would do, but say little."""
+    for name, response in _RESPONSES.items():
+        if response == "score_samples" and NamedMetric(name).function is function:
+            raise ValueError(
+                f"{function.__name__} ranks scores, while a function is given labels "
+                f"by default. Pass its name, {name!r}, or "
+                "response_method='score_samples'."
+            )
+
+
 class NamedMetric:
     """A metric that is known by its name, and pickled by it.
 
@@ -178,8 +206,8 @@ class NamedMetric:
     def __init__(self, name):
         if name not in _RESPONSES:
             raise ValueError(
-                f"metric={name!r} is not known. Use one of {sorted(_RESPONSES)}, or "
-                "pass a function."
+                f"metric={name!r} is not known. Use one of {sorted(_RESPONSES)}, or a "
+                "function in make_anomaly_scorer."
             )
         self.name = name
         self.response_method = _RESPONSES[name]
@@ -189,13 +217,19 @@ class NamedMetric:
 
     def __call__(self, y_true, y_pred, **kwargs):
         """Value of the metric, 0 where it is undefined."""
-        value = self._function(y_true, y_pred, **kwargs)
+        value = self.value(y_true, y_pred, **kwargs)
+        return 0.0 if np.isnan(value) else value
+
+    def value(self, y_true, y_pred, **kwargs):
+        """Value of the metric, NaN where it is undefined."""
+        value = self.function(y_true, y_pred, **kwargs)
         if isinstance(value, tuple):
             value = value[_PARTS.index(self.name.rpartition("_")[-1])]
-        return 0.0 if np.isnan(value) else float(value)
+        return float(value)
 
     @property
-    def _function(self):
+    def function(self):
+        """What computes it, perhaps together with others."""
         import sklearn.metrics
 
         from tsanomaly import metrics
@@ -228,12 +262,12 @@ def metric_value(metric, y_true, flags, errors):
     Returns
     -------
     value : float
-        Of flags, or of the errors that are there.
+        Of flags, or of the errors that are there. NaN where it is undefined.
     """
     if metric.response_method == "predict":
-        return metric(y_true, flags.astype(np.int64))
+        return metric.value(y_true, flags.astype(np.int64))
     present = ~np.isnan(errors)
-    return metric(y_true[present], errors[present])
+    return metric.value(y_true[present], errors[present])
 
 
 def _mean_delay(y_true, y_pred):
@@ -244,7 +278,8 @@ def _mean_delay(y_true, y_pred):
     """
     start, end = runs(y_true)
     if not len(start):
-        return 0.0
+        warn_undefined("The delay is undefined, since y_true holds no anomaly.")
+        return np.nan
     # The first flagged row from the start of an event on, or a row past its end
     flagged = np.append(np.flatnonzero(y_pred), len(y_pred))
     first = flagged[np.searchsorted(flagged, start)]
