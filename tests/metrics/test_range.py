@@ -48,6 +48,8 @@ def test_range_as_in_prts():
         for setting, values in expected["range_based_prts"].items():
             if setting == "raises":
                 assert not any(y_true) or not any(y_pred)
+                result = quietly(range_precision_recall_fscore, y_true, y_pred)
+                assert result == (0.0, 0.0, 0.0)
                 continue
             cardinality, bias = setting.split("/")
             for field, value in values.items():

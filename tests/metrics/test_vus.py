@@ -2,6 +2,7 @@
 import gzip
 import json
 import tracemalloc
+import warnings
 from math import isnan
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.helpers import SHARED_DATA, needs_shared_data
 from tests.metrics import vus_reference
-from tsanomaly.metrics import range_auc, vus_pr, vus_roc
+from tsanomaly.metrics import point_adjusted_f1, range_auc, vus_pr, vus_roc
 
 METRICS = [vus_pr, vus_roc, range_auc]
 VOLUMES = {"PR": vus_pr, "ROC": vus_roc}
@@ -55,6 +56,13 @@ def test_oracle(case):
     y_true, y_score, window = case["labels"], case["scores"], case["window"]
     if case["name"] in UNDEFINED:
         assert "raises" in expected["VUS_PR"]
+        # Without a normal row every alarm is right.
+        precise = 1.0 if all(y_true) else np.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            value = vus_pr(y_true, y_score, window=window)
+            assert value == pytest.approx(precise, abs=1e-12, nan_ok=True)
+            assert isnan(vus_roc(y_true, y_score, window=window))
         return
     for name, volume in VOLUMES.items():
         options = {"curve": name.lower()}
@@ -172,6 +180,19 @@ def test_random_scores_on_long_events(rng, n_events, window):
     assert value == pytest.approx(y_true.mean(), abs=0.05)
 
 
+@pytest.mark.parametrize("n_events", [1, 4, 10])
+def test_random_scores_do_not_fool_it_as_they_do_point_adjustment(rng, n_events):
+    window = 20
+    y_true, y_score = np.zeros(40_000, dtype=int), rng.random(40_000)
+    for first in np.linspace(1000, 37_000, n_events).astype(int):
+        y_true[first : first + 10 * window] = 1
+    share = y_true.mean()
+    assert vus_pr(y_true, y_score, window=window) == pytest.approx(share, abs=0.05)
+    with pytest.warns(UserWarning, match="even random flags score high"):
+        adjusted = point_adjusted_f1(y_true, y_score > 0.98)
+    assert adjusted > share + 0.2
+
+
 def test_random_scores_on_one_row_events(rng):
     y_true = (np.arange(10_000) % 500 == 250).astype(int)
     value = vus_pr(y_true, rng.normal(size=len(y_true)))
@@ -197,7 +218,30 @@ def test_equal_scores():
     shares = [vus_reference.soft_labels(y_true, length).mean() for length in range(9)]
     value = vus_pr(y_true, y_score, window=8)
     assert value == pytest.approx(np.mean(shares), abs=1e-12)
+    # The ROC curve leads through one point, at recall 1.
+    normal = y_true == 0
+    fprs = [
+        (1 - soft[normal]).sum() / (normal.sum() - soft[normal].sum() / 2)
+        for soft in (vus_reference.soft_labels(y_true, length) for length in range(9))
+    ]
+    value = vus_roc(y_true, y_score, window=8)
+    assert value == pytest.approx(1 - np.mean(fprs) / 2, abs=1e-12)
+    assert value > 0.5
     assert range_auc(y_true, y_score, window=0, curve="roc") == pytest.approx(0.5)
+
+
+def test_random_scores_do_not_get_a_roc_area_of_a_half(rng):
+    def mean_area(y_true, window):
+        return np.mean(
+            [vus_roc(y_true, rng.random(len(y_true)), window=window) for _ in range(5)]
+        )
+
+    # Recall is the share of rows times that of events: its square, for events of a row.
+    many = (np.arange(20_000) % 100 == 50).astype(int)
+    assert mean_area(many, 0) == pytest.approx(1 / 3, abs=0.03)
+    one = np.repeat([0, 1, 0], [10_000, 500, 9500])
+    assert mean_area(one, 0) == pytest.approx(1 / 2, abs=0.03)
+    assert mean_area(one, 1000) > 0.6
 
 
 @pytest.mark.parametrize("window", [0, 4, 100])

@@ -100,6 +100,10 @@ def range_precision_recall_fscore(
     these two ('middle'). Recall is the mean over events, and precision the same with
     events and predicted ranges exchanged, and ``alpha = 0``.
 
+    The values are those of the package prts. The code of the TSB-AD benchmark sees no
+    range where all rows are flagged, or anomalous, and aeon returns 0 where all are
+    flagged; here such a range counts like any other.
+
     References
     ----------
     .. [1] N. Tatbul, T. J. Lee, S. Zdonik, M. Alam, J. Gottschlich. "Precision and
@@ -242,6 +246,10 @@ def event_precision_recall_fscore(y_true, y_pred, *, counting="segments", beta=1
     A predicted range that covers several events finds them all, and one that begins or
     ends beside an event, without a row in common, is a false alarm.
 
+    'composite' gives the values that the TSB-AD benchmark calls event-based F1, but for
+    an event that ends with the series: there its code leaves out the last row, so that
+    it can never find an event of that row alone.
+
     References
     ----------
     .. [1] K. Hundman, V. Constantinou, C. Laporte, I. Colwell, T. Soderstrom.
@@ -323,6 +331,9 @@ def point_adjusted_f1(y_true, y_pred):
     -----
     The value is ``2 TP / (2 TP + FP + FN)``, where TP are the rows of events that are
     found, FN those of the other events, and FP the flagged normal rows.
+
+    The code of the TSB-AD benchmark never adjusts row 0, and so gives less where an
+    event begins there.
 
     References
     ----------

@@ -161,9 +161,11 @@ def vus_roc(y_true, y_score, *, window=100, n_thresholds=250):
     Notes
     -----
     :func:`vus_pr` has the definition. Random scores do not get 0.5: they get more where
-    buffers are long, and less where there are many events, as recall counts the events
-    found, too. Without a buffer and with a single event, this is the usual area.
+    buffers are long against the events, and without buffers as little as 1/3 where
+    there are many events of one row, as recall counts the events found, too. Without a
+    buffer and with a single event, this is the usual area.
 
+    If all scores are equal, the value is 0.5 without a buffer, and more with buffers.
     If all rows are anomalous the area is not defined, and NaN is returned (the code of
     TSB-AD fails).
 
