@@ -2,6 +2,7 @@
 """Slow, obvious loops for the measures of labels, and labels to try them on."""
 
 import math
+from itertools import permutations
 
 import numpy as np
 from hypothesis import strategies as st
@@ -171,15 +172,14 @@ def false_alarms(y_true, y_pred):
     return sum(not any(y_true[row] for row in alarm) for alarm in events(y_pred))
 
 
-def hit_rate(causes, errors, at, rng, n_draws):
-    """Mean share of causes among the largest errors, with ties broken at random."""
+def hit_rate(causes, errors, at):
+    """Mean share of causes among the largest errors, over all ways to break ties."""
     shares = []
     for event, values in zip(causes, errors, strict=True):
         if not event:
             continue
         k = math.floor(at * len(event) + 1e-9)
-        for _ in range(n_draws):
-            chance = rng.random(len(values))
+        for chance in permutations(range(len(values))):
             ranked = sorted(range(len(values)), key=lambda c: (-values[c], chance[c]))
             shares.append(len(set(ranked[:k]) & set(event)) / len(event))
     return np.mean(shares)

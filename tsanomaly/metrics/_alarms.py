@@ -226,7 +226,7 @@ def channel_hit_rate(channels, errors, *, at=1.0):
     channels : sequence of sequences, or array-like of shape (n_events, n_channels)
         The channels that caused each event: their positions, counted from 0, or their
         names if `errors` is a DataFrame. Or for every channel, as a bool, whether it
-        is one of them.
+        is one of them: by position, or by name if both are DataFrames.
     errors : array-like or DataFrame of shape (n_events, n_channels)
         Error of each channel in each event, higher = worse.
     at : float, default=1.0
@@ -275,6 +275,18 @@ def channel_hit_rate(channels, errors, *, at=1.0):
     >>> channel_hit_rate(channels, errors)
     0.75
     >>> channel_hit_rate(channels, errors, at=1.5)
+    1.0
+
+    From the errors of rows to those of events, with the names of the channels:
+
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"speed": [0, 1, 3, 0, 0], "load": [0, 0, 1, 7, 1]})
+    >>> events = pd.DataFrame({"start": [1, 3], "end": [2, 4]})
+    >>> events["channels"] = [["speed"], ["load"]]
+    >>> errors = pd.DataFrame(
+    ...     [rows[e.start : e.end + 1].mean() for e in events.itertuples()]
+    ... )
+    >>> channel_hit_rate(events["channels"], errors)
     1.0
     """
     names = list(errors.columns) if hasattr(errors, "columns") else None
@@ -366,8 +378,8 @@ def _check_errors(errors):
 
 def _check_channels(channels, n_events, n_channels, names):
     """Whether each channel is one of those behind each event."""
-    if hasattr(channels, "columns"):  # iterating a DataFrame yields its columns
-        channels = channels.to_numpy()
+    if hasattr(channels, "columns"):
+        channels = _in_order(channels, names)
     try:
         channels = [list(event) for event in channels]
     except TypeError as error:
@@ -396,7 +408,8 @@ def _check_channels(channels, n_events, n_channels, names):
             if channel not in position:
                 raise ValueError(
                     f"Channel {channel!r} of event {number} is unknown. channels must "
-                    f"be among the columns of errors: {_some(names)}."
+                    f"be among the columns of errors: {_some(names)}. Names need a "
+                    "DataFrame of errors."
                 )
             if causes[number, position[channel]]:
                 raise ValueError(
@@ -405,6 +418,19 @@ def _check_channels(channels, n_events, n_channels, names):
                 )
             causes[number, position[channel]] = True
     return causes
+
+
+def _in_order(flags, names):
+    """Flags of a DataFrame, channels in the order of the errors."""
+    if names is not None:
+        columns = list(flags.columns)
+        if len(columns) != len(names) or set(columns) != set(names):
+            raise ValueError(
+                f"channels has the columns {_some(columns)} and errors has "
+                f"{_some(names)}. Give both the same columns, in any order."
+            )
+        flags = flags[names]
+    return flags.to_numpy()
 
 
 def _are_flags(event):
