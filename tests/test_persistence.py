@@ -93,13 +93,13 @@ MODELS = {
         small_forest(),
     ),
     "network": network(),
-    "network_overlap": tiny_detector(
-        window_size=4, row_error="overlap_mean", stride=2, latent_dim=2
-    ),
+    "network_overlap": tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
     "network_validated": tiny_detector(
         window_size=3, row_error="last", validation_fraction=0.2, contamination=0.1
     ),
-    "network_of_lists": tiny_detector(window_size=np.int64(3), units=[np.int64(3)]),
+    "network_of_lists": tiny_detector(
+        window_size=np.int64(3), units=[np.int64(3)], latent_dim=2
+    ),
     "network_threshold": make_pipeline(network(), ReconstructionThreshold()),
     "errors": ReconstructionError(PCA(1)),
     **{
@@ -148,9 +148,7 @@ MODELS = {
     ),
     "function": make_pipeline(FunctionTransformer(np.arctan), small_forest()),
     "quantiles": make_pipeline(QuantileTransformer(n_quantiles=9), PCA("mle")),
-    "bins": KBinsDiscretizer(
-        3, encode="ordinal", quantile_method="averaged_inverted_cdf"
-    ),
+    "bins": KBinsDiscretizer(3, encode="ordinal", strategy="uniform"),
     "imputed": make_pipeline(SimpleImputer(), RobustScaler(), small_forest()),
     "forest": small_forest(),
     "forest_of_columns": small_forest(max_features=1, max_samples=20, bootstrap=True),
@@ -793,6 +791,19 @@ def test_other_versions_warn_once(frame, path, package):
     assert_same(model, loaded, frame)
 
 
+def test_a_model_that_other_versions_cannot_make(saved):
+    def change(schema):
+        set_number(next(nodes(schema, "TreeNode"))["content"], "node_count", 1)
+
+    alter_json(saved, change)
+    alter_manifest(saved, versions={"scikit-learn": "0.0.1", "numpy": np.__version__})
+    with (
+        pytest.warns(UserWarning, match=r"saved by scikit-learn 0\.0\.1,"),
+        pytest.raises(ValueError, match=r"cannot be loaded by scikit-learn .*with sci"),
+    ):
+        load(saved)
+
+
 def make_older(schema):
     """Make every estimator of a file one of an older version."""
     changed = 0
@@ -966,7 +977,7 @@ def set_node(field, value, at=0):
 )
 def test_altered_trees(saved, change, message):
     alter_array(saved, has_nodes, change)
-    with pytest.raises(ValueError, match=f"altered: the parts.*{message}"):
+    with pytest.raises(ValueError, match=f"altered: its parts.*{message}"):
         load(saved)
 
 
@@ -984,7 +995,7 @@ def test_altered_sizes_of_trees(saved, name, value, message):
             set_number(node["content"], name, value)
 
     alter_json(saved, change)
-    with pytest.raises(ValueError, match=f"altered: the parts.* {message}"):
+    with pytest.raises(ValueError, match=f"altered: its parts.* {message}"):
         load(saved)
 
 

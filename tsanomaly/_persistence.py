@@ -45,9 +45,9 @@ _FORMAT = 1
 # What skops wrote when format 1 came up. Its readers of older files check less.
 _OLDEST_PROTOCOL = 2
 
-# How many times its size a file may unpack to. The JSON of a forest is packed 50 times
-# smaller by `save`, which does not pack what would exceed this.
-_MOST_UNPACKED = 100
+# How many times its size a file may unpack to. A forest, most of whose file is JSON,
+# unpacks to 6 times its size; `save` does not pack what would unpack to more than this.
+_MOST_UNPACKED = 20
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
@@ -154,8 +154,8 @@ def save(model, path):
     path : str or os.PathLike
         The file. The customary ending is ``.skops``. An existing file is replaced, and
         stays as it is until the new one is complete on the disk: whenever a process is
-        killed, or the power fails, there is the old file or the new one. (If killed,
-        it may leave a file ``.tsanomaly-….tmp`` beside it.)
+        killed, or the power fails, there is the old file or the new one, and maybe a
+        remainder ``.tsanomaly-….tmp`` beside it.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def load(path, *, trusted=()):
     ------
     ValueError
         If the file was not written by `save`, is damaged or truncated, has a newer
-        format than this version reads, unpacks to more than 100 times its size, or
+        format than this version reads, unpacks to more than 20 times its size, or
         holds indices that lie outside of the arrays they point into.
     TypeError
         If the file holds types that are neither known nor trusted, which are named;
@@ -396,7 +396,7 @@ def _installed(package):
         return platform.python_version()
     try:
         return version(package)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # ValueError: of an empty name
         return None
 
 
@@ -445,6 +445,7 @@ def _unpack(data, source, trusted):
     import skops.io
 
     manifest, members = _read_members(data, source)
+    others = _warn_of_other_versions(manifest["versions"], source)
     with _damage(source, "its description of the model is not sound"):
         types = _check_schema(members)
         unknown = set(skops.io.get_untrusted_types(data=data)) | (types & _UNCHECKED)
@@ -457,12 +458,8 @@ def _unpack(data, source, trusted):
             f"If you know them and where the file comes from, pass trusted={names!r}."
         )
     del members
-    with (
-        _other_versions(manifest["versions"], source),
-        _damage(source, "the model cannot be made from its parts"),
-    ):
+    with _blame(others, source):
         model = skops.io.loads(data, trusted=sorted(known | unknown))
-    with _damage(source, "the parts of the model do not fit together"):
         _check_state(model)
     return model
 
@@ -477,15 +474,28 @@ def _damage(source, what):
     # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
     # is among it.
     except Exception as error:
+        reason = str(error) or repr(error)
         raise ValueError(
-            f"{source} is damaged or was altered: {what} ({str(error) or repr(error)}). "
-            "Use another copy, or save the model again."
+            f"{source} is damaged or was altered: {what} ({reason}). Use another copy, "
+            "or save the model again."
         ) from error
 
 
-@contextmanager
-def _other_versions(saved, source):
-    """Warn once if versions differ, and silence what single estimators say of it."""
+def _warn_of_other_versions(saved, source):
+    """Warn, once for the whole file, if versions differ.
+
+    Parameters
+    ----------
+    saved : dict of str to str
+        Versions when the model was saved, by package.
+    source : str
+        What the file is called in messages.
+
+    Returns
+    -------
+    others : tuple of str, or None
+        The versions then and now, of what differs, if anything does.
+    """
     found = {package: _installed(package) for package in saved}
     others = [
         package
@@ -494,20 +504,18 @@ def _other_versions(saved, source):
         != _significant(package, found[package])
     ]
     if not others:
-        yield
-        return
-    then = ", ".join(f"{package} {saved[package]}" for package in others)
-    now = ", ".join(f"{package} {found[package]}" for package in others)
+        return None
+    then, now = (
+        ", ".join(f"{package} {versions[package]}" for package in others)
+        for versions in (saved, found)
+    )
     warnings.warn(
         f"{source} was saved by {then}, and this is {now}: the model may fail or give "
         "other scores. Fit it again to be sure.",
         VersionWarning,
-        stacklevel=5,
+        stacklevel=4,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VersionWarning)
-        warnings.simplefilter("ignore", InconsistentVersionWarning)
-        yield
+    return then, now
 
 
 def _significant(package, version):
@@ -515,6 +523,37 @@ def _significant(package, version):
     if version is None or package in ("tsanomaly", "scikit-learn"):
         return version
     return version.split(".")[:2]
+
+
+@contextmanager
+def _blame(others, source):
+    """Report any failure to make the model, and what is to blame for it.
+
+    Parameters
+    ----------
+    others : tuple of str, or None
+        As from `_warn_of_other_versions`.
+    source : str
+        What the file is called in messages.
+    """
+    if others is None:
+        with _damage(source, "its parts do not fit together"):
+            yield
+        return
+    then, now = others
+    with warnings.catch_warnings():
+        # Every single estimator would repeat what was said of the file.
+        warnings.simplefilter("ignore", VersionWarning)
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{source} cannot be loaded by {now} ({str(error) or repr(error)}). "
+                f"Load it with {then}, or fit the model again."
+            ) from error
 
 
 def _read_members(data, source):
