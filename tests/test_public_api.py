@@ -34,7 +34,7 @@ def test_import_is_light():
     code = """
 import sys
 import tsanomaly
-heavy = {"keras", "jax", "torch", "tensorflow", "matplotlib"}
+heavy = {"keras", "jax", "torch", "tensorflow", "matplotlib", "skops"}
 print(sorted(heavy & set(sys.modules)))
 """
     assert run_python(code) == "[]"

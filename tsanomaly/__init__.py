@@ -10,6 +10,7 @@ from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
+from tsanomaly._persistence import load, save
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
@@ -28,8 +29,10 @@ __all__ = [
     "__version__",
     "compare_detectors",
     "datasets",
+    "load",
     "merge_windows",
     "metrics",
     "plotting",
+    "save",
     "sliding_windows",
 ]

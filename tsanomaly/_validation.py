@@ -20,6 +20,7 @@ from tsanomaly._version import __version__
 __all__ = [
     "FLOATS",
     "FitRouter",
+    "VersionWarning",
     "VersionedState",
     "all_or_nothing",
     "check_columns",
@@ -326,6 +327,10 @@ class FitRouter:
         }
 
 
+class VersionWarning(UserWarning):
+    """A fitted state comes from another version of what it is used with."""
+
+
 class VersionedState:
     """Mixin that makes the library version part of an estimator's pickled state.
 
@@ -344,7 +349,7 @@ class VersionedState:
                 f"This {type(self).__name__} was saved by tsanomaly {version}, and "
                 f"this is {__version__}: it may fail or give other scores. Fit it "
                 "again to be sure.",
-                UserWarning,
+                VersionWarning,
                 stacklevel=2,
             )
         super().__setstate__(state)
