@@ -41,6 +41,20 @@ def tiny_detector(**parameters):
     return LSTMAutoencoderDetector(**parameters)
 
 
+def reconstruction_of(detector):
+    """A detector's map from windows to their reconstruction, both paths together."""
+
+    def reconstruct(windows):
+        windows = np.asarray(windows, dtype=np.float32)
+        seen = detector.model_.predict(windows, verbose=0)
+        flat = windows.reshape(len(windows), -1) - detector.linear_mean_
+        code = flat @ detector.linear_components_.T * detector.linear_gains_
+        linear = code @ detector.linear_components_ + detector.linear_mean_
+        return seen + linear.reshape(windows.shape)
+
+    return reconstruct
+
+
 def run_python(code, **environment):
     """Run code in a fresh interpreter, and return what it prints."""
     result = subprocess.run(

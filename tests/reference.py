@@ -61,6 +61,46 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None):
     )
 
 
+def multiscale_errors(X, reconstruct, window_size, training, centered, breaks):
+    """Errors by the 'multiscale' rules, calibrated on the rows `training` of X."""
+    X = np.asarray(X, dtype=np.float32)
+    rows = [t for t in range(len(X)) if not breaks[t]]
+    lengths = [window_size]
+    while lengths[-1] > 1:
+        lengths.append(lengths[-1] // 2)
+    means, shares = {}, {}
+    for t in rows:
+        window = trailing_window(X, t, window_size, breaks)[None]
+        squared = (window - reconstruct(window).astype(np.float64))[0] ** 2
+        for k in lengths:
+            channels = squared[-k:].mean(axis=0)
+            means[t, k] = channels.mean()
+            shares[t, k] = channels / channels.mean()
+    levels = {}
+    for k in lengths:
+        learned = np.array([means[t, k] for t in training])
+        floor = 1e-3 * max(np.median(learned), 1e-3 * learned.mean())
+        logs = np.log(learned + floor)
+        centre, top = np.median(logs), np.quantile(logs, 0.99)
+        for t in rows:
+            level = np.log(means[t, k] + floor) - centre
+            levels[t, k] = level / max(top - centre, 0.1)
+    errors = np.full(X.shape, np.nan)
+    for t in rows:
+        used = []
+        for k in lengths:
+            used.append((t, k))
+            if centered:
+                later = t
+                while later < t + k - 1 and later + 1 in rows:
+                    later += 1
+                used.append((later, k))
+        level = np.mean([levels[key] for key in used])
+        share = np.mean([shares[key] for key in used], axis=0)
+        errors[t] = np.log(1 + np.exp(level)) * share
+    return errors
+
+
 def best_f_score(errors, y, beta):
     """Best F-beta of all thresholds, by trying them."""
     best = 0.0

@@ -5,7 +5,6 @@ import pickle
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from tests import reference
-from tests.helpers import tiny_detector, wave
+from tests.helpers import reconstruction_of, tiny_detector, wave
 from tsanomaly import LSTMAutoencoderDetector, _network
 from tsanomaly._windows import TrailingWindows
 
@@ -48,15 +47,104 @@ def test_row_errors_match_the_loop(rule, stride):
     X = wave(40)
     X[17] = np.nan
     detector = tiny_detector(row_error=rule, stride=stride).fit(X)
-    predict = partial(detector.model_.predict, verbose=0)
     expected = reference.row_errors(
-        X, predict, 5, rule, stride, breaks=np.isnan(X).all(axis=1)
+        X, reconstruction_of(detector), 5, rule, stride, breaks=np.isnan(X).all(axis=1)
     )
     np.testing.assert_allclose(detector.transform(X), expected, rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.parametrize("rule", ["multiscale", "multiscale_centered"])
+def test_multiscale_errors_match_the_loop(rule):
+    X = wave(40)
+    X[17] = np.nan
+    detector = tiny_detector(row_error=rule).fit(X)
+    training = [*range(4, 17), *range(22, 40)]  # rows whose windows are whole
+    expected = reference.multiscale_errors(
+        X,
+        reconstruction_of(detector),
+        5,
+        training,
+        rule == "multiscale_centered",
+        np.isnan(X).all(axis=1),
+    )
+    np.testing.assert_allclose(detector.transform(X), expected, rtol=1e-4, atol=1e-9)
+
+
+def test_the_linear_path_is_the_best_of_all_for_noisy_windows():
+    """Wiener's filter, by hand: C (C + noise)^-1, with C the windows' covariance."""
+    X = np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
+    detector = tiny_detector(linear_variance=0.7).fit(X)
+    windows = reference.flat_windows(X, 5)
+    covariance = np.cov(windows.T)
+    variance = np.trace(covariance)
+
+    def filtered(noise):
+        return covariance @ np.linalg.inv(covariance + noise * np.eye(10))
+
+    low, high = 1e-9, 1e9
+    for _ in range(200):
+        noise = np.sqrt(low * high)
+        share = np.trace(filtered(noise) @ covariance) / variance
+        low, high = (noise, high) if share > 0.7 else (low, noise)
+    components, gains = detector.linear_components_, detector.linear_gains_
+    np.testing.assert_allclose(
+        components.T * gains @ components, filtered(noise), atol=1e-3
+    )
+
+
+def test_the_linear_path_keeps_few_components():
+    X = np.random.default_rng(0).normal(size=(400, 20))
+    detector = tiny_detector().fit(X)
+    assert detector.linear_components_.shape == (64, 100)
+    assert ((detector.linear_gains_ >= 0) & (detector.linear_gains_ <= 1)).all()
+    detector.set_params(linear_variance=0).fit(X)
+    assert not hasattr(detector, "linear_components_")
+    assert np.isfinite(detector.score_samples(X)).all()
+
+
+def test_noise_is_not_what_the_network_is_to_bring_back(series):
+    """It is added to what the network sees, in proportion to each channel's spread."""
+    seen = []
+
+    def recorded(windows):
+        seen.append(windows)
+        return np.zeros_like(windows)
+
+    windows = TrailingWindows(
+        series.astype(np.float32), 5, np.zeros(len(series), dtype=bool)
+    )
+    source = _network._batch_class()
+    noise = np.array([0.0, 2.0], dtype=np.float32)
+    batches = source(windows, windows.rows, 100, 2, recorded, noise=noise, seed=0)
+    noisy, target = batches[0]
+    np.testing.assert_array_equal(seen[0], noisy)
+    np.testing.assert_array_equal(noisy[:, :, 0], target[:, :, 0])
+    added = (noisy - target)[:, :, 1]
+    assert abs(added.mean()) < 0.3
+    assert added.std() == pytest.approx(2, rel=0.1)
+    again, _ = batches[0]
+    np.testing.assert_array_equal(again, noisy)
+    batches.on_epoch_end()
+    assert not np.array_equal(batches[0][0], noisy)
+
+
+def test_the_threshold_makes_allowance_for_drift(rng):
+    """Normal rows of a drifting machine are less like the old ones than those are."""
+    noise = rng.normal(size=(900, 3))
+    steady, drifting = noise, noise + np.linspace(0, 9, 900)[:, None]
+    alarms = {}
+    for name, X in {"steady": steady, "drifting": drifting}.items():
+        for variance in (0, 0.8):
+            detector = tiny_detector(linear_variance=variance).fit(X[:600])
+            alarms[name, variance] = (detector.predict(X[600:700]) == -1).mean()
+    assert alarms["drifting", 0.8] <= 0.3 < 0.9 <= alarms["drifting", 0]
+    assert alarms["steady", 0.8] <= 0.05
+
+
 def test_it_learns(series):
-    detector = tiny_detector(units=(16,), epochs=30, learning_rate=0.01).fit(series)
+    detector = tiny_detector(
+        units=(16,), epochs=30, learning_rate=0.01, noise=0, linear_variance=0
+    ).fit(series)
     assert detector.history_["loss"][-1] < 0.3 * detector.history_["loss"][0]
     spoilt = series.copy()
     spoilt[100, 1] += 5
@@ -89,14 +177,20 @@ def test_the_html_display_builds_no_network(fitted, monkeypatch):
 def test_no_keras_object_in_the_state(fitted):
     state = fitted.__getstate__()
     for value in state.values():
-        assert type(value).__module__.split(".")[0] in {"builtins", "numpy"}
+        module = type(value).__module__.split(".")[0]
+        assert module in {"builtins", "numpy", "tsanomaly"}
 
 
 def test_stops_early_and_keeps_the_best_weights(series):
     X = series.copy()
     X[150:] *= -3  # the held-out part follows other laws
     detector = tiny_detector(
-        epochs=60, validation_fraction=0.25, n_iter_no_change=2, learning_rate=0.02
+        epochs=60,
+        validation_fraction=0.25,
+        n_iter_no_change=2,
+        learning_rate=0.02,
+        noise=0,
+        linear_variance=0,
     ).fit(X)
     losses = detector.history_["val_loss"]
     assert detector.n_iter_ < 60
@@ -179,12 +273,16 @@ def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
 def test_score_rows_refuses(fitted, series):
     with pytest.raises(IndexError):
         fitted.score_rows(series, [200])
-    ahead = tiny_detector(row_error="overlap_mean").fit(series)
-    with pytest.raises(ValueError, match="row_error='overlap_mean'"):
-        ahead.score_rows(series, [3])
+    for rule in ("overlap_mean", "multiscale_centered"):
+        ahead = tiny_detector(row_error=rule).fit(series)
+        with pytest.raises(ValueError, match=f"row_error='{rule}'"):
+            ahead.score_rows(series, [3])
 
 
-@pytest.mark.parametrize("rule", ["last", "window_mean", "overlap_mean"])
+@pytest.mark.parametrize(
+    "rule",
+    ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"],
+)
 def test_breaks_separate_series(rule):
     """Scores of joined series are those of each alone, and a break has none."""
     first, second = wave(60), wave(40)[::-1]
@@ -229,7 +327,7 @@ def test_trailing_and_leading_breaks_are_harmless():
 def test_contamination(series):
     flagged = tiny_detector(contamination=0.1).fit_predict(series) == -1
     assert flagged.sum() == 20
-    detector = tiny_detector(contamination="auto").fit(series)
+    detector = tiny_detector(contamination="auto", row_error="last").fit(series)
     # 1 % of the 196 rows with a whole window
     assert (detector.predict(series)[4:] == -1).sum() == 1
 
@@ -452,7 +550,14 @@ class Wrapped(LSTMAutoencoderDetector):
     """The library's network, through a hook, with a parameter that is no data."""
 
     def __init__(self, wrap=None, window_size=5, *, units=(16,), epochs=30):
-        super().__init__(window_size, units=units, epochs=epochs, random_state=0)
+        super().__init__(
+            window_size,
+            units=units,
+            epochs=epochs,
+            noise=0,
+            linear_variance=0,
+            random_state=0,
+        )
         self.wrap = wrap
 
     def _build_model(self, n_channels):
@@ -540,6 +645,8 @@ def test_parameters_changed_after_fit_are_refused(series, name, value):
         ({"units": 8}, "'units' parameter"),
         ({"units": (True,)}, "'units' parameter"),
         ({"dropout": 1.0}, "'dropout' parameter"),
+        ({"noise": -1.0}, "'noise' parameter"),
+        ({"linear_variance": 1.0}, "'linear_variance' parameter"),
         ({"contamination": 0.6}, "'contamination' parameter"),
         ({"row_error": "mean"}, "'row_error' parameter"),
         ({"row_error": "last", "stride": 2}, "stride=2 has no meaning"),
@@ -598,7 +705,7 @@ def test_a_failed_refit_leaves_the_old_model(series):
 
 
 def test_interrupted_fit_leaves_nothing(series, monkeypatch):
-    def interrupt(self, windows):
+    def interrupt(self, windows, **parameters):
         raise KeyboardInterrupt
 
     detector = tiny_detector()
@@ -644,6 +751,7 @@ def test_verbose_shows_progress(series, capsys):
 
 def test_published_defaults():
     parameters = inspect.signature(LSTMAutoencoderDetector).parameters
-    assert parameters["units"].default == (64, 32)
-    assert parameters["latent_dim"].default == 16
+    assert parameters["units"].default == (32,)
+    assert parameters["latent_dim"].default == 8
     assert parameters["window_size"].default == 50
+    assert parameters["row_error"].default == "multiscale"

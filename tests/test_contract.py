@@ -26,6 +26,8 @@ from tsanomaly import (
 from tsanomaly._context import get_context
 
 DETECTORS = {
+    "multiscale": tiny_detector(),
+    "multiscale_centered": tiny_detector(row_error="multiscale_centered"),
     "last": tiny_detector(row_error="last"),
     "window_mean": tiny_detector(row_error="window_mean"),
     "overlap_mean": tiny_detector(row_error="overlap_mean"),
@@ -45,7 +47,8 @@ DETECTORS = {
     ),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
 }
-CAUSAL = [name for name in DETECTORS if name != "overlap_mean"]
+CAUSAL = [n for n in DETECTORS if n not in ("overlap_mean", "multiscale_centered")]
+RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +143,7 @@ def test_same_seed_same_scores(detectors, name, series):
     )
 
 
-@pytest.mark.parametrize("rule", ["last", "window_mean", "overlap_mean"])
+@pytest.mark.parametrize("rule", RULES)
 def test_score_is_minus_mean_error(detectors, rule, series):
     detector = detectors[rule]
     errors = detector.transform(series)
@@ -149,7 +152,7 @@ def test_score_is_minus_mean_error(detectors, rule, series):
     np.testing.assert_array_equal(detector.score_samples(series), -errors.mean(axis=1))
 
 
-@pytest.mark.parametrize("name", ["last", "window_mean"])
+@pytest.mark.parametrize("name", ["multiscale", "last", "window_mean"])
 @settings(max_examples=20)
 @given(rows=st.lists(st.integers(-100, 99), max_size=80), seed=st.integers(0, 5))
 def test_score_rows_is_score_samples_at_those_rows(detectors, name, rows, seed):
@@ -168,6 +171,8 @@ def test_score_rows_is_score_samples_at_those_rows(detectors, name, rows, seed):
 def test_context_adds_up(detectors):
     assert get_context(detectors["last"]) == (4, 0)
     assert get_context(detectors["overlap_mean"]) == (4, 4)
+    assert get_context(detectors["multiscale"]) == (4, 0)
+    assert get_context(detectors["multiscale_centered"]) == (4, 4)
     assert get_context(detectors["pca"]) == (4, 0)
     stacked = make_pipeline(WindowTransformer(3), tiny_detector()).fit(wave(50))
     assert get_context(stacked) == (6, 0)

@@ -16,9 +16,11 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._calibration import AUTO_SHARE, midway_threshold
+from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
+from tsanomaly._linear_path import LinearPath
 from tsanomaly._network import (
     INPUT_LIMIT,
+    SCORING_BATCH,
     Network,
     build_lstm_autoencoder,
     get_network,
@@ -45,6 +47,12 @@ _SCALE = (
 # Parameters that scores depend on, apart from the weights.
 _SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
 
+# Rules that look at every window from its last row back, over several lengths.
+_MULTISCALE = ("multiscale", "multiscale_centered")
+
+# Rows of a series that are looked at, at most, to see how it drifts.
+_MOST_ROWS = 2000
+
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.
 _NOT_ARCHITECTURE = {
@@ -52,6 +60,8 @@ _NOT_ARCHITECTURE = {
     "batch_size",
     "learning_rate",
     "windows_per_epoch",
+    "noise",
+    "linear_variance",
     "validation_fraction",
     "n_iter_no_change",
     "row_error",
@@ -71,10 +81,11 @@ class LSTMAutoencoderDetector(
 ):
     r"""Flag rows that an LSTM autoencoder reconstructs badly.
 
-    The network learns to reproduce the windows of a mostly normal series [1]_. What it
-    has not learned, it reproduces badly: the residuals of a row, in each channel, are
-    its errors. `transform` returns them, so that the estimator works both as a
-    detector with a threshold of its own, and as a step before
+    The network learns to reproduce the windows of a mostly normal series [1]_, seen
+    through noise [2]_. What it has not learned, it reproduces badly: the residuals of a
+    row, in each channel, are its errors. A linear path beside the network takes from it
+    what needs no network. `transform` returns the errors, so that the estimator works
+    both as a detector with a threshold of its own, and as a step before
     :class:`ReconstructionThreshold`.
 
     Scale the series first, for example with
@@ -86,11 +97,11 @@ class LSTMAutoencoderDetector(
     window_size : int, default=50
         Rows in a window. At least 2.
 
-    units : tuple of int, default=(64, 32)
+    units : tuple of int, default=(32,)
         Widths of the encoder's LSTM layers, one for each entry. The decoder mirrors
         them.
 
-    latent_dim : int or None, default=16
+    latent_dim : int or None, default=8
         Width of the dense bottleneck between encoder and decoder. None leaves it out:
         the last encoder layer is the bottleneck then.
 
@@ -112,6 +123,18 @@ class LSTMAutoencoderDetector(
         up to whole batches. Windows that start one row apart are nearly copies of each
         other, so a round need not hold all of them; a shorter series gives all it has.
 
+    noise : float, default=1.0
+        Standard deviation of the white noise that training adds to the windows which
+        the network sees, in units of that of each channel. The network is to bring
+        back the windows without it, and so learns how readings hang together instead
+        of copying them.
+
+    linear_variance : float, default=0.8
+        Share of the windows' variance that a linear path beside the network brings
+        back, in [0, 1): the network learns what that leaves over. It is the linear map
+        that best restores noisy windows, computed in closed form. It follows slow
+        normal drift, which a recurrent network does not. 0 leaves it out.
+
     validation_fraction : float, default=0.0
         Share of the windows, the last ones in time, that are not trained on but tell
         when to stop, in [0, 1). By default all windows train, and all rounds are run:
@@ -121,13 +144,20 @@ class LSTMAutoencoderDetector(
         If windows are held out, training stops after so many rounds in which their
         loss did not fall below its best, and the weights of the best round are kept.
 
-    row_error : {'window_mean', 'last', 'overlap_mean'}, default='window_mean'
+    row_error : {'multiscale', 'multiscale_centered', 'last', 'window_mean', \
+            'overlap_mean'}, default='multiscale'
         How the squared residuals of windows become the error of a row:
 
+        - 'multiscale': means over the last `window_size` rows of the window that ends
+          at the row, over half as many, and so on down to the row itself, each as a
+          level on the scale of its training rows; the error follows their mean. Causal;
+          finds short and long anomalies.
+        - 'multiscale_centered': the same, over the rows that end at the row and those
+          that start there. Looks ahead up to ``window_size - 1`` rows.
         - 'last': the residual of the row itself in the window that ends there.
-          Causal, and sharp in time: best for spikes and steps.
+          Causal, and sharp in time: for spikes and steps.
         - 'window_mean': the mean over the window that ends at the row. Causal; steadier
-          and slower, best for anomalies that last longer than a window.
+          and slower, for anomalies that last longer than a window.
         - 'overlap_mean': the residual of the row itself, averaged over all windows that
           hold it. Looks ahead up to ``window_size - 1`` rows.
 
@@ -139,7 +169,7 @@ class LSTMAutoencoderDetector(
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
         leaves out the first ``window_size - 1`` rows, whose windows are padded, when it
-        sets the threshold.
+        sets the threshold; where normal operation drifts, fewer, see the notes.
 
     random_state : int, RandomState instance or None, default=None
         Controls initial weights, dropout and the draw of windows. With an int, scores
@@ -153,6 +183,17 @@ class LSTMAutoencoderDetector(
     ----------
     weights_ : list of ndarray
         Weights of the network, in Keras' order.
+
+    linear_components_ : ndarray of shape (n_components, window_size * n_channels)
+        Principal components of the training windows, time-major, at most 64, that the
+        linear path projects windows on. Present unless ``linear_variance=0``, as the
+        next two.
+
+    linear_gains_ : ndarray of shape (n_components,)
+        What each projection is multiplied by, in [0, 1].
+
+    linear_mean_ : ndarray of shape (window_size * n_channels,)
+        Mean of the training windows.
 
     history_ : dict of str to list of float
         'loss', and 'val_loss' if windows were held out, one value for each round.
@@ -168,7 +209,7 @@ class LSTMAutoencoderDetector(
 
     n_lookahead_ : int
         Rows after a row that its score depends on: 0 for causal rules,
-        ``window_size - 1`` for 'overlap_mean'.
+        ``window_size - 1`` for 'multiscale_centered' and 'overlap_mean'.
 
     n_features_in_ : int
         Number of channels seen in `fit`.
@@ -186,9 +227,25 @@ class LSTMAutoencoderDetector(
     With the squared residual :math:`r^2_{s,c}` of row :math:`s` in channel :math:`c`,
     taken in the window of size :math:`w` that ends at row :math:`t`, 'last' is
     :math:`e_{t,c} = r^2_{t,c}` and 'window_mean' is
-    :math:`e_{t,c} = \frac{1}{w} \sum_{s=t-w+1}^{t} r^2_{s,c}`. For every rule
-    ``score_samples(X) == -transform(X).mean(axis=1)``. Errors have the squared unit of
+    :math:`e_{t,c} = \frac{1}{w} \sum_{s=t-w+1}^{t} r^2_{s,c}`, in the squared unit of
     `X`.
+
+    'multiscale' takes these means over the last :math:`k` rows for
+    :math:`k = w, \lfloor w/2 \rfloor, \lfloor w/4 \rfloor, \dots, 1`. The mean of each
+    over the channels becomes a level, in logarithms: 0 for the median of the training
+    rows, 1 for their 99 % quantile. With the mean level :math:`l_t` of a row, its error
+    is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level
+    where that is large; the channels get it by the mean of their shares of the squared
+    residuals.
+
+    For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
+    never negative.
+
+    New rows of a machine whose normal operation drifts are less like the training rows
+    than these are like each other. With 'multiscale' rules ``contamination='auto'``
+    makes allowance for that: the linear path is fitted on each half of the training
+    rows and applied to the other, and the threshold, as a level, is raised by the
+    median level of those held-out rows, if that is above 0.
 
     The first rows, which have no full window, are padded with the first row, in
     training too. A row that is NaN in every channel is a break: no window holds it,
@@ -197,8 +254,9 @@ class LSTMAutoencoderDetector(
     such a row.
 
     Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
-    ``units=(64, 8), latent_dim=None``, or ``window_size=30`` with the rest as it is.
-    The default has 61,972 parameters on four channels. For any other network, override
+    ``units=(64, 8), latent_dim=None``, or ``units=(64, 32), latent_dim=16`` with
+    61,972 parameters on four channels; with ``noise=0, linear_variance=0`` they are
+    trained as published. For any other network, override
     ``_build_model(n_channels)``, which returns a ``keras.Model`` from windows to
     windows.
 
@@ -212,6 +270,10 @@ class LSTMAutoencoderDetector(
     .. [1] P. Malhotra, A. Ramakrishnan, G. Anand, L. Vig, P. Agarwal, G. Shroff.
            "LSTM-based Encoder-Decoder for Multi-sensor Anomaly Detection." ICML 2016
            Anomaly Detection Workshop. https://arxiv.org/abs/1607.00148
+
+    .. [2] P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol. "Extracting and
+           Composing Robust Features with Denoising Autoencoders." ICML 2008.
+           https://doi.org/10.1145/1390156.1390294
 
     Examples
     --------
@@ -242,9 +304,13 @@ class LSTMAutoencoderDetector(
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "windows_per_epoch": [Interval(Integral, 1, None, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "linear_variance": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "row_error": [StrOptions({"last", "window_mean", "overlap_mean"})],
+        "row_error": [
+            StrOptions({*_MULTISCALE, "last", "window_mean", "overlap_mean"})
+        ],
         "stride": [Interval(Integral, 1, None, closed="left")],
         "contamination": [
             StrOptions({"auto"}),
@@ -258,16 +324,18 @@ class LSTMAutoencoderDetector(
         self,
         window_size=50,
         *,
-        units=(64, 32),
-        latent_dim=16,
+        units=(32,),
+        latent_dim=8,
         dropout=0.0,
         epochs=20,
         batch_size=32,
         learning_rate=0.003,
         windows_per_epoch=2000,
+        noise=1.0,
+        linear_variance=0.8,
         validation_fraction=0.0,
         n_iter_no_change=5,
-        row_error="window_mean",
+        row_error="multiscale",
         stride=1,
         contamination="auto",
         random_state=None,
@@ -281,6 +349,8 @@ class LSTMAutoencoderDetector(
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.windows_per_epoch = windows_per_epoch
+        self.noise = noise
+        self.linear_variance = linear_variance
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.row_error = row_error
@@ -367,9 +437,12 @@ class LSTMAutoencoderDetector(
             seed = draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
+            training = windows.rows[:split]
+            self._fit_linear_path(windows, training, seed)
+            spread = windows.X[training].std(axis=0, dtype=np.float64)
             self.weights_, self.history_ = self._network().train(
                 windows,
-                rows=windows.rows[:split],
+                rows=training,
                 validation_rows=windows.rows[split:],
                 seed=seed,
                 epochs=self.epochs,
@@ -378,19 +451,74 @@ class LSTMAutoencoderDetector(
                 windows_per_epoch=self.windows_per_epoch,
                 n_iter_no_change=self.n_iter_no_change,
                 verbose=int(self.verbose),
+                noise=(self.noise * spread).astype(np.float32) if self.noise else None,
+                baseline=self._linear_path(),
             )
             self.n_iter_ = len(self.history_["loss"])
             self.n_context_ = int(self.window_size) - 1
-            self.n_lookahead_ = self.n_context_ * (self.row_error == "overlap_mean")
+            self.n_lookahead_ = self.n_context_ * self._looks_ahead()
             remember_parameters(self, _SCORING)
-            errors = self._errors(windows)
+            errors = self._errors(windows, calibrate=True)
             if self.contamination == "auto":
                 counted, share = windows.whole, AUTO_SHARE
             else:
                 counted, share = windows.rows, self.contamination
-            row_errors = errors[counted].mean(axis=1)
-            self.offset_ = -midway_threshold(row_errors, share)
+            threshold = midway_threshold(errors[counted].mean(axis=1), share)
+            if self.contamination == "auto" and self.row_error in _MULTISCALE:
+                allowance = self._drift_allowance(windows, training, seed)
+                threshold = _error_of_level(_level_of_error(threshold) + allowance)
+            self.offset_ = -float(threshold)
         return errors
+
+    def _fit_linear_path(self, windows, rows, seed):
+        for name in ("components", "gains", "mean"):
+            vars(self).pop(f"linear_{name}_", None)
+        if self.linear_variance:
+            path = LinearPath.fit(windows, rows, self.linear_variance, seed)
+            self.linear_components_ = path.components
+            self.linear_gains_ = path.gains
+            self.linear_mean_ = path.mean
+
+    def _linear_path(self):
+        """The linear path, or None without one."""
+        if not hasattr(self, "linear_components_"):
+            return None
+        return LinearPath(
+            self.linear_mean_, self.linear_components_, self.linear_gains_
+        )
+
+    def _drift_allowance(self, windows, rows, seed):
+        """By how much levels rise, in the median, on rows that were not learned from.
+
+        Seen with the linear path, which takes no time to fit. 0 without it, or where
+        each half of the rows does not hold enough windows.
+        """
+        rows = rows[windows.whole[rows]]
+        middle = len(rows) // 2
+        # No window of one half overlaps one of the other.
+        halves = rows[:middle], rows[middle + int(self.window_size) - 1 :]
+        if not self.linear_variance or min(map(len, halves)) < self.window_size:
+            return 0.0
+        held_out = []
+        for learned, other in (halves, halves[::-1]):
+            path = LinearPath.fit(windows, learned, self.linear_variance, seed)
+            errors = [
+                self._linear_errors(path, windows, part) for part in (learned, other)
+            ]
+            held_out.append(LogCalibration(errors[0])(errors[1]).mean(axis=1))
+        return max(float(np.median(np.concatenate(held_out))), 0.0)
+
+    def _linear_errors(self, path, windows, rows):
+        """Errors of the linear path alone, by scale, of at most 2,000 of the rows."""
+        rows = rows[
+            np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)
+        ]
+        errors = []
+        for start in range(0, len(rows), SCORING_BATCH):
+            actual = windows.take(rows[start : start + SCORING_BATCH])
+            squared = _squared_residuals(actual, path(actual))
+            errors.append(self._scale_means(squared).mean(axis=2))
+        return np.concatenate(errors)
 
     def _check_parameters(self):
         """Check what the constraints of single parameters cannot say."""
@@ -463,17 +591,19 @@ class LSTMAutoencoderDetector(
         Raises
         ------
         ValueError
-            If ``row_error='overlap_mean'``, for which a row's score needs the windows
-            of its neighbours, or if `rows` has another number of dimensions than one.
+            If `row_error` is 'multiscale_centered' or 'overlap_mean', for which a row's
+            score needs the windows of its neighbours, or if `rows` has another number
+            of dimensions than one.
         IndexError
             If a row is not in `X`.
         """
         X, breaks = self._validate(X)
-        if self.row_error == "overlap_mean":
+        if self._looks_ahead():
             raise ValueError(
-                "score_rows cannot score single rows with row_error='overlap_mean', "
-                "because the error of a row comes from all windows that hold it. Use "
-                "score_samples, or row_error='last' or 'window_mean'."
+                "score_rows cannot score single rows with "
+                f"row_error={self.row_error!r}, because the error of a row comes from "
+                "several windows that hold it. Use score_samples, or "
+                "row_error='multiscale', 'last' or 'window_mean'."
             )
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
@@ -537,7 +667,8 @@ class LSTMAutoencoderDetector(
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
             Squared residuals, gathered by `row_error`: non-negative, higher = worse.
-            NaN at breaks.
+            With 'multiscale' rules, the error of the row, without unit, shared out
+            among the channels. NaN at breaks.
 
         Raises
         ------
@@ -559,13 +690,13 @@ class LSTMAutoencoderDetector(
         -------
         reconstruction : ndarray of shape (n_timestamps, n_channels)
             In the unit of `X`: each row as the window that ends there reconstructs it,
-            or, with ``row_error='overlap_mean'``, the mean of its reconstructions in
-            all windows that hold it. NaN at breaks.
+            or, with rules that look ahead, the mean of its reconstructions in all
+            windows that hold it. NaN at breaks.
         """
         windows = self._windows(*self._validate(X))
         average = RowAverage(windows.X.shape)
         for rows, _, reconstructed in self._run(windows, self._scored_rows(windows)):
-            if self.row_error != "overlap_mean":
+            if not self._looks_ahead():
                 reconstructed = reconstructed[:, -1:]
             average.add(reconstructed, rows, windows.first_rows[rows])
         return average.result()
@@ -577,8 +708,9 @@ class LSTMAutoencoderDetector(
         Returns
         -------
         model : keras.Model
-            From windows (batch, window_size, n_channels) to their reconstruction.
-            Changing it does not change the detector.
+            From windows (batch, window_size, n_channels) to their reconstruction, or
+            with a linear path to what that leaves over. Changing it does not change the
+            detector.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
@@ -662,8 +794,16 @@ class LSTMAutoencoderDetector(
     def _transform(self, X):
         return self._errors(self._windows(*self._validate(X)))
 
-    def _errors(self, windows):
-        """Errors of every row, by the chosen rule, in float64."""
+    def _looks_ahead(self):
+        return self.row_error in ("multiscale_centered", "overlap_mean")
+
+    def _errors(self, windows, *, calibrate=False):
+        """Errors of every row, by the chosen rule, in float64.
+
+        With `calibrate`, which is for `fit`, the scale of levels is learned from them.
+        """
+        if self.row_error in _MULTISCALE:
+            return self._multiscale_errors(windows, calibrate)
         if self.row_error != "overlap_mean":
             errors = np.full(windows.X.shape, np.nan)
             errors[windows.rows] = self._causal_errors(windows, windows.rows)
@@ -678,6 +818,10 @@ class LSTMAutoencoderDetector(
 
     def _causal_errors(self, windows, rows):
         """Errors of some rows, from the windows that end there."""
+        if self.row_error == "multiscale":
+            means, shares = self._scales(windows, rows)
+            levels = self._calibration(means).mean(axis=1)
+            return _error_of_level(levels)[:, None] * shares
         errors = np.empty((len(rows), windows.X.shape[1]))
         done = 0
         for batch, actual, reconstructed in self._run(windows, rows):
@@ -688,6 +832,82 @@ class LSTMAutoencoderDetector(
             done += len(batch)
         return errors
 
+    def _multiscale_errors(self, windows, calibrate):
+        """Errors of every row, from the windows that end there, or also start there."""
+        rows = windows.rows
+        errors = np.full(windows.X.shape, np.nan)
+        centered = self.row_error == "multiscale_centered"
+        means, shares = self._scales(windows, rows, by_scale=centered)
+        if calibrate:
+            self._calibration = LogCalibration(means[windows.whole[rows]])
+        levels = self._calibration(means)  # (n_rows, n_scales)
+        if centered:
+            # The mean over the k rows that start at a row is the one over the k rows
+            # that end k - 1 rows later, or where the stretch ends.
+            stretch = windows.first_rows[rows]
+            last = np.searchsorted(stretch, stretch, side="right") - 1
+            ahead = np.arange(len(rows))[:, None] + np.array(self._lengths()) - 1
+            ahead = np.minimum(ahead, last[:, None])  # (n_rows, n_scales)
+            scales = np.arange(ahead.shape[1])
+            levels = (levels + levels[ahead, scales]) / 2
+            shares = (shares + shares[ahead, scales]).mean(axis=1) / 2
+        levels = levels.mean(axis=1)
+        errors[rows] = _error_of_level(levels)[:, None] * shares
+        return errors
+
+    def _lengths(self):
+        """Rows that 'multiscale' looks back over: a window, half of it, …, 1."""
+        window_size = int(self.window_size)
+        return [window_size >> halvings for halvings in range(window_size.bit_length())]
+
+    def _scale_means(self, squared):
+        """Means over the last rows of windows.
+
+        Parameters
+        ----------
+        squared : ndarray of shape (n_windows, window_size, n_channels)
+            Squared residuals.
+
+        Returns
+        -------
+        means : ndarray of shape (n_windows, n_scales, n_channels)
+        """
+        lengths = np.array(self._lengths())
+        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
+        return totals / lengths[:, None]
+
+    def _scales(self, windows, rows, *, by_scale=False):
+        """Errors of the windows that end at some rows, by scale.
+
+        Returns
+        -------
+        means : ndarray of shape (n_rows, n_scales)
+            Mean squared residuals over the channels.
+        shares : ndarray of shape (n_rows, n_channels) or, with `by_scale`, \
+                (n_rows, n_scales, n_channels)
+            What each channel contributes, relative to the mean over the channels; the
+            mean over the scales.
+        """
+        n_scales, n_channels = len(self._lengths()), windows.X.shape[1]
+        means = np.empty((len(rows), n_scales))
+        # One number for every scale is too much memory for double precision.
+        shape = (len(rows), n_scales, n_channels) if by_scale else None
+        shares = np.empty(
+            shape or (len(rows), n_channels), np.float32 if shape else float
+        )
+        done = 0
+        for batch, actual, reconstructed in self._run(windows, rows):
+            part = slice(done, done + len(batch))
+            errors = self._scale_means(_squared_residuals(actual, reconstructed))
+            means[part] = mean = errors.mean(axis=2)
+            relative = np.ones_like(errors)  # where nothing is wrong, all are alike
+            np.divide(
+                errors, mean[:, :, None], out=relative, where=mean[:, :, None] > 0
+            )
+            shares[part] = relative if by_scale else relative.mean(axis=1)
+            done += len(batch)
+        return means, shares
+
     def _scored_rows(self, windows):
         """Rows whose windows are run: every `stride`-th of a stretch, and its last."""
         rows = windows.rows
@@ -696,7 +916,24 @@ class LSTMAutoencoderDetector(
         return rows[((rows - first) % self.stride == 0) | last]
 
     def _run(self, windows, rows):
-        return self._network().reconstruct(self.weights_, windows, rows)
+        """Run windows through the network and the linear path, batch by batch."""
+        linear_path = self._linear_path()
+        for batch, actual, seen in self._network().reconstruct(
+            self.weights_, windows, rows
+        ):
+            if linear_path is not None:
+                seen = seen + linear_path(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
+            yield batch, actual, seen
+
+
+def _error_of_level(level):
+    """A positive number that rises with the level, and is close to it if that is."""
+    return np.logaddexp(0, level)
+
+
+def _level_of_error(error):
+    """Inverse of `_error_of_level`."""
+    return error + np.log(-np.expm1(-error))
 
 
 def _squared_residuals(actual, reconstructed):

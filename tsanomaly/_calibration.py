@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 __all__ = [
     "AUTO_SHARE",
     "Calibration",
+    "LogCalibration",
     "check_detector",
     "detector_errors",
     "fit_generalised_pareto",
@@ -29,6 +30,16 @@ _LARGEST, _SMALLEST = 1e300, 1e-290
 
 # Training errors that a calibration remembers, at most. In between it interpolates.
 _MOST_KNOTS = 2000
+
+# On the logarithmic scale, the level of this training quantile is 1.
+_UNIT_QUANTILE = 0.99
+
+# Errors below this share of the median hardly differ on the logarithmic scale: what is
+# that small is rounding.
+_LOG_FLOOR = 1e-3
+
+# The smallest unit, in logarithms: training errors that are all but equal have none.
+_SMALLEST_UNIT = 0.1
 
 
 def midway_threshold(errors, share):
@@ -204,6 +215,47 @@ class Calibration:
             result = (inside + self.growth * excess) / (1 + lack)
         limits = np.finfo(np.float64)
         return np.clip(result, limits.tiny, limits.max)
+
+
+class LogCalibration:
+    """Logarithmic map from errors to a scale that all share.
+
+    The median of the training errors has level 0, their 99 % quantile level 1. In
+    between and beyond, levels are linear in the logarithm of the error: an error that
+    exceeds the median by twice as many orders of magnitude has twice the level.
+    Several kinds of errors of the same rows are brought to scale side by side.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,) or (n, n_kinds)
+        Errors of the training rows, not negative, higher = worse; at least one row.
+    """
+
+    def __init__(self, errors):
+        errors = np.minimum(errors, _LARGEST)
+        # Where most errors are 0 the mean says how large they are.
+        typical = np.maximum(np.median(errors, axis=0), _LOG_FLOOR * errors.mean(0))
+        self.floor = np.maximum(_LOG_FLOOR * typical, _SMALLEST)
+        logs = np.log(errors + self.floor)
+        self.centre = np.median(logs, axis=0)
+        unit = np.quantile(logs, _UNIT_QUANTILE, axis=0) - self.centre
+        self.unit = np.maximum(unit, _SMALLEST_UNIT)
+
+    def __call__(self, errors):
+        """Bring errors to the scale.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n,) or (n, n_kinds)
+            Errors, not negative; may hold NaN.
+
+        Returns
+        -------
+        levels : ndarray of the same shape
+            Negative for errors below the training median; NaN where the error is.
+        """
+        logs = np.log(np.clip(errors, 0, _LARGEST) + self.floor)
+        return (logs - self.centre) / self.unit
 
 
 def _spread(n):

@@ -132,6 +132,8 @@ class Network:
         windows_per_epoch,
         n_iter_no_change,
         verbose,
+        noise=None,
+        baseline=None,
     ):
         """Train from scratch with ``keras.Model.fit``.
 
@@ -149,6 +151,12 @@ class Network:
             Seed of initial weights, dropout and the draw of windows.
         epochs, batch_size, learning_rate, windows_per_epoch, n_iter_no_change, verbose
             As in LSTMAutoencoderDetector.
+        noise : ndarray of shape (n_channels,) or None, default=None
+            Standard deviation of the noise that is added to what the network sees in
+            training, not to what it is to bring back.
+        baseline : callable or None, default=None
+            From windows to a first reconstruction of them; the network learns what is
+            left over.
 
         Returns
         -------
@@ -165,13 +173,17 @@ class Network:
         import_keras()  # raises in a forked child, where jax would hang
         n_batches = -(-min(windows_per_epoch, len(rows)) // batch_size)
         source = _batch_class()
-        training = source(windows, rows, batch_size, n_batches, seed=seed)
+        training = source(
+            windows, rows, batch_size, n_batches, baseline, noise=noise, seed=seed
+        )
         validation = None
         if len(validation_rows):
             # A share of the windows as large as theirs in an epoch, evenly spaced.
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
-            validation = source(windows, validation_rows, batch_size, n_validation)
+            validation = source(
+                windows, validation_rows, batch_size, n_validation, baseline
+            )
         control = _control_class()(learning_rate, epochs, n_iter_no_change)
         with self._training_lock:
             if self._trainer is None:
@@ -382,18 +394,33 @@ def _batch_class():
     class Batches(keras.utils.PyDataset):
         """Windows in batches of one size; with a seed, new random ones every epoch."""
 
-        def __init__(self, windows, rows, batch_size, n_batches, seed=None):
+        def __init__(
+            self,
+            windows,
+            rows,
+            batch_size,
+            n_batches,
+            baseline,
+            *,
+            noise=None,
+            seed=None,
+        ):
             super().__init__()
             self._windows = windows
             self._rows = rows
             self._shape = (n_batches, batch_size)
+            self._baseline = baseline
+            self._noise = noise
+            self._seed = seed
             self._rng = None if seed is None else np.random.default_rng(seed)
+            self._epoch = -1
             self.on_epoch_end()
 
         def __len__(self):
             return self._shape[0]
 
         def on_epoch_end(self):
+            self._epoch += 1
             n_drawn = self._shape[0] * self._shape[1]
             if self._rng is None:
                 chosen = np.linspace(0, len(self._rows) - 1, n_drawn).round()
@@ -405,8 +432,16 @@ def _batch_class():
 
         def __getitem__(self, index):
             batch = self._windows.take(self._drawn[index])
-            batch = np.clip(batch, -INPUT_LIMIT, INPUT_LIMIT)
-            return batch, batch
+            batch = seen = np.clip(batch, -INPUT_LIMIT, INPUT_LIMIT)
+            if self._noise is not None:
+                # Not from one stream: Keras may ask for a batch more than once.
+                rng = np.random.default_rng([self._seed, 2, self._epoch, index])
+                seen = rng.standard_normal(batch.shape, dtype=np.float32)
+                seen *= self._noise
+                seen += batch
+            if self._baseline is not None:
+                batch = batch - self._baseline(seen)
+            return seen, batch
 
     return Batches
 

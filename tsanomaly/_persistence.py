@@ -22,7 +22,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import Calibration
+from tsanomaly._calibration import Calibration, LogCalibration
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -71,6 +71,7 @@ _LIBRARY = (
     Calibration,
     HybridDetector,
     LSTMAutoencoderDetector,
+    LogCalibration,
     NamedMetric,
     ReconstructionError,
     ReconstructionThreshold,

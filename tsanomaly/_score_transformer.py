@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._calibration import (
     Calibration,
+    LogCalibration,
     check_detector,
     detector_errors,
     last_step,
@@ -38,8 +39,8 @@ class ScoreTransformer(
 ):
     """Turn an outlier detector into a feature: how abnormal each row is.
 
-    The scores of a detector become one column, positive and higher for worse rows, on
-    a scale that all detectors share. So detectors combine: a union of several, and
+    The scores of a detector become one column, higher for worse rows, on a scale that
+    all detectors share. So detectors combine: a union of several, and
     :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets any
     threshold.
 
@@ -50,7 +51,7 @@ class ScoreTransformer(
         that ends in one. It is cloned; a fitted one is passed as
         ``FrozenEstimator(detector)``.
 
-    calibrate : {'tail', 'rank'} or None, default='tail'
+    calibrate : {'tail', 'rank', 'log'} or None, default='tail'
         The scale, learned from the scores of the training rows:
 
         - 'tail': ``-log10`` of the share of training rows that are at least as
@@ -59,6 +60,11 @@ class ScoreTransformer(
           [1]_.
         - 'rank': share of training rows that are less abnormal. Beyond the worst it
           rises on, slowly, and may exceed 1.
+        - 'log': the logarithm of the error, which is the opposite of the score: 0 for
+          the median of the training rows, 1 for their 99 % quantile, and on in
+          proportion. It takes no more than these two from the training rows, so that
+          a few outliers among them do not bend the scale, and it tells apart how far
+          beyond them a row is. Only for detectors whose errors are never negative.
         - None: the opposite of the detector's scores, as they are.
 
     Attributes
@@ -83,8 +89,8 @@ class ScoreTransformer(
 
     Notes
     -----
-    With 'tail' and 'rank' a more abnormal row always gets a higher level, also beyond
-    the training rows. Levels of one detector keep its ranking of rows, and all its
+    Levels are positive, except with 'log' and None. A more abnormal row always gets a
+    higher level, also beyond the training rows. Levels of one detector keep its ranking of rows, and all its
     ranking metrics; what changes is how they compare with those of another. The scores
     of a forest, to give an example, differ by a few hundredths, and would vanish beside
     reconstruction errors.
@@ -119,7 +125,7 @@ class ScoreTransformer(
 
     _parameter_constraints: dict = {
         "detector": [HasMethods(["fit"])],
-        "calibrate": [StrOptions({"tail", "rank"}), None],
+        "calibrate": [StrOptions({"tail", "rank", "log"}), None],
     }
 
     _routed_parts = ("detector",)
@@ -150,7 +156,7 @@ class ScoreTransformer(
         ------
         ValueError
             If `detector` has no `score_samples` and no `decision_function`, or does not
-            take `X`.
+            take `X`, or if ``calibrate='log'`` and errors are negative.
         """
         with all_or_nothing(self):
             check_detector(self.detector, "detector")
@@ -166,9 +172,23 @@ class ScoreTransformer(
             if self.calibrate is not None:
                 errors = training_errors(self.detector_, X)
                 errors = np.where(find_breaks(X), np.nan, errors)
-                self._calibration = Calibration(errors, self.calibrate)
+                self._calibration = self._calibrated(errors)
             remember_parameters(self, ["calibrate"])
         return self
+
+    def _calibrated(self, errors):
+        """The scale that the errors of the training rows make."""
+        if self.calibrate != "log":
+            return Calibration(errors, self.calibrate)
+        errors = errors[~np.isnan(errors)]
+        if not len(errors) or errors.min() < 0:
+            raise ValueError(
+                "calibrate='log' takes the logarithm of errors, the opposite of scores, "
+                f"and those of {self.detector_!r} are "
+                + (f"as low as {errors.min():.6g}. " if len(errors) else "all NaN. ")
+                + "Use calibrate='tail'."
+            )
+        return LogCalibration(errors)
 
     def transform(self, X):
         """Return the level of every row.

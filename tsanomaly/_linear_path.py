@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The best linear reconstruction of noisy windows, in closed form.
+
+Nothing here knows of the network; what the network is asked to bring back is what this
+leaves over.
+"""
+
+import numpy as np
+
+__all__ = ["LinearPath"]
+
+# Directions that are kept at most: a few dozen hold the variance of windows whose
+# channels move together, and the cost of every window grows with them.
+_MOST_COMPONENTS = 64
+
+# Readings in the windows that the directions are learned from, at most: 200 MB, which
+# for 38 channels and windows of 50 rows are 26,000 windows. With few windows,
+# directions in which they hardly vary are noise.
+_MOST_READINGS = 50_000_000
+
+
+class LinearPath:
+    r"""Linear denoising autoencoder of windows.
+
+    Of all linear maps, the one that best restores windows to which white noise of
+    variance :math:`\sigma^2` was added projects them on their principal components and
+    multiplies each by :math:`g_i = \lambda_i / (\lambda_i + \sigma^2)`, with the
+    variance :math:`\lambda_i` along the component (Wiener's filter). Directions in
+    which windows vary much pass almost unchanged, others hardly; unlike with a fixed
+    number of components, a reading far outside leaves a residual in every direction.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (window_size * n_channels,)
+        Mean of the windows, time-major.
+    components : ndarray of shape (n_components, window_size * n_channels)
+        Principal components.
+    gains : ndarray of shape (n_components,)
+        What each is multiplied by, in [0, 1].
+    """
+
+    def __init__(self, mean, components, gains):
+        self.mean = mean
+        self.components = components
+        self.gains = gains
+
+    @classmethod
+    def fit(cls, windows, rows, variance, seed):
+        r"""Learn from the windows of some rows.
+
+        Parameters
+        ----------
+        windows : TrailingWindows
+            Source of the windows, float32.
+        rows : ndarray of int
+            Rows whose windows are learned from; a sample of them if they are many.
+        variance : float
+            Share of the windows' variance to bring back, in (0, 1). It determines the
+            noise: :math:`\sum_i g_i \lambda_i` is that share of the variance.
+        seed : int
+            Seed of the sample.
+
+        Returns
+        -------
+        path : LinearPath
+        """
+        from sklearn.decomposition import PCA
+
+        rng = np.random.default_rng([seed, 3])
+        most = max(_MOST_READINGS // windows.take(rows[:1]).size, 2)
+        if len(rows) > most:
+            rows = np.sort(rng.choice(rows, most, replace=False))
+        flat = windows.take(rows).reshape(len(rows), -1)
+        n_components = min(_MOST_COMPONENTS, *flat.shape)
+        total = flat.var(axis=0, dtype=np.float64, ddof=min(1, len(rows) - 1)).sum()
+        if not total > 0:  # windows that are all the same
+            mean = flat.mean(axis=0)
+            return cls(mean, np.zeros((1, flat.shape[1]), np.float32), np.zeros(1))
+        pca = PCA(n_components, random_state=int(rng.integers(2**31))).fit(flat)
+        along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
+        n_others = flat.shape[1] - n_components
+        others = max(total - along.sum(), 0) / max(n_others, 1)
+        noise = _noise_variance(along, others, n_others, variance * total)
+        gains = along / (along + noise) if noise > 0 else (along > 0).astype(float)
+        return cls(
+            pca.mean_.astype(np.float32),
+            pca.components_.astype(np.float32),
+            gains.astype(np.float32),
+        )
+
+    def __call__(self, windows):
+        """Reconstruct windows.
+
+        Parameters
+        ----------
+        windows : ndarray of shape (n_windows, window_size, n_channels)
+            float32.
+
+        Returns
+        -------
+        reconstructed : ndarray of the same shape
+            float32.
+        """
+        centred = windows.reshape(len(windows), -1) - self.mean
+        code = centred @ self.components.T  # (n_windows, n_components)
+        code *= self.gains
+        restored = code @ self.components
+        restored += self.mean
+        return restored.reshape(windows.shape)
+
+
+def _noise_variance(along, others, n_others, wanted):
+    """Variance of the noise with which the filter brings back what is wanted.
+
+    `along` are the variances of the components, `others` that of each of the
+    directions that are not kept. The more noise, the less is brought back, so that
+    halving an interval of logarithms finds it.
+    """
+
+    def brought_back(noise):
+        kept = (along**2 / (along + noise)).sum()
+        return kept + n_others * others**2 / (others + noise) if others else kept
+
+    low, high = np.log(along[0] * 1e-9), np.log(along[0] * len(along) * 1e9)
+    if brought_back(np.exp(low)) <= wanted:
+        return 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        if brought_back(np.exp(middle)) > wanted:
+            low = middle
+        else:
+            high = middle
+    return float(np.exp(low))
