@@ -137,7 +137,7 @@ def test_the_threshold_makes_allowance_for_drift(rng):
         for variance in (0, 0.8):
             detector = tiny_detector(linear_variance=variance).fit(X[:600])
             alarms[name, variance] = (detector.predict(X[600:700]) == -1).mean()
-    assert alarms["drifting", 0.8] <= 0.3 < 0.9 <= alarms["drifting", 0]
+    assert alarms["drifting", 0.8] <= 0.3 < 0.7 <= alarms["drifting", 0]
     assert alarms["steady", 0.8] <= 0.05
 
 
@@ -207,7 +207,7 @@ def test_stops_early_and_keeps_the_best_weights(series):
 def test_validation_holds_out_the_end():
     X = wave(200)
     X[180:] = 50.0  # so far out that a training loss would show it
-    detector = tiny_detector(validation_fraction=0.1).fit(X)
+    detector = tiny_detector(validation_fraction=0.1, linear_variance=0).fit(X)
     assert detector.history_["loss"][0] < 5
     assert detector.history_["val_loss"][0] > 500
     assert set(tiny_detector(validation_fraction=0.0).fit(X).history_) == {"loss"}
@@ -751,7 +751,7 @@ def test_verbose_shows_progress(series, capsys):
 
 def test_published_defaults():
     parameters = inspect.signature(LSTMAutoencoderDetector).parameters
-    assert parameters["units"].default == (32,)
-    assert parameters["latent_dim"].default == 8
+    assert parameters["units"].default == (16,)
+    assert parameters["latent_dim"].default == 4
     assert parameters["window_size"].default == 50
     assert parameters["row_error"].default == "multiscale"

@@ -8,6 +8,7 @@ scikit-learn: row t in, row t out.
 from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
+from tsanomaly._ensemble import make_ensemble
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._persistence import load, save
@@ -30,6 +31,7 @@ __all__ = [
     "compare_detectors",
     "datasets",
     "load",
+    "make_ensemble",
     "merge_windows",
     "metrics",
     "plotting",

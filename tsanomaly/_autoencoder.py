@@ -97,24 +97,24 @@ class LSTMAutoencoderDetector(
     window_size : int, default=50
         Rows in a window. At least 2.
 
-    units : tuple of int, default=(32,)
+    units : tuple of int, default=(16,)
         Widths of the encoder's LSTM layers, one for each entry. The decoder mirrors
         them.
 
-    latent_dim : int or None, default=8
+    latent_dim : int or None, default=4
         Width of the dense bottleneck between encoder and decoder. None leaves it out:
         the last encoder layer is the bottleneck then.
 
     dropout : float, default=0.0
         Share of activations that training sets to zero between the layers, in [0, 1).
 
-    epochs : int, default=20
+    epochs : int, default=10
         Rounds of training at the most.
 
     batch_size : int, default=32
         Windows in a training step.
 
-    learning_rate : float, default=0.003
+    learning_rate : float, default=0.005
         Step size of the Adam optimiser at the start. It falls to zero along a cosine
         over the `epochs`.
 
@@ -324,12 +324,12 @@ class LSTMAutoencoderDetector(
         self,
         window_size=50,
         *,
-        units=(32,),
-        latent_dim=8,
+        units=(16,),
+        latent_dim=4,
         dropout=0.0,
-        epochs=20,
+        epochs=10,
         batch_size=32,
-        learning_rate=0.003,
+        learning_rate=0.005,
         windows_per_epoch=2000,
         noise=1.0,
         linear_variance=0.8,
@@ -495,12 +495,14 @@ class LSTMAutoencoderDetector(
         """
         rows = rows[windows.whole[rows]]
         middle = len(rows) // 2
-        # No window of one half overlaps one of the other.
-        halves = rows[:middle], rows[middle + int(self.window_size) - 1 :]
-        if not self.linear_variance or min(map(len, halves)) < self.window_size:
+        overlap = int(self.window_size) - 1
+        if not self.linear_variance or middle <= 2 * overlap:
             return 0.0
         held_out = []
-        for learned, other in (halves, halves[::-1]):
+        for learned, other in (
+            (rows[:middle], rows[middle + overlap :]),
+            (rows[middle:], rows[: middle - overlap]),
+        ):
             path = LinearPath.fit(windows, learned, self.linear_variance, seed)
             errors = [
                 self._linear_errors(path, windows, part) for part in (learned, other)

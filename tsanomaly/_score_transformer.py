@@ -90,10 +90,10 @@ class ScoreTransformer(
     Notes
     -----
     Levels are positive, except with 'log' and None. A more abnormal row always gets a
-    higher level, also beyond the training rows. Levels of one detector keep its ranking of rows, and all its
-    ranking metrics; what changes is how they compare with those of another. The scores
-    of a forest, to give an example, differ by a few hundredths, and would vanish beside
-    reconstruction errors.
+    higher level, also beyond the training rows. Levels of one detector keep its ranking
+    of rows, and all its ranking metrics; what changes is how they compare with those of
+    another. The scores of a forest, to give an example, differ by a few hundredths, and
+    would vanish beside reconstruction errors.
 
     Training rows score better than new ones with detectors that fit them closely.
     Where that matters, fit the detector first, and pass it frozen to a
@@ -183,7 +183,7 @@ class ScoreTransformer(
         errors = errors[~np.isnan(errors)]
         if not len(errors) or errors.min() < 0:
             raise ValueError(
-                "calibrate='log' takes the logarithm of errors, the opposite of scores, "
+                "calibrate='log' takes logarithms of errors, the opposite of scores, "
                 f"and those of {self.detector_!r} are "
                 + (f"as low as {errors.min():.6g}. " if len(errors) else "all NaN. ")
                 + "Use calibrate='tail'."
