@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Detection on two published protocols, at the defaults of the library.
+"""Detection on two published protocols.
 
     python benchmarks/detection.py ../shared/data --seeds 0 1 2
 
 plant_a, window protocol: StandardScaler on the first 8,000 rows, windows of 50 at
 stride 1, a test window counts as anomalous if any of its rows is, its score is its mean
-squared residual. plant_a and SMD machine-1-6 by row: average precision and ROC-AUC of
-the row scores. The first fit of each set includes the compilation of the network.
+squared residual; with the published network of 61,972 parameters, without noise and
+linear path. plant_a and SMD machine-1-6 by row: average precision and ROC-AUC of the
+row scores, at the defaults of the library, but for the rule. The first fit of each set
+includes the compilation of the network.
 """
 
 import argparse
@@ -27,6 +29,16 @@ from sklearn.preprocessing import StandardScaler
 
 from tsanomaly import LSTMAutoencoderDetector
 from tsanomaly.datasets import load_smd
+
+# The network and the training that plant_a's published protocol asks for.
+PUBLISHED = {
+    "units": (64, 32),
+    "latent_dim": 16,
+    "epochs": 20,
+    "learning_rate": 0.003,
+    "noise": 0,
+    "linear_variance": 0,
+}
 
 
 def plant_a(root):
@@ -49,24 +61,32 @@ def best_f1(y, scores):
     return (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
 
 
+def fit(train, seed, **parameters):
+    """A fitted pipeline, and the seconds it took."""
+    detector = LSTMAutoencoderDetector(random_state=seed, **parameters)
+    pipeline = make_pipeline(StandardScaler(), detector)
+    start = perf_counter()
+    pipeline.fit(train)
+    return pipeline, perf_counter() - start
+
+
 def measure(name, train, test, y, seed):
     """One column of the table."""
     row = {"set": name, "seed": seed}
-    for rule in ("window_mean", "last", "overlap_mean"):
-        detector = LSTMAutoencoderDetector(row_error=rule, random_state=seed)
-        pipeline = make_pipeline(StandardScaler(), detector)
-        start = perf_counter()
-        pipeline.fit(train)
-        row[f"{rule}_fit_seconds"] = perf_counter() - start
+    if name == "plant_a":
+        rule = {"row_error": "window_mean"}
+        pipeline, row["windows_fit_seconds"] = fit(train, seed, **PUBLISHED, **rule)
+        # The error of a row is that of the window that ends there.
+        size = pipeline[-1].window_size
+        windows = np.lib.stride_tricks.sliding_window_view(y, size).max(axis=1)
+        errors = -pipeline.score_samples(test)[size - 1 :]
+        row["windows_roc_auc"] = roc_auc_score(windows, errors)
+        row["windows_best_f1"] = best_f1(windows, errors)
+    for rule in ("multiscale", "multiscale_centered", "last", "overlap_mean"):
+        pipeline, row[f"{rule}_fit_seconds"] = fit(train, seed, row_error=rule)
         errors = -pipeline.score_samples(test)
         row[f"{rule}_roc_auc"] = roc_auc_score(y, errors)
         row[f"{rule}_ap"] = average_precision_score(y, errors)
-        if rule == "window_mean" and name == "plant_a":
-            # The error of a row is that of the window that ends there.
-            size = detector.window_size
-            windows = np.lib.stride_tricks.sliding_window_view(y, size).max(axis=1)
-            row["windows_roc_auc"] = roc_auc_score(windows, errors[size - 1 :])
-            row["windows_best_f1"] = best_f1(windows, errors[size - 1 :])
     return row
 
 
