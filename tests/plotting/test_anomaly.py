@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
+from tests.helpers import shaded_ranges
 from tsanomaly import ReconstructionThreshold
 from tsanomaly.plotting import AnomalyDisplay
 
 
 def n_shaded(axes):
     """How many ranges are shaded, by the outcome they are styled as."""
-    return [len(ranges.get_paths()) for ranges in axes.collections]
+    return [len(ranges) for ranges in shaded_ranges(axes)]
 
 
 def test_what_is_drawn(frame):
@@ -48,16 +49,10 @@ def test_outcomes_differ_without_colour(frame):
         "false alarm": 2,
     }
     for axes in display.axes_:
-        assert len({ranges.get_hatch() for ranges in axes.collections}) == 3
+        assert len({patch.get_hatch() for patch in axes.patches}) == 3
     # On lines of their own, below each other
-    extents = [
-        ranges.get_paths()[0].get_extents() for ranges in display.axes_[-1].collections
-    ]
-    assert [(round(e.y0, 1), round(e.y1, 1)) for e in extents] == [
-        (-0.4, 0.4),
-        (0.6, 1.4),
-        (1.6, 2.4),
-    ]
+    heights = [ranges[0, :2, 1] for ranges in shaded_ranges(display.axes_[-1])]
+    np.testing.assert_allclose(heights, [[-0.4, 0.4], [0.6, 1.4], [1.6, 2.4]])
 
 
 def test_without_labels_on_given_axes(frame):

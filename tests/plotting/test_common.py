@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.dates import num2date
 
-from tests.helpers import run_python
+from tests.helpers import run_python, shaded_ranges
+from tsanomaly._validation import median_step
 from tsanomaly.plotting._common import (
     RowAxis,
-    average_step,
     check_readings,
     decimate,
     draw_line,
@@ -97,11 +97,11 @@ def test_rows_have_places_in_order(index, values, label):
     assert axes.get_xlabel() == label
 
 
-def test_average_step():
+def test_median_step():
     times = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-09"])
-    assert average_step(times) == pd.Timedelta(days=1)
+    assert median_step(times) == pd.Timedelta(days=1)
     for other in (times[:1], times[::-1], times[[0, 0]], pd.RangeIndex(3)):
-        assert average_step(other) is None
+        assert median_step(other) is None
 
 
 def test_ranges_of_single_rows_have_an_edge():
@@ -109,11 +109,12 @@ def test_ranges_of_single_rows_have_an_edge():
     row_axis = RowAxis(pd.RangeIndex(100))
     ranges = np.array([3, 50]), np.array([3, 60])
     shaded = shade(axes, row_axis, ranges, edgecolor="black", linewidth=1)
-    first, second = (path.get_extents() for path in shaded.get_paths())
-    assert (first.x0, first.x1, second.x0, second.x1) == (3, 3, 50, 60)
     assert shaded.get_linewidth() > 0
-    inside = shade(axes, row_axis, ranges, bottom=1, top=2).get_paths()[1]
-    assert inside.get_extents().bounds == (50, 1, 10, 1)
+    shade(axes, row_axis, ranges, bottom=1, top=2)
+    over, inside = shaded_ranges(axes)
+    assert over[:, :, 0].tolist() == [[3, 3, 3, 3], [50, 50, 60, 60]]
+    assert inside[1].tolist() == [[50, 1], [50, 2], [60, 2], [60, 1]]
+    assert axes.get_xlim() == (0, 1)  # lines set the limits
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.helpers import wave
+from tests.helpers import shaded_ranges, wave
 from tsanomaly import ReconstructionError, ReconstructionThreshold, WindowTransformer
 from tsanomaly.plotting import ContributionDisplay
 
@@ -24,7 +24,7 @@ def test_what_is_drawn(frame):
     floor = display.mesh_.norm.vmin
     np.testing.assert_array_equal(cells[1, :20], np.maximum(errors.iloc[:20, 1], floor))
     assert np.ma.getmaskarray(cells)[:, 20].all()
-    assert len(above.collections[0].get_paths()) == 1
+    assert [len(ranges) for ranges in shaded_ranges(above)] == [1]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(frame)
 
 

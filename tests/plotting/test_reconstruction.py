@@ -6,7 +6,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.helpers import tiny_detector
+from tests.helpers import shaded_ranges, tiny_detector
 from tsanomaly.plotting import ReconstructionDisplay
 
 
@@ -24,7 +24,7 @@ def test_readings_and_reconstruction_have_one_unit(frame):
     np.testing.assert_array_equal(reading.get_ydata(), frame["pressure"])
     np.testing.assert_allclose(reconstruction.get_ydata(), expected[:, 1], rtol=1e-5)
     assert reading.get_linestyle() != reconstruction.get_linestyle()
-    assert len(axes.collections[0].get_paths()) == 1
+    assert [len(ranges) for ranges in shaded_ranges(axes)] == [1]
 
 
 def test_on_given_axes(frame):

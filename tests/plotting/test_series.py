@@ -3,6 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests.helpers import shaded_ranges
 from tsanomaly.plotting import SeriesDisplay
 
 
@@ -15,7 +16,7 @@ def test_what_is_drawn(frame):
         np.testing.assert_array_equal(line.get_ydata(), frame[name])
         assert line.get_color() == "green"
     for axes in display.axes_:
-        assert len(axes.collections[0].get_paths()) == 2
+        assert [len(ranges) for ranges in shaded_ranges(axes)] == [2]
     assert display.figure_ is display.axes_[0].figure
     assert display.axes_[0].get_xlim() == display.axes_[1].get_xlim()
 
@@ -25,7 +26,7 @@ def test_on_given_axes(frame):
     display = SeriesDisplay.from_series(frame, channels=["pressure"], ax=axes)
     assert display.figure_ is figure
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), frame["pressure"])
-    assert not axes.collections
+    assert not shaded_ranges(axes)
     assert axes.get_legend() is None
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
+from tsanomaly._calibration import errors_and_threshold
 from tsanomaly._validation import check_labels
 from tsanomaly.metrics._checks import find_events, touched
 from tsanomaly.plotting._common import (
@@ -8,7 +9,6 @@ from tsanomaly.plotting._common import (
     check_readings,
     check_row_values,
     draw_line,
-    errors_and_threshold,
     label_channel,
     make_axes,
     merge_style,

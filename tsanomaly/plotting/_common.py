@@ -5,9 +5,7 @@ from numbers import Integral
 from textwrap import fill
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
-from tsanomaly._calibration import check_detector, detector_errors
 from tsanomaly._validation import check_columns
 
 __all__ = [
@@ -16,13 +14,11 @@ __all__ = [
     "LABELLED",
     "LINES",
     "RowAxis",
-    "average_step",
     "check_readings",
     "check_row_values",
     "choose",
     "decimate",
     "draw_line",
-    "errors_and_threshold",
     "label_channel",
     "label_of",
     "make_axes",
@@ -161,33 +157,6 @@ def check_row_values(values, n_timestamps, name, dtype=np.float64):
     return values.astype(dtype)
 
 
-def errors_and_threshold(estimator, X):
-    """Errors of rows, and the threshold that the detector holds against them.
-
-    Parameters
-    ----------
-    estimator : fitted outlier detector or Pipeline that ends in one
-        With `score_samples` and `decision_function`, or the latter alone.
-    X : array-like of shape (n_timestamps, n_channels)
-        A series.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_timestamps,)
-        Higher = worse.
-    threshold : float
-        Rows with a larger error are flagged.
-    """
-    check_detector(estimator, "estimator")
-    errors = detector_errors(estimator, X)
-    if not hasattr(estimator, "score_samples"):
-        return errors, 0.0
-    # The offset is the same for every row; few rows tell it without a second run.
-    few = _safe_indexing(X, np.flatnonzero(np.isfinite(errors))[:10])
-    decision = np.asarray(estimator.decision_function(few))
-    return errors, float(np.median(detector_errors(estimator, few) + decision))
-
-
 class RowAxis:
     """Where the rows of a series lie on the horizontal axis.
 
@@ -251,28 +220,6 @@ class RowAxis:
         if labelled:
             zone = f" ({self._zone})" if self._zone is not None else ""
             axes.set_xlabel(f"{self._name}{zone}")
-
-
-def average_step(index):
-    """Median time from row to row.
-
-    Parameters
-    ----------
-    index : Index
-        Index of a frame.
-
-    Returns
-    -------
-    step : Timedelta or None
-        None if the index does not hold times in order, that differ.
-    """
-    import pandas as pd
-
-    is_time = isinstance(index, pd.DatetimeIndex)
-    if not is_time or len(index) < 2 or not index.is_monotonic_increasing:
-        return None
-    step = (index[1:] - index[:-1]).median()
-    return step if step > pd.Timedelta(0) else None
 
 
 def decimate(values, n_blocks=BLOCKS):
@@ -350,23 +297,27 @@ def shade(axes, row_axis, ranges, *, bottom=None, top=None, **style):
     bottom, top : float or None, default=None
         In units of the vertical axis. None shades from edge to edge.
     **style
-        Passed to ``PolyCollection``; `facecolor` and `edgecolor` among them.
+        Passed to ``PathPatch``; `facecolor` and `edgecolor` among them.
 
     Returns
     -------
-    ranges : matplotlib PolyCollection
-        One polygon for every range. The edge makes short ones visible.
+    ranges : matplotlib PathPatch
+        One rectangle for every range. The edge makes short ones visible.
     """
-    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
     left, right = (row_axis.values[rows] for rows in ranges)
     transform = axes.transData if bottom is not None else axes.get_xaxis_transform()
     low, high = (0.0, 1.0) if bottom is None else (bottom, top)
-    x = np.stack([left, left, right, right], axis=1)
-    y = np.broadcast_to([low, high, high, low], x.shape)
-    shaded = PolyCollection(np.stack([x, y], axis=2), transform=transform, **style)
-    # Ranges follow the limits that lines set.
-    return axes.add_collection(shaded, autolim=False)
+    x = np.stack([left, left, right, right, left], axis=1)
+    y = np.broadcast_to([low, high, high, low, low], x.shape)
+    corners = np.stack([x, y], axis=2).reshape(-1, 2)  # (5 * n_ranges, 2)
+    codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(x)
+    # One path for all: thousands of patches, each with a hatch, take half a minute.
+    patch = PathPatch(Path(corners, codes), transform=transform, **style)
+    # Not add_patch: ranges follow the limits that lines set.
+    return axes.add_artist(patch)
 
 
 def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True):

@@ -2,14 +2,13 @@
 import numpy as np
 
 from tsanomaly._attribution import channel_errors, occlude
-from tsanomaly._calibration import check_detector
+from tsanomaly._calibration import check_detector, errors_and_threshold
 from tsanomaly._validation import check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     LABELLED,
     RowAxis,
     check_readings,
-    errors_and_threshold,
     label_of,
     make_axes,
     merge_style,

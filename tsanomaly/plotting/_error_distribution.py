@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
+from tsanomaly._calibration import errors_and_threshold
 from tsanomaly._validation import check_labels
 from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
     check_row_values,
-    errors_and_threshold,
     merge_style,
 )
 

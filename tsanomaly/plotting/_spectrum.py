@@ -4,9 +4,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from tsanomaly._validation import median_step
 from tsanomaly.plotting._common import (
     COLOURS,
-    average_step,
     check_readings,
     label_channel,
     make_axes,
@@ -136,7 +136,7 @@ class SpectrumDisplay:
         n_rows = len(readings)
         if n_rows < 16:
             raise ValueError(f"A spectrum needs at least 16 rows, got {n_rows}.")
-        step = average_step(readings.index)
+        step = median_step(readings.index)
         rate = 1.0 if step is None else 1 / step.total_seconds()
         values = _without_gaps(readings.to_numpy())
         options = {"fs": rate, "window": "hann", "detrend": "linear", "axis": 0}

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._validation import check_labels
+from tsanomaly._calibration import errors_and_threshold
+from tsanomaly._validation import check_labels, median_step
 from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
-    average_step,
     check_row_values,
-    errors_and_threshold,
     make_axes,
     merge_style,
     place_legend,
@@ -110,7 +109,7 @@ class ThresholdDisplay:
         return cls.from_predictions(
             y,
             errors,
-            times=getattr(X, "index", None),
+            times=X.index if hasattr(X, "iloc") else None,
             threshold=threshold,
             ax=ax,
             line_kwargs=line_kwargs,
@@ -129,9 +128,9 @@ class ThresholdDisplay:
         y_score : array-like of shape (n_timestamps,)
             Higher = worse. Rows without a score, NaN, are never flagged, and count
             neither as found nor as missed.
-        times : DatetimeIndex or None, default=None
-            When each row was read, in order. Observation lasts from the first row to
-            the last one, plus one median step. Anything else counts as no times.
+        times : Index, array-like of datetime64 or None, default=None
+            When each row was read. Observation lasts from the first row to the last
+            one, plus one median step. What holds no times in order counts as None.
         threshold : float or None, default=None
             The threshold in use, to be marked.
         ax : array-like of two matplotlib Axes, or None, default=None
@@ -147,9 +146,11 @@ class ThresholdDisplay:
         Raises
         ------
         ValueError
-            If there is no anomaly among the rows with a score, `y_true` and `y_score`
-            do not fit each other, or another number of axes is given.
+            If there is no anomaly among the rows with a score, `y_true`, `y_score` and
+            `times` do not fit each other, or another number of axes is given.
         """
+        import pandas as pd
+
         y_score = np.asarray(y_score)
         errors = check_row_values(y_score, y_score.size, "y_score")
         y_true = check_labels(y_true, len(errors))
@@ -166,7 +167,13 @@ class ThresholdDisplay:
         found = len(anomalous) - np.searchsorted(anomalous, thresholds, side="right")
         precision = np.full(len(thresholds), np.nan)
         np.divide(found, flagged, out=precision, where=flagged > 0)
-        step = None if times is None else average_step(times)
+        times = pd.RangeIndex(len(errors)) if times is None else pd.Index(times)
+        if len(times) != len(errors):
+            raise ValueError(
+                f"y_score has {len(errors):,} rows and times {len(times):,}. They must "
+                "be of the same rows."
+            )
+        step = median_step(times)
         if step is None:
             duration = len(errors) / 1000
         else:
