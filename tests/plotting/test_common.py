@@ -19,6 +19,7 @@ from tsanomaly.plotting._common import (
     make_axes,
     merge_style,
     shade,
+    short_label_of,
 )
 
 READINGS = st.floats(-1e6, 1e6) | st.just(np.nan) | st.just(np.inf)
@@ -66,6 +67,18 @@ def test_readings_between_gaps_are_dots():
     _, dots = axes.lines
     assert dots.get_xdata().tolist() == [1, 6]
     assert dots.get_color() == "red"
+
+
+def test_lines_do_not_bridge_gaps_in_time():
+    index = pd.date_range("2024-01-01", periods=20_000, freq="min")
+    index = index[:12_345].append(index[12_345:] + pd.Timedelta(hours=1))
+    values = np.zeros(20_000)
+    line = draw_line(plt.subplots()[1], RowAxis(index), values)
+    missing = np.flatnonzero(np.isnan(line.get_ydata()))
+    assert len(missing) == 1
+    minutes = (line.get_xdata() - line.get_xdata()[0]) * 24 * 60
+    beside = minutes[missing[0] + np.array([-1, 1])]
+    assert beside == pytest.approx([12_344, 12_405])
 
 
 def test_times_with_a_zone_are_shown_in_it():
@@ -136,7 +149,9 @@ def test_channels_of_an_array():
 
 
 def test_long_names_are_broken():
-    assert "\n" in label_of("PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12")
+    tag = "PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12"
+    assert "\n" in label_of(tag)
+    assert short_label_of(tag) == "PLANT7.L…ERATURE_ZONE_12"
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,15 @@ __all__ = [
     "merge_style",
     "place_legend",
     "shade",
+    "short_label_of",
 ]
 
 # A line keeps the smallest and the largest of each of so many blocks of rows: twice
 # the pixels of a wide figure at 200 dots per inch.
 BLOCKS = 4000
+
+# Times from row to row longer than this many median ones are a gap.
+_GAP = 10
 
 # Okabe and Ito's colours, which people who see colours differently tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -172,6 +176,10 @@ class RowAxis:
     ----------
     values : ndarray of shape (n_timestamps,), dtype=float64
         Places of the rows, in matplotlib's days if these are times.
+    step : float
+        Median distance from row to row.
+    gaps : ndarray of int
+        Rows after which the next one is more than ten steps away.
     """
 
     def __init__(self, index):
@@ -195,6 +203,9 @@ class RowAxis:
             self._name = self._name or ("Time" if self._is_time else "Row")
         else:
             self._name = "Row"
+        steps = np.diff(self.values)
+        self.step = float(np.median(steps)) if len(steps) else 1.0
+        self.gaps = np.flatnonzero((steps > _GAP * self.step) & (self.step > 0))
 
     def format(self, axes, *, labelled):
         """Set ticks and limits of axes that show the rows.
@@ -258,6 +269,8 @@ def decimate(values, n_blocks=BLOCKS):
 def draw_line(axes, row_axis, values, **style):
     """Draw a series, long ones by their extremes, and readings between gaps as dots.
 
+    The line is broken where readings are missing, and where time goes on without a row.
+
     Parameters
     ----------
     axes : matplotlib Axes
@@ -273,8 +286,12 @@ def draw_line(axes, row_axis, values, **style):
     -------
     line : matplotlib Line2D
     """
-    rows = decimate(values)
+    # Where there are more gaps than blocks, they are narrower than a pixel.
+    gaps = row_axis.gaps if len(row_axis.gaps) <= BLOCKS else row_axis.gaps[:0]
+    rows = np.union1d(decimate(values), [gaps, gaps + 1])
     x, y = row_axis.values[rows], values[rows]
+    after = np.searchsorted(rows, gaps) + 1
+    x, y = np.insert(x, after, x[after]), np.insert(y, after, np.nan)
     (line,) = axes.plot(x, y, **style)
     absent = np.concatenate([[True], ~np.isfinite(y), [True]])
     alone = ~absent[1:-1] & absent[:-2] & absent[2:]
@@ -399,9 +416,28 @@ def label_of(channel):
     -------
     label : str
     """
-    if isinstance(channel, Integral):
-        return f"channel {channel}"
-    return fill(str(channel), 20)  # tags of plants can be long
+    return fill(_plain_label(channel), 20)  # tags of plants can be long
+
+
+def _plain_label(channel):
+    return f"channel {channel}" if isinstance(channel, Integral) else str(channel)
+
+
+def short_label_of(channel):
+    """Name of a channel in one line, for the rows of a heat map.
+
+    Parameters
+    ----------
+    channel : object
+        Name of the column, or its position.
+
+    Returns
+    -------
+    label : str
+        At most 24 characters: tags differ at their ends.
+    """
+    label = _plain_label(channel)
+    return label if len(label) <= 24 else f"{label[:8]}…{label[-15:]}"
 
 
 def label_channel(axes, channel):

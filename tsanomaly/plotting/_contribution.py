@@ -9,20 +9,17 @@ from tsanomaly.plotting._common import (
     LABELLED,
     RowAxis,
     check_readings,
-    label_of,
     make_axes,
     merge_style,
     place_legend,
     shade,
+    short_label_of,
 )
 
 __all__ = ["ContributionDisplay"]
 
 # Cells in a row of the heat map, at most.
 _CELLS = 1500
-
-# Times from row to row longer than this many median ones are a gap.
-_GAP = 10
 
 # Errors smaller than the largest by more than this factor look alike, and so do all
 # below the median.
@@ -188,7 +185,7 @@ class ContributionDisplay:
         axes = self.axes_[-1]
         self.figure_ = axes.figure
         row_axis = RowAxis(self.contributions.index)
-        edges, cells = _cells(row_axis.values, self.contributions.to_numpy())
+        edges, cells = _cells(row_axis, self.contributions.to_numpy())
         largest, smallest = _scale(cells)
         # Without any error there is no scale either.
         norm = LogNorm(smallest, largest) if largest > 0 else None
@@ -203,7 +200,7 @@ class ContributionDisplay:
         axes.set_ylim(n_channels - 0.5, -0.5)
         axes.set_yticks(
             range(n_channels),
-            [label_of(channel) for channel in self.contributions.columns],
+            [short_label_of(channel) for channel in self.contributions.columns],
             fontsize="small" if n_channels <= 20 else "x-small",
         )
         self.figure_.colorbar(self.mesh_, ax=axes, label="Error (higher = worse)")
@@ -229,21 +226,17 @@ def _scale(cells):
     return largest, smallest if smallest < largest else largest / _DEPTH
 
 
-def _cells(places, values):
+def _cells(row_axis, values):
     """Edges of the cells along the time axis, and the largest value in each."""
     n_rows = len(values)
     size = -(-n_rows // _CELLS)
     first = np.arange(0, n_rows, size)
     last = np.append(first[1:], n_rows) - 1
     largest = np.fmax.reduceat(values, first, axis=0)  # (n_cells, n_channels)
-    steps = np.diff(places)
-    step = np.median(steps) if len(steps) else 1.0
-    left = places[first]
-    end = places[last] + step
-    right = np.append(left[1:], end[-1])
+    left, end = row_axis.values[first], row_axis.values[last] + row_axis.step
     # A cell does not reach over a gap: what is not there stays empty.
-    gap = right - places[last] > _GAP * step if step > 0 else np.zeros(len(left), bool)
-    edges = np.concatenate([left, end[gap], right[-1:]])
+    gap = np.isin(last, row_axis.gaps)
+    edges = np.concatenate([left, end[gap], end[-1:]])
     order = np.argsort(edges[:-1], kind="stable")
     empty = np.full((gap.sum(), values.shape[1]), np.nan)
     cells = np.concatenate([largest, empty])[order]

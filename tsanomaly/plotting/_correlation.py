@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import check_readings, label_of, merge_style
+from tsanomaly.plotting._common import check_readings, merge_style, short_label_of
 
 __all__ = ["CorrelationDisplay"]
 
@@ -114,7 +114,7 @@ class CorrelationDisplay:
         ax.set_facecolor("0.8")  # seen where there is no correlation
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
         size = "medium" if n_channels <= _MOST_NUMBERS else "x-small"
-        labels = [label_of(channel) for channel in self.channels]
+        labels = [short_label_of(channel) for channel in self.channels]
         ax.set_yticks(range(n_channels), labels, fontsize=size)
         ax.set_xticks(
             range(n_channels),
