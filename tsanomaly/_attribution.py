@@ -3,7 +3,6 @@
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
-from sklearn.feature_selection import SelectorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -225,7 +224,7 @@ class _Columns:
         channels = self._channels
         if isinstance(step, WindowTransformer):
             channels = np.tile(channels, step.n_context_ + 1)
-        elif isinstance(step, SelectorMixin):
+        elif _selects(step):
             channels = channels[step.get_support()]
         elif not isinstance(step, OneToOneFeatureMixin) or not hasattr(
             step, "transform"
@@ -253,7 +252,7 @@ class _Columns:
         for step, channels in reversed(self._passed):
             if isinstance(step, WindowTransformer):
                 expected = expected[:, -len(channels) :]
-            elif isinstance(step, SelectorMixin):
+            elif _selects(step):
                 selected = expected
                 expected = np.full((len(selected), len(channels)), np.nan)
                 expected[:, step.get_support()] = selected
@@ -265,6 +264,11 @@ class _Columns:
             else:
                 return None
         return expected
+
+
+def _selects(step):
+    # Not by SelectorMixin, whose import takes as long as that of the whole library.
+    return hasattr(step, "get_support")
 
 
 def _gives_errors(step):
