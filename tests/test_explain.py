@@ -28,6 +28,7 @@ from tsanomaly import (
     TemporalFeatures,
     WindowTransformer,
     explain,
+    make_ensemble,
 )
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
 from tsanomaly.datasets import inject_anomalies, make_sensor_data
@@ -80,6 +81,7 @@ RECONSTRUCTING = {
         ),
         ReconstructionThreshold(),
     ),
+    "ensemble": make_pipeline(StandardScaler(), make_ensemble(lstm(), random_state=0)),
     "cascade": make_pipeline(StandardScaler(), HybridDetector(detector=lstm())),
 }
 OTHERS = {
@@ -376,6 +378,19 @@ def test_channels_that_are_left_out_have_no_share(plant):
     expected = expected_readings(detector, faulty, rows)
     assert np.isnan(expected[:, 1]).all()
     assert np.isfinite(np.delete(expected, 1, axis=1)).all()
+
+
+def test_levels_below_zero(plant):
+    train, *_ = plant
+    level = ScoreTransformer(make_pipeline(*pca(n_components=1)), calibrate="log")
+    detector = make_pipeline(StandardScaler(), level, ReconstructionThreshold())
+    levels = detector.fit(train)[:-1].transform(train)[:, 0]
+    rows = np.sort(np.argsort(levels)[:5])
+    assert (levels[rows] < 0).all()
+    normal = np.ones(len(train), dtype=bool)
+    contributions = channel_errors(detector, train, rows, normal)
+    assert (contributions >= 0).all()
+    np.testing.assert_allclose(contributions.sum(axis=1), 1)
 
 
 def test_steps_that_cannot_be_undone(plant):

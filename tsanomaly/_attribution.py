@@ -72,7 +72,7 @@ def channel_errors(detector, X, rows, normal):
         return None
     if last.channels == "each":
         errors = errors / last.threshold_
-    return spread(np.maximum(errors, 0))
+    return spread(errors)
 
 
 def expected_readings(detector, X, rows):
@@ -292,7 +292,8 @@ def _parts(union):
 def _errors_of(step, columns, rows, normal):
     """Errors of rows, one for each column, and how they spread over the channels."""
     if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
-        return _at(step, "transform", columns.values, rows), columns.fold
+        errors = _at(step, "transform", columns.values, rows)
+        return errors, lambda errors: columns.fold(np.maximum(errors, 0))
     if isinstance(step, HybridDetector):
         return _cascade(step, columns.values, rows, normal), columns.fold
     parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
@@ -303,8 +304,12 @@ def _errors_of(step, columns, rows, normal):
     levels = _at(step, "transform", columns.values, rows)
 
     def spread(levels):
-        levels = levels[:, :, None]  # (n_rows, n_detectors, 1)
-        return (levels * np.stack(shares, axis=1)).sum(axis=1)
+        # Only levels above 0 make a row abnormal. Where there are none, as below the
+        # median of a logarithmic scale, the detectors count alike.
+        weights = np.maximum(levels, 0)
+        weights[~(weights > 0).any(axis=1)] = 1.0
+        weights = weights[:, :, None]  # (n_rows, n_detectors, 1)
+        return (weights * np.stack(shares, axis=1)).sum(axis=1)
 
     return levels, spread
 
