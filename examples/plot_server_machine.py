@@ -39,5 +39,5 @@ for channel in worst:
     print(f"{test.columns[channel]}: {share[channel]:.0%} of the error")
 
 # %%
-# Shaded ranges are labelled, triangles are alarms.
+# Events that the detector found, missed, and alarms without an event.
 AnomalyDisplay.from_estimator(pipeline, test, y_test, channels=worst.tolist())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.patches import PathPatch
 
 from tsanomaly import LSTMAutoencoderDetector
 
@@ -53,6 +54,15 @@ def reconstruction_of(detector):
         return seen + linear.reshape(windows.shape)
 
     return reconstruct
+
+
+def shaded_ranges(axes):
+    """Corners of the ranges that are shaded, for every patch: (n_ranges, 4, 2)."""
+    return [
+        patch.get_path().vertices.reshape(-1, 5, 2)[:, :4]
+        for patch in axes.patches
+        if isinstance(patch, PathPatch)
+    ]
 
 
 def run_python(code, **environment):

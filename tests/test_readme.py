@@ -31,9 +31,14 @@ def test_the_code_runs(blocks, capsys, tmp_path, monkeypatch):
     for event in events.itertuples():
         assert ((rows >= event.start) & (rows <= event.end + 20)).any()
     assert {*names["worst"]} & {*events.channels.sum()}
+    for sentence in printed.splitlines()[1:3]:
+        assert re.fullmatch(
+            r"Rows? \d+( to \d+)?: ch_\d\d .* expected .*; \d+ % of the error", sentence
+        )
     # The table is the one that the text shows, but for what another machine rounds.
     shown = re.search(r"```\n( param_threshold.*?)```", README.read_text(), re.DOTALL)
-    lines, expected = printed.splitlines()[1:], shown.group(1).splitlines()
+    lines = printed[printed.index(" param_threshold") :].splitlines()
+    expected = shown.group(1).splitlines()
     assert lines[0] == expected[0]
     for line, wanted in zip(lines[1:], expected[1:], strict=True):
         assert [float(value) for value in line.split()] == pytest.approx(

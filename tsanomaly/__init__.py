@@ -9,6 +9,7 @@ from tsanomaly import datasets, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
+from tsanomaly._explain import explain
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._persistence import load, save
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "compare_detectors",
     "datasets",
+    "explain",
     "load",
     "make_ensemble",
     "merge_windows",

@@ -4,6 +4,7 @@
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 
 __all__ = [
     "AUTO_SHARE",
@@ -11,6 +12,7 @@ __all__ = [
     "LogCalibration",
     "check_detector",
     "detector_errors",
+    "errors_and_threshold",
     "fit_generalised_pareto",
     "last_step",
     "margin",
@@ -306,6 +308,46 @@ def detector_errors(detector, X):
     """
     scores = getattr(detector, _score_method(detector))(X)
     return -np.asarray(scores, dtype=np.float64).reshape(-1)
+
+
+def errors_and_threshold(detector, X):
+    """Errors of rows, and the threshold that a fitted detector holds against them.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector, or a pipeline that ends in one.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_timestamps,)
+        Higher = worse.
+    threshold : float
+        Rows with a larger error are flagged.
+
+    Raises
+    ------
+    ValueError
+        If the detector has no scores, or does not tell its threshold.
+    """
+    check_detector(detector, "detector")
+    errors = detector_errors(detector, X)
+    if _score_method(detector) == "decision_function":
+        return errors, 0.0
+    offset = getattr(last_step(detector), "offset_", None)
+    if offset is not None:
+        return errors, -float(np.ravel(offset)[0])  # of a OneClassSVM, an array
+    if not hasattr(detector, "decision_function"):
+        raise ValueError(
+            f"{detector!r} has neither offset_ nor decision_function to tell its "
+            "threshold. Pass what it flags."
+        )
+    # The offset is the same for every row; few rows tell it without a second run.
+    few = _safe_indexing(X, np.flatnonzero(np.isfinite(errors))[:10])
+    decision = np.asarray(detector.decision_function(few))
+    return errors, float(np.median(detector_errors(detector, few) + decision))
 
 
 def training_errors(detector, X):

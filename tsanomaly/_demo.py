@@ -141,11 +141,12 @@ def _plot(file, pipeline, test, target, title):
     # The channels with the largest share of the errors of flagged rows.
     share = errors[flagged if flagged.any() else slice(None)].mean(axis=0)
     channels = np.sort(np.argsort(-share, kind="stable")[:_N_DRAWN_CHANNELS])
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    heights = [1.0] * len(channels) + [1.4, 0.9]
+    figure = Figure(figsize=(11, 1.1 * sum(heights) + 0.9), layout="constrained")
     figure.suptitle(title)
-    axes = figure.subplots(2, sharex=True)
+    axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
     AnomalyDisplay.from_predictions(
-        test, scores, threshold, flagged, target, channels=channels.tolist(), axes=axes
+        test, scores, threshold, flagged, target, channels=channels.tolist(), ax=axes
     )
     figure.savefig(file, dpi=120)
 

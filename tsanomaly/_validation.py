@@ -30,6 +30,7 @@ __all__ = [
     "draw_seed",
     "find_breaks",
     "locate",
+    "median_step",
     "remember_parameters",
     "validate_series",
 ]
@@ -150,6 +151,28 @@ def find_breaks(X):
         if X.dtype.kind not in "fO" or X.ndim != 2:
             return np.zeros(len(X), dtype=bool)
     return np.asarray(pd.isna(X)).all(axis=1)
+
+
+def median_step(index):
+    """Median time from row to row.
+
+    Parameters
+    ----------
+    index : Index
+        Index of a frame.
+
+    Returns
+    -------
+    step : Timedelta or None
+        None if the index does not hold times in order, that differ.
+    """
+    import pandas as pd
+
+    is_time = isinstance(index, pd.DatetimeIndex)
+    if not is_time or len(index) < 2 or not index.is_monotonic_increasing:
+        return None
+    step = pd.Series(index).diff().median()
+    return step if step > pd.Timedelta(0) else None
 
 
 def locate(estimator, mask):

@@ -1,27 +1,17 @@
 # SPDX-License-Identifier: MIT
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from tests.helpers import wave
+from tests.helpers import shaded_ranges
 from tsanomaly import ReconstructionThreshold
 from tsanomaly.plotting import AnomalyDisplay
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def frame():
-    frame = pd.DataFrame(wave(100), columns=["flow", "pressure"])
-    frame.index = pd.date_range("2024-01-01", periods=100, freq="min")
-    frame.iloc[60:63] += 8
-    return frame
+def n_shaded(axes):
+    """How many ranges are shaded, by the outcome they are styled as."""
+    return [len(ranges) for ranges in shaded_ranges(axes)]
 
 
 def test_what_is_drawn(frame):
@@ -29,38 +19,51 @@ def test_what_is_drawn(frame):
     y = np.zeros(100, dtype=int)
     y[60:63] = y[80:85] = 1
     display = AnomalyDisplay.from_estimator(forest, frame, y)
-    upper, lower = display.axes_
-    assert [line.get_label() for line in upper.lines] == ["flow", "pressure"]
-    np.testing.assert_array_equal(upper.lines[1].get_ydata(), frame["pressure"])
-    scores, threshold, flagged = lower.lines
+    flow, pressure, below, events = display.axes_
+    assert [axes.get_ylabel() for axes in (flow, pressure)] == ["flow", "pressure"]
+    np.testing.assert_array_equal(pressure.lines[0].get_ydata(), frame["pressure"])
+    scores, threshold = below.lines
     np.testing.assert_array_equal(scores.get_ydata(), -forest.score_samples(frame))
     assert threshold.get_ydata()[0] == pytest.approx(-forest.offset_)
-    assert len(flagged.get_xdata()) == (forest.predict(frame) == -1).sum() == 5
-    assert len(upper.patches) == len(lower.patches) == 2
-    assert display.figure_ is upper.figure
-    labels = [text.get_text() for text in lower.get_legend().get_texts()]
-    assert labels == ["threshold", "flagged row", "labelled anomaly"]
+    np.testing.assert_array_equal(display.flagged, forest.predict(frame) == -1)
+    assert display.figure_ is flow.figure
+    assert display.events_["hit"][0].tolist() == [60]
+    assert display.events_["miss"][0].tolist() == [80]
+    n_false = len(display.events_["false alarm"][0])
+    for axes in display.axes_:
+        assert n_shaded(axes) == [1, 1, n_false]
+    labels = [text.get_text() for text in flow.get_legend().get_texts()]
+    assert labels == ["hit", "miss", "false alarm", "threshold"]
+    ticks = [label.get_text() for label in events.get_yticklabels()]
+    assert ticks == ["hit: 1", "miss: 1", f"false alarm: {n_false}"]
+
+
+def test_outcomes_differ_without_colour(frame):
+    y, flagged = np.zeros((2, 100), dtype=int)
+    y[10:20] = y[40:50] = 1
+    flagged[15:25] = flagged[70:75] = flagged[90] = 1
+    display = AnomalyDisplay.from_predictions(frame, flagged * 1.0, 0.5, flagged, y)
+    assert {name: len(rows[0]) for name, rows in display.events_.items()} == {
+        "hit": 1,
+        "miss": 1,
+        "false alarm": 2,
+    }
+    for axes in display.axes_:
+        assert len({patch.get_hatch() for patch in axes.patches}) == 3
+    # On lines of their own, below each other
+    heights = [ranges[0, :2, 1] for ranges in shaded_ranges(display.axes_[-1])]
+    np.testing.assert_allclose(heights, [[-0.4, 0.4], [0.6, 1.4], [1.6, 2.4]])
 
 
 def test_without_labels_on_given_axes(frame):
-    figure, axes = plt.subplots(2)
+    figure, axes = plt.subplots(3)
     flagged = np.arange(100) > 97
     display = AnomalyDisplay.from_predictions(
-        frame.to_numpy(), np.arange(100.0), 97.5, flagged, channels=[1], axes=axes
+        frame.to_numpy(), np.arange(100.0), 97.5, flagged, channels=[1], ax=axes
     )
     assert display.figure_ is figure
-    assert len(display.axes_[0].lines) == 1
-    assert not display.axes_[0].patches
-
-
-def test_channels_by_name_and_breaks(frame):
-    scores = np.arange(100.0)
-    scores[50] = np.nan
-    display = AnomalyDisplay.from_predictions(
-        frame, scores, 90, scores > 90, channels=["pressure"]
-    )
-    assert display.readings.columns.tolist() == ["pressure"]
-    assert np.isnan(display.axes_[1].lines[0].get_ydata()[50])
+    assert display.readings.shape == (100, 1)
+    assert [n_shaded(each) for each in axes] == [[1], [1], [1]]
 
 
 def test_a_series_that_starts_with_breaks():
@@ -70,10 +73,31 @@ def test_a_series_that_starts_with_breaks():
     display = AnomalyDisplay.from_estimator(threshold, errors)
     np.testing.assert_array_equal(display.flagged, threshold.predict(errors) == -1)
     assert display.flagged.any()
+    assert np.isnan(display.axes_[1].lines[0].get_ydata()[:12]).all()
 
 
-def test_bad_labels_are_refused(frame):
-    with pytest.raises(ValueError, match=r"y = \(y == -1\)"):
-        AnomalyDisplay.from_predictions(
-            frame, np.zeros(100), 1, np.zeros(100), y=np.full(100, -1)
-        )
+def test_a_detector_without_score_samples(frame):
+    class Limit:
+        def fit(self, X, y=None):
+            return self
+
+        def decision_function(self, X):
+            return 3 - X["flow"].to_numpy()
+
+    display = AnomalyDisplay.from_estimator(Limit(), frame)
+    assert display.threshold == 0
+    assert np.flatnonzero(display.flagged).tolist() == [60, 61, 62]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.full(100, -1)}, r"y = \(y == -1\)"),
+        ({"scores": np.zeros(99)}, "scores must have one value for each of the 100"),
+        ({"flagged": np.zeros((100, 1))}, "flagged must have one value"),
+    ],
+)
+def test_what_does_not_fit_is_refused(frame, change, message):
+    given = {"scores": np.zeros(100), "flagged": np.zeros(100), **change}
+    with pytest.raises(ValueError, match=message):
+        AnomalyDisplay.from_predictions(frame, threshold=1, **given)

@@ -1,15 +1,49 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
-from sklearn.utils import _safe_indexing
 
+from tsanomaly._calibration import errors_and_threshold
 from tsanomaly._validation import check_labels
-from tsanomaly._windows import runs
+from tsanomaly.metrics._checks import find_events, touched
+from tsanomaly.plotting._common import (
+    RowAxis,
+    check_readings,
+    check_row_values,
+    draw_line,
+    label_channel,
+    make_axes,
+    merge_style,
+    place_legend,
+    shade,
+)
 
 __all__ = ["AnomalyDisplay"]
 
 
+def _outcome(red, green, blue, hatch=None):
+    return {
+        "facecolor": (red, green, blue, 0.30),
+        "edgecolor": (red, green, blue, 0.90),
+        "linewidth": 0.8,
+        "hatch": hatch,
+        "zorder": 0,
+    }
+
+
+# Told apart by hatches as well as by colours.
+_STYLES = {
+    "hit": _outcome(0.0, 0.45, 0.70),
+    "miss": _outcome(0.84, 0.37, 0.0, "////"),
+    "false alarm": _outcome(0.40, 0.40, 0.40, "...."),
+    "flagged": _outcome(0.84, 0.37, 0.0),
+}
+
+
 class AnomalyDisplay:
     """Readings, scores, threshold and alarms on one time axis.
+
+    With labels, events are told apart: a *hit* is a labelled event with a flagged row,
+    a *miss* one without, a *false alarm* a run of flagged rows of which none is
+    labelled. They differ in hatching, and each has a line of its own below.
 
     Made by `from_estimator` or `from_predictions`; the constructor stores what is
     drawn.
@@ -31,8 +65,16 @@ class AnomalyDisplay:
     ----------
     figure_ : matplotlib Figure
         The figure.
-    axes_ : ndarray of shape (2,) of matplotlib Axes
-        Readings above, scores below.
+    axes_ : ndarray of shape (n_channels + 2,) of matplotlib Axes
+        One for each channel, one for the scores, one for the events.
+    events_ : dict of str to tuple of two ndarray of int
+        First and last rows, both included: of 'hit', 'miss' and 'false alarm', or of
+        'flagged' if there are no labels.
+
+    See Also
+    --------
+    ReconstructionDisplay : Readings against what was expected.
+    ContributionDisplay : Which channel the errors come from.
 
     Examples
     --------
@@ -42,8 +84,8 @@ class AnomalyDisplay:
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> forest = IsolationForest(random_state=0).fit(X)
     >>> display = AnomalyDisplay.from_estimator(forest, X)
-    >>> [axes.get_ylabel() for axes in display.axes_]
-    ['Reading', 'Score (higher = worse)']
+    >>> [axes.get_ylabel() for axes in display.axes_[:3]]
+    ['channel 0', 'channel 1', 'score']
     """
 
     def __init__(self, readings, scores, threshold, flagged, target=None):
@@ -54,40 +96,61 @@ class AnomalyDisplay:
         self.target = target
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, channels=None, axes=None):
+    def from_estimator(
+        cls, estimator, X, y=None, *, channels=None, ax=None, line_kwargs=None
+    ):
         """Score a series with a fitted detector, and draw the result.
 
         Parameters
         ----------
         estimator : fitted outlier detector or Pipeline that ends in one
-            It needs `score_samples` and `decision_function`.
+            It needs `decision_function`.
         X : array-like of shape (n_timestamps, n_channels)
             A series, rows in time order. The index of a frame is the time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
             Columns to draw, by name or position; None draws all.
-        axes : array-like of two matplotlib Axes, or None, default=None
+        ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         display : AnomalyDisplay
             With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` does not suit the detector, a channel is unknown, `y` does not hold
+            a label for every row, or another number of axes is given.
         """
-        scores = estimator.score_samples(X)
-        # The offset is the same for every row; few rows tell it without a second run.
-        few = _safe_indexing(X, np.flatnonzero(np.isfinite(scores))[:10])
-        offset = np.median(
-            estimator.score_samples(few) - estimator.decision_function(few)
-        )
+        scores, threshold = errors_and_threshold(estimator, X)
         return cls.from_predictions(
-            X, -scores, -offset, scores < offset, y, channels=channels, axes=axes
+            X,
+            scores,
+            threshold,
+            scores > threshold,
+            y,
+            channels=channels,
+            ax=ax,
+            line_kwargs=line_kwargs,
         )
 
     @classmethod
     def from_predictions(
-        cls, X, scores, threshold, flagged, y=None, *, channels=None, axes=None
+        cls,
+        X,
+        scores,
+        threshold,
+        flagged,
+        y=None,
+        *,
+        channels=None,
+        ax=None,
+        line_kwargs=None,
     ):
         """Draw scores and alarms that are there already.
 
@@ -105,93 +168,98 @@ class AnomalyDisplay:
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
             Columns to draw, by name or position; None draws all.
-        axes : array-like of two matplotlib Axes, or None, default=None
+        ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         display : AnomalyDisplay
             With `axes_` and `figure_`.
-        """
-        import pandas as pd
 
-        readings = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-        if channels is not None:
-            names = [
-                name if name in readings.columns else readings.columns[name]
-                for name in channels
-            ]
-            readings = readings[names]
+        Raises
+        ------
+        ValueError
+            If `scores`, `flagged` or `y` do not fit `X`, a channel is unknown, or
+            another number of axes is given.
+        """
+        readings = check_readings(X, channels)
+        n_timestamps = len(readings)
         display = cls(
             readings,
-            np.asarray(scores, dtype=np.float64),
+            check_row_values(scores, n_timestamps, "scores"),
             float(threshold),
-            np.asarray(flagged, dtype=bool),
-            None if y is None else check_labels(y, len(readings)),
+            check_row_values(flagged, n_timestamps, "flagged", bool),
+            None if y is None else check_labels(y, n_timestamps),
         )
-        return display.plot(axes)
+        return display.plot(ax, line_kwargs=line_kwargs)
 
-    def plot(self, axes=None):
+    def plot(self, ax=None, *, line_kwargs=None):
         """Draw.
 
         Parameters
         ----------
-        axes : array-like of two matplotlib Axes, or None, default=None
-            Where to draw readings and scores; None makes a new figure.
+        ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         self : AnomalyDisplay
             With `axes_` and `figure_`.
         """
-        import matplotlib.pyplot as plt
+        from matplotlib.lines import Line2D
 
-        if axes is None:
-            _, axes = plt.subplots(
-                2, sharex=True, figsize=(11, 5.5), layout="constrained"
-            )
-        self.axes_ = np.asarray(axes)
+        style = merge_style({"color": "0.2", "linewidth": 0.8}, line_kwargs, Line2D)
+        n_channels = self.readings.shape[1]
+        self.events_ = self._events()
+        heights = [1.0] * n_channels + [1.4, 0.15 + 0.25 * len(self.events_)]
+        self.axes_ = make_axes(
+            ax, n_channels + 2, heights=heights, height=1.1 * sum(heights) + 0.6
+        )
         self.figure_ = self.axes_[0].figure
-        upper, lower = self.axes_
-        time = self.readings.index.to_numpy()
-        for name in self.readings.columns:
-            upper.plot(time, self.readings[name], linewidth=0.8, label=str(name))
-        upper.set_ylabel("Reading")
-        lower.plot(time, self.scores, color="0.25", linewidth=0.8)
-        lower.axhline(
-            self.threshold, color="tab:red", linestyle="--", label="threshold"
+        row_axis = RowAxis(self.readings.index)
+        *upper, below, lowest = self.axes_
+        for axes, (name, values) in zip(upper, self.readings.items(), strict=True):
+            draw_line(axes, row_axis, values.to_numpy(), **style)
+            label_channel(axes, name)
+        draw_line(below, row_axis, self.scores, **style)
+        below.axhline(
+            self.threshold, color="#D55E00", linestyle="--", label="threshold"
         )
-        lower.set_ylabel("Score (higher = worse)")
-        if (self.scores[np.isfinite(self.scores)] > 0).all():
-            lower.set_yscale("log")
-        # Alarms stand on the upper edge, where no line hides them.
-        lower.plot(
-            time[self.flagged],
-            np.ones(self.flagged.sum()),
-            "v",
-            color="tab:red",
-            markersize=4,
-            transform=lower.get_xaxis_transform(),
-            clip_on=False,
-            label="flagged row",
+        label_channel(below, "score")
+        if (self.scores[np.isfinite(self.scores)] > 0).all() and self.threshold > 0:
+            below.set_yscale("log")
+        for place, (outcome, ranges) in enumerate(self.events_.items()):
+            for axes in (*upper, below):
+                label = outcome if axes is self.axes_[0] else None
+                shade(axes, row_axis, ranges, label=label, **_STYLES[outcome])
+            sides = {"bottom": place - 0.4, "top": place + 0.4}
+            shade(lowest, row_axis, ranges, **sides, **_STYLES[outcome])
+        lowest.set_ylim(len(self.events_) - 0.4, -0.6)  # the first on top
+        lowest.set_yticks(
+            range(len(self.events_)),
+            [f"{outcome}: {len(r[0]):,}" for outcome, r in self.events_.items()],
+            fontsize="small",
         )
-        if self.target is not None:
-            self._shade_events(time)
-        for axis in self.axes_:
-            axis.margins(x=0.01)
-            axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        for axes in self.axes_:
+            row_axis.format(axes, labelled=axes is lowest)
+        place_legend(self.axes_[0], below)
+        self.figure_.align_ylabels(self.axes_[:-1])
         return self
 
-    def _shade_events(self, time):
-        for axis in self.axes_:
-            label = "labelled anomaly"
-            for start, end in zip(*runs(self.target.astype(int)), strict=True):
-                axis.axvspan(
-                    time[start],
-                    time[end],
-                    facecolor="tab:orange",
-                    edgecolor="tab:orange",
-                    alpha=0.3,
-                    label=label,
-                )
-                label = None  # once in the legend
+    def _events(self):
+        """First and last rows of what is told apart."""
+        alarms = find_events(self.flagged)
+        if self.target is None:
+            return {"flagged": alarms}
+        events = find_events(self.target)
+        overlaps = find_events(self.flagged & self.target)
+        found, justified = touched(events, overlaps), touched(alarms, overlaps)
+        return {
+            "hit": tuple(rows[found] for rows in events),
+            "miss": tuple(rows[~found] for rows in events),
+            "false alarm": tuple(rows[~justified] for rows in alarms),
+        }

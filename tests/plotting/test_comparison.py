@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+
+from tsanomaly import compare_detectors
+from tsanomaly.plotting import ComparisonDisplay
+
+
+@pytest.fixture
+def table(frame):
+    y = np.zeros(100, dtype=int)
+    y[60:63] = 1
+    detectors = {"forest": IsolationForest(random_state=0), "broken": PCA()}
+    return compare_detectors(
+        detectors, frame[:50], frame, y, metrics=["f1", "roc_auc", "detection_delay"]
+    )
+
+
+def test_what_is_drawn(table):
+    display = ComparisonDisplay.from_table(table)
+    upper, lower = display.axes_
+    assert display.values.columns.tolist() == ["f1", "roc_auc"]
+    for bars, metric in zip(display.bars_, ["f1", "roc_auc"], strict=True):
+        widths = [bar.get_width() for bar in bars]
+        np.testing.assert_array_equal(widths, table[metric])
+    assert len({bars[0].get_hatch() for bars in display.bars_}) == 2
+    labels = [label.get_text() for label in upper.get_yticklabels()]
+    assert labels == table.index.tolist()
+    assert [text.get_text() for text in upper.texts] == ["failed"]
+    # Only those that did not fail have a point.
+    points = {line.get_label(): line.get_xydata()[0] for line in lower.lines}
+    assert "broken" not in points
+    assert len(points) == len(table) - 1
+    seconds = table.loc["forest", ["fit_seconds", "score_seconds"]].sum()
+    np.testing.assert_allclose(points["forest"], [seconds, table.loc["forest", "f1"]])
+    assert len({line.get_marker() for line in lower.lines}) == len(points)
+
+
+def test_chosen_metrics_on_given_axes(table):
+    figure, axes = plt.subplots(2)
+    display = ComparisonDisplay.from_table(table, metrics=["roc_auc"], ax=axes)
+    assert display.figure_ is figure
+    assert len(display.bars_) == 1
+    assert axes[1].get_ylabel() == "roc_auc"
+
+
+def test_another_table():
+    with pytest.raises(ValueError, match=r"needs rows, a metric, and \['fit_seconds'"):
+        ComparisonDisplay.from_table(pd.DataFrame({"f1": [0.5]}))

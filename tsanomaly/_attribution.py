@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: MIT
+"""Which channels the error of a row comes from, and what was expected of them."""
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils import _safe_indexing
+
+from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._calibration import detector_errors
+from tsanomaly._context import get_context, rows_with_context
+from tsanomaly._hybrid import HybridDetector
+from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._validation import find_breaks
+from tsanomaly._window_transformer import WindowTransformer
+
+__all__ = [
+    "channel_errors",
+    "expected_readings",
+    "fitted_steps",
+    "normalise",
+    "occlude",
+]
+
+# Stretches of normal readings that occlusion puts in the place of a channel's own.
+_STRETCHES = 8
+
+
+def channel_errors(detector, X, rows, normal):
+    """Split the errors of rows among the channels.
+
+    Exact where the detector's error is a sum over columns that belong to channels:
+    reconstruction errors, and unions of their levels. Where a detector inside a union
+    is of another kind, its level is split by `occlude`.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector, or a pipeline that ends in one.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+    rows : ndarray of int
+        Rows to explain, in increasing order.
+    normal : ndarray of shape (n_timestamps,), dtype=bool
+        Rows to take the place of others, for occlusion.
+
+    Returns
+    -------
+    contributions : ndarray of shape (n_rows, n_channels) or None
+        Non-negative, NaN in rows without an error. None if the detector's error is no
+        such sum.
+    """
+    columns, steps = _Columns(X), fitted_steps(detector)
+    first = next((i for i, step in enumerate(steps) if _gives_errors(step)), None)
+    if first is None or not all(map(columns.pass_through, steps[:first])):
+        return None
+    step, last = steps[first], steps[-1]
+    errors, spread = _errors_of(step, columns, rows, normal)
+    if errors is None:
+        return None
+    if step is last:
+        return spread(errors)
+    for between in steps[first + 1 : -1]:
+        if not isinstance(between, OneToOneFeatureMixin):
+            return None
+        errors = np.asarray(between.transform(errors))
+    if not isinstance(last, ReconstructionThreshold):
+        return None
+    if last.channels == "each":
+        errors = errors / last.threshold_
+    return spread(errors)
+
+
+def expected_readings(detector, X, rows):
+    """Return what a reconstructing detector expected, in the unit of the readings.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector, or a pipeline that ends in one.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+    rows : ndarray of int
+        Rows to reconstruct, in increasing order.
+
+    Returns
+    -------
+    expected : ndarray of shape (n_rows, n_channels) or None
+        NaN in rows that are not reconstructed. None if there is no reconstruction, or a
+        step before it cannot be undone.
+    """
+    columns = _Columns(X)
+    for step in fitted_steps(detector):
+        expected = _reconstruct(step, columns.values, rows)
+        if expected is not None:
+            return columns.undo(expected)
+        if not columns.pass_through(step):
+            return None
+    return None
+
+
+def occlude(detector, X, rows, normal):
+    """Split errors by how far they fall if a channel reads as in normal rows.
+
+    One channel at a time is replaced, in the rows to explain and those before them that
+    their scores depend on: by the straight line between the readings around, and by
+    several stretches of the channel's own normal readings. What counts is the one that
+    makes a row the most normal. So a channel has a share if the row could have been
+    more normal, had this channel read otherwise.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        Any detector that scores rows.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+    rows : ndarray of int
+        Rows to explain, in increasing order.
+    normal : ndarray of shape (n_timestamps,), dtype=bool
+        Rows to take readings from.
+
+    Returns
+    -------
+    contributions : ndarray of shape (n_rows, n_channels)
+        Differences of errors, non-negative.
+    """
+    n_timestamps, n_channels = X.shape
+    try:
+        context = get_context(detector)
+    except ValueError:  # it does not say: all rows are scored
+        needed, replaced = np.arange(n_timestamps), rows
+    else:
+        needed = replaced = rows_with_context(rows, context, n_timestamps)
+    piece = _floats(_safe_indexing(X, needed))
+    places = np.searchsorted(needed, replaced)
+    positions = np.searchsorted(needed, rows)
+    errors = detector_errors(detector, piece)[positions]
+    contributions = np.zeros((len(rows), n_channels))
+    for channel in range(n_channels):
+        readings = _column(X, channel)
+        lowest = errors
+        for substitute in _substitutes(readings, replaced, normal):
+            changed = _column(piece, channel).copy()
+            present = ~np.isnan(changed[places])  # a gap stays one
+            changed[places[present]] = substitute[present]
+            errors_now = detector_errors(detector, _with(piece, channel, changed))
+            lowest = np.fmin(lowest, errors_now[positions])
+        contributions[:, channel] = errors - lowest
+    return contributions
+
+
+def normalise(contributions):
+    """Shares of the channels in each row, which add up to 1, or are all 0.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n_rows, n_channels)
+        Non-negative.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_rows, n_channels)
+    """
+    largest = contributions.max(axis=1, keepdims=True)
+    scaled = contributions / np.where(largest > 0, largest, 1.0)  # sums stay finite
+    total = scaled.sum(axis=1, keepdims=True)
+    return scaled / np.where(total > 0, total, 1.0)
+
+
+def fitted_steps(detector):
+    """List the fitted steps of a pipeline.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A pipeline, a search or anything else.
+
+    Returns
+    -------
+    steps : list of estimators
+        Those of nested pipelines in line, without idle ones; the estimator itself if it
+        is no pipeline.
+    """
+    if isinstance(detector, FrozenEstimator):
+        return fitted_steps(detector.estimator)
+    if isinstance(detector, BaseSearchCV):
+        return fitted_steps(detector.best_estimator_)
+    if isinstance(detector, Pipeline):
+        return [
+            inner
+            for _, step in detector.steps
+            if step is not None and step != "passthrough"
+            for inner in fitted_steps(step)
+        ]
+    return [detector]
+
+
+class _Columns:
+    """Columns of a series on their way through the steps before the errors.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        The series.
+
+    Attributes
+    ----------
+    values : array-like of shape (n_timestamps, n_columns)
+        What the steps so far make of it.
+    """
+
+    def __init__(self, X):
+        self.values = X
+        self._n_channels = X.shape[1]
+        self._channels = np.arange(self._n_channels)  # of each column
+        self._passed = []
+
+    def pass_through(self, step):
+        """Apply a step, if it is known which channel each of its columns is of."""
+        channels = self._channels
+        if isinstance(step, WindowTransformer):
+            channels = np.tile(channels, step.n_context_ + 1)
+        elif _selects(step):
+            channels = channels[step.get_support()]
+        elif not isinstance(step, OneToOneFeatureMixin) or not hasattr(
+            step, "transform"
+        ):
+            return False
+        self.values = step.transform(self.values)
+        self._passed.append((step, self._channels))
+        self._channels = channels
+        return True
+
+    def fold(self, contributions):
+        """Add up the columns of each channel."""
+        folded = np.zeros((len(contributions), self._n_channels))
+        for channel in range(self._n_channels):
+            # Only channels that are left have columns.
+            of_channel = contributions[:, self._channels == channel]
+            folded[:, channel] = of_channel.sum(axis=1)
+        return folded
+
+    def undo(self, expected):
+        """Take what is expected of the columns back to the channels; None if it cannot.
+
+        Of a window, its last row is what is expected.
+        """
+        for step, channels in reversed(self._passed):
+            if isinstance(step, WindowTransformer):
+                expected = expected[:, -len(channels) :]
+            elif _selects(step):
+                selected = expected
+                expected = np.full((len(selected), len(channels)), np.nan)
+                expected[:, step.get_support()] = selected
+            elif hasattr(step, "inverse_transform"):
+                known = ~np.isnan(expected).all(axis=1)
+                restored = np.full(expected.shape, np.nan)
+                restored[known] = np.asarray(step.inverse_transform(expected[known]))
+                expected = restored
+            else:
+                return None
+        return expected
+
+
+def _selects(step):
+    # Not by SelectorMixin, whose import takes as long as that of the whole library.
+    return hasattr(step, "get_support")
+
+
+def _gives_errors(step):
+    if isinstance(step, FeatureUnion):
+        return all(isinstance(part, ScoreTransformer) for part in _parts(step))
+    return isinstance(
+        step,
+        (
+            HybridDetector,
+            LSTMAutoencoderDetector,
+            ReconstructionError,
+            ScoreTransformer,
+        ),
+    )
+
+
+def _parts(union):
+    return [part for _, part in union.transformer_list if part != "drop"]
+
+
+def _errors_of(step, columns, rows, normal):
+    """Errors of rows, one for each column, and how they spread over the channels."""
+    if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
+        errors = _at(step, "transform", columns.values, rows)
+        return errors, lambda errors: columns.fold(np.maximum(errors, 0))
+    if isinstance(step, HybridDetector):
+        return _cascade(step, columns.values, rows, normal), columns.fold
+    parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
+    shares = [
+        columns.fold(_shares(part.detector_, columns.values, rows, normal))
+        for part in parts
+    ]
+    levels = _at(step, "transform", columns.values, rows)
+
+    def spread(levels):
+        # Only levels above 0 make a row abnormal. Where there are none, as below the
+        # median of a logarithmic scale, the detectors count alike.
+        weights = np.maximum(levels, 0)
+        weights[~(weights > 0).any(axis=1)] = 1.0
+        weights = weights[:, :, None]  # (n_rows, n_detectors, 1)
+        return (weights * np.stack(shares, axis=1)).sum(axis=1)
+
+    return levels, spread
+
+
+def _shares(detector, X, rows, normal):
+    contributions = channel_errors(detector, X, rows, normal)
+    if contributions is None:
+        contributions = occlude(detector, X, rows, normal)
+    return normalise(contributions)
+
+
+def _cascade(hybrid, X, rows, normal):
+    """Shares in the errors of the part that scored each row."""
+    if hybrid.combine != "cascade":
+        return None
+    candidate = _at(hybrid, "screen", X, rows)
+    contributions = np.empty((len(rows), X.shape[1]))
+    for part, scored in (
+        (hybrid.detector_, candidate),
+        (hybrid.screener_, ~candidate),
+    ):
+        if scored.any():
+            contributions[scored] = _shares(part, X, rows[scored], normal)
+    return contributions
+
+
+def _reconstruct(step, Z, rows):
+    """Rows as an estimator reconstructs them, in its own unit, or None."""
+    if isinstance(step, LSTMAutoencoderDetector):
+        return _at(step, "reconstruct", Z, rows)
+    if isinstance(step, ReconstructionError):
+        restored = np.full((len(rows), Z.shape[1]), np.nan)
+        present = ~find_breaks(Z)[rows]
+        part = np.asarray(_safe_indexing(Z, rows[present]))
+        if len(part):
+            inner = step.transformer_
+            restored[present] = inner.inverse_transform(inner.transform(part))
+        return restored
+    if isinstance(step, HybridDetector):
+        inner = [step.detector_, step.screener_]
+    elif isinstance(step, ScoreTransformer):
+        inner = [step.detector_]
+    elif isinstance(step, FeatureUnion):
+        inner = [
+            part.detector_
+            for part in _parts(step)
+            if isinstance(part, ScoreTransformer)
+        ]
+    else:
+        return None
+    for detector in inner:
+        expected = expected_readings(detector, Z, rows)
+        if expected is not None:
+            return expected
+    return None
+
+
+def _at(step, method, Z, rows):
+    """Results of some rows, from these and the neighbours they depend on."""
+    n_timestamps = Z.shape[0]
+    try:
+        needed = rows_with_context(rows, get_context(step), n_timestamps)
+    except ValueError:  # it does not say
+        needed = np.arange(n_timestamps)
+    result = getattr(step, method)(_safe_indexing(Z, needed))
+    return np.asarray(result)[np.searchsorted(needed, rows)]
+
+
+def _substitutes(readings, rows, normal):
+    """Readings of a channel that could stand in the given rows."""
+    usable = normal & np.isfinite(readings)
+    outside = usable.copy()
+    outside[rows] = False
+    if outside.any():
+        yield np.interp(rows, np.flatnonzero(outside), readings[outside])
+    pool = readings[usable] if usable.any() else readings[np.isfinite(readings)]
+    for stretch in range(_STRETCHES if len(pool) else 0):
+        start = stretch * len(pool) // _STRETCHES
+        yield pool[(start + np.arange(len(rows))) % len(pool)]
+
+
+def _floats(X):
+    return X.astype(np.float64) if hasattr(X, "iloc") else np.array(X, dtype=np.float64)
+
+
+def _column(X, channel):
+    column = X.iloc[:, channel] if hasattr(X, "iloc") else X[:, channel]
+    return np.asarray(column, dtype=np.float64)
+
+
+def _with(X, channel, values):
+    """A series with another column."""
+    X = X.copy()
+    if hasattr(X, "iloc"):
+        X.isetitem(channel, values)
+    else:
+        X[:, channel] = values
+    return X

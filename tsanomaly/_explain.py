@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from tsanomaly._attribution import channel_errors, expected_readings, occlude
+from tsanomaly._calibration import check_detector, detector_errors, errors_and_threshold
+from tsanomaly._validation import check_columns, find_breaks, median_step
+from tsanomaly._windows import runs
+
+__all__ = ["explain"]
+
+
+@validate_params(
+    {
+        "attribution": [StrOptions({"auto", "occlusion"}), callable],
+        "n_channels": [Interval(Integral, 1, None, closed="left")],
+        "max_gap": [Interval(Integral, 0, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_gap=0):
+    """Say when a series is abnormal, in which channels, and what was expected.
+
+    Flagged rows that follow each other are one event. Its channels are ranked by their
+    share of the error of its rows.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        An outlier detector, or a pipeline that ends in one.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, rows in time order, as the detector takes it.
+    flagged : array-like of bool of shape (n_timestamps,) or None, default=None
+        Rows to explain. None explains those that the detector flags; pass others where
+        another threshold is used, or to look into known events.
+    attribution : {'auto', 'occlusion'} or callable, default='auto'
+        How the errors of rows are split among the channels:
+
+        - 'auto': as they are put together, if the detector reconstructs readings: the
+          errors of :class:`LSTMAutoencoderDetector` and :class:`ReconstructionError`
+          are sums over channels, the columns of windows folded back onto theirs; the
+          level of a :class:`ScoreTransformer` is split as the error of its detector,
+          and the error of a cascade as that of the part which scored the row. All
+          other detectors are explained by 'occlusion'.
+        - 'occlusion': by how far the error falls if one channel reads as in normal
+          rows. A channel is replaced, over the flagged rows and the context of their
+          scores, by the line between the readings around, and by eight stretches of
+          its own readings from rows that are not flagged; the best of them counts.
+          Takes ``9 * n_channels`` runs over these rows.
+        - callable: ``attribution(detector, X, rows)`` gets the numbers of the flagged
+          rows, and returns an array of shape ``(n_rows, n_channels)``: larger where a
+          channel contributes more; what is below 0 counts as 0.
+    n_channels : int, default=3
+        How many channels to name, at most. Those without any share are not named.
+    max_gap : int, default=0
+        Flagged ranges with so many other rows between them, or fewer, are one event.
+
+    Returns
+    -------
+    events : DataFrame
+        One row per event, in time order:
+
+        - ``start``, ``end`` : labels of the index of `X`, both included; row numbers
+          for an array
+        - ``peak`` : label of the row with the lowest score
+        - ``duration`` : Timedelta, where each row lasts the median time from row to
+          row; number of rows if the index does not hold times in order
+        - ``score`` : what `score_samples` says of that row; the lower, the more
+          abnormal
+        - ``channels`` : list of the channels that contributed most, the first most
+          of all: names of columns, or positions for an array
+        - ``shares`` : list of float, their shares of the error
+        - ``reading``, ``expected`` : float, of the first channel, in the row of the
+          event in which the two differ most. Expected is the reconstruction, in the
+          unit of `X`; if there is none, the median of the rows that are not flagged
+        - ``sentence`` : str, all this for people
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, the detector has no scores, or what `flagged` or
+        `attribution` give does not fit `X`.
+
+    See Also
+    --------
+    tsanomaly.plotting.ContributionDisplay : The same for every row, as a picture.
+    tsanomaly.plotting.ReconstructionDisplay : Readings and what was expected.
+
+    Notes
+    -----
+    Steps before the detector are seen through where it is known which channel a column
+    belongs to: scalers and other steps of scikit-learn that keep columns one to one,
+    feature selection, and :class:`WindowTransformer`. Scalers are undone with their
+    `inverse_transform`. Behind other steps, such as :class:`TemporalFeatures`, the
+    channels are occluded.
+
+    A share says where the error arises, not what caused it: a network that is misled by
+    one sensor may reconstruct others badly, too.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from tsanomaly import ReconstructionError, ReconstructionThreshold, explain
+    >>> from tsanomaly.datasets import make_sensor_data
+    >>> X = make_sensor_data(2000, contamination=0, random_state=0).frame
+    >>> detector = make_pipeline(
+    ...     StandardScaler(),
+    ...     ReconstructionError(PCA(2)),
+    ...     ReconstructionThreshold(quantile=0.999),
+    ... ).fit(X)
+    >>> X.iloc[500:510, 2] += 60
+    >>> events = explain(detector, X)
+    >>> events.loc[0, ["start", "end"]].astype(str).tolist()
+    ['2024-01-01 08:20:00', '2024-01-01 08:29:00']
+    >>> events.loc[0, "channels"][0]
+    'sensor_3'
+    """
+    import pandas as pd
+
+    check_detector(detector, "detector")
+    check_columns(X, "explain")
+    if not isinstance(X, pd.DataFrame):
+        X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(
+            "X must have two dimensions, (n_timestamps, n_channels), got an array of "
+            f"shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
+        )
+    if flagged is None:
+        errors, threshold = errors_and_threshold(detector, X)
+        flagged = errors > threshold
+    else:
+        flagged = _check_flagged(flagged, len(X))
+        errors = detector_errors(detector, X)
+    errors[find_breaks(X)] = np.nan
+    flagged = flagged & ~np.isnan(errors)  # breaks are no events
+    rows = np.flatnonzero(flagged)
+    contributions = _attribute(detector, X, rows, ~flagged, attribution)
+    expected, source = _expect(detector, X, rows, ~flagged)
+    index, names = pd.RangeIndex(len(X)), list(range(X.shape[1]))
+    readings = X
+    if isinstance(X, pd.DataFrame):
+        index, names, readings = X.index, list(X.columns), X.to_numpy()
+    readings = np.asarray(readings[rows], dtype=np.float64)
+    step, clock = median_step(index), _clock(index)
+    table = []
+    for start, end in _events(flagged, max_gap):
+        inside = slice(*np.searchsorted(rows, [start, end + 1]))
+        peak = rows[inside][np.argmax(errors[rows[inside]])]
+        event = {
+            "start": index[start],
+            "end": index[end],
+            "peak": index[peak],
+            "duration": _duration(index, start, end, step),
+            "score": -errors[peak],
+        }
+        event |= _name_channels(contributions[inside], names, n_channels)
+        event |= {"reading": np.nan, "expected": np.nan}
+        if event["channels"]:
+            first = names.index(event["channels"][0])
+            event |= _compare(readings[inside, first], expected[inside, first])
+        event["sentence"] = f"{_when(event, clock)}: {_what(event, source)}"
+        table.append(event)
+    return _to_frame(table, index, step)
+
+
+def _to_frame(table, index, step):
+    import pandas as pd
+
+    columns = ["start", "end", "peak", "duration", "score", "channels", "shares"]
+    columns += ["reading", "expected", "sentence"]
+    frame = pd.DataFrame(table, columns=columns)
+    # Without events, too, columns have the types that they have with some.
+    floats = dict.fromkeys(["score", "reading", "expected"], np.float64)
+    labels = dict.fromkeys(["start", "end", "peak"], index.dtype)
+    duration = np.int64 if step is None else f"timedelta64[{index.unit}]"
+    return frame.astype({**labels, **floats, "duration": duration})
+
+
+def _check_flagged(flagged, n_timestamps):
+    flagged = np.asarray(flagged)
+    if flagged.shape != (n_timestamps,) or not np.isin(flagged, [0, 1]).all():
+        raise ValueError(
+            f"flagged must say True or False of each of the {n_timestamps} rows of X, "
+            f"got an array of shape {flagged.shape} and type {flagged.dtype}. Labels "
+            "of predict convert with labels == -1."
+        )
+    return flagged.astype(bool)
+
+
+def _attribute(detector, X, rows, normal, attribution):
+    """Contribution of each channel to each of the rows, non-negative."""
+    shape = len(rows), X.shape[1]
+    if not len(rows):
+        return np.empty(shape)
+    if callable(attribution):
+        contributions = np.asarray(attribution(detector, X, rows), dtype=np.float64)
+        if contributions.shape != shape or np.isnan(contributions).any():
+            raise ValueError(
+                f"attribution must return a number for each of the {shape[0]} rows and "
+                f"{shape[1]} channels, got an array of shape {contributions.shape} "
+                f"with {np.isnan(contributions).sum()} NaN."
+            )
+        return np.maximum(contributions, 0)
+    contributions = None
+    if attribution == "auto":
+        contributions = channel_errors(detector, X, rows, normal)
+    if contributions is None:
+        contributions = occlude(detector, X, rows, normal)
+    return np.nan_to_num(contributions)
+
+
+def _expect(detector, X, rows, normal):
+    """What was expected of the rows, and in which word."""
+    expected = expected_readings(detector, X, rows) if len(rows) else None
+    if expected is not None:
+        return expected, "expected"
+    readings = np.asarray(X, dtype=np.float64)
+    if normal.any():
+        readings = readings[normal]
+    # Not nanmedian, which warns of channels without a reading.
+    usual = [
+        np.median(known) if len(known := column[~np.isnan(column)]) else np.nan
+        for column in readings.T
+    ]
+    return np.broadcast_to(usual, (len(rows), X.shape[1])), "usual"
+
+
+def _events(flagged, max_gap):
+    """First and last row of ranges of flagged rows, those that are close joined."""
+    start, end = runs(flagged.astype(np.int8))
+    apart = start[1:] - end[:-1] - 1 > max_gap
+    first, last = np.ones(len(start), dtype=bool), np.ones(len(start), dtype=bool)
+    first[1:], last[:-1] = apart, apart
+    return zip(start[first].tolist(), end[last].tolist(), strict=True)
+
+
+def _name_channels(contributions, names, n_channels):
+    """The channels with the largest shares."""
+    largest = contributions.max()
+    if not largest > 0:
+        return {"channels": [], "shares": []}
+    total = (contributions / largest).sum(axis=0)  # finite, however large they are
+    order = np.argsort(-total, kind="stable")[:n_channels]
+    order = order[total[order] > 0]
+    return {
+        "channels": [names[channel] for channel in order],
+        "shares": (total[order] / total.sum()).tolist(),
+    }
+
+
+def _compare(readings, expected):
+    """Reading and expectation where they differ most."""
+    distance = np.abs(readings - expected)
+    row = 0 if np.isnan(distance).all() else np.nanargmax(distance)
+    return {"reading": float(readings[row]), "expected": float(expected[row])}
+
+
+def _duration(index, start, end, step):
+    return end - start + 1 if step is None else index[end] - index[start] + step
+
+
+def _clock(index):
+    """Format of times of the day, with as many digits as there are; None without."""
+    import pandas as pd
+
+    if not isinstance(index, pd.DatetimeIndex):
+        return None
+    if (index.microsecond != 0).any():
+        return "%H:%M:%S.%f"
+    return "%H:%M:%S" if (index.second != 0).any() else "%H:%M"
+
+
+def _when(event, clock):
+    """The range in words, as short as it is clear."""
+    start, end = event["start"], event["end"]
+    if clock is None:
+        return f"Row {start}" if start == end else f"Rows {start} to {end}"
+    text = start.strftime(f"%Y-%m-%d {clock}")
+    if start == end:
+        return text
+    same_day = start.date() == end.date()
+    return f"{text} to {end.strftime(clock if same_day else f'%Y-%m-%d {clock}')}"
+
+
+def _what(event, source):
+    """The channel, its reading and its share in words."""
+    if not event["channels"]:
+        return "no channel alone explains it"
+    name, share = event["channels"][0], event["shares"][0]
+    name = f"channel {name}" if isinstance(name, Integral) else str(name)
+    reading, expected = event["reading"], event["expected"]
+    deviation = _deviation(reading, expected, source)
+    return f"{name} {deviation}; {100 * share:.0f} % of the error"
+
+
+def _deviation(reading, expected, source):
+    distance = reading - expected
+    if np.isnan(reading):
+        return "without a reading"
+    if np.isnan(distance):
+        return f"at {_number(reading, reading)}"
+    # To three digits of what matters, the distance.
+    far, level = _number(abs(distance), distance), _number(expected, distance)
+    if distance == 0:
+        return f"as {source}, {_number(expected, expected)}"
+    return f"{far} {'above' if distance > 0 else 'below'} {source} {level}"
+
+
+def _number(value, scale):
+    """A number, to the decimals that show three digits of `scale`."""
+    digits = 2 - int(np.floor(np.log10(abs(scale)))) if scale else 0
+    if digits > 6 or abs(value) >= 1e9:
+        return f"{value:.3g}"
+    return f"{value:,.{max(digits, 0)}f}"

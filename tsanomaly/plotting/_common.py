@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: MIT
+"""What several Displays need: channels, time axes, long lines, shaded ranges."""
+
+from numbers import Integral
+from textwrap import fill
+
+import numpy as np
+
+from tsanomaly._validation import check_columns
+
+__all__ = [
+    "BLOCKS",
+    "COLOURS",
+    "LABELLED",
+    "LINES",
+    "RowAxis",
+    "check_readings",
+    "check_row_values",
+    "choose",
+    "decimate",
+    "draw_line",
+    "label_channel",
+    "label_of",
+    "make_axes",
+    "merge_style",
+    "place_legend",
+    "shade",
+    "short_label_of",
+]
+
+# A line keeps the smallest and the largest of each of so many blocks of rows: twice
+# the pixels of a wide figure at 200 dots per inch.
+BLOCKS = 4000
+
+# Times from row to row longer than this many median ones are a gap.
+_GAP = 10
+
+# Okabe and Ito's colours, which people who see colours differently tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+# Told apart without colour, too.
+LINES = ("-", "--", "-.", ":")
+
+# How labelled anomalies are shaded.
+LABELLED = {
+    "facecolor": (0.90, 0.62, 0.0, 0.30),
+    "edgecolor": (0.90, 0.62, 0.0, 0.80),
+    "linewidth": 0.8,
+    "zorder": 0,
+    "label": "labelled anomaly",
+}
+
+
+def check_readings(X, channels=None):
+    """Bring a series into a frame of the channels to draw.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    channels : list of str or int, or None, default=None
+        Columns, by name or position; None is all.
+
+    Returns
+    -------
+    readings : DataFrame of shape (n_timestamps, n_chosen)
+        Numbers, in the order of `channels`.
+
+    Raises
+    ------
+    ValueError
+        If `X` is no table of numbers, is empty, or lacks a channel.
+    """
+    import pandas as pd
+
+    if not isinstance(X, pd.DataFrame):
+        X = np.asarray(X)
+        if X.ndim != 2:
+            raise ValueError(
+                "X must have two dimensions, (n_timestamps, n_channels), got an array "
+                f"of shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
+            )
+        X = pd.DataFrame(X)
+    readings = X.iloc[:, choose(list(X.columns), channels)]
+    check_columns(readings, "A Display")
+    if not readings.size:
+        raise ValueError(f"X has no readings to draw, its shape is {X.shape}.")
+    return readings.astype(np.float64)
+
+
+def choose(names, channels):
+    """Positions of channels that are given by name or position.
+
+    Parameters
+    ----------
+    names : list
+        Names of all channels.
+    channels : list of str or int, or None
+        Those to choose; None is all.
+
+    Returns
+    -------
+    positions : list of int
+
+    Raises
+    ------
+    ValueError
+        If a channel is unknown, or `channels` is a single name.
+    """
+    if channels is None:
+        return list(range(len(names)))
+    if isinstance(channels, (str, Integral)):
+        raise ValueError(
+            f"channels must be a list of names or positions, got {channels!r}. Write "
+            f"channels=[{channels!r}]."
+        )
+    positions = []
+    for channel in channels:
+        if channel in names:
+            positions.append(names.index(channel))
+        elif isinstance(channel, Integral) and -len(names) <= channel < len(names):
+            positions.append(int(channel) % len(names))
+        else:
+            raise ValueError(
+                f"There is no channel {channel!r}. X has {len(names)} columns, "
+                f"{', '.join(map(repr, names[:10]))}{' …' * (len(names) > 10)}; name "
+                "them, or give their positions."
+            )
+    return positions
+
+
+def check_row_values(values, n_timestamps, name, dtype=np.float64):
+    """Validate an array with one value for every row.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_timestamps,)
+        What to validate.
+    n_timestamps : int
+        Rows of the series.
+    name : str
+        What it was given as, for the message.
+    dtype : type, default=numpy.float64
+        Of the result.
+
+    Returns
+    -------
+    values : ndarray of shape (n_timestamps,)
+
+    Raises
+    ------
+    ValueError
+        If the shape is another one.
+    """
+    values = np.asarray(values)
+    if values.shape != (n_timestamps,):
+        raise ValueError(
+            f"{name} must have one value for each of the {n_timestamps:,} rows of X, "
+            f"got an array of shape {values.shape}."
+        )
+    return values.astype(dtype)
+
+
+class RowAxis:
+    """Where the rows of a series lie on the horizontal axis.
+
+    By their times or numbers, if the index holds any and they are in order, and by the
+    number of the row otherwise.
+
+    Parameters
+    ----------
+    index : Index of length n_timestamps
+        Index of the frame.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_timestamps,), dtype=float64
+        Places of the rows, in matplotlib's days if these are times.
+    step : float
+        Median distance from row to row.
+    gaps : ndarray of int
+        Rows after which the next one is more than ten steps away.
+    """
+
+    def __init__(self, index):
+        import pandas as pd
+
+        self._is_time = isinstance(index, pd.DatetimeIndex)
+        self._zone, self._name = None, index.name
+        is_number = index.dtype.kind in "iuf"
+        if not (self._is_time or is_number) or not index.is_monotonic_increasing:
+            self._is_time = False
+            self.values = np.arange(len(index), dtype=np.float64)
+        elif is_number:
+            self.values = index.to_numpy(dtype=np.float64)
+        else:
+            from matplotlib.dates import date2num
+
+            self._zone = index.tz
+            utc = index if index.tz is None else index.tz_convert(None)
+            self.values = date2num(utc.to_numpy())
+        if self._is_time or is_number:
+            self._name = self._name or ("Time" if self._is_time else "Row")
+        else:
+            self._name = "Row"
+        steps = np.diff(self.values)
+        self.step = float(np.median(steps)) if len(steps) else 1.0
+        self.gaps = np.flatnonzero((steps > _GAP * self.step) & (self.step > 0))
+
+    def format(self, axes, *, labelled):
+        """Set ticks and limits of axes that show the rows.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes
+            The axes.
+        labelled : bool
+            Whether to name the horizontal axis.
+        """
+        if self._is_time:
+            from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+            axes.xaxis_date(self._zone)
+            locator = AutoDateLocator(tz=self._zone, minticks=4, maxticks=9)
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, self._zone))
+        first, last = self.values[0], self.values[-1]
+        if last > first:
+            margin = 0.01 * (last - first)
+            axes.set_xlim(first - margin, last + margin)
+        if labelled:
+            zone = f" ({self._zone})" if self._zone is not None else ""
+            axes.set_xlabel(f"{self._name}{zone}")
+
+
+def decimate(values, n_blocks=BLOCKS):
+    """Rows of a long series that look like all of them.
+
+    Of every block of rows those with the smallest and the largest value: where a pixel
+    is wider than a block, the line covers the same pixels, and no spike is lost.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_timestamps,)
+        Readings. What is not finite is a gap, which blocks without any reading keep.
+    n_blocks : int, default=BLOCKS
+        Blocks, at most.
+
+    Returns
+    -------
+    rows : ndarray of int
+        In increasing order; all if the series is short.
+    """
+    n_rows = len(values)
+    if n_rows <= 2 * n_blocks:
+        return np.arange(n_rows)
+    size = -(-n_rows // n_blocks)
+    first = np.arange(0, n_rows, size)
+    padded = np.full(len(first) * size, np.nan)
+    padded[:n_rows] = values
+    blocks = padded.reshape(-1, size)
+    present = np.isfinite(blocks)
+    lowest = np.where(present, blocks, np.inf).argmin(axis=1)
+    highest = np.where(present, blocks, -np.inf).argmax(axis=1)
+    ends = [0, n_rows - 1]
+    return np.unique(np.concatenate([first + lowest, first + highest, ends]))
+
+
+def draw_line(axes, row_axis, values, **style):
+    """Draw a series, long ones by their extremes, and readings between gaps as dots.
+
+    The line is broken where readings are missing, and where time goes on without a row.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    row_axis : RowAxis
+        Places of the rows.
+    values : ndarray of shape (n_timestamps,)
+        Readings.
+    **style
+        Passed to ``Axes.plot``.
+
+    Returns
+    -------
+    line : matplotlib Line2D
+    """
+    # Where there are more gaps than blocks, they are narrower than a pixel.
+    gaps = row_axis.gaps if len(row_axis.gaps) <= BLOCKS else row_axis.gaps[:0]
+    rows = np.union1d(decimate(values), [gaps, gaps + 1])
+    x, y = row_axis.values[rows], values[rows]
+    after = np.searchsorted(rows, gaps) + 1
+    x, y = np.insert(x, after, x[after]), np.insert(y, after, np.nan)
+    (line,) = axes.plot(x, y, **style)
+    absent = np.concatenate([[True], ~np.isfinite(y), [True]])
+    alone = ~absent[1:-1] & absent[:-2] & absent[2:]
+    if alone.any():  # a line through one point is none
+        axes.plot(x[alone], y[alone], ".", color=line.get_color(), markersize=3)
+    return line
+
+
+def shade(axes, row_axis, ranges, *, bottom=None, top=None, **style):
+    """Shade ranges of rows, even single ones, over the whole height or a part of it.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    row_axis : RowAxis
+        Places of the rows.
+    ranges : tuple of two ndarray of int
+        First and last rows, both included.
+    bottom, top : float or None, default=None
+        In units of the vertical axis. None shades from edge to edge.
+    **style
+        Passed to ``PathPatch``; `facecolor` and `edgecolor` among them.
+
+    Returns
+    -------
+    ranges : matplotlib PathPatch
+        One rectangle for every range. The edge makes short ones visible.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    left, right = (row_axis.values[rows] for rows in ranges)
+    transform = axes.transData if bottom is not None else axes.get_xaxis_transform()
+    low, high = (0.0, 1.0) if bottom is None else (bottom, top)
+    x = np.stack([left, left, right, right, left], axis=1)
+    y = np.broadcast_to([low, high, high, low, low], x.shape)
+    corners = np.stack([x, y], axis=2).reshape(-1, 2)  # (5 * n_ranges, 2)
+    codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(x)
+    # One path for all: thousands of patches, each with a hatch, take half a minute.
+    patch = PathPatch(Path(corners, codes), transform=transform, **style)
+    # Not add_patch: ranges follow the limits that lines set.
+    return axes.add_artist(patch)
+
+
+def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True):
+    """Axes below each other: those given, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes, array-like of them or None
+        Where to draw, top to bottom. None makes a new figure.
+    n_axes : int
+        How many are needed.
+    heights : list of float or None, default=None
+        Relative heights.
+    width, height : float, default=11.0, None
+        Size of a new figure, in inches. None is 1.1 for every axes.
+    sharex : bool, default=True
+        Whether axes of a new figure have a common horizontal axis.
+
+    Returns
+    -------
+    axes : ndarray of shape (n_axes,) of matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If another number of axes is given.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, axes = plt.subplots(
+            n_axes,
+            squeeze=False,
+            sharex=sharex,
+            figsize=(width, height or max(1.1 * n_axes, 2.5) + 0.4),
+            height_ratios=heights,
+            layout="constrained",
+        )
+        return axes[:, 0]
+    axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(axes) != n_axes:
+        raise ValueError(
+            f"{n_axes} axes are needed, got {len(axes)}. Make them with "
+            f"plt.subplots({n_axes}, sharex=True), or choose other channels."
+        )
+    return axes
+
+
+def merge_style(defaults, given, artist):
+    """Style of an artist: what the user gives goes over the defaults.
+
+    Parameters
+    ----------
+    defaults : dict
+        Style by full names, such as ``linewidth``.
+    given : dict or None
+        Style by full or short names, such as ``lw``.
+    artist : type
+        The class of the artist, which knows its short names.
+
+    Returns
+    -------
+    style : dict
+    """
+    from matplotlib.cbook import normalize_kwargs
+
+    return {**defaults, **normalize_kwargs(given, artist)}
+
+
+def label_of(channel):
+    """Name of a channel on an axis.
+
+    Parameters
+    ----------
+    channel : object
+        Name of the column, or its position.
+
+    Returns
+    -------
+    label : str
+    """
+    return fill(_plain_label(channel), 20)  # tags of plants can be long
+
+
+def _plain_label(channel):
+    return f"channel {channel}" if isinstance(channel, Integral) else str(channel)
+
+
+def short_label_of(channel):
+    """Name of a channel in one line, for the rows of a heat map.
+
+    Parameters
+    ----------
+    channel : object
+        Name of the column, or its position.
+
+    Returns
+    -------
+    label : str
+        At most 24 characters: tags differ at their ends.
+    """
+    label = _plain_label(channel)
+    return label if len(label) <= 24 else f"{label[:8]}…{label[-15:]}"
+
+
+def label_channel(axes, channel):
+    """Name a channel beside its axes.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        The axes of the channel.
+    channel : object
+        Name of the column, or its position.
+    """
+    axes.set_ylabel(
+        label_of(channel), rotation=0, ha="right", va="center", fontsize="small"
+    )
+
+
+def place_legend(axes, *others, **options):
+    """Put a legend above the axes, where it hides nothing.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        The axes; without anything to explain, it gets no legend.
+    *others : matplotlib Axes
+        Further axes that it explains.
+    **options
+        Passed to ``Axes.legend``.
+    """
+    handles, labels = [], []
+    for explained in (axes, *others):
+        more = explained.get_legend_handles_labels()
+        handles, labels = handles + more[0], labels + more[1]
+    if not handles:
+        return
+    axes.legend(
+        handles,
+        labels,
+        **{
+            "loc": "lower left",
+            "bbox_to_anchor": (0.0, 1.0),
+            "ncols": max(len(handles), 1),
+            "frameon": False,
+            "borderaxespad": 0.2,
+            "fontsize": "small",
+            **options,
+        },
+    )

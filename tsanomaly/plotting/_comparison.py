@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+
+from tsanomaly.plotting._common import COLOURS, make_axes, merge_style, place_legend
+
+__all__ = ["ComparisonDisplay"]
+
+# Columns of compare_detectors that are not metrics to draw as bars.
+_OTHER = (
+    "best_f1_uses_labels",
+    "flagged_share",
+    "threshold",
+    "fit_seconds",
+    "score_seconds",
+    "error",
+)
+
+_MARKERS = "osD^vPX*<>"
+
+_HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo")
+
+
+class ComparisonDisplay:
+    """Detectors beside each other: bars of metrics, and accuracy against seconds.
+
+    Made by `from_table`; the constructor stores what is drawn.
+
+    Parameters
+    ----------
+    values : DataFrame of shape (n_detectors, n_metrics)
+        Metrics by detector; NaN for one that failed.
+    seconds : ndarray of shape (n_detectors,)
+        What fitting and scoring took.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : ndarray of shape (2,) of matplotlib Axes
+        Bars above; the first metric against seconds below.
+    bars_ : list of matplotlib BarContainer
+        One for each metric.
+
+    See Also
+    --------
+    tsanomaly.compare_detectors : Makes the table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tsanomaly.plotting import ComparisonDisplay
+    >>> table = pd.DataFrame(
+    ...     {"vus_pr": [0.9, 0.7], "fit_seconds": [20, 1], "score_seconds": [2, 1]},
+    ...     index=["network", "forest"],
+    ... )
+    >>> display = ComparisonDisplay.from_table(table)
+    >>> display.seconds.tolist()
+    [22, 2]
+    """
+
+    def __init__(self, values, seconds):
+        self.values = values
+        self.seconds = seconds
+
+    @classmethod
+    def from_table(cls, table, *, metrics=None, ax=None, bar_kwargs=None):
+        """Draw a table of detectors.
+
+        Parameters
+        ----------
+        table : DataFrame
+            From :func:`~tsanomaly.compare_detectors`: one row per detector, with the
+            columns ``fit_seconds`` and ``score_seconds``.
+        metrics : list of str or None, default=None
+            Columns to draw; the first of them goes against seconds. None draws all
+            metrics but delays, which are no shares.
+        ax : array-like of two matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        bar_kwargs : dict or None, default=None
+            Style of the bars, passed to ``Axes.barh``.
+
+        Returns
+        -------
+        display : ComparisonDisplay
+            With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If the table has no row, or lacks a column.
+        """
+        if metrics is None:
+            known = [name for name in table.columns if name not in _OTHER]
+            metrics = [name for name in known if name != "detection_delay"]
+        wanted = [*metrics, "fit_seconds", "score_seconds"]
+        missing = [name for name in wanted if name not in table.columns]
+        if missing or not metrics or not len(table):
+            raise ValueError(
+                f"The table has {len(table)} rows and the columns "
+                f"{table.columns.tolist()}. A comparison needs rows, a metric, and "
+                f"{missing or wanted[-2:]}, as compare_detectors gives them."
+            )
+        seconds = (table["fit_seconds"] + table["score_seconds"]).to_numpy()
+        return cls(table[list(metrics)], seconds).plot(ax, bar_kwargs=bar_kwargs)
+
+    def plot(self, ax=None, *, bar_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of two matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        bar_kwargs : dict or None, default=None
+            Style of the bars, passed to ``Axes.barh``.
+
+        Returns
+        -------
+        self : ComparisonDisplay
+            With `axes_` and `figure_`.
+        """
+        n_detectors, n_metrics = self.values.shape
+        bars = np.clip(0.13 * n_metrics * n_detectors + 0.15 * n_detectors, 2.0, 12.0)
+        heights = [bars, 3.0]
+        self.axes_ = make_axes(
+            ax, 2, heights=heights, width=8.0, height=sum(heights) + 1.2, sharex=False
+        )
+        self.figure_ = self.axes_[0].figure
+        self._draw_bars(self.axes_[0], bar_kwargs)
+        self._draw_seconds(self.axes_[1])
+        return self
+
+    def _draw_bars(self, axes, bar_kwargs):
+        from matplotlib.patches import Rectangle
+
+        n_detectors, n_metrics = self.values.shape
+        thickness = 0.8 / n_metrics
+        places = np.arange(n_detectors)
+        self.bars_ = []
+        for number, (name, values) in enumerate(self.values.items()):
+            style = {
+                "facecolor": COLOURS[number % len(COLOURS)],
+                "edgecolor": "white",
+                "hatch": _HATCHES[number % len(_HATCHES)],
+                "label": str(name),
+            }
+            style = merge_style(style, bar_kwargs, Rectangle)
+            y = places - 0.4 + (number + 0.5) * thickness
+            self.bars_.append(axes.barh(y, values, thickness, **style))
+        for place in places[self.values.isna().all(axis=1)]:
+            axes.text(0.01, place, "failed", va="center", fontsize="small")
+        axes.set_yticks(places, [str(name) for name in self.values.index])
+        axes.set_ylim(n_detectors - 0.5, -0.5)  # the first on top
+        axes.set_xlabel("Value of the metric")
+        place_legend(axes, ncols=min(n_metrics, 4))
+
+    def _draw_seconds(self, axes):
+        accuracy = self.values.iloc[:, 0].to_numpy(dtype=np.float64)
+        drawn = np.isfinite(accuracy) & np.isfinite(self.seconds)
+        seconds = np.maximum(self.seconds, 1e-4)
+        for position in np.flatnonzero(drawn):
+            axes.plot(
+                seconds[position],
+                accuracy[position],
+                _MARKERS[position % len(_MARKERS)],
+                color=COLOURS[position % len(COLOURS)],
+                markersize=8,
+                alpha=0.8,
+                label=str(self.values.index[position]),
+            )
+        axes.set_xscale("log")
+        axes.margins(0.1)
+        axes.set(xlabel="Seconds to fit and score", ylabel=str(self.values.columns[0]))
+        axes.grid(alpha=0.3)
+        # Beside the axes, since names at the points would run into each other.
+        if drawn.any():
+            axes.legend(
+                loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9
+            )

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+
+from tsanomaly.plotting._common import check_readings, merge_style, short_label_of
+
+__all__ = ["CorrelationDisplay"]
+
+# With more channels, numbers do not fit into their cells.
+_MOST_NUMBERS = 12
+
+
+class CorrelationDisplay:
+    """Correlation of every channel with every other, as a heat map.
+
+    Made by `from_series`; the constructor stores what is drawn.
+
+    Parameters
+    ----------
+    correlation : ndarray of shape (n_channels, n_channels)
+        In [-1, 1]; NaN for channels that are constant.
+    channels : list
+        Their names.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : matplotlib Axes
+        The axes.
+    im_ : matplotlib AxesImage
+        The cells.
+    text_ : list of matplotlib Text
+        The numbers in the cells; empty for more than 12 channels.
+
+    Examples
+    --------
+    >>> from tsanomaly.datasets import load_sample_plant
+    >>> from tsanomaly.plotting import CorrelationDisplay
+    >>> display = CorrelationDisplay.from_series(load_sample_plant().frame)
+    >>> display.correlation.shape
+    (4, 4)
+    """
+
+    def __init__(self, correlation, channels):
+        self.correlation = correlation
+        self.channels = channels
+
+    @classmethod
+    def from_series(
+        cls, X, *, method="pearson", channels=None, ax=None, im_kwargs=None
+    ):
+        """Compute the correlations of a series, and draw them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series. Of two channels, rows count in which both have a reading.
+        method : {'pearson', 'spearman', 'kendall'}, default='pearson'
+            Which correlation: of the readings, or of their ranks.
+        channels : list of str or int, or None, default=None
+            Columns to draw, by name or position; None draws all.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+        im_kwargs : dict or None, default=None
+            Passed to ``Axes.imshow``.
+
+        Returns
+        -------
+        display : CorrelationDisplay
+            With `ax_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` is no table of numbers, a channel or `method` is unknown.
+        """
+        if method not in ("pearson", "spearman", "kendall"):
+            raise ValueError(
+                f"method must be 'pearson', 'spearman' or 'kendall', got {method!r}."
+            )
+        readings = check_readings(X, channels)
+        correlation = readings.corr(method=method).to_numpy()
+        display = cls(correlation, list(readings.columns))
+        return display.plot(ax, im_kwargs=im_kwargs)
+
+    def plot(self, ax=None, *, im_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+        im_kwargs : dict or None, default=None
+            Passed to ``Axes.imshow``.
+
+        Returns
+        -------
+        self : CorrelationDisplay
+            With `ax_` and `figure_`.
+        """
+        from matplotlib.image import AxesImage
+
+        n_channels = len(self.channels)
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            side = np.clip(0.25 * n_channels, 4.0, 12.0)
+            _, ax = plt.subplots(figsize=(side + 1.8, side + 0.8), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        style = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
+        self.im_ = ax.imshow(
+            self.correlation, **merge_style(style, im_kwargs, AxesImage)
+        )
+        ax.set_facecolor("0.8")  # seen where there is no correlation
+        self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
+        size = "medium" if n_channels <= _MOST_NUMBERS else "x-small"
+        labels = [short_label_of(channel) for channel in self.channels]
+        ax.set_yticks(range(n_channels), labels, fontsize=size)
+        ax.set_xticks(
+            range(n_channels),
+            labels,
+            fontsize=size,
+            rotation=45 if n_channels <= _MOST_NUMBERS else 90,
+            ha="right" if n_channels <= _MOST_NUMBERS else "center",
+            rotation_mode="anchor" if n_channels <= _MOST_NUMBERS else "default",
+        )
+        self.text_ = []
+        if n_channels <= _MOST_NUMBERS:
+            for (row, column), value in np.ndenumerate(self.correlation):
+                known = np.isfinite(value)
+                text = f"{value:.2f}" if known else "–"
+                colour = "white" if known and abs(value) > 0.6 else "black"
+                style = {"ha": "center", "va": "center", "color": colour}
+                self.text_.append(ax.text(column, row, text, **style))
+        return self

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+
+from tsanomaly._attribution import expected_readings
+from tsanomaly._validation import check_labels, find_breaks
+from tsanomaly.metrics._checks import find_events
+from tsanomaly.plotting._common import (
+    COLOURS,
+    LABELLED,
+    RowAxis,
+    check_readings,
+    choose,
+    draw_line,
+    label_channel,
+    make_axes,
+    merge_style,
+    place_legend,
+    shade,
+)
+
+__all__ = ["ReconstructionDisplay"]
+
+
+class ReconstructionDisplay:
+    """Readings against what a detector expected, channel by channel.
+
+    Made by `from_estimator` or `from_predictions`; the constructor stores what is
+    drawn.
+
+    Parameters
+    ----------
+    readings : DataFrame of shape (n_timestamps, n_channels)
+        The channels to draw.
+    expected : ndarray of shape (n_timestamps, n_channels)
+        Their reconstruction, in the same unit; NaN where there is none.
+    target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
+        True where a row is anomalous, if that is known.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : ndarray of shape (n_channels,) of matplotlib Axes
+        One for each channel.
+
+    See Also
+    --------
+    tsanomaly.explain : What was expected in abnormal ranges, as a table.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from tsanomaly import ReconstructionError, ReconstructionThreshold
+    >>> from tsanomaly.datasets import load_sample_plant
+    >>> from tsanomaly.plotting import ReconstructionDisplay
+    >>> X = load_sample_plant().frame
+    >>> detector = make_pipeline(
+    ...     StandardScaler(), ReconstructionError(PCA(2)), ReconstructionThreshold()
+    ... ).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(detector, X[:500])
+    >>> display.expected.shape
+    (500, 4)
+    """
+
+    def __init__(self, readings, expected, target=None):
+        self.readings = readings
+        self.expected = expected
+        self.target = target
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, channels=None, ax=None, line_kwargs=None
+    ):
+        """Reconstruct a series with a fitted detector, and draw both.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            :class:`~tsanomaly.LSTMAutoencoderDetector`, or a pipeline with it or with
+            :class:`~tsanomaly.ReconstructionError`. What scalers before it do is
+            undone.
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. The index of a frame is the time axis.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Labels, 1 = anomaly and 0 = normal.
+        channels : list of str or int, or None, default=None
+            Columns to draw, by name or position; None draws all.
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If the estimator does not reconstruct readings, or steps before it cannot
+            be undone; and as in `from_predictions`.
+        """
+        if not hasattr(X, "iloc"):
+            X = np.asarray(X)
+        rows = np.flatnonzero(~find_breaks(X))
+        known = expected_readings(estimator, X, rows)
+        if known is None:
+            raise ValueError(
+                f"{estimator!r} does not say what readings it expects. Pass an "
+                "LSTMAutoencoderDetector, or a pipeline with one or with a "
+                "ReconstructionError after steps that can be undone."
+            )
+        expected = np.full(X.shape, np.nan)
+        expected[rows] = known
+        return cls.from_predictions(
+            X, expected, y, channels=channels, ax=ax, line_kwargs=line_kwargs
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, X, expected, y=None, *, channels=None, ax=None, line_kwargs=None
+    ):
+        """Draw a reconstruction that is there already.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. The index of a frame is the time axis.
+        expected : array-like of shape (n_timestamps, n_channels)
+            The reconstruction of all channels of `X`, in the same unit.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Labels, 1 = anomaly and 0 = normal.
+        channels : list of str or int, or None, default=None
+            Columns to draw, by name or position; None draws all.
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If `expected` or `y` do not fit `X`, a channel is unknown, or another
+            number of axes is given.
+        """
+        readings = check_readings(X)
+        expected = np.asarray(expected, dtype=np.float64)
+        if expected.shape != readings.shape:
+            raise ValueError(
+                f"expected must have the shape of X, {readings.shape}, got "
+                f"{expected.shape}."
+            )
+        positions = choose(list(readings.columns), channels)
+        target = None if y is None else check_labels(y, len(readings))
+        display = cls(readings.iloc[:, positions], expected[:, positions], target)
+        return display.plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        self : ReconstructionDisplay
+            With `axes_` and `figure_`.
+        """
+        from matplotlib.lines import Line2D
+
+        n_channels = self.readings.shape[1]
+        self.axes_ = make_axes(ax, n_channels, height=1.4 * n_channels + 0.8)
+        self.figure_ = self.axes_[0].figure
+        row_axis = RowAxis(self.readings.index)
+        for axes, (name, values), expected in zip(
+            self.axes_, self.readings.items(), self.expected.T, strict=True
+        ):
+            for series, defaults in (
+                (values.to_numpy(), {"color": "0.2", "label": "reading"}),
+                (
+                    expected,
+                    {"color": COLOURS[1], "linestyle": "--", "label": "expected"},
+                ),
+            ):
+                style = merge_style({"linewidth": 1.0, **defaults}, line_kwargs, Line2D)
+                draw_line(axes, row_axis, series, **style)
+            label_channel(axes, name)
+            if self.target is not None:
+                shade(axes, row_axis, find_events(self.target), **LABELLED)
+            row_axis.format(axes, labelled=axes is self.axes_[-1])
+        place_legend(self.axes_[0])
+        self.figure_.align_ylabels(self.axes_)
+        return self

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+from tsanomaly._validation import check_labels
+from tsanomaly.metrics._checks import find_events
+from tsanomaly.plotting._common import (
+    COLOURS,
+    LABELLED,
+    RowAxis,
+    check_readings,
+    draw_line,
+    label_channel,
+    make_axes,
+    merge_style,
+    place_legend,
+    shade,
+)
+
+__all__ = ["SeriesDisplay"]
+
+
+class SeriesDisplay:
+    """All channels of a series below each other, on one time axis.
+
+    Long series are drawn by the smallest and the largest reading of each of 4,000
+    blocks of rows, so that no spike is hidden however many rows share a pixel.
+
+    Made by `from_series`; the constructor stores what is drawn.
+
+    Parameters
+    ----------
+    readings : DataFrame of shape (n_timestamps, n_channels)
+        The channels to draw.
+    target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
+        True where a row is anomalous, if that is known.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : ndarray of shape (n_channels,) of matplotlib Axes
+        One for each channel.
+    lines_ : list of matplotlib Line2D
+        One for each channel.
+
+    See Also
+    --------
+    AnomalyDisplay : Readings beside scores and alarms.
+
+    Examples
+    --------
+    >>> from tsanomaly.datasets import load_sample_plant
+    >>> from tsanomaly.plotting import SeriesDisplay
+    >>> plant = load_sample_plant()
+    >>> display = SeriesDisplay.from_series(plant.frame, plant.target)
+    >>> len(display.axes_)
+    4
+    """
+
+    def __init__(self, readings, target=None):
+        self.readings = readings
+        self.target = target
+
+    @classmethod
+    def from_series(cls, X, y=None, *, channels=None, ax=None, line_kwargs=None):
+        """Draw a series, and shade its anomalies.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, rows in time order. The index of a frame is the time axis.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Labels, 1 = anomaly and 0 = normal.
+        channels : list of str or int, or None, default=None
+            Columns to draw, by name or position; None draws all.
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        display : SeriesDisplay
+            With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` is no table of numbers, a channel is unknown, `y` does not hold a
+            label for every row, or another number of axes is given.
+        """
+        readings = check_readings(X, channels)
+        target = None if y is None else check_labels(y, len(readings))
+        return cls(readings, target).plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        self : SeriesDisplay
+            With `axes_` and `figure_`.
+        """
+        from matplotlib.lines import Line2D
+
+        style = merge_style(
+            {"color": COLOURS[0], "linewidth": 0.8}, line_kwargs, Line2D
+        )
+        row_axis = RowAxis(self.readings.index)
+        self.axes_ = make_axes(ax, self.readings.shape[1])
+        self.figure_ = self.axes_[0].figure
+        self.lines_ = []
+        for axes, (name, values) in zip(self.axes_, self.readings.items(), strict=True):
+            line = draw_line(axes, row_axis, values.to_numpy(), **style)
+            self.lines_.append(line)
+            label_channel(axes, name)
+            if self.target is not None:
+                shade(axes, row_axis, find_events(self.target), **LABELLED)
+            row_axis.format(axes, labelled=axes is self.axes_[-1])
+        place_legend(self.axes_[0])
+        self.figure_.align_ylabels(self.axes_)
+        return self

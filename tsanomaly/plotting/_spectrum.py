@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from tsanomaly._validation import median_step
+from tsanomaly.plotting._common import (
+    COLOURS,
+    check_readings,
+    label_channel,
+    make_axes,
+    merge_style,
+)
+
+__all__ = ["SpectrumDisplay"]
+
+# Seconds in the units of periods.
+_UNITS = {"d": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
+
+# A peak stands out by this factor from the lows beside it.
+_PROMINENCE = 10.0
+
+
+class SpectrumDisplay:
+    """Power of each channel over frequency, its peaks marked with their period.
+
+    Made by `from_series`; the constructor stores what is drawn.
+
+    Parameters
+    ----------
+    frequencies : ndarray of shape (n_frequencies,)
+        Above 0, in hertz, or in cycles per row if `unit` is 'row'.
+    power : ndarray of shape (n_frequencies, n_channels)
+        Power spectral densities, in the squared unit of the channel per unit of
+        frequency. NaN for a channel that is constant.
+    peaks : list of ndarray of shape (n_peaks, 2)
+        For each channel frequency and power of its peaks, the most important first.
+    channels : list
+        Names of the channels.
+    unit : {'s', 'row'}
+        What periods are counted in.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    axes_ : ndarray of shape (n_channels,) of matplotlib Axes
+        One for each channel.
+    periods_ : list of ndarray
+        For each channel the periods of its peaks, the most important first, in seconds,
+        or in rows if `unit` is 'row'.
+
+    Notes
+    -----
+    Peaks stand out from the lows beside them by a factor of ten, and are placed between
+    frequencies by a parabola through the logarithms of the power. The highest come
+    first; among those that differ by less than a factor of two, the longest period: of
+    a pulse once a day, a day, half a day and a third of it are as high.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly.plotting import SpectrumDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> time = np.arange(2000)
+    >>> X = np.column_stack([np.sin(2 * np.pi * time / 50), rng.normal(size=2000)])
+    >>> display = SpectrumDisplay.from_series(X, n_peaks=1)
+    >>> display.periods_[0].round().tolist()
+    [50.0]
+    """
+
+    def __init__(self, frequencies, power, peaks, channels, unit):
+        self.frequencies = frequencies
+        self.power = power
+        self.peaks = peaks
+        self.channels = channels
+        self.unit = unit
+
+    @classmethod
+    @validate_params(
+        {
+            "method": [StrOptions({"welch", "fft"})],
+            "segment": [Interval(Integral, 8, None, closed="left"), None],
+            "n_peaks": [Interval(Integral, 0, None, closed="left")],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def from_series(
+        cls,
+        X,
+        *,
+        method="welch",
+        segment=None,
+        n_peaks=3,
+        channels=None,
+        ax=None,
+        line_kwargs=None,
+    ):
+        """Compute the spectra of a series, and draw them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, at least 16 rows in time order, taken to be evenly spaced by the
+            median step of its times. Missing readings are interpolated.
+        method : {'welch', 'fft'}, default='welch'
+            'welch' averages the periodograms of overlapping segments, and shows which
+            peaks stand out from noise; 'fft' is the periodogram of the whole series,
+            and tells long periods apart best.
+        segment : int or None, default=None
+            Rows in a segment of 'welch'. None is half of the series.
+        n_peaks : int, default=3
+            Peaks to mark in each channel, at most.
+        channels : list of str or int, or None, default=None
+            Columns to draw, by name or position; None draws all.
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        display : SpectrumDisplay
+            With `axes_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` is no table of numbers or too short, or another number of axes is
+            given.
+        """
+        from scipy.signal import periodogram, welch
+
+        readings = check_readings(X, channels)
+        n_rows = len(readings)
+        if n_rows < 16:
+            raise ValueError(f"A spectrum needs at least 16 rows, got {n_rows}.")
+        step = median_step(readings.index)
+        rate = 1.0 if step is None else 1 / step.total_seconds()
+        values = _without_gaps(readings.to_numpy())
+        options = {"fs": rate, "window": "hann", "detrend": "linear", "axis": 0}
+        if method == "fft":
+            frequencies, power = periodogram(values, **options)
+        else:
+            options["nperseg"] = min(segment or max(n_rows // 2, 16), n_rows)
+            frequencies, power = welch(values, **options)
+        # The trend is taken out, and with it what there is at 0.
+        frequencies, power = frequencies[1:], power[1:]
+        # Rounding leaves traces of a constant.
+        power[:, np.ptp(values, axis=0) == 0] = np.nan
+        power = np.maximum(power, 1e-15 * np.nanmax(power, axis=0, initial=0))
+        power[power == 0] = np.nan
+        peaks = [_peaks(frequencies, column, n_peaks) for column in power.T]
+        unit = "row" if step is None else "s"
+        display = cls(frequencies, power, peaks, list(readings.columns), unit)
+        return display.plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array-like of n_channels matplotlib Axes, or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        self : SpectrumDisplay
+            With `axes_` and `figure_`.
+        """
+        from matplotlib.lines import Line2D
+
+        style = merge_style(
+            {"color": COLOURS[0], "linewidth": 0.8}, line_kwargs, Line2D
+        )
+        n_channels = len(self.channels)
+        self.axes_ = make_axes(ax, n_channels, height=1.5 * n_channels + 0.6)
+        self.figure_ = self.axes_[0].figure
+        self.periods_ = [1 / peaks[:, 0] for peaks in self.peaks]
+        name, factor = self._scale()
+        for axes, channel, power, peaks in zip(
+            self.axes_, self.channels, self.power.T, self.peaks, strict=True
+        ):
+            axes.loglog(self.frequencies * factor, power, **style)
+            label_channel(axes, channel)
+            if np.isnan(power).all():
+                middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+                axes.text(0.5, 0.5, "constant", **middle)
+                axes.set_yticks([])
+                axes.minorticks_off()
+                continue
+            axes.plot(
+                peaks[:, 0] * factor, peaks[:, 1], "v", color=COLOURS[1], markersize=5
+            )
+            self._write_periods(axes, peaks, factor)
+            # Room for the periods
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high * (high / low) ** 0.35)
+        self.axes_[-1].set_xlabel(f"Frequency (1/{name})")
+        self.figure_.align_ylabels(self.axes_)
+        return self
+
+    def _write_periods(self, axes, peaks, factor):
+        width = np.ptp(np.log(self.frequencies))
+        before, height = -np.inf, 5
+        for frequency, power in peaks[np.argsort(peaks[:, 0])]:
+            # Neighbours that would run into each other are written at two heights.
+            near = np.log(frequency) - before < 0.09 * width
+            height = 16 if near and height == 5 else 5
+            before = np.log(frequency)
+            axes.annotate(
+                _format_period(1 / frequency, self.unit),
+                (frequency * factor, power),
+                xytext=(0, height),
+                textcoords="offset points",
+                ha="center",
+                fontsize="small",
+            )
+
+    def _scale(self):
+        """Unit of the frequency axis, and cycles per unit of 1 of `frequencies`."""
+        if self.unit == "row":
+            return "row", 1.0
+        highest = self.frequencies[-1]
+        fitting = (unit for unit, size in _UNITS.items() if highest * size <= 100)
+        name = next(fitting, "ms")
+        return name, _UNITS[name]
+
+
+def _without_gaps(values):
+    """Interpolate missing readings; a channel without any is 0."""
+    values = values.copy()
+    rows = np.arange(len(values))
+    for channel in values.T:
+        absent = ~np.isfinite(channel)
+        if absent.all():
+            channel[:] = 0.0
+        elif absent.any():
+            channel[absent] = np.interp(rows[absent], rows[~absent], channel[~absent])
+    return values
+
+
+def _peaks(frequencies, power, n_peaks):
+    """Frequency and power of the most important peaks that stand out."""
+    from scipy.signal import find_peaks
+
+    if np.isnan(power).all():
+        return np.empty((0, 2))
+    octaves = np.log2(power)
+    # Below the lowest frequency, and above the highest, lie no higher ones.
+    floor = [octaves.min()]
+    padded = np.concatenate([floor, octaves, floor])
+    found, _ = find_peaks(padded, prominence=np.log2(_PROMINENCE))
+    found = found[found > 1] - 1  # the lowest is what is left of a trend
+    if not len(found):
+        return np.empty((0, 2))
+    level = np.floor(octaves[found].max() - octaves[found])
+    found = found[np.lexsort([found, level])][:n_peaks]
+    left, top, right = octaves[found - 1], octaves[found], padded[found + 2]
+    shift = 0.5 * (left - right) / (left - 2 * top + right)
+    shift[found == len(power) - 1] = 0.0  # there is nothing beyond
+    spacing = frequencies[1] - frequencies[0]
+    at = frequencies[found] + shift * spacing
+    return np.column_stack([at, 2.0 ** (top - 0.25 * (left - right) * shift)])
+
+
+def _format_period(period, unit):
+    name = "rows"
+    if unit != "row":  # 36 h say more than 1.5 d
+        name = next((u for u, size in _UNITS.items() if period >= 2 * size), "ms")
+        period = period / _UNITS[name]
+    number = f"{period:.3g}" if period < 1000 else f"{period:,.0f}"
+    return f"{number} {name}"

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+
+from tsanomaly._attribution import fitted_steps
+from tsanomaly.plotting._common import COLOURS, LINES, merge_style
+
+__all__ = ["TrainingHistoryDisplay"]
+
+_NAMES = {"loss": "training", "val_loss": "validation"}
+
+
+class TrainingHistoryDisplay:
+    """Loss of a network over the rounds of its training.
+
+    Parameters
+    ----------
+    history : dict of str to list of float
+        Curves by their name, one value for each round, such as ``history_`` of
+        :class:`~tsanomaly.LSTMAutoencoderDetector`.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : matplotlib Axes
+        The axes.
+    lines_ : list of matplotlib Line2D
+        One for each curve.
+
+    Examples
+    --------
+    >>> from tsanomaly.plotting import TrainingHistoryDisplay
+    >>> history = {"loss": [0.9, 0.4, 0.3], "val_loss": [1.0, 0.5, 0.6]}
+    >>> display = TrainingHistoryDisplay(history).plot()
+    >>> [line.get_label() for line in display.lines_]
+    ['training', 'validation, lowest in round 2']
+    """
+
+    def __init__(self, history):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, line_kwargs=None):
+        """Draw the training of a fitted detector.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            One with ``history_``, or a pipeline or search that holds one.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        display : TrainingHistoryDisplay
+            With `ax_` and `figure_`.
+
+        Raises
+        ------
+        ValueError
+            If there is no ``history_``.
+        """
+        history = _find_history(estimator)
+        if history is not None:
+            return cls(history).plot(ax, line_kwargs=line_kwargs)
+        raise ValueError(
+            f"{estimator!r} has no history_. Pass a fitted LSTMAutoencoderDetector, or "
+            "a pipeline with one."
+        )
+
+    def plot(self, ax=None, *, line_kwargs=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None makes a new figure.
+        line_kwargs : dict or None, default=None
+            Style of the lines, passed to ``Axes.plot``.
+
+        Returns
+        -------
+        self : TrainingHistoryDisplay
+            With `ax_` and `figure_`.
+        """
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator
+
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        for number, (name, losses) in enumerate(self.history.items()):
+            losses = np.asarray(losses, dtype=np.float64)
+            rounds = np.arange(1, len(losses) + 1)
+            label = _NAMES.get(name, name)
+            lowest = name == "val_loss" and np.isfinite(losses).any()
+            if lowest:
+                best = np.nanargmin(losses)
+                label += f", lowest in round {rounds[best]}"
+            style = {
+                "color": COLOURS[number % len(COLOURS)],
+                "linestyle": LINES[number % len(LINES)],
+                # A single round is no line.
+                "marker": "o" if len(losses) == 1 else None,
+                "label": label,
+            }
+            style = merge_style(style, line_kwargs, Line2D)
+            self.lines_ += ax.plot(rounds, losses, **style)
+            if lowest:
+                ax.plot(rounds[best], losses[best], "o", color=style["color"])
+        values = np.concatenate(
+            [np.asarray(v, dtype=np.float64) for v in self.history.values()]
+        )
+        values = values[np.isfinite(values)]
+        if len(values) and 0 < 10 * values.min() < values.max():
+            ax.set_yscale("log")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="Round of training (epoch)", ylabel="Loss")
+        ax.legend(frameon=False)
+        return self
+
+
+def _find_history(estimator):
+    """Curves of the first network in an estimator, or None."""
+    for step in fitted_steps(estimator):
+        if hasattr(step, "history_"):
+            return step.history_
+        # Unions, ScoreTransformer and cascades hold detectors.
+        parts = [part for _, part in getattr(step, "transformer_list", ())]
+        parts += [step.detector_] if hasattr(step, "detector_") else []
+        for part in parts:
+            history = _find_history(part)
+            if history is not None:
+                return history
+    return None
