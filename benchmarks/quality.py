@@ -115,7 +115,12 @@ def hit_rate(detector, test, causes, columns, first_row):
         if not hasattr(detector, "steps") or len(detector[:-1]) != 1:
             return np.nan  # no error for every channel
         detector = detector[:-1]
-    rows = pd.DataFrame(detector.transform(test), columns=columns)
+    errors = detector.transform(test)
+    if errors.shape[1] % len(columns):
+        return np.nan  # levels of detectors
+    # The columns of windows are time-major.
+    errors = errors.reshape(len(errors), -1, len(columns)).mean(axis=1)
+    rows = pd.DataFrame(errors, columns=columns)
     rows.index += first_row
     errors = pd.DataFrame(
         [rows.loc[event.start : event.end].mean() for event in causes.itertuples()]

@@ -79,9 +79,7 @@ def test_a_real_event_stands_out():
     kept = slice(30_500, 32_500)
     pipeline = make_pipeline(
         StandardScaler(),
-        LSTMAutoencoderDetector(
-            window_size=20, units=(16,), latent_dim=8, epochs=5, random_state=0
-        ),
+        LSTMAutoencoderDetector(epochs=5, row_error="window_mean", random_state=0),
     ).fit(data.frame[:5000])
     errors = -pipeline.score_samples(data.frame[kept])
     assert roc_auc_score(data.target[kept], errors) > 0.85
