@@ -28,7 +28,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import LocalOutlierFactor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from tsanomaly import (
     HybridDetector,
@@ -111,13 +111,12 @@ def scale(train, test):
 
 def hit_rate(detector, test, causes, columns, first_row):
     """Share of the channels behind events that have the largest errors there."""
-    if not hasattr(detector, "transform"):
-        if not hasattr(detector, "steps") or len(detector[:-1]) != 1:
-            return np.nan  # no error for every channel
-        detector = detector[:-1]
+    if isinstance(detector, Pipeline):
+        detector = detector[:-1]  # the threshold
+    last = detector[-1] if isinstance(detector, Pipeline) else detector
+    if not isinstance(last, (ReconstructionError, LSTMAutoencoderDetector)):
+        return np.nan  # no error for every channel
     errors = detector.transform(test)
-    if errors.shape[1] % len(columns):
-        return np.nan  # levels of detectors
     # The columns of windows are time-major.
     errors = errors.reshape(len(errors), -1, len(columns)).mean(axis=1)
     rows = pd.DataFrame(errors, columns=columns)

@@ -96,7 +96,8 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks):
                     later += 1
                 used.append((later, k))
         level = np.mean([levels[key] for key in used])
-        share = np.mean([shares[key] for key in used], axis=0)
+        weights = [np.log(1 + np.exp(levels[key])) for key in used]
+        share = np.average([shares[key] for key in used], axis=0, weights=weights)
         errors[t] = np.log(1 + np.exp(level)) * share
     return errors
 

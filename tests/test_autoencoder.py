@@ -92,6 +92,22 @@ def test_the_linear_path_is_the_best_of_all_for_noisy_windows():
     )
 
 
+def test_the_linear_path_does_not_depend_on_offset_and_unit():
+    X = np.cumsum(np.random.default_rng(0).normal(size=(2000, 2)), axis=0)
+    gains = tiny_detector().fit(X).linear_gains_
+    for other in (X + 1000, X * 1e-25):
+        np.testing.assert_allclose(
+            tiny_detector().fit(other).linear_gains_, gains, rtol=0.01
+        )
+
+
+def test_constant_series():
+    detector = tiny_detector().fit(np.full((50, 2), 3.0))
+    assert (detector.linear_gains_ == 0).all()
+    assert np.isfinite(detector.score_samples(wave(50))).all()
+    assert (detector.predict(np.full((50, 2), 3.0)) == 1).all()
+
+
 def test_the_linear_path_keeps_few_components():
     X = np.random.default_rng(0).normal(size=(400, 20))
     detector = tiny_detector().fit(X)
@@ -137,8 +153,37 @@ def test_the_threshold_makes_allowance_for_drift(rng):
         for variance in (0, 0.8):
             detector = tiny_detector(linear_variance=variance).fit(X[:600])
             alarms[name, variance] = (detector.predict(X[600:700]) == -1).mean()
+            spoilt = X[600:700] + np.where(np.arange(100) < 90, 0, 20)[:, None]
+            assert (detector.predict(spoilt)[90:] == -1).all()
     assert alarms["drifting", 0.8] <= 0.3 < 0.7 <= alarms["drifting", 0]
     assert alarms["steady", 0.8] <= 0.05
+
+
+@pytest.mark.parametrize("case", ["idle first half", "many channels, few rows"])
+def test_the_allowance_does_not_hide_anomalies(case, rng):
+    if case == "idle first half":
+        X = rng.normal(size=(1000, 4))
+        X[:500] = 0
+        parameters = {"window_size": 10}
+    else:
+        X = rng.normal(size=(150, 38))
+        parameters = {"window_size": 20}
+    detector = tiny_detector(**parameters).fit(X)
+    new = rng.normal(size=(100, X.shape[1]))
+    new[80:] += 10
+    assert (detector.predict(new)[81:] == -1).all()
+
+
+def test_the_culprit_is_named_while_a_spike_is_in_the_window():
+    X = wave(1000, 4)
+    detector = tiny_detector(window_size=50, units=(8,), epochs=5).fit(X[:700])
+    spoilt = X[700:].copy()
+    spoilt[100, 2] += 10
+    rows = np.arange(100, 150)
+    flagged = rows[detector.predict(spoilt)[rows] == -1]
+    assert len(flagged) > 10
+    culprits = detector.transform(spoilt)[flagged].argmax(axis=1)
+    assert (culprits == 2).mean() > 0.9
 
 
 def test_it_learns(series):
@@ -224,9 +269,9 @@ def runs(monkeypatch):
     runs = []
     reconstruct = _network.Network.reconstruct
 
-    def counted(self, weights, windows, rows):
+    def counted(self, weights, windows, rows, *others):
         runs.append(len(rows))
-        return reconstruct(self, weights, windows, rows)
+        return reconstruct(self, weights, windows, rows, *others)
 
     monkeypatch.setattr(_network.Network, "reconstruct", counted)
     return runs
@@ -705,11 +750,11 @@ def test_a_failed_refit_leaves_the_old_model(series):
 
 
 def test_interrupted_fit_leaves_nothing(series, monkeypatch):
-    def interrupt(self, windows, **parameters):
+    def interrupt(self, windows):
         raise KeyboardInterrupt
 
     detector = tiny_detector()
-    monkeypatch.setattr(LSTMAutoencoderDetector, "_errors", interrupt)
+    monkeypatch.setattr(LSTMAutoencoderDetector, "_by_length", interrupt)
     with pytest.raises(KeyboardInterrupt):
         detector.fit(series)
     with pytest.raises(NotFittedError):
@@ -749,9 +794,11 @@ def test_verbose_shows_progress(series, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_published_defaults():
+def test_defaults():
     parameters = inspect.signature(LSTMAutoencoderDetector).parameters
     assert parameters["units"].default == (16,)
     assert parameters["latent_dim"].default == 4
     assert parameters["window_size"].default == 50
+    assert parameters["noise"].default == 1.0
+    assert parameters["linear_variance"].default == 0.8
     assert parameters["row_error"].default == "multiscale"

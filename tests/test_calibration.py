@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tsanomaly._calibration import Calibration
+from tsanomaly._calibration import Calibration, LogCalibration
 
 SCALES = pytest.mark.parametrize("scale", ["tail", "rank"])
 
@@ -102,3 +102,34 @@ def test_missing_and_huge_errors(scale):
     assert levels.argmax() == 3
     with pytest.raises(ValueError, match="No training row has a score"):
         Calibration(np.array([np.nan]), scale)
+
+
+def test_log_levels():
+    errors = np.exp(np.random.default_rng(0).normal(size=(5001, 2)) * [1, 3]) * [1, 50]
+    levels = LogCalibration(errors)(errors)
+    np.testing.assert_allclose(np.median(levels, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.quantile(levels, 0.99, axis=0), 1)
+    # Beyond the training errors, levels are linear in the logarithm.
+    worse = LogCalibration(errors)(np.exp([[10.0, 20], [20, 30], [30, 40]]))
+    steps = np.diff(worse, axis=0)
+    np.testing.assert_allclose(steps[0], steps[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        np.zeros(20),
+        np.full(20, 3.0),
+        np.r_[np.zeros(15), np.ones(5)],
+        np.r_[1e300, 1.0],
+    ],
+    ids=["zero", "equal", "mostly zero", "huge"],
+)
+def test_log_levels_of_degenerate_errors(errors):
+    calibration = LogCalibration(errors)
+    with np.errstate(all="raise"):
+        levels = calibration(np.array([0.0, 0.5, 2.0, 1e300, np.inf, np.nan]))
+    assert np.isfinite(levels[:5]).all()
+    assert (np.diff(levels[:4]) >= 0).all()
+    assert levels[3] > levels[0]
+    assert np.isnan(levels[5])

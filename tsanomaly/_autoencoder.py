@@ -50,8 +50,11 @@ _SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
 # Rules that look at every window from its last row back, over several lengths.
 _MULTISCALE = ("multiscale", "multiscale_centered")
 
-# Rows of a series that are looked at, at most, to see how it drifts.
-_MOST_ROWS = 2000
+# Rows that errors are put together for at a time.
+_BLOCK = 4096
+
+# Windows of each half of a series that are looked at, at most, to see how it drifts.
+_MOST_DRIFT_WINDOWS = 2000
 
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.
@@ -130,10 +133,12 @@ class LSTMAutoencoderDetector(
         of copying them.
 
     linear_variance : float, default=0.8
-        Share of the windows' variance that a linear path beside the network brings
-        back, in [0, 1): the network learns what that leaves over. It is the linear map
-        that best restores noisy windows, computed in closed form. It follows slow
-        normal drift, which a recurrent network does not. 0 leaves it out.
+        How much of the windows' variance a linear path beside the network may bring
+        back, in [0, 1): the network learns what that leaves over. The path is the
+        linear map that best restores noisy windows, computed in closed form; this
+        share, with all principal components of the windows, determines how noisy, and
+        then the 64 largest components are kept. It follows slow normal drift, which a
+        recurrent network does not. 0 leaves it out.
 
     validation_fraction : float, default=0.0
         Share of the windows, the last ones in time, that are not trained on but tell
@@ -153,7 +158,8 @@ class LSTMAutoencoderDetector(
           level on the scale of its training rows; the error follows their mean. Causal;
           finds short and long anomalies.
         - 'multiscale_centered': the same, over the rows that end at the row and those
-          that start there. Looks ahead up to ``window_size - 1`` rows.
+          that start there (or, near the end of a series, its last rows). Looks ahead
+          up to ``window_size - 1`` rows.
         - 'last': the residual of the row itself in the window that ends there.
           Causal, and sharp in time: for spikes and steps.
         - 'window_mean': the mean over the window that ends at the row. Causal; steadier
@@ -235,8 +241,9 @@ class LSTMAutoencoderDetector(
     over the channels becomes a level, in logarithms: 0 for the median of the training
     rows, 1 for their 99 % quantile. With the mean level :math:`l_t` of a row, its error
     is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level
-    where that is large; the channels get it by the mean of their shares of the squared
-    residuals.
+    where that is large. The channels get it by their shares of the squared residuals:
+    the mean of the shares over the lengths, weighted by :math:`\log(1 + e^l)` of the
+    level of each, so that those lengths count that raised the error.
 
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
     never negative.
@@ -244,8 +251,9 @@ class LSTMAutoencoderDetector(
     New rows of a machine whose normal operation drifts are less like the training rows
     than these are like each other. With 'multiscale' rules ``contamination='auto'``
     makes allowance for that: the linear path is fitted on each half of the training
-    rows and applied to the other, and the threshold, as a level, is raised by the
-    median level of those held-out rows, if that is above 0.
+    rows and applied to the other half, and the threshold, as a level, is raised by the
+    median of how much higher the levels of those rows are than with the path fitted on
+    all, if that is above 0.
 
     The first rows, which have no full window, are padded with the first row, in
     training too. A row that is NaN in every channel is a break: no window holds it,
@@ -458,7 +466,14 @@ class LSTMAutoencoderDetector(
             self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * self._looks_ahead()
             remember_parameters(self, _SCORING)
-            errors = self._errors(windows, calibrate=True)
+            if self.row_error in _MULTISCALE:
+                means, shares = self._by_length(windows)
+                whole = windows.whole[windows.rows]
+                self._calibration = LogCalibration(means[whole])
+                errors = self._multiscale_errors(windows, means, shares)
+            else:
+                vars(self).pop("_calibration", None)
+                errors = self._errors(windows)
             if self.contamination == "auto":
                 counted, share = windows.whole, AUTO_SHARE
             else:
@@ -466,7 +481,9 @@ class LSTMAutoencoderDetector(
             threshold = midway_threshold(errors[counted].mean(axis=1), share)
             if self.contamination == "auto" and self.row_error in _MULTISCALE:
                 allowance = self._drift_allowance(windows, training, seed)
-                threshold = _error_of_level(_level_of_error(threshold) + allowance)
+                if allowance > 0:
+                    level = _level_of_error(threshold) + allowance
+                    threshold = _error_of_level(level)
             self.offset_ = -float(threshold)
         return errors
 
@@ -490,36 +507,35 @@ class LSTMAutoencoderDetector(
     def _drift_allowance(self, windows, rows, seed):
         """By how much levels rise, in the median, on rows that were not learned from.
 
-        Seen with the linear path, which takes no time to fit. 0 without it, or where
-        each half of the rows does not hold enough windows.
+        Seen with the linear path, which is fitted in a moment: the levels of each half
+        of the rows by the path that the other half gives, and by the path of all rows.
+        0 without a path, or where the halves do not hold two windows that do not
+        overlap.
         """
         rows = rows[windows.whole[rows]]
-        middle = len(rows) // 2
-        overlap = int(self.window_size) - 1
+        middle, overlap = len(rows) // 2, int(self.window_size) - 1
         if not self.linear_variance or middle <= 2 * overlap:
             return 0.0
-        held_out = []
-        for learned, other in (
-            (rows[:middle], rows[middle + overlap :]),
-            (rows[middle:], rows[: middle - overlap]),
+        rises, inside = [], []
+        for learned, held_out in (
+            (_evenly(rows[:middle]), _evenly(rows[middle + overlap :])),
+            (_evenly(rows[middle:]), _evenly(rows[: middle - overlap])),
         ):
             path = LinearPath.fit(windows, learned, self.linear_variance, seed)
-            errors = [
-                self._linear_errors(path, windows, part) for part in (learned, other)
-            ]
-            held_out.append(LogCalibration(errors[0])(errors[1]).mean(axis=1))
-        return max(float(np.median(np.concatenate(held_out))), 0.0)
+            rises.append(self._linear_errors(path, windows, held_out))
+            inside.append(self._linear_errors(self._linear_path(), windows, held_out))
+        rises, inside = np.concatenate(rises), np.concatenate(inside)
+        calibration = LogCalibration(inside)
+        rise = (calibration(rises) - calibration(inside)).mean(axis=1)
+        return max(float(np.median(rise)), 0.0)
 
     def _linear_errors(self, path, windows, rows):
-        """Errors of the linear path alone, by scale, of at most 2,000 of the rows."""
-        rows = rows[
-            np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)
-        ]
+        """Errors of the linear path alone, by length."""
         errors = []
         for start in range(0, len(rows), SCORING_BATCH):
             actual = windows.take(rows[start : start + SCORING_BATCH])
             squared = _squared_residuals(actual, path(actual))
-            errors.append(self._scale_means(squared).mean(axis=2))
+            errors.append(self._means(squared).mean(axis=2))
         return np.concatenate(errors)
 
     def _check_parameters(self):
@@ -603,8 +619,8 @@ class LSTMAutoencoderDetector(
         if self._looks_ahead():
             raise ValueError(
                 "score_rows cannot score single rows with "
-                f"row_error={self.row_error!r}, because the error of a row comes from "
-                "several windows that hold it. Use score_samples, or "
+                f"row_error={self.row_error!r}, which looks ahead: the error of a row "
+                "needs the windows of later rows. Use score_samples, or "
                 "row_error='multiscale', 'last' or 'window_mean'."
             )
         if not isinstance(rows, slice):
@@ -681,7 +697,7 @@ class LSTMAutoencoderDetector(
         return self._transform(X)
 
     def reconstruct(self, X):
-        """Return the series as the network sees it.
+        """Return the series as the network and the linear path see it together.
 
         Parameters
         ----------
@@ -693,7 +709,8 @@ class LSTMAutoencoderDetector(
         reconstruction : ndarray of shape (n_timestamps, n_channels)
             In the unit of `X`: each row as the window that ends there reconstructs it,
             or, with rules that look ahead, the mean of its reconstructions in all
-            windows that hold it. NaN at breaks.
+            windows that hold it. NaN at breaks. With 'multiscale' rules, errors come
+            from more reconstructions of a row than this one.
         """
         windows = self._windows(*self._validate(X))
         average = RowAverage(windows.X.shape)
@@ -735,11 +752,12 @@ class LSTMAutoencoderDetector(
         Returns
         -------
         model : keras.Model
-            From (batch, window_size, n_channels) to the same shape, not compiled. It
-            must not depend on parameters of training and scoring, such as `epochs`,
-            `row_error` or `random_state`: detectors that differ in those alone share
-            a compiled network. Initialisers without a seed are seeded by
-            `random_state`.
+            From (batch, window_size, n_channels) to the same shape, not compiled. It is
+            trained to bring back what the linear path leaves over of a window, which
+            has either sign; with ``linear_variance=0``, the window. It must not depend
+            on parameters of training and scoring, such as `epochs`, `row_error` or
+            `random_state`: detectors that differ in those alone share a compiled
+            network. Initialisers without a seed are seeded by `random_state`.
         """
         return build_lstm_autoencoder(
             n_channels,
@@ -799,13 +817,10 @@ class LSTMAutoencoderDetector(
     def _looks_ahead(self):
         return self.row_error in ("multiscale_centered", "overlap_mean")
 
-    def _errors(self, windows, *, calibrate=False):
-        """Errors of every row, by the chosen rule, in float64.
-
-        With `calibrate`, which is for `fit`, the scale of levels is learned from them.
-        """
-        if self.row_error in _MULTISCALE:
-            return self._multiscale_errors(windows, calibrate)
+    def _errors(self, windows):
+        """Errors of every row, by the chosen rule, in float64."""
+        if self.row_error == "multiscale_centered":
+            return self._multiscale_errors(windows, *self._by_length(windows))
         if self.row_error != "overlap_mean":
             errors = np.full(windows.X.shape, np.nan)
             errors[windows.rows] = self._causal_errors(windows, windows.rows)
@@ -820,41 +835,62 @@ class LSTMAutoencoderDetector(
 
     def _causal_errors(self, windows, rows):
         """Errors of some rows, from the windows that end there."""
-        if self.row_error == "multiscale":
-            means, shares = self._scales(windows, rows)
-            levels = self._calibration(means).mean(axis=1)
-            return _error_of_level(levels)[:, None] * shares
         errors = np.empty((len(rows), windows.X.shape[1]))
         done = 0
         for batch, actual, reconstructed in self._run(windows, rows):
             if self.row_error == "last":
                 actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
             squared = _squared_residuals(actual, reconstructed)
-            errors[done : done + len(batch)] = squared.mean(axis=1)
+            if self.row_error == "multiscale":
+                means, shares = self._means_and_shares(squared)
+                result = _share_out(self._calibration(means), shares)
+            else:
+                result = squared.mean(axis=1)
+            errors[done : done + len(batch)] = result
             done += len(batch)
         return errors
 
-    def _multiscale_errors(self, windows, calibrate):
-        """Errors of every row, from the windows that end there, or also start there."""
+    def _by_length(self, windows):
+        """Errors of all windows by the length that 'multiscale' rules look back over.
+
+        Returns
+        -------
+        means : ndarray of shape (n_rows, n_lengths)
+        shares : ndarray of shape (n_rows, n_lengths, n_channels)
+            As from `_means_and_shares`; for all rows but breaks.
+        """
+        n_rows, n_channels = len(windows.rows), windows.X.shape[1]
+        means = np.empty((n_rows, len(self._lengths())))
+        # Shares are the largest array of all, and need no double precision.
+        shares = np.empty((*means.shape, n_channels), np.float32)
+        done = 0
+        for batch, actual, reconstructed in self._run(windows, windows.rows):
+            part = slice(done, done + len(batch))
+            squared = _squared_residuals(actual, reconstructed)
+            means[part], shares[part] = self._means_and_shares(squared)
+            done += len(batch)
+        return means, shares
+
+    def _multiscale_errors(self, windows, means, shares):
+        """Errors of every row, from what `_by_length` returned."""
         rows = windows.rows
         errors = np.full(windows.X.shape, np.nan)
-        centered = self.row_error == "multiscale_centered"
-        means, shares = self._scales(windows, rows, by_scale=centered)
-        if calibrate:
-            self._calibration = LogCalibration(means[windows.whole[rows]])
-        levels = self._calibration(means)  # (n_rows, n_scales)
-        if centered:
-            # The mean over the k rows that start at a row is the one over the k rows
-            # that end k - 1 rows later, or where the stretch ends.
-            stretch = windows.first_rows[rows]
-            last = np.searchsorted(stretch, stretch, side="right") - 1
-            ahead = np.arange(len(rows))[:, None] + np.array(self._lengths()) - 1
-            ahead = np.minimum(ahead, last[:, None])  # (n_rows, n_scales)
-            scales = np.arange(ahead.shape[1])
-            levels = (levels + levels[ahead, scales]) / 2
-            shares = (shares + shares[ahead, scales]).mean(axis=1) / 2
-        levels = levels.mean(axis=1)
-        errors[rows] = _error_of_level(levels)[:, None] * shares
+        levels = self._calibration(means)  # (n_rows, n_lengths)
+        # The mean over the k rows that start at a row is the one over the k rows that
+        # end k - 1 rows later, or where the stretch ends.
+        stretch = windows.first_rows[rows]
+        last = np.searchsorted(stretch, stretch, side="right") - 1
+        lengths = np.array(self._lengths())
+        index = np.arange(len(lengths))
+        for start in range(0, len(rows), _BLOCK):
+            block = np.arange(start, min(start + _BLOCK, len(rows)))
+            block_levels, block_shares = levels[block], shares[block]
+            if self.row_error == "multiscale_centered":
+                ahead = np.minimum(block[:, None] + lengths - 1, last[block][:, None])
+                both = levels[ahead, index], shares[ahead, index]
+                block_levels = np.concatenate([block_levels, both[0]], axis=1)
+                block_shares = np.concatenate([block_shares, both[1]], axis=1)
+            errors[rows[block]] = _share_out(block_levels, block_shares)
         return errors
 
     def _lengths(self):
@@ -862,7 +898,7 @@ class LSTMAutoencoderDetector(
         window_size = int(self.window_size)
         return [window_size >> halvings for halvings in range(window_size.bit_length())]
 
-    def _scale_means(self, squared):
+    def _means(self, squared):
         """Means over the last rows of windows.
 
         Parameters
@@ -872,43 +908,32 @@ class LSTMAutoencoderDetector(
 
         Returns
         -------
-        means : ndarray of shape (n_windows, n_scales, n_channels)
+        means : ndarray of shape (n_windows, n_lengths, n_channels)
         """
         lengths = np.array(self._lengths())
         totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
         return totals / lengths[:, None]
 
-    def _scales(self, windows, rows, *, by_scale=False):
-        """Errors of the windows that end at some rows, by scale.
+    def _means_and_shares(self, squared):
+        """Errors of windows by length, and what the channels contribute.
+
+        Parameters
+        ----------
+        squared : ndarray of shape (n_windows, window_size, n_channels)
+            Squared residuals.
 
         Returns
         -------
-        means : ndarray of shape (n_rows, n_scales)
-            Mean squared residuals over the channels.
-        shares : ndarray of shape (n_rows, n_channels) or, with `by_scale`, \
-                (n_rows, n_scales, n_channels)
-            What each channel contributes, relative to the mean over the channels; the
-            mean over the scales.
+        means : ndarray of shape (n_windows, n_lengths)
+            Mean over the channels.
+        shares : ndarray of shape (n_windows, n_lengths, n_channels)
+            Error of each channel, relative to that mean; float32.
         """
-        n_scales, n_channels = len(self._lengths()), windows.X.shape[1]
-        means = np.empty((len(rows), n_scales))
-        # One number for every scale is too much memory for double precision.
-        shape = (len(rows), n_scales, n_channels) if by_scale else None
-        shares = np.empty(
-            shape or (len(rows), n_channels), np.float32 if shape else float
-        )
-        done = 0
-        for batch, actual, reconstructed in self._run(windows, rows):
-            part = slice(done, done + len(batch))
-            errors = self._scale_means(_squared_residuals(actual, reconstructed))
-            means[part] = mean = errors.mean(axis=2)
-            relative = np.ones_like(errors)  # where nothing is wrong, all are alike
-            np.divide(
-                errors, mean[:, :, None], out=relative, where=mean[:, :, None] > 0
-            )
-            shares[part] = relative if by_scale else relative.mean(axis=1)
-            done += len(batch)
-        return means, shares
+        errors = self._means(squared)
+        means = errors.mean(axis=2)
+        shares = np.ones_like(errors)  # where nothing is wrong, all are alike
+        np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
+        return means, shares.astype(np.float32)
 
     def _scored_rows(self, windows):
         """Rows whose windows are run: every `stride`-th of a stretch, and its last."""
@@ -918,14 +943,37 @@ class LSTMAutoencoderDetector(
         return rows[((rows - first) % self.stride == 0) | last]
 
     def _run(self, windows, rows):
-        """Run windows through the network and the linear path, batch by batch."""
-        linear_path = self._linear_path()
-        for batch, actual, seen in self._network().reconstruct(
-            self.weights_, windows, rows
-        ):
-            if linear_path is not None:
-                seen = seen + linear_path(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
-            yield batch, actual, seen
+        """Reconstruct windows, batch by batch."""
+        return self._network().reconstruct(
+            self.weights_, windows, rows, self._linear_path()
+        )
+
+
+def _evenly(rows):
+    """Some of the rows, evenly spaced, if they are many."""
+    n_rows = min(len(rows), _MOST_DRIFT_WINDOWS)
+    return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
+
+
+def _share_out(levels, shares):
+    """Errors of rows and channels.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_levels)
+        Several levels of every row; their mean counts.
+    shares : ndarray of shape (n_rows, n_levels, n_channels)
+        What each channel contributes to each, with a mean of 1 over the channels. The
+        higher a level, the more it decides on the channels.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_channels)
+    """
+    weights = _error_of_level(levels)
+    weights /= weights.sum(axis=1, keepdims=True)
+    shares = np.einsum("rl,rlc->rc", weights, shares)
+    return _error_of_level(levels.mean(axis=1))[:, None] * shares
 
 
 def _error_of_level(level):
@@ -934,7 +982,7 @@ def _error_of_level(level):
 
 
 def _level_of_error(error):
-    """Inverse of `_error_of_level`."""
+    """Inverse of `_error_of_level`, for errors above 0."""
     return error + np.log(-np.expm1(-error))
 
 

@@ -5,6 +5,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._calibration import check_detector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
@@ -21,7 +22,8 @@ def make_ensemble(detector=None, *, random_state=None):
     This one is of the levels of PCA on windows of 10 rows, of PCA on windows of 50
     rows, of the local outlier factor of windows of 10 rows, and of a detector that
     counts as much as those three together. Levels are logarithms of errors, on the
-    scale of the training rows.
+    scale of the training rows. It takes no breaks (rows that are NaN in every channel),
+    because the local outlier factor does not.
 
     Parameters
     ----------
@@ -31,15 +33,21 @@ def make_ensemble(detector=None, *, random_state=None):
         :class:`LSTMAutoencoderDetector` at its defaults, 'drop' leaves it out.
 
     random_state : int, RandomState instance or None, default=None
-        Controls the default detector and the two PCA.
+        Controls the default detector, not one that is passed, and the two PCA. One
+        seed is drawn here: clones of the ensemble and repeated fits give the same.
 
     Returns
     -------
     ensemble : Pipeline
         Not fitted. The steps are 'levels', a :class:`~sklearn.pipeline.FeatureUnion`
-        of four :class:`ScoreTransformer`, and 'threshold', a
+        of :class:`ScoreTransformer`, and 'threshold', a
         :class:`ReconstructionThreshold`: an ordinary pipeline, to be changed, tuned
         and nested as any other. Scale the series before it.
+
+    Raises
+    ------
+    ValueError
+        If `detector` is no estimator that scores rows.
 
     See Also
     --------
@@ -48,8 +56,9 @@ def make_ensemble(detector=None, *, random_state=None):
 
     Notes
     -----
-    The mean is more robust than the maximum, which one bad member rules. The local
-    outlier factor takes no breaks (rows that are NaN in every channel).
+    The mean is more robust than the maximum, which one bad member rules. The columns of
+    the union are levels multiplied by their weights, 2/3 for each of the three and 2
+    for the detector, so that their mean is the weighted mean of the levels.
 
     Examples
     --------
@@ -79,16 +88,18 @@ def make_ensemble(detector=None, *, random_state=None):
             WindowTransformer(10), LocalOutlierFactor(novelty=True)
         ),
     }
-    weights = dict.fromkeys(members, 1.0)
+    weights = None
     if detector is None:
         detector = LSTMAutoencoderDetector(random_state=seed)
-    if not isinstance(detector, str):
+    if not isinstance(detector, str) or detector != "drop":
+        if isinstance(detector, type) or not hasattr(detector, "fit"):
+            raise ValueError(
+                "detector must be an outlier detector, 'drop' or None, got "
+                f"{detector!r}."
+            )
+        check_detector(detector, "detector")
+        weights = {**dict.fromkeys(members, 2 / 3), "detector": 2.0}
         members["detector"] = clone(detector)
-        weights["detector"] = float(len(weights))
-    elif detector != "drop":
-        raise ValueError(
-            f"detector must be an outlier detector, 'drop' or None, got {detector!r}."
-        )
     levels = FeatureUnion(
         [
             (name, ScoreTransformer(member, calibrate="log"))

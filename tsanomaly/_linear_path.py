@@ -13,9 +13,9 @@ __all__ = ["LinearPath"]
 # channels move together, and the cost of every window grows with them.
 _MOST_COMPONENTS = 64
 
-# Readings in the windows that the directions are learned from, at most: 200 MB, which
-# for 38 channels and windows of 50 rows are 26,000 windows. With few windows,
-# directions in which they hardly vary are noise.
+# Readings in the windows that the directions are learned from, at most: 200 MB, and
+# about as much again to work on. For 38 channels and windows of 50 rows these are
+# 26,000 windows. With few windows, directions in which they hardly vary are noise.
 _MOST_READINGS = 50_000_000
 
 
@@ -55,8 +55,10 @@ class LinearPath:
         rows : ndarray of int
             Rows whose windows are learned from; a sample of them if they are many.
         variance : float
-            Share of the windows' variance to bring back, in (0, 1). It determines the
-            noise: :math:`\sum_i g_i \lambda_i` is that share of the variance.
+            Share of the windows' variance, in (0, 1), that determines the noise: with
+            all components, :math:`\sum_i g_i \lambda_i` would be that share of
+            :math:`\sum_i \lambda_i`. What the components that are not kept would add is
+            left out.
         seed : int
             Seed of the sample.
 
@@ -71,22 +73,26 @@ class LinearPath:
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
         flat = windows.take(rows).reshape(len(rows), -1)
+        # Centred and scaled here, since PCA computes in float32 as well.
+        mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+        flat -= mean
+        largest = np.abs(flat).max()
+        if not largest > 0:  # windows that are all the same
+            components = np.zeros((1, flat.shape[1]), np.float32)
+            return cls(mean, components, np.zeros(1, np.float32))
+        flat /= largest
+        total = float(np.linalg.norm(flat)) ** 2 / max(len(flat) - 1, 1)
         n_components = min(_MOST_COMPONENTS, *flat.shape)
-        total = flat.var(axis=0, dtype=np.float64, ddof=min(1, len(rows) - 1)).sum()
-        if not total > 0:  # windows that are all the same
-            mean = flat.mean(axis=0)
-            return cls(mean, np.zeros((1, flat.shape[1]), np.float32), np.zeros(1))
-        pca = PCA(n_components, random_state=int(rng.integers(2**31))).fit(flat)
+        pca = PCA(
+            n_components, iterated_power=4, random_state=int(rng.integers(2**31))
+        ).fit(flat)
         along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
         n_others = flat.shape[1] - n_components
         others = max(total - along.sum(), 0) / max(n_others, 1)
         noise = _noise_variance(along, others, n_others, variance * total)
         gains = along / (along + noise) if noise > 0 else (along > 0).astype(float)
-        return cls(
-            pca.mean_.astype(np.float32),
-            pca.components_.astype(np.float32),
-            gains.astype(np.float32),
-        )
+        components = pca.components_.astype(np.float32)
+        return cls(mean, components, gains.astype(np.float32))
 
     def __call__(self, windows):
         """Reconstruct windows.

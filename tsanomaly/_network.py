@@ -209,11 +209,11 @@ class Network:
             raise ValueError(
                 "Training diverged: the loss is not finite. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline, or "
-                f"lower learning_rate={learning_rate}."
+                f"lower learning_rate={learning_rate} or the noise."
             )
         return control.weights, history
 
-    def reconstruct(self, weights, windows, rows):
+    def reconstruct(self, weights, windows, rows, baseline=None):
         """Run windows through the network, batch by batch.
 
         Parameters
@@ -224,13 +224,15 @@ class Network:
             Source of the windows, float32.
         rows : ndarray of int
             Rows whose windows are wanted.
+        baseline : callable or None, default=None
+            As in `train`; its reconstruction is added to that of the network.
 
         Yields
         ------
         rows : ndarray of shape (n,)
             Rows of this batch.
         actual, reconstructed : ndarray of shape (n, window_size, n_channels)
-            Their windows, as given and as the network sees them.
+            Their windows, as given and as they are reconstructed.
         """
         import_keras()  # raises in a forked child, where jax would hang
         run = self._compiled_forward()
@@ -238,7 +240,10 @@ class Network:
             batch = rows[start : start + SCORING_BATCH]
             # np.resize repeats rows to fill the last batch.
             actual = windows.take(np.resize(batch, SCORING_BATCH))
-            seen = run(weights, np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
+            clipped = np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT)
+            seen = run(weights, clipped)
+            if baseline is not None:
+                seen = seen + baseline(clipped)
             yield batch, actual[: len(batch)], seen[: len(batch)]
 
     def _compiled_forward(self):

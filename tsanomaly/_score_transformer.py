@@ -62,9 +62,9 @@ class ScoreTransformer(
           rises on, slowly, and may exceed 1.
         - 'log': the logarithm of the error, which is the opposite of the score: 0 for
           the median of the training rows, 1 for their 99 % quantile, and on in
-          proportion. It takes no more than these two from the training rows, so that
-          a few outliers among them do not bend the scale, and it tells apart how far
-          beyond them a row is. Only for detectors whose errors are never negative.
+          proportion, so that it tells apart how far beyond the training rows a row
+          is. If they differ by less than a tenth, 1 is a tenth above the median.
+          Only for detectors whose errors are never negative.
         - None: the opposite of the detector's scores, as they are.
 
     Attributes
