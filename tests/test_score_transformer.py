@@ -76,6 +76,26 @@ def test_levels_have_one_scale(rng):
         assert (levels > 2).mean() == pytest.approx(0.01, abs=0.005)
 
 
+def test_logarithmic_levels(rng):
+    X = wave(500)
+    for detector in (FOREST, LocalOutlierFactor(novelty=True), tiny_detector()):
+        transformer = ScoreTransformer(detector, calibrate="log").fit(X)
+        fitted = transformer.detector_
+        errors = -fitted.score_samples(X)
+        if hasattr(fitted, "negative_outlier_factor_"):
+            errors = -fitted.negative_outlier_factor_
+        new = rng.normal(size=(50, 2)) * 3
+        levels = transformer.transform(new)[:, 0]
+        unit = np.quantile(np.log(errors), 0.99) - np.median(np.log(errors))
+        expected = np.log(-fitted.score_samples(new)) - np.median(np.log(errors))
+        np.testing.assert_allclose(levels, expected / max(unit, 0.1), atol=0.02)
+
+
+def test_no_logarithm_of_negative_errors(rng):
+    with pytest.raises(ValueError, match=r"as low as -.*calibrate='tail'"):
+        ScoreTransformer(OneClassSVM(), calibrate="log").fit(rng.normal(size=(50, 2)))
+
+
 def test_an_ensemble(rng):
     """Each detector finds what the other cannot; together they find both."""
     X, new = wave(600), wave(400)
