@@ -820,19 +820,47 @@ class LSTMAutoencoderDetector(
 
     def _causal_errors(self, windows, rows):
         """Errors of some rows, from the windows that end there."""
-        if self.row_error == "multiscale":
-            means, shares = self._scales(windows, rows)
-            levels = self._calibration(means).mean(axis=1)
-            return _error_of_level(levels)[:, None] * shares
         errors = np.empty((len(rows), windows.X.shape[1]))
         done = 0
         for batch, actual, reconstructed in self._run(windows, rows):
-            if self.row_error == "last":
-                actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
-            squared = _squared_residuals(actual, reconstructed)
-            errors[done : done + len(batch)] = squared.mean(axis=1)
+            part = slice(done, done + len(batch))
+            errors[part] = self._window_errors(actual, reconstructed)
             done += len(batch)
         return errors
+
+    def _window_errors(self, actual, reconstructed):
+        """Errors of the last rows of windows, by a causal rule."""
+        if self.row_error == "last":
+            actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
+        squared = _squared_residuals(actual, reconstructed)
+        if self.row_error != "multiscale":
+            return squared.mean(axis=1)
+        means, relative = self._scale_errors(squared)
+        levels = self._calibration(means).mean(axis=1)
+        return _error_of_level(levels)[:, None] * relative.mean(axis=1)
+
+    def _row_errors(self):
+        """A function for the errors of single rows, prepared for many calls.
+
+        Returns
+        -------
+        row_errors : callable
+            From the window that ends at a row, of shape (1, window_size, n_channels),
+            float32 and finite, to the row's errors, of shape (1, n_channels), by a
+            causal rule. Nothing is validated.
+        """
+        check_parameters_unchanged(self)
+        run = self._network().window_runner(self.weights_)
+        linear_path = self._linear_path()
+
+        def row_errors(window):
+            clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
+            seen = run(clipped)
+            if linear_path is not None:
+                seen = seen + linear_path(clipped)
+            return self._window_errors(window, seen)
+
+        return row_errors
 
     def _multiscale_errors(self, windows, calibrate):
         """Errors of every row, from the windows that end there, or also start there."""
@@ -878,6 +906,27 @@ class LSTMAutoencoderDetector(
         totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
         return totals / lengths[:, None]
 
+    def _scale_errors(self, squared):
+        """Errors of windows by scale, and what each channel contributes to them.
+
+        Parameters
+        ----------
+        squared : ndarray of shape (n_windows, window_size, n_channels)
+            Squared residuals.
+
+        Returns
+        -------
+        means : ndarray of shape (n_windows, n_scales)
+            Means over the channels.
+        relative : ndarray of shape (n_windows, n_scales, n_channels)
+            Errors of the channels, relative to that.
+        """
+        errors = self._scale_means(squared)
+        means = errors.mean(axis=2)
+        relative = np.ones_like(errors)  # where nothing is wrong, all are alike
+        np.divide(errors, means[:, :, None], out=relative, where=means[:, :, None] > 0)
+        return means, relative
+
     def _scales(self, windows, rows, *, by_scale=False):
         """Errors of the windows that end at some rows, by scale.
 
@@ -900,12 +949,8 @@ class LSTMAutoencoderDetector(
         done = 0
         for batch, actual, reconstructed in self._run(windows, rows):
             part = slice(done, done + len(batch))
-            errors = self._scale_means(_squared_residuals(actual, reconstructed))
-            means[part] = mean = errors.mean(axis=2)
-            relative = np.ones_like(errors)  # where nothing is wrong, all are alike
-            np.divide(
-                errors, mean[:, :, None], out=relative, where=mean[:, :, None] > 0
-            )
+            squared = _squared_residuals(actual, reconstructed)
+            means[part], relative = self._scale_errors(squared)
             shares[part] = relative if by_scale else relative.mean(axis=1)
             done += len(batch)
         return means, shares
