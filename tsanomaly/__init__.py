@@ -15,6 +15,7 @@ from tsanomaly._hybrid import HybridDetector
 from tsanomaly._persistence import load, save
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._version import __version__
 from tsanomaly._window_transformer import WindowTransformer
@@ -26,6 +27,7 @@ __all__ = [
     "ReconstructionError",
     "ReconstructionThreshold",
     "ScoreTransformer",
+    "StreamingDetector",
     "TemporalFeatures",
     "WindowTransformer",
     "__version__",

@@ -838,17 +838,43 @@ class LSTMAutoencoderDetector(
         errors = np.empty((len(rows), windows.X.shape[1]))
         done = 0
         for batch, actual, reconstructed in self._run(windows, rows):
-            if self.row_error == "last":
-                actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
-            squared = _squared_residuals(actual, reconstructed)
-            if self.row_error == "multiscale":
-                means, shares = self._means_and_shares(squared)
-                result = _share_out(self._calibration(means), shares)
-            else:
-                result = squared.mean(axis=1)
-            errors[done : done + len(batch)] = result
+            part = slice(done, done + len(batch))
+            errors[part] = self._window_errors(actual, reconstructed)
             done += len(batch)
         return errors
+
+    def _window_errors(self, actual, reconstructed):
+        """Errors of the last rows of windows, by a causal rule."""
+        if self.row_error == "last":
+            actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
+        squared = _squared_residuals(actual, reconstructed)
+        if self.row_error != "multiscale":
+            return squared.mean(axis=1)
+        means, shares = self._means_and_shares(squared)
+        return _share_out(self._calibration(means), shares)
+
+    def _row_errors(self):
+        """A function for the errors of single rows, prepared for many calls.
+
+        Returns
+        -------
+        row_errors : callable
+            From the window that ends at a row, of shape (1, window_size, n_channels),
+            float32 and finite, to the row's errors, of shape (1, n_channels), by a
+            causal rule. Nothing is validated.
+        """
+        check_parameters_unchanged(self)
+        run = self._network().window_runner(self.weights_)
+        linear_path = self._linear_path()
+
+        def row_errors(window):
+            clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
+            seen = run(clipped)
+            if linear_path is not None:
+                seen = seen + linear_path(clipped)
+            return self._window_errors(window, seen)
+
+        return row_errors
 
     def _by_length(self, windows):
         """Errors of all windows by the length that 'multiscale' rules look back over.

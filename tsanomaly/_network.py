@@ -246,6 +246,31 @@ class Network:
                 seen = seen + baseline(clipped)
             yield batch, actual[: len(batch)], seen[: len(batch)]
 
+    def window_runner(self, weights):
+        """A function that runs one window at a time, without delay.
+
+        Parameters
+        ----------
+        weights : list of ndarray
+            What `train` returned. They are brought to the backend here, once: for one
+            window that takes as long as the network itself.
+
+        Returns
+        -------
+        run : callable
+            From a window of shape (1, window_size, n_channels), float32 and within
+            ±INPUT_LIMIT, to its reconstruction. Its first call compiles.
+        """
+        convert = import_keras().ops.convert_to_tensor
+        weights = [convert(weight) for weight in weights]
+        forward = self._compiled_forward()
+
+        def run(window):
+            import_keras()  # raises in a forked child, where jax would hang
+            return forward(weights, window)
+
+        return run
+
     def _compiled_forward(self):
         if self._runner is None:
             with self._scoring_lock:

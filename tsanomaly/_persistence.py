@@ -27,6 +27,7 @@ from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
@@ -76,6 +77,7 @@ _LIBRARY = (
     ReconstructionError,
     ReconstructionThreshold,
     ScoreTransformer,
+    StreamingDetector,
     TemporalFeatures,
     WindowTransformer,
 )
@@ -150,8 +152,9 @@ def save(model, path):
     Parameters
     ----------
     model : estimator
-        A fitted estimator or pipeline of this library or of scikit-learn. It may hold
-        others, whose types `load` then has to be told to trust.
+        A fitted estimator or pipeline of this library or of scikit-learn, or a
+        :class:`StreamingDetector`. It may hold others, whose types `load` then has to
+        be told to trust.
     path : str or os.PathLike
         The file. The customary ending is ``.skops``. An existing file is replaced, and
         stays as it is until the new one is complete on the disk: whenever a process is
@@ -195,12 +198,13 @@ def save(model, path):
     >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
     True
     """
-    if isinstance(model, type) or not hasattr(model, "fit"):
+    fitted = model.detector if isinstance(model, StreamingDetector) else model
+    if isinstance(model, type) or not hasattr(fitted, "fit"):
         raise TypeError(
             f"model must be a fitted estimator or pipeline, got {model!r}. Pass what "
             "fit returned."
         )
-    check_is_fitted(model)
+    check_is_fitted(fitted)
     # The file that a link points to is replaced, not the link.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

@@ -1,0 +1,604 @@
+# SPDX-License-Identifier: MIT
+from collections.abc import Mapping
+from copy import copy
+from datetime import datetime
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import get_config
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._calibration import check_detector
+from tsanomaly._context import get_context
+from tsanomaly._validation import check_columns
+
+__all__ = ["StreamingDetector"]
+
+_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+
+# Rows that a stream keeps: their times are NaT where the user gave none.
+_TIME = np.dtype("datetime64[ns]")
+
+
+class StreamingDetector:
+    """Score one reading at a time.
+
+    Wraps a fitted detector, or a pipeline that ends in one, and keeps the last rows
+    that the next score depends on, no more. Scores and flags are those that the
+    detector would give to the series so far, from its first row on.
+
+    Parameters
+    ----------
+    detector : estimator
+        A fitted outlier detector of this library or of scikit-learn, or a pipeline that
+        ends in one. It is neither copied nor changed; if it is fitted again, make a new
+        stream. All its steps have to be causal. A step of another library says how many
+        rows it needs in its attributes ``n_context_`` and ``n_lookahead_``.
+
+    Attributes
+    ----------
+    detector : estimator
+        The detector.
+
+    n_context_ : int
+        Rows before a row that its score depends on: as many are kept, at most.
+
+    feature_names_in_ : ndarray of shape (n_channels,)
+        Names of the channels, if the detector was fitted on a frame with string column
+        names.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If `detector` is not fitted.
+    ValueError
+        If a step looks ahead, or does not say how many rows it needs; the message names
+        it. If `detector` has no scores, or no threshold.
+
+    See Also
+    --------
+    save : Save a stream, together with the rows it keeps.
+    LSTMAutoencoderDetector : Its causal rules are 'multiscale', 'last', 'window_mean'.
+
+    Notes
+    -----
+    Scores are equal to those of the whole series within 1e-5, relatively, and flags are
+    equal wherever the decision function is further than that from 0.
+
+    A row that is NaN in every channel is a break: it has no score but NaN, is not
+    flagged, and the row after it is treated like a first row. Send one where readings
+    are missing for so long that what follows has nothing to do with what was before.
+    Only if a step gives such rows values, as an imputer does, they are rows as any
+    other. NaN in some of the channels is treated, or refused, as by the detector.
+
+    Rows are taken in the order in which they arrive; times are looked at by calendar
+    features only. For those, pass rows as Series whose name is the time, as in
+    ``frame.iloc[-1]``, or frames with a DatetimeIndex.
+
+    If a call raises an error, the stream is as it was before.
+
+    A stream can be pickled or saved at any time, and goes on where it was. A network is
+    compiled when a stream is made, which takes seconds the first time, and again with
+    the first row after loading in another process.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.ensemble import IsolationForest
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from tsanomaly import StreamingDetector, WindowTransformer
+    >>> X = np.random.default_rng(0).normal(size=(500, 2))
+    >>> detector = make_pipeline(
+    ...     WindowTransformer(3), IsolationForest(contamination=0.01, random_state=0)
+    ... ).fit(X)
+    >>> stream = StreamingDetector(detector).warm_up(X[-2:])
+    >>> score, is_anomaly = stream.update([0.1, -0.2])
+    >>> is_anomaly
+    False
+    >>> scores, flags = stream.update_many([[0.0, 0.1], [9.0, 8.0], [9.0, 9.0]])
+    >>> bool(flags[0]), bool(flags[-1])
+    (False, True)
+    """
+
+    def __init__(self, detector):
+        check_is_fitted(detector)
+        check_detector(detector, "detector")
+        self.detector = detector
+        self._plan = None
+        self._prepare()
+        self.reset()
+
+    def update(self, row):
+        """Score the next row.
+
+        Parameters
+        ----------
+        row : array-like of shape (n_channels,), Series or dict
+            Readings of all channels. A dict goes by the names of the channels, and so
+            does a Series, in any order, if the detector knows them.
+
+        Returns
+        -------
+        score : float
+            As from ``detector.score_samples``, or ``decision_function`` if there is no
+            such method: the lower, the more abnormal. NaN at a break.
+        is_anomaly : bool
+            Whether the detector flags the row; False at a break.
+
+        Raises
+        ------
+        ValueError
+            If the row has other channels than the detector, holds anything but numbers,
+            or the detector refuses its values.
+        """
+        values, time = self._read_row(row)
+        scores, flags = self._extend(values[None], np.array([time], dtype=_TIME))
+        return float(scores[0]), bool(flags[0])
+
+    def update_many(self, rows):
+        """Score the next rows.
+
+        Parameters
+        ----------
+        rows : array-like of shape (n_timestamps, n_channels)
+            Rows in time order, or a list of such rows as `update` takes.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_timestamps,)
+            As from `update`, one row at a time.
+        flags : ndarray of shape (n_timestamps,), dtype=bool
+            Whether the detector flags each row.
+
+        Raises
+        ------
+        ValueError
+            As from `update`; then none of the rows is taken.
+        """
+        return self._extend(*self._read_rows(rows))
+
+    def warm_up(self, X):
+        """Take rows without scoring them, as context of those to come.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Rows in time order, as for `update_many`. Only the last `n_context_` of them
+            make a difference.
+
+        Returns
+        -------
+        self : StreamingDetector
+            The stream.
+
+        Raises
+        ------
+        ValueError
+            If the rows have other channels than the detector, hold anything but
+            numbers, or the detector refuses values of those that are kept.
+        """
+        rows, times = self._read_rows(X)
+        pieces = list(self._pieces(rows, times))
+        if pieces:
+            rows, times, _ = pieces[-1]
+            if len(rows):
+                self._run(*self._last(rows, times, self.n_context_ + 1), 1)
+            self._keep(rows, times)
+        return self
+
+    def reset(self):
+        """Forget all rows: the next one is treated like a first row."""
+        width = self._prepare().width or 0
+        # Of the smallest type, so that the first rows determine it.
+        self._rows = np.empty((0, width), dtype=np.float32)
+        self._times = np.empty(0, dtype=_TIME)
+
+    @property
+    def n_context_(self):
+        """Rows before a row that its score depends on.
+
+        Returns
+        -------
+        n_context : int
+            As many are kept, at most.
+        """
+        return self._prepare().n_context
+
+    @property
+    def feature_names_in_(self):
+        """Names of the channels.
+
+        Returns
+        -------
+        names : ndarray of shape (n_channels,)
+            As the detector has them.
+        """
+        names = self._prepare().names
+        if names is None:
+            raise AttributeError(
+                f"The {type(self).__name__} has no feature_names_in_: its detector was "
+                "fitted without names of channels."
+            )
+        return names
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.detector!r})"
+
+    def __getstate__(self):
+        return {**vars(self), "_plan": None}  # compiled code is no state
+
+    def _prepare(self):
+        if self._plan is None:
+            self._plan = _Plan(self.detector)
+        return self._plan
+
+    def _extend(self, rows, times):
+        """Score rows and take them, or neither."""
+        scores, flags = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
+        end = 0
+        for kept, kept_times, n_new in self._pieces(rows, times):
+            start, end = end, end + n_new
+            if n_new:
+                scores[start:end], flags[start:end] = self._run(kept, kept_times, n_new)
+            end += 1  # the break, if another piece follows
+        if len(rows):
+            self._keep(kept, kept_times)
+        return scores, flags
+
+    def _pieces(self, rows, times):
+        """Split new rows at breaks.
+
+        Yields
+        ------
+        rows, times : ndarray
+            New rows up to a break, or the last one, after those that the stream keeps.
+        n_new : int
+            How many are new, maybe none.
+        """
+        if not len(rows):
+            return
+        before = self._rows, self._times
+        start = 0
+        for end in (*np.flatnonzero(self._breaks(rows)), len(rows)):
+            piece = (
+                np.concatenate([before[0].reshape(-1, rows.shape[1]), rows[start:end]]),
+                np.concatenate([before[1], times[start:end]]),
+            )
+            yield *piece, end - start
+            before = rows[:0], times[:0]
+            start = end + 1
+
+    def _breaks(self, rows):
+        if self._prepare().fills_breaks:
+            return np.zeros(len(rows), dtype=bool)
+        return np.isnan(rows).all(axis=1)
+
+    def _run(self, rows, times, n):
+        return self._prepare().run(rows, times, n)
+
+    def _keep(self, rows, times):
+        rows, times = self._last(rows, times, self.n_context_)
+        self._rows, self._times = rows.copy(), times.copy()  # not a view of more
+
+    def _last(self, rows, times, n):
+        start = max(len(rows) - n, 0)
+        return rows[start:], times[start:]
+
+    def _read_row(self, row):
+        """Readings and time of one row, as the user gave it."""
+        time = None
+        if isinstance(row, Mapping):
+            names = self._prepare().names
+            if names is None:
+                raise ValueError(
+                    "The row is a dict, and the detector was fitted without names of "
+                    "channels. Pass a list of readings, in the order of the columns "
+                    "in fit, or fit on a frame with string column names."
+                )
+            self._check_names(list(row))
+            row = [row[name] for name in names]
+        elif hasattr(row, "iloc") and not hasattr(row, "columns"):  # a Series
+            if isinstance(row.name, datetime):
+                time = _wall_time([row.name])[0]
+            row = self._in_order(row, row.index)
+        values = _to_floats(row, 1)
+        self._check_width(len(values))
+        return values, time if time is not None else np.datetime64("NaT")
+
+    def _read_rows(self, X):
+        """Readings and times of many rows."""
+        if isinstance(X, (list, tuple)) and any(
+            isinstance(row, Mapping) or hasattr(row, "iloc") for row in X
+        ):
+            rows, times = zip(*map(self._read_row, X), strict=True)
+            return np.stack(rows), np.array(times, dtype=_TIME)
+        times = None
+        if hasattr(X, "iloc") and hasattr(X, "columns"):
+            check_columns(X, type(self).__name__)
+            if hasattr(X.index, "tz_localize"):
+                times = _wall_time(X.index)
+            X = self._in_order(X, X.columns)
+        values = _to_floats(X, 2)
+        self._check_width(values.shape[1] if len(values) else None)
+        if times is None:
+            times = np.full(len(values), "NaT", dtype=_TIME)
+        return values, times
+
+    def _in_order(self, labelled, labels):
+        """Readings in the order of the channels, if the detector knows their names."""
+        names = self._prepare().names
+        if names is not None and list(labels) != list(names):
+            self._check_names(list(labels))
+            labelled = labelled[list(names)]
+        return labelled
+
+    def _check_names(self, given):
+        names = list(self._prepare().names)
+        if len(given) == len(set(given)) and set(given) == set(names):
+            return
+        missing = [name for name in names if name not in given]
+        unknown = [name for name in given if name not in names]
+        twice = [name for name in names if given.count(name) > 1]
+        raise ValueError(
+            "The names of the readings are not those of the channels in fit: "
+            + "; ".join(
+                f"{what} {', '.join(map(repr, which[:5]))}"
+                for what, which in (
+                    ("missing", missing),
+                    ("unknown", unknown),
+                    ("twice", twice),
+                )
+                if which
+            )
+            + ". Pass every channel once; one that has no reading as NaN."
+        )
+
+    def _check_width(self, width):
+        expected = self._prepare().width or self._rows.shape[1] or width
+        if width is not None and width != expected:
+            raise ValueError(
+                f"The detector expects {expected} channels, got {width} readings to a "
+                "row. Pass all channels in the order of fit; one that has no reading "
+                "as NaN."
+            )
+
+
+class _Plan:
+    """How to score the last rows of a piece: what a stream prepares once.
+
+    Parameters
+    ----------
+    detector : estimator
+        A fitted detector.
+    """
+
+    def __init__(self, detector):
+        steps = _flatten(detector)
+        contexts = []
+        for step in steps:
+            context = get_context(step)
+            if context.n_lookahead:
+                raise ValueError(
+                    f"{step!r} looks ahead: what it says of a row depends on "
+                    f"{context.n_lookahead} rows after it, which a stream does not "
+                    "have yet. Use a causal rule, for example row_error='multiscale', "
+                    "'last' or 'window_mean' in an LSTMAutoencoderDetector."
+                )
+            contexts.append(context.n_context)
+        last = steps[-1]
+        if not (hasattr(last, "decision_function") or hasattr(last, "offset_")):
+            raise ValueError(
+                f"{last!r} has neither offset_ nor decision_function to tell its "
+                "threshold. Put it into a ScoreTransformer, with a "
+                "ReconstructionThreshold after that."
+            )
+        has_scores = hasattr(last, "score_samples")
+        self._score_method = "score_samples" if has_scores else "decision_function"
+        self.n_context = sum(contexts)
+        self.width = getattr(steps[0], "n_features_in_", None)
+        self.names = getattr(steps[0], "feature_names_in_", None)
+        # For every step: the rows before a row that it and those after it need.
+        reach = np.cumsum(contexts[::-1])[::-1].tolist()
+        self._steps = list(zip(map(_without_names, steps), reach, strict=True))
+        self._row_errors = {
+            position: _row_errors(step)
+            for position, step in enumerate(steps)
+            if _is_network(step) and reach[position] == contexts[position]
+        }
+        self.fills_breaks = self._fills_breaks()
+
+    def run(self, rows, times, n):
+        """Scores and flags of the last rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_timestamps, n_channels)
+            Rows of one stretch, with all the context there is.
+        times : ndarray of shape (n_timestamps,)
+            Their times, or NaT.
+        n : int
+            How many rows are asked for.
+
+        Returns
+        -------
+        scores, flags : ndarray of shape (n,)
+        """
+        Z = self._transform(rows, times, n)
+        position = len(self._steps) - 1
+        step, reach = self._steps[position]
+        Z = Z[max(Z.shape[0] - n - reach, 0) :]
+        errors = self._errors_of_one(position, Z, n)
+        if errors is not None:
+            scores = decision = -errors.mean(axis=1)
+        else:
+            Z = self._named(position, Z, times)
+            scores = decision = getattr(step, self._score_method)(Z)
+        if self._score_method == "score_samples":
+            offset = getattr(step, "offset_", None)
+            if offset is None:
+                decision = step.decision_function(Z)
+            else:
+                decision = scores - np.ravel(offset)[0]  # of a OneClassSVM, an array
+        return _last_of(scores, n), _last_of(decision, n) < 0
+
+    def _transform(self, Z, times, n):
+        """What all steps but the last make of the rows."""
+        for position, (step, reach) in enumerate(self._steps[:-1]):
+            Z = Z[max(Z.shape[0] - n - reach, 0) :]
+            errors = self._errors_of_one(position, Z, n)
+            if errors is None:
+                errors = step.transform(self._named(position, Z, times))
+            Z = errors
+        return Z
+
+    def _errors_of_one(self, position, Z, n):
+        """Errors of a network for one row, if they can be had without the others."""
+        if n != 1 or position not in self._row_errors:
+            return None
+        return self._row_errors[position](Z)
+
+    def _named(self, position, Z, times):
+        """Rows with the names and times that a step was given in its `fit`."""
+        step, _ = self._steps[position]
+        names = getattr(step, "feature_names_in_", None)
+        index = None
+        if position == 0 and not _is_plain_scaler(step):
+            times = times[len(times) - Z.shape[0] :]
+            index = None if np.isnat(times).all() else times
+        if not isinstance(Z, np.ndarray) or (names is None and index is None):
+            return Z
+        import pandas as pd
+
+        index = None if index is None else pd.DatetimeIndex(index)
+        return pd.DataFrame(Z, index=index, columns=names, copy=False)
+
+    def _fills_breaks(self):
+        """Whether a step gives values to a row that is NaN in every channel."""
+        if self.width is None or len(self._steps) == 1:
+            return False
+        row = np.full((1, self.width), np.nan)
+        try:
+            Z = self._transform(row, np.array(["2000-01-01"], dtype=_TIME), 1)
+        # Whatever a step raises, it makes nothing of the row.
+        except Exception:
+            return False
+        import pandas as pd
+
+        return issparse(Z) or not pd.isna(np.asarray(Z)).all()
+
+
+def _flatten(detector):
+    """The steps that rows go through one after the other."""
+    if detector is None or isinstance(detector, str):  # 'passthrough'
+        return []
+    if isinstance(detector, Pipeline):
+        return [part for _, step in detector.steps for part in _flatten(step)]
+    if isinstance(detector, FrozenEstimator):
+        return _flatten(detector.estimator)
+    if isinstance(detector, BaseSearchCV):
+        return _flatten(detector.best_estimator_)
+    return [detector]
+
+
+def _is_plain_scaler(step):
+    """Whether a step is a scaler of scikit-learn that returns arrays."""
+    output = getattr(step, "_sklearn_output_config", {}).get("transform")
+    output = output or get_config()["transform_output"]
+    return type(step) in _SCALERS and output == "default"
+
+
+def _without_names(step):
+    """A scaler that takes arrays, whatever it was fitted on; other steps as they are.
+
+    Checking the columns of a frame takes longer than a network takes for a row.
+    """
+    if _is_plain_scaler(step):
+        step = copy(step)
+        vars(step).pop("feature_names_in_", None)
+    return step
+
+
+def _is_network(step):
+    """Whether a step gives errors and scores as LSTMAutoencoderDetector does."""
+    return isinstance(step, LSTMAutoencoderDetector) and all(
+        getattr(type(step), method) is getattr(LSTMAutoencoderDetector, method)
+        for method in ("transform", "score_samples")
+    )
+
+
+def _row_errors(network):
+    """A function for the errors of the last row of a piece, or None if it is unfit."""
+    window_size = network.n_context_ + 1
+    row_errors = network._row_errors()
+    row_errors(np.zeros((1, window_size, network.n_features_in_), np.float32))
+
+    def of_last(Z):
+        with np.errstate(over="ignore"):
+            window = np.asarray(Z, dtype=np.float32)
+        if not np.isfinite(window).all():
+            return None
+        if len(window) < window_size:
+            padding = np.repeat(window[:1], window_size - len(window), axis=0)
+            window = np.concatenate([padding, window])
+        return row_errors(window[None])
+
+    return of_last
+
+
+def _last_of(values, n):
+    values = np.asarray(values, dtype=np.float64).reshape(-1)
+    return values[len(values) - n :]
+
+
+def _wall_time(times):
+    """Times without their zone, in which no calendar differs."""
+    import pandas as pd
+
+    index = pd.DatetimeIndex(times)
+    return index.tz_localize(None).as_unit("ns").to_numpy()
+
+
+def _to_floats(values, n_dimensions):
+    """Readings as float32 if they are, as float64 otherwise."""
+    wanted = ("a row: (n_channels,)", "rows: (n_timestamps, n_channels)")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(
+            f"The readings are no array ({error}). Pass as many for every row."
+        ) from error
+    if n_dimensions == 2 and array.shape == (0,):
+        array = array.reshape(0, 0)
+    if array.ndim != n_dimensions:
+        raise ValueError(
+            f"Expected the shape of {wanted[n_dimensions - 1]}, got {array.shape}"
+            + (f" of {type(values).__name__}" if array.ndim == 0 else "")
+            + ". A single row goes to update, several to update_many or warm_up."
+        )
+    if array.dtype.kind == "O":
+        import pandas as pd
+
+        if not any(isinstance(value, (str, bytes)) for value in array.flat):
+            array = np.where(pd.isna(array), np.nan, array)
+            try:
+                return array.astype(np.float64)
+            except (TypeError, ValueError):
+                pass
+    elif array.dtype.kind in "biuf":
+        return array if array.dtype == np.float32 else array.astype(np.float64)
+    given = np.asarray(values, dtype=object).ravel()  # before numpy made all of it text
+    wrong = next((v for v in given if isinstance(v, (str, bytes))), given[0])
+    raise ValueError(
+        f"Readings must be numbers, got {wrong!r} (dtype {array.dtype}). Encode "
+        "categories as numbers, and pass what is missing as NaN."
+    )
