@@ -5,7 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_array_equal
 from scipy.stats import genpareto
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
@@ -256,3 +258,15 @@ def test_refuses_what_cannot_be_computed():
     frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.nan, 1.0]})
     with pytest.raises(ValueError, match="NaN in column 'pressure', first at row 0"):
         ReconstructionThreshold().fit(frame)
+
+
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+def test_another_threshold_from_the_training_errors(channels, rng):
+    errors = rng.gamma(1, size=(200, 3))
+    errors[7] = np.nan  # a break
+    threshold = ReconstructionThreshold(channels=channels).fit(errors)
+    kept = threshold.training_errors_
+    assert len(kept) == 199
+    other = clone(threshold).set_params(method="sigma", k=2.0)
+    again = clone(other).fit(kept.reshape(len(kept), -1))
+    assert_array_equal(again.threshold_, other.fit(errors).threshold_)

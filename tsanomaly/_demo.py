@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What ``tsanomaly demo`` does: four detectors on the series inside the package."""
 
+from io import BytesIO
 from time import perf_counter
 
 import numpy as np
+
+from tsanomaly._persistence import replace_file
 
 __all__ = ["format_table", "run_demo"]
 
@@ -67,12 +70,13 @@ def run_demo(folder, *, progress):
                     "score_seconds": scored - fitted,
                 }
             )
-        predictions.to_csv(folder / f"{series_name}.csv")
+        file = folder / f"{series_name}.csv"
+        replace_file(file, predictions.to_csv().encode())
         # The last detector is the LSTM autoencoder.
         title = f"{series_name}: {detector_name}"
         _plot(folder / f"{series_name}.png", detector, test, target, title)
     table = pd.DataFrame(results)
-    table.to_csv(folder / "results.csv", index=False)
+    replace_file(folder / "results.csv", table.to_csv(index=False).encode())
     return table
 
 
@@ -148,7 +152,9 @@ def _plot(file, pipeline, test, target, title):
     AnomalyDisplay.from_predictions(
         test, scores, threshold, flagged, target, channels=channels.tolist(), ax=axes
     )
-    figure.savefig(file, dpi=120)
+    data = BytesIO()
+    figure.savefig(data, dpi=120)
+    replace_file(file, data.getvalue())
 
 
 def format_table(table):

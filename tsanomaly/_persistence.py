@@ -34,7 +34,7 @@ from tsanomaly._version import __version__
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly.metrics._scorer import NamedMetric
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_manifest", "replace_file", "save"]
 
 # A file is what skops writes, and this member beside it.
 _MANIFEST = "tsanomaly.json"
@@ -230,7 +230,7 @@ def save(model, path):
             f"code: {reason}. Replace it, for example a lambda by a function of a "
             "module."
         ) from error
-    _replace_file(target, data)
+    replace_file(target, data)
 
 
 def load(path, *, trusted=()):
@@ -405,7 +405,7 @@ def _installed(package):
         return None
 
 
-def _replace_file(path, data):
+def replace_file(path, data):
     """Write a file, in one step as others see it."""
     temporary = path.with_name(f".tsanomaly-{uuid4().hex}.tmp")
     try:
@@ -559,6 +559,22 @@ def _blame(others, source):
                 f"{source} cannot be loaded by {now} ({str(error) or repr(error)}). "
                 f"Load it with {then}, or fit the model again."
             ) from error
+
+
+def read_manifest(path):
+    """What a model file says of itself: when it was written, and by which versions.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file written by `save`.
+
+    Returns
+    -------
+    manifest : dict
+        With the keys ``created``, ``versions`` and ``feature_names``, among others.
+    """
+    return _read_members(Path(path).read_bytes(), str(path))[0]
 
 
 def _read_members(data, source):

@@ -131,6 +131,12 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Threshold of the scores: ``decision_function = score_samples - offset_``. It
         is ``-threshold_``, or -1 with ``channels='each'``.
 
+    training_errors_ : ndarray of shape (n_rows,) or (n_rows, n_channels)
+        The errors that the threshold was set on, without breaks: the mean or maximum
+        of each row, or one column per channel with ``channels='each'``. A clone with
+        another method, fitted on these as columns, tells another threshold without a
+        second run of the step that gives errors.
+
     n_context_, n_lookahead_ : int
         Neighbouring rows that a score depends on, always 0.
 
@@ -256,8 +262,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 floor = max(1e-12 * thresholds.max(), tiny)
                 self.threshold_ = np.where(thresholds <= tiny, floor, thresholds)
                 self.offset_ = -1.0
+                self.training_errors_ = errors
             else:
                 reduced = self._reduce(errors)
+                self.training_errors_ = reduced
                 self.threshold_ = float(self._threshold(reduced, anomalous))
                 self.offset_ = -self.threshold_
             if not np.isfinite(self.threshold_).all():

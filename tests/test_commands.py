@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: MIT
+"""The commands, each as a user types it."""
+
+import json
+import subprocess
+import sys
+from base64 import b64decode
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tsanomaly
+from tsanomaly import _commands
+from tsanomaly._cli import main
+
+TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its cells by section."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.references, self.cells, self.section = [], {}, None
+        self.tags, self.in_cell = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        self.references += [
+            value
+            for name, value in attributes.items()
+            if name in ("src", "href", "srcset", "data", "action", "poster")
+        ]
+        if tag == "section":
+            self.section = attributes.get("id", "unnamed")
+        if tag == "td":
+            self.cells.setdefault(self.section, []).append("")
+        self.in_cell = tag == "td"
+
+    def handle_endtag(self, tag):
+        self.in_cell = False
+
+    def handle_data(self, data):
+        if self.in_cell:
+            self.cells[self.section][-1] += data
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "tsanomaly-results"
+
+
+@pytest.fixture
+def plant(folder, capsys):
+    """A plant with anomalies in the rows after the training rows, too."""
+    options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
+    assert main(["generate", *options]) == 0
+    capsys.readouterr()
+    return str(folder / "plant.csv")
+
+
+@pytest.fixture
+def model(plant, folder, capsys):
+    assert main(["train", plant, "--detector", "pca", "--no-plots"]) == 0
+    capsys.readouterr()
+    return str(folder / "model.skops")
+
+
+def is_png(file):
+    return file.read_bytes().startswith(PNG)
+
+
+def test_from_simulated_readings_to_a_report(folder, capsys):
+    def run(*arguments):
+        assert main(list(map(str, arguments))) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return printed.out
+
+    plant, model = folder / "plant.csv", folder / "model.skops"
+    run("generate", "--rows", 600, "--contamination", 0.1)
+    labelled = pd.read_csv(plant, parse_dates=["timestamp"])
+    assert labelled.shape == (600, 6)
+    assert labelled["anomaly"].sum() == 60
+    simulated = pd.read_csv(folder / "plant_events.csv")
+    assert {"start", "end", "kind", "channel"} <= set(simulated)
+    assert is_png(folder / "plant.png")
+
+    assert "600 rows of 4 channels" in run("explore", plant)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["rows"] == 600
+    assert summary["gaps"] == 0
+    assert summary["anomalous_rows"] == 60
+    means = labelled.filter(like="sensor").mean()
+    for name, values in summary["per_channel"].items():
+        assert values["mean"] == pytest.approx(means[name])
+    for name in ("series", "correlation", "spectrum"):
+        assert is_png(folder / f"{name}.png")
+
+    run("train", plant, *TINY, "--k", 2)
+    trained = json.loads((folder / "training.json").read_text())
+    assert trained["train_rows"] == 480
+    table = pd.read_csv(folder / "predictions.csv")
+    assert (table["part"] == "train").sum() == 480
+    flagged = table["score"] > trained["threshold"]
+    assert (table["flag"] == flagged).all()
+    errors = table["score"][:480]
+    assert trained["threshold"] == pytest.approx(errors.mean() + 2 * errors.std(ddof=0))
+    for name in ("errors", "history"):
+        assert is_png(folder / f"{name}.png")
+
+    run("detect", model, plant)
+    found = pd.read_csv(folder / "predictions.csv", parse_dates=["timestamp"])
+    assert (found["timestamp"] == labelled["timestamp"]).all()
+    np.testing.assert_array_equal(found["score"], table["score"])
+    np.testing.assert_array_equal(found["flag"], table["flag"])
+    assert set(found["top_channel"]) <= set(labelled.columns[1:-1])
+    events = pd.read_csv(folder / "events.csv", parse_dates=["start", "end"])
+    covered = np.zeros(600, dtype=bool)
+    for event in events.itertuples():
+        covered |= found["timestamp"].between(event.start, event.end)
+    assert (covered == (found["flag"] == 1)).all()
+    assert is_png(folder / "anomalies.png")
+
+    run("evaluate", model, plant, "--train-fraction", 0.5)
+    measures = json.loads((folder / "evaluation.json").read_text())
+    rest = found["flag"][300:] == 1
+    hits = (rest & (labelled["anomaly"][300:] == 1)).sum()
+    assert measures["rows"] == 300
+    assert measures["true_positives"] == hits
+    assert measures["flagged_rows"] == rest.sum()
+    assert {"vus_pr", "event_fscore", "false_alarms_per_day"} <= set(measures)
+    for name in ("anomalies", "thresholds", "roc", "precision_recall", "confusion"):
+        assert is_png(folder / f"{name}.png")
+
+    shown = run("explain", model, plant)
+    for sentence in events["sentence"]:
+        assert sentence in shown
+    for name in ("contributions", "reconstruction"):
+        assert is_png(folder / f"{name}.png")
+
+    run("report", model, plant, "--train-fraction", 0.5)
+    page = Page((folder / "report.html").read_text())
+    assert page.references
+    for reference in page.references:
+        kind, data = reference.split(",")
+        assert kind == "data:image/png;base64"
+        assert b64decode(data, validate=True).startswith(PNG)
+    assert page.tags.count("img") == len(page.references)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "url(" not in (folder / "report.html").read_text()
+    assert "@import" not in (folder / "report.html").read_text()
+    cells = page.cells["events"]
+    assert [cells[place] for place in range(5, len(cells), 6)] == (
+        events["sentence"].tolist()
+    )
+    assert f"{measures['f1']:.4g}" in page.cells["measures"]
+    assert list(folder.glob(".tsanomaly*")) == []
+
+
+def test_the_report_without_labels(model, plant, folder, capsys):
+    readings = pd.read_csv(plant).drop(columns="anomaly")
+    readings = readings.rename(columns={"sensor_1": "<b>&1"})
+    readings.to_csv("unlabelled.csv", index=False)
+    assert main(["train", "unlabelled.csv", "--detector", "pca", "--no-plots"]) == 0
+    arguments = ["report", model, "unlabelled.csv", "--title", "Pump <3>"]
+    assert main([*arguments, "--no-plots"]) == 0
+    text = (folder / "report.html").read_text()
+    page = Page(text)
+    assert "img" not in page.tags
+    assert "b" not in page.tags[page.tags.index("table") :]
+    assert "Pump &lt;3&gt;" in text
+    assert "measures" not in page.cells
+
+
+@pytest.mark.parametrize("detector", ["lstm", "hybrid", "iforest", "lof", "pca"])
+def test_every_detector_trains_a_model_that_loads(detector, plant, folder, capsys):
+    options = TINY if detector in ("lstm", "hybrid") else ["--window-size", "5"]
+    options += ["--columns", "sensor_3", "sensor_1", "--scaler", "robust"]
+    command = ["train", plant, "--detector", detector, *options]
+    assert main([*command, "--no-plots", "--quantile", "0.9"]) == 0
+    model = tsanomaly.load(folder / "model.skops")
+    assert model.feature_names_in_.tolist() == ["sensor_3", "sensor_1"]
+    frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
+    scores = pd.read_csv(folder / "predictions.csv")["score"]
+    X = frame[["sensor_3", "sensor_1"]]
+    np.testing.assert_allclose(-model.score_samples(X), scores, rtol=1e-12)
+    assert main(["detect", str(folder / "model.skops"), plant, "--no-plots"]) == 0
+    found = pd.read_csv(folder / "predictions.csv")
+    top = found["top_channel"][found["flag"] == 1]
+    assert set(top) <= {"sensor_1", "sensor_3"}
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_made_in_python(plant, folder, capsys):
+    frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
+    X = frame.drop(columns="anomaly")
+    forest = make_pipeline(StandardScaler(), IsolationForest(random_state=0)).fit(X)
+    tsanomaly.save(forest, "forest.skops")
+    assert main(["detect", "forest.skops", plant, "--no-plots"]) == 0
+    found = pd.read_csv(folder / "predictions.csv")
+    assert ((found["flag"] == 1) == (forest.predict(X) == -1)).all()
+    assert main(["detect", "forest.skops", plant, "--quantile", "0.9"]) == 1
+    assert "Pass --threshold" in capsys.readouterr().err
+
+
+def test_another_threshold_equals_that_of_another_training(model, plant, folder):
+    detect = ["detect", model, plant, "--no-plots"]
+    fitted = tsanomaly.load(model)
+    frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
+    X = frame.drop(columns="anomaly")
+    for option, value, wanted in (
+        ("--quantile", 0.9, {"method": "quantile", "quantile": 0.9}),
+        ("--k", 1.5, {"method": "sigma", "k": 1.5}),
+    ):
+        assert main([*detect, option, str(value)]) == 0
+        again = clone(fitted)
+        again[-1].set_params(**wanted)
+        flags = again.fit(X[:480]).predict(X) == -1
+        found = pd.read_csv(folder / "predictions.csv")["flag"] == 1
+        assert flags.any()
+        assert (found == flags).all()
+    assert main([*detect, "--threshold", "-1"]) == 0
+    assert (pd.read_csv(folder / "predictions.csv")["flag"] == 1).all()
+
+
+def test_compare(plant, folder, capsys):
+    options = ["--detectors", "pca", "iforest", "--train-fraction", "0.5", "--json"]
+    assert main(["compare", plant, *options]) == 0
+    result = json.loads(capsys.readouterr().out)
+    names = [row["detector"] for row in result["detectors"]]
+    assert names[:3] == ["pca", "iforest", "random scores"]
+    table = pd.read_csv(folder / "comparison.csv", index_col="detector")
+    assert table.index.tolist() == names
+    assert is_png(folder / "comparison.png")
+
+
+@pytest.mark.parametrize(
+    "command", ["explore", "detect", "evaluate", "explain", "report"]
+)
+def test_json_is_all_that_is_printed(command, model, plant, capsys):
+    files = [plant] if command == "explore" else [model, plant]
+    assert main([command, *files, "--no-plots", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert all(Path(file).is_file() for file in result["files"])
+
+
+def examples():
+    """The lines of examples, by command."""
+    names = ["generate", "explore", "train", "detect", "evaluate", "compare"]
+    return [*names, "explain", "report"]
+
+
+@pytest.mark.parametrize("command", examples())
+def test_the_examples_of_the_help_run(command, folder, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    lines = shown[shown.index("example:") :].splitlines()[1:]
+    lines = [line.strip() for line in lines if line.strip()]
+    assert lines[-1].startswith(f"tsanomaly {command}")
+    for line in lines:
+        assert main(line.split()[1:]) == 0
+
+
+def test_examples_are_of_all_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for command in [*examples(), "demo"]:
+        assert f"\n    {command} " in shown
+    assert set(examples()) == set(_commands.__all__)
+
+
+def test_as_a_process(plant, folder):
+    command = [sys.executable, "-m", "tsanomaly", "train", plant, "--detector", "pca"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "threshold" in done.stdout
+    assert done.stderr == ""  # no progress without a terminal
+    assert is_png(folder / "errors.png")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["train", "x.csv", "--detector", "pca", "--units", "4"],
+        ["train", "x.csv", "--quantile", "0.9", "--k", "3"],
+        ["train", "x.csv", "--threshold-method", "sigma", "--quantile", "0.9"],
+        ["train", "x.csv", "--quantile", "1.5"],
+        ["train", "x.csv", "--epochs", "0"],
+        ["detect", "m.skops", "x.csv", "--quantile", "0.9", "--k", "3"],
+        ["detect", "m.skops", "x.csv", "--threshold", "1", "--k", "3"],
+        ["compare", "x.csv", "--detectors", "pca", "lof", "--epochs", "3"],
+    ],
+)
+def test_wrong_usage(options, folder, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(options)
+    assert stop.value.code == 2
+    assert f"usage: tsanomaly {options[0]}" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["train", "nothing.csv"], "nothing.csv"),
+        (["train", "{plant}", "--columns", "sensor_9"], "no sensor 'sensor_9'"),
+        (["detect", "{plant}", "{plant}"], "not a model"),
+        (["evaluate", "{model}", "{plant}", "--label", "none"], "no labels"),
+        (["compare", "{plant}", "--train-fraction", "1"], "No row is left"),
+    ],
+)
+def test_failures(options, message, model, plant, capsys):
+    options = [option.format(model=model, plant=plant) for option in options]
+    assert main(options) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"tsanomaly {options[0]}: error: ")
+    assert message in shown
+    assert "Traceback" not in shown
+    assert main([*options, "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr("tsanomaly._persistence.os.fsync", interrupt)
+    assert main(["detect", model, plant, "--threshold", "0"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+class Terminal:
+    """A stream that says it is one."""
+
+    def __init__(self):
+        self.text = ""
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        """Nothing is held back."""
+
+
+def test_progress_is_erased_on_a_terminal(plant, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["explore", plant, "--no-plots"]) == 0
+    assert "reading" in terminal.text
+    assert terminal.text.endswith("\r\x1b[K")
+
+
+def test_verbose_says_how_the_file_is_read(plant, capsys):
+    assert main(["explore", plant, "--no-plots", "-v"]) == 0
+    assert "timestamp" in capsys.readouterr().err
+
+
+def test_warnings_are_lines(plant, capsys):
+    readings = pd.read_csv(plant)
+    pd.concat([readings[:300], readings[310:]]).to_csv("gap.csv", index=False)
+    assert main(["explore", "gap.csv", "--no-plots", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["gaps"] == 1
+    assert printed.err.startswith("tsanomaly explore: warning: ")
+
+
+def test_the_help_is_light():
+    code = (
+        "import sys; from tsanomaly._cli import _parse\n"
+        "_parse(['explore', 'x.csv'])\n"
+        "print({'keras', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

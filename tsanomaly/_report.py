@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""One HTML page of all that is known of a series and a model."""
+
+from base64 import b64encode
+from html import escape
+
+import numpy as np
+
+from tsanomaly import _commands
+from tsanomaly._version import __version__
+
+__all__ = ["make_page"]
+
+# Of wide pictures; the page shows them at half of that on a usual screen.
+_DPI = 130
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff;
+  max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
+h1 { margin: 0 0 .2rem; font-size: 1.8rem; }
+h2 { margin: 2.4rem 0 .6rem; font-size: 1.3rem; border-bottom: 1px solid #d0d7de; }
+p { margin: .4rem 0; }
+.lead { color: #57606a; }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0; }
+.numbers div { border: 1px solid #d0d7de; border-radius: 6px; padding: .5rem 1rem; }
+.numbers b { display: block; font-size: 1.4rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eaeef2;
+  vertical-align: top; }
+th { background: #f6f8fa; }
+td.text, th.text { text-align: left; }
+td.when { white-space: nowrap; }
+td.code { font-family: ui-monospace, monospace; font-size: .85rem; text-align: left;
+  overflow-wrap: anywhere; }
+figure { margin: 1rem 0; }
+figcaption { color: #57606a; font-size: .9rem; }
+img { max-width: 100%; height: auto; }
+@media print { h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+"""
+
+_NAMES = {
+    "roc_auc": "ROC-AUC",
+    "vus_pr": "VUS-PR",
+    "vus_roc": "VUS-ROC",
+    "f1": "F1",
+    "event_fscore": "event F",
+    "affiliation_fscore": "affiliation F",
+    "median_delay_seconds": "median delay, seconds",
+}
+
+
+def make_page(arguments, model, frame, labels, found, progress):
+    """The page as text.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of the command.
+    model : fitted estimator
+        With the threshold in use.
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The readings.
+    labels : ndarray of shape (n_timestamps,) or None
+        1 = anomaly.
+    found : Detection
+        What the model says of them.
+    progress : callable
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    page : str
+        HTML without any reference to other files.
+    """
+    title = arguments.title or f"Anomalies in {arguments.csv.name}"
+    progress("summarising")
+    summary = _commands.summarise(frame, labels)
+    figures, measures, note = {}, None, ""
+    if labels is not None:
+        progress("measuring")
+        judged = _commands.rows_to_judge(frame, found.errors, arguments.train_fraction)
+        measures = _commands.measure(
+            frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
+        )
+        note = f"{judged.sum():,} rows are judged"
+        if arguments.train_fraction:
+            note += (
+                f"; the first {arguments.train_fraction:.0%}, on which the model was "
+                "trained, are left out"
+            )
+    if not arguments.no_plots:
+        progress("drawing")
+        figures = _draw(model, frame, labels, found)
+        if measures is not None:
+            pictures = _commands.draw_measures(
+                frame[judged],
+                found.errors[judged],
+                found.flagged[judged],
+                labels[judged],
+                found.threshold,
+            )
+            figures["measures"] = [
+                (_CAPTIONS[name], figure) for name, figure in pictures.items()
+            ]
+    pictures = {
+        place: "".join(_picture(*pair) for pair in pairs)
+        for place, pairs in figures.items()
+    }
+    sections = [
+        _heading(title, summary, found),
+        _section(
+            "Events", _events(found.events) + pictures.get("events", ""), "events"
+        ),
+        _section("Readings", _readings(summary) + pictures.get("readings", "")),
+    ]
+    if measures is not None:
+        body = f"<p>{escape(note)}.</p>{_measures(measures)}"
+        sections.append(
+            _section("Measures", body + pictures.get("measures", ""), "measures")
+        )
+    sections.append(_section("Settings and versions", _settings(arguments, model)))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+
+
+_CAPTIONS = {
+    "thresholds": "Precision, recall, F1 and alarms over the threshold. The dashed "
+    "line is the threshold in use.",
+    "roc": "ROC curve of the scores.",
+    "precision_recall": "Precision and recall of the scores.",
+    "confusion": "Rows by label and flag.",
+}
+
+
+def _draw(model, frame, labels, found):
+    """Captions and figures, by the section they belong to."""
+    from tsanomaly.plotting import (
+        CorrelationDisplay,
+        ReconstructionDisplay,
+        SeriesDisplay,
+        SpectrumDisplay,
+    )
+
+    channels = _commands.main_channels(found)
+    shown = (
+        f"{len(channels)} of {frame.shape[1]} channels, those with most of the error"
+    )
+    shown = "All channels" if len(channels) == frame.shape[1] else shown
+    events = [
+        (
+            f"{shown}, the score and the threshold. A higher score is more abnormal.",
+            _commands.draw_anomalies(frame, found, labels),
+        )
+    ]
+    figure = _commands.draw_contributions(frame, found, labels)
+    if figure is not None:
+        events.append(("Which channels the errors come from.", figure))
+    if _commands.reconstructs(model):
+        display = ReconstructionDisplay.from_estimator(
+            model, frame, labels, channels=channels
+        )
+        events.append(("Readings and what was expected.", display.figure_))
+    display = SeriesDisplay.from_series(frame, labels)
+    readings = [("All channels; labelled anomalies are shaded.", display.figure_)]
+    if labels is None:
+        readings = [("All channels.", display.figure_)]
+    display = CorrelationDisplay.from_series(frame)
+    readings.append(("Correlation of the channels.", display.figure_))
+    if len(frame) >= 16:
+        display = SpectrumDisplay.from_series(frame)
+        readings.append(
+            ("Spectra; peaks are marked with their period.", display.figure_)
+        )
+    return {"events": events, "readings": readings}
+
+
+def _picture(caption, figure):
+    width = round(figure.get_figwidth() * 100)
+    data = b64encode(_commands.png(figure, dpi=_DPI)).decode()
+    caption = escape(caption)
+    return (
+        f'<figure><img width="{width}" alt="{caption}" '
+        f'src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _section(title, body, name=None):
+    mark = "" if name is None else f' id="{name}"'
+    return f"<section{mark}>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def _heading(title, summary, found):
+    span = f"{summary['start']} to {summary['end']}"
+    numbers = {
+        "rows": f"{summary['rows']:,}",
+        "channels": f"{summary['channels']:,}",
+        "events": f"{len(found.events):,}",
+        "rows flagged": f"{found.flagged.sum():,} ({found.flagged.mean():.1%})",
+    }
+    boxes = "".join(
+        f"<div><b>{escape(value)}</b>{escape(name)}</div>"
+        for name, value in numbers.items()
+    )
+    return (
+        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(span)}</p>\n'
+        f'<div class="numbers">{boxes}</div>'
+    )
+
+
+def _table(head, rows, kinds):
+    """A table; kinds are the classes of the columns."""
+    cells = "".join(
+        f'<th class="{"text" if kind else ""}">{escape(name)}</th>'
+        for name, kind in zip(head, kinds, strict=True)
+    )
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td class="{kind}">{escape(str(cell))}</td>'
+            for cell, kind in zip(row, kinds, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{cells}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _events(events):
+    if not len(events):
+        return "<p>Nothing is flagged.</p>"
+    rows = [
+        (
+            number,
+            event.start,
+            event.end,
+            f"{event.score:.4g}",
+            ", ".join(
+                f"{name} {share:.0%}"
+                for name, share in zip(event.channels, event.shares, strict=True)
+            ),
+            event.sentence,
+        )
+        for number, event in enumerate(events.itertuples(), 1)
+    ]
+    head = ["", "start", "end", "score", "channels", "in words"]
+    return _table(head, rows, ["", "text when", "text when", "", "text", "text"])
+
+
+def _readings(summary):
+    lines = []
+    if summary["step"] is not None:
+        lines.append(f"A row every {summary['step']}")
+    if summary["gaps"] is not None:
+        longest = f", the longest {summary['longest_gap']}" if summary["gaps"] else ""
+        lines.append(f"{summary['gaps']:,} gaps in time{longest}")
+    lines.append(f"{summary['missing_readings']:,} readings missing")
+    if summary["anomalous_rows"] is not None:
+        lines.append(f"{summary['anomalous_rows']:,} rows labelled anomalous")
+    if summary["constant_channels"]:
+        lines.append(f"constant: {', '.join(summary['constant_channels'])}")
+    strong = [
+        f"{' and '.join(pair['channels'])} ({pair['correlation']:.2f})"
+        for pair in summary["strong_correlations"]
+    ]
+    if strong:
+        lines.append(f"strongly correlated: {', '.join(strong[:10])}")
+    names = ["mean", "std", "min", "max"]
+    rows = [
+        (
+            channel,
+            *(_number(values[name]) for name in names),
+            f"{int(values['missing']):,}",
+        )
+        for channel, values in summary["per_channel"].items()
+    ]
+    head = ["channel", *names, "missing"]
+    text = f"<p>{escape('; '.join(lines))}.</p>"
+    return text + _table(head, rows, ["text", *[""] * 5])
+
+
+def _measures(measures):
+    rows = [
+        (_NAMES.get(name, name.replace("_", " ")), _number(value))
+        for name, value in measures.items()
+    ]
+    return _table(["measure", "value"], rows, ["text", ""])
+
+
+def _settings(arguments, model):
+    from tsanomaly._persistence import read_manifest
+
+    manifest = read_manifest(arguments.model)
+    used = {
+        "readings": arguments.csv,
+        "model": arguments.model,
+        "model written": manifest["created"],
+        **_commands.settings(model),
+        "versions of the model": _versions(manifest["versions"]),
+        "report by": f"tsanomaly {__version__}",
+    }
+    return _table(["", ""], used.items(), ["text when", "code"])
+
+
+def _versions(versions):
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _number(value):
+    if value is None:
+        return "undefined"
+    if isinstance(value, int) or (np.isfinite(value) and value == round(value)):
+        return f"{int(value):,}"
+    return f"{value:.4g}"
