@@ -53,6 +53,10 @@ _MULTISCALE = ("multiscale", "multiscale_centered")
 # Rows that errors are put together for at a time.
 _BLOCK = 4096
 
+# Levels rise by a little on any rows that were not learned from. Where the machine
+# drifts they rise by more than half of the distance from the median to the 99 % quantile.
+_LEAST_DRIFT = 0.5
+
 # Windows of each half of a series that are looked at, at most, to see how it drifts.
 _MOST_DRIFT_WINDOWS = 2000
 
@@ -253,7 +257,7 @@ class LSTMAutoencoderDetector(
     makes allowance for that: the linear path is fitted on each half of the training
     rows and applied to the other half, and the threshold, as a level, is raised by the
     median of how much higher the levels of those rows are than with the path fitted on
-    all, if that is above 0.
+    all, if that is above 0.5.
 
     The first rows, which have no full window, are padded with the first row, in
     training too. A row that is NaN in every channel is a break: no window holds it,
@@ -481,7 +485,7 @@ class LSTMAutoencoderDetector(
             threshold = midway_threshold(errors[counted].mean(axis=1), share)
             if self.contamination == "auto" and self.row_error in _MULTISCALE:
                 allowance = self._drift_allowance(windows, training, seed)
-                if allowance > 0:
+                if allowance:
                     level = _level_of_error(threshold) + allowance
                     threshold = _error_of_level(level)
             self.offset_ = -float(threshold)
@@ -509,8 +513,8 @@ class LSTMAutoencoderDetector(
 
         Seen with the linear path, which is fitted in a moment: the levels of each half
         of the rows by the path that the other half gives, and by the path of all rows.
-        0 without a path, or where the halves do not hold two windows that do not
-        overlap.
+        0 without a path, where the halves do not hold two windows that do not overlap,
+        or where the rise is too small to come from drift.
         """
         rows = rows[windows.whole[rows]]
         middle, overlap = len(rows) // 2, int(self.window_size) - 1
@@ -527,7 +531,8 @@ class LSTMAutoencoderDetector(
         rises, inside = np.concatenate(rises), np.concatenate(inside)
         calibration = LogCalibration(inside)
         rise = (calibration(rises) - calibration(inside)).mean(axis=1)
-        return max(float(np.median(rise)), 0.0)
+        allowance = float(np.median(rise))
+        return allowance if allowance > _LEAST_DRIFT else 0.0
 
     def _linear_errors(self, path, windows, rows):
         """Errors of the linear path alone, by length."""
