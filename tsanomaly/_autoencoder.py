@@ -53,8 +53,8 @@ _MULTISCALE = ("multiscale", "multiscale_centered")
 # Rows that errors are put together for at a time.
 _BLOCK = 4096
 
-# Levels rise by a little on any rows that were not learned from. Where the machine
-# drifts they rise by more than half of the distance from the median to the 99 % quantile.
+# Levels rise a little on any rows that were not learned from. Where the machine drifts,
+# they rise by more than half of the distance from the median to the 99 % quantile.
 _LEAST_DRIFT = 0.5
 
 # Windows of each half of a series that are looked at, at most, to see how it drifts.
