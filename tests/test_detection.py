@@ -29,36 +29,47 @@ PUBLISHED = {
 
 @pytest.fixture(scope="module")
 def plant_a():
-    """Row labels of the test part, and its errors by each rule."""
+    """Training rows, test rows, and their labels."""
     frame = pd.read_csv(
         SHARED_DATA / "synthetic" / "plant_a.csv.gz", index_col="timestamp"
     )
     y = frame.pop("is_anomaly").to_numpy()[8000:]
-    errors = {}
-    for rule in ("last", "window_mean", "overlap_mean"):
-        detector = LSTMAutoencoderDetector(row_error=rule, random_state=0, **PUBLISHED)
-        pipeline = make_pipeline(StandardScaler(), detector).fit(frame[:8000])
-        errors[rule] = -pipeline.score_samples(frame[8000:])
-    return y, errors
+    return frame[:8000], frame[8000:], y
+
+
+def published_errors(plant_a, rule, seed):
+    """Errors of the test rows."""
+    train, test, _ = plant_a
+    detector = LSTMAutoencoderDetector(row_error=rule, random_state=seed, **PUBLISHED)
+    return -make_pipeline(StandardScaler(), detector).fit(train).score_samples(test)
 
 
 @pytest.mark.slow
 @needs_shared_data
 def test_plant_a_by_its_published_protocol(plant_a):
-    """Windows of 50 rows, anomalous if any row is: published F1 0.645, AUC 0.899."""
-    y, errors = plant_a
-    windows = np.lib.stride_tricks.sliding_window_view(y, 50).max(axis=1)
-    window_errors = errors["window_mean"][49:]
-    precision, recall, _ = precision_recall_curve(windows, window_errors)
-    assert roc_auc_score(windows, window_errors) >= 0.95
-    assert (2 * precision * recall / (precision + recall)).max() >= 0.90
+    """Windows of 50 rows, anomalous if any row is: published F1 0.645, AUC 0.899.
+
+    The mean of three seeds, as training ends elsewhere on other processors.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(plant_a[2], 50).max(axis=1)
+    areas, f1 = [], []
+    for seed in range(3):
+        errors = published_errors(plant_a, "window_mean", seed)[49:]
+        precision, recall, _ = precision_recall_curve(windows, errors)
+        areas.append(roc_auc_score(windows, errors))
+        f1.append((2 * precision * recall / (precision + recall)).max())
+    assert np.mean(areas) >= 0.95
+    assert np.mean(f1) >= 0.90
 
 
 @pytest.mark.slow
 @needs_shared_data
 def test_plant_a_by_row(plant_a):
-    y, errors = plant_a
-    assert max(average_precision_score(y, error) for error in errors.values()) >= 0.50
+    precision = [
+        average_precision_score(plant_a[2], published_errors(plant_a, rule, seed=0))
+        for rule in ("last", "overlap_mean")
+    ]
+    assert max(precision) >= 0.50
 
 
 @pytest.mark.slow
