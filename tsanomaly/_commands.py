@@ -780,7 +780,7 @@ def _make_folder(arguments):
 
 
 def _write(path, data):
-    from tsanomaly._persistence import replace_file
+    from tsanomaly._atomic_write import replace_file
 
     replace_file(path, data)
     return path

@@ -296,7 +296,7 @@ def _measures(measures):
 
 
 def _settings(arguments, model):
-    from tsanomaly._persistence import read_manifest
+    from tsanomaly._model_file import read_manifest
 
     manifest = read_manifest(arguments.model)
     used = {
