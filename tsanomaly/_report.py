@@ -6,7 +6,15 @@ from html import escape
 
 import numpy as np
 
-from tsanomaly import _commands
+from tsanomaly._command_files import png
+from tsanomaly._command_models import reconstructs, settings
+from tsanomaly._command_numbers import measure, rows_to_judge, summarise
+from tsanomaly._command_pictures import (
+    draw_anomalies,
+    draw_contributions,
+    draw_measures,
+    main_channels,
+)
 from tsanomaly._version import __version__
 
 __all__ = ["make_page"]
@@ -75,12 +83,12 @@ def make_page(arguments, model, frame, labels, found, progress):
     """
     title = arguments.title or f"Anomalies in {arguments.csv.name}"
     progress("summarising")
-    summary = _commands.summarise(frame, labels)
+    summary = summarise(frame, labels)
     figures, measures, note = {}, None, ""
     if labels is not None:
         progress("measuring")
-        judged = _commands.rows_to_judge(frame, found.errors, arguments.train_fraction)
-        measures = _commands.measure(
+        judged = rows_to_judge(frame, found.errors, arguments.train_fraction)
+        measures = measure(
             frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
         )
         note = f"{judged.sum():,} rows are judged"
@@ -93,7 +101,7 @@ def make_page(arguments, model, frame, labels, found, progress):
         progress("drawing")
         figures = _draw(model, frame, labels, found)
         if measures is not None:
-            pictures = _commands.draw_measures(
+            pictures = draw_measures(
                 frame[judged],
                 found.errors[judged],
                 found.flagged[judged],
@@ -147,7 +155,7 @@ def _draw(model, frame, labels, found):
         SpectrumDisplay,
     )
 
-    channels = _commands.main_channels(found)
+    channels = main_channels(found)
     shown = (
         f"{len(channels)} of {frame.shape[1]} channels, those with most of the error"
     )
@@ -155,13 +163,13 @@ def _draw(model, frame, labels, found):
     events = [
         (
             f"{shown}, the score and the threshold. A higher score is more abnormal.",
-            _commands.draw_anomalies(frame, found, labels),
+            draw_anomalies(frame, found, labels),
         )
     ]
-    figure = _commands.draw_contributions(frame, found, labels)
+    figure = draw_contributions(frame, found, labels)
     if figure is not None:
         events.append(("Which channels the errors come from.", figure))
-    if _commands.reconstructs(model):
+    if reconstructs(model):
         display = ReconstructionDisplay.from_estimator(
             model, frame, labels, channels=channels
         )
@@ -182,7 +190,7 @@ def _draw(model, frame, labels, found):
 
 def _picture(caption, figure):
     width = round(figure.get_figwidth() * 100)
-    data = b64encode(_commands.png(figure, dpi=_DPI)).decode()
+    data = b64encode(png(figure, dpi=_DPI)).decode()
     caption = escape(caption)
     return (
         f'<figure><img width="{width}" alt="{caption}" '
@@ -303,7 +311,7 @@ def _settings(arguments, model):
         "readings": arguments.csv,
         "model": arguments.model,
         "model written": manifest["created"],
-        **_commands.settings(model),
+        **settings(model),
         "versions of the model": _versions(manifest["versions"]),
         "report by": f"tsanomaly {__version__}",
     }
