@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Models that the commands build and run."""
 
-from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -125,26 +124,20 @@ def reconstructs(model):
 
 def with_threshold(model, arguments):
     """The model with the threshold that was asked for, set on its training errors."""
-    from sklearn.base import clone
     from sklearn.pipeline import Pipeline
 
-    if arguments.quantile is not None:
-        wanted = {"method": "quantile", "quantile": arguments.quantile}
-    elif arguments.k is not None:
-        wanted = {"method": "sigma", "k": arguments.k}
-    else:
+    from tsanomaly import ReconstructionThreshold
+
+    if arguments.quantile is None and arguments.k is None:
         return model
     last = model[-1] if isinstance(model, Pipeline) else model
-    errors = getattr(last, "training_errors_", None)
-    if errors is None:
+    if not isinstance(last, ReconstructionThreshold):
         raise ValueError(
             f"{arguments.model} keeps no errors of its training rows to set another "
             "threshold on, since it does not end in a ReconstructionThreshold. Pass "
             "--threshold, or train the model with this command."
         )
-    other = clone(last).set_params(**wanted).fit(errors.reshape(len(errors), -1))
-    last = copy(last).set_params(**wanted)
-    last.threshold_, last.offset_ = other.threshold_, other.offset_
+    last = last.with_threshold(quantile=arguments.quantile, k=arguments.k)
     if not isinstance(model, Pipeline):
         return last
     return Pipeline([*model.steps[:-1], (model.steps[-1][0], last)])

@@ -7,7 +7,7 @@ from types import FunctionType
 import numpy as np
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import Calibration, LogCalibration
+from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -22,6 +22,7 @@ __all__ = ["UNCHECKED", "full_names", "known_functions", "known_names"]
 # Types of the library that a fitted model may hold.
 _LIBRARY = (
     Calibration,
+    ErrorSummary,
     HybridDetector,
     LSTMAutoencoderDetector,
     LogCalibration,
