@@ -6,6 +6,9 @@ What is written is there as a whole or not at all, also if the command is stoppe
 
 import io
 import json
+import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -26,38 +29,161 @@ __all__ = [
     "write_table",
 ]
 
+# Parameters of `read_sensor_csv` that are options, too.
+_READING = (
+    "timestamp",
+    "label",
+    "drop",
+    "sep",
+    "decimal",
+    "encoding",
+    "date_format",
+    "skiprows",
+)
 
-def read(arguments, progress, columns=None):
-    """Readings, and labels if there are any."""
+
+def read(arguments, progress, trained_on=None):
+    """Readings, and labels if there are any.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of the command.
+    progress : callable
+        Called with a line of text.
+    trained_on : array-like of str or None, default=None
+        The channels of a model, which are all that is returned, in this order.
+
+    Returns
+    -------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The readings.
+    labels : ndarray of shape (n_timestamps,) or None
+        1 = anomaly.
+    """
     from tsanomaly.datasets import read_sensor_csv
 
+    _check_file(arguments.csv, "readings", "plant.csv")
     progress(f"reading {arguments.csv}")
+    try:
+        frame, labels = read_sensor_csv(
+            arguments.csv, return_labels=True, **_reading_options(arguments)
+        )
+    except ValueError as error:
+        raise ValueError(_as_options(str(error))) from error
+    frame = _choose(frame, arguments, trained_on)
+    if "fill" in arguments:  # a command that runs a detector
+        frame = _complete(frame, arguments)
+    if not labels.shape[1]:
+        return frame, None
+    labels = labels.iloc[:, 0].to_numpy()
+    if labels.mean() > 0.5:
+        warnings.warn(
+            f"{labels.mean():.0%} of the rows of {arguments.csv} are labelled "
+            "anomalous. Labels are 1 for an anomaly and 0 for a normal row: swap them "
+            "if they are the other way round.",
+            stacklevel=2,
+        )
+    return frame, labels
+
+
+def _check_file(path, what, example):
+    """Raise unless there is a file to read."""
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{path} is a folder. Pass the file of the {what}, for example "
+            f"{path / example}."
+        )
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no file {path}. Pass the path of the file of the {what}, from "
+            f"here, {Path.cwd()}, or as a whole."
+        )
+
+
+def _reading_options(arguments):
+    """Parameters of `read_sensor_csv` that were given as options."""
     options = {
         name: value
-        for name in ("drop", "sep", "decimal", "date_format")
+        for name in _READING
         if (value := getattr(arguments, name)) is not None
     }
     for name in ("timestamp", "label"):
-        value = getattr(arguments, name)
-        if value is not None:
-            options[name] = None if value == "none" else value
-    frame, labels = read_sensor_csv(arguments.csv, return_labels=True, **options)
-    columns = getattr(arguments, "columns", columns)
-    if columns is not None:
-        missing = [name for name in columns if name not in frame]
-        if missing:
-            raise ValueError(
-                f"{arguments.csv} has no sensor {', '.join(map(repr, missing))}. It "
-                f"has {', '.join(map(repr, frame.columns))}."
+        if options.get(name) in ("none", ["none"]):
+            options[name] = None
+    times = options.get("timestamp")
+    if times is not None:  # two are a date and a time of day
+        options["timestamp"] = times[0] if len(times) == 1 else tuple(times)
+    return options
+
+
+def _as_options(message):
+    """A message of `read_sensor_csv`, its parameters named as options."""
+    message = re.sub(
+        r"timestamp=\('(\w+)', '(\w+)'\)", r"--timestamp \1 --timestamp \2", message
+    )
+    names = "|".join(_READING)
+    message = re.sub(rf"\b({names})=None\b", r"--\1 none", message)
+    message = re.sub(rf"\b({names})=(?=['\"(\d])", r"--\1 ", message)
+    message = re.sub(rf"\b({names})=", r"--\1", message)
+    return message.replace("--date_format", "--date-format")
+
+
+def _choose(frame, arguments, trained_on):
+    """The channels that were asked for, or that a model was trained on."""
+    wanted = (
+        trained_on if trained_on is not None else getattr(arguments, "columns", None)
+    )
+    if wanted is None:
+        return frame
+    missing = [name for name in wanted if name not in frame]
+    if missing:
+        cure = "Choose among these with --columns."
+        if trained_on is not None:
+            cure = (
+                f"{arguments.model} was trained on {_listed(trained_on)}: rename the "
+                "columns, or train a model on these."
             )
-        frame = frame[list(columns)]
-    return frame, labels.iloc[:, 0].to_numpy() if labels.shape[1] else None
+        raise ValueError(
+            f"{arguments.csv} has no sensor {_listed(missing)}. It has "
+            f"{_listed(frame.columns)}. {cure}"
+        )
+    return frame[list(wanted)]
+
+
+def _listed(names):
+    return ", ".join(map(repr, names))
+
+
+def _complete(frame, arguments):
+    """Readings without gaps in single channels; empty rows stay, as breaks."""
+    missing = frame.isna()
+    partly = missing.any(axis=1) & ~missing.all(axis=1)
+    if not partly.any():
+        return frame
+    if arguments.fill:
+        known = frame[~missing.all(axis=1)]
+        return known.ffill().bfill().reindex(frame.index)
+    counts = missing[partly].sum()
+    counts = counts[counts > 0]
+    channels = ", ".join(f"{name!r} ({count:,})" for name, count in counts.items())
+    first = partly.to_numpy().argmax()
+    cure = "Pass --fill to go on with the last reading of a sensor"
+    if "model" not in arguments:
+        cure += ", or leave the sensor out with --drop"
+    raise ValueError(
+        f"{arguments.csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: "
+        f"of {channels}. The first is row {first + 1:,} below the header, at "
+        f"{frame.index[first]}. A row needs a reading of every sensor, or of none, "
+        f"where the plant stood still. {cure}."
+    )
 
 
 def read_both(arguments, progress):
     """The model, and the readings of its channels."""
     from tsanomaly import load
 
+    _check_file(arguments.model, "model", "model.skops")
     progress(f"loading {arguments.model}")
     try:
         model = load(arguments.model)
@@ -80,8 +206,15 @@ def needed(labels):
 
 def make_folder(arguments):
     """The folder for the results."""
-    arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    return arguments.output_dir
+    folder = arguments.output_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"The results cannot go to {folder}: it, or what it lies in, is a file. "
+            "Pass a folder to --output-dir."
+        ) from error
+    return folder
 
 
 def write_file(path, data):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Models that the commands build and run."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+
+from tsanomaly._model_checks import parts_of
 
 __all__ = [
     "Detection",
@@ -97,9 +100,11 @@ def _network_options(arguments):
 
 def silence(model):
     """No file depends on whether a terminal showed its training."""
-    for name, value in model.get_params().items():
-        if name.endswith("verbose") and value:
-            model.set_params(**{name: 0})
+    from tsanomaly import LSTMAutoencoderDetector
+
+    for part in parts_of(model):
+        if isinstance(part, LSTMAutoencoderDetector):
+            part.verbose = 0
 
 
 def settings(model):
@@ -163,16 +168,17 @@ def run_model(model, frame, arguments, progress):
     model = with_threshold(model, arguments)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, arguments)
-    progress(f"explaining {flagged.sum():,} rows")
+    show = partial(progress, f"explaining {flagged.sum():,} rows")
+    show()
     # Where channels are found by trying, only for the rows that matter.
     split = np.isfinite(errors) if reconstructs(model) else flagged
     rows = np.flatnonzero(split)
     contributions = np.full(frame.shape, np.nan)
     if len(rows):
-        parts = channel_errors(model, frame, rows, ~flagged)
+        parts = channel_errors(model, frame, rows, ~flagged, progress=show)
         if parts is None:
             rows = np.flatnonzero(flagged)
-            parts = occlude(model, frame, rows, ~flagged)
+            parts = occlude(model, frame, rows, ~flagged, progress=show)
         contributions[rows] = parts
     events = explain(
         model,

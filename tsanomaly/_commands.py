@@ -60,6 +60,9 @@ __all__ = [
     "train",
 ]
 
+# To train on. With less, what is usual cannot be told from what is not.
+_FEWEST_ROWS = 10
+
 
 def generate(arguments, progress):
     """Simulate a plant."""
@@ -67,6 +70,7 @@ def generate(arguments, progress):
     from tsanomaly.plotting import SeriesDisplay
 
     folder = make_folder(arguments)
+    _check_step(arguments.freq)
     progress("simulating")
     plant = make_sensor_data(
         arguments.rows,
@@ -132,6 +136,7 @@ def train(arguments, progress):
     folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
     n_train = n_trained(frame, arguments.train_fraction)
+    _check_training_rows(n_train, frame, arguments)
     y = None
     if arguments.threshold_method == "f_score":
         y = needed(labels)[:n_train]
@@ -258,6 +263,7 @@ def compare(arguments, progress):
     frame, labels = read(arguments, progress)
     labels = needed(labels)
     n_train = n_trained(frame, arguments.train_fraction)
+    _check_training_rows(n_train, frame, arguments)
     if n_train == len(frame):
         raise ValueError(
             "No row is left to compare detectors on. Lower --train-fraction."
@@ -331,6 +337,29 @@ def report(arguments, progress):
     }
     text = f"rows: {len(frame):,}; events: {len(found.events):,}"
     return _finish(result, text, [file])
+
+
+def _check_step(text):
+    """Raise unless a text is the time from row to row."""
+    from pandas.tseries.frequencies import to_offset
+
+    try:
+        to_offset(text)
+    except ValueError as error:
+        raise ValueError(
+            f"--freq {text} is no time between rows. Pass one such as 30s, 1min or 1h."
+        ) from error
+
+
+def _check_training_rows(n_train, frame, arguments):
+    """Raise if there is too little to learn from."""
+    needed_rows = max(_FEWEST_ROWS, arguments.window_size or 0)
+    if n_train < needed_rows:
+        raise ValueError(
+            f"{n_train:,} of the {len(frame):,} rows of {arguments.csv} are to train "
+            f"on, and at least {needed_rows:,} are needed, a whole window among them. "
+            "Pass more rows, raise --train-fraction, or lower --window-size."
+        )
 
 
 def _finish(result, text, files):
