@@ -5,7 +5,15 @@ import numpy as np
 
 from tsanomaly._command_files import plain
 
-__all__ = ["describe", "measure", "n_trained", "rows_to_judge", "summarise"]
+__all__ = [
+    "count",
+    "describe",
+    "duration",
+    "measure",
+    "n_trained",
+    "rows_to_judge",
+    "summarise",
+]
 
 # Correlations that are worth a line.
 _STRONG = 0.9
@@ -122,21 +130,55 @@ def summarise(frame, labels):
     return plain(result)
 
 
+def count(number, noun, rest=""):
+    """A number of things, as in "1 gap in time" or "2 gaps in time"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}{rest}"
+
+
+def duration(text):
+    """A time span as people say it: its two largest units, or what else a step is.
+
+    Parameters
+    ----------
+    text : str
+        As pandas writes it, such as "0 days 00:01:00".
+
+    Returns
+    -------
+    words : str
+        Such as "1 min", "2 days 3 h" or "0.25 s".
+    """
+    import pandas as pd
+
+    days, hours, minutes, seconds, *small = pd.Timedelta(text).components
+    milliseconds, microseconds, nanoseconds = small
+    seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
+    parts = [
+        count(days, "day") if days else None,
+        f"{hours} h" if hours else None,
+        f"{minutes} min" if minutes else None,
+        f"{seconds:.9g} s" if seconds else None,
+    ]
+    first = next((i for i, part in enumerate(parts) if part), None)
+    if first is None:
+        return "0 s"
+    return " ".join(part for part in parts[first : first + 2] if part)
+
+
 def describe(summary):
     """A summary as text."""
     import pandas as pd
 
     lines = [
-        f"{summary['rows']:,} rows of {summary['channels']} channels, "
+        f"{count(summary['rows'], 'row')} of {count(summary['channels'], 'channel')}, "
         f"{summary['start']} to {summary['end']}"
     ]
     if summary["step"] is not None:
-        lines.append(f"a row every {summary['step']}")
+        lines.append(f"a row every {duration(summary['step'])}")
     if summary["gaps"]:
-        lines.append(
-            f"{summary['gaps']:,} gaps in time, the longest {summary['longest_gap']}"
-        )
-    lines.append(f"{summary['missing_readings']:,} readings missing")
+        longest = f" in time, the longest {duration(summary['longest_gap'])}"
+        lines.append(count(summary["gaps"], "gap", longest))
+    lines.append(count(summary["missing_readings"], "reading", " missing"))
     if summary["constant_channels"]:
         lines.append(f"constant: {', '.join(summary['constant_channels'])}")
     lines += [
@@ -144,7 +186,7 @@ def describe(summary):
         for pair in summary["strong_correlations"]
     ]
     if summary["anomalous_rows"] is not None:
-        lines.append(f"{summary['anomalous_rows']:,} rows labelled anomalous")
+        lines.append(count(summary["anomalous_rows"], "row", " labelled anomalous"))
     table = pd.DataFrame(summary["per_channel"]).T
     table["missing"] = table["missing"].astype(int)
     return "\n".join([*lines, "", table.to_string(float_format="{:.4g}".format)])
