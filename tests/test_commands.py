@@ -4,6 +4,7 @@
 import json
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -527,3 +528,35 @@ def test_the_help_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "command_line.md"
+
+
+def lines_of_the_page():
+    """The command lines that the page shows, in order."""
+    fenced = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    lines = [line for block in fenced for line in block.splitlines() if line]
+    return [line.split("#")[0].strip() for line in lines]
+
+
+def test_the_page_runs_as_printed(folder, monkeypatch):
+    """All of its lines, in order, with a network that trains in a moment."""
+    from tsanomaly import LSTMAutoencoderDetector
+
+    fit = LSTMAutoencoderDetector.fit
+
+    def fit_shortly(self, X, y=None):
+        self.set_params(epochs=1, windows_per_epoch=64)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(LSTMAutoencoderDetector, "fit", fit_shortly)
+    lines = lines_of_the_page()
+    assert len(lines) > 12
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "tsanomaly"
+        assert main(arguments) == 0, line
+    jobs = {line.split()[1] for line in lines}
+    assert jobs == set(_commands.__all__)
+    assert is_png(Path("plots", "anomalies.png"))
