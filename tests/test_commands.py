@@ -540,6 +540,7 @@ def lines_of_the_page():
     return [line.split("#")[0].strip() for line in lines]
 
 
+@pytest.mark.slow
 def test_the_page_runs_as_printed(folder, monkeypatch):
     """All of its lines, in order, with a network that trains in a moment."""
     from tsanomaly import LSTMAutoencoderDetector
