@@ -377,11 +377,8 @@ def test_every_estimator_is_tried():
 
 
 def test_a_file_does_not_grow_with_the_training_rows(path, rng):
-    sizes = []
-    for n_rows in (3000, 100_000):
-        save(ReconstructionThreshold().fit(rng.gamma(1, size=(n_rows, 2))), path)
-        sizes.append(path.stat().st_size)
-    assert sizes[1] < 1.2 * sizes[0] < 50_000
+    save(ReconstructionThreshold().fit(rng.gamma(1, size=(100_000, 2))), path)
+    assert path.stat().st_size < 30_000  # the errors are 800,000 bytes
 
 
 def test_output_as_frames(frame, path):
