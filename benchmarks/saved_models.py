@@ -3,7 +3,7 @@
 
     python benchmarks/saved_models.py
 
-Bars, for units=(64, 32), latent_dim=16 on four channels (61,972 weights): under 1 MB, and
+Bars, for units=(64, 32), latent_dim=16, four channels (61,972 weights): under 1 MB, and
 loaded in under 1 s beyond the import of Keras.
 """
 
