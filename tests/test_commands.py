@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,12 +87,17 @@ def is_png(file):
     return file.read_bytes().startswith(PNG)
 
 
-def test_from_simulated_readings_to_a_report(folder, capsys):
+def test_from_simulated_readings_to_a_report(folder):
+    """The installed command, in processes of its own."""
+    command = shutil.which("tsanomaly", path=str(Path(sys.executable).parent))
+    assert command is not None
+
     def run(*arguments):
-        assert main(list(map(str, arguments))) == 0
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        return printed.out
+        done = subprocess.run(
+            [command, *map(str, arguments)], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
     plant, model = folder / "plant.csv", folder / "model.skops"
     run("generate", "--rows", 600, "--contamination", 0.1)

@@ -370,10 +370,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Notes
         -----
         A fitted threshold keeps no more than 2,000 training errors, or per channel with
-        ``channels='each'``. A quantile of more rows lies between two of them: it is
-        that of a share at most two hundredths larger or smaller than
-        ``1 - quantile``. Thresholds of fewer rows, and all of 'sigma', are those that
-        `fit` would set.
+        ``channels='each'``, the largest densely. A quantile of more rows lies between
+        two neighbours of these: the share of training errors above it differs from
+        ``1 - quantile`` by at most 2 % of that (up to 10⁸ rows). Thresholds of fewer
+        rows, and all of 'sigma', are those that `fit` would set.
 
         Examples
         --------
