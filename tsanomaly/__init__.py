@@ -11,6 +11,7 @@ from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
 from tsanomaly._explain import explain
 from tsanomaly._features import TemporalFeatures
+from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._persistence import load, save
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -22,6 +23,7 @@ from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
+    "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
     "ReconstructionError",

@@ -279,6 +279,12 @@ def check_detector(detector, name):
     name : str
         The parameter it was given as.
     """
+    if getattr(last_step(detector), "_one_model_per_group", False):
+        raise ValueError(
+            f"{name} is a {type(detector).__name__}, and the series of one machine is "
+            "looked at here. Pass the detector of that machine, fleet.detectors_[name] "
+            "of a fitted fleet, and its rows without the column of names."
+        )
     if _score_method(detector) is not None:
         return
     last = last_step(detector)

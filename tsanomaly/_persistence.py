@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._calibration import Calibration, LogCalibration
 from tsanomaly._features import TemporalFeatures
+from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
@@ -70,6 +71,7 @@ _ATOMS = (
 # Types of the library that a fitted model may hold.
 _LIBRARY = (
     Calibration,
+    FleetDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     LogCalibration,
