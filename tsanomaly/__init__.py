@@ -5,7 +5,7 @@ Outlier detectors and transformers for multivariate time series that work like t
 scikit-learn: row t in, row t out.
 """
 
-from tsanomaly import datasets, metrics, plotting
+from tsanomaly import datasets, distributed, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "compare_detectors",
     "datasets",
+    "distributed",
     "explain",
     "load",
     "make_ensemble",
