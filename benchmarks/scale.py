@@ -15,7 +15,10 @@ import json
 import os
 import platform
 import resource
+import tempfile
 from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -157,6 +160,87 @@ def run_fleet(arguments):
     }
 
 
+def write_series(folder, rows, rows_per_file, channels):
+    """A series in Parquet files, with faults, written piece by piece."""
+    for number, start in enumerate(range(0, rows, rows_per_file)):
+        n = min(rows_per_file, rows - start)
+        X = readings(n, channels, 0)
+        X[n // 2 : n // 2 + 20] += 5
+        frame = pd.DataFrame(X, columns=[f"c{c}" for c in range(channels)])
+        frame.index = pd.date_range("2024-01-01", periods=rows, freq="s")[
+            start : start + n
+        ]
+        frame.to_parquet(folder / f"part-{number:05d}.parquet")
+
+
+def worker_peak():
+    """Peak of the memory of a process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def run_dask(arguments):
+    """Time and memory of a Parquet-backed run on two worker processes."""
+    import dask.dataframe as dd
+    from distributed import Client, LocalCluster
+
+    from tsanomaly import distributed
+
+    detector = detectors(arguments.epochs)[arguments.detector]
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        source, target = Path(name, "readings"), Path(name, "scores")
+        source.mkdir()
+        write_series(source, arguments.rows, arguments.rows_per_file, 4)
+        with (
+            LocalCluster(
+                n_workers=arguments.jobs,
+                threads_per_worker=1,
+                memory_limit=arguments.memory_limit,
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            X = dd.read_parquet(source)
+            fitting, _ = seconds(
+                lambda: distributed.fit(detector, X, n_blocks=20, random_state=0)
+            )
+            scores = distributed.score_samples(detector, X)
+            scoring, _ = seconds(lambda: scores.to_frame().to_parquet(target))
+            peaks = client.run(worker_peak)
+        differences = compare_borders(detector, source, target, arguments)
+    return {
+        "rows": arguments.rows,
+        "channels": 4,
+        "detector": arguments.detector,
+        "partitions": X.npartitions,
+        "workers": arguments.jobs,
+        "memory_limit": arguments.memory_limit,
+        "fit_seconds": fitting,
+        "score_seconds": scoring,
+        "rows_per_second": arguments.rows / scoring,
+        "peak_megabytes_of_workers": sorted(peaks.values()),
+        "peak_megabytes_of_client": worker_peak(),
+        **differences,
+    }
+
+
+def compare_borders(detector, source, target, arguments):
+    """How far scores around borders of files are from those of a whole stretch."""
+    scores = pd.read_parquet(target)["score"]
+    files = sorted(source.iterdir())
+    differences = []
+    for before, after in list(pairwise(files))[::10]:
+        pair = pd.concat(
+            [pd.read_parquet(before)[-2000:], pd.read_parquet(after)[:1000]]
+        )
+        whole = detector.score_samples(pair)[1000:]
+        differences.append(np.abs(scores[pair.index[1000:]] - whole).max())
+    return {
+        "rows_scored": int(scores.notna().sum()),
+        "largest_difference_at_borders": float(max(differences, default=0.0)),
+        "borders_compared": len(differences),
+    }
+
+
 def main():
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -168,11 +252,19 @@ def main():
     fleet.add_argument("--epochs", type=int, default=10)
     fleet.add_argument("--jobs", type=int, default=2)
     fleet.add_argument("--verbose", type=int, default=0)
+    cluster = parts.add_parser("dask", help="a series in Parquet files")
+    cluster.add_argument("--rows", type=int, default=10_000_000)
+    cluster.add_argument("--rows-per-file", type=int, default=200_000)
+    cluster.add_argument("--detector", choices=["pca", "network"], default="pca")
+    cluster.add_argument("--epochs", type=int, default=10)
+    cluster.add_argument("--jobs", type=int, default=2)
+    cluster.add_argument("--memory-limit", default="2GB", help="of each worker")
+    cluster.add_argument("--folder", help="for temporary files")
     arguments = parser.parse_args()
     packages = ["tsanomaly", "numpy", "pandas", "scikit-learn", "joblib"]
-    packages += ["keras", "jax"]
+    packages += ["keras", "jax", "dask", "distributed", "pyarrow"]
     before = surroundings(packages)
-    results = run_fleet(arguments)
+    results = {"fleet": run_fleet, "dask": run_dask}[arguments.part](arguments)
     print(json.dumps({**before, arguments.part: results}, indent=2))
 
 

@@ -28,9 +28,9 @@ def score_samples(detector, X):
     Returns
     -------
     scores : dask Array of shape (n_timestamps,), or Series
-        As from ``detector.score_samples`` on all rows at once, within 1e-6 of the
-        score where it is above 1: the lower, the more abnormal. Of a frame, a Series
-        with its index and divisions.
+        As from ``detector.score_samples`` on all rows at once, within 1e-6, absolutely
+        or relatively: the lower, the more abnormal. Of a frame, a Series with its index
+        and divisions.
 
     Raises
     ------
