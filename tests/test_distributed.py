@@ -457,6 +457,8 @@ def test_what_cannot_be_fitted():
             fit(PCA(1), X, **parameters)
     with pytest.raises(ValueError, match="no rows"):
         fit(PCA(1), X[:0])
+    with pytest.raises(ValueError, match=r"FleetDetector.*backend='dask'"):
+        fit(FleetDetector(PCA(1)), X)
     with pytest.raises(TypeError, match="Dask array"):
         fit(PCA(1), np.ones((9, 2)))
 

@@ -455,18 +455,13 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _run(self, tasks):
         """Results of tasks, in their order."""
         tasks = list(tasks)
-        # A generator, so that a progress bar sees results as they come in.
+        if not self.verbose:
+            return Parallel(n_jobs=self.n_jobs)(tasks)
+        # A progress bar has to see results as they come in.
         results = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
         with closing(results):
-            return list(
-                with_progress(
-                    results,
-                    len(tasks),
-                    "model",
-                    bool(self.verbose),
-                    f"verbose={self.verbose}",
-                )
-            )
+            parameter = f"verbose={self.verbose}"
+            return list(with_progress(results, len(tasks), "model", True, parameter))
 
     def _report(self, failures, n_groups, what):
         """Raise or warn if machines failed."""

@@ -45,8 +45,9 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
     TypeError
         If `X` is no Dask array or DataFrame.
     ValueError
-        If `n_blocks` or `block_size` is no positive integer, or `X` has no rows. An
-        error of the detector is passed on as it is.
+        If `n_blocks` or `block_size` is no positive integer, `X` has no rows, or
+        `detector` is a :class:`~tsanomaly.FleetDetector`. An error of the detector is
+        passed on as it is.
 
     See Also
     --------
@@ -70,6 +71,12 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     partitions = Partitions(X)
+    if getattr(detector, "_one_model_per_group", False):
+        raise ValueError(
+            f"detector is a {type(detector).__name__}, and a sample of one series is "
+            "drawn here. Pass its frame to its own fit, which runs on the workers of "
+            "Dask within joblib.parallel_config(backend='dask')."
+        )
 
     import dask
 
