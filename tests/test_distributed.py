@@ -35,6 +35,7 @@ from tsanomaly import (
     TemporalFeatures,
     WindowTransformer,
 )
+from tsanomaly.datasets import insert_breaks
 from tsanomaly.distributed import (
     decision_function,
     fit,
@@ -257,6 +258,17 @@ def test_names_of_columns():
     )
     silent = make_pipeline(PCA(1), Heavy()).fit(framed(wave(50)))
     assert transform(silent, collection).columns.tolist() == [0]
+
+
+def test_gaps_between_partitions():
+    """The recipe of the guide, with a gap at a border and one within a partition."""
+    frame = framed(wave(60))
+    frame.index += pd.to_timedelta(np.repeat([0, 60, 90], [20, 13, 27]), unit="min")
+    collection = dd.from_pandas(frame, npartitions=3)
+    broken = collection.map_overlap(insert_breaks, 1, 0, "5min").compute()
+    expected = insert_breaks(frame, "5min")
+    assert len(expected) == 62
+    pd.testing.assert_frame_equal(broken, expected, check_freq=False)
 
 
 def test_nothing_is_computed_before_it_is_asked_for(detectors):
