@@ -99,7 +99,7 @@ class Slow(TransformerMixin, BaseEstimator):
 
 
 class Heavy(TransformerMixin, BaseEstimator):
-    """A model of a megabyte, that counts how often it is sent."""
+    """A model of a megabyte."""
 
     n_context_ = n_lookahead_ = 0
 
@@ -110,6 +110,15 @@ class Heavy(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         return X
+
+
+class Noted(Slow):
+    """Notes where it arrives."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        with open(f"{self.folder}/arrived-{os.getpid()}-{time.monotonic_ns()}", "w"):
+            pass
 
 
 class Counting(WindowTransformer):
@@ -313,6 +322,16 @@ def test_on_workers(name, cluster, detectors, X):
     )
     assert_like(scores.result(), detector.score_samples(frame))
     np.testing.assert_array_equal(labels.result(), detector.predict(frame))
+
+
+def test_the_model_travels_once_to_each_worker(cluster, tmp_path):
+    model = Noted(tmp_path, 0.01).fit(wave(5))
+    X = da.from_array(wave(200), chunks=(5, 2))
+    cluster.compute(transform(model, X)).result()
+    notes = [note.name for note in tmp_path.glob("arrived-*")]
+    assert len(notes) == 2
+    arrived = {int(note.split("-")[1]) for note in notes}
+    assert arrived == set(cluster.run(os.getpid).values())
 
 
 def test_a_worker_that_dies(cluster, tmp_path):
