@@ -373,7 +373,8 @@ def test_every_estimator_is_tried():
         and issubclass(getattr(tsanomaly, name), BaseEstimator)
     }
     assert len(public) > 6
-    assert public <= tried
+    # A fleet takes a frame of many machines: test_fleet.py saves some.
+    assert public - tried == {tsanomaly.FleetDetector}
 
 
 def test_a_file_does_not_grow_with_the_training_rows(path, rng):

@@ -12,6 +12,7 @@ from tests.helpers import run_python
 PACKAGES = [
     "tsanomaly",
     "tsanomaly.datasets",
+    "tsanomaly.distributed",
     "tsanomaly.metrics",
     "tsanomaly.plotting",
 ]
@@ -34,7 +35,7 @@ def test_import_is_light():
     code = """
 import sys
 import tsanomaly
-heavy = {"keras", "jax", "torch", "tensorflow", "matplotlib", "skops"}
+heavy = {"keras", "jax", "torch", "tensorflow", "matplotlib", "skops", "dask"}
 print(sorted(heavy & set(sys.modules)))
 """
     assert run_python(code) == "[]"

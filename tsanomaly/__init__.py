@@ -5,12 +5,13 @@ Outlier detectors and transformers for multivariate time series that work like t
 scikit-learn: row t in, row t out.
 """
 
-from tsanomaly import datasets, metrics, plotting
+from tsanomaly import datasets, distributed, metrics, plotting
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
 from tsanomaly._explain import explain
 from tsanomaly._features import TemporalFeatures
+from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._persistence import load, save
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -22,6 +23,7 @@ from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
+    "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
     "ReconstructionError",
@@ -33,6 +35,7 @@ __all__ = [
     "__version__",
     "compare_detectors",
     "datasets",
+    "distributed",
     "explain",
     "load",
     "make_ensemble",

@@ -242,7 +242,8 @@ class ErrorSummary:
     def __init__(self, errors):
         self.ranks = _spread(len(errors))
         self.errors = np.sort(errors)[self.ranks]
-        self.mean, self.std = float(errors.mean()), float(errors.std())
+        with np.errstate(over="ignore"):  # `sigma_threshold` is infinite then
+            self.mean, self.std = float(errors.mean()), float(errors.std())
 
     def quantile_threshold(self, share):
         """What `midway_threshold` says of all errors."""
@@ -313,6 +314,12 @@ def check_detector(detector, name):
     name : str
         The parameter it was given as.
     """
+    if getattr(last_step(detector), "_one_model_per_group", False):
+        raise ValueError(
+            f"{name} is a {type(detector).__name__}, and the series of one machine is "
+            "looked at here. Pass the detector of that machine, fleet.detectors_[name] "
+            "of a fitted fleet, and its rows without the column of names."
+        )
     if _score_method(detector) is not None:
         return
     last = last_step(detector)

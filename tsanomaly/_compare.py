@@ -14,6 +14,7 @@ from tsanomaly._calibration import (
     last_step,
     midway_threshold,
 )
+from tsanomaly._progress import with_progress
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import FLOATS, check_labels, draw_seed, find_breaks
@@ -221,7 +222,9 @@ def compare_detectors(
     ]
     table = pd.DataFrame(np.nan, index=list(rows), columns=columns)
     table["error"] = ""
-    for name, detector in _with_progress(rows.items(), len(rows), progress):
+    for name, detector in with_progress(
+        rows.items(), len(rows), "detector", progress, "progress=True"
+    ):
         try:
             row = _judge(clone(detector), X_train, X_test, y_test, functions)
         except Exception as error:  # whatever it is, the others go on
@@ -299,15 +302,3 @@ def _named(detectors):
                 "and detectors."
             )
     return dict(zip(names, detectors, strict=True))
-
-
-def _with_progress(items, n_items, progress):
-    if not progress:
-        return items
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm, which is not installed. Run 'pip install tqdm'."
-        ) from error
-    return tqdm(items, total=n_items, unit="detector")

@@ -39,7 +39,7 @@ from tsanomaly._validation import (
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import TrailingWindows
 
-__all__ = ["HybridDetector"]
+__all__ = ["HybridDetector", "fit_without"]
 
 
 def _errors_at(detector, X, rows):
@@ -89,7 +89,7 @@ def _check_scored(detector, errors, rows):
     return errors
 
 
-def _fit_without(detector, X, y, breaks, trimmed, metadata):
+def fit_without(detector, X, y, breaks, trimmed, metadata):
     """Fit, with breaks or nothing in the place of rows that are not to be learned."""
     left_out = breaks | trimmed
     if not left_out.any():
@@ -404,7 +404,7 @@ class HybridDetector(
             metadata = self._route_fit(fit_params)
             breaks = find_breaks(X)
             nothing = np.zeros(len(breaks), dtype=bool)
-            self.screener_ = _fit_without(
+            self.screener_ = fit_without(
                 clone(screener), X, y, breaks, nothing, metadata["screener"]
             )
             screened = _errors_of_all(self.screener_, X, breaks)
@@ -412,7 +412,7 @@ class HybridDetector(
             if self.trim_fraction > 0:
                 cut = midway_threshold(screened[~breaks], self.trim_fraction)
                 trimmed = screened > cut
-            self.detector_ = _fit_without(
+            self.detector_ = fit_without(
                 clone(detector), X, y, breaks, trimmed, metadata["detector"]
             )
             self._set_context()

@@ -404,6 +404,11 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 for summary in self._summaries
             ]
         )
+        if not np.isfinite(other.threshold_).all():
+            raise ValueError(
+                f"k={k} gives no finite threshold on these training errors, whose "
+                "spread is beyond the range of floating point. Use quantile."
+            )
         return other
 
     def _set_thresholds(self, thresholds):

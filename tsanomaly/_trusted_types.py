@@ -9,6 +9,7 @@ import numpy as np
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
 from tsanomaly._features import TemporalFeatures
+from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
@@ -23,6 +24,7 @@ __all__ = ["UNCHECKED", "full_names", "known_functions", "known_names"]
 _LIBRARY = (
     Calibration,
     ErrorSummary,
+    FleetDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     LogCalibration,

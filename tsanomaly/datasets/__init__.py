@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Labelled series to try detectors on."""
 
+from tsanomaly.datasets._breaks import insert_breaks
 from tsanomaly.datasets._csv import read_sensor_csv
 from tsanomaly.datasets._fetch import fetch_nab, fetch_skab, fetch_smd
 from tsanomaly.datasets._ims_bearing import load_ims_bearing
@@ -17,6 +18,7 @@ __all__ = [
     "fetch_skab",
     "fetch_smd",
     "inject_anomalies",
+    "insert_breaks",
     "load_ims_bearing",
     "load_nab",
     "load_sample_plant",

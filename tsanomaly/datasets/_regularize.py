@@ -5,7 +5,7 @@ import numpy as np
 
 from tsanomaly.datasets._timestamps import show_step, usual_step
 
-__all__ = ["regularize"]
+__all__ = ["column_values", "nanoseconds", "regularize"]
 
 _MAX_CELLS = 500_000_000
 _LONGEST = 2**64 - 1  # nanoseconds, further than any two times are apart
@@ -93,7 +93,7 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     order = np.argsort(times, kind="stable")
     times, values = _merge_repeated(times[order], values[order])
     usual, _ = usual_step(times)
-    step = usual if freq is None else _nanoseconds("freq", freq)
+    step = usual if freq is None else nanoseconds("freq", freq)
     if step is None:
         step = 1  # a single time, and a grid of one row
     if step == 0:
@@ -101,7 +101,7 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     if max_gap is None:
         max_gap = 5 * max(step, usual or step)
     else:
-        max_gap = _nanoseconds("max_gap", max_gap)
+        max_gap = nanoseconds("max_gap", max_gap)
     max_gap = min(max_gap, _LONGEST)
     # Differences in Python's integers or without sign: a series may be longer than
     # the 292 years that signed nanoseconds reach.
@@ -158,7 +158,29 @@ def _check_index(frame):
 
 def _to_floats(frame):
     """The columns as float64, in a copy."""
-    columns = []
+    return np.column_stack(list(column_values(frame, lambda dtype: np.float64)))
+
+
+def column_values(frame, choose_type):
+    """Readings of every column, in a copy.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        Readings.
+    choose_type : callable
+        From the type of a column to the floating type of its values.
+
+    Yields
+    ------
+    values : ndarray of shape (n_timestamps,)
+        NaN where there is no reading.
+
+    Raises
+    ------
+    ValueError
+        If a column does not hold numbers.
+    """
     for position, (name, dtype) in enumerate(frame.dtypes.items()):
         if getattr(dtype, "kind", "O") not in "biuf":
             raise ValueError(
@@ -166,11 +188,10 @@ def _to_floats(frame):
                 "convert it."
             )
         column = frame.iloc[:, position]
-        columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.column_stack(columns)
+        yield column.to_numpy(dtype=choose_type(dtype), na_value=np.nan, copy=True)
 
 
-def _nanoseconds(parameter, length):
+def nanoseconds(parameter, length):
     """A length of time as a whole number of nanoseconds."""
     import pandas as pd
 

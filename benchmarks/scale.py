@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""Fleets and clusters: what many machines, and many rows, cost.
+
+    python benchmarks/scale.py fleet --groups 200 --rows 2000
+    python benchmarks/scale.py dask --rows 10_000_000
+
+Prints JSON, with the machine and the versions. Bars: a fleet of 200 machines with 2,000
+rows each is fitted in at most 1.2 times the sum of the training steps, and on two cores
+1.6 times faster by two processes than by one; 10,000,000 rows in Parquet files are
+scored with less than 2 GB in each worker.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import tempfile
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tsanomaly import (
+    FleetDetector,
+    LSTMAutoencoderDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    WindowTransformer,
+)
+
+
+def processor():
+    """What the operating system calls the processor."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line for line in file if line.startswith("model name")]
+        return names[0].split(":")[1].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def surroundings(packages):
+    """Machine and versions, and how busy the machine is."""
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def detectors(epochs):
+    """Detectors by name; not fitted."""
+    network = LSTMAutoencoderDetector(epochs=epochs, random_state=0)
+    return {
+        "network": make_pipeline(StandardScaler(), network),
+        "pca": make_pipeline(
+            StandardScaler(),
+            WindowTransformer(10),
+            ReconstructionError(PCA(0.9)),
+            ReconstructionThreshold(),
+        ),
+    }
+
+
+def readings(rows, channels, seed):
+    """A noisy oscillation in every channel."""
+    rng = np.random.default_rng(seed)
+    phase = np.arange(rows)[:, None] / rng.uniform(5, 30, channels)
+    return np.sin(phase) + 0.1 * rng.normal(size=(rows, channels))
+
+
+def seconds(call):
+    """Time of a call, and what it returned."""
+    start = perf_counter()
+    result = call()
+    return perf_counter() - start, result
+
+
+class TrainingTime:
+    """The time that is spent in training steps, once they are compiled.
+
+    Used as a context: within it, `total` adds up what `keras.Model.fit` takes.
+    """
+
+    def __init__(self):
+        self.total = 0.0
+
+    def __enter__(self):
+        import keras
+
+        self._model, self._fit = keras.Model, keras.Model.fit
+
+        def timed(model, *args, **kwargs):
+            taken, result = seconds(lambda: self._fit(model, *args, **kwargs))
+            self.total += taken
+            return result
+
+        keras.Model.fit = timed
+        return self
+
+    def __exit__(self, *error):
+        self._model.fit = self._fit
+
+
+def run_fleet(arguments):
+    """Time of a fleet, by one process and by several."""
+    channels = [f"c{number}" for number in range(arguments.channels)]
+    pieces = []
+    for group in range(arguments.groups):
+        piece = pd.DataFrame(
+            readings(arguments.rows, arguments.channels, group), columns=channels
+        )
+        pieces.append(piece.assign(machine_id=group))
+    frame = pd.concat(pieces)
+    results = {}
+    for name, detector in detectors(arguments.epochs).items():
+        fleet = FleetDetector(detector, verbose=arguments.verbose)
+        clone(detector).fit(pieces[0][channels])  # compiles
+        with TrainingTime() as training:
+            serial, _ = seconds(lambda fleet=fleet: fleet.fit(frame))
+        scoring, scores = seconds(lambda fleet=fleet: fleet.score_samples(frame))
+        result = {
+            "fit_seconds": serial,
+            "training_steps_seconds": training.total,
+            "score_seconds": scoring,
+        }
+        if training.total:
+            result["fit_by_training_steps"] = serial / training.total
+        parallel = clone(fleet).set_params(n_jobs=arguments.jobs)
+        first, _ = seconds(lambda fleet=parallel: fleet.fit(frame))
+        again, _ = seconds(lambda fleet=parallel: fleet.fit(frame))
+        difference = np.abs(parallel.score_samples(frame) - scores).max()
+        result |= {
+            "jobs": arguments.jobs,
+            "parallel_fit_seconds": first,
+            "parallel_fit_seconds_workers_warm": again,
+            "speedup": serial / first,
+            "speedup_workers_warm": serial / again,
+            "largest_difference_of_scores": float(difference),
+        }
+        results[name] = result
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {
+        "groups": arguments.groups,
+        "rows_per_group": arguments.rows,
+        "channels": arguments.channels,
+        "epochs": arguments.epochs,
+        "peak_megabytes": peak,
+        "detectors": results,
+    }
+
+
+def write_series(folder, rows, rows_per_file, channels):
+    """A series in Parquet files, with faults, written piece by piece."""
+    for number, start in enumerate(range(0, rows, rows_per_file)):
+        n = min(rows_per_file, rows - start)
+        X = readings(n, channels, 0)
+        X[n // 2 : n // 2 + 20] += 5
+        frame = pd.DataFrame(X, columns=[f"c{c}" for c in range(channels)])
+        frame.index = pd.date_range("2024-01-01", periods=rows, freq="s")[
+            start : start + n
+        ]
+        frame.to_parquet(folder / f"part-{number:05d}.parquet")
+
+
+def worker_peak():
+    """Peak of the memory of a process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def run_dask(arguments):
+    """Time and memory of a Parquet-backed run on two worker processes."""
+    import dask.dataframe as dd
+    from distributed import Client, LocalCluster
+
+    from tsanomaly import distributed
+
+    detector = detectors(arguments.epochs)[arguments.detector]
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        source, target = Path(name, "readings"), Path(name, "scores")
+        source.mkdir()
+        write_series(source, arguments.rows, arguments.rows_per_file, 4)
+        with (
+            LocalCluster(
+                n_workers=arguments.jobs,
+                threads_per_worker=1,
+                memory_limit=arguments.memory_limit,
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            X = dd.read_parquet(source)
+            fitting, _ = seconds(
+                lambda: distributed.fit(detector, X, n_blocks=20, random_state=0)
+            )
+            scores = distributed.score_samples(detector, X)
+            scoring, _ = seconds(lambda: scores.to_frame().to_parquet(target))
+            peaks = client.run(worker_peak)
+        differences = compare_borders(detector, source, target, arguments)
+    return {
+        "rows": arguments.rows,
+        "channels": 4,
+        "detector": arguments.detector,
+        "partitions": X.npartitions,
+        "workers": arguments.jobs,
+        "memory_limit": arguments.memory_limit,
+        "fit_seconds": fitting,
+        "score_seconds": scoring,
+        "rows_per_second": arguments.rows / scoring,
+        "peak_megabytes_of_workers": sorted(peaks.values()),
+        "peak_megabytes_of_client": worker_peak(),
+        **differences,
+    }
+
+
+def compare_borders(detector, source, target, arguments):
+    """How far scores around borders of files are from those of a whole stretch."""
+    scores = pd.read_parquet(target)["score"]
+    files = sorted(source.iterdir())
+    differences = []
+    for before, after in list(pairwise(files))[::10]:
+        pair = pd.concat(
+            [pd.read_parquet(before)[-2000:], pd.read_parquet(after)[:1000]]
+        )
+        whole = detector.score_samples(pair)[1000:]
+        differences.append(np.abs(scores[pair.index[1000:]] - whole).max())
+    return {
+        "rows_scored": int(scores.notna().sum()),
+        "largest_difference_at_borders": float(max(differences, default=0.0)),
+        "borders_compared": len(differences),
+    }
+
+
+def main():
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = parser.add_subparsers(dest="part", required=True)
+    fleet = parts.add_parser("fleet", help="one model per machine")
+    fleet.add_argument("--groups", type=int, default=200)
+    fleet.add_argument("--rows", type=int, default=2000, help="of each machine")
+    fleet.add_argument("--channels", type=int, default=4)
+    fleet.add_argument("--epochs", type=int, default=10)
+    fleet.add_argument("--jobs", type=int, default=2)
+    fleet.add_argument("--verbose", type=int, default=0)
+    cluster = parts.add_parser("dask", help="a series in Parquet files")
+    cluster.add_argument("--rows", type=int, default=10_000_000)
+    cluster.add_argument("--rows-per-file", type=int, default=200_000)
+    cluster.add_argument("--detector", choices=["pca", "network"], default="pca")
+    cluster.add_argument("--epochs", type=int, default=10)
+    cluster.add_argument("--jobs", type=int, default=2)
+    cluster.add_argument("--memory-limit", default="2GB", help="of each worker")
+    cluster.add_argument("--folder", help="for temporary files")
+    arguments = parser.parse_args()
+    packages = ["tsanomaly", "numpy", "pandas", "scikit-learn", "joblib"]
+    packages += ["keras", "jax", "dask", "distributed", "pyarrow"]
+    before = surroundings(packages)
+    results = {"fleet": run_fleet, "dask": run_dask}[arguments.part](arguments)
+    print(json.dumps({**before, arguments.part: results}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

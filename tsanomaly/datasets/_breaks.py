@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+from collections.abc import Hashable
+from numbers import Real
+
+import numpy as np
+
+from tsanomaly.datasets._regularize import column_values, nanoseconds
+
+__all__ = ["insert_breaks"]
+
+
+def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
+    """Put a break where the clock jumps, or where the series changes.
+
+    A break is a row that is NaN in every channel. No window of an estimator holds one,
+    and the row after it is treated like a first row: what lies on either side of an
+    outage, or comes from another machine, is not taken for one course of events.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        Readings, in time order; of several series, one after the other.
+    max_gap : str, timedelta, number or None, default=None
+        A break goes between two rows whose times, on the index, are further apart. A
+        length of time, such as '5min', if the index holds times, otherwise a number.
+        None looks at `by` only.
+    by : label or None, default=None
+        Column that tells the series apart, for example a machine's number. A break goes
+        between two of them. It is no channel, and left out of the result.
+    return_rows : bool, default=False
+        Whether to return the places of the rows, too.
+
+    Returns
+    -------
+    broken : DataFrame of shape (n_timestamps + n_breaks, n_channels)
+        The rows and the breaks. Columns of float32 are kept, others become float64. The
+        time of a break in a gap is that of the row before it plus `max_gap`, rounded
+        down to the unit of the index; between two series it is that of the row before.
+    rows : ndarray of int of shape (n_timestamps,)
+        Where each row of `frame` is in `broken`. Only if `return_rows` is True.
+
+    Raises
+    ------
+    TypeError
+        If `frame` is no DataFrame, or its index holds neither times nor numbers where
+        `max_gap` is given.
+    ValueError
+        If neither `max_gap` nor `by` is given; if `max_gap` is no positive length in
+        the unit of the index; if `by` is no column, lacks a value, or the rows of a
+        series do not follow each other; if times are missing or not in order; if a
+        column does not hold numbers.
+
+    See Also
+    --------
+    regularize : A regular grid, with breaks where there is no reading.
+    tsanomaly.FleetDetector : A detector for every machine.
+
+    Notes
+    -----
+    Rows of `frame` that are NaN in every channel stay, and are breaks as well.
+
+    What an estimator returns has a row for each of `broken`. With `return_rows`,
+    ``detector.score_samples(broken)[rows]`` are the scores of the rows of `frame`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from tsanomaly.datasets import insert_breaks
+    >>> times = pd.to_datetime(["2024-01-01 00:00:00", "2024-01-01 00:00:01",
+    ...                         "2024-01-01 09:00:00", "2024-01-01 09:00:01"])
+    >>> frame = pd.DataFrame({"pressure": [1.0, 2.0, 8.0, 9.0]}, index=times)
+    >>> broken, rows = insert_breaks(frame, "1min", return_rows=True)
+    >>> broken["pressure"].tolist()
+    [1.0, 2.0, nan, 8.0, 9.0]
+    >>> str(broken.index[2])
+    '2024-01-01 00:01:01'
+    >>> rows.tolist()
+    [0, 1, 3, 4]
+
+    Scores of a detector, back on the rows of the frame:
+
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from tsanomaly import (
+    ...     ReconstructionError, ReconstructionThreshold, WindowTransformer
+    ... )
+    >>> detector = make_pipeline(
+    ...     WindowTransformer(2), ReconstructionError(PCA(1)), ReconstructionThreshold()
+    ... ).fit(broken)
+    >>> scores = pd.Series(detector.score_samples(broken)[rows], frame.index)
+    >>> int(scores.isna().sum())
+    0
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(
+            f"frame must be a DataFrame, got {type(frame).__name__}. A Series becomes "
+            "one with to_frame(), an array with pandas.DataFrame."
+        )
+    if max_gap is None and by is None:
+        raise ValueError(
+            "insert_breaks needs max_gap, the longest gap that is none, or by, the "
+            "column that tells series apart, or both."
+        )
+    series = np.zeros(len(frame), dtype=np.intp)
+    if by is not None:
+        series = _number_series(frame, by)
+        frame = frame.drop(columns=by)
+    changes = series[1:] != series[:-1]
+    clock = _Clock(frame.index, max_gap)
+    gaps = clock.find_gaps(changes)
+    before = np.flatnonzero(changes | gaps)  # the rows that a break follows
+
+    n_rows, n_breaks = len(frame), len(before)
+    rows = np.arange(n_rows)
+    rows += np.searchsorted(before, rows)
+    breaks = before + 1 + np.arange(n_breaks)
+    source = np.empty(n_rows + n_breaks, dtype=np.intp)
+    source[rows], source[breaks] = np.arange(n_rows), before
+    columns = []
+    for values in column_values(frame, _float_type):
+        values = values[source]
+        values[breaks] = np.nan
+        columns.append(values)
+    index = clock.take(source, breaks[gaps[before]])
+    broken = pd.DataFrame(dict(enumerate(columns)), index=index)
+    broken.columns = frame.columns
+    return (broken, rows) if return_rows else broken
+
+
+def _float_type(dtype):
+    """The floating type for readings of a type: float32 stays, also a nullable one."""
+    is_single = dtype.kind == "f" and dtype.itemsize == 4
+    return np.float32 if is_single else np.float64
+
+
+def _number_series(frame, by):
+    """Number of the series that each row belongs to."""
+    import pandas as pd
+
+    found = [isinstance(by, Hashable) and label == by for label in frame.columns]
+    if sum(found) != 1:
+        raise ValueError(
+            f"by={by!r} must be the name of a column of frame, of one; its columns are "
+            f"{list(frame.columns)}. Levels of an index become columns with "
+            "reset_index."
+        )
+    labels = frame.iloc[:, found.index(True)]
+    missing = np.flatnonzero(labels.isna())
+    if len(missing):
+        raise ValueError(
+            f"Column {by!r} lacks the series of {len(missing):,} rows, first at row "
+            f"{missing[0]}. Fill it in, or drop these rows."
+        )
+    numbers, names = pd.factorize(labels)
+    # Numbered as they come up, so that a series which comes back has a lower number.
+    back = np.flatnonzero(np.diff(numbers) < 0)
+    if len(back):
+        row = int(back[0]) + 1
+        raise ValueError(
+            f"The rows of series {names[numbers[row]]} do not follow each other: it "
+            f"comes up again at row {row}. Sort the frame by series and time, for "
+            f"example with frame.sort_index().sort_values({by!r}, kind='stable')."
+        )
+    return numbers
+
+
+class _Clock:
+    """The times of rows, whatever holds them.
+
+    Parameters
+    ----------
+    index : Index
+        Index of a frame.
+    max_gap : str, timedelta, number or None
+        As in `insert_breaks`.
+    """
+
+    def __init__(self, index, max_gap):
+        import pandas as pd
+
+        self._index = index
+        self._times = None
+        self._is_time = isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex))
+        if self._is_time:
+            self._check_present(index.isna(), "NaT")
+            self._times = index.asi8
+        elif max_gap is None:
+            return  # any labels may be on the index, in any order
+        elif isinstance(index, pd.MultiIndex) or index.dtype.kind not in "iuf":
+            raise TypeError(
+                f"max_gap={max_gap!r} needs an index of times or numbers, got "
+                f"{type(index).__name__} of dtype {index.dtype}. Make the time column "
+                "the index, for example with frame.set_index('time'), after "
+                "pd.to_datetime."
+            )
+        else:
+            self._check_present(index.isna(), "NaN")
+            self._times = index.to_numpy()
+            if self._times.dtype.kind == "f":
+                self._check_present(np.isinf(self._times), "infinite")
+        self._max_gap = None if max_gap is None else self._in_unit(max_gap)
+
+    def find_gaps(self, changes):
+        """Tell after which rows, but the last, the clock jumps within a series."""
+        if self._times is None:
+            return np.zeros(len(changes), dtype=bool)
+        earlier, later = self._times[:-1], self._times[1:]
+        back = np.flatnonzero((later < earlier) & ~changes)
+        if len(back):
+            row = int(back[0]) + 1
+            raise ValueError(
+                f"The times of frame are not in order: {self._index[row]} at row {row} "
+                f"comes after {self._index[row - 1]}. Sort the frame first, for "
+                "example with frame.sort_index(); of several series, each by itself, "
+                "with .sort_values(by, kind='stable') after that."
+            )
+        if self._max_gap is None:
+            return np.zeros(len(changes), dtype=bool)
+        if self._times.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # of two times far apart: a gap, anyway
+                far = later - earlier > self._max_gap
+        else:  # without sign, no distance overflows
+            distance = later.astype(np.uint64) - earlier.astype(np.uint64)
+            far = distance > np.uint64(self._max_gap)
+        return far & ~changes
+
+    def take(self, source, late):
+        """The index of the result.
+
+        Parameters
+        ----------
+        source : ndarray of int
+            Row whose time each row of the result has.
+        late : ndarray of int
+            Rows of the result that are `max_gap` later than that.
+
+        Returns
+        -------
+        index : Index
+            Of the type, with the unit, zone and name of that of the frame.
+        """
+        import pandas as pd
+
+        if not len(late):
+            return self._index.take(source)
+        times = self._times[source]
+        times[late] += times.dtype.type(self._max_gap)
+        if not self._is_time:
+            return pd.Index(times, dtype=self._index.dtype, name=self._index.name)
+        unit, zone = self._index.unit, getattr(self._index, "tz", None)
+        if isinstance(self._index, pd.TimedeltaIndex):
+            times = times.view(f"m8[{unit}]")
+            return pd.TimedeltaIndex(times, name=self._index.name)
+        index = pd.DatetimeIndex(times.view(f"M8[{unit}]"), name=self._index.name)
+        return index if zone is None else index.tz_localize("UTC").tz_convert(zone)
+
+    def _in_unit(self, max_gap):
+        """The longest gap that is none, as a number in the unit of the times."""
+        if self._is_time:
+            length = nanoseconds("max_gap", max_gap)
+            shortest = np.timedelta64(1, self._index.unit).astype("m8[ns]").astype(int)
+            if length < shortest:
+                raise ValueError(
+                    f"max_gap={max_gap!r} is shorter than the unit of the index, "
+                    f"1 {self._index.unit}. Pass a longer one, or convert the index "
+                    "with as_unit."
+                )
+            return length // int(shortest)
+        shortest = 0 if self._times.dtype.kind == "f" else 1
+        if (
+            isinstance(max_gap, (bool, np.bool_))
+            or not isinstance(max_gap, Real)
+            or not np.isfinite(max_gap)
+            or max_gap <= 0
+            or max_gap < shortest
+        ):
+            at_least = (
+                f"a number of at least {shortest}" if shortest else "a number > 0"
+            )
+            raise ValueError(
+                f"max_gap={max_gap!r} must be {at_least}, because the index of frame "
+                f"holds numbers (dtype {self._index.dtype}). For a length of time, "
+                "make the times the index, as a DatetimeIndex."
+            )
+        # Whole numbers are further apart than a number if they are than its floor.
+        return min(int(max_gap // 1), 2**64 - 1) if shortest else float(max_gap)
+
+    def _check_present(self, missing, kind):
+        missing = np.flatnonzero(missing)
+        if len(missing):
+            raise ValueError(
+                f"The index of frame has {len(missing):,} times that are {kind}, first "
+                f"at row {missing[0]}. Drop these rows, or fill in their times."
+            )
