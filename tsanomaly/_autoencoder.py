@@ -25,6 +25,19 @@ from tsanomaly._network import (
     build_lstm_autoencoder,
     get_network,
 )
+from tsanomaly._row_errors import (
+    LOOKING_AHEAD,
+    MULTISCALE,
+    ROW_ERRORS,
+    error_of_level,
+    level_of_error,
+    means_and_shares,
+    means_by_length,
+    multiscale_errors,
+    n_lengths,
+    share_out,
+    squared_residuals,
+)
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -46,12 +59,6 @@ _SCALE = (
 
 # Parameters that scores depend on, apart from the weights.
 _SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
-
-# Rules that look at every window from its last row back, over several lengths.
-_MULTISCALE = ("multiscale", "multiscale_centered")
-
-# Rows that errors are put together for at a time.
-_BLOCK = 4096
 
 # Levels rise a little on any rows that were not learned from. Where the machine drifts,
 # they rise by more than half of the distance from the median to the 99 % quantile.
@@ -320,9 +327,7 @@ class LSTMAutoencoderDetector(
         "linear_variance": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "row_error": [
-            StrOptions({*_MULTISCALE, "last", "window_mean", "overlap_mean"})
-        ],
+        "row_error": [StrOptions(set(ROW_ERRORS))],
         "stride": [Interval(Integral, 1, None, closed="left")],
         "contamination": [
             StrOptions({"auto"}),
@@ -470,7 +475,7 @@ class LSTMAutoencoderDetector(
             self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * self._looks_ahead()
             remember_parameters(self, _SCORING)
-            if self.row_error in _MULTISCALE:
+            if self.row_error in MULTISCALE:
                 means, shares = self._by_length(windows)
                 whole = windows.whole[windows.rows]
                 self._calibration = LogCalibration(means[whole])
@@ -483,11 +488,11 @@ class LSTMAutoencoderDetector(
             else:
                 counted, share = windows.rows, self.contamination
             threshold = midway_threshold(errors[counted].mean(axis=1), share)
-            if self.contamination == "auto" and self.row_error in _MULTISCALE:
+            if self.contamination == "auto" and self.row_error in MULTISCALE:
                 allowance = self._drift_allowance(windows, training, seed)
                 if allowance:
-                    level = _level_of_error(threshold) + allowance
-                    threshold = _error_of_level(level)
+                    level = level_of_error(threshold) + allowance
+                    threshold = error_of_level(level)
             self.offset_ = -float(threshold)
         return errors
 
@@ -539,8 +544,8 @@ class LSTMAutoencoderDetector(
         errors = []
         for start in range(0, len(rows), SCORING_BATCH):
             actual = windows.take(rows[start : start + SCORING_BATCH])
-            squared = _squared_residuals(actual, path(actual))
-            errors.append(self._means(squared).mean(axis=2))
+            squared = squared_residuals(actual, path(actual))
+            errors.append(means_by_length(squared).mean(axis=2))
         return np.concatenate(errors)
 
     def _check_parameters(self):
@@ -820,7 +825,7 @@ class LSTMAutoencoderDetector(
         return self._errors(self._windows(*self._validate(X)))
 
     def _looks_ahead(self):
-        return self.row_error in ("multiscale_centered", "overlap_mean")
+        return self.row_error in LOOKING_AHEAD
 
     def _errors(self, windows):
         """Errors of every row, by the chosen rule, in float64."""
@@ -834,7 +839,7 @@ class LSTMAutoencoderDetector(
         for rows, actual, reconstructed in self._run(
             windows, self._scored_rows(windows)
         ):
-            squared = _squared_residuals(actual, reconstructed)
+            squared = squared_residuals(actual, reconstructed)
             average.add(squared, rows, windows.first_rows[rows])
         return average.result()
 
@@ -852,11 +857,11 @@ class LSTMAutoencoderDetector(
         """Errors of the last rows of windows, by a causal rule."""
         if self.row_error == "last":
             actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
-        squared = _squared_residuals(actual, reconstructed)
+        squared = squared_residuals(actual, reconstructed)
         if self.row_error != "multiscale":
             return squared.mean(axis=1)
-        means, shares = self._means_and_shares(squared)
-        return _share_out(self._calibration(means), shares)
+        means, shares = means_and_shares(squared)
+        return share_out(self._calibration(means), shares)
 
     def _row_errors(self):
         """A function for the errors of single rows, prepared for many calls.
@@ -891,80 +896,29 @@ class LSTMAutoencoderDetector(
             As from `_means_and_shares`; for all rows but breaks.
         """
         n_rows, n_channels = len(windows.rows), windows.X.shape[1]
-        means = np.empty((n_rows, len(self._lengths())))
+        means = np.empty((n_rows, n_lengths(int(self.window_size))))
         # Shares are the largest array of all, and need no double precision.
         shares = np.empty((*means.shape, n_channels), np.float32)
         done = 0
         for batch, actual, reconstructed in self._run(windows, windows.rows):
             part = slice(done, done + len(batch))
-            squared = _squared_residuals(actual, reconstructed)
-            means[part], shares[part] = self._means_and_shares(squared)
+            squared = squared_residuals(actual, reconstructed)
+            means[part], shares[part] = means_and_shares(squared)
             done += len(batch)
         return means, shares
 
     def _multiscale_errors(self, windows, means, shares):
         """Errors of every row, from what `_by_length` returned."""
-        rows = windows.rows
         errors = np.full(windows.X.shape, np.nan)
-        levels = self._calibration(means)  # (n_rows, n_lengths)
-        # The mean over the k rows that start at a row is the one over the k rows that
-        # end k - 1 rows later, or where the stretch ends.
-        stretch = windows.first_rows[rows]
-        last = np.searchsorted(stretch, stretch, side="right") - 1
-        lengths = np.array(self._lengths())
-        index = np.arange(len(lengths))
-        for start in range(0, len(rows), _BLOCK):
-            block = np.arange(start, min(start + _BLOCK, len(rows)))
-            block_levels, block_shares = levels[block], shares[block]
-            if self.row_error == "multiscale_centered":
-                ahead = np.minimum(block[:, None] + lengths - 1, last[block][:, None])
-                both = levels[ahead, index], shares[ahead, index]
-                block_levels = np.concatenate([block_levels, both[0]], axis=1)
-                block_shares = np.concatenate([block_shares, both[1]], axis=1)
-            errors[rows[block]] = _share_out(block_levels, block_shares)
+        errors[windows.rows] = multiscale_errors(
+            self._calibration(means),
+            shares,
+            window_size=int(self.window_size),
+            first_rows=(
+                windows.first_rows[windows.rows] if self._looks_ahead() else None
+            ),
+        )
         return errors
-
-    def _lengths(self):
-        """Rows that 'multiscale' looks back over: a window, half of it, …, 1."""
-        window_size = int(self.window_size)
-        return [window_size >> halvings for halvings in range(window_size.bit_length())]
-
-    def _means(self, squared):
-        """Means over the last rows of windows.
-
-        Parameters
-        ----------
-        squared : ndarray of shape (n_windows, window_size, n_channels)
-            Squared residuals.
-
-        Returns
-        -------
-        means : ndarray of shape (n_windows, n_lengths, n_channels)
-        """
-        lengths = np.array(self._lengths())
-        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
-        return totals / lengths[:, None]
-
-    def _means_and_shares(self, squared):
-        """Errors of windows by length, and what the channels contribute.
-
-        Parameters
-        ----------
-        squared : ndarray of shape (n_windows, window_size, n_channels)
-            Squared residuals.
-
-        Returns
-        -------
-        means : ndarray of shape (n_windows, n_lengths)
-            Mean over the channels.
-        shares : ndarray of shape (n_windows, n_lengths, n_channels)
-            Error of each channel, relative to that mean; float32.
-        """
-        errors = self._means(squared)
-        means = errors.mean(axis=2)
-        shares = np.ones_like(errors)  # where nothing is wrong, all are alike
-        np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
-        return means, shares.astype(np.float32)
 
     def _scored_rows(self, windows):
         """Rows whose windows are run: every `stride`-th of a stretch, and its last."""
@@ -984,39 +938,3 @@ def _evenly(rows):
     """Some of the rows, evenly spaced, if they are many."""
     n_rows = min(len(rows), _MOST_DRIFT_WINDOWS)
     return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
-
-
-def _share_out(levels, shares):
-    """Errors of rows and channels.
-
-    Parameters
-    ----------
-    levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row; their mean counts.
-    shares : ndarray of shape (n_rows, n_levels, n_channels)
-        What each channel contributes to each, with a mean of 1 over the channels. The
-        higher a level, the more it decides on the channels.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_rows, n_channels)
-    """
-    weights = _error_of_level(levels)
-    weights /= weights.sum(axis=1, keepdims=True)
-    shares = np.einsum("rl,rlc->rc", weights, shares)
-    return _error_of_level(levels.mean(axis=1))[:, None] * shares
-
-
-def _error_of_level(level):
-    """A positive number that rises with the level, and is close to it if that is."""
-    return np.logaddexp(0, level)
-
-
-def _level_of_error(error):
-    """Inverse of `_error_of_level`, for errors above 0."""
-    return error + np.log(-np.expm1(-error))
-
-
-def _squared_residuals(actual, reconstructed):
-    # In float64: a float32 residual of 1e20 would overflow when squared.
-    return np.square(np.subtract(actual, reconstructed, dtype=np.float64))
