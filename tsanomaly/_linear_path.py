@@ -72,7 +72,7 @@ class LinearPath:
         most = max(_MOST_READINGS // windows.take(rows[:1]).size, 2)
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
-        flat = windows.take(rows).reshape(len(rows), -1)
+        flat = windows.fill(windows.take(rows)).reshape(len(rows), -1)
         # Centred and scaled here, since PCA computes in float32 as well.
         mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
         flat -= mean

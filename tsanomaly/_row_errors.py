@@ -3,6 +3,9 @@
 
 Nothing here knows of networks. Residuals come in as arrays of windows, errors go out
 with one row for each window, that of its last row.
+
+The residual of a missing reading is NaN. Means are over the readings there are, and NaN
+where there are none; every row has at least one.
 """
 
 import numpy as np
@@ -13,6 +16,7 @@ __all__ = [
     "ROW_ERRORS",
     "error_of_level",
     "level_of_error",
+    "mean_of_known",
     "means_and_shares",
     "means_by_length",
     "multiscale_errors",
@@ -45,9 +49,37 @@ def squared_residuals(actual, reconstructed):
     Returns
     -------
     squared : ndarray of the same shape
-        float64: in float32 the square of a residual of 1e20 would overflow.
+        float64: in float32 the square of a residual of 1e20 would overflow. NaN where
+        `actual` is.
     """
     return np.square(np.subtract(actual, reconstructed, dtype=np.float64))
+
+
+def mean_of_known(values, axis):
+    """Mean of what is not NaN; NaN where nothing else is.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any array. Without NaN, its mean.
+    axis : int
+        Axis that the mean is over.
+
+    Returns
+    -------
+    mean : ndarray of one dimension less
+    """
+    known = ~np.isnan(values)
+    if known.all():
+        return values.mean(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return _ratio(total, known.sum(axis=axis))
+
+
+def _ratio(total, count):
+    """Mean of what was counted; NaN where nothing was."""
+    mean = np.full(total.shape, np.nan)
+    return np.divide(total, count, out=mean, where=count > 0)
 
 
 def n_lengths(window_size):
@@ -73,8 +105,16 @@ def means_by_length(squared):
     means : ndarray of shape (n_windows, n_lengths, n_channels)
     """
     lengths = _lengths(squared.shape[1])
-    totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
-    return totals / lengths[:, None]
+    known = ~np.isnan(squared)
+    if known.all():
+        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
+        return totals / lengths[:, None]
+    squared = np.where(known, squared, 0)
+    totals, counts = (
+        np.cumsum(values[:, ::-1], axis=1)[:, lengths - 1]
+        for values in (squared, known)
+    )
+    return _ratio(totals, counts)
 
 
 def means_and_shares(squared):
@@ -90,11 +130,13 @@ def means_and_shares(squared):
     means : ndarray of shape (n_windows, n_lengths)
         Mean over the channels.
     shares : ndarray of shape (n_windows, n_lengths, n_channels)
-        Error of each channel, relative to that mean; float32.
+        Error of each channel, relative to that mean; float32. NaN where a channel has
+        no reading.
     """
     errors = means_by_length(squared)
-    means = errors.mean(axis=2)
-    shares = np.ones_like(errors)  # where nothing is wrong, all are alike
+    means = mean_of_known(errors, axis=2)
+    # Where nothing is wrong, all are alike.
+    shares = np.where(np.isnan(errors), np.nan, 1.0)
     np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
     return means, shares.astype(np.float32)
 
@@ -146,16 +188,27 @@ def share_out(levels, shares):
     levels : ndarray of shape (n_rows, n_levels)
         Several levels of every row; their mean counts.
     shares : ndarray of shape (n_rows, n_levels, n_channels)
-        What each channel contributes to each, with a mean of 1 over the channels. The
-        higher a level, the more it decides on the channels.
+        What each channel contributes to each, with a mean of 1 over the channels, or
+        over those that are not NaN. The higher a level, the more it decides on the
+        channels.
 
     Returns
     -------
     errors : ndarray of shape (n_rows, n_channels)
+        NaN where a channel contributes to no level. The mean over the others is the
+        error of the row.
     """
     weights = error_of_level(levels)
     weights /= weights.sum(axis=1, keepdims=True)
-    shares = np.einsum("rl,rlc->rc", weights, shares)
+    known = ~np.isnan(shares)
+    if known.all():
+        shares = np.einsum("rl,rlc->rc", weights, shares)
+    else:
+        somewhere = known.any(axis=1)  # (n_rows, n_channels)
+        # Levels that know fewer channels than the row count as much as the others.
+        fewer = somewhere.sum(axis=1)[:, None] / known.sum(axis=2)
+        shares = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
+        shares[~somewhere] = np.nan
     return error_of_level(levels.mean(axis=1))[:, None] * shares
 
 
