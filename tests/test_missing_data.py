@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Readings that are missing in rows that hold others."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,6 +28,7 @@ from tsanomaly import (
 from tsanomaly._backend import import_keras
 from tsanomaly._windows import fill_windows
 
+GUIDE = Path(__file__).parents[1] / "docs" / "missing_data.md"
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
 CAUSAL = ["multiscale", "last", "window_mean"]
 
@@ -294,3 +298,58 @@ def test_wrappers():
     new[50:53, 1] = np.nan
     assert hybrid.screen(new)[50:53].all()  # no screener sees what was not read
     assert (hybrid.predict(new)[50:53] == -1).all()
+
+
+@pytest.fixture(scope="module")
+def guide():
+    """The names that the code of the guide defines."""
+    names, printed = {}, []
+    names["print"] = printed.append
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        exec(compile(block, GUIDE.name, "exec"), names)
+    return names, printed
+
+
+def test_the_guide_shows_what_is_printed(guide):
+    _, (sentence,) = guide
+    assert re.search(r": sensor_3 missing; \d+ % of the error$", sentence)
+    shown = re.search(r"```\n(2024.*)\n```", GUIDE.read_text()).group(1)
+    assert re.sub(r"\d+ %", "", shown) == re.sub(r"\d+ %", "", sentence)
+
+
+@pytest.mark.parametrize("name", ["forest", "lof", "pca"])
+def test_recipes(guide, name):
+    """Dropouts are flagged, and what is abnormal still is."""
+    names, _ = guide
+    detector, X = names["detectors"][name], names["new"].reset_index(drop=True)
+    dropped = X.isna().any(axis=1)
+    spoilt = X.copy()
+    spoilt.loc[700] *= 10
+    flagged = detector.predict(spoilt) == -1
+    assert flagged[dropped].all()
+    if name != "forest":  # which is no judge of windows
+        assert flagged[700]
+    # Whole gaps: a break is a row with nothing, and windows do not cross it.
+    spoilt.loc[600] = np.nan
+    assert detector.predict(spoilt)[600] == -1
+    np.testing.assert_allclose(
+        detector.score_samples(spoilt)[601:640],
+        detector.score_samples(X[601:])[:39],
+        rtol=1e-6,
+    )
+    stream = StreamingDetector(detector)
+    scores, _ = stream.update_many(spoilt[180:260])
+    np.testing.assert_allclose(
+        scores[10:], detector.score_samples(spoilt)[190:260], rtol=1e-6
+    )
+    (sentence,) = explain(detector, X[180:230], flagged=dropped[180:230])["sentence"]
+    assert sentence.endswith("sensor_3 missing")
+
+
+def test_recipes_take_holes_in_training(guide):
+    names, _ = guide
+    train = names["train"].mask(
+        np.random.default_rng(0).random(names["train"].shape) < 0.002
+    )
+    detector = clone(names["detectors"]["pca"]).fit(train)
+    assert (detector.predict(names["new"])[200:210] == -1).all()
