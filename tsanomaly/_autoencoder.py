@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
 from tsanomaly._linear_path import LinearPath
+from tsanomaly._memory import check_memory
 from tsanomaly._network import (
     INPUT_LIMIT,
     SCORING_BATCH,
@@ -431,6 +432,8 @@ class LSTMAutoencoderDetector(
         ValueError
             If a parameter is out of range, the series is shorter than a window, a
             channel has no reading, or training diverges.
+        MemoryError
+            If windows are too large for the memory there is, before it is taken.
         ImportError
             If no Keras backend is installed.
         """
@@ -490,6 +493,7 @@ class LSTMAutoencoderDetector(
             self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
             windows = self._windows(X, breaks)
             check_series_length(windows)
+            self._check_memory(windows)
             self._check_scale(windows)
             seed = draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
@@ -632,6 +636,26 @@ class LSTMAutoencoderDetector(
                 f"stride={self.stride} is larger than window_size={self.window_size}: "
                 "rows between the windows would have no error. Lower stride."
             )
+
+    def _check_memory(self, windows):
+        """Refuse windows that are too large to train on."""
+        n_channels = windows.X.shape[1]
+        size = int(self.window_size) * n_channels  # readings in a window
+        batch = max(int(self.batch_size), SCORING_BATCH)
+        # Windows of a batch, their residuals, and what every layer keeps of each row.
+        needed = batch * (32 * size + 60 * int(self.window_size) * sum(self.units))
+        needed += (
+            4 * len(windows.X) * n_channels * (n_lengths(int(self.window_size)) + 4)
+        )
+        if self.linear_variance:
+            needed += LinearPath.memory(len(windows.rows), size)
+        check_memory(
+            needed,
+            f"Training on {len(windows.rows):,} windows of {self.window_size:,} rows "
+            f"and {n_channels:,} channels",
+            "Lower window_size, average the series to a slower rate, or leave channels "
+            "out.",
+        )
 
     def _check_scale(self, windows):
         outside = np.abs(windows.X) > INPUT_LIMIT

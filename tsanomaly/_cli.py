@@ -49,7 +49,7 @@ def main(argv=None):
         progress.clear()
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, MemoryError) as error:
         progress.clear()
         if arguments.verbose:
             traceback.print_exc()

@@ -225,10 +225,14 @@ def check_series_length(windows):
     """
     if windows.whole.any():
         return
+    if not len(windows.rows):
+        raise ValueError(
+            f"Every one of the {len(windows.X):,} training rows is NaN in every "
+            "channel, and there is nothing to learn (n_samples=0). Fit on rows that "
+            "hold readings; a scaler makes NaN of channels that overflow."
+        )
     stretch = "series" if len(windows.rows) == len(windows.X) else "longest stretch"
-    longest = 0
-    if len(windows.rows):
-        longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
+    longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
     raise ValueError(
         f"window_size={windows.window_size} is longer than the training {stretch} "
         f"(n_samples={longest}). Fit on a longer series or lower window_size."
