@@ -265,8 +265,25 @@ def test_what_does_not_fit_into_memory(
     assert grown < 200_000 * (1 if sys.platform == "linux" else 1024)
 
 
-def test_available_memory():
-    assert 10**6 < _memory.available_memory() < 10**14
+def test_available_memory(tmp_path, monkeypatch):
+    plenty = _memory.available_memory()
+    assert 10**6 < plenty < 10**14
+    # A container may use less than there is, and its cache of files is no use.
+    for name, text in {
+        "limit": "9000000",
+        "usage": "8000000",
+        "stat": "anon 5000000\ninactive_file 3000000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    group = (
+        tmp_path / "limit",
+        tmp_path / "usage",
+        (tmp_path / "stat", "inactive_file"),
+    )
+    monkeypatch.setattr(_memory, "_CONTROL_GROUPS", (group,))
+    assert _memory.available_memory() == 4_000_000
+    (tmp_path / "limit").write_text("max")
+    assert _memory.available_memory() > 10**7
 
 
 FULL = """

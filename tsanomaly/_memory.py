@@ -10,12 +10,18 @@ from pathlib import Path
 
 __all__ = ["available_memory", "check_memory"]
 
-# How much a control group may use and how much it does, in both versions of Linux.
+# Where Linux says how much a control group may use, how much it does, and how much of
+# that is a cache of files that it would give up; in both versions of control groups.
 _CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory.current",
+        ("/sys/fs/cgroup/memory.stat", "inactive_file"),
+    ),
     (
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"),
     ),
 )
 
@@ -30,18 +36,22 @@ def available_memory():
         other systems all there is. None if the system does not say.
     """
     found = []
-    for limit, usage in _CONTROL_GROUPS:
-        try:
-            found.append(int(Path(limit).read_text()) - int(Path(usage).read_text()))
-        except (OSError, ValueError):  # none, or "max"
-            continue
+    for limit, usage, cache in _CONTROL_GROUPS:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            used = int(Path(usage).read_text()) - _read_number(*cache)
+            found.append(int(Path(limit).read_text()) - used)
     try:
-        text = Path("/proc/meminfo").read_text()
-        found.append(1024 * int(text.split("MemAvailable:")[1].split()[0]))
-    except (OSError, ValueError, IndexError):
+        found.append(1024 * _read_number("/proc/meminfo", "MemAvailable:"))
+    except (OSError, ValueError):
         with suppress(AttributeError, OSError, ValueError):
             found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(found, default=None)
+
+
+def _read_number(path, name):
+    """The number that follows a name in a file of the system."""
+    words = Path(path).read_text().split()
+    return int(words[words.index(name) + 1])
 
 
 def check_memory(needed, what, cure):
