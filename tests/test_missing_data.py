@@ -26,6 +26,7 @@ from tsanomaly import (
     explain,
 )
 from tsanomaly._backend import import_keras
+from tsanomaly._cli import main
 from tsanomaly._windows import fill_windows
 
 GUIDE = Path(__file__).parents[1] / "docs" / "missing_data.md"
@@ -353,3 +354,20 @@ def test_recipes_take_holes_in_training(guide):
     )
     detector = clone(names["detectors"]["pca"]).fit(train)
     assert (detector.predict(names["new"])[200:210] == -1).all()
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    X = pd.DataFrame(wave(400, 3), columns=["flow", "heat", "load"])
+    X.index = pd.date_range("2024-01-01", periods=400, freq="min", name="time")
+    X.iloc[50:60, 1] = X.iloc[350:353, 2] = np.nan
+    X.to_csv("plant.csv")
+    options = ["--epochs", "1", "--window-size", "5", "--no-plots", "--units", "3"]
+    assert main(["train", "plant.csv", *options]) == 0
+    model = "tsanomaly-results/model.skops"
+    assert main(["detect", model, "plant.csv", "--no-plots"]) == 0
+    flagged = pd.read_csv("tsanomaly-results/predictions.csv")["flag"]
+    assert flagged[[*range(50, 60), *range(350, 353)]].all()
+    assert flagged.mean() < 0.2
+    assert main(["explain", model, "plant.csv", "--no-plots"]) == 0
+    assert "load missing" in capsys.readouterr().out
