@@ -3,7 +3,7 @@
 
     python benchmarks/saved_models.py
 
-Bars, for the default network on four channels (61,972 parameters): under 1 MB, and
+Bars, for units=(64, 32), latent_dim=16, four channels (61,972 weights): under 1 MB, and
 loaded in under 1 s beyond the import of Keras.
 """
 
@@ -46,7 +46,7 @@ def main():
     """Run and print."""
     X = np.random.default_rng(0).normal(size=(10_000, 4))
     network = tsanomaly.LSTMAutoencoderDetector(
-        epochs=1, windows_per_epoch=32, random_state=0
+        units=(64, 32), latent_dim=16, linear_variance=0.0, epochs=1, random_state=0
     )
     models = {
         "network, 61,972 parameters": make_pipeline(StandardScaler(), network),

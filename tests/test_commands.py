@@ -2,6 +2,11 @@
 """The commands, each as a user types it."""
 
 import json
+import os
+import pickle
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from base64 import b64decode
@@ -19,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import tsanomaly
 from tsanomaly import _commands
 from tsanomaly._cli import main
+from tsanomaly._model_checks import parts_of
 
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -81,12 +87,17 @@ def is_png(file):
     return file.read_bytes().startswith(PNG)
 
 
-def test_from_simulated_readings_to_a_report(folder, capsys):
+def test_from_simulated_readings_to_a_report(folder):
+    """The installed command, in processes of its own."""
+    command = shutil.which("tsanomaly", path=str(Path(sys.executable).parent))
+    assert command is not None
+
     def run(*arguments):
-        assert main(list(map(str, arguments))) == 0
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        return printed.out
+        done = subprocess.run(
+            [command, *map(str, arguments)], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
     plant, model = folder / "plant.csv", folder / "model.skops"
     run("generate", "--rows", 600, "--contamination", 0.1)
@@ -162,7 +173,7 @@ def test_from_simulated_readings_to_a_report(folder, capsys):
     assert "url(" not in (folder / "report.html").read_text()
     assert "@import" not in (folder / "report.html").read_text()
     cells = page.cells["events"]
-    assert [cells[place] for place in range(5, len(cells), 6)] == (
+    assert [cells[place] for place in range(1, len(cells), 6)] == (
         events["sentence"].tolist()
     )
     assert f"{measures['f1']:.4g}" in page.cells["measures"]
@@ -247,10 +258,15 @@ def test_compare(plant, folder, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["explore", "detect", "evaluate", "explain", "report"]
+    "command",
+    ["generate", "explore", "train", "detect", "evaluate", "explain", "report"],
 )
 def test_json_is_all_that_is_printed(command, model, plant, capsys):
-    files = [plant] if command == "explore" else [model, plant]
+    files = {
+        "generate": [],
+        "explore": [plant],
+        "train": [plant, "--detector", "pca"],
+    }.get(command, [model, plant])
     assert main([command, *files, "--no-plots", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert all(Path(file).is_file() for file in result["files"])
@@ -316,7 +332,22 @@ def test_wrong_usage(options, folder, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["train", "nothing.csv"], "nothing.csv"),
+        (["train", "nothing.csv"], "There is no file nothing.csv"),
+        (["train", "tsanomaly-results"], "is a folder"),
+        (["detect", "nothing.skops", "{plant}"], "There is no file nothing.skops"),
+        (["detect", "tsanomaly-results", "{plant}"], "is a folder"),
+        (["detect", "model.pkl", "{plant}"], "looks like a pickle"),
+        (["detect", "{model}", "renamed.csv"], "rename the columns"),
+        (["detect", "{model}", "partly.csv"], "'sensor_2' (3). The first is row 11 "),
+        (["train", "partly.csv", "--detector", "lof"], "leave the sensor out with"),
+        (["train", "{plant}", "--timestamp", "t"], "--timestamp 't' is not among"),
+        (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
+        (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
+        (["explore", "{plant}", "--output-dir", "renamed.csv/x"], "--output-dir"),
+        (["train", "tiny.csv", "--detector", "pca"], "raise --train-fraction"),
+        (["train", "{plant}", "--window-size", "500"], "lower --window-size"),
+        (["generate", "--freq", "fortnight"], "--freq fortnight"),
+        (["generate", "--kinds", "rust"], "'rust'"),
         (["train", "{plant}", "--columns", "sensor_9"], "no sensor 'sensor_9'"),
         (["detect", "{plant}", "{plant}"], "not a model"),
         (["evaluate", "{model}", "{plant}", "--label", "none"], "no labels"),
@@ -324,6 +355,12 @@ def test_wrong_usage(options, folder, capsys):
     ],
 )
 def test_failures(options, message, model, plant, capsys):
+    readings = pd.read_csv(plant)
+    readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
+    readings.head(5).to_csv("tiny.csv", index=False)
+    readings.loc[10:12, "sensor_2"] = np.nan
+    readings.to_csv("partly.csv", index=False)
+    Path("model.pkl").write_bytes(pickle.dumps(readings))
     options = [option.format(model=model, plant=plant) for option in options]
     assert main(options) == 1
     shown = capsys.readouterr().err
@@ -339,10 +376,101 @@ def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, c
         raise KeyboardInterrupt
 
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    monkeypatch.setattr("tsanomaly._persistence.os.fsync", interrupt)
+    monkeypatch.setattr("tsanomaly._atomic_write.os.fsync", interrupt)
     assert main(["detect", model, plant, "--threshold", "0"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["train", "detect"])
+def test_ctrl_c_leaves_no_half_written_file(command, plant, folder):
+    """A process on a terminal, stopped where it says that it is at work."""
+    assert main(["train", plant, "--detector", "iforest", "--no-plots"]) == 0
+    model = str(folder / "model.skops")
+    options, awaited = {
+        "train": ([plant, "--epochs", "100000"], "training"),
+        "detect": ([model, plant, "--threshold", "0"], " 2 of 40"),
+    }[command]
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tsanomaly", command, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = ""
+    while awaited not in shown:
+        shown += os.read(ours, 1000).decode()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    os.close(ours)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_columns_in_another_order(model, plant, folder):
+    predictions = []
+    readings = pd.read_csv(plant)
+    readings[readings.columns[::-1]].to_csv("reversed.csv", index=False)
+    for file in (plant, "reversed.csv"):
+        assert main(["detect", model, file, "--no-plots"]) == 0
+        predictions.append((folder / "predictions.csv").read_bytes())
+    assert predictions[0] == predictions[1]
+
+
+def test_fill(plant, folder):
+    readings = pd.read_csv(plant)
+    readings.loc[10:12, "sensor_2"] = readings.loc[9, "sensor_2"]
+    readings.loc[:1, "sensor_1"] = readings.loc[2, "sensor_1"]
+    readings.loc[20:22, "sensor_1":"sensor_4"] = np.nan
+    readings.to_csv("filled.csv", index=False)
+    readings.loc[10:12, "sensor_2"] = np.nan
+    readings.loc[:1, "sensor_1"] = np.nan
+    readings.to_csv("partly.csv", index=False)
+    results = []
+    for file in ("filled.csv", "partly.csv"):
+        options = ["--detector", "pca", "--fill", "--no-plots"]
+        assert main(["train", file, *options]) == 0
+        results.append(pd.read_csv(folder / "predictions.csv"))
+    pd.testing.assert_frame_equal(*results, rtol=1e-9)
+    assert results[0]["score"].isna().sum() == 3
+
+
+def test_labels_the_other_way_round(model, plant, capsys):
+    readings = pd.read_csv(plant)
+    readings["anomaly"] = 1 - readings["anomaly"]
+    readings.to_csv("swapped.csv", index=False)
+    assert main(["evaluate", model, "swapped.csv", "--no-plots"]) == 0
+    assert "90% of the rows of swapped.csv are labelled" in capsys.readouterr().err
+
+
+def test_date_and_time_of_day_apart(plant, folder):
+    readings = pd.read_csv(plant, parse_dates=["timestamp"])
+    times = readings.pop("timestamp")
+    readings.insert(0, "clock", times.dt.strftime("%H:%M:%S"))
+    readings.insert(0, "day", times.dt.strftime("%Y-%m-%d"))
+    readings.to_csv("apart.csv", index=False)
+    options = ["--timestamp", "day", "--timestamp", "clock", "--no-plots"]
+    assert main(["explore", "apart.csv", *options]) == 0
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["start"], summary["end"]) == (str(times.min()), str(times.max()))
+
+
+@pytest.mark.parametrize("detector", ["lstm", "hybrid"])
+def test_a_terminal_leaves_no_trace_in_a_model(detector, plant, folder, monkeypatch):
+    """What Keras shows while training on a terminal it does not show afterwards."""
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, Terminal())
+    command = ["train", plant, "--detector", detector, *TINY, "--no-plots"]
+    assert main(command) == 0
+    model = tsanomaly.load(folder / "model.skops")
+    networks = [
+        part
+        for part in parts_of(model)
+        if isinstance(part, tsanomaly.LSTMAutoencoderDetector)
+    ]
+    assert [network.verbose for network in networks] == [0] * len(networks)
+    assert len(networks) == {"lstm": 1, "hybrid": 3}[detector]
 
 
 class Terminal:
@@ -366,6 +494,19 @@ def test_progress_is_erased_on_a_terminal(plant, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal)
     assert main(["explore", plant, "--no-plots"]) == 0
     assert "reading" in terminal.text
+    assert terminal.text.endswith("\r\x1b[K")
+
+
+def test_a_bar_shows_how_far_channels_are_explained(plant, folder, monkeypatch):
+    options = ["--detector", "iforest", "--no-plots"]
+    assert main(["train", plant, *options]) == 0
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    model = str(folder / "model.skops")
+    assert main(["detect", model, plant, "--no-plots", "--quantile", "0.9"]) == 0
+    # Each of the ten rows of a window is a column of four channels.
+    assert f"{'░' * 20} 0 of 40" in terminal.text
+    assert f"{'█' * 15}{'░' * 5} 30 of 40" in terminal.text
     assert terminal.text.endswith("\r\x1b[K")
 
 
@@ -393,3 +534,36 @@ def test_the_help_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "command_line.md"
+
+
+def lines_of_the_page():
+    """The command lines that the page shows, in order."""
+    fenced = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    lines = [line for block in fenced for line in block.splitlines() if line]
+    return [line.split("#")[0].strip() for line in lines]
+
+
+@pytest.mark.slow
+def test_the_page_runs_as_printed(folder, monkeypatch):
+    """All of its lines, in order, with a network that trains in a moment."""
+    from tsanomaly import LSTMAutoencoderDetector
+
+    fit = LSTMAutoencoderDetector.fit
+
+    def fit_shortly(self, X, y=None):
+        self.set_params(epochs=1, windows_per_epoch=64)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(LSTMAutoencoderDetector, "fit", fit_shortly)
+    lines = lines_of_the_page()
+    assert len(lines) > 12
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "tsanomaly"
+        assert main(arguments) == 0, line
+    jobs = {line.split()[1] for line in lines}
+    assert jobs == set(_commands.__all__)
+    assert is_png(Path("plots", "anomalies.png"))

@@ -57,7 +57,9 @@ from tsanomaly import (
     load,
     save,
 )
-from tsanomaly import _persistence as persistence
+from tsanomaly._persistence import _pack
+from tsanomaly._trusted_types import UNCHECKED
+from tsanomaly._validation import VersionWarning
 from tsanomaly.metrics import make_anomaly_scorer
 
 
@@ -372,6 +374,11 @@ def test_every_estimator_is_tried():
     }
     assert len(public) > 6
     assert public <= tried
+
+
+def test_a_file_does_not_grow_with_the_training_rows(path, rng):
+    save(ReconstructionThreshold().fit(rng.gamma(1, size=(100_000, 2))), path)
+    assert path.stat().st_size < 30_000  # the errors are 800,000 bytes
 
 
 def test_output_as_frames(frame, path):
@@ -784,7 +791,7 @@ def test_other_versions_warn_once(frame, path, package):
     with pytest.warns() as warned:
         loaded = load(path)
     (warning,) = warned
-    assert warning.category is persistence.VersionWarning
+    assert warning.category is VersionWarning
     assert f"was saved by {package} 0.0.1, and this is" in str(warning.message)
     assert f"{package} {versions[package]}: the model may" in str(warning.message)
     assert warning.filename == __file__
@@ -939,7 +946,7 @@ def test_gradient_boosting_is_refused_by_name(frame, labels, path):
         load(path)
     assert load(path, trusted=[name]).n_estimators_ == 2
     names = {f"{kind.__module__}.{kind.__name__}" for _, kind in all_estimators()}
-    assert names >= persistence._UNCHECKED
+    assert names >= UNCHECKED
 
 
 # Altered indices, with SHA-256 that fit
@@ -1094,7 +1101,7 @@ def test_altered_numbers_of_support_vectors(frame, labels, path):
 
 def unchecked_save_and_load(model, path):
     """Load what `save` would not have written."""
-    path.write_bytes(persistence._pack(model))
+    path.write_bytes(_pack(model))
     return load(path)
 
 

@@ -275,12 +275,47 @@ def test_channels_without_an_error(channels):
 
 
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])
-def test_another_threshold_from_the_training_errors(channels, rng):
-    errors = rng.gamma(1, size=(200, 3))
+@pytest.mark.parametrize("wanted", [{"quantile": 0.9}, {"k": 2.0}])
+def test_another_threshold_is_that_of_another_fit(channels, wanted, rng):
+    errors = rng.gamma(1, size=(200, 3)).round(1)  # some tie
+    errors[:, 2] *= channels != "each"  # without error, and so with the floor
     errors[7] = np.nan  # a break
-    threshold = ReconstructionThreshold(channels=channels).fit(errors)
-    kept = threshold.training_errors_
-    assert len(kept) == 199
-    other = clone(threshold).set_params(method="sigma", k=2.0)
-    again = clone(other).fit(kept.reshape(len(kept), -1))
-    assert_array_equal(again.threshold_, other.fit(errors).threshold_)
+    fitted = ReconstructionThreshold("mad", channels=channels).fit(errors)
+    before = fitted.threshold_
+    other = fitted.with_threshold(**wanted)
+    method = "quantile" if "quantile" in wanted else "sigma"
+    again = clone(fitted).set_params(method=method, **wanted).fit(errors)
+    assert other.get_params() == again.get_params()
+    assert_array_equal(other.threshold_, again.threshold_)
+    assert_array_equal(other.predict(errors), again.predict(errors))
+    assert fitted.method == "mad"
+    assert_array_equal(fitted.threshold_, before)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.9999999])
+def test_another_quantile_of_many_rows(quantile, rng):
+    """The share of larger errors is off by two hundredths at most."""
+    errors = rng.pareto(2, size=(100_000, 1))
+    fitted = ReconstructionThreshold(quantile=0.3).fit(errors)
+    threshold = fitted.with_threshold(quantile=quantile).threshold_
+    wanted = np.floor((1 - quantile) * len(errors) + 1e-9)
+    assert (errors > threshold).sum() == pytest.approx(wanted, rel=0.02, abs=0.5)
+    sigma = fitted.with_threshold(k=3).threshold_
+    assert sigma == errors.mean() + 3 * errors.std()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({}, "either quantile or k"),
+        ({"quantile": 0.9, "k": 3}, "either quantile or k"),
+        ({"quantile": 1.0}, "'quantile' parameter"),
+        ({"k": -1}, "'k' parameter"),
+    ],
+)
+def test_no_other_threshold(wanted, message):
+    fitted = ReconstructionThreshold().fit(np.arange(4.0).reshape(-1, 1))
+    with pytest.raises(ValueError, match=message):
+        fitted.with_threshold(**wanted)
+    with pytest.raises(NotFittedError):
+        ReconstructionThreshold().with_threshold(k=3)

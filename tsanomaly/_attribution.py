@@ -30,7 +30,7 @@ __all__ = [
 _STRETCHES = 8
 
 
-def channel_errors(detector, X, rows, normal):
+def channel_errors(detector, X, rows, normal, *, progress=None):
     """Split the errors of rows among the channels.
 
     Exact where the detector's error is a sum over columns that belong to channels:
@@ -47,6 +47,8 @@ def channel_errors(detector, X, rows, normal):
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
         Rows to take the place of others, for occlusion.
+    progress : callable or None, default=None
+        As in `occlude`, where that is needed.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def channel_errors(detector, X, rows, normal):
     if first is None or not all(map(columns.pass_through, steps[:first])):
         return None
     step, last = steps[first], steps[-1]
-    errors, spread = _errors_of(step, columns, rows, normal)
+    errors, spread = _errors_of(step, columns, rows, normal, progress)
     if errors is None:
         return None
     if step is last:
@@ -103,7 +105,7 @@ def expected_readings(detector, X, rows):
     return None
 
 
-def occlude(detector, X, rows, normal):
+def occlude(detector, X, rows, normal, *, progress=None):
     """Split errors by how far they fall if a channel reads as in normal rows.
 
     One channel at a time is replaced, in the rows to explain and those before them that
@@ -122,6 +124,8 @@ def occlude(detector, X, rows, normal):
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
         Rows to take readings from.
+    progress : callable or None, default=None
+        Called before each channel with the number of those done, and of all.
 
     Returns
     -------
@@ -141,6 +145,8 @@ def occlude(detector, X, rows, normal):
     errors = detector_errors(detector, piece)[positions]
     contributions = np.zeros((len(rows), n_channels))
     for channel in range(n_channels):
+        if progress is not None:
+            progress(channel, n_channels)
         readings = _column(X, channel)
         lowest = errors
         for substitute in _substitutes(readings, replaced, normal):
@@ -289,16 +295,16 @@ def _parts(union):
     return [part for _, part in union.transformer_list if part != "drop"]
 
 
-def _errors_of(step, columns, rows, normal):
+def _errors_of(step, columns, rows, normal, progress):
     """Errors of rows, one for each column, and how they spread over the channels."""
     if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
         errors = _at(step, "transform", columns.values, rows)
         return errors, lambda errors: columns.fold(_contributions(errors))
     if isinstance(step, HybridDetector):
-        return _cascade(step, columns.values, rows, normal), columns.fold
+        return _cascade(step, columns.values, rows, normal, progress), columns.fold
     parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
     shares = [
-        columns.fold(_shares(part.detector_, columns.values, rows, normal))
+        columns.fold(_shares(part.detector_, columns.values, rows, normal, progress))
         for part in parts
     ]
     levels = _at(step, "transform", columns.values, rows)
@@ -321,14 +327,14 @@ def _contributions(errors):
     return np.where(unknown, 0, np.maximum(errors, 0))
 
 
-def _shares(detector, X, rows, normal):
-    contributions = channel_errors(detector, X, rows, normal)
+def _shares(detector, X, rows, normal, progress):
+    contributions = channel_errors(detector, X, rows, normal, progress=progress)
     if contributions is None:
-        contributions = occlude(detector, X, rows, normal)
+        contributions = occlude(detector, X, rows, normal, progress=progress)
     return normalise(contributions)
 
 
-def _cascade(hybrid, X, rows, normal):
+def _cascade(hybrid, X, rows, normal, progress):
     """Shares in the errors of the part that scored each row."""
     if hybrid.combine != "cascade":
         return None
@@ -339,7 +345,7 @@ def _cascade(hybrid, X, rows, normal):
         (hybrid.screener_, ~candidate),
     ):
         if scored.any():
-            contributions[scored] = _shares(part, X, rows[scored], normal)
+            contributions[scored] = _shares(part, X, rows[scored], normal, progress)
     return contributions
 
 

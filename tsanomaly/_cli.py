@@ -4,6 +4,7 @@
 import argparse
 import json
 import logging
+import math
 import sys
 import traceback
 import warnings
@@ -17,6 +18,9 @@ __all__ = ["main"]
 _DETECTORS = ("lstm", "hybrid", "iforest", "lof", "pca")
 _NETWORKS = {"lstm", "hybrid"}
 _NETWORK_OPTIONS = ("units", "latent_dim", "epochs", "batch_size")
+
+# Characters of a bar that shows progress.
+_BAR = 20
 
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
@@ -58,13 +62,17 @@ def main(argv=None):
 
 
 class _Progress:
-    """One line that says what is going on, on a terminal only."""
+    """One line that says what is going on, and how far, on a terminal only."""
 
     def __init__(self, stream):
         self._stream = stream
         self.shown = stream.isatty()
 
-    def __call__(self, text):
+    def __call__(self, text, done=None, total=None):
+        if total is not None:
+            n_full = _BAR * done // total
+            bar = "█" * n_full + "░" * (_BAR - n_full)
+            text = f"{text} {bar} {done:,} of {total:,}"
         if self.shown:
             print(f"\r\x1b[K{text} …", end="", file=self._stream, flush=True)
 
@@ -181,7 +189,13 @@ def _add_reading(parser):
         help="sensor readings, one row a time; what is what in it is found out",
     )
     group = parser.add_argument_group("reading the file")
-    group.add_argument("--timestamp", metavar="NAME", help="time column, or none")
+    group.add_argument(
+        "--timestamp",
+        metavar="NAME",
+        action="append",
+        help="time column, or none; once for the date and once for the time of day if "
+        "these are two",
+    )
     group.add_argument(
         "--label",
         metavar="NAME",
@@ -195,6 +209,23 @@ def _add_reading(parser):
     group.add_argument("--decimal", choices=[".", ","], help="decimal mark")
     group.add_argument(
         "--date-format", metavar="FORMAT", help="such as %%d.%%m.%%Y for 31.01.2024"
+    )
+    group.add_argument("--encoding", metavar="NAME", help="such as cp1252")
+    group.add_argument(
+        "--skiprows",
+        type=_whole(0),
+        metavar="N",
+        help="lines above the header to pass over",
+    )
+    return group
+
+
+def _add_complete_reading(parser):
+    """The CSV file of a command that runs a detector, which may need every reading."""
+    _add_reading(parser).add_argument(
+        "--fill",
+        action="store_true",
+        help="go on with the last reading of a sensor where one is missing",
     )
 
 
@@ -280,7 +311,10 @@ def _add_override(parser):
     group = parser.add_argument_group("another threshold, without training again")
     group = group.add_mutually_exclusive_group()
     group.add_argument(
-        "--threshold", type=float, metavar="SCORE", help="flag rows with a higher score"
+        "--threshold",
+        type=_number,
+        metavar="SCORE",
+        help="flag rows with a higher score",
     )
     group.add_argument(
         "--quantile",
@@ -387,7 +421,7 @@ def _add_train(commands):
         _TRAIN,
         f"{_TRAIN} --k 3",
     )
-    _add_reading(parser)
+    _add_complete_reading(parser)
     parser.add_argument(
         "--detector",
         choices=_DETECTORS,
@@ -413,7 +447,7 @@ def _add_detect(commands):
         f"tsanomaly detect {_USE} --quantile 0.95",
     )
     _add_model(parser)
-    _add_reading(parser)
+    _add_complete_reading(parser)
     _add_override(parser)
     _add_explaining(parser)
 
@@ -430,7 +464,7 @@ def _add_evaluate(commands):
         f"tsanomaly evaluate {_USE} --train-fraction 0.8",
     )
     _add_model(parser)
-    _add_reading(parser)
+    _add_complete_reading(parser)
     _add_override(parser)
     _add_trained_share(parser)
 
@@ -445,7 +479,7 @@ def _add_compare(commands):
         _GENERATE,
         f"tsanomaly compare {_PLANT} --detectors iforest pca --train-fraction 0.5",
     )
-    _add_reading(parser)
+    _add_complete_reading(parser)
     parser.add_argument(
         "--detectors",
         nargs="+",
@@ -468,7 +502,7 @@ def _add_explain(commands):
         f"tsanomaly explain {_USE} --max-gap 10",
     )
     _add_model(parser)
-    _add_reading(parser)
+    _add_complete_reading(parser)
     _add_override(parser)
     _add_explaining(parser)
 
@@ -486,7 +520,7 @@ def _add_report(commands):
         f"tsanomaly report {_USE} --train-fraction 0.8",
     )
     _add_model(parser)
-    _add_reading(parser)
+    _add_complete_reading(parser)
     _add_override(parser)
     _add_explaining(parser)
     _add_trained_share(parser)
@@ -549,31 +583,46 @@ def _check_options(arguments, parser):
 
 
 def _whole(smallest):
-    def whole_number(text):
-        value = int(text)
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < smallest:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no whole number from {smallest} on"
+            )
         return value
 
-    return whole_number  # argparse names the function in its messages
+    return parse
 
 
 def _fraction(low, high, closed="neither"):
-    def number(text):
-        value = float(text)
+    def parse(text):
+        value = _number(text)
         above = value >= low if closed in ("left", "both") else value > low
         below = value <= high if closed in ("right", "both") else value < high
         if not (above and below):
             raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
         return value
 
-    return number
+    return parse
 
 
 def _at_least_zero(text):
-    value = float(text)
-    if not 0 <= value < float("inf"):
+    value = _number(text)
+    if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not at least 0")
+    return value
+
+
+def _number(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
     return value
 
 

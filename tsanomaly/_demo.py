@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tsanomaly._persistence import replace_file
+from tsanomaly._atomic_write import replace_file
 
 __all__ = ["format_table", "run_demo"]
 

@@ -6,7 +6,21 @@ from html import escape
 
 import numpy as np
 
-from tsanomaly import _commands
+from tsanomaly._command_files import png
+from tsanomaly._command_models import reconstructs, settings
+from tsanomaly._command_numbers import (
+    count,
+    duration,
+    measure,
+    rows_to_judge,
+    summarise,
+)
+from tsanomaly._command_pictures import (
+    draw_anomalies,
+    draw_contributions,
+    draw_measures,
+    main_channels,
+)
 from tsanomaly._version import __version__
 
 __all__ = ["make_page"]
@@ -30,7 +44,8 @@ th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eae
   vertical-align: top; }
 th { background: #f6f8fa; }
 td.text, th.text { text-align: left; }
-td.when { white-space: nowrap; }
+#events td.text { min-width: 15rem; }
+td.when, #events td.when { white-space: nowrap; min-width: 0; }
 td.code { font-family: ui-monospace, monospace; font-size: .85rem; text-align: left;
   overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
@@ -75,15 +90,15 @@ def make_page(arguments, model, frame, labels, found, progress):
     """
     title = arguments.title or f"Anomalies in {arguments.csv.name}"
     progress("summarising")
-    summary = _commands.summarise(frame, labels)
+    summary = summarise(frame, labels)
     figures, measures, note = {}, None, ""
     if labels is not None:
         progress("measuring")
-        judged = _commands.rows_to_judge(frame, found.errors, arguments.train_fraction)
-        measures = _commands.measure(
+        judged = rows_to_judge(frame, found.errors, arguments.train_fraction)
+        measures = measure(
             frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
         )
-        note = f"{judged.sum():,} rows are judged"
+        note = f"Judged on {count(judged.sum(), 'row')}"
         if arguments.train_fraction:
             note += (
                 f"; the first {arguments.train_fraction:.0%}, on which the model was "
@@ -93,7 +108,7 @@ def make_page(arguments, model, frame, labels, found, progress):
         progress("drawing")
         figures = _draw(model, frame, labels, found)
         if measures is not None:
-            pictures = _commands.draw_measures(
+            pictures = draw_measures(
                 frame[judged],
                 found.errors[judged],
                 found.flagged[judged],
@@ -110,7 +125,7 @@ def make_page(arguments, model, frame, labels, found, progress):
     sections = [
         _heading(title, summary, found),
         _section(
-            "Events", _events(found.events) + pictures.get("events", ""), "events"
+            "Events", pictures.get("events", "") + _events(found.events), "events"
         ),
         _section("Readings", _readings(summary) + pictures.get("readings", "")),
     ]
@@ -147,7 +162,7 @@ def _draw(model, frame, labels, found):
         SpectrumDisplay,
     )
 
-    channels = _commands.main_channels(found)
+    channels = main_channels(found)
     shown = (
         f"{len(channels)} of {frame.shape[1]} channels, those with most of the error"
     )
@@ -155,13 +170,13 @@ def _draw(model, frame, labels, found):
     events = [
         (
             f"{shown}, the score and the threshold. A higher score is more abnormal.",
-            _commands.draw_anomalies(frame, found, labels),
+            draw_anomalies(frame, found, labels),
         )
     ]
-    figure = _commands.draw_contributions(frame, found, labels)
+    figure = draw_contributions(frame, found, labels)
     if figure is not None:
         events.append(("Which channels the errors come from.", figure))
-    if _commands.reconstructs(model):
+    if reconstructs(model):
         display = ReconstructionDisplay.from_estimator(
             model, frame, labels, channels=channels
         )
@@ -182,7 +197,7 @@ def _draw(model, frame, labels, found):
 
 def _picture(caption, figure):
     width = round(figure.get_figwidth() * 100)
-    data = b64encode(_commands.png(figure, dpi=_DPI)).decode()
+    data = b64encode(png(figure, dpi=_DPI)).decode()
     caption = escape(caption)
     return (
         f'<figure><img width="{width}" alt="{caption}" '
@@ -197,15 +212,15 @@ def _section(title, body, name=None):
 
 def _heading(title, summary, found):
     span = f"{summary['start']} to {summary['end']}"
-    numbers = {
-        "rows": f"{summary['rows']:,}",
-        "channels": f"{summary['channels']:,}",
-        "events": f"{len(found.events):,}",
-        "rows flagged": f"{found.flagged.sum():,} ({found.flagged.mean():.1%})",
-    }
+    numbers = [
+        (summary["rows"], "row", ""),
+        (summary["channels"], "channel", ""),
+        (len(found.events), "event", ""),
+        (found.flagged.sum(), "row", f" flagged, {found.flagged.mean():.1%}"),
+    ]
     boxes = "".join(
-        f"<div><b>{escape(value)}</b>{escape(name)}</div>"
-        for name, value in numbers.items()
+        "<div><b>{}</b>{}</div>".format(*count(*number).split(" ", 1))
+        for number in numbers
     )
     return (
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(span)}</p>\n'
@@ -240,31 +255,32 @@ def _events(events):
     rows = [
         (
             number,
-            event.start,
-            event.end,
-            f"{event.score:.4g}",
+            event.sentence,
             ", ".join(
                 f"{name} {share:.0%}"
                 for name, share in zip(event.channels, event.shares, strict=True)
             ),
-            event.sentence,
+            event.start,
+            event.end,
+            f"{event.score:.4g}",
         )
         for number, event in enumerate(events.itertuples(), 1)
     ]
-    head = ["", "start", "end", "score", "channels", "in words"]
-    return _table(head, rows, ["", "text when", "text when", "", "text", "text"])
+    head = ["", "in words", "channels", "start", "end", "score"]
+    return _table(head, rows, ["", "text", "text", "text when", "text when", ""])
 
 
 def _readings(summary):
     lines = []
     if summary["step"] is not None:
-        lines.append(f"A row every {summary['step']}")
+        lines.append(f"a row every {duration(summary['step'])}")
     if summary["gaps"] is not None:
-        longest = f", the longest {summary['longest_gap']}" if summary["gaps"] else ""
-        lines.append(f"{summary['gaps']:,} gaps in time{longest}")
-    lines.append(f"{summary['missing_readings']:,} readings missing")
+        longest = summary["longest_gap"]
+        longest = f", the longest {duration(longest)}" if longest else ""
+        lines.append(count(summary["gaps"], "gap", f" in time{longest}"))
+    lines.append(count(summary["missing_readings"], "reading", " missing"))
     if summary["anomalous_rows"] is not None:
-        lines.append(f"{summary['anomalous_rows']:,} rows labelled anomalous")
+        lines.append(count(summary["anomalous_rows"], "row", " labelled anomalous"))
     if summary["constant_channels"]:
         lines.append(f"constant: {', '.join(summary['constant_channels'])}")
     strong = [
@@ -283,7 +299,8 @@ def _readings(summary):
         for channel, values in summary["per_channel"].items()
     ]
     head = ["channel", *names, "missing"]
-    text = f"<p>{escape('; '.join(lines))}.</p>"
+    sentence = "; ".join(lines)
+    text = f"<p>{escape(sentence[0].upper() + sentence[1:])}.</p>"
     return text + _table(head, rows, ["text", *[""] * 5])
 
 
@@ -296,14 +313,14 @@ def _measures(measures):
 
 
 def _settings(arguments, model):
-    from tsanomaly._persistence import read_manifest
+    from tsanomaly._model_file import read_manifest
 
     manifest = read_manifest(arguments.model)
     used = {
         "readings": arguments.csv,
         "model": arguments.model,
         "model written": manifest["created"],
-        **_commands.settings(model),
+        **settings(model),
         "versions of the model": _versions(manifest["versions"]),
         "report by": f"tsanomaly {__version__}",
     }

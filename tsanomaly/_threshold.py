@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import warnings
+from copy import copy
 from numbers import Real
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import (
+    ErrorSummary,
     fit_generalised_pareto,
     margin,
     midway_threshold,
@@ -133,12 +135,6 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Threshold of the scores: ``decision_function = score_samples - offset_``. It
         is ``-threshold_``, or -1 with ``channels='each'``.
 
-    training_errors_ : ndarray of shape (n_rows,) or (n_rows, n_channels)
-        The errors that the threshold was set on, without breaks: the mean or maximum
-        of each row, or one column per channel with ``channels='each'``, NaN included.
-        A clone with another method, fitted on these as columns, tells another threshold
-        without a second run of the step that gives errors.
-
     n_context_, n_lookahead_ : int
         Neighbouring rows that a score depends on, always 0.
 
@@ -261,20 +257,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             errors = X[~breaks].astype(np.float64)
             if self.channels == "each":
                 self._check_every_channel(errors)
-                thresholds = np.array(
-                    [self._threshold(c[~np.isnan(c)]) for c in errors.T]
-                )
-                # A channel without error in training would divide by zero.
-                tiny = np.finfo(np.float64).tiny
-                floor = max(1e-12 * thresholds.max(), tiny)
-                self.threshold_ = np.where(thresholds <= tiny, floor, thresholds)
-                self.offset_ = -1.0
-                self.training_errors_ = errors
+                columns = [column[~np.isnan(column)] for column in errors.T]
+                thresholds = [self._threshold(column) for column in columns]
+                self._summaries = [ErrorSummary(column) for column in columns]
             else:
-                reduced = self._reduce(errors)
-                self.training_errors_ = reduced
-                self.threshold_ = float(self._threshold(reduced, anomalous))
-                self.offset_ = -self.threshold_
+                errors = self._reduce(errors)
+                thresholds = [self._threshold(errors, anomalous)]
+                self._summaries = [ErrorSummary(errors)]
+            self._set_thresholds(thresholds)
             if not np.isfinite(self.threshold_).all():
                 largest = np.nanmax(np.abs(errors))
                 raise ValueError(
@@ -359,6 +349,83 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             -1 for anomalies, +1 for normal rows and breaks.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def with_threshold(self, *, quantile=None, k=None):
+        """Copy with another threshold, set on the same training errors.
+
+        The step that gives the errors need not run again.
+
+        Parameters
+        ----------
+        quantile : float or None, default=None
+            Set the threshold by the method 'quantile', with this share of the training
+            errors below it, in (0, 1).
+        k : float or None, default=None
+            Set it by the method 'sigma', at the mean + `k` standard deviations of the
+            training errors.
+
+        Returns
+        -------
+        other : ReconstructionThreshold
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one of the two is given, or it is out of range.
+
+        Notes
+        -----
+        A fitted threshold keeps no more than 2,000 training errors, or per channel with
+        ``channels='each'``, the largest densely. A quantile of more rows lies between
+        two neighbours of these: the share of training errors above it differs from
+        ``1 - quantile`` by at most 2 % of that (up to 10⁸ rows). Thresholds of fewer
+        rows, and all of 'sigma', are those that `fit` would set.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tsanomaly import ReconstructionThreshold
+        >>> fitted = ReconstructionThreshold().fit(np.arange(100.0).reshape(-1, 1))
+        >>> fitted.threshold_, fitted.with_threshold(quantile=0.9).threshold_
+        (98.5, 89.5)
+        """
+        check_is_fitted(self)
+        check_parameters_unchanged(self)
+        if (quantile is None) == (k is None):
+            raise ValueError(
+                f"Give either quantile or k, got quantile={quantile!r} and k={k!r}. "
+                "Pass for example quantile=0.95."
+            )
+        other = copy(self)
+        if k is None:
+            other.set_params(method="quantile", quantile=quantile)
+        else:
+            other.set_params(method="sigma", k=k)
+        other._validate_params()
+        other._set_thresholds(
+            [
+                summary.quantile_threshold(1 - quantile)
+                if k is None
+                else summary.sigma_threshold(k)
+                for summary in self._summaries
+            ]
+        )
+        return other
+
+    def _set_thresholds(self, thresholds):
+        """Set what follows from the thresholds of the errors that are compared."""
+        if self.channels != "each":
+            (threshold,) = thresholds
+            self.threshold_ = float(threshold)
+            self.offset_ = -self.threshold_
+            return
+        thresholds = np.array(thresholds)
+        # A channel without error in training would divide by zero.
+        tiny = np.finfo(np.float64).tiny
+        floor = max(1e-12 * thresholds.max(), tiny)
+        self.threshold_ = np.where(thresholds <= tiny, floor, thresholds)
+        self.offset_ = -1.0
 
     def _check_parameters(self, y):
         if self.method == "f_score":

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""What the commands say of readings and of scores, in numbers."""
+
+import numpy as np
+
+from tsanomaly._command_files import plain
+
+__all__ = [
+    "count",
+    "describe",
+    "duration",
+    "measure",
+    "n_trained",
+    "rows_to_judge",
+    "summarise",
+]
+
+# Correlations that are worth a line.
+_STRONG = 0.9
+
+
+def n_trained(frame, fraction):
+    """How many rows, the first ones, a model was trained on."""
+    return round(fraction * len(frame))
+
+
+def rows_to_judge(frame, errors, fraction):
+    """Rows that measures count: not trained on, and with a score."""
+    judged = np.isfinite(errors) & (np.arange(len(frame)) >= n_trained(frame, fraction))
+    if not judged.any():
+        raise ValueError("No row is left to judge. Lower --train-fraction.")
+    return judged
+
+
+def measure(frame, errors, flagged, labels):
+    """Measures of scores and flags, by name."""
+    import pandas as pd
+    from sklearn.metrics import (
+        average_precision_score,
+        confusion_matrix,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
+
+    from tsanomaly import metrics
+
+    flags = flagged.astype(int)
+    normal, alarms, missed, found = confusion_matrix(
+        labels, flags, labels=[0, 1]
+    ).ravel()
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, flags, average="binary", zero_division=0
+    )
+    result = {
+        "rows": len(labels),
+        "anomalous_rows": int(labels.sum()),
+        "flagged_rows": int(flags.sum()),
+        "true_positives": int(found),
+        "false_positives": int(alarms),
+        "false_negatives": int(missed),
+        "true_negatives": int(normal),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+    }
+    if len(np.unique(labels)) == 2:
+        event = metrics.event_precision_recall_fscore(labels, flags)
+        affiliation = metrics.affiliation_precision_recall_fscore(labels, flags)
+        result |= {
+            "roc_auc": roc_auc_score(labels, errors),
+            "average_precision": average_precision_score(labels, errors),
+            "vus_pr": metrics.vus_pr(labels, errors),
+            "vus_roc": metrics.vus_roc(labels, errors),
+            **_triple("event", event),
+            **_triple("affiliation", affiliation),
+        }
+    if isinstance(frame.index, pd.DatetimeIndex):
+        delay = metrics.detection_delay(labels, flags, times=frame.index)
+        result["median_delay_seconds"] = delay.median.total_seconds()
+        result["false_alarms_per_day"] = metrics.false_alarms_per_day(
+            labels, flags, times=frame.index
+        )
+    return plain(result)
+
+
+def _triple(name, values):
+    return {
+        f"{name}_{kind}": value
+        for kind, value in zip(("precision", "recall", "fscore"), values, strict=True)
+    }
+
+
+def summarise(frame, labels):
+    """What a file holds: rows, times, gaps, channels, correlations, labels."""
+    import pandas as pd
+
+    from tsanomaly._validation import find_breaks, median_step
+
+    step = median_step(frame.index)
+    result = {
+        "rows": len(frame),
+        "channels": frame.shape[1],
+        "start": str(frame.index[0]),
+        "end": str(frame.index[-1]),
+        "step": None if step is None else str(step),
+        "gaps": None,
+        "longest_gap": None,
+        "rows_without_any_reading": int(find_breaks(frame).sum()),
+        "missing_readings": int(frame.isna().sum().sum()),
+    }
+    if step is not None and isinstance(frame.index, pd.DatetimeIndex):
+        distances = frame.index[1:] - frame.index[:-1]
+        gaps = distances[distances > 1.5 * step]
+        result["gaps"] = len(gaps)
+        result["longest_gap"] = str(gaps.max()) if len(gaps) else None
+    table = frame.agg(["mean", "std", "min", "max"]).T
+    table["missing"] = frame.isna().sum()
+    constant = frame.nunique() <= 1
+    result["constant_channels"] = frame.columns[constant].tolist()
+    correlation = frame.loc[:, ~constant].corr()
+    pairs = correlation.where(np.triu(np.ones(correlation.shape, bool), 1)).stack()
+    pairs = pairs[pairs.abs() >= _STRONG].sort_values(key=abs, ascending=False)
+    result["strong_correlations"] = [
+        {"channels": list(pair), "correlation": value} for pair, value in pairs.items()
+    ]
+    result["anomalous_rows"] = None if labels is None else int(labels.sum())
+    result["per_channel"] = {
+        name: row.to_dict() for name, row in table.astype(float).iterrows()
+    }
+    return plain(result)
+
+
+def count(number, noun, rest=""):
+    """A number of things, as in "1 gap in time" or "2 gaps in time"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}{rest}"
+
+
+def duration(text):
+    """A time span as people say it: its two largest units, or what else a step is.
+
+    Parameters
+    ----------
+    text : str
+        As pandas writes it, such as "0 days 00:01:00".
+
+    Returns
+    -------
+    words : str
+        Such as "1 min", "2 days 3 h" or "0.25 s".
+    """
+    import pandas as pd
+
+    days, hours, minutes, seconds, *small = pd.Timedelta(text).components
+    milliseconds, microseconds, nanoseconds = small
+    seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
+    parts = [
+        count(days, "day") if days else None,
+        f"{hours} h" if hours else None,
+        f"{minutes} min" if minutes else None,
+        f"{seconds:.9g} s" if seconds else None,
+    ]
+    first = next((i for i, part in enumerate(parts) if part), None)
+    if first is None:
+        return "0 s"
+    return " ".join(part for part in parts[first : first + 2] if part)
+
+
+def describe(summary):
+    """A summary as text."""
+    import pandas as pd
+
+    lines = [
+        f"{count(summary['rows'], 'row')} of {count(summary['channels'], 'channel')}, "
+        f"{summary['start']} to {summary['end']}"
+    ]
+    if summary["step"] is not None:
+        lines.append(f"a row every {duration(summary['step'])}")
+    if summary["gaps"]:
+        longest = f" in time, the longest {duration(summary['longest_gap'])}"
+        lines.append(count(summary["gaps"], "gap", longest))
+    lines.append(count(summary["missing_readings"], "reading", " missing"))
+    if summary["constant_channels"]:
+        lines.append(f"constant: {', '.join(summary['constant_channels'])}")
+    lines += [
+        f"{' and '.join(pair['channels'])}: correlation {pair['correlation']:.2f}"
+        for pair in summary["strong_correlations"]
+    ]
+    if summary["anomalous_rows"] is not None:
+        lines.append(count(summary["anomalous_rows"], "row", " labelled anomalous"))
+    table = pd.DataFrame(summary["per_channel"]).T
+    table["missing"] = table["missing"].astype(int)
+    return "\n".join([*lines, "", table.to_string(float_format="{:.4g}".format)])

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Pictures that the commands draw."""
+
+import numpy as np
+
+__all__ = [
+    "N_DRAWN_CHANNELS",
+    "draw_anomalies",
+    "draw_contributions",
+    "draw_measures",
+    "main_channels",
+]
+
+# Channels in pictures of readings, at most: those that matter most.
+N_DRAWN_CHANNELS = 8
+
+
+def main_channels(found):
+    """Positions of the channels to draw, those with most of the error."""
+    n_channels = found.contributions.shape[1]
+    rows = found.flagged if found.flagged.any() else np.ones_like(found.flagged)
+    share = np.nan_to_num(found.contributions[rows]).sum(axis=0)
+    most = np.argsort(-share, kind="stable")[: min(n_channels, N_DRAWN_CHANNELS)]
+    return np.sort(most).tolist()
+
+
+def draw_anomalies(frame, found, labels):
+    """Readings, scores and alarms."""
+    from tsanomaly.plotting import AnomalyDisplay
+
+    if found.contributions.shape[1]:
+        channels = main_channels(found)
+    else:
+        channels = list(range(min(frame.shape[1], N_DRAWN_CHANNELS)))
+    return AnomalyDisplay.from_predictions(
+        frame, found.errors, found.threshold, found.flagged, labels, channels=channels
+    ).figure_
+
+
+def draw_contributions(frame, found, labels):
+    """The channels' shares over time, or None if nothing was split."""
+    import pandas as pd
+
+    from tsanomaly.plotting import ContributionDisplay
+
+    if not np.isfinite(found.contributions).any():
+        return None
+    table = pd.DataFrame(found.contributions, index=frame.index, columns=frame.columns)
+    return ContributionDisplay.from_predictions(table, labels).figure_
+
+
+def draw_measures(frame, errors, flagged, labels, threshold):
+    """Pictures that need labels, by name."""
+    import matplotlib.pyplot as plt
+    from sklearn.metrics import (
+        ConfusionMatrixDisplay,
+        PrecisionRecallDisplay,
+        RocCurveDisplay,
+    )
+
+    from tsanomaly.plotting import ThresholdDisplay
+
+    figures = {}
+    if labels.any():
+        figures["thresholds"] = ThresholdDisplay.from_predictions(
+            labels, errors, times=frame.index, threshold=threshold
+        ).figure_
+    if len(np.unique(labels)) == 2:
+        for name, display in (
+            ("roc", RocCurveDisplay),
+            ("precision_recall", PrecisionRecallDisplay),
+        ):
+            figures[name], axes = plt.subplots(figsize=(5, 5), layout="constrained")
+            display.from_predictions(
+                labels, errors, ax=axes, name="scores", plot_chance_level=True
+            )
+    figures["confusion"], axes = plt.subplots(figsize=(4.5, 4), layout="constrained")
+    ConfusionMatrixDisplay.from_predictions(
+        labels,
+        flagged.astype(int),
+        labels=[0, 1],
+        display_labels=["normal", "anomaly"],
+        cmap="Blues",
+        colorbar=False,
+        ax=axes,
+    )
+    axes.set(xlabel="flagged", ylabel="labelled")
+    return figures

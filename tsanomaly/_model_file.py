@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""The file of a model: an archive that says what is in it."""
+
+import io
+import json
+import re
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+from tsanomaly._version import __version__
+
+__all__ = ["damage", "pack_members", "read_manifest", "read_members"]
+
+# A file is what skops writes, and this member beside it.
+_MANIFEST = "tsanomaly.json"
+
+# To be raised when older versions of the library would misread a file.
+_FORMAT = 1
+
+# How many times its size a file may unpack to. A forest, most of whose file is JSON,
+# unpacks to 6 times its size; `save` does not pack what would unpack to more than this.
+_MOST_UNPACKED = 20
+
+
+def pack_members(members, description):
+    """The bytes of a file.
+
+    Parameters
+    ----------
+    members : dict of str to bytes
+        What it holds, by name.
+    description : dict
+        What the manifest says of the model, as JSON can hold it.
+
+    Returns
+    -------
+    data : bytes
+        The archive: the members, and a manifest with the size and SHA-256 of each.
+    """
+    manifest = {
+        "format": _FORMAT,
+        **description,
+        "members": {name: _digest(content) for name, content in members.items()},
+    }
+    members = {**members, _MANIFEST: json.dumps(manifest, indent=2).encode()}
+    unpacked = sum(map(len, members.values()))
+    for compression in (ZIP_DEFLATED, ZIP_STORED):
+        packed = io.BytesIO()
+        with ZipFile(packed, "w", compression) as archive:
+            for name, content in members.items():
+                # ZipInfo: without the time, which is in the manifest
+                archive.writestr(ZipInfo(name), content, compression)
+        data = packed.getvalue()
+        if unpacked <= _MOST_UNPACKED * len(data):
+            break
+    return data
+
+
+def read_manifest(path):
+    """What a model file says of itself: when it was written, and by which versions.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file written by `save`.
+
+    Returns
+    -------
+    manifest : dict
+        With the keys ``created``, ``versions`` and ``feature_names``, among others.
+    """
+    return read_members(Path(path).read_bytes(), str(path))[0]
+
+
+def read_members(data, source):
+    """The manifest, and the content of the other members by name, all of it checked."""
+    with damage(source, "it is not a whole ZIP archive"):
+        archive = ZipFile(io.BytesIO(data))
+    with archive:
+        _check_directory(archive.infolist(), len(data), source)
+        if _MANIFEST not in archive.namelist():
+            raise ValueError(
+                f"{source} is not a model that tsanomaly.save wrote: it is a ZIP "
+                f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
+            )
+        with damage(source, f"{_MANIFEST} cannot be read"):
+            manifest = json.loads(archive.read(_MANIFEST))
+            _check_manifest(manifest)
+        if manifest["format"] > _FORMAT:
+            raise ValueError(
+                f"{source} has format {manifest['format']}, and this version of "
+                f"tsanomaly, {__version__}, reads formats up to {_FORMAT}. Upgrade: "
+                "pip install --upgrade tsanomaly."
+            )
+        with damage(source, "it does not hold what was saved"):
+            names = set(archive.namelist()) - {_MANIFEST}
+            if names != set(manifest["members"]):
+                name = min(names ^ set(manifest["members"]))
+                raise ValueError(f"{name} is missing, or not listed")
+            members = {}
+            for name in names:
+                content = members[name] = archive.read(name)
+                if manifest["members"][name] != _digest(content):
+                    raise ValueError(f"{name} has another size or SHA-256")
+    return manifest, members
+
+
+@contextmanager
+def damage(source, what):
+    """Report any failure as damage of the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
+    # is among it.
+    except Exception as error:
+        reason = str(error) or repr(error)
+        raise ValueError(
+            f"{source} is damaged or was altered: {what} ({reason}). Use another copy, "
+            "or save the model again."
+        ) from error
+
+
+def _digest(content):
+    return {"size": len(content), "sha256": sha256(content).hexdigest()}
+
+
+def _check_directory(entries, size, source):
+    """Raise unless an archive can be unpacked safely.
+
+    Parameters
+    ----------
+    entries : list of ZipInfo
+        Its directory.
+    size : int
+        Bytes of the archive.
+    source : str
+        What it is called in messages.
+    """
+    # No more is unpacked of a member than the directory says.
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > _MOST_UNPACKED * size:
+        raise ValueError(
+            f"{source} would unpack to {unpacked:,} bytes, more than {_MOST_UNPACKED} "
+            f"times its size of {size:,}: it is damaged, or made to fill the memory. "
+            "Use another copy, or save the model again."
+        )
+    with damage(source, "its directory is not one that tsanomaly.save writes"):
+        seen = set()
+        for entry in entries:
+            name = entry.orig_filename
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+                raise ValueError(f"{name!r} is no name of a member")
+            if name in seen:
+                raise ValueError(f"{name} is there twice")
+            seen.add(name)
+            # Other methods of compression can unpack more than the directory says.
+            if entry.compress_type not in (ZIP_DEFLATED, ZIP_STORED):
+                raise ValueError(f"{name} is compressed in another way")
+
+
+def _check_manifest(manifest):
+    number = manifest["format"]
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"format {number!r}")
+    if number == _FORMAT and not (
+        isinstance(manifest["members"], dict)
+        and isinstance(manifest["versions"], dict)
+        and all(isinstance(v, str | None) for v in manifest["versions"].values())
+    ):
+        raise ValueError("members or versions are not as they should be")
