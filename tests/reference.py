@@ -31,14 +31,40 @@ def merged(values, n_timestamps, stride):
     return np.array([np.mean(values) if values else np.nan for values in found])
 
 
-def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None):
+def filled(window, values):
+    """A window without NaN: the last reading, or else the first, or else a value."""
+    result = np.array(window)
+    for channel, column in enumerate(window.T):
+        known = [t for t in range(len(column)) if not np.isnan(column[t])]
+        for t in range(len(column)):
+            before = [s for s in known if s <= t]
+            if known:
+                result[t, channel] = column[before[-1] if before else known[0]]
+            else:
+                result[t, channel] = values[channel]
+    return result
+
+
+def known_mean(values):
+    """Mean over the first axis of what is not NaN."""
+    means = []
+    for column in np.array(values).T:
+        known = column[~np.isnan(column)]
+        means.append(known.mean() if len(known) else np.nan)
+    return np.array(means)
+
+
+def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=None):
     """Errors of a function that maps windows to windows, row by row."""
     if breaks is None:
         breaks = np.zeros(len(X), dtype=bool)
     X = np.asarray(X, dtype=np.float32)
     rows = range(len(X))
     windows = np.array([trailing_window(X, t, window_size, breaks) for t in rows])
-    outputs = reconstruct(np.nan_to_num(windows)).astype(np.float64)
+    if fill is None:
+        fill = np.zeros(X.shape[1])
+    outputs = reconstruct([filled(window, fill) for window in windows])
+    outputs = outputs.astype(np.float64)
     errors = [[] for _ in X]
     first = 0
     for t in rows:
@@ -49,7 +75,7 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None):
         if rule == "last":
             errors[t].append(squared[-1])
         elif rule == "window_mean":
-            errors[t].append(squared.mean(axis=0))
+            errors[t].append(known_mean(squared))
         else:
             ends = t + 1 == len(X) or breaks[t + 1]
             if (t - first) % stride == 0 or ends:
@@ -57,11 +83,13 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None):
                     if t - window_size + 1 + j >= first:
                         errors[t - window_size + 1 + j].append(squared[j])
     return np.array(
-        [np.mean(e, axis=0) if e else np.full(X.shape[1], np.nan) for e in errors]
+        [known_mean(e) if e else np.full(X.shape[1], np.nan) for e in errors]
     )
 
 
-def multiscale_errors(X, reconstruct, window_size, training, centered, breaks):
+def multiscale_errors(
+    X, reconstruct, window_size, training, centered, breaks, fill=None
+):
     """Errors by the 'multiscale' rules, calibrated on the rows `training` of X."""
     X = np.asarray(X, dtype=np.float32)
     rows = [t for t in range(len(X)) if not breaks[t]]
@@ -71,11 +99,12 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks):
     means, shares = {}, {}
     for t in rows:
         window = trailing_window(X, t, window_size, breaks)[None]
-        squared = (window - reconstruct(window).astype(np.float64))[0] ** 2
+        seen = window if fill is None else filled(window[0], fill)[None]
+        squared = (window - reconstruct(seen).astype(np.float64))[0] ** 2
         for k in lengths:
-            channels = squared[-k:].mean(axis=0)
-            means[t, k] = channels.mean()
-            shares[t, k] = channels / channels.mean()
+            channels = known_mean(squared[-k:])
+            means[t, k] = np.nanmean(channels)
+            shares[t, k] = channels / means[t, k]
     levels = {}
     for k in lengths:
         learned = np.array([means[t, k] for t in training])
@@ -97,7 +126,13 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks):
                 used.append((later, k))
         level = np.mean([levels[key] for key in used])
         weights = [np.log(1 + np.exp(levels[key])) for key in used]
-        share = np.average([shares[key] for key in used], axis=0, weights=weights)
+        table = np.array([shares[key] for key in used])
+        table[:, np.isnan(table).all(axis=0)] = 0
+        known = (table != 0).any(axis=0)
+        table = np.nan_to_num(table)
+        # Every length speaks for all channels that any length knows.
+        table *= known.sum() / table.sum(axis=1, keepdims=True)
+        share = np.where(known, np.average(table, axis=0, weights=weights), np.nan)
         errors[t] = np.log(1 + np.exp(level)) * share
     return errors
 

@@ -273,8 +273,7 @@ def test_labels_of_rows(levels, index, start):
         (0.456, 0.45612, "0.000120 below usual 0.456120;"),
         (1e-9, 0.0, "1e-09 above usual 0;"),
         (40.2, 40.2, "as usual, 40.2;"),
-        (np.nan, 40.2, "without a reading;"),
-        (40.2, np.nan, "at 40.2;"),
+        (np.nan, 40.2, "missing;"),
     ],
 )
 def test_numbers_have_the_digits_that_matter(reading, usual, text):
@@ -285,6 +284,37 @@ def test_numbers_have_the_digits_that_matter(reading, usual, text):
         detector, X, flagged=np.arange(5) == 2, attribution=known_shares
     )["sentence"]
     assert sentence == f"Row 2: channel 0 {text} 81 % of the error"
+
+
+def test_missing_readings_are_named():
+    X = np.full((6, 4), 1.0)
+    detector = forest().fit(X)
+    X[[2, 3], 0] = X[2, 1] = X[4, 2] = X[2:5, 3] = np.nan
+    for reading, said in ((3.0, ", 2.00 above usual 1.00"), (np.nan, "")):
+        X[4, 0] = reading
+        n_rows = "" if np.isnan(reading) else " in 2 of 3 rows"
+        (sentence,) = explain(
+            detector,
+            X,
+            flagged=np.isin(np.arange(6), [2, 3, 4]),
+            attribution=lambda *_: np.tile([4.0, 1.0, 0.0, 0.0], (3, 1)),
+        )["sentence"]
+        assert sentence == (
+            f"Rows 2 to 4: channel 0 missing{n_rows}{said}; 80 % of the error; "
+            "channel 1 missing in 1 of 3 rows; channel 2 missing in 1 of 3 rows; "
+            "channel 3 missing"
+        )
+
+
+def test_a_channel_without_a_usual_reading():
+    X = np.full((5, 2), np.nan)
+    X[:, 1] = 1.0
+    detector = forest().fit(np.zeros((5, 2)))
+    X[2, 0] = 40.2
+    (sentence,) = explain(
+        detector, X, flagged=np.arange(5) == 2, attribution=known_shares
+    )["sentence"]
+    assert sentence == "Row 2: channel 0 at 40.2; 81 % of the error"
 
 
 def test_an_array_has_positions():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import genpareto
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -255,9 +255,23 @@ def test_refuses_what_cannot_be_computed():
         ReconstructionThreshold().fit(np.full((3, 2), np.nan))
     with pytest.raises(ValueError, match="too large to compute"):
         ReconstructionThreshold("sigma").fit([[1e308], [1e308], [0.0]])
-    frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.nan, 1.0]})
-    with pytest.raises(ValueError, match="NaN in column 'pressure', first at row 0"):
-        ReconstructionThreshold().fit(frame)
+    frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.nan, np.nan]})
+    with pytest.raises(ValueError, match="no error in column 'pressure'"):
+        ReconstructionThreshold(channels="each").fit(frame)
+
+
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+def test_channels_without_an_error(channels):
+    """A row goes by the channels that have one."""
+    errors = np.array([[1.0, np.nan], [np.nan, 4.0], [3.0, 2.0], [np.nan, np.nan]])
+    threshold = ReconstructionThreshold(channels=channels, quantile=0.5).fit(errors)
+    expected = {"mean": [1, 4, 2.5], "max": [1, 4, 3], "each": [0.5, 4 / 3, 1.5]}
+    scores = threshold.score_samples(errors)
+    assert_allclose(-scores[:3], expected[channels])
+    assert np.isnan(scores[3])
+    assert threshold.predict(errors)[3] == 1
+    if channels == "each":
+        assert_allclose(threshold.threshold_, [2, 3])
 
 
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])

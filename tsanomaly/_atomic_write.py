@@ -18,9 +18,17 @@ def replace_file(path, data):
         if path.exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        # Of the kind it was, which follows from the number.
+        raise OSError(
+            error.errno,
+            f"{path} cannot be written, and is as it was before: {error.strerror}. "
+            "Make room, ask for permission, or choose another folder",
+        ) from error
     # The file is there; whether its folder can be made to say so lastingly depends on
     # the operating system.
     with suppress(OSError):

@@ -299,7 +299,7 @@ def _errors_of(step, columns, rows, normal, progress):
     """Errors of rows, one for each column, and how they spread over the channels."""
     if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
         errors = _at(step, "transform", columns.values, rows)
-        return errors, lambda errors: columns.fold(np.maximum(errors, 0))
+        return errors, lambda errors: columns.fold(_contributions(errors))
     if isinstance(step, HybridDetector):
         return _cascade(step, columns.values, rows, normal, progress), columns.fold
     parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
@@ -318,6 +318,13 @@ def _errors_of(step, columns, rows, normal, progress):
         return (weights * np.stack(shares, axis=1)).sum(axis=1)
 
     return levels, spread
+
+
+def _contributions(errors):
+    """Errors above 0, and 0 for channels without one, in rows that have others."""
+    unknown = np.isnan(errors)
+    unknown &= ~unknown.all(axis=1, keepdims=True)
+    return np.where(unknown, 0, np.maximum(errors, 0))
 
 
 def _shares(detector, X, rows, normal, progress):

@@ -18,12 +18,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
 from tsanomaly._linear_path import LinearPath
+from tsanomaly._memory import check_memory
 from tsanomaly._network import (
     INPUT_LIMIT,
     SCORING_BATCH,
     Network,
     build_lstm_autoencoder,
     get_network,
+)
+from tsanomaly._row_errors import (
+    LOOKING_AHEAD,
+    MULTISCALE,
+    ROW_ERRORS,
+    error_of_level,
+    level_of_error,
+    mean_of_known,
+    means_and_shares,
+    means_by_length,
+    multiscale_errors,
+    n_lengths,
+    share_out,
+    squared_residuals,
 )
 from tsanomaly._validation import (
     VersionedState,
@@ -32,10 +47,11 @@ from tsanomaly._validation import (
     check_series_length,
     draw_seed,
     locate,
+    name_column,
     remember_parameters,
     validate_series,
 )
-from tsanomaly._windows import RowAverage, TrailingWindows
+from tsanomaly._windows import RowAverage, TrailingWindows, fill_windows
 
 __all__ = ["LSTMAutoencoderDetector"]
 
@@ -46,12 +62,6 @@ _SCALE = (
 
 # Parameters that scores depend on, apart from the weights.
 _SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
-
-# Rules that look at every window from its last row back, over several lengths.
-_MULTISCALE = ("multiscale", "multiscale_centered")
-
-# Rows that errors are put together for at a time.
-_BLOCK = 4096
 
 # Levels rise a little on any rows that were not learned from. Where the machine drifts,
 # they rise by more than half of the distance from the median to the 99 % quantile.
@@ -73,6 +83,7 @@ _NOT_ARCHITECTURE = {
     "n_iter_no_change",
     "row_error",
     "stride",
+    "missing",
     "contamination",
     "random_state",
     "verbose",
@@ -176,8 +187,19 @@ class LSTMAutoencoderDetector(
         Larger is faster by that factor. The other rules need every window, and take no
         other stride than 1.
 
+    missing : {'anomaly', 'ignore'}, default='anomaly'
+        What a missing reading (NaN) in a row that holds others says of the row:
+
+        - 'anomaly': that the row is abnormal, by this channel. The reading gets the
+          error ``missing_error_``, beyond that of all training rows.
+        - 'ignore': nothing. The row is judged by the other readings.
+
+        In neither case training learns from what was not read. It may be set
+        otherwise after `fit`.
+
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
+        Share of the training rows to flag, in (0, 0.5]. Rows that are flagged because a
+        reading is missing come on top. 'auto' flags 1 % of them, and
         leaves out the first ``window_size - 1`` rows, whose windows are padded, when it
         sets the threshold; where normal operation drifts, fewer, see the notes.
 
@@ -204,6 +226,14 @@ class LSTMAutoencoderDetector(
 
     linear_mean_ : ndarray of shape (window_size * n_channels,)
         Mean of the training windows.
+
+    fill_values_ : ndarray of shape (n_channels,)
+        Mean reading of each channel in training. The network sees it in the place of a
+        channel without any reading in a window.
+
+    missing_error_ : float
+        Error of a missing reading, with ``missing='anomaly'``: twice `n_channels` times
+        the error of the worst training row, or the threshold, if that is larger.
 
     history_ : dict of str to list of float
         'loss', and 'val_loss' if windows were held out, one value for each round.
@@ -251,6 +281,15 @@ class LSTMAutoencoderDetector(
 
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
     never negative.
+
+    Of a missing reading (NaN) the network and the linear path see the last one of its
+    channel in the window, or else the first, or else the mean of the training rows.
+    Its residual is in no mean and no loss: "mean" above is that of the residuals there
+    are. A channel without a reading in the rows that a rule looks at has no error
+    (NaN); with ``missing='ignore'``, the mean over the channels is then that of the
+    others, ``score_samples(X) == -np.nanmean(transform(X), axis=1)``. With
+    ``missing='anomaly'`` errors are NaN at breaks alone. A channel without any reading
+    in training is refused.
 
     New rows of a machine whose normal operation drifts are less like the training rows
     than these are like each other. With 'multiscale' rules ``contamination='auto'``
@@ -320,10 +359,9 @@ class LSTMAutoencoderDetector(
         "linear_variance": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "row_error": [
-            StrOptions({*_MULTISCALE, "last", "window_mean", "overlap_mean"})
-        ],
+        "row_error": [StrOptions(set(ROW_ERRORS))],
         "stride": [Interval(Integral, 1, None, closed="left")],
+        "missing": [StrOptions({"anomaly", "ignore"})],
         "contamination": [
             StrOptions({"auto"}),
             Interval(Real, 0, 0.5, closed="right"),
@@ -349,6 +387,7 @@ class LSTMAutoencoderDetector(
         n_iter_no_change=5,
         row_error="multiscale",
         stride=1,
+        missing="anomaly",
         contamination="auto",
         random_state=None,
         verbose=0,
@@ -367,6 +406,7 @@ class LSTMAutoencoderDetector(
         self.n_iter_no_change = n_iter_no_change
         self.row_error = row_error
         self.stride = stride
+        self.missing = missing
         self.contamination = contamination
         self.random_state = random_state
         self.verbose = verbose
@@ -390,8 +430,10 @@ class LSTMAutoencoderDetector(
         Raises
         ------
         ValueError
-            If a parameter is out of range, the series is shorter than a window, a row
-            holds NaN beside readings, or training diverges.
+            If a parameter is out of range, the series is shorter than a window, a
+            channel has no reading, or training diverges.
+        MemoryError
+            If windows are too large for the memory there is, before it is taken.
         ImportError
             If no Keras backend is installed.
         """
@@ -411,9 +453,13 @@ class LSTMAutoencoderDetector(
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            As from ``fit(X).transform(X)``, without a second run of the network.
+            As from ``fit(X).transform(X)``, without a second run of the network. But
+            that missing readings have no error (NaN), also with ``missing='anomaly'``:
+            a threshold that is set on these errors, by the next step of a pipeline, is
+            set on what was read, as `offset_` is.
         """
-        return self._fit(X)
+        errors, _ = self._fit(X)
+        return errors
 
     def fit_predict(self, X, y=None):
         """Fit, and label the training rows.
@@ -431,27 +477,32 @@ class LSTMAutoencoderDetector(
             -1 for anomalies, +1 for normal rows and breaks, as from
             ``fit(X).predict(X)``, without a second run of the network.
         """
-        scores = -self._fit(X).mean(axis=1)
+        scores = -mean_of_known(self._mark_missing(*self._fit(X)), axis=1)
         return np.where(scores < self.offset_, -1, 1)
 
     def _fit(self, X):
-        """Fit, and return the errors of the training rows."""
+        """Fit, and return the errors of the training rows, unmarked, and windows."""
         # Not by scikit-learn's _fit_context: on its first use it imports a package that
         # draws from Python's global random generator.
         if not get_config()["skip_parameter_validation"]:
             self._validate_params()
         self._check_parameters()
         with all_or_nothing(self):
-            X, breaks = validate_series(self, X, reset=True)
+            X, breaks = validate_series(self, X, reset=True, missing="allow")
+            # Until the rows to train on are known, whose means are to be filled in.
+            self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
             windows = self._windows(X, breaks)
             check_series_length(windows)
+            self._check_memory(windows)
             self._check_scale(windows)
             seed = draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
             training = windows.rows[:split]
+            self.fill_values_, spread = self._moments(windows.X[training])
+            if windows.fill_values is not None:
+                windows.fill_values = self.fill_values_
             self._fit_linear_path(windows, training, seed)
-            spread = windows.X[training].std(axis=0, dtype=np.float64)
             self.weights_, self.history_ = self._network().train(
                 windows,
                 rows=training,
@@ -470,7 +521,7 @@ class LSTMAutoencoderDetector(
             self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * self._looks_ahead()
             remember_parameters(self, _SCORING)
-            if self.row_error in _MULTISCALE:
+            if self.row_error in MULTISCALE:
                 means, shares = self._by_length(windows)
                 whole = windows.whole[windows.rows]
                 self._calibration = LogCalibration(means[whole])
@@ -482,14 +533,34 @@ class LSTMAutoencoderDetector(
                 counted, share = windows.whole, AUTO_SHARE
             else:
                 counted, share = windows.rows, self.contamination
-            threshold = midway_threshold(errors[counted].mean(axis=1), share)
-            if self.contamination == "auto" and self.row_error in _MULTISCALE:
+            row_errors = mean_of_known(errors, axis=1)
+            threshold = midway_threshold(row_errors[counted], share)
+            if self.contamination == "auto" and self.row_error in MULTISCALE:
                 allowance = self._drift_allowance(windows, training, seed)
                 if allowance:
-                    level = _level_of_error(threshold) + allowance
-                    threshold = _error_of_level(level)
+                    level = level_of_error(threshold) + allowance
+                    threshold = error_of_level(level)
             self.offset_ = -float(threshold)
-        return errors
+            worst = max(threshold, row_errors[windows.rows].max())
+            self.missing_error_ = 2.0 * X.shape[1] * float(worst)
+        return errors, windows
+
+    def _moments(self, X):
+        """Mean and standard deviation of the readings of each channel."""
+        missing = np.isnan(X)
+        empty = missing.all(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"Input X holds no reading in {name_column(self, empty.argmax())} in "
+                f"any of the {len(X):,} rows to train on ({empty.sum():,} such columns "
+                "in all). Drop the column, or fit on rows that hold readings of it."
+            )
+        if missing.any():
+            mean, std = np.nanmean, np.nanstd
+        else:
+            mean, std = np.mean, np.std
+        mean = mean(X, axis=0, dtype=np.float64).astype(np.float32)
+        return mean, std(X, axis=0, dtype=np.float64)
 
     def _fit_linear_path(self, windows, rows, seed):
         for name in ("components", "gains", "mean"):
@@ -539,8 +610,8 @@ class LSTMAutoencoderDetector(
         errors = []
         for start in range(0, len(rows), SCORING_BATCH):
             actual = windows.take(rows[start : start + SCORING_BATCH])
-            squared = _squared_residuals(actual, path(actual))
-            errors.append(self._means(squared).mean(axis=2))
+            squared = squared_residuals(actual, path(windows.fill(actual)))
+            errors.append(mean_of_known(means_by_length(squared), axis=2))
         return np.concatenate(errors)
 
     def _check_parameters(self):
@@ -565,6 +636,26 @@ class LSTMAutoencoderDetector(
                 f"stride={self.stride} is larger than window_size={self.window_size}: "
                 "rows between the windows would have no error. Lower stride."
             )
+
+    def _check_memory(self, windows):
+        """Refuse windows that are too large to train on."""
+        n_channels = windows.X.shape[1]
+        size = int(self.window_size) * n_channels  # readings in a window
+        batch = max(int(self.batch_size), SCORING_BATCH)
+        # Windows of a batch, their residuals, and what every layer keeps of each row.
+        needed = batch * (32 * size + 60 * int(self.window_size) * sum(self.units))
+        needed += (
+            4 * len(windows.X) * n_channels * (n_lengths(int(self.window_size)) + 4)
+        )
+        if self.linear_variance:
+            needed += LinearPath.memory(len(windows.rows), size)
+        check_memory(
+            needed,
+            f"Training on {len(windows.rows):,} windows of {self.window_size:,} rows "
+            f"and {n_channels:,} channels",
+            "Lower window_size, average the series to a slower rate, or leave channels "
+            "out.",
+        )
 
     def _check_scale(self, windows):
         outside = np.abs(windows.X) > INPUT_LIMIT
@@ -591,10 +682,9 @@ class LSTMAutoencoderDetector(
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or a row holds NaN beside
-            readings.
+            If `X` has other channels than in `fit`, or holds infinity.
         """
-        return -self._transform(X).mean(axis=1)
+        return -mean_of_known(self._transform(X), axis=1)
 
     def score_rows(self, X, rows):
         """Score some rows only; the network runs for no others.
@@ -644,8 +734,10 @@ class LSTMAutoencoderDetector(
         wanted, position = np.unique(rows, return_inverse=True)
         wanted_breaks = breaks[wanted]
         scores = np.full(len(wanted), np.nan)
-        errors = self._causal_errors(self._windows(X, breaks), wanted[~wanted_breaks])
-        scores[~wanted_breaks] = -errors.mean(axis=1)
+        windows, wanted = self._windows(X, breaks), wanted[~wanted_breaks]
+        errors = self._causal_errors(windows, wanted)
+        self._mark_missing(errors, windows, wanted)
+        scores[~wanted_breaks] = -mean_of_known(errors, axis=1)
         return scores[position]
 
     def decision_function(self, X):
@@ -691,13 +783,13 @@ class LSTMAutoencoderDetector(
         errors : ndarray of shape (n_timestamps, n_channels)
             Squared residuals, gathered by `row_error`: non-negative, higher = worse.
             With 'multiscale' rules, the error of the row, without unit, shared out
-            among the channels. NaN at breaks.
+            among the channels. NaN at breaks, and with ``missing='ignore'`` where a
+            channel has no reading that the rule could look at.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or a row holds NaN beside
-            readings.
+            If `X` has other channels than in `fit`, or holds infinity.
         """
         return self._transform(X)
 
@@ -714,8 +806,9 @@ class LSTMAutoencoderDetector(
         reconstruction : ndarray of shape (n_timestamps, n_channels)
             In the unit of `X`: each row as the window that ends there reconstructs it,
             or, with rules that look ahead, the mean of its reconstructions in all
-            windows that hold it. NaN at breaks. With 'multiscale' rules, errors come
-            from more reconstructions of a row than this one.
+            windows that hold it. NaN at breaks, not where a reading is missing. With
+            'multiscale' rules, errors come from more reconstructions of a row than
+            this one.
         """
         windows = self._windows(*self._validate(X))
         average = RowAverage(windows.X.shape)
@@ -745,6 +838,11 @@ class LSTMAutoencoderDetector(
         # HTML display reads all that is listed here.
         names = object.__dir__(self)
         return [name for name in names if name != "model_" and hasattr(self, name)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _build_model(self, n_channels):
         """Build the network; a hook for subclasses.
@@ -804,7 +902,7 @@ class LSTMAutoencoderDetector(
         """Validate a series to be scored."""
         check_is_fitted(self)
         check_parameters_unchanged(self)
-        return validate_series(self, X, reset=False)
+        return validate_series(self, X, reset=False, missing="allow")
 
     def _windows(self, X, breaks):
         with np.errstate(over="ignore"):
@@ -814,13 +912,40 @@ class LSTMAutoencoderDetector(
                 f"Input X contains a value too large for float32, in which the network "
                 f"computes, in {locate(self, np.isinf(X32))}. {_SCALE}"
             )
-        return TrailingWindows(X32, self.window_size, breaks)
+        partly = np.isnan(X32).any(axis=1) & ~breaks
+        fill_values = self.fill_values_ if partly.any() else None
+        return TrailingWindows(X32, self.window_size, breaks, fill_values)
 
     def _transform(self, X):
-        return self._errors(self._windows(*self._validate(X)))
+        windows = self._windows(*self._validate(X))
+        return self._mark_missing(self._errors(windows), windows)
+
+    def _mark_missing(self, errors, windows, rows=None):
+        """Add the error of missing readings to errors, in place, if they are to count.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_rows, n_channels)
+        windows : TrailingWindows
+        rows : ndarray of shape (n_rows,) or None, default=None
+            The rows that the errors are of, without breaks. None are all rows.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_rows, n_channels)
+        """
+        if self.missing == "anomaly" and windows.fill_values is not None:
+            missing = np.isnan(windows.X if rows is None else windows.X[rows])
+            missing &= ~missing.all(axis=1, keepdims=True)  # breaks
+            self._add_missing_error(errors, missing)
+        return errors
+
+    def _add_missing_error(self, errors, missing):
+        known = np.nan_to_num(errors[missing])  # of earlier readings
+        errors[missing] = known + self.missing_error_
 
     def _looks_ahead(self):
-        return self.row_error in ("multiscale_centered", "overlap_mean")
+        return self.row_error in LOOKING_AHEAD
 
     def _errors(self, windows):
         """Errors of every row, by the chosen rule, in float64."""
@@ -834,7 +959,7 @@ class LSTMAutoencoderDetector(
         for rows, actual, reconstructed in self._run(
             windows, self._scored_rows(windows)
         ):
-            squared = _squared_residuals(actual, reconstructed)
+            squared = squared_residuals(actual, reconstructed)
             average.add(squared, rows, windows.first_rows[rows])
         return average.result()
 
@@ -852,11 +977,11 @@ class LSTMAutoencoderDetector(
         """Errors of the last rows of windows, by a causal rule."""
         if self.row_error == "last":
             actual, reconstructed = actual[:, -1:], reconstructed[:, -1:]
-        squared = _squared_residuals(actual, reconstructed)
+        squared = squared_residuals(actual, reconstructed)
         if self.row_error != "multiscale":
-            return squared.mean(axis=1)
-        means, shares = self._means_and_shares(squared)
-        return _share_out(self._calibration(means), shares)
+            return mean_of_known(squared, axis=1)
+        means, shares = means_and_shares(squared)
+        return share_out(self._calibration(means), shares)
 
     def _row_errors(self):
         """A function for the errors of single rows, prepared for many calls.
@@ -865,8 +990,8 @@ class LSTMAutoencoderDetector(
         -------
         row_errors : callable
             From the window that ends at a row, of shape (1, window_size, n_channels),
-            float32 and finite, to the row's errors, of shape (1, n_channels), by a
-            causal rule. Nothing is validated.
+            float32, without infinity and without breaks, to the row's errors, of shape
+            (1, n_channels), by a causal rule. Nothing is validated.
         """
         check_parameters_unchanged(self)
         run = self._network().window_runner(self.weights_)
@@ -874,10 +999,14 @@ class LSTMAutoencoderDetector(
 
         def row_errors(window):
             clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
+            clipped = fill_windows(clipped, self.fill_values_)
             seen = run(clipped)
             if linear_path is not None:
                 seen = seen + linear_path(clipped)
-            return self._window_errors(window, seen)
+            errors = self._window_errors(window, seen)
+            if self.missing == "anomaly":
+                self._add_missing_error(errors, np.isnan(window[:, -1]))
+            return errors
 
         return row_errors
 
@@ -891,80 +1020,29 @@ class LSTMAutoencoderDetector(
             As from `_means_and_shares`; for all rows but breaks.
         """
         n_rows, n_channels = len(windows.rows), windows.X.shape[1]
-        means = np.empty((n_rows, len(self._lengths())))
+        means = np.empty((n_rows, n_lengths(int(self.window_size))))
         # Shares are the largest array of all, and need no double precision.
         shares = np.empty((*means.shape, n_channels), np.float32)
         done = 0
         for batch, actual, reconstructed in self._run(windows, windows.rows):
             part = slice(done, done + len(batch))
-            squared = _squared_residuals(actual, reconstructed)
-            means[part], shares[part] = self._means_and_shares(squared)
+            squared = squared_residuals(actual, reconstructed)
+            means[part], shares[part] = means_and_shares(squared)
             done += len(batch)
         return means, shares
 
     def _multiscale_errors(self, windows, means, shares):
         """Errors of every row, from what `_by_length` returned."""
-        rows = windows.rows
         errors = np.full(windows.X.shape, np.nan)
-        levels = self._calibration(means)  # (n_rows, n_lengths)
-        # The mean over the k rows that start at a row is the one over the k rows that
-        # end k - 1 rows later, or where the stretch ends.
-        stretch = windows.first_rows[rows]
-        last = np.searchsorted(stretch, stretch, side="right") - 1
-        lengths = np.array(self._lengths())
-        index = np.arange(len(lengths))
-        for start in range(0, len(rows), _BLOCK):
-            block = np.arange(start, min(start + _BLOCK, len(rows)))
-            block_levels, block_shares = levels[block], shares[block]
-            if self.row_error == "multiscale_centered":
-                ahead = np.minimum(block[:, None] + lengths - 1, last[block][:, None])
-                both = levels[ahead, index], shares[ahead, index]
-                block_levels = np.concatenate([block_levels, both[0]], axis=1)
-                block_shares = np.concatenate([block_shares, both[1]], axis=1)
-            errors[rows[block]] = _share_out(block_levels, block_shares)
+        errors[windows.rows] = multiscale_errors(
+            self._calibration(means),
+            shares,
+            window_size=int(self.window_size),
+            first_rows=(
+                windows.first_rows[windows.rows] if self._looks_ahead() else None
+            ),
+        )
         return errors
-
-    def _lengths(self):
-        """Rows that 'multiscale' looks back over: a window, half of it, …, 1."""
-        window_size = int(self.window_size)
-        return [window_size >> halvings for halvings in range(window_size.bit_length())]
-
-    def _means(self, squared):
-        """Means over the last rows of windows.
-
-        Parameters
-        ----------
-        squared : ndarray of shape (n_windows, window_size, n_channels)
-            Squared residuals.
-
-        Returns
-        -------
-        means : ndarray of shape (n_windows, n_lengths, n_channels)
-        """
-        lengths = np.array(self._lengths())
-        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
-        return totals / lengths[:, None]
-
-    def _means_and_shares(self, squared):
-        """Errors of windows by length, and what the channels contribute.
-
-        Parameters
-        ----------
-        squared : ndarray of shape (n_windows, window_size, n_channels)
-            Squared residuals.
-
-        Returns
-        -------
-        means : ndarray of shape (n_windows, n_lengths)
-            Mean over the channels.
-        shares : ndarray of shape (n_windows, n_lengths, n_channels)
-            Error of each channel, relative to that mean; float32.
-        """
-        errors = self._means(squared)
-        means = errors.mean(axis=2)
-        shares = np.ones_like(errors)  # where nothing is wrong, all are alike
-        np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
-        return means, shares.astype(np.float32)
 
     def _scored_rows(self, windows):
         """Rows whose windows are run: every `stride`-th of a stretch, and its last."""
@@ -984,39 +1062,3 @@ def _evenly(rows):
     """Some of the rows, evenly spaced, if they are many."""
     n_rows = min(len(rows), _MOST_DRIFT_WINDOWS)
     return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
-
-
-def _share_out(levels, shares):
-    """Errors of rows and channels.
-
-    Parameters
-    ----------
-    levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row; their mean counts.
-    shares : ndarray of shape (n_rows, n_levels, n_channels)
-        What each channel contributes to each, with a mean of 1 over the channels. The
-        higher a level, the more it decides on the channels.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_rows, n_channels)
-    """
-    weights = _error_of_level(levels)
-    weights /= weights.sum(axis=1, keepdims=True)
-    shares = np.einsum("rl,rlc->rc", weights, shares)
-    return _error_of_level(levels.mean(axis=1))[:, None] * shares
-
-
-def _error_of_level(level):
-    """A positive number that rises with the level, and is close to it if that is."""
-    return np.logaddexp(0, level)
-
-
-def _level_of_error(error):
-    """Inverse of `_error_of_level`, for errors above 0."""
-    return error + np.log(-np.expm1(-error))
-
-
-def _squared_residuals(actual, reconstructed):
-    # In float64: a float32 residual of 1e20 would overflow when squared.
-    return np.square(np.subtract(actual, reconstructed, dtype=np.float64))

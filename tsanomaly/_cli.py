@@ -53,7 +53,7 @@ def main(argv=None):
         progress.clear()
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, MemoryError) as error:
         progress.clear()
         if arguments.verbose:
             traceback.print_exc()
@@ -221,7 +221,7 @@ def _add_reading(parser):
 
 
 def _add_complete_reading(parser):
-    """The CSV file of a command that runs a detector, which needs every reading."""
+    """The CSV file of a command that runs a detector, which may need every reading."""
     _add_reading(parser).add_argument(
         "--fill",
         action="store_true",

@@ -42,7 +42,7 @@ _READING = (
 )
 
 
-def read(arguments, progress, trained_on=None):
+def read(arguments, progress, trained_on=None, takes_gaps=None):
     """Readings, and labels if there are any.
 
     Parameters
@@ -53,6 +53,9 @@ def read(arguments, progress, trained_on=None):
         Called with a line of text.
     trained_on : array-like of str or None, default=None
         The channels of a model, which are all that is returned, in this order.
+    takes_gaps : bool or None, default=None
+        Whether the detector judges missing readings itself. None: whether the network
+        is to be trained, which does.
 
     Returns
     -------
@@ -73,7 +76,9 @@ def read(arguments, progress, trained_on=None):
         raise ValueError(_as_options(str(error))) from error
     frame = _choose(frame, arguments, trained_on)
     if "fill" in arguments:  # a command that runs a detector
-        frame = _complete(frame, arguments)
+        if takes_gaps is None:
+            takes_gaps = getattr(arguments, "detector", None) == "lstm"
+        frame = _complete(frame, arguments, takes_gaps)
     if not labels.shape[1]:
         return frame, None
     labels = labels.iloc[:, 0].to_numpy()
@@ -155,7 +160,7 @@ def _listed(names):
     return ", ".join(map(repr, names))
 
 
-def _complete(frame, arguments):
+def _complete(frame, arguments, takes_gaps):
     """Readings without gaps in single channels; empty rows stay, as breaks."""
     missing = frame.isna()
     partly = missing.any(axis=1) & ~missing.all(axis=1)
@@ -164,6 +169,8 @@ def _complete(frame, arguments):
     if arguments.fill:
         known = frame[~missing.all(axis=1)]
         return known.ffill().bfill().reindex(frame.index)
+    if takes_gaps:
+        return frame
     counts = missing[partly].sum()
     counts = counts[counts > 0]
     channels = ", ".join(f"{name!r} ({count:,})" for name, count in counts.items())
@@ -190,8 +197,21 @@ def read_both(arguments, progress):
     except TypeError as error:  # types that are not known
         raise ValueError(str(error)) from error
     names = getattr(model, "feature_names_in_", None)
-    frame, labels = read(arguments, progress, names)
+    frame, labels = read(arguments, progress, names, _takes_gaps(model))
     return model, frame, labels
+
+
+def _takes_gaps(model):
+    """Whether a missing reading reaches a network, which judges it."""
+    from sklearn.utils import get_tags
+
+    from tsanomaly import LSTMAutoencoderDetector
+    from tsanomaly._attribution import fitted_steps
+
+    steps = fitted_steps(model)
+    return any(isinstance(step, LSTMAutoencoderDetector) for step in steps) and all(
+        get_tags(step).input_tags.allow_nan for step in steps
+    )
 
 
 def needed(labels):

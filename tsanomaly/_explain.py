@@ -24,7 +24,8 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     """Say when a series is abnormal, in which channels, and what was expected.
 
     Flagged rows that follow each other are one event. Its channels are ranked by their
-    share of the error of its rows.
+    share of the error of its rows. Channels that have no reading in some of them are
+    named, too.
 
     Parameters
     ----------
@@ -163,7 +164,8 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
         if event["channels"]:
             first = names.index(event["channels"][0])
             event |= _compare(readings[inside, first], expected[inside, first])
-        event["sentence"] = f"{_when(event, clock)}: {_what(event, source)}"
+        gaps = _gaps(readings[inside], names)
+        event["sentence"] = f"{_when(event, clock)}: {_what(event, gaps, source)}"
         table.append(event)
     return _to_frame(table, index, step)
 
@@ -287,21 +289,42 @@ def _when(event, clock):
     return f"{text} to {end.strftime(clock if same_day else f'%Y-%m-%d {clock}')}"
 
 
-def _what(event, source):
-    """The channel, its reading and its share in words."""
-    if not event["channels"]:
-        return "no channel alone explains it"
-    name, share = event["channels"][0], event["shares"][0]
-    name = f"channel {name}" if isinstance(name, Integral) else str(name)
-    reading, expected = event["reading"], event["expected"]
-    deviation = _deviation(reading, expected, source)
-    return f"{name} {deviation}; {100 * share:.0f} % of the error"
+def _what(event, gaps, source):
+    """The first channel, its reading and its share in words; and what is missing.
+
+    `gaps` says of every channel in how many rows of the event it has no reading, for
+    those that have some.
+    """
+    if event["channels"]:
+        name, share = event["channels"][0], event["shares"][0]
+        text = [gaps.pop(name)] if name in gaps else []
+        if not np.isnan(event["reading"]):
+            text.append(_deviation(event["reading"], event["expected"], source))
+        said = [
+            f"{_called(name)} {', '.join(text)}",
+            f"{100 * share:.0f} % of the error",
+        ]
+    else:
+        said = ["no channel alone explains it"]
+    return "; ".join(said + [f"{_called(name)} {gap}" for name, gap in gaps.items()])
+
+
+def _gaps(readings, names):
+    """Of channels without a reading in some rows, in how many, in words."""
+    missing = np.isnan(readings)
+    return {
+        name: "missing" if all(rows) else f"missing in {rows.sum()} of {len(rows)} rows"
+        for name, rows in zip(names, missing.T, strict=True)
+        if any(rows)
+    }
+
+
+def _called(name):
+    return f"channel {name}" if isinstance(name, Integral) else str(name)
 
 
 def _deviation(reading, expected, source):
     distance = reading - expected
-    if np.isnan(reading):
-        return "without a reading"
     if np.isnan(distance):
         return f"at {_number(reading, reading)}"
     # To three digits of what matters, the distance.

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from tsanomaly._memory import check_memory
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -385,6 +386,8 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         ValueError
             If `X` has other channels than in `fit`, holds infinity, or lacks the
             DatetimeIndex that calendar features need.
+        MemoryError
+            If there is no memory for the features.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
@@ -392,6 +395,12 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         index = X.index if self._calendar else None
         X, breaks = validate_series(self, X, reset=False, missing="allow")
         n_features = len(self.get_feature_names_out())
+        check_memory(
+            len(X) * n_features * X.itemsize,
+            f"A table of {len(X):,} rows and {n_features:,} features",
+            "Ask for fewer features, for example with interactions=False, or transform "
+            "fewer rows at a time.",
+        )
         features = np.empty((len(X), n_features), dtype=X.dtype)
         features[breaks] = np.nan
         largest = min(_LARGEST, float(np.finfo(X.dtype).max))

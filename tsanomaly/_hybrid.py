@@ -34,6 +34,7 @@ from tsanomaly._validation import (
     check_parameters_unchanged,
     draw_seed,
     find_breaks,
+    find_gaps,
     remember_parameters,
 )
 from tsanomaly._window_transformer import WindowTransformer
@@ -222,7 +223,8 @@ class HybridDetector(
     maps increase strictly, also beyond the training rows, so that rows tie only where
     a stage ties them (or tells them apart by less than floating point does on the new
     scale). The cut lies midway between two training errors, so that rounding moves no
-    training row across it.
+    training row across it. Rows in which some readings are missing, of which a screener
+    can say little, are candidates, too.
 
     What the cascade saves depends on the share of candidates; what it loses on the
     *screen recall*, the share of anomalous events of which at least one row is a
@@ -337,12 +339,13 @@ class HybridDetector(
         Returns
         -------
         candidates : ndarray of shape (n_timestamps,), dtype=bool
-            Rows that the detector is to look at; never a break.
+            Rows that the detector is to look at: those that the screener suspects, and
+            those in which a reading is missing; never a break.
         """
         X = self._validate(X, reset=False)
         breaks = find_breaks(X)
         screened = _errors_of_all(self.screener_, X, breaks)
-        return self._candidates(screened, breaks)
+        return self._candidates(screened, X, breaks)
 
     def score_samples(self, X):
         """Opposite of the level of each row.
@@ -427,7 +430,7 @@ class HybridDetector(
                 self._floor = self._screener_scale(np.array([self._cut]))[0]
             remember_parameters(self, ["screen_fraction", "combine"])
 
-            candidates = self._candidates(screened, breaks)
+            candidates = self._candidates(screened, X, breaks)
             levels = self._combine(screened, candidates, detected)
             counted, share = ~np.isnan(levels), self.contamination
             if share == "auto":
@@ -471,14 +474,15 @@ class HybridDetector(
             self, X, reset=reset, dtype="numeric", ensure_all_finite=False
         )
 
-    def _candidates(self, screened, breaks):
-        return ((screened > self._cut) | (self.screen_fraction == 1)) & ~breaks
+    def _candidates(self, screened, X, breaks):
+        suspected = (screened > self._cut) | (self.screen_fraction == 1)
+        return (suspected | find_gaps(X)) & ~breaks
 
     def _levels(self, X):
         """Error of each row, on the scale that both parts share."""
         breaks = find_breaks(X)
         screened = _errors_of_all(self.screener_, X, breaks)
-        candidates = self._candidates(screened, breaks)
+        candidates = self._candidates(screened, X, breaks)
         if self.combine != "cascade":
             detected = _errors_of_all(self.detector_, X, breaks)
         else:

@@ -69,10 +69,10 @@ class LinearPath:
         from sklearn.decomposition import PCA
 
         rng = np.random.default_rng([seed, 3])
-        most = max(_MOST_READINGS // windows.take(rows[:1]).size, 2)
+        most = _most_windows(windows.take(rows[:1]).size)
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
-        flat = windows.take(rows).reshape(len(rows), -1)
+        flat = windows.fill(windows.take(rows)).reshape(len(rows), -1)
         # Centred and scaled here, since PCA computes in float32 as well.
         mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
         flat -= mean
@@ -94,6 +94,12 @@ class LinearPath:
         components = pca.components_.astype(np.float32)
         return cls(mean, components, gains.astype(np.float32))
 
+    @staticmethod
+    def memory(n_windows, size):
+        """Bytes that `fit` takes at the most, for windows of so many readings."""
+        n_windows = min(n_windows, _most_windows(size))
+        return 4 * size * (2 * n_windows + 4 * _MOST_COMPONENTS)
+
     def __call__(self, windows):
         """Reconstruct windows.
 
@@ -113,6 +119,11 @@ class LinearPath:
         restored = code @ self.components
         restored += self.mean
         return restored.reshape(windows.shape)
+
+
+def _most_windows(size):
+    """How many windows of so many readings are learned from, at most."""
+    return max(_MOST_READINGS // size, 2)
 
 
 def _noise_variance(along, others, n_others, wanted):

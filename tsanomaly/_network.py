@@ -106,7 +106,7 @@ class Network:
         self._training_lock = threading.Lock()
         self._scoring_lock = threading.Lock()
         self._runner = None
-        self._trainer = None
+        self._trainers = {}  # by whether readings are missing
 
     def build(self, weights=None, seed=0):
         """A new Keras model of this architecture."""
@@ -143,7 +143,8 @@ class Network:
         Parameters
         ----------
         windows : TrailingWindows
-            Source of the windows, float32.
+            Source of the windows, float32. Of missing readings (NaN) the network sees
+            what they are filled with; their residuals do not count.
         rows, validation_rows : ndarray of int
             Rows whose windows train, and whose windows tell when to stop. With no
             validation row all epochs are run.
@@ -186,13 +187,16 @@ class Network:
             )
         control = _control_class()(learning_rate, epochs, n_iter_no_change)
         with self._training_lock:
-            if self._trainer is None:
-                self._trainer = _Trainer(self.build())
+            masked = windows.fill_values is not None
+            trainer = self._trainers.get(masked)
+            if trainer is None:
+                loss = _masked_mean_squared_error if masked else "mse"
+                trainer = self._trainers[masked] = _Trainer(self.build(), loss)
             if self._draw_weights:
-                initial = self._trainer.draw_weights(seed)
+                initial = trainer.draw_weights(seed)
             else:
                 initial = _to_numpy(self.build(seed=seed).weights)
-            model = self._trainer.reset(initial, seed)
+            model = trainer.reset(initial, seed)
             log = model.fit(
                 training,
                 validation_data=validation,
@@ -232,7 +236,7 @@ class Network:
         rows : ndarray of shape (n,)
             Rows of this batch.
         actual, reconstructed : ndarray of shape (n, window_size, n_channels)
-            Their windows, as given and as they are reconstructed.
+            Their windows, as given, NaN included, and as they are reconstructed.
         """
         import_keras()  # raises in a forked child, where jax would hang
         run = self._compiled_forward()
@@ -240,7 +244,7 @@ class Network:
             batch = rows[start : start + SCORING_BATCH]
             # np.resize repeats rows to fill the last batch.
             actual = windows.take(np.resize(batch, SCORING_BATCH))
-            clipped = np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT)
+            clipped = windows.fill(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
             seen = run(weights, clipped)
             if baseline is not None:
                 seen = seen + baseline(clipped)
@@ -315,11 +319,11 @@ def _compile_forward(model):
 class _Trainer:
     """A compiled model that can be put back to the state of a new one."""
 
-    def __init__(self, model):
+    def __init__(self, model, loss):
         keras = import_keras()
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate=1.0, global_clipnorm=1.0),
-            loss="mse",
+            loss=loss,
         )
         model.optimizer.build(model.trainable_variables)
         self._model = model
@@ -348,6 +352,17 @@ class _Trainer:
         ):
             variable.assign(value)
         return model
+
+
+def _masked_mean_squared_error(target, output):
+    """Mean of the squared residuals of what is not NaN in the target."""
+    ops = import_keras().ops
+    missing = ops.isnan(target)
+    # Zeros before the square: through a NaN, no gradient is finite.
+    residual = ops.where(missing, 0.0, target - output)
+    known = ops.cast(ops.logical_not(missing), residual.dtype)
+    # Keras takes the mean over all elements.
+    return ops.square(residual) / ops.mean(known)
 
 
 def _to_numpy(variables):
@@ -462,13 +477,14 @@ def _batch_class():
 
         def __getitem__(self, index):
             batch = self._windows.take(self._drawn[index])
-            batch = seen = np.clip(batch, -INPUT_LIMIT, INPUT_LIMIT)
+            batch = np.clip(batch, -INPUT_LIMIT, INPUT_LIMIT)
+            seen = filled = self._windows.fill(batch)
             if self._noise is not None:
                 # Not from one stream: Keras may ask for a batch more than once.
                 rng = np.random.default_rng([self._seed, 2, self._epoch, index])
                 seen = rng.standard_normal(batch.shape, dtype=np.float32)
                 seen *= self._noise
-                seen += batch
+                seen += filled
             if self._baseline is not None:
                 batch = batch - self._baseline(seen)
             return seen, batch

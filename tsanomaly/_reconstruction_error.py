@@ -2,6 +2,7 @@
 from contextlib import suppress
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import (
     BaseEstimator,
     MetaEstimatorMixin,
@@ -23,6 +24,9 @@ from tsanomaly._validation import (
 )
 
 __all__ = ["ReconstructionError"]
+
+# Larger residuals would overflow when squared and added up.
+_LARGEST = 1e150
 
 # Rows that are transformed at a time, if rows do not depend on each other.
 _BLOCK = 16_384
@@ -142,12 +146,14 @@ class ReconstructionError(
         -------
         errors : ndarray of shape (n_timestamps, n_features)
             ``(X - inverse_transform(transform(X))) ** 2``, in the squared unit of `X`.
-            NaN at breaks, rows that are NaN in every column.
+            NaN at breaks, rows that are NaN in every column. Residuals beyond ±1e150
+            count as that.
 
         Raises
         ------
         ValueError
-            If `X` has other columns than in `fit`.
+            If `X` has other columns than in `fit`, or values so large that the
+            transformer's arithmetic overflows.
         """
         check_is_fitted(self)
         X, breaks = self._validate(X, reset=False)
@@ -163,11 +169,31 @@ class ReconstructionError(
             if block[-1] - block[0] == len(block) - 1:
                 block = slice(block[0], block[-1] + 1)  # a view, no copy
             part = X[block]
-            reduced = self.transformer_.transform(part)
-            restored = np.asarray(self.transformer_.inverse_transform(reduced))
-            # In float64: a float32 residual of 1e20 would overflow when squared.
-            errors[block] = np.square(np.subtract(part, restored, dtype=np.float64))
+            with np.errstate(over="ignore", invalid="ignore"):  # caught below
+                reduced = self.transformer_.transform(part)
+                self._check_finite(reduced, part)
+                restored = np.asarray(self.transformer_.inverse_transform(reduced))
+                self._check_finite(restored, part)
+                # In float64: a float32 residual of 1e20 would overflow when squared.
+                residual = np.subtract(part, restored, dtype=np.float64)
+                errors[block] = np.square(residual.clip(-_LARGEST, _LARGEST))
         return errors
+
+    def _check_finite(self, result, part):
+        """Raise if a step made something infinite of finite rows."""
+        if issparse(result):
+            return
+        result = np.asarray(result)
+        if result.dtype.kind != "f" or np.isfinite(result).all():
+            return
+        finite = np.isfinite(part).all(axis=1)
+        if not np.isfinite(result[finite]).all():
+            largest = np.abs(part[finite]).max()
+            raise ValueError(
+                f"{type(self.transformer_).__name__} cannot compute with what it was "
+                f"fitted on, or with values up to {largest:g}: its result is not "
+                "finite. Scale the series, and leave readings out that no sensor gives."
+            )
 
     def _validate(self, X, *, reset):
         allow_nan = get_tags(self.transformer).input_tags.allow_nan

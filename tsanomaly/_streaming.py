@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._calibration import check_detector
 from tsanomaly._context import get_context
+from tsanomaly._row_errors import mean_of_known
 from tsanomaly._validation import check_columns
 
 __all__ = ["StreamingDetector"]
@@ -439,7 +440,7 @@ class _Plan:
         Z = Z[max(Z.shape[0] - n - reach, 0) :]
         errors = self._errors_of_one(position, Z, n)
         if errors is not None:
-            scores = decision = -errors.mean(axis=1)
+            scores = decision = -mean_of_known(errors, axis=1)
         else:
             Z = self._named(position, Z, times)
             scores = decision = getattr(step, self._score_method)(Z)
@@ -545,7 +546,7 @@ def _row_errors(network):
     def of_last(Z):
         with np.errstate(over="ignore"):
             window = np.asarray(Z, dtype=np.float32)
-        if not np.isfinite(window).all():
+        if np.isinf(window).any() or np.isnan(window).all(axis=1).any():
             return None
         if len(window) < window_size:
             padding = np.repeat(window[:1], window_size - len(window), axis=0)

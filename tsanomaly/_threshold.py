@@ -16,11 +16,13 @@ from tsanomaly._calibration import (
     midway_threshold,
     tail_excesses,
 )
+from tsanomaly._row_errors import mean_of_known
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
     check_labels,
     check_parameters_unchanged,
+    name_column,
     remember_parameters,
     validate_series,
 )
@@ -161,7 +163,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
 
     Rows that are NaN in every channel are breaks, as in
-    :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged.
+    :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged. In other rows,
+    NaN is a channel without an error: the row goes by its other channels.
 
     References
     ----------
@@ -231,12 +234,13 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters do not go together, `X` is not finite, or `y` is missing, has
-            other values than 0 and 1, or no anomaly, where it is needed.
+            If parameters do not go together, `X` holds infinity, or no error of a
+            channel that is to have a threshold, or `y` is missing, has other values
+            than 0 and 1, or no anomaly, where it is needed.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
-            X, breaks = validate_series(self, X, reset=True)
+            X, breaks = validate_series(self, X, reset=True, missing="allow")
             if breaks.all():
                 raise ValueError(
                     "Every row of X is NaN, so there is no error to set a threshold "
@@ -252,17 +256,20 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     )
             errors = X[~breaks].astype(np.float64)
             if self.channels == "each":
-                thresholds = [self._threshold(column) for column in errors.T]
-                self._summaries = [ErrorSummary(column) for column in errors.T]
+                self._check_every_channel(errors)
+                columns = [column[~np.isnan(column)] for column in errors.T]
+                thresholds = [self._threshold(column) for column in columns]
+                self._summaries = [ErrorSummary(column) for column in columns]
             else:
                 errors = self._reduce(errors)
                 thresholds = [self._threshold(errors, anomalous)]
                 self._summaries = [ErrorSummary(errors)]
             self._set_thresholds(thresholds)
             if not np.isfinite(self.threshold_).all():
+                largest = np.nanmax(np.abs(errors))
                 raise ValueError(
-                    f"Errors up to {np.abs(errors).max():g} are too large to compute "
-                    f"with method={self.method!r}. Scale the series before the step "
+                    f"Errors up to {largest:g} are too large to compute with "
+                    f"method={self.method!r}. Scale the series before the step "
                     "that gives errors."
                 )
             self.n_context_ = self.n_lookahead_ = 0
@@ -304,11 +311,11 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
-        X, _ = validate_series(self, X, reset=False)
+        X, _ = validate_series(self, X, reset=False, missing="allow")
         X = X.astype(np.float64, copy=False)
         if self.channels == "each":
             with np.errstate(over="ignore"):
-                ratios = (X / self.threshold_).max(axis=1)
+                ratios = np.fmax.reduce(X / self.threshold_, axis=1)
             largest = np.finfo(np.float64).max
             return -np.clip(ratios, -largest, largest)
         return -self._reduce(X)
@@ -447,8 +454,17 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
 
     def _reduce(self, errors):
         if self.channels == "max":
-            return errors.max(axis=1)
-        return errors.mean(axis=1)
+            return np.fmax.reduce(errors, axis=1)  # leaves NaN out, if there is more
+        return mean_of_known(errors, axis=1)
+
+    def _check_every_channel(self, errors):
+        empty = np.isnan(errors).all(axis=0)
+        if empty.any():
+            raise ValueError(
+                f"Input X holds no error in {name_column(self, empty.argmax())}, so "
+                "there is no threshold for it. Drop the column, or use "
+                "channels='mean' or 'max'."
+            )
 
     def _threshold(self, errors, anomalous=None):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -465,4 +481,5 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.method == "f_score"
+        tags.input_tags.allow_nan = True
         return tags

@@ -29,8 +29,10 @@ __all__ = [
     "check_series_length",
     "draw_seed",
     "find_breaks",
+    "find_gaps",
     "locate",
     "median_step",
+    "name_column",
     "remember_parameters",
     "validate_series",
 ]
@@ -142,15 +144,36 @@ def find_breaks(X):
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         None is True where X is no table of numbers.
     """
+    return _absent(X).all(axis=1)
+
+
+def find_gaps(X):
+    """Rows that are NaN in some channel, breaks included, of such a series.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, as the user gave it.
+
+    Returns
+    -------
+    gaps : ndarray of shape (n_timestamps,), dtype=bool
+        None is True where X is no table of numbers.
+    """
+    return _absent(X).any(axis=1)
+
+
+def _absent(X):
+    """Where a series has no reading."""
     import pandas as pd
 
     if issparse(X):
-        return np.zeros(X.shape[0], dtype=bool)
+        return np.zeros((X.shape[0], 1), dtype=bool)
     if not hasattr(X, "isna"):
         X = np.asarray(X)
         if X.dtype.kind not in "fO" or X.ndim != 2:
-            return np.zeros(len(X), dtype=bool)
-    return np.asarray(pd.isna(X)).all(axis=1)
+            return np.zeros((len(X), 1), dtype=bool)
+    return np.asarray(pd.isna(X))
 
 
 def median_step(index):
@@ -178,12 +201,18 @@ def median_step(index):
 def locate(estimator, mask):
     """Name the column and first row of a fault, and count the readings it is in."""
     column = int(mask.any(axis=0).argmax())
-    if hasattr(estimator, "feature_names_in_"):
-        name = f"column {str(estimator.feature_names_in_[column])!r}"
-    else:
-        name = f"the column at position {column}"
     row = int(mask[:, column].argmax())
-    return f"{name}, first at row {row} ({mask.sum():,} of {mask.size:,} readings)"
+    return (
+        f"{name_column(estimator, column)}, first at row {row} ({mask.sum():,} of "
+        f"{mask.size:,} readings)"
+    )
+
+
+def name_column(estimator, column):
+    """Name a column in a message, by its name in `fit` or its position."""
+    if hasattr(estimator, "feature_names_in_"):
+        return f"column {str(estimator.feature_names_in_[column])!r}"
+    return f"the column at position {column}"
 
 
 def check_series_length(windows):
@@ -196,10 +225,14 @@ def check_series_length(windows):
     """
     if windows.whole.any():
         return
+    if not len(windows.rows):
+        raise ValueError(
+            f"Every one of the {len(windows.X):,} training rows is NaN in every "
+            "channel, and there is nothing to learn (n_samples=0). Fit on rows that "
+            "hold readings; a scaler makes NaN of channels that overflow."
+        )
     stretch = "series" if len(windows.rows) == len(windows.X) else "longest stretch"
-    longest = 0
-    if len(windows.rows):
-        longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
+    longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
     raise ValueError(
         f"window_size={windows.window_size} is longer than the training {stretch} "
         f"(n_samples={longest}). Fit on a longer series or lower window_size."

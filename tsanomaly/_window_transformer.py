@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from tsanomaly._memory import check_memory
 from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
 from tsanomaly._windows import TrailingWindows
 
@@ -123,6 +124,8 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If `X` has other channels than in `fit`, or holds infinity.
+        MemoryError
+            If `X` holds breaks, and there is no memory for a copy of the windows.
         """
         check_is_fitted(self)
         X, breaks = validate_series(self, X, reset=False, missing="allow")
@@ -130,6 +133,12 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         if breaks.any():
             trailing = TrailingWindows(X, n_context + 1, breaks)
             width = (n_context + 1) * n_channels
+            check_memory(
+                len(X) * width * X.itemsize,
+                f"A copy of {len(X):,} windows of {n_context + 1:,} rows and "
+                f"{n_channels:,} channels, as breaks make necessary,",
+                "Lower window_size, or transform one stretch at a time.",
+            )
             windows = np.full((len(X), width), np.nan, X.dtype)
             windows[~breaks] = trailing.take(trailing.rows).reshape(-1, width)
             windows.flags.writeable = False

@@ -14,11 +14,16 @@ import numpy as np
 __all__ = [
     "RowAverage",
     "TrailingWindows",
+    "fill_windows",
     "merge_windows",
     "runs",
     "sliding_windows",
     "trailing_blocks",
 ]
+
+
+# Windows that missing readings are filled in at a time.
+_BLOCK = 1024
 
 
 def _check_positive_integer(value, name):
@@ -228,6 +233,8 @@ class TrailingWindows:
         Rows in a window.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches; no window holds one.
+    fill_values : ndarray of shape (n_channels,) or None, default=None
+        As in `fill_windows`, if readings are missing in rows that are no breaks.
 
     Attributes
     ----------
@@ -237,9 +244,10 @@ class TrailingWindows:
         The rows that have a window: all but the breaks.
     """
 
-    def __init__(self, X, window_size, breaks):
+    def __init__(self, X, window_size, breaks, fill_values=None):
         self.X = X
         self.window_size = window_size
+        self.fill_values = fill_values
         index = np.arange(len(X))
         starts = np.zeros(len(X), dtype=np.intp)
         starts[1:] = np.where(breaks[:-1], index[1:], 0)
@@ -260,6 +268,48 @@ class TrailingWindows:
         index = rows[:, None] + np.arange(1 - self.window_size, 1)
         np.maximum(index, self.first_rows[rows][:, None], out=index)
         return self.X[index]
+
+    def fill(self, windows):
+        """What `take` returned, with readings in the place of missing ones."""
+        if self.fill_values is None:
+            return windows
+        return fill_windows(windows, self.fill_values)
+
+
+def fill_windows(windows, values):
+    """Put readings in the place of those that are missing.
+
+    A missing reading becomes the last one of its channel before it in the window, or
+    else the first one after it. So a window is filled from itself alone: what a row
+    depends on does not grow, and no row depends on a later one.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, window_size, n_channels)
+        NaN where a reading is missing. It is not changed.
+    values : ndarray of shape (n_channels,)
+        What takes the place of a channel without any reading in a window.
+
+    Returns
+    -------
+    filled : ndarray of the same shape
+        Without NaN; `windows` itself if nothing is missing.
+    """
+    missing = np.isnan(windows)
+    if not missing.any():
+        return windows
+    filled = windows.copy()
+    size = windows.shape[1]
+    positions = np.arange(size, dtype=np.int32)[:, None]
+    for start in range(0, len(windows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        absent = missing[block]
+        source = np.maximum.accumulate(np.where(absent, -1, positions), axis=1)
+        first = np.where(absent, size, positions).min(axis=1, keepdims=True)
+        source = np.where(source < 0, first, source)
+        found = np.take_along_axis(windows[block], np.minimum(source, size - 1), axis=1)
+        filled[block] = np.where(source < size, found, values)
+    return filled
 
 
 def trailing_blocks(X, breaks, n_context, n_rows):

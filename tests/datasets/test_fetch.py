@@ -267,6 +267,27 @@ def test_an_interruption_leaves_nothing(source, tmp_path, monkeypatch):
     assert_same(fetch_nab(data_home=tmp_path), load_nab())
 
 
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("pooch.HTTPDownloader.__call__", OSError(28, "No space left on device")),
+        ("pathlib.Path.mkdir", PermissionError(13, "Permission denied")),
+    ],
+)
+def test_a_cache_that_cannot_be_written(source, tmp_path, monkeypatch, step, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, fail)
+        with pytest.raises(
+            type(error), match=f"cannot be written: {error.strerror}.*data_home="
+        ):
+            fetch_nab(data_home=tmp_path)
+    assert files_in(tmp_path) == []
+    assert len(source.requests) == 0
+
+
 def test_a_damaged_file_is_replaced(source, tmp_path):
     fetch_nab(data_home=tmp_path)
     for damage in (b"", (DATA / FILE).read_bytes()[:-1]):

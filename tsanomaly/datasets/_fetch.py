@@ -318,6 +318,12 @@ def _install(url, root, file, checksum, download, n_retries, cure):
             failure = error
             if not _may_pass(error):
                 break
+        except OSError as error:  # of this machine, not of the network
+            raise OSError(
+                error.errno,
+                f"{file} cannot be written: {error.strerror}. Make room, or pass "
+                "data_home= a folder that can be written to",
+            ) from error
     advice = (
         "Try again later; the data set can also"
         if _may_pass(failure)

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: MIT
+"""Readings that are missing in rows that hold others."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests import reference
+from tests.helpers import reconstruction_of, tiny_detector, wave
+from tsanomaly import (
+    HybridDetector,
+    ReconstructionThreshold,
+    ScoreTransformer,
+    StreamingDetector,
+    _network,
+    explain,
+)
+from tsanomaly._backend import import_keras
+from tsanomaly._cli import main
+from tsanomaly._windows import fill_windows
+
+GUIDE = Path(__file__).parents[1] / "docs" / "missing_data.md"
+RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
+CAUSAL = ["multiscale", "last", "window_mean"]
+
+
+def with_holes(n_timestamps=60, n_channels=3):
+    """Holes of all kinds: at the start, single ones, longer than a window, a break."""
+    X = wave(n_timestamps, n_channels)
+    X[:2, 0] = np.nan
+    X[10, 1] = np.nan
+    X[20:32, 2] = np.nan
+    X[24:26, :2] = [[np.nan, 1.0], [1.0, np.nan]]
+    X[40] = np.nan
+    X[41, 1] = np.nan  # the first row of a stretch, that its windows are padded with
+    return X
+
+
+@pytest.fixture(scope="module", params=RULES)
+def by_rule(request):
+    """A series with holes, and a detector fitted on it."""
+    X = with_holes()
+    return X, tiny_detector(row_error=request.param, missing="ignore").fit(X)
+
+
+def changed(detector, **parameters):
+    """A fitted copy with other parameters."""
+    copy = clone(detector)
+    vars(copy).update(vars(detector) | parameters)
+    return copy
+
+
+@settings(max_examples=30)
+@given(
+    holes=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1))),
+    empty=st.booleans(),
+)
+def test_windows_are_filled_from_themselves(holes, empty):
+    windows = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    for hole in holes:
+        windows[hole] = np.nan
+    if empty:
+        windows[1, :, 0] = np.nan
+    values = np.array([7, 8], dtype=np.float32)
+    before = windows.copy()
+    filled = fill_windows(windows, values)
+    assert filled.dtype == np.float32
+    np.testing.assert_array_equal(
+        filled, [reference.filled(window, values) for window in windows]
+    )
+    np.testing.assert_array_equal(windows, before)
+
+
+def test_errors_match_the_loop(by_rule):
+    X, detector = by_rule
+    rule, breaks = detector.row_error, np.isnan(X).all(axis=1)
+    reconstruct, fill = reconstruction_of(detector), detector.fill_values_
+    if rule.startswith("multiscale"):
+        whole = [*range(4, 40), *range(45, 60)]
+        centered = rule == "multiscale_centered"
+        expected = reference.multiscale_errors(
+            X, reconstruct, 5, whole, centered, breaks, fill
+        )
+    else:
+        expected = reference.row_errors(
+            X, reconstruct, 5, rule, breaks=breaks, fill=fill
+        )
+    errors = detector.transform(X)
+    np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(fill, np.nanmean(X, axis=0), rtol=1e-5)
+
+
+def test_a_missing_reading_is_never_normal(by_rule):
+    """Either it has no error, or one that is larger than any."""
+    X, ignoring = by_rule
+    missing = np.isnan(X)
+    breaks = missing.all(axis=1)
+    errors = ignoring.transform(X)
+    scores = ignoring.score_samples(X)
+    np.testing.assert_array_equal(np.isnan(scores), breaks)
+    known = ~breaks
+    np.testing.assert_allclose(scores[known], -np.nanmean(errors[known], axis=1))
+    if ignoring.row_error in ("last", "overlap_mean"):
+        np.testing.assert_array_equal(np.isnan(errors), missing)
+    else:
+        assert np.isnan(errors[25:32, 2]).any()  # a gap longer than a window
+        assert not np.isnan(errors[~missing]).any()
+
+    marking = changed(ignoring, missing="anomaly")
+    marked = marking.transform(X)
+    np.testing.assert_array_equal(np.isnan(marked), np.tile(breaks[:, None], 3))
+    partly = missing & known[:, None]
+    assert (marked[partly] >= ignoring.missing_error_).all()
+    np.testing.assert_array_equal(marked[~partly], errors[~partly])
+    np.testing.assert_array_equal(marking.score_samples(X), -marked.mean(axis=1))
+    np.testing.assert_array_equal(
+        marking.predict(X) == -1, (ignoring.predict(X) == -1) | partly.any(axis=1)
+    )
+    assert -scores[known].min() < ignoring.missing_error_ / 3
+
+
+def test_every_window_has_a_hole(by_rule):
+    _, detector = by_rule
+    X = wave(60, 3)
+    X[::4, 0] = X[1::4, 2] = np.nan
+    detector = clone(detector).fit(X)
+    assert np.isfinite(detector.history_["loss"]).all()
+    assert np.isfinite(detector.score_samples(X)).all()
+    spoilt = X.copy()
+    spoilt[30, 0] += 20
+    assert detector.score_samples(spoilt).argmin() in range(26, 35)
+
+
+def test_a_threshold_is_set_on_what_was_read(by_rule):
+    X, detector = by_rule
+    errors = detector.transform(X)
+    for missing in ("ignore", "anomaly"):
+        fresh = clone(detector).set_params(missing=missing)
+        np.testing.assert_array_equal(fresh.fit_transform(X), errors)
+        np.testing.assert_array_equal(clone(fresh).fit_predict(X), fresh.predict(X))
+        assert fresh.offset_ == detector.offset_
+
+
+def test_it_makes_no_difference_where_nothing_is_missing(by_rule):
+    _, detector = by_rule
+    X = wave(50, 3)
+    ignoring, marking = (
+        clone(detector).set_params(missing=missing).fit(X)
+        for missing in ("ignore", "anomaly")
+    )
+    np.testing.assert_array_equal(ignoring.transform(X), marking.transform(X))
+    holes = with_holes(50)
+    # Rows whose windows hold no hole, on either side, score as if there were none.
+    untouched = [*range(15, 16), *range(46, 50)]
+    np.testing.assert_array_equal(
+        ignoring.score_samples(holes)[untouched], ignoring.score_samples(X)[untouched]
+    )
+
+
+def test_a_channel_that_is_missing_in_scoring_only(by_rule):
+    _, detector = by_rule
+    silent = wave(30, 3)
+    silent[:, 1] = np.nan
+    errors = detector.transform(silent)
+    assert np.isnan(errors[:, 1]).all()
+    assert np.isfinite(errors[:, [0, 2]]).all()
+    assert np.isfinite(detector.score_samples(silent)).all()
+    marking = changed(detector, missing="anomaly")
+    assert (marking.predict(silent) == -1).all()
+    assert (marking.transform(silent).argmax(axis=1) == 1).all()
+
+
+def test_reconstruct_fills_holes(by_rule):
+    X, detector = by_rule
+    reconstruction = detector.reconstruct(X)
+    breaks = np.isnan(X).all(axis=1)
+    np.testing.assert_array_equal(np.isnan(reconstruction), np.tile(breaks[:, None], 3))
+
+
+@pytest.mark.parametrize("missing", ["ignore", "anomaly"])
+@pytest.mark.parametrize("rule", CAUSAL)
+def test_pieces_and_streams_score_as_the_whole(rule, missing):
+    X = with_holes()
+    detector = tiny_detector(row_error=rule, missing=missing).fit(wave(50, 3))
+    scores = detector.score_samples(X)
+    rows = np.array([0, 11, 24, 25, 30, 40, 41, 43])
+    np.testing.assert_allclose(detector.score_rows(X, rows), scores[rows], rtol=1e-5)
+    for t in (5, 25, 30, 42):
+        np.testing.assert_allclose(
+            detector.score_samples(X[: t + 1]), scores[: t + 1], rtol=1e-5
+        )
+    stream = StreamingDetector(detector)
+    one_by_one = [stream.update(row) for row in X]
+    np.testing.assert_allclose([s for s, _ in one_by_one], scores, rtol=1e-5)
+    flags = np.array([flag for _, flag in one_by_one])
+    np.testing.assert_array_equal(flags, detector.predict(X) == -1)
+    together = StreamingDetector(detector).update_many(X)
+    np.testing.assert_allclose(together[0], scores, rtol=1e-5)
+
+
+def test_missing_residuals_are_not_trained_on():
+    """Whatever a missing reading is filled with, its residual is in no loss."""
+    target = np.array([[[1.0, np.nan], [2.0, 5.0]]], dtype=np.float32)
+    output = np.array([[[0.0, 9.0], [2.0, 3.0]]], dtype=np.float32)
+    to_numpy = import_keras().ops.convert_to_numpy
+    loss = to_numpy(_network._masked_mean_squared_error(target, output))
+    assert loss.mean() == pytest.approx((1 + 0 + 4) / 3)
+    whole = np.nan_to_num(target)
+    plain = to_numpy(_network._masked_mean_squared_error(whole, output))
+    np.testing.assert_allclose(plain, (whole - output) ** 2)
+
+
+def test_the_network_learns_from_what_is_there():
+    X = wave(300, 2)
+    X[np.random.default_rng(0).random(X.shape) < 0.3] = np.nan
+    detector = tiny_detector(
+        units=(8,), epochs=30, learning_rate=0.02, noise=0, linear_variance=0
+    ).fit(X)
+    losses = detector.history_["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+    held_out = tiny_detector(validation_fraction=0.2).fit(X)
+    assert np.isfinite(held_out.history_["val_loss"]).all()
+
+
+def test_a_channel_without_a_reading_in_training():
+    X = pd.DataFrame(wave(40, 2), columns=["flow", "pressure"])
+    X.loc[:31, "pressure"] = np.nan
+    with pytest.raises(ValueError, match=r"'pressure' in any of the 32 rows to train"):
+        tiny_detector(validation_fraction=0.2).fit(X)
+    assert np.isfinite(tiny_detector().fit(X).score_samples(X)).all()
+
+
+def test_dropouts_in_training_do_not_move_the_threshold():
+    X = wave(200, 2)
+    X[50:80, 1] = np.nan
+    detector = tiny_detector(contamination=0.05).fit(X)
+    flagged = detector.predict(X) == -1
+    dropped = np.isnan(X[:, 1])
+    assert flagged[dropped].all()
+    ignoring = changed(detector, missing="ignore")
+    assert (ignoring.predict(X) == -1).sum() == 10
+
+
+@pytest.mark.parametrize("channels", ["mean", "max", "each"])
+@pytest.mark.parametrize("missing", ["ignore", "anomaly"])
+def test_a_threshold_behind_it(missing, channels):
+    detector = make_pipeline(
+        StandardScaler(),
+        tiny_detector(missing=missing),
+        ReconstructionThreshold(channels=channels),
+    ).fit(with_holes())
+    new = wave(200, 3)
+    new[20, 1] = new[30:40, 2] = np.nan
+    assert np.isfinite(detector.score_samples(new)).all()
+    flagged = detector.predict(new) == -1
+    dropped = np.isnan(new).any(axis=1)
+    if missing == "anomaly":
+        assert flagged[dropped].all()
+    np.testing.assert_allclose(
+        StreamingDetector(detector).update_many(new)[0],
+        detector.score_samples(new),
+        rtol=1e-5,
+    )
+
+
+def test_explain_names_what_is_missing():
+    X = pd.DataFrame(wave(200, 3), columns=["flow", "heat", "load"])
+    detector = make_pipeline(StandardScaler(), tiny_detector()).fit(X)
+    new = X[100:160].reset_index(drop=True)
+    new.loc[20:24, "heat"] = np.nan
+    events = explain(detector, new)
+    event = events[events["start"] <= 20].iloc[-1]
+    assert event["channels"][0] == "heat"
+    assert "heat missing" in event["sentence"]
+    # Where it is ignored, it is named in events that something else raised.
+    detector.set_params(lstmautoencoderdetector__missing="ignore")
+    flagged = np.isin(np.arange(60), [22, 23])
+    (sentence,) = explain(detector, new, flagged=flagged)["sentence"]
+    assert sentence.endswith("heat missing")
+
+
+def test_wrappers():
+    X = with_holes(200)
+    level = ScoreTransformer(tiny_detector()).fit(X).transform(X)
+    np.testing.assert_array_equal(np.isnan(level[:, 0]), np.isnan(X).all(axis=1))
+    screener = make_pipeline(SimpleImputer(), IsolationForest(random_state=0))
+    hybrid = HybridDetector(screener, tiny_detector()).fit(wave(200, 3))
+    new = wave(100, 3)
+    new[50:53, 1] = np.nan
+    assert hybrid.screen(new)[50:53].all()  # no screener sees what was not read
+    assert (hybrid.predict(new)[50:53] == -1).all()
+
+
+@pytest.fixture(scope="module")
+def guide():
+    """The names that the code of the guide defines."""
+    names, printed = {}, []
+    names["print"] = printed.append
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        exec(compile(block, GUIDE.name, "exec"), names)
+    return names, printed
+
+
+def test_the_guide_shows_what_is_printed(guide):
+    _, (sentence,) = guide
+    assert re.search(r": sensor_3 missing; \d+ % of the error$", sentence)
+    shown = re.search(r"```\n(2024.*)\n```", GUIDE.read_text()).group(1)
+    assert re.sub(r"\d+ %", "", shown) == re.sub(r"\d+ %", "", sentence)
+
+
+@pytest.mark.parametrize("name", ["forest", "lof", "pca"])
+def test_recipes(guide, name):
+    """Dropouts are flagged, and what is abnormal still is."""
+    names, _ = guide
+    detector, X = names["detectors"][name], names["new"].reset_index(drop=True)
+    dropped = X.isna().any(axis=1)
+    spoilt = X.copy()
+    spoilt.loc[700] *= 10
+    flagged = detector.predict(spoilt) == -1
+    assert flagged[dropped].all()
+    if name != "forest":  # which is no judge of windows
+        assert flagged[700]
+    # Whole gaps: a break is a row with nothing, and windows do not cross it.
+    spoilt.loc[600] = np.nan
+    assert detector.predict(spoilt)[600] == -1
+    np.testing.assert_allclose(
+        detector.score_samples(spoilt)[601:640],
+        detector.score_samples(X[601:])[:39],
+        rtol=1e-6,
+    )
+    stream = StreamingDetector(detector)
+    scores, _ = stream.update_many(spoilt[180:260])
+    np.testing.assert_allclose(
+        scores[10:], detector.score_samples(spoilt)[190:260], rtol=1e-6
+    )
+    (sentence,) = explain(detector, X[180:230], flagged=dropped[180:230])["sentence"]
+    assert sentence.endswith("sensor_3 missing")
+
+
+def test_recipes_take_holes_in_training(guide):
+    names, _ = guide
+    train = names["train"].mask(
+        np.random.default_rng(0).random(names["train"].shape) < 0.002
+    )
+    detector = clone(names["detectors"]["pca"]).fit(train)
+    assert (detector.predict(names["new"])[200:210] == -1).all()
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    X = pd.DataFrame(wave(400, 3), columns=["flow", "heat", "load"])
+    X.index = pd.date_range("2024-01-01", periods=400, freq="min", name="time")
+    X.iloc[50:60, 1] = X.iloc[350:353, 2] = np.nan
+    X.to_csv("plant.csv")
+    options = ["--epochs", "1", "--window-size", "5", "--no-plots", "--units", "3"]
+    assert main(["train", "plant.csv", *options]) == 0
+    model = "tsanomaly-results/model.skops"
+    assert main(["detect", model, "plant.csv", "--no-plots"]) == 0
+    flagged = pd.read_csv("tsanomaly-results/predictions.csv")["flag"]
+    assert flagged[[*range(50, 60), *range(350, 353)]].all()
+    assert flagged.mean() < 0.2
+    assert main(["explain", model, "plant.csv", "--no-plots"]) == 0
+    assert "load missing" in capsys.readouterr().out

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""From the residuals of windows to the errors of rows.
+
+Nothing here knows of networks. Residuals come in as arrays of windows, errors go out
+with one row for each window, that of its last row.
+
+The residual of a missing reading is NaN. Means are over the readings there are, and NaN
+where there are none; every row has at least one.
+"""
+
+import numpy as np
+
+__all__ = [
+    "LOOKING_AHEAD",
+    "MULTISCALE",
+    "ROW_ERRORS",
+    "error_of_level",
+    "level_of_error",
+    "mean_of_known",
+    "means_and_shares",
+    "means_by_length",
+    "multiscale_errors",
+    "n_lengths",
+    "share_out",
+    "squared_residuals",
+]
+
+# Rules that look at every window from its last row back, over several lengths.
+MULTISCALE = ("multiscale", "multiscale_centered")
+
+# Rules by which a row's error depends on later rows.
+LOOKING_AHEAD = ("multiscale_centered", "overlap_mean")
+
+# All rules: what `row_error` may be.
+ROW_ERRORS = (*MULTISCALE, "last", "window_mean", "overlap_mean")
+
+# Rows that errors are put together for at a time.
+_BLOCK = 4096
+
+
+def squared_residuals(actual, reconstructed):
+    """Squares of what windows and their reconstructions differ by.
+
+    Parameters
+    ----------
+    actual, reconstructed : ndarray of shape (n_windows, window_size, n_channels)
+        float32.
+
+    Returns
+    -------
+    squared : ndarray of the same shape
+        float64: in float32 the square of a residual of 1e20 would overflow. NaN where
+        `actual` is.
+    """
+    return np.square(np.subtract(actual, reconstructed, dtype=np.float64))
+
+
+def mean_of_known(values, axis):
+    """Mean of what is not NaN; NaN where nothing else is.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any array. Without NaN, its mean.
+    axis : int
+        Axis that the mean is over.
+
+    Returns
+    -------
+    mean : ndarray of one dimension less
+    """
+    known = ~np.isnan(values)
+    if known.all():
+        return values.mean(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return _ratio(total, known.sum(axis=axis))
+
+
+def _ratio(total, count):
+    """Mean of what was counted; NaN where nothing was."""
+    mean = np.full(total.shape, np.nan)
+    return np.divide(total, count, out=mean, where=count > 0)
+
+
+def n_lengths(window_size):
+    """How many lengths 'multiscale' rules look back over."""
+    return window_size.bit_length()
+
+
+def _lengths(window_size):
+    """Rows that 'multiscale' rules look back over: a window, half of it, …, 1."""
+    return window_size >> np.arange(n_lengths(window_size))
+
+
+def means_by_length(squared):
+    """Means over the last rows of windows: all of them, half as many, …, one.
+
+    Parameters
+    ----------
+    squared : ndarray of shape (n_windows, window_size, n_channels)
+        Squared residuals.
+
+    Returns
+    -------
+    means : ndarray of shape (n_windows, n_lengths, n_channels)
+    """
+    lengths = _lengths(squared.shape[1])
+    known = ~np.isnan(squared)
+    if known.all():
+        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
+        return totals / lengths[:, None]
+    squared = np.where(known, squared, 0)
+    totals, counts = (
+        np.cumsum(values[:, ::-1], axis=1)[:, lengths - 1]
+        for values in (squared, known)
+    )
+    return _ratio(totals, counts)
+
+
+def means_and_shares(squared):
+    """Errors of windows by length, and what the channels contribute.
+
+    Parameters
+    ----------
+    squared : ndarray of shape (n_windows, window_size, n_channels)
+        Squared residuals.
+
+    Returns
+    -------
+    means : ndarray of shape (n_windows, n_lengths)
+        Mean over the channels.
+    shares : ndarray of shape (n_windows, n_lengths, n_channels)
+        Error of each channel, relative to that mean; float32. NaN where a channel has
+        no reading.
+    """
+    errors = means_by_length(squared)
+    means = mean_of_known(errors, axis=2)
+    # Where nothing is wrong, all are alike.
+    shares = np.where(np.isnan(errors), np.nan, 1.0)
+    np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
+    return means, shares.astype(np.float32)
+
+
+def multiscale_errors(levels, shares, *, window_size, first_rows=None):
+    """Errors of rows by a 'multiscale' rule.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_lengths)
+        Level of the windows that end at the rows, for each length.
+    shares : ndarray of shape (n_rows, n_lengths, n_channels)
+        As from `means_and_shares`.
+    window_size : int
+        Rows in a window.
+    first_rows : ndarray of shape (n_rows,) or None, default=None
+        Which stretch each row belongs to, in increasing order, to look ahead as well,
+        within the stretch. None looks back only.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_channels)
+    """
+    n_rows = len(levels)
+    errors = np.empty((n_rows, shares.shape[2]))
+    lengths = _lengths(window_size)
+    index = np.arange(len(lengths))
+    if first_rows is not None:
+        last = np.searchsorted(first_rows, first_rows, side="right") - 1
+    for start in range(0, n_rows, _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, n_rows))
+        block_levels, block_shares = levels[block], shares[block]
+        if first_rows is not None:
+            # The mean over the k rows that start at a row is the one over the k rows
+            # that end k - 1 rows later, or where the stretch ends.
+            ahead = np.minimum(block[:, None] + lengths - 1, last[block][:, None])
+            both = levels[ahead, index], shares[ahead, index]
+            block_levels = np.concatenate([block_levels, both[0]], axis=1)
+            block_shares = np.concatenate([block_shares, both[1]], axis=1)
+        errors[block] = share_out(block_levels, block_shares)
+    return errors
+
+
+def share_out(levels, shares):
+    """Errors of rows and channels.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_levels)
+        Several levels of every row; their mean counts.
+    shares : ndarray of shape (n_rows, n_levels, n_channels)
+        What each channel contributes to each, with a mean of 1 over the channels, or
+        over those that are not NaN. The higher a level, the more it decides on the
+        channels.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_channels)
+        NaN where a channel contributes to no level. The mean over the others is the
+        error of the row.
+    """
+    weights = error_of_level(levels)
+    weights /= weights.sum(axis=1, keepdims=True)
+    known = ~np.isnan(shares)
+    if known.all():
+        shares = np.einsum("rl,rlc->rc", weights, shares)
+    else:
+        somewhere = known.any(axis=1)  # (n_rows, n_channels)
+        # Levels that know fewer channels than the row count as much as the others.
+        fewer = somewhere.sum(axis=1)[:, None] / known.sum(axis=2)
+        shares = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
+        shares[~somewhere] = np.nan
+    return error_of_level(levels.mean(axis=1))[:, None] * shares
+
+
+def error_of_level(level):
+    """A positive number that rises with the level, and is close to it if that is."""
+    return np.logaddexp(0, level)
+
+
+def level_of_error(error):
+    """Inverse of `error_of_level`, for errors above 0."""
+    return error + np.log(-np.expm1(-error))
