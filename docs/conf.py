@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
         ]
     ),
     "copyfile_regex": r".*\.csv",
+    "capture_repr": (),  # a display is seen in its picture
     "show_memory": False,
     "write_computation_times": False,
     "show_signature": False,
@@ -83,6 +84,14 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+# Pages that stand alone have nothing to show beside them.
+html_sidebars = {
+    "index": [],
+    "about/other_projects": [],
+    "about/changes": [],
+    "about/contributing": [],
+}
+toc_object_entries_show_parents = "hide"
 html_show_sourcelink = False
 html_math_renderer = "mathml"
 
