@@ -31,7 +31,7 @@ default_role = "code"
 # Links within the documentation must lead somewhere. Those to other projects do not:
 # their inventories would have to be fetched.
 nitpicky = True
-nitpick_ignore_regex = [(".*", r"(sklearn|pandas|numpy|matplotlib|keras|datetime)\..*")]
+nitpick_ignore_regex = [(".*", r"(?!tsanomaly)\w+\..*")]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 
 myst_enable_extensions = ["deflist"]
