@@ -12,6 +12,7 @@ are.
 # A labelled series: two sensors of a simulated machine, with six faults of ten rows.
 from tempfile import TemporaryDirectory
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
@@ -64,3 +65,14 @@ for candidate, f1 in zip(
 ):
     print(f"quantile {candidate['threshold__quantile']}: F1 {f1:.2f}")
 print("best:", search.best_params_)
+
+# %%
+# The mean over the folds, and each of them: few faults make few folds that agree.
+quantiles = [str(quantile) for quantile in search.param_grid["threshold__quantile"]]
+folds = [search.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
+_, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+ax.plot(quantiles, np.transpose(folds), ".", color="0.6")
+ax.plot(quantiles, search.cv_results_["mean_test_score"], marker="o", label="mean")
+ax.set_xlabel("quantile of the training errors")
+ax.set_ylabel("F1")
+ax.legend()

@@ -164,8 +164,7 @@ class LSTMAutoencoderDetector(
         If windows are held out, training stops after so many rounds in which their
         loss did not fall below its best, and the weights of the best round are kept.
 
-    row_error : {'multiscale', 'multiscale_centered', 'last', 'window_mean', \
-            'overlap_mean'}, default='multiscale'
+    row_error : str, default='multiscale'
         How the squared residuals of windows become the error of a row:
 
         - 'multiscale': means over the last `window_size` rows of the window that ends
@@ -254,7 +253,7 @@ class LSTMAutoencoderDetector(
     n_features_in_ : int
         Number of channels seen in `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the channels, if `fit` was given a frame with string column names.
 
     See Also
@@ -271,7 +270,7 @@ class LSTMAutoencoderDetector(
     `X`.
 
     'multiscale' takes these means over the last :math:`k` rows for
-    :math:`k = w, \lfloor w/2 \rfloor, \lfloor w/4 \rfloor, \dots, 1`. The mean of each
+    :math:`k = w, \lfloor w/2 \rfloor, \lfloor w/4 \rfloor, \ldots, 1`. The mean of each
     over the channels becomes a level, in logarithms: 0 for the median of the training
     rows, 1 for their 99 % quantile. With the mean level :math:`l_t` of a row, its error
     is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level

@@ -99,7 +99,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     n_features_in_ : int
         Number of channels.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the channels, without `by`, in the order in which detectors get them.
 
     See Also

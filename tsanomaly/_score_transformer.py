@@ -80,7 +80,7 @@ class ScoreTransformer(
     n_features_in_ : int
         Number of columns seen in `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if `fit` was given a frame with string column names.
 
     See Also

@@ -141,7 +141,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     n_features_in_ : int
         Number of channels seen in `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the channels, if `fit` was given a frame with string column names.
 
     See Also

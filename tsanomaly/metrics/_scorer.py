@@ -104,9 +104,9 @@ def make_anomaly_scorer(
     Notes
     -----
     The metrics of the ranking alone, 'roc_auc' and 'average_precision', do not see the
-    threshold: all candidates of a grid over :class:`ReconstructionThreshold`, say,
-    that score rows in the same way get the same value. Tune thresholds with a metric
-    of labels, such as 'f1'.
+    threshold: all candidates of a grid over
+    :class:`~tsanomaly.ReconstructionThreshold`, say, that score rows in the same way
+    get the same value. Tune thresholds with a metric of labels, such as 'f1'.
 
     Beware of scikit-learn's own strings: ``scoring="roc_auc"`` and
     ``scoring="average_precision"`` run on a detector without complaint, with the sign
