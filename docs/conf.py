@@ -58,6 +58,7 @@ sphinx_gallery_conf = {
             "plot_explanations.py",
             "plot_anomaly_kinds.py",
             "plot_streaming.py",
+            "plot_fleet.py",
             "plot_operations.py",
             "*",
         ]
