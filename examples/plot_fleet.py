@@ -104,9 +104,9 @@ events = explain(fleet.detectors_[worst], readings, max_gap=20)
 print(worst, *events["sentence"].head(3), sep="\n")
 
 # %%
-# **A new machine** has no detector yet. The fallback, which learned from some rows of all
-# pumps, scores it until there are enough of its own. On this pump it ranks rows as well
-# as a detector that learned from 2,500 of them.
+# **A new machine** has no detector yet. The fallback, which learned from some rows of
+# all pumps, scores it until there are enough of its own. On this pump it ranks rows as
+# well as a detector that learned from 2,500 of them.
 new, target = make_pump(99)
 grown = FleetDetector(detector).fit(pd.concat([train, new[:2500]]))
 for name, model in (("fallback", fleet), ("its own detector", grown)):
