@@ -419,6 +419,8 @@ class _JaxTrainer(_Trainer):
         """Train, and return the history; as `_KerasTrainer.fit`."""
         keras = import_keras()
         state, history = self._state, {}
+        # Keras takes a look at a first batch, and draws anew: the same windows here.
+        training.on_epoch_end()
         progress = None
         if verbose:
             progress = keras.callbacks.ProgbarLogger()
