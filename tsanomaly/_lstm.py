@@ -39,8 +39,22 @@ class LSTMProgram:
         self.forward = jax.jit(self._forward)
         self.gradient = jax.jit(jax.value_and_grad(self._loss))
 
-    def _forward(self, weights, windows):
-        """Reconstruct windows of shape (n_windows, window_size, n_channels)."""
+    def _forward(self, weights, windows, linear=None):
+        """Reconstruct windows.
+
+        Parameters
+        ----------
+        weights : list of jax.Array
+            In Keras' order.
+        windows : jax.Array of shape (n_windows, window_size, n_channels)
+            What goes in.
+        linear : tuple of jax.Array or None, default=None
+            Mean, components and gains of a linear path whose reconstruction is added.
+
+        Returns
+        -------
+        reconstructed : jax.Array of the shape of `windows`
+        """
         encoder, bottleneck, decoder, output = self._unpack(weights)
         n_windows, window_size, _ = windows.shape
 
@@ -71,7 +85,12 @@ class LSTMProgram:
             return states, states[-1][0] @ output[0] + output[1]
 
         _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
-        return rows.swapaxes(0, 1)
+        rows = rows.swapaxes(0, 1)
+        if linear is None:
+            return rows
+        mean, components, gains = linear
+        code = (windows.reshape(n_windows, -1) - mean) @ components.T * gains
+        return rows + (code @ components + mean).reshape(windows.shape)
 
     def _loss(self, weights, seen, target, counted, seed, number):
         """Squared residuals of windows, weighted and summed.

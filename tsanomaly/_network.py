@@ -230,7 +230,7 @@ class Network:
             Source of the windows, float32.
         rows : ndarray of int
             Rows whose windows are wanted.
-        baseline : callable or None, default=None
+        baseline : LinearPath or None, default=None
             As in `train`; its reconstruction is added to that of the network.
 
         Yields
@@ -249,9 +249,7 @@ class Network:
             # np.resize repeats rows to fill the last batch.
             actual = windows.take(np.resize(batch, SCORING_BATCH))
             clipped = np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT)
-            seen = run(weights, clipped)
-            if baseline is not None:
-                seen = seen + baseline(clipped)
+            seen = run(weights, clipped, baseline)
             return batch, actual[: len(batch)], seen[: len(batch)]
 
         yield from _side_by_side(one, range(0, len(rows), SCORING_BATCH))
@@ -276,7 +274,7 @@ class Network:
 
         def run(window):
             import_keras()  # raises in a forked child, where jax would hang
-            return forward(weights, window)
+            return forward(weights, window, None)
 
         return run
 
@@ -331,14 +329,21 @@ def _side_by_side(function, items):
 def _jax_forward(program):
     """As `_compile_forward`, for the library's own network on jax."""
 
-    def run(weights, windows):
-        return np.asarray(program.forward(weights, windows))
+    def run(weights, windows, baseline):
+        # In one program: NumPy's matrix products bring threads of their own, which wait
+        # for each other where several threads score.
+        if baseline is not None:
+            baseline = baseline.mean, baseline.components, baseline.gains
+        return np.asarray(program.forward(weights, windows, baseline))
 
     return run
 
 
 def _compile_forward(model):
-    """Compile ``(weights, windows) -> reconstruction``, which leaves `model` alone."""
+    """Compile ``(weights, windows, baseline) -> reconstruction``.
+
+    It leaves `model` alone, and adds what the baseline reconstructs, unless it is None.
+    """
     keras = import_keras()
 
     def forward(weights, windows):
@@ -360,11 +365,12 @@ def _compile_forward(model):
 
         compiled = torch.no_grad()(forward)
 
-    def run(weights, windows):
+    def run(weights, windows, baseline):
         # Converted first, so that no backend takes an array for a Python constant and
         # compiles it in; as the weights are by the caller, once.
         result = compiled(weights, keras.ops.convert_to_tensor(windows))
-        return keras.ops.convert_to_numpy(result)
+        result = keras.ops.convert_to_numpy(result)
+        return result if baseline is None else result + baseline(windows)
 
     return run
 
