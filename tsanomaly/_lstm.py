@@ -86,13 +86,9 @@ class LSTMProgram:
 
         _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
         rows = rows.swapaxes(0, 1)
-        if linear is None:
-            return rows
-        mean, components, gains = linear
-        code = (windows.reshape(n_windows, -1) - mean) @ components.T * gains
-        return rows + (code @ components + mean).reshape(windows.shape)
+        return rows if linear is None else rows + _restore(linear, windows)
 
-    def _loss(self, weights, seen, target, counted, seed, number):
+    def _loss(self, weights, seen, target, counted, seed, number, linear=None):
         """Squared residuals of windows, weighted and summed.
 
         Parameters
@@ -105,6 +101,8 @@ class LSTMProgram:
             Weight of each window's mean squared residual.
         seed, number : int
             Of the training, and of these windows in it: what dropout draws by.
+        linear : tuple of jax.Array or None, default=None
+            As in `_forward`; the network learns what it leaves over.
 
         Returns
         -------
@@ -112,6 +110,8 @@ class LSTMProgram:
         """
         key = jax.random.fold_in(jax.random.key(seed), number)
         residuals = target - self._training_forward(weights, seen, key)
+        if linear is not None:
+            residuals -= _restore(linear, seen)
         return (jnp.square(residuals).mean(axis=(1, 2)) * counted).sum()
 
     def _training_forward(self, weights, windows, key):
@@ -159,6 +159,13 @@ class LSTMProgram:
         encoder = layers()
         bottleneck = take(2) if self._has_bottleneck else None
         return encoder, bottleneck, layers(), take(2)
+
+
+def _restore(linear, windows):
+    """As `LinearPath`."""
+    mean, components, gains = linear
+    code = (windows.reshape(len(windows), -1) - mean) @ components.T * gains
+    return (code @ components + mean).reshape(windows.shape)
 
 
 def _halved(kernel, recurrent, bias):

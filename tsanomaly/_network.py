@@ -186,8 +186,12 @@ class Network:
         import_keras()  # raises in a forked child, where jax would hang
         n_batches = -(-min(windows_per_epoch, len(rows)) // batch_size)
         source = _batch_class()
+        # In jax the linear path is part of the compiled program.
+        subtracted, linear = baseline, None
+        if self._runs_on_jax():
+            subtracted, linear = None, _arrays_of(baseline)
         training = source(
-            windows, rows, batch_size, n_batches, baseline, noise=noise, seed=seed
+            windows, rows, batch_size, n_batches, subtracted, noise=noise, seed=seed
         )
         validation = None
         if len(validation_rows):
@@ -195,7 +199,7 @@ class Network:
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(
-                windows, validation_rows, batch_size, n_validation, baseline
+                windows, validation_rows, batch_size, n_validation, subtracted
             )
         control = _Control(learning_rate, epochs, n_iter_no_change)
         with self._training_lock:
@@ -206,7 +210,13 @@ class Network:
         else:
             initial = _to_numpy(self.build(seed=seed).weights)
         history = self._trainer.fit(
-            initial, training, validation, control, seed=seed, verbose=verbose
+            initial,
+            training,
+            validation,
+            control,
+            seed=seed,
+            verbose=verbose,
+            linear=linear,
         )
         history = {
             name: [float(value) for value in values] for name, values in history.items()
@@ -326,15 +336,20 @@ def _side_by_side(function, items):
         pool.shutdown(cancel_futures=True)
 
 
+def _arrays_of(baseline):
+    """What a linear path, or none, consists of."""
+    if baseline is None:
+        return None
+    return baseline.mean, baseline.components, baseline.gains
+
+
 def _jax_forward(program):
     """As `_compile_forward`, for the library's own network on jax."""
 
     def run(weights, windows, baseline):
         # In one program: NumPy's matrix products bring threads of their own, which wait
         # for each other where several threads score.
-        if baseline is not None:
-            baseline = baseline.mean, baseline.components, baseline.gains
-        return np.asarray(program.forward(weights, windows, baseline))
+        return np.asarray(program.forward(weights, windows, _arrays_of(baseline)))
 
     return run
 
@@ -421,7 +436,7 @@ class _JaxTrainer(_Trainer):
         self._program = program
         self._update = jax.jit(self._step)
 
-    def fit(self, weights, training, validation, control, *, seed, verbose):
+    def fit(self, weights, training, validation, control, *, seed, verbose, linear):
         """Train, and return the history; as `_KerasTrainer.fit`."""
         keras = import_keras()
         state, history = self._state, {}
@@ -442,7 +457,7 @@ class _JaxTrainer(_Trainer):
                 batch = training[0]
                 for number in range(len(training)):
                     step = epoch * len(training) + number
-                    jobs = self._submit(pool, weights, *batch, seed, step)
+                    jobs = self._submit(pool, weights, *batch, seed, step, linear)
                     if number + 1 < len(training):
                         batch = training[number + 1]  # while the threads compute
                     results = [job.result() for job in jobs]
@@ -455,7 +470,7 @@ class _JaxTrainer(_Trainer):
                 training.on_epoch_end()
                 logs = {"loss": np.mean(losses)}
                 if validation is not None:
-                    logs["val_loss"] = self._validate(weights, validation)
+                    logs["val_loss"] = self._validate(weights, validation, linear)
                 if progress:
                     progress.on_epoch_end(epoch, logs)
                 for name, value in logs.items():
@@ -464,7 +479,7 @@ class _JaxTrainer(_Trainer):
                     break
         return history
 
-    def _submit(self, pool, weights, seen, target, seed, step):
+    def _submit(self, pool, weights, seen, target, seed, step, linear):
         """Futures of loss and gradient of each part of a batch."""
         n_parts = min(max(2, -(-len(seen) // _LARGEST_PART)), len(seen))
         size = -(-len(seen) // n_parts)
@@ -474,7 +489,7 @@ class _JaxTrainer(_Trainer):
             counted = (windows < len(seen)).astype(np.float32) / len(seen)
             windows = np.minimum(windows, len(seen) - 1)
             key = np.uint32(seed), np.uint32(step * n_parts + part)
-            arguments = seen[windows], target[windows], counted, *key
+            arguments = seen[windows], target[windows], counted, *key, linear
             jobs.append(pool.submit(self._gradient, weights, *arguments))
         return jobs
 
@@ -492,10 +507,12 @@ class _JaxTrainer(_Trainer):
         total = [sum(parts) for parts in zip(*gradients, strict=True)]
         return self._optimizer.stateless_apply(state, total, weights)
 
-    def _validate(self, weights, batches):
+    def _validate(self, weights, batches, linear):
         """Mean loss of all batches."""
         losses = [
-            np.square(target - np.asarray(self._program.forward(weights, seen))).mean()
+            np.square(
+                target - np.asarray(self._program.forward(weights, seen, linear))
+            ).mean()
             for seen, target in (batches[number] for number in range(len(batches)))
         ]
         return np.mean(losses)
@@ -512,7 +529,9 @@ class _KerasTrainer(_Trainer):
         self._optimizer = _to_numpy(optimizer.variables)
         self._lock = threading.Lock()
 
-    def fit(self, weights, training, validation, control, *, seed, verbose):
+    def fit(
+        self, weights, training, validation, control, *, seed, verbose, linear=None
+    ):
         """Train, from given weights.
 
         Parameters
@@ -527,6 +546,9 @@ class _KerasTrainer(_Trainer):
             Seed of dropout.
         verbose : int
             As in Keras.
+        linear : tuple of ndarray or None, default=None
+            Mean, components and gains of a linear path, where the batches do not hold
+            what it leaves over already. Always None here.
 
         Returns
         -------
