@@ -895,7 +895,10 @@ class LSTMAutoencoderDetector(
         # A clone, so that the cached network does not change with the parameters, and
         # keeps no fitted estimator alive.
         build = partial(clone(self)._build_model, self.n_features_in_)
-        return Network(build, draw_weights=self._is_stock())
+        lstm = None
+        if self._is_stock():
+            lstm = len(self.units), self.latent_dim is not None, float(self.dropout)
+        return Network(build, lstm)
 
     def _validate(self, X):
         """Validate a series to be scored."""

@@ -8,9 +8,11 @@ threads may score while another trains.
 
 import random
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+import joblib
 import numpy as np
 
 from tsanomaly._backend import import_keras, preserve_random_state
@@ -21,6 +23,15 @@ __all__ = ["Network", "build_lstm_autoencoder", "get_network"]
 # faster; with one fixed shape nothing is ever compiled again, and a row's result does
 # not depend on how many rows are scored with it.
 SCORING_BATCH = 64
+
+# Windows whose gradient one thread computes, at most. What the backward pass needs of
+# them, 17 MB in a network of 61,972 weights, should stay below the 32 MB from which the
+# C library gives memory back to the system after every step: with 64 windows, asking
+# for it again took as long as the computation.
+_LARGEST_PART = 32
+
+# Threads that score together, at most.
+_MOST_THREADS = 8
 
 # What the network sees is clipped here, far beyond any scaled reading, so that float32
 # arithmetic inside it cannot overflow. Residuals are taken from the readings as given.
@@ -93,15 +104,17 @@ class Network:
     ----------
     build : callable
         Takes no argument and returns a new, uncompiled ``keras.Model``.
-    draw_weights : bool, default=True
-        Whether the weights that training starts from are drawn here, the same on every
-        backend. If not, they are those of a model that `build` returns, whose own
-        initialisers are seeded.
+    lstm : tuple or None, default=None
+        If `build` returns the library's own network: the number of LSTM layers of its
+        encoder, whether it has a dense bottleneck, and its dropout. On jax it is then
+        run by `_lstm` instead of Keras, and on any backend training starts from weights
+        that are drawn here. Otherwise they are those of a model that `build` returns,
+        whose own initialisers are seeded.
     """
 
-    def __init__(self, build, draw_weights=True):
+    def __init__(self, build, lstm=None):
         self._build = build
-        self._draw_weights = draw_weights
+        self._lstm = lstm
         # Two locks, so that threads may score while another trains.
         self._training_lock = threading.Lock()
         self._scoring_lock = threading.Lock()
@@ -135,7 +148,7 @@ class Network:
         noise=None,
         baseline=None,
     ):
-        """Train from scratch with ``keras.Model.fit``.
+        """Train from scratch.
 
         Every batch has the same shape, whatever the length of the series: a short
         series repeats windows within a batch.
@@ -174,8 +187,12 @@ class Network:
         import_keras()  # raises in a forked child, where jax would hang
         n_batches = -(-min(windows_per_epoch, len(rows)) // batch_size)
         source = _batch_class()
+        # In jax the linear path is part of the compiled program.
+        subtracted, linear = baseline, None
+        if self._runs_on_jax():
+            subtracted, linear = None, _arrays_of(baseline)
         training = source(
-            windows, rows, batch_size, n_batches, baseline, noise=noise, seed=seed
+            windows, rows, batch_size, n_batches, subtracted, noise=noise, seed=seed
         )
         validation = None
         if len(validation_rows):
@@ -183,31 +200,30 @@ class Network:
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(
-                windows, validation_rows, batch_size, n_validation, baseline
+                windows, validation_rows, batch_size, n_validation, subtracted
             )
-        control = _control_class()(learning_rate, epochs, n_iter_no_change)
+        control = _Control(learning_rate, epochs, n_iter_no_change)
         with self._training_lock:
-            masked = windows.fill_values is not None
+            # On jax one trainer serves for both.
+            masked = windows.fill_values is not None and not self._runs_on_jax()
             trainer = self._trainers.get(masked)
             if trainer is None:
-                loss = _masked_mean_squared_error if masked else "mse"
-                trainer = self._trainers[masked] = _Trainer(self.build(), loss)
-            if self._draw_weights:
-                initial = trainer.draw_weights(seed)
-            else:
-                initial = _to_numpy(self.build(seed=seed).weights)
-            model = trainer.reset(initial, seed)
-            log = model.fit(
-                training,
-                validation_data=validation,
-                epochs=epochs,
-                callbacks=[control],
-                shuffle=False,
-                verbose=verbose,
-            )
+                trainer = self._trainers[masked] = self._make_trainer(masked)
+        if self._lstm:
+            initial = trainer.draw_weights(seed)
+        else:
+            initial = _to_numpy(self.build(seed=seed).weights)
+        history = trainer.fit(
+            initial,
+            training,
+            validation,
+            control,
+            seed=seed,
+            verbose=verbose,
+            linear=linear,
+        )
         history = {
-            name: [float(value) for value in values]
-            for name, values in log.history.items()
+            name: [float(value) for value in values] for name, values in history.items()
         }
         if not all(np.isfinite(values).all() for values in history.values()):
             raise ValueError(
@@ -215,7 +231,7 @@ class Network:
                 "example with sklearn.preprocessing.StandardScaler in a pipeline, or "
                 f"lower learning_rate={learning_rate} or the noise."
             )
-        return control.weights, history
+        return [np.array(weight) for weight in control.weights], history
 
     def reconstruct(self, weights, windows, rows, baseline=None):
         """Run windows through the network, batch by batch.
@@ -228,7 +244,7 @@ class Network:
             Source of the windows, float32.
         rows : ndarray of int
             Rows whose windows are wanted.
-        baseline : callable or None, default=None
+        baseline : LinearPath or None, default=None
             As in `train`; its reconstruction is added to that of the network.
 
         Yields
@@ -240,15 +256,17 @@ class Network:
         """
         import_keras()  # raises in a forked child, where jax would hang
         run = self._compiled_forward()
-        for start in range(0, len(rows), SCORING_BATCH):
+        weights = _to_backend(weights)
+
+        def one(start):
             batch = rows[start : start + SCORING_BATCH]
             # np.resize repeats rows to fill the last batch.
             actual = windows.take(np.resize(batch, SCORING_BATCH))
             clipped = windows.fill(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
-            seen = run(weights, clipped)
-            if baseline is not None:
-                seen = seen + baseline(clipped)
-            yield batch, actual[: len(batch)], seen[: len(batch)]
+            seen = run(weights, clipped, baseline)
+            return batch, actual[: len(batch)], seen[: len(batch)]
+
+        yield from _side_by_side(one, range(0, len(rows), SCORING_BATCH))
 
     def window_runner(self, weights):
         """A function that runs one window at a time, without delay.
@@ -265,13 +283,12 @@ class Network:
             From a window of shape (1, window_size, n_channels), float32 and within
             ±INPUT_LIMIT, to its reconstruction. Its first call compiles.
         """
-        convert = import_keras().ops.convert_to_tensor
-        weights = [convert(weight) for weight in weights]
+        weights = _to_backend(weights)
         forward = self._compiled_forward()
 
         def run(window):
             import_keras()  # raises in a forked child, where jax would hang
-            return forward(weights, window)
+            return forward(weights, window, None)
 
         return run
 
@@ -279,12 +296,73 @@ class Network:
         if self._runner is None:
             with self._scoring_lock:
                 if self._runner is None:
-                    self._runner = _compile_forward(self.build())
+                    if self._runs_on_jax():
+                        self._runner = _jax_forward(self._program())
+                    else:
+                        self._runner = _compile_forward(self.build())
         return self._runner
+
+    def _make_trainer(self, masked):
+        model = self.build()
+        if self._runs_on_jax():
+            return _JaxTrainer(model, self._program())
+        return _KerasTrainer(model, _masked_mean_squared_error if masked else "mse")
+
+    def _runs_on_jax(self):
+        """Whether the network is the library's own, and jax the backend."""
+        return self._lstm and import_keras().backend.backend() == "jax"
+
+    def _program(self):
+        from tsanomaly._lstm import LSTMProgram
+
+        return LSTMProgram(*self._lstm)
+
+
+def _side_by_side(function, items):
+    """Results of a function in the order of the items, computed by several threads.
+
+    A few are computed ahead, so that memory does not grow with the number of items.
+    """
+    n_threads = min(joblib.cpu_count(), _MOST_THREADS, len(items))
+    if n_threads < 2:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="tsanomaly")
+    ahead = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 2 * n_threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _arrays_of(baseline):
+    """What a linear path, or none, consists of."""
+    if baseline is None:
+        return None
+    return baseline.mean, baseline.components, baseline.gains
+
+
+def _jax_forward(program):
+    """As `_compile_forward`, for the library's own network on jax."""
+
+    def run(weights, windows, baseline):
+        # In one program: NumPy's matrix products bring threads of their own, which wait
+        # for each other where several threads score.
+        return np.asarray(program.forward(weights, windows, _arrays_of(baseline)))
+
+    return run
 
 
 def _compile_forward(model):
-    """Compile ``(weights, windows) -> reconstruction``, which leaves `model` alone."""
+    """Compile ``(weights, windows, baseline) -> reconstruction``.
+
+    It leaves `model` alone, and adds what the baseline reconstructs, unless it is None.
+    """
     keras = import_keras()
 
     def forward(weights, windows):
@@ -306,39 +384,196 @@ def _compile_forward(model):
 
         compiled = torch.no_grad()(forward)
 
-    def run(weights, windows):
+    def run(weights, windows, baseline):
         # Converted first, so that no backend takes an array for a Python constant and
-        # compiles it in.
-        weights = [keras.ops.convert_to_tensor(weight) for weight in weights]
+        # compiles it in; as the weights are by the caller, once.
         result = compiled(weights, keras.ops.convert_to_tensor(windows))
-        return keras.ops.convert_to_numpy(result)
+        result = keras.ops.convert_to_numpy(result)
+        return result if baseline is None else result + baseline(windows)
 
     return run
 
 
 class _Trainer:
-    """A compiled model that can be put back to the state of a new one."""
+    """What trainers of a network share.
 
-    def __init__(self, model, loss):
-        keras = import_keras()
-        model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate=1.0, global_clipnorm=1.0),
-            loss=loss,
-        )
-        model.optimizer.build(model.trainable_variables)
-        self._model = model
+    Parameters
+    ----------
+    model : keras.Model
+        Of the architecture; as it was built.
+    """
+
+    def __init__(self, model):
+        self._names = [variable.name for variable in model.weights]
         self._weights = _to_numpy(model.weights)
-        self._optimizer = _to_numpy(model.optimizer.variables)
 
     def draw_weights(self, seed):
         """Initial values of all weights."""
         rng = np.random.default_rng(seed)
         return [
-            _draw_weight(variable.name, value, rng)
-            for variable, value in zip(self._model.weights, self._weights, strict=True)
+            _draw_weight(name, value, rng)
+            for name, value in zip(self._names, self._weights, strict=True)
         ]
 
-    def reset(self, weights, seed):
+    @staticmethod
+    def _optimizer_of(model):
+        optimizer = import_keras().optimizers.Adam(
+            learning_rate=1.0, global_clipnorm=1.0
+        )
+        optimizer.build(model.trainable_variables)
+        return optimizer
+
+
+class _JaxTrainer(_Trainer):
+    """Trains the library's own network; several may train with it at a time.
+
+    Every batch is shared out among threads: within one program, jax leaves cores idle.
+    How it is shared out does not depend on the machine.
+    """
+
+    def __init__(self, model, program):
+        super().__init__(model)
+        import jax
+
+        self._optimizer = self._optimizer_of(model)
+        self._state = _to_numpy(self._optimizer.variables)
+        self._program = program
+        self._update = jax.jit(self._step)
+
+    def fit(self, weights, training, validation, control, *, seed, verbose, linear):
+        """Train, and return the history; as `_KerasTrainer.fit`."""
+        keras = import_keras()
+        state, history = self._state, {}
+        # Keras takes a look at a first batch, and draws anew: the same windows here.
+        training.on_epoch_end()
+        progress = None
+        if verbose:
+            progress = keras.callbacks.ProgbarLogger()
+            progress.set_params(
+                {"verbose": verbose, "epochs": control.epochs, "steps": len(training)}
+            )
+            progress.on_train_begin()
+        with ThreadPoolExecutor(min(joblib.cpu_count(), _MOST_THREADS)) as pool:
+            for epoch in range(control.epochs):
+                rate, losses = np.float32(control.learning_rate(epoch)), []
+                if progress:
+                    progress.on_epoch_begin(epoch)
+                batch = training[0]
+                for number in range(len(training)):
+                    step = epoch * len(training) + number
+                    jobs = self._submit(pool, weights, *batch, seed, step, linear)
+                    if number + 1 < len(training):
+                        batch = training[number + 1]  # while the threads compute
+                    results = [job.result() for job in jobs]
+                    losses.append(sum(float(loss) for loss, _ in results))
+                    gradients = [gradient for _, gradient in results]
+                    weights, state = self._update(weights, state, rate, gradients)
+                    if progress:
+                        logs = {"loss": np.mean(losses)}
+                        progress.on_train_batch_end(number, logs)
+                training.on_epoch_end()
+                logs = {"loss": np.mean(losses)}
+                if validation is not None:
+                    logs["val_loss"] = self._validate(weights, validation, linear)
+                if progress:
+                    progress.on_epoch_end(epoch, logs)
+                for name, value in logs.items():
+                    history.setdefault(name, []).append(value)
+                if control.stops(logs, weights):
+                    break
+        return history
+
+    def _submit(self, pool, weights, seen, target, seed, step, linear):
+        """Futures of loss and gradient of each part of a batch."""
+        n_parts = min(max(2, -(-len(seen) // _LARGEST_PART)), len(seen))
+        size = -(-len(seen) // n_parts)
+        known = 1 - np.isnan(target).mean()  # missing readings have no residual
+        weight = np.float32(1 / (known * len(seen)))
+        jobs = []
+        for part in range(n_parts):
+            windows = np.arange(part * size, (part + 1) * size)
+            counted = (windows < len(seen)) * weight
+            windows = np.minimum(windows, len(seen) - 1)
+            key = np.uint32(seed), np.uint32(step * n_parts + part)
+            arguments = seen[windows], target[windows], counted, *key, linear
+            jobs.append(pool.submit(self._gradient, weights, *arguments))
+        return jobs
+
+    def _gradient(self, *arguments):
+        import jax
+
+        return jax.block_until_ready(self._program.gradient(*arguments))
+
+    def _step(self, weights, state, learning_rate, gradients):
+        """One step of the optimiser, along the sum of the gradients of the parts."""
+        state = [
+            learning_rate if variable.name == "learning_rate" else value
+            for variable, value in zip(self._optimizer.variables, state, strict=True)
+        ]
+        total = [sum(parts) for parts in zip(*gradients, strict=True)]
+        return self._optimizer.stateless_apply(state, total, weights)
+
+    def _validate(self, weights, batches, linear):
+        """Mean loss of all batches."""
+        losses = [
+            np.nanmean(
+                np.square(
+                    target - np.asarray(self._program.forward(weights, seen, linear))
+                )
+            )
+            for seen, target in (batches[number] for number in range(len(batches)))
+        ]
+        return np.mean(losses)
+
+
+class _KerasTrainer(_Trainer):
+    """Trains any network with ``keras.Model.fit``, one at a time."""
+
+    def __init__(self, model, loss):
+        super().__init__(model)
+        optimizer = self._optimizer_of(model)
+        model.compile(optimizer=optimizer, loss=loss)
+        self._model = model
+        self._optimizer = _to_numpy(optimizer.variables)
+        self._lock = threading.Lock()
+
+    def fit(
+        self, weights, training, validation, control, *, seed, verbose, linear=None
+    ):
+        """Train, from given weights.
+
+        Parameters
+        ----------
+        weights : list of ndarray
+            In Keras' order.
+        training, validation : Batches
+            What to train on, and what to tell the best epoch by, or None.
+        control : _Control
+            Keeps the trained weights.
+        seed : int
+            Seed of dropout.
+        verbose : int
+            As in Keras.
+        linear : tuple of ndarray or None, default=None
+            Mean, components and gains of a linear path, where the batches do not hold
+            what it leaves over already. Always None here.
+
+        Returns
+        -------
+        history : dict of str to list of float
+        """
+        with self._lock:
+            log = self._reset(weights, seed).fit(
+                training,
+                validation_data=validation,
+                epochs=control.epochs,
+                callbacks=[_callback_class()(control)],
+                shuffle=False,
+                verbose=verbose,
+            )
+        return log.history
+
+    def _reset(self, weights, seed):
         """The model, as if it were new; dropout is seeded."""
         model = self._model
         rng = np.random.default_rng([seed, 1])
@@ -352,6 +587,12 @@ class _Trainer:
         ):
             variable.assign(value)
         return model
+
+
+def _to_backend(arrays):
+    """Tensors of the backend, from numpy arrays."""
+    convert = import_keras().ops.convert_to_tensor
+    return [convert(array) for array in arrays]
 
 
 def _masked_mean_squared_error(target, output):
@@ -389,43 +630,55 @@ def _draw_weight(name, value, rng):
     return value
 
 
+class _Control:
+    """Lower the learning rate along a cosine; keep the best epoch; stop early.
+
+    Without validation windows the last epoch is the best: the training loss of an
+    epoch says more about the windows it drew than about the network.
+    """
+
+    def __init__(self, learning_rate, epochs, patience):
+        self.weights = None
+        self.epochs = epochs
+        self._learning_rate = learning_rate
+        self._patience = patience
+        self._best = None
+        self._waited = 0
+
+    def learning_rate(self, epoch):
+        """Step size of an epoch."""
+        return self._learning_rate * (1 + np.cos(np.pi * epoch / self.epochs)) / 2
+
+    def stops(self, logs, weights):
+        """Take note of an epoch; whether it is the last."""
+        loss = logs.get("val_loss")
+        if loss is None or self.weights is None or loss < self._best:
+            self.weights = weights
+            self._best, self._waited = loss, 0
+        else:
+            self._waited += 1
+        diverged = not all(np.isfinite(value) for value in logs.values())
+        return self._waited >= self._patience or diverged
+
+
 @cache
-def _control_class():
-    """The callback that steers training, defined late: its base class is Keras'."""
+def _callback_class():
+    """The callback that lets Keras go by a control; its base class is Keras'."""
     keras = import_keras()
 
     # Keras has callbacks for both jobs. Its EarlyStopping restores the best weights
     # only if it stopped, in some versions, and both read variables in a way that numpy
     # deprecates, in others.
     class TrainingControl(keras.callbacks.Callback):
-        """Lower the learning rate along a cosine; keep the best epoch; stop early.
-
-        Without validation windows the last epoch is the best: the training loss of an
-        epoch says more about the windows it drew than about the network.
-        """
-
-        def __init__(self, learning_rate, epochs, patience):
+        def __init__(self, control):
             super().__init__()
-            self.weights = None
-            self._learning_rate = learning_rate
-            self._epochs = epochs
-            self._patience = patience
-            self._best = None
-            self._waited = 0
+            self._control = control
 
         def on_epoch_begin(self, epoch, logs=None):
-            share = (1 + np.cos(np.pi * epoch / self._epochs)) / 2
-            self.model.optimizer.learning_rate = self._learning_rate * share
+            self.model.optimizer.learning_rate = self._control.learning_rate(epoch)
 
         def on_epoch_end(self, epoch, logs=None):
-            loss = logs.get("val_loss")
-            if loss is None or self.weights is None or loss < self._best:
-                self.weights = _to_numpy(self.model.weights)
-                self._best, self._waited = loss, 0
-            else:
-                self._waited += 1
-            diverged = not all(np.isfinite(value) for value in logs.values())
-            if self._waited >= self._patience or diverged:
+            if self._control.stops(logs, _to_numpy(self.model.weights)):
                 self.model.stop_training = True
 
     return TrainingControl

@@ -1,0 +1,553 @@
+# SPDX-License-Identifier: MIT
+"""Training, scoring, streaming, memory: what is fast enough, and what is not.
+
+    python benchmarks/speed.py ../shared/data --json speed.json
+    python benchmarks/speed.py ../shared/data --only training scoring
+    python benchmarks/speed.py ../shared/data --only default --profile
+
+Every row runs in a process of its own, and its figures are printed, and written, as
+soon as it is done. "The published network" is the one of 61,972 parameters. `training`
+needs PyTorch (`pip install torch`) for its bar. Memory is what the process has at its
+peak above what it has before, the input included in that.
+"""
+
+import argparse
+import cProfile
+import json
+import os
+import platform
+import pstats
+import resource
+import statistics
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tsanomaly import (
+    HybridDetector,
+    LSTMAutoencoderDetector,
+    StreamingDetector,
+    sliding_windows,
+)
+from tsanomaly.datasets import make_sensor_data
+
+PUBLISHED = {
+    "units": (64, 32),
+    "latent_dim": 16,
+    "epochs": 20,
+    "learning_rate": 0.003,
+    "noise": 0,
+    "linear_variance": 0,
+}
+
+# Rows between the windows of 'overlap_mean': benchmarks/README.md has what others cost.
+STRIDE = 10
+
+REPEATS = 7
+
+PACKAGES = ("tsanomaly", "keras", "jax", "jaxlib", "numpy", "scikit-learn", "torch")
+
+# Training on rows of a plant, and how many of them
+TRAIN = 5000
+
+
+def plant(n_timestamps):
+    """Standardised rows of a plant, to be trained on, and others to be scored."""
+    data = make_sensor_data(TRAIN, contamination=0, random_state=0).frame.to_numpy()
+    scaler = StandardScaler().fit(data)
+    # Many rows are the same few again, in another order: nothing depends on that.
+    repeats = -(-n_timestamps // TRAIN)
+    scored = np.tile(scaler.transform(data), (repeats, 1))[:n_timestamps]
+    noise = np.random.default_rng(0).standard_normal(scored.shape)
+    return scaler.transform(data), scored + 0.1 * noise
+
+
+def operations(window_size, n_channels, units, latent_dim):
+    """Floating-point operations of matrix products in a window's forward pass."""
+    decoder = units[::-1]
+    inputs = [n_channels, *units[:-1], latent_dim or units[-1], *decoder[:-1]]
+    total = sum(
+        (below + width) * 4 * width
+        for below, width in zip(inputs, units + decoder, strict=True)
+    )
+    total += units[0] * n_channels
+    dense = units[-1] * latent_dim if latent_dim else 0
+    return 2 * (window_size * total + dense)
+
+
+def matrix_rate():
+    """Float32 matrix products, GFLOP/s: the best that NumPy or jax does here."""
+    import jax
+
+    a = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
+    multiply = jax.jit(lambda a: a @ a)
+    rates = []
+    for function in (lambda: a @ a, lambda: multiply(a).block_until_ready()):
+        function()
+        for _ in range(5):
+            start = perf_counter()
+            function()
+            rates.append(2 * len(a) ** 3 / (perf_counter() - start) / 1e9)
+    return max(rates)
+
+
+def now_and_peak():
+    """Memory of this process, MB: now and at its peak."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak, peak
+    return pages * resource.getpagesize() / 1e6, peak
+
+
+def timed(function, *arguments):
+    """Seconds and result."""
+    start = perf_counter()
+    result = function(*arguments)
+    return perf_counter() - start, result
+
+
+def timed_scores(detector, X):
+    """Seconds, and peak MB above the input, of scoring; compiled before."""
+    detector.score_samples(X[:1000])
+    before, _ = now_and_peak()
+    seconds, _ = timed(detector.score_samples, X)
+    return seconds, now_and_peak()[1] - before
+
+
+def small_fit(X, **parameters):
+    """A detector, trained hardly at all: scoring takes as long as after training."""
+    parameters = {"epochs": 1, "windows_per_epoch": 64, "random_state": 0, **parameters}
+    return LSTMAutoencoderDetector(**parameters).fit(X)
+
+
+def torch_trainer(n_threads, batch):
+    """A function that trains on one batch, as one writes it by hand in PyTorch."""
+    import torch
+    from torch import nn
+
+    class Autoencoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.LSTM(4, 64, batch_first=True)
+            self.encoder2 = nn.LSTM(64, 32, batch_first=True)
+            self.bottleneck = nn.Linear(32, 16)
+            self.decoder = nn.LSTM(16, 32, batch_first=True)
+            self.decoder2 = nn.LSTM(32, 64, batch_first=True)
+            self.output = nn.Linear(64, 4)
+
+        def forward(self, x):
+            hidden, _ = self.encoder2(self.encoder(x)[0])
+            code = self.bottleneck(hidden[:, -1])[:, None]
+            repeated = code.expand(-1, x.shape[1], -1)
+            return self.output(self.decoder2(self.decoder(repeated)[0])[0])
+
+    network = Autoencoder()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
+    x = torch.from_numpy(batch)
+
+    def step():
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(network(x), x)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+    def train(n_batches):
+        torch.set_num_threads(n_threads)
+        for _ in range(n_batches):
+            step()
+
+    return train
+
+
+def training(arguments):
+    """Windows a second in training at batch 64, against PyTorch."""
+    from tsanomaly._windows import TrailingWindows
+
+    n_batches = arguments.batches
+    X = plant(1)[0].astype(np.float32)
+    windows = TrailingWindows(X, 50, np.zeros(len(X), dtype=bool))
+    network = small_fit(X, **{**PUBLISHED, "epochs": 1})._network()
+    contenders = {
+        "tsanomaly": lambda: network.train(
+            windows,
+            windows.rows,
+            windows.rows[:0],
+            seed=0,
+            epochs=1,
+            batch_size=64,
+            learning_rate=0.003,
+            windows_per_epoch=64 * n_batches,
+            n_iter_no_change=5,
+            verbose=0,
+        )
+    }
+    try:
+        # All cores, and one: on so small a network PyTorch may be faster on one.
+        for n_threads in {1, os.cpu_count()}:
+            train = torch_trainer(n_threads, windows.take(windows.rows[100:164]))
+            contenders[f"torch_{n_threads}_threads"] = lambda t=train: t(n_batches)
+    except ImportError:
+        print("PyTorch is not installed: nothing to compare with")
+    rates = {name: [] for name in contenders}
+    for function in contenders.values():
+        function()
+    for _ in range(REPEATS):
+        for name, function in contenders.items():
+            rates[name].append(64 * n_batches / timed(function)[0])
+    figures = {name: statistics.median(values) for name, values in rates.items()}
+    # Forward and backward, three times the operations of the forward pass
+    done = 3 * operations(50, 4, (64, 32), 16) * figures["tsanomaly"] / 1e9
+    figures["share_of_matrix_rate"] = done / matrix_rate()
+    others = [rate for name, rate in figures.items() if name.startswith("torch")]
+    if others:
+        figures["ratio"] = figures["tsanomaly"] / max(others)
+    return figures, {"ratio": (">=", 1.3)}
+
+
+def first_fit(arguments):
+    """The first fit in a process, until plant_a's windows are told apart."""
+    import pandas as pd
+
+    frame = pd.read_csv(
+        arguments.data / "synthetic" / "plant_a.csv.gz", index_col="timestamp"
+    )
+    y = frame.pop("is_anomaly").to_numpy()[8000:]
+    detector = LSTMAutoencoderDetector(
+        row_error="window_mean", random_state=0, **PUBLISHED
+    )
+    pipeline = make_pipeline(StandardScaler(), detector)
+    seconds, _ = timed(pipeline.fit, frame[:8000])
+    labels = sliding_windows(y[:, None], 50).max(axis=(1, 2))
+    area = roc_auc_score(labels, -pipeline.score_samples(frame[8000:])[49:])
+    bars = {"seconds": ("<=", 25), "window_roc_auc": (">=", 0.95)}
+    return {"seconds": seconds, "window_roc_auc": area}, bars
+
+
+def second_fit(arguments):
+    """Another fit of an architecture: what takes time beside the training steps."""
+    from tsanomaly import _network
+
+    X = plant(1)[0]
+    figures = {}
+    trainer = _network._JaxTrainer
+    fit, reconstruct = trainer.fit, _network.Network.reconstruct
+    spent = {"training": 0.0, "scoring": 0.0}
+
+    def timed_fit(*args, **kwargs):
+        start = perf_counter()
+        try:
+            return fit(*args, **kwargs)
+        finally:
+            spent["training"] += perf_counter() - start
+
+    def timed_reconstruct(*args):
+        start = perf_counter()
+        for batch in reconstruct(*args):
+            spent["scoring"] += perf_counter() - start
+            yield batch
+            start = perf_counter()
+
+    trainer.fit, _network.Network.reconstruct = timed_fit, timed_reconstruct
+    for name, parameters in {"default": {}, "published": PUBLISHED}.items():
+        rule = {"row_error": "last"} if parameters else {}
+        detector = LSTMAutoencoderDetector(
+            **{**parameters, "epochs": 3}, **rule, random_state=0
+        ).fit(X)
+        spent.update(training=0.0, scoring=0.0)
+        seconds, _ = timed(detector.fit, X)
+        figures |= {f"{name}_{what}": value for what, value in spent.items()}
+        figures[f"{name}_outside_training"] = seconds - spent["training"]
+        figures[f"{name}_outside_both"] = seconds - sum(spent.values())
+    bars = {
+        f"{name}_outside_training": ("<=", 0.3) for name in ("default", "published")
+    }
+    return figures, bars
+
+
+def scoring(arguments):
+    """Every row, with the published network."""
+    train, X = plant(arguments.rows)
+    detector = small_fit(train, **{**PUBLISHED, "epochs": 1}, row_error="last")
+    rate = matrix_rate()
+    seconds, memory = timed_scores(detector, X)
+    rate = max(rate, matrix_rate())
+    done = operations(50, 4, (64, 32), 16) * len(X) / 1e9
+    figures = {
+        "rows": len(X),
+        "seconds": seconds,
+        "matrix_gflops": rate,
+        "share_of_matrix_rate": done / seconds / rate,
+        "peak_mb": memory,
+    }
+    return figures, {"share_of_matrix_rate": (">=", 0.5), "peak_mb": ("<=", 1000)}
+
+
+def default(arguments):
+    """The detector at its defaults, against `predict` of the published network."""
+    train, X = plant(arguments.rows)
+    seconds, memory = timed_scores(small_fit(train), X)
+    model = small_fit(train, **{**PUBLISHED, "epochs": 1}).model_
+    # Fewer windows than that, which would need 800 MB and minutes.
+    few = np.ascontiguousarray(sliding_windows(X[:50_049], 50), dtype=np.float32)
+    model.predict(few[:1000], verbose=0)
+    predicting = timed(lambda: model.predict(few, verbose=0))[0] * len(X) / len(few)
+    figures = {
+        "rows": len(X),
+        "seconds": seconds,
+        "model_predict_seconds": predicting,
+        "ratio": predicting / seconds,
+        "peak_mb": memory,
+    }
+    bars = {"seconds": ("<=", 40), "ratio": (">=", 3), "peak_mb": ("<=", 1000)}
+    return figures, bars
+
+
+def overlap(arguments):
+    """The same with 'overlap_mean' and a stride."""
+    train, X = plant(arguments.rows)
+    detector = small_fit(train, row_error="overlap_mean", stride=STRIDE)
+    seconds, memory = timed_scores(detector, X)
+    figures = {"rows": len(X), "stride": STRIDE, "seconds": seconds, "peak_mb": memory}
+    return figures, {"seconds": ("<=", 20), "peak_mb": ("<=", 1000)}
+
+
+def stream(arguments):
+    """Milliseconds for a reading."""
+    from streaming import alone, detectors, milliseconds
+
+    frame = make_sensor_data(7000, random_state=0).frame
+    train, rows = frame[:5000].to_numpy(), frame[5000:].to_numpy()
+    network = detectors()["network, 61,972 parameters"].fit(train)
+    calls = [StreamingDetector(network).warm_up(train).update]
+    median, high = milliseconds(calls, rows)[0]
+    pipeline = detectors()["scaler, forest"].fit(train)
+    forest, row = alone(pipeline, train[-50:])
+    calls = [StreamingDetector(pipeline).warm_up(train).update]
+    calls.append(lambda _: forest.score_samples(row))
+    times = milliseconds(calls, rows[:500])[:, 0]
+    figures = {
+        "network_median_ms": median,
+        "network_99_ms": high,
+        "forest_median_ms": times[0],
+        "forest_ratio": times[0] / times[1],
+    }
+    bars = {
+        "network_median_ms": ("<=", 1.0),
+        "network_99_ms": ("<=", 3.0),
+        "forest_ratio": ("<=", 2.0),
+    }
+    return figures, bars
+
+
+def stream_memory(arguments):
+    """Memory over many readings: a forest's and the published network's stream."""
+    import pickle
+
+    from streaming import detectors
+
+    frame = make_sensor_data(6000, random_state=0).frame
+    train, rows = frame[:5000].to_numpy(), frame[5000:].to_numpy()
+    figures, bars = {}, {}
+    chosen = {
+        "network": ("network, 61,972 parameters", arguments.updates // 10),
+        "pca": ("PCA, windows of 10", arguments.updates),
+    }
+    for name, (key, n_updates) in chosen.items():
+        updating = StreamingDetector(detectors()[key].fit(train)).warm_up(train)
+        for number in range(2000):
+            updating.update(rows[number % len(rows)])
+        (before, _), size = now_and_peak(), len(pickle.dumps(updating))
+        for number in range(n_updates):
+            updating.update(rows[number % len(rows)])
+        figures[f"{name}_updates"] = n_updates
+        figures[f"{name}_growth_mb"] = now_and_peak()[0] - before
+        figures[f"{name}_growth_bytes"] = len(pickle.dumps(updating)) - size
+        # Allocators round; a row that is kept would be 32 bytes and more.
+        bars[f"{name}_growth_mb"] = ("<=", max(5.0, n_updates * 16 / 1e6))
+        bars[f"{name}_growth_bytes"] = ("<=", 100)
+    return figures, bars
+
+
+def hybrid(arguments):
+    """A cascade against its detector alone, with a causal rule."""
+    train, X = plant(arguments.rows)
+    figures = {}
+    for name, parameters in {"default": {}, "published": PUBLISHED}.items():
+        detector = small_fit(train, **{**parameters, "epochs": 1})
+        cascade = HybridDetector(detector=FrozenEstimator(detector), random_state=0)
+        cascade.fit(train)
+        cascade.score_samples(X[:1000])
+        figures[f"{name}_alone"] = timed_scores(detector, X)[0]
+        figures[f"{name}_cascade"], _ = timed(cascade.score_samples, X)
+        figures[f"{name}_ratio"] = figures[f"{name}_alone"] / figures[f"{name}_cascade"]
+        figures[f"{name}_share_to_detector"] = float(cascade.screen(X).mean())
+    return figures, {"published_ratio": (">=", 5)}
+
+
+def growth(arguments):
+    """Seconds and memory for more and more rows, at the defaults."""
+    figures = {}
+    sizes = [10**power for power in range(4, arguments.largest + 1)]
+    train, X = plant(sizes[-1])
+    detector = small_fit(train)
+    detector.score_samples(X[:1000])
+    for size in sizes:
+        # The median of as many runs as make up a million rows, three at least.
+        runs = [
+            timed(detector.score_samples, X[:size])[0]
+            for _ in range(min(max(1, 1_000_000 // size), 9))
+        ]
+        figures[f"us_per_row_{size}"] = statistics.median(runs) / size * 1e6
+        figures[f"peak_mb_{size}"] = now_and_peak()[1]
+    figures["spread"] = max(
+        figures[f"us_per_row_{size}"] / figures[f"us_per_row_{sizes[0]}"]
+        for size in sizes
+    )
+    figures["mb_from_10e6_on"] = (
+        figures[f"peak_mb_{sizes[-1]}"] - figures[f"peak_mb_{min(10**6, sizes[-1])}"]
+    )
+    return figures, {"spread": ("<=", 1.2)}
+
+
+def checks(arguments):
+    """scikit-learn's checks on all estimators."""
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_common.py"]
+    seconds, _ = timed(lambda: subprocess.run(command, check=True, cwd=root))
+    return {"seconds": seconds}, {"seconds": ("<=", 90)}
+
+
+def importing(arguments):
+    """``import tsanomaly`` against ``import sklearn.pipeline, pandas``."""
+    from import_time import seconds
+
+    statements = ("import sklearn.pipeline, pandas", "import tsanomaly")
+    times = [[seconds(statement) for statement in statements] for _ in range(15)]
+    others, own = np.median(times, axis=0)
+    return {"seconds": own, "ratio": own / others}, {"ratio": ("<=", 1.2)}
+
+
+ROWS = {
+    "import": importing,
+    "training": training,
+    "first_fit": first_fit,
+    "second_fit": second_fit,
+    "scoring": scoring,
+    "default": default,
+    "overlap": overlap,
+    "stream": stream,
+    "hybrid": hybrid,
+    "checks": checks,
+    "stream_memory": stream_memory,
+    "growth": growth,
+}
+
+
+def verdicts(figures, bars):
+    """Whether each bar is reached, with the bar."""
+    return {
+        name: {
+            "bar": f"{sign} {bar:g}",
+            "reached": bool(
+                figures[name] >= bar if sign == ">=" else figures[name] <= bar
+            ),
+        }
+        for name, (sign, bar) in bars.items()
+        if name in figures
+    }
+
+
+def run_row(name, arguments):
+    """Run one row in this process, and write its figures."""
+    profile = cProfile.Profile() if arguments.profile else None
+    if profile:
+        profile.enable()
+    figures, bars = ROWS[name](arguments)
+    if profile:
+        profile.disable()
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+    figures = {key: float(value) for key, value in figures.items()}
+    judged = verdicts(figures, bars)
+    print(f"\n{name}: {ROWS[name].__doc__.splitlines()[0]}")
+    for key, value in figures.items():
+        end = ""
+        if key in judged:
+            reached = "reached" if judged[key]["reached"] else "NOT reached"
+            end = f"   bar {judged[key]['bar']}, {reached}"
+        print(f"  {key:32} {value:12,.4g}{end}", flush=True)
+    arguments.row_json.write_text(json.dumps({"figures": figures, "bars": judged}))
+
+
+def versions():
+    """Versions of the packages that matter, where installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def processor():
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main():
+    """Run, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with synthetic/")
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", type=int, default=1_000_000, help="to be scored")
+    parser.add_argument("--batches", type=int, default=64, help="in a training repeat")
+    parser.add_argument("--updates", type=int, default=1_000_000, help="of a stream")
+    parser.add_argument(
+        "--largest", type=int, default=7, help="power of ten that growth goes to"
+    )
+    parser.add_argument("--profile", action="store_true", help="where the time goes")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--row-json", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.row_json:
+        run_row(arguments.only[0], arguments)
+        return
+    about = {"cpu": processor(), "cores": os.cpu_count(), "versions": versions()}
+    print(about, flush=True)
+    rows = {}
+    with TemporaryDirectory() as folder:
+        for name in arguments.only:
+            path = Path(folder, f"{name}.json")
+            options = ["--only", name, "--row-json", str(path)]
+            start = perf_counter()
+            result = subprocess.run([sys.executable, *sys.argv, *options], check=False)
+            rows[name] = (
+                json.loads(path.read_text())
+                if path.exists()
+                else {"failed": result.returncode}
+            )
+            rows[name]["seconds_in_all"] = perf_counter() - start
+            print(f"  ({rows[name]['seconds_in_all']:.0f} s in all)", flush=True)
+            if arguments.json:
+                arguments.json.write_text(json.dumps({**about, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

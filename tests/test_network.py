@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The library's own network on jax does what Keras does with it."""
+
+import numpy as np
+import pytest
+
+from tests.helpers import tiny_detector, wave
+from tsanomaly import _network
+
+ARCHITECTURES = [
+    {"units": (6, 4), "latent_dim": 3},
+    {"units": (5,), "latent_dim": None},
+    {"units": (7,), "latent_dim": 2, "dropout": 0.5},
+    {"units": (4, 5, 3), "latent_dim": None, "dropout": 0.2},
+]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=repr)
+def test_reconstructions_are_those_of_keras(architecture):
+    X = wave(60, 3)
+    detector = tiny_detector(**architecture, linear_variance=0).fit(X)
+    windows = np.lib.stride_tricks.sliding_window_view(X, 5, axis=0).swapaxes(1, 2)
+    expected = detector.model_.predict(windows.astype(np.float32), verbose=0)
+    reconstructed = detector.reconstruct(X)[4:]
+    np.testing.assert_allclose(reconstructed, expected[:, -1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"units": (6, 4), "latent_dim": 3},
+        {"linear_variance": 0, "noise": 0, "batch_size": 33},
+        {"batch_size": 1, "windows_per_epoch": 20},
+        {"batch_size": 130, "validation_fraction": 0.3, "epochs": 4},
+    ],
+    ids=repr,
+)
+def test_training_is_that_of_keras(parameters, monkeypatch):
+    X = wave(300)
+    parameters = {"epochs": 2, "batch_size": 16, **parameters}
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    detector = tiny_detector(**parameters).fit(X)
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    monkeypatch.setattr(_network.Network, "_runs_on_jax", lambda self: False)
+    by_keras = tiny_detector(**parameters).fit(X)
+    for name, values in by_keras.history_.items():
+        np.testing.assert_allclose(detector.history_[name], values, rtol=1e-4)
+    for own, expected in zip(detector.weights_, by_keras.weights_, strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-5)
+
+
+def test_dropout_drops_in_training_alone():
+    X = wave(300)
+    parameters = {"epochs": 2, "noise": 0, "linear_variance": 0}
+    losses = {
+        dropout: tiny_detector(dropout=dropout, units=(4, 4), **parameters).fit(X)
+        for dropout in (0.0, 0.6)
+    }
+    plain, dropped = (detector.history_["loss"] for detector in losses.values())
+    assert plain != dropped
+    detector = losses[0.6]
+    np.testing.assert_array_equal(detector.score_samples(X), detector.score_samples(X))
+
+
+def test_batches_that_are_not_asked_for_are_not_computed():
+    """A consumer that stops early does not wait for the rest, nor leaves threads."""
+    computed = []
+
+    def recorded(item):
+        computed.append(item)
+        return item
+
+    results = _network._side_by_side(recorded, range(1000))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    results.close()
+    assert len(computed) < 100
+    assert list(_network._side_by_side(recorded, range(50))) == list(range(50))

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""The library's own network in jax, with fewer operations than Keras needs for it.
+
+The same numbers as from the Keras model of `build_lstm_autoencoder`, up to rounding;
+that one remains what other backends run, and what users look into. Two things make the
+difference. In scoring, one loop over the rows runs all layers of the encoder, and
+another all of the decoder, so that no sequence is stored in between. In training, the
+gradient of a layer is written by hand: its loop holds one matrix product, and those for
+the weights and for the layer below are done for all rows at once.
+
+To be imported after Keras: importing jax touches global random states, which
+`import_keras` puts back.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+__all__ = ["LSTMProgram"]
+
+
+class LSTMProgram:
+    """Compiled functions of one architecture.
+
+    Parameters
+    ----------
+    n_layers : int
+        LSTM layers of the encoder; the decoder has as many.
+    has_bottleneck : bool
+        Whether a dense layer stands between the two.
+    dropout : float
+        Share of activations set to zero in training.
+    """
+
+    def __init__(self, n_layers, has_bottleneck, dropout):
+        self._n_layers = n_layers
+        self._has_bottleneck = has_bottleneck
+        self._dropout = dropout
+        self.forward = jax.jit(self._forward)
+        self.gradient = jax.jit(jax.value_and_grad(self._loss))
+
+    def _forward(self, weights, windows, linear=None):
+        """Reconstruct windows.
+
+        Parameters
+        ----------
+        weights : list of jax.Array
+            In Keras' order.
+        windows : jax.Array of shape (n_windows, window_size, n_channels)
+            What goes in.
+        linear : tuple of jax.Array or None, default=None
+            Mean, components and gains of a linear path whose reconstruction is added.
+
+        Returns
+        -------
+        reconstructed : jax.Array of the shape of `windows`
+        """
+        encoder, bottleneck, decoder, output = self._unpack(weights)
+        n_windows, window_size, _ = windows.shape
+
+        def encode(states, row):
+            states = list(states)
+            for depth, layer in enumerate(encoder):
+                states[depth] = _cell(
+                    row @ layer[0] + layer[2], layer[1], states[depth]
+                )
+                row = states[depth][0]
+            return states, None
+
+        states, _ = lax.scan(encode, _start(encoder, n_windows), windows.swapaxes(0, 1))
+        code = states[-1][0]
+        if bottleneck:
+            code = code @ bottleneck[0] + bottleneck[1]
+        # Every row of the decoder sees the same code.
+        first = code @ decoder[0][0] + decoder[0][2]
+
+        def decode(states, _):
+            states = list(states)
+            states[0] = _cell(first, decoder[0][1], states[0])
+            for depth, layer in enumerate(decoder[1:], start=1):
+                below = states[depth - 1][0]
+                states[depth] = _cell(
+                    below @ layer[0] + layer[2], layer[1], states[depth]
+                )
+            return states, states[-1][0] @ output[0] + output[1]
+
+        _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
+        rows = rows.swapaxes(0, 1)
+        return rows if linear is None else rows + _restore(linear, windows)
+
+    def _loss(self, weights, seen, target, counted, seed, number, linear=None):
+        """Squared residuals of windows, weighted and summed.
+
+        Parameters
+        ----------
+        weights : list of jax.Array
+            In Keras' order.
+        seen, target : jax.Array of shape (n_windows, window_size, n_channels)
+            What goes in, and what is to come out, NaN where that is not known.
+        counted : jax.Array of shape (n_windows,)
+            Weight of each window's mean squared residual.
+        seed, number : int
+            Of the training, and of these windows in it: what dropout draws by.
+        linear : tuple of jax.Array or None, default=None
+            As in `_forward`; the network learns what it leaves over.
+
+        Returns
+        -------
+        loss : jax.Array
+        """
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        residuals = target - self._training_forward(weights, seen, key)
+        if linear is not None:
+            residuals -= _restore(linear, seen)
+        residuals = jnp.where(jnp.isnan(target), 0, residuals)
+        return (jnp.square(residuals).mean(axis=(1, 2)) * counted).sum()
+
+    def _training_forward(self, weights, windows, key):
+        """Reconstruct windows, layer by layer."""
+        encoder, bottleneck, decoder, output = self._unpack(weights)
+
+        def dropped(values, place):
+            if not self._dropout:
+                return values
+            kept = jax.random.bernoulli(
+                jax.random.fold_in(key, place), 1 - self._dropout, values.shape
+            )
+            return jnp.where(kept, values / (1 - self._dropout), 0)
+
+        rows = windows.swapaxes(0, 1)  # (window_size, n_windows, n_channels)
+        for depth, layer in enumerate(encoder):
+            rows = _lstm(_dense(rows, layer[0], layer[2]), layer[1])
+            last = depth == len(encoder) - 1
+            rows = dropped(rows[-1] if last else rows, depth)
+        code = rows  # (n_windows, width)
+        if bottleneck:
+            code = code @ bottleneck[0] + bottleneck[1]
+        first = code @ decoder[0][0] + decoder[0][2]
+        first = jnp.broadcast_to(first, (windows.shape[1], *first.shape))
+        rows = _lstm(first, decoder[0][1])
+        for depth, layer in enumerate(decoder[1:], start=len(encoder)):
+            rows = _lstm(_dense(dropped(rows, depth), layer[0], layer[2]), layer[1])
+        return _dense(rows, *output).swapaxes(0, 1)
+
+    def _unpack(self, weights):
+        """Encoder, bottleneck, decoder and output layer from weights in Keras' order.
+
+        The sigmoids of an LSTM are taken from a hyperbolic tangent, so that one call
+        serves all four gates: sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. What leads to z is
+        halved here.
+        """
+        weights = iter(weights)
+
+        def take(count):
+            return [next(weights) for _ in range(count)]
+
+        def layers():
+            return [_halved(*take(3)) for _ in range(self._n_layers)]
+
+        encoder = layers()
+        bottleneck = take(2) if self._has_bottleneck else None
+        return encoder, bottleneck, layers(), take(2)
+
+
+def _restore(linear, windows):
+    """As `LinearPath`."""
+    mean, components, gains = linear
+    code = (windows.reshape(len(windows), -1) - mean) @ components.T * gains
+    return (code @ components + mean).reshape(windows.shape)
+
+
+def _halved(kernel, recurrent, bias):
+    # Input, forget and output gate are sigmoids; the candidate, third, is not.
+    scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], bias.dtype), len(recurrent))
+    return kernel * scale, recurrent * scale, bias * scale
+
+
+def _dense(rows, kernel, bias):
+    """A dense layer, for all rows and windows in one matrix product."""
+    flat = rows.reshape(-1, rows.shape[-1]) @ kernel + bias
+    return flat.reshape(*rows.shape[:-1], -1)
+
+
+def _start(layers, n_windows):
+    """Hidden and cell states before the first row."""
+    zeros = [jnp.zeros((n_windows, len(recurrent))) for _, recurrent, _ in layers]
+    return [(zero, zero) for zero in zeros]
+
+
+def _cell(z, recurrent, state):
+    """One row of an LSTM layer."""
+    hidden, cell = state
+    return _states(_gates(jnp.tanh(z + hidden @ recurrent)), cell)[:2]
+
+
+def _gates(tanh):
+    """Input gate, forget gate, candidate, output gate, each (n_windows, width)."""
+    i, f, g, o = jnp.split(tanh, 4, axis=1)
+    return i / 2 + 0.5, f / 2 + 0.5, g, o / 2 + 0.5
+
+
+def _states(gates, cell):
+    """Hidden state, cell state and its hyperbolic tangent."""
+    i, f, g, o = gates
+    cell = f * cell + i * g
+    squashed = jnp.tanh(cell)
+    return o * squashed, cell, squashed
+
+
+def _scan(z, recurrent):
+    """Run an LSTM layer over all rows.
+
+    Parameters
+    ----------
+    z : jax.Array of shape (window_size, n_windows, 4 * width)
+        What the rows contribute to the gates.
+    recurrent : jax.Array of shape (width, 4 * width)
+        Kernel of the hidden state.
+
+    Returns
+    -------
+    hidden, cell : jax.Array of shape (window_size, n_windows, width)
+        States after each row.
+    tanh : jax.Array of shape (window_size, n_windows, 4 * width)
+        What the gates are made of.
+    """
+    zeros = jnp.zeros((z.shape[1], len(recurrent)))
+
+    def step(state, z):
+        hidden, cell = state
+        tanh = jnp.tanh(z + hidden @ recurrent)
+        hidden, cell, _ = _states(_gates(tanh), cell)
+        return (hidden, cell), (hidden, cell, tanh)
+
+    return lax.scan(step, (zeros, zeros), z)[1]
+
+
+@jax.custom_vjp
+def _lstm(z, recurrent):
+    """Hidden states of an LSTM layer; as `_scan`."""
+    return _scan(z, recurrent)[0]
+
+
+def _lstm_forward(z, recurrent):
+    hidden, *others = _scan(z, recurrent)
+    return hidden, (recurrent, hidden, *others)
+
+
+def _lstm_backward(saved, wanted):
+    """Gradients of `z` and `recurrent`, given that of the hidden states."""
+    recurrent, hidden, cell, tanh = saved
+
+    def before(states):
+        return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+
+    def step(state, row):
+        d_hidden, d_cell = state
+        wanted, cell, cell_before, tanh = row
+        i, f, g, o = _gates(tanh)
+        squashed = jnp.tanh(cell)
+        d_hidden += wanted
+        d_cell += d_hidden * o * (1 - squashed**2)
+        # With the derivative 1 / 2 of the sigmoids by the tangent.
+        d_gates = [d_cell * g / 2, d_cell * cell_before / 2, d_cell * i]
+        d_gates.append(d_hidden * squashed / 2)
+        d_z = jnp.concatenate(d_gates, axis=1) * (1 - tanh**2)
+        return (d_z @ recurrent.T, d_cell * f), d_z
+
+    zeros = jnp.zeros_like(hidden[0])
+    rows = (wanted, cell, before(cell), tanh)
+    _, d_z = lax.scan(step, (zeros, zeros), rows, reverse=True)
+    flat = before(hidden).reshape(-1, hidden.shape[-1])
+    return d_z, flat.T @ d_z.reshape(-1, d_z.shape[-1])
+
+
+_lstm.defvjp(_lstm_forward, _lstm_backward)
