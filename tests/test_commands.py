@@ -394,22 +394,32 @@ def test_ctrl_c_leaves_no_half_written_file(command, plant, folder):
     }[command]
     before = {file: file.read_bytes() for file in folder.iterdir()}
     ours, theirs = os.openpty()
+    # As on a terminal, also where a shell that runs tests in the background has its
+    # processes ignore the signal.
+    program = (
+        "import signal, sys; from tsanomaly._cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "tsanomaly", command, *options],
+        [sys.executable, "-c", program, command, *options],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     )
     os.close(theirs)
-    shown = ""
-    while awaited not in shown:
-        shown += os.read(ours, 1000).decode()
-    process.send_signal(signal.SIGINT)
-    # A terminal that is not read fills up, and what writes to it waits.
-    with suppress(OSError):  # on Linux, once the other end is closed
-        while os.read(ours, 1000):
-            pass
-    assert process.wait(60) == 130
-    os.close(ours)
+    try:
+        shown = ""
+        while awaited not in shown:
+            shown += os.read(ours, 1000).decode()
+        process.send_signal(signal.SIGINT)
+        # A terminal that is not read fills up, and what writes to it waits.
+        with suppress(OSError):  # on Linux, once the other end is closed
+            while os.read(ours, 1000):
+                pass
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        os.close(ours)
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 
 
