@@ -39,7 +39,7 @@ ESTIMATORS = {
     "network": (tiny_detector(epochs=2), "tsanomaly._windows.TrailingWindows.take"),
     "window_mean": (
         tiny_detector(row_error="window_mean"),
-        "tsanomaly._network._to_numpy",
+        "tsanomaly._network._draw_weight",
     ),
     "centered": (
         tiny_detector(row_error="multiscale_centered"),
@@ -123,7 +123,7 @@ def test_a_fit_that_is_broken_off_leaves_what_was_there(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_training_is_broken_off_between_batches(error, series, fitted, monkeypatch):
-    """From within Keras, with weights half trained."""
+    """With weights half trained."""
     batches = []
     get = _network._batch_class().__getitem__
 
