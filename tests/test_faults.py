@@ -272,13 +272,13 @@ def test_available_memory(tmp_path, monkeypatch):
     for name, text in {
         "limit": "9000000",
         "usage": "8000000",
-        "stat": "anon 5000000\ninactive_file 3000000\n",
+        "stat": "anon 5000000\ninactive_file 1000000\nactive_file 2000000\n",
     }.items():
         (tmp_path / name).write_text(text)
     group = (
         tmp_path / "limit",
         tmp_path / "usage",
-        (tmp_path / "stat", "inactive_file"),
+        (tmp_path / "stat", ("inactive_file", "active_file")),
     )
     monkeypatch.setattr(_memory, "_CONTROL_GROUPS", (group,))
     assert _memory.available_memory() == 4_000_000

@@ -313,13 +313,32 @@ def test_no_fallback():
         lenient.fit(frame)
     assert not hasattr(lenient, "fallback_")
     with pytest.warns(
-        UserWarning, match=r"could not be scored: machine_id=b \(it is u"
+        UserWarning, match=r"could not be scored: machine_id=b \(it has n"
     ):
         scores = lenient.score_samples(frame)
     np.testing.assert_array_equal(np.isnan(scores), np.arange(45) >= 40)
     lenient.set_params(on_error="raise")
     with pytest.raises(RuntimeError, match=r"machine_id=b.*no fallback"):
         lenient.predict(frame)
+
+
+def test_a_machine_that_breaks_the_fallback_as_well():
+    """The others have one, and new machines."""
+    frame = machines(30, 30, 30, names=list("abc"))
+    frame.iloc[40, 0] = 500
+    fleet = FleetDetector(Moody(), min_rows=5, on_error="warn")
+    with pytest.warns(UserWarning, match="1 of 3 machines.*machine_id=b"):
+        fleet.fit(frame)
+    sound = fleet.fallback_.score_samples(rows_of(frame, "a"))
+    assert np.isfinite(sound).all()
+
+
+def test_times_as_names():
+    frame = machines(30, 30, names=list("ab"))
+    times = pd.to_datetime(["2024-01-01", "2024-02-01"])
+    frame["machine_id"] = frame["machine_id"].map(dict(zip("ab", times, strict=True)))
+    fleet = FleetDetector(forest(), min_rows=5).fit(frame)
+    assert set(fleet.detectors_) == set(times)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tests.helpers import tiny_detector, wave
+from tests.helpers import run_python, tiny_detector, wave
 from tsanomaly import _network
 
 ARCHITECTURES = [
@@ -47,6 +47,19 @@ def test_training_is_that_of_keras(parameters, monkeypatch):
         np.testing.assert_allclose(detector.history_[name], values, rtol=1e-4)
     for own, expected in zip(detector.weights_, by_keras.weights_, strict=True):
         np.testing.assert_allclose(own, expected, atol=1e-5)
+
+
+def test_double_precision_in_jax():
+    """What else runs in the process may have set it, for all threads."""
+    code = """
+from tests.helpers import tiny_detector, wave
+print(*tiny_detector().fit(wave(60)).score_samples(wave(60)))
+"""
+    single, double = (
+        np.array(run_python(code, JAX_ENABLE_X64=x64).split(), dtype=float)
+        for x64 in ("0", "1")
+    )
+    np.testing.assert_allclose(double, single, rtol=1e-3)
 
 
 def test_dropout_drops_in_training_alone():

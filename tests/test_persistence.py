@@ -8,12 +8,14 @@ import random
 import re
 import stat
 import sys
+import tracemalloc
 import warnings
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zlib import crc32
 
 import joblib
 import numpy as np
@@ -719,6 +721,28 @@ def test_a_bomb_that_claims_to_be_small(saved):
     saved.write_bytes(claimed)
     with pytest.raises(ValueError, match="damaged"):
         load(saved)
+
+
+def test_a_bomb_with_sums_that_fit_what_it_claims(saved):
+    """More is packed than the directory says; what that says is whole."""
+    claimed, actual = bytes(9), bytes(2**26 + 12345)
+    alter(saved, lambda members: members.update({"more.bin": claimed}))
+    packed = io.BytesIO()
+    with ZipFile(saved) as old, ZipFile(packed, "w", ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, actual if name == "more.bin" else old.read(name))
+    content = packed.getvalue()
+    for number, other in ((len(actual), 9), (crc32(actual), crc32(claimed))):
+        assert number.to_bytes(4, "little") in content
+        content = content.replace(
+            number.to_bytes(4, "little"), other.to_bytes(4, "little")
+        )
+    saved.write_bytes(content)
+    tracemalloc.start()
+    load(saved)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_an_array_that_claims_to_be_large(saved):

@@ -242,7 +242,7 @@ class ErrorSummary:
     def __init__(self, errors):
         self.ranks = _spread(len(errors))
         self.errors = np.sort(errors)[self.ranks]
-        with np.errstate(over="ignore"):  # `sigma_threshold` is infinite then
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite
             self.mean, self.std = float(errors.mean()), float(errors.std())
 
     def quantile_threshold(self, share):

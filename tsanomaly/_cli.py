@@ -225,7 +225,8 @@ def _add_complete_reading(parser):
     _add_reading(parser).add_argument(
         "--fill",
         action="store_true",
-        help="go on with the last reading of a sensor where one is missing",
+        help="go on with the last reading of a sensor where one is missing, or, where "
+        "the file begins without one, with the first",
     )
 
 

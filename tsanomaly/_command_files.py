@@ -167,8 +167,10 @@ def _complete(frame, arguments, takes_gaps):
     if not partly.any():
         return frame
     if arguments.fill:
-        known = frame[~missing.all(axis=1)]
-        return known.ffill().bfill().reindex(frame.index)
+        known = ~missing.all(axis=1).to_numpy()  # times may be there twice
+        filled = frame.copy()
+        filled.loc[known] = frame[known].ffill().bfill().to_numpy()
+        return filled
     if takes_gaps:
         return frame
     counts = missing[partly].sum()

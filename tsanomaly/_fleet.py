@@ -244,21 +244,21 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             ]
             fallback = self.detector if self.fallback == "pooled" else self.fallback
             if fallback is not None:
-                blocks = _pool(rows)
-                tasks.append(
-                    delayed(_fit_pooled)(
-                        clone(fallback),
-                        [frame.iloc[block] for block in blocks],
-                        None if y is None else [y[block] for block in blocks],
-                    )
-                )
+                tasks.append(_pooled_task(fallback, frame, y, rows))
             results = self._run(tasks)
             failures = {}
             vars(self).pop("fallback_", None)
             if fallback is not None:
-                self.fallback_, _, failure = results.pop()
-                if failure is not None:
-                    del self.fallback_
+                model, _, failure = results.pop()
+                broken = {i for i, (*_, why) in zip(own, results, strict=True) if why}
+                sound = [r for i, r in enumerate(rows) if i not in broken]
+                if failure is not None and broken and sound:
+                    # What broke a machine's own detector may be what broke this one.
+                    task = _pooled_task(fallback, frame, y, sound)
+                    ((model, _, failure),) = self._run([task])
+                if failure is None:
+                    self.fallback_ = model
+                else:
                     failures["the fallback"] = failure
             labels = np.ones(len(frame), dtype=np.intp)
             fitted, messages = [], {}
@@ -384,7 +384,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             Without the fallback.
         """
         self._check_fitted("detectors_")
-        return dict(zip(self.groups_.tolist(), self._models, strict=True))
+        return dict(zip(_labels(self.groups_), self._models, strict=True))
 
     @property
     def errors_(self):
@@ -396,7 +396,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             Empty if all went well.
         """
         self._check_fitted("errors_")
-        named = zip(self.fallback_groups_.tolist(), self._messages, strict=True)
+        named = zip(_labels(self.fallback_groups_), self._messages, strict=True)
         return {name: message for name, message in named if message}
 
     def _check_fitted(self, name):
@@ -583,6 +583,16 @@ def _fit_one(detector, X, y, with_labels):
         return None, None, _Failure.of(error)
 
 
+def _pooled_task(fallback, frame, y, rows):
+    """The task that fits a fallback on some rows of several machines."""
+    blocks = _pool(rows)
+    return delayed(_fit_pooled)(
+        clone(fallback),
+        [frame.iloc[block] for block in blocks],
+        None if y is None else [y[block] for block in blocks],
+    )
+
+
 def _fit_pooled(detector, blocks, ys):
     """A detector that is fitted on blocks of several series; or a failure."""
     try:
@@ -632,7 +642,7 @@ def fit_joined(detector, blocks, ys=None):
 def _apply_one(model, method, X):
     """Values of a method of a model; or a failure."""
     if model is None:
-        return None, _Failure("it is unknown, and there is no fallback")
+        return None, _Failure("it has no detector of its own, and there is no fallback")
     try:
         return np.asarray(getattr(model, method)(X)), None
     except Exception as error:  # whatever it is, the others go on
@@ -646,6 +656,13 @@ def _pool(rows):
         chosen = np.linspace(0, len(rows) - 1, most_groups).round().astype(np.intp)
         rows = [rows[i] for i in chosen]
     return [r[: max(_MOST_POOLED // len(rows), _LEAST_POOLED)] for r in rows]
+
+
+def _labels(names):
+    """Names as keys; times stay times."""
+    import pandas as pd
+
+    return pd.Index(names).tolist()
 
 
 def _describe(by, name):

@@ -183,7 +183,10 @@ def _dense(rows, kernel, bias):
 
 def _start(layers, n_windows):
     """Hidden and cell states before the first row."""
-    zeros = [jnp.zeros((n_windows, len(recurrent))) for _, recurrent, _ in layers]
+    zeros = [
+        jnp.zeros((n_windows, len(recurrent)), recurrent.dtype)
+        for _, recurrent, _ in layers
+    ]
     return [(zero, zero) for zero in zeros]
 
 
@@ -224,7 +227,7 @@ def _scan(z, recurrent):
     tanh : jax.Array of shape (window_size, n_windows, 4 * width)
         What the gates are made of.
     """
-    zeros = jnp.zeros((z.shape[1], len(recurrent)))
+    zeros = jnp.zeros((z.shape[1], len(recurrent)), z.dtype)
 
     def step(state, z):
         hidden, cell = state

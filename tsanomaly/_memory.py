@@ -16,12 +16,15 @@ _CONTROL_GROUPS = (
     (
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory.current",
-        ("/sys/fs/cgroup/memory.stat", "inactive_file"),
+        ("/sys/fs/cgroup/memory.stat", ("inactive_file", "active_file")),
     ),
     (
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"),
+        (
+            "/sys/fs/cgroup/memory/memory.stat",
+            ("total_inactive_file", "total_active_file"),
+        ),
     ),
 )
 
@@ -38,7 +41,8 @@ def available_memory():
     found = []
     for limit, usage, cache in _CONTROL_GROUPS:
         with suppress(OSError, ValueError):  # there is none, or it says "max"
-            used = int(Path(usage).read_text()) - _read_number(*cache)
+            used = int(Path(usage).read_text())
+            used -= sum(_read_number(cache[0], name) for name in cache[1])
             found.append(int(Path(limit).read_text()) - used)
     try:
         found.append(1024 * _read_number("/proc/meminfo", "MemAvailable:"))

@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from tsanomaly._version import __version__
 
-__all__ = ["damage", "pack_members", "read_manifest", "read_members"]
+__all__ = ["damage", "pack_members", "read_manifest", "read_members", "repack"]
 
 # A file is what skops writes, and this member beside it.
 _MANIFEST = "tsanomaly.json"
@@ -58,6 +58,15 @@ def pack_members(members, description):
     return data
 
 
+def repack(members):
+    """An archive of members that were checked, for a reader that checks none."""
+    packed = io.BytesIO()
+    with ZipFile(packed, "w", ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(ZipInfo(name), content)
+    return packed.getvalue()
+
+
 def read_manifest(path):
     """What a model file says of itself: when it was written, and by which versions.
 
@@ -86,7 +95,7 @@ def read_members(data, source):
                 f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
             )
         with damage(source, f"{_MANIFEST} cannot be read"):
-            manifest = json.loads(archive.read(_MANIFEST))
+            manifest = json.loads(_read(archive, _MANIFEST))
             _check_manifest(manifest)
         if manifest["format"] > _FORMAT:
             raise ValueError(
@@ -101,10 +110,16 @@ def read_members(data, source):
                 raise ValueError(f"{name} is missing, or not listed")
             members = {}
             for name in names:
-                content = members[name] = archive.read(name)
+                content = members[name] = _read(archive, name)
                 if manifest["members"][name] != _digest(content):
                     raise ValueError(f"{name} has another size or SHA-256")
     return manifest, members
+
+
+def _read(archive, name):
+    """A member, unpacked to the size that the directory says, and no further."""
+    with archive.open(name) as member:
+        return member.read(archive.getinfo(name).file_size)
 
 
 @contextmanager

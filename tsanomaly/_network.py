@@ -2,8 +2,7 @@
 """Build, train and run a Keras network, compiled once per process.
 
 Nothing here knows of scikit-learn. A network is an architecture; its weights are numpy
-arrays that go in and come out. Training and scoring use separate Keras models, so that
-threads may score while another trains.
+arrays that go in and come out, so that threads may score while another trains.
 """
 
 import random
@@ -168,9 +167,9 @@ class Network:
         noise : ndarray of shape (n_channels,) or None, default=None
             Standard deviation of the noise that is added to what the network sees in
             training, not to what it is to bring back.
-        baseline : callable or None, default=None
-            From windows to a first reconstruction of them; the network learns what is
-            left over.
+        baseline : LinearPath or None, default=None
+            A first reconstruction of the windows; the network learns what is left
+            over.
 
         Returns
         -------
@@ -453,7 +452,8 @@ class _JaxTrainer(_Trainer):
                 {"verbose": verbose, "epochs": control.epochs, "steps": len(training)}
             )
             progress.on_train_begin()
-        with ThreadPoolExecutor(min(joblib.cpu_count(), _MOST_THREADS)) as pool:
+        pool = ThreadPoolExecutor(min(joblib.cpu_count(), _MOST_THREADS))
+        try:
             for epoch in range(control.epochs):
                 rate, losses = np.float32(control.learning_rate(epoch)), []
                 if progress:
@@ -481,6 +481,8 @@ class _JaxTrainer(_Trainer):
                     history.setdefault(name, []).append(value)
                 if control.stops(logs, weights):
                     break
+        finally:
+            pool.shutdown(cancel_futures=True)
         return history
 
     def _submit(self, pool, weights, seen, target, seed, step, linear):

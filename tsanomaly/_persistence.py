@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._atomic_write import replace_file
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._model_checks import check_description, check_state, parts_of
-from tsanomaly._model_file import damage, pack_members, read_members
+from tsanomaly._model_file import damage, pack_members, read_members, repack
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._trusted_types import UNCHECKED, full_names, known_names
 from tsanomaly._validation import VersionWarning
@@ -264,6 +264,8 @@ def _unpack(data, source, trusted):
     others = _warn_of_other_versions(manifest["versions"], source)
     with damage(source, "its description of the model is not sound"):
         types = check_description(members)
+        # Of what was read and checked, not of the file: skops would unpack all of it.
+        data = repack(members)
         unknown = set(skops.io.get_untrusted_types(data=data)) | (types & UNCHECKED)
     known = known_names()
     unknown -= known

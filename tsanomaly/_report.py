@@ -134,7 +134,9 @@ def make_page(arguments, model, frame, labels, found, progress):
         sections.append(
             _section("Measures", body + pictures.get("measures", ""), "measures")
         )
-    sections.append(_section("Settings and versions", _settings(arguments, model)))
+    sections.append(
+        _section("Settings and versions", _settings(arguments, model, found))
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -312,7 +314,7 @@ def _measures(measures):
     return _table(["measure", "value"], rows, ["text", ""])
 
 
-def _settings(arguments, model):
+def _settings(arguments, model, found):
     from tsanomaly._model_file import read_manifest
 
     manifest = read_manifest(arguments.model)
@@ -321,6 +323,7 @@ def _settings(arguments, model):
         "model": arguments.model,
         "model written": manifest["created"],
         **settings(model),
+        "threshold in use": f"{found.threshold:.6g}",
         "versions of the model": _versions(manifest["versions"]),
         "report by": f"tsanomaly {__version__}",
     }
