@@ -5,7 +5,8 @@ Outlier detectors and transformers for multivariate time series that work like t
 scikit-learn: row t in, row t out.
 """
 
-from tsanomaly import datasets, distributed, metrics, plotting
+from importlib import import_module as _import_module
+
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
@@ -45,3 +46,15 @@ __all__ = [
     "save",
     "sliding_windows",
 ]
+
+_SUBPACKAGES = ("datasets", "distributed", "metrics", "plotting")
+
+
+def __dir__():
+    return __all__
+
+
+def __getattr__(name):
+    if name in _SUBPACKAGES:
+        return _import_module(f"tsanomaly.{name}")  # when it is first asked for
+    raise AttributeError(f"module 'tsanomaly' has no attribute {name!r}")
