@@ -20,7 +20,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import tsanomaly
 from tsanomaly import _commands
@@ -348,6 +348,8 @@ def test_wrong_usage(options, folder, capsys):
         (["train", "tiny.csv", "--detector", "pca"], "raise --train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "lower --window-size"),
         (["generate", "--freq", "fortnight"], "--freq fortnight"),
+        (["generate", "--freq=0min"], "--freq 0min is no time"),
+        (["generate", "--freq=-1min"], "--freq -1min is no time"),
         (["generate", "--kinds", "rust"], "'rust'"),
         (["train", "{plant}", "--columns", "sensor_9"], "no sensor 'sensor_9'"),
         (["detect", "{plant}", "{plant}"], "not a model"),
@@ -421,6 +423,24 @@ def test_ctrl_c_leaves_no_half_written_file(command, plant, folder):
         process.kill()
         os.close(ours)
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_column_named_twice(plant, folder):
+    options = ["--columns", "sensor_1", "sensor_2", "sensor_1", "--detector", "pca"]
+    assert main(["train", plant, *options, "--no-plots"]) == 0
+    model = tsanomaly.load(folder / "model.skops")
+    assert model.feature_names_in_.tolist() == ["sensor_1", "sensor_2"]
+
+
+def test_a_model_of_unknown_types(plant, folder, capsys):
+    frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
+    X = frame.drop(columns="anomaly")
+    steps = FunctionTransformer(np.nan_to_num), IsolationForest(random_state=0)
+    tsanomaly.save(make_pipeline(*steps).fit(X), "own.skops")
+    assert main(["detect", "own.skops", plant, "--no-plots"]) == 1
+    message = capsys.readouterr().err
+    assert "nan_to_num" in message
+    assert "use tsanomaly.load with trusted=[...] in Python" in message
 
 
 def test_columns_in_another_order(model, plant, folder):

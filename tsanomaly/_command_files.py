@@ -153,7 +153,7 @@ def _choose(frame, arguments, trained_on):
             f"{arguments.csv} has no sensor {_listed(missing)}. It has "
             f"{_listed(frame.columns)}. {cure}"
         )
-    return frame[list(wanted)]
+    return frame[list(dict.fromkeys(wanted))]
 
 
 def _listed(names):
@@ -196,8 +196,13 @@ def read_both(arguments, progress):
     progress(f"loading {arguments.model}")
     try:
         model = load(arguments.model)
-    except TypeError as error:  # types that are not known
-        raise ValueError(str(error)) from error
+    except TypeError as error:
+        # The command has no option for that: who trusts a type runs code of its own.
+        known = str(error).split(". If you")[0]
+        raise ValueError(
+            f"{known}. The command takes models of the types that the library knows; "
+            "use tsanomaly.load with trusted=[...] in Python for others."
+        ) from error
     names = getattr(model, "feature_names_in_", None)
     frame, labels = read(arguments, progress, names, _takes_gaps(model))
     return model, frame, labels

@@ -341,14 +341,20 @@ def report(arguments, progress):
 
 def _check_step(text):
     """Raise unless a text is the time from row to row."""
+    import pandas as pd
     from pandas.tseries.frequencies import to_offset
 
+    start = pd.Timestamp("2024-01-01")
     try:
-        to_offset(text)
+        moves = start + to_offset(text) > start
     except ValueError as error:
+        moves, cause = False, error
+    else:
+        cause = None
+    if not moves:
         raise ValueError(
             f"--freq {text} is no time between rows. Pass one such as 30s, 1min or 1h."
-        ) from error
+        ) from cause
 
 
 def _check_training_rows(n_train, frame, arguments):
