@@ -199,10 +199,10 @@ class LSTMAutoencoderDetector(
         otherwise after `fit`.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. Rows that are flagged because a
-        reading is missing come on top. 'auto' flags 1 % of them, and
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
         leaves out the first ``window_size - 1`` rows, whose windows are padded, when it
-        sets the threshold; where normal operation drifts, fewer, see the notes.
+        sets the threshold; where normal operation drifts, fewer, see the notes. Rows
+        that are flagged because a reading is missing come on top.
 
     random_state : int, RandomState instance or None, default=None
         Controls initial weights, dropout and the draw of windows. With an int, scores

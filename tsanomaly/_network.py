@@ -557,8 +557,8 @@ class _KerasTrainer(_Trainer):
         verbose : int
             As in Keras.
         linear : tuple of ndarray or None, default=None
-            Mean, components and gains of a linear path, where the batches do not hold
-            what it leaves over already. Always None here.
+            Mean, components and gains of a linear path, for `_JaxTrainer`, which
+            subtracts it. None here: the batches hold what it leaves over.
 
         Returns
         -------
