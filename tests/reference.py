@@ -96,13 +96,20 @@ def multiscale_errors(
     lengths = [window_size]
     while lengths[-1] > 1:
         lengths.append(lengths[-1] // 2)
-    means, shares = {}, {}
+    squared = {}
     for t in rows:
         window = trailing_window(X, t, window_size, breaks)[None]
         seen = window if fill is None else filled(window[0], fill)[None]
-        squared = (window - reconstruct(seen).astype(np.float64))[0] ** 2
+        squared[t] = (window - reconstruct(seen).astype(np.float64))[0] ** 2
+    # All rows but breaks train, those whose windows are padded as well.
+    apart = [np.nanmean(squared[t], axis=1) for t in rows[::-window_size]]
+    limit = 3 * np.quantile(apart, 0.99)
+    means, shares = {}, {}
+    for t in rows:
+        last = squared[t][-1:]
+        limited = [row * min(1, limit / np.nanmean(row)) for row in squared[t]]
         for k in lengths:
-            channels = known_mean(squared[-k:])
+            channels = known_mean(np.array(limited)[-k:] if k > 1 else last)
             means[t, k] = np.nanmean(channels)
             shares[t, k] = channels / means[t, k]
     levels = {}

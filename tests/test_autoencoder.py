@@ -281,7 +281,8 @@ def test_training_does_not_run_the_network_twice(series, runs):
     expected = tiny_detector().fit(series)
     errors = tiny_detector().fit_transform(series)
     labels = tiny_detector().fit_predict(series)
-    assert runs == [200, 200, 200]
+    # And for every fifth row, to see how large errors are.
+    assert runs == [40, 200] * 3
     np.testing.assert_array_equal(errors, expected.transform(series))
     np.testing.assert_array_equal(labels, expected.predict(series))
 
@@ -798,7 +799,7 @@ def test_defaults():
     parameters = inspect.signature(LSTMAutoencoderDetector).parameters
     assert parameters["units"].default == (16,)
     assert parameters["latent_dim"].default == 4
-    assert parameters["window_size"].default == 50
+    assert parameters["window_size"].default == 80
     assert parameters["noise"].default == 1.0
     assert parameters["linear_variance"].default == 0.8
     assert parameters["row_error"].default == "multiscale"

@@ -32,6 +32,7 @@ from tsanomaly._row_errors import (
     ROW_ERRORS,
     error_of_level,
     level_of_error,
+    limit_of_rows,
     mean_of_known,
     means_and_shares,
     means_by_length,
@@ -67,8 +68,9 @@ _SCORING = ("window_size", "units", "latent_dim", "row_error", "stride")
 # they rise by more than half of the distance from the median to the 99 % quantile.
 _LEAST_DRIFT = 0.5
 
-# Windows of each half of a series that are looked at, at most, to see how it drifts.
-_MOST_DRIFT_WINDOWS = 2000
+# Windows that are looked at, at most, to see how large errors are, and how a machine
+# drifts from one half of a series to the other.
+_MOST_SAMPLED_WINDOWS = 2000
 
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.
@@ -112,7 +114,7 @@ class LSTMAutoencoderDetector(
 
     Parameters
     ----------
-    window_size : int, default=50
+    window_size : int, default=80
         Rows in a window. At least 2.
 
     units : tuple of int, default=(16,)
@@ -373,7 +375,7 @@ class LSTMAutoencoderDetector(
 
     def __init__(
         self,
-        window_size=50,
+        window_size=80,
         *,
         units=(16,),
         latent_dim=4,
@@ -522,13 +524,17 @@ class LSTMAutoencoderDetector(
             self.n_context_ = int(self.window_size) - 1
             self.n_lookahead_ = self.n_context_ * self._looks_ahead()
             remember_parameters(self, _SCORING)
+            for name in ("calibration", "row_limit"):
+                vars(self).pop(f"_{name}", None)
+            allowance = 0.0
             if self.row_error in MULTISCALE:
+                allowance = self._drift_allowance(windows, training, seed)
+                self._row_limit = self._find_row_limit(windows, training, allowance)
                 means, shares = self._by_length(windows)
                 whole = windows.whole[windows.rows]
                 self._calibration = LogCalibration(means[whole])
                 errors = self._multiscale_errors(windows, means, shares)
             else:
-                vars(self).pop("_calibration", None)
                 errors = self._errors(windows)
             if self.contamination == "auto":
                 counted, share = windows.whole, AUTO_SHARE
@@ -536,11 +542,8 @@ class LSTMAutoencoderDetector(
                 counted, share = windows.rows, self.contamination
             row_errors = mean_of_known(errors, axis=1)
             threshold = midway_threshold(row_errors[counted], share)
-            if self.contamination == "auto" and self.row_error in MULTISCALE:
-                allowance = self._drift_allowance(windows, training, seed)
-                if allowance:
-                    level = level_of_error(threshold) + allowance
-                    threshold = error_of_level(level)
+            if self.contamination == "auto" and allowance:
+                threshold = error_of_level(level_of_error(threshold) + allowance)
             self.offset_ = -float(threshold)
             worst = max(threshold, row_errors[windows.rows].max())
             self.missing_error_ = 2.0 * X.shape[1] * float(worst)
@@ -580,11 +583,22 @@ class LSTMAutoencoderDetector(
             self.linear_mean_, self.linear_components_, self.linear_gains_
         )
 
+    def _find_row_limit(self, windows, rows, allowance):
+        """The most that a row counts with in a mean over several."""
+        # Windows that do not overlap: every row once.
+        rows = _evenly(rows[:: -int(self.window_size)][::-1])
+        errors = [
+            mean_of_known(squared_residuals(actual, reconstructed), axis=2)
+            for _, actual, reconstructed in self._run(windows, rows)
+        ]
+        return limit_of_rows(np.concatenate(errors), allowance)
+
     def _drift_allowance(self, windows, rows, seed):
         """By how much levels rise, in the median, on rows that were not learned from.
 
         Seen with the linear path, which is fitted in a moment: the levels of each half
-        of the rows by the path that the other half gives, and by the path of all rows.
+        of the rows by the path that the other half gives, and by the path of all rows,
+        from means in which no row is limited.
         0 without a path, where the halves do not hold two windows that do not overlap,
         or where the rise is too small to come from drift.
         """
@@ -598,22 +612,16 @@ class LSTMAutoencoderDetector(
             (_evenly(rows[middle:]), _evenly(rows[: middle - overlap])),
         ):
             path = LinearPath.fit(windows, learned, self.linear_variance, seed)
-            rises.append(self._linear_errors(path, windows, held_out))
-            inside.append(self._linear_errors(self._linear_path(), windows, held_out))
-        rises, inside = np.concatenate(rises), np.concatenate(inside)
+            rises.append(_linear_errors(path, windows, held_out))
+            inside.append(_linear_errors(self._linear_path(), windows, held_out))
+        inside, rises = (
+            means_by_length(np.concatenate(errors)[:, :, None], np.inf)[:, :, 0]
+            for errors in (inside, rises)
+        )
         calibration = LogCalibration(inside)
         rise = (calibration(rises) - calibration(inside)).mean(axis=1)
         allowance = float(np.median(rise))
         return allowance if allowance > _LEAST_DRIFT else 0.0
-
-    def _linear_errors(self, path, windows, rows):
-        """Errors of the linear path alone, by length."""
-        errors = []
-        for start in range(0, len(rows), SCORING_BATCH):
-            actual = windows.take(rows[start : start + SCORING_BATCH])
-            squared = squared_residuals(actual, path(windows.fill(actual)))
-            errors.append(mean_of_known(means_by_length(squared), axis=2))
-        return np.concatenate(errors)
 
     def _check_parameters(self):
         """Check what the constraints of single parameters cannot say."""
@@ -985,7 +993,7 @@ class LSTMAutoencoderDetector(
         squared = squared_residuals(actual, reconstructed)
         if self.row_error != "multiscale":
             return mean_of_known(squared, axis=1)
-        means, shares = means_and_shares(squared)
+        means, shares = means_and_shares(squared, self._row_limit)
         return share_out(self._calibration(means), shares)
 
     def _row_errors(self):
@@ -1032,7 +1040,7 @@ class LSTMAutoencoderDetector(
         for batch, actual, reconstructed in self._run(windows, windows.rows):
             part = slice(done, done + len(batch))
             squared = squared_residuals(actual, reconstructed)
-            means[part], shares[part] = means_and_shares(squared)
+            means[part], shares[part] = means_and_shares(squared, self._row_limit)
             done += len(batch)
         return means, shares
 
@@ -1065,5 +1073,15 @@ class LSTMAutoencoderDetector(
 
 def _evenly(rows):
     """Some of the rows, evenly spaced, if they are many."""
-    n_rows = min(len(rows), _MOST_DRIFT_WINDOWS)
+    n_rows = min(len(rows), _MOST_SAMPLED_WINDOWS)
     return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
+
+
+def _linear_errors(path, windows, rows):
+    """Errors of the rows in windows, (n_windows, window_size), by the path alone."""
+    errors = []
+    for start in range(0, len(rows), SCORING_BATCH):
+        actual = windows.take(rows[start : start + SCORING_BATCH])
+        squared = squared_residuals(actual, path(windows.fill(actual)))
+        errors.append(mean_of_known(squared, axis=2))
+    return np.concatenate(errors)

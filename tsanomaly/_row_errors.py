@@ -16,6 +16,7 @@ __all__ = [
     "ROW_ERRORS",
     "error_of_level",
     "level_of_error",
+    "limit_of_rows",
     "mean_of_known",
     "means_and_shares",
     "means_by_length",
@@ -36,6 +37,17 @@ ROW_ERRORS = (*MULTISCALE, "last", "window_mean", "overlap_mean")
 
 # Rows that errors are put together for at a time.
 _BLOCK = 4096
+
+# In a mean over several rows, each counts with at most so many times the error that 99
+# percent of the training rows stay below. One row that is far off would otherwise fill
+# the means of a whole window, and rank the rows after it above ones that are abnormal.
+_LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
+
+# Smaller medians, relative to that quantile, are those of machines that stand still.
+_LOG_FLOOR = 1e-3
+
+# The limit rises with drift by a factor of exp(20) at the most, as good as none.
+_LARGEST_RISE = 20.0
 
 
 def squared_residuals(actual, reconstructed):
@@ -92,38 +104,79 @@ def _lengths(window_size):
     return window_size >> np.arange(n_lengths(window_size))
 
 
-def means_by_length(squared):
+def limit_of_rows(errors, allowance):
+    """The most that a row counts with in a mean over several.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_windows, window_size)
+        Mean squared residuals of the rows in training windows.
+    allowance : float
+        By how much levels rise on rows that were not learned from; the limit rises with
+        them, so that it never lies below the threshold.
+
+    Returns
+    -------
+    limit : float
+        Infinity where nearly all errors are 0, which are no scale.
+    """
+    median, high = np.quantile(errors, [0.5, _LIMIT_QUANTILE])
+    if not high > 0:
+        return np.inf
+    unit = np.log(high / max(median, _LOG_FLOOR * high))
+    return float(_LIMIT * high * np.exp(min(allowance * unit, _LARGEST_RISE)))
+
+
+def _limited(squared, limit):
+    """Squared residuals, scaled down in rows whose mean is beyond the limit."""
+    errors = mean_of_known(squared, axis=2)
+    if not (errors > limit).any():
+        return squared
+    with np.errstate(divide="ignore"):
+        return squared * np.minimum(limit / errors, 1)[:, :, None]
+
+
+def means_by_length(squared, limit):
     """Means over the last rows of windows: all of them, half as many, …, one.
 
     Parameters
     ----------
     squared : ndarray of shape (n_windows, window_size, n_channels)
         Squared residuals.
+    limit : float
+        As from `limit_of_rows`. In means over more than one row, a row whose mean over
+        the channels is larger counts with that.
 
     Returns
     -------
     means : ndarray of shape (n_windows, n_lengths, n_channels)
     """
     lengths = _lengths(squared.shape[1])
-    known = ~np.isnan(squared)
+    limited = _limited(squared, limit)
+    known = ~np.isnan(limited)
     if known.all():
-        totals = np.cumsum(squared[:, ::-1], axis=1)[:, lengths - 1]
-        return totals / lengths[:, None]
-    squared = np.where(known, squared, 0)
-    totals, counts = (
-        np.cumsum(values[:, ::-1], axis=1)[:, lengths - 1]
-        for values in (squared, known)
-    )
-    return _ratio(totals, counts)
+        totals = np.cumsum(limited[:, ::-1], axis=1)[:, lengths - 1]
+        means = totals / lengths[:, None]
+    else:
+        limited = np.where(known, limited, 0)
+        totals, counts = (
+            np.cumsum(values[:, ::-1], axis=1)[:, lengths - 1]
+            for values in (limited, known)
+        )
+        means = _ratio(totals, counts)
+    means[:, -1] = squared[:, -1]
+    return means
 
 
-def means_and_shares(squared):
+def means_and_shares(squared, limit):
     """Errors of windows by length, and what the channels contribute.
 
     Parameters
     ----------
     squared : ndarray of shape (n_windows, window_size, n_channels)
         Squared residuals.
+    limit : float
+        As for `means_by_length`.
 
     Returns
     -------
@@ -133,7 +186,7 @@ def means_and_shares(squared):
         Error of each channel, relative to that mean; float32. NaN where a channel has
         no reading.
     """
-    errors = means_by_length(squared)
+    errors = means_by_length(squared, limit)
     means = mean_of_known(errors, axis=2)
     # Where nothing is wrong, all are alike.
     shares = np.where(np.isnan(errors), np.nan, 1.0)
