@@ -25,7 +25,6 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import tsanomaly
 from tsanomaly import _commands
 from tsanomaly._cli import main
-from tsanomaly._model_checks import parts_of
 
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -492,20 +491,26 @@ def test_date_and_time_of_day_apart(plant, folder):
 
 
 @pytest.mark.parametrize("detector", ["lstm", "hybrid"])
-def test_a_terminal_leaves_no_trace_in_a_model(detector, plant, folder, monkeypatch):
-    """What Keras shows while training on a terminal it does not show afterwards."""
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, Terminal())
+def test_bars_show_how_far_a_network_is(detector, plant, folder, monkeypatch):
+    terminal, output = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", output)
     command = ["train", plant, "--detector", detector, *TINY, "--no-plots"]
     assert main(command) == 0
-    model = tsanomaly.load(folder / "model.skops")
-    networks = [
-        part
-        for part in parts_of(model)
-        if isinstance(part, tsanomaly.LSTMAutoencoderDetector)
-    ]
-    assert [network.verbose for network in networks] == [0] * len(networks)
-    assert len(networks) == {"lstm": 1, "hybrid": 3}[detector]
+    training = f"training {detector} on 480 rows"
+    assert f"{training} {'░' * 20} 0 of 1 epochs" in terminal.text
+    assert f"{training} {'█' * 20} 1 of 1 epochs" in terminal.text
+    assert "\b" not in output.text  # no bars of Keras among the results
+    terminal.text = ""
+    model = str(folder / "model.skops")
+    assert main(["detect", model, plant, "--threshold", "0", "--no-plots"]) == 0
+    if detector == "lstm":
+        # 64 rows at a time.
+        assert f"scoring 600 rows {'█' * 2}{'░' * 18} 64 of 600 rows" in terminal.text
+        assert f"explaining 600 rows {'█' * 20} 600 of 600 rows" in terminal.text
+    else:
+        assert "scoring 600 rows █" in terminal.text
+    assert terminal.text.endswith("\r\x1b[K")
 
 
 class Terminal:
@@ -540,8 +545,8 @@ def test_a_bar_shows_how_far_channels_are_explained(plant, folder, monkeypatch):
     model = str(folder / "model.skops")
     assert main(["detect", model, plant, "--no-plots", "--quantile", "0.9"]) == 0
     # Each of the ten rows of a window is a column of four channels.
-    assert f"{'░' * 20} 0 of 40" in terminal.text
-    assert f"{'█' * 15}{'░' * 5} 30 of 40" in terminal.text
+    assert f"{'░' * 20} 0 of 40 columns" in terminal.text
+    assert f"{'█' * 15}{'░' * 5} 30 of 40 columns" in terminal.text
     assert terminal.text.endswith("\r\x1b[K")
 
 

@@ -11,6 +11,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+from tsanomaly._progress import listening
 from tsanomaly._version import __version__
 
 __all__ = ["main"]
@@ -19,8 +20,9 @@ _DETECTORS = ("lstm", "hybrid", "iforest", "lof", "pca")
 _NETWORKS = {"lstm", "hybrid"}
 _NETWORK_OPTIONS = ("units", "latent_dim", "epochs", "batch_size")
 
-# Characters of a bar that shows progress.
+# Characters of a bar that shows progress, and how often it is drawn from start to end.
 _BAR = 20
+_STEPS = 200
 
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
@@ -44,7 +46,7 @@ def main(argv=None):
     arguments = _parse(argv)
     progress = _Progress(sys.stderr)
     try:
-        with _messages(arguments, progress):
+        with _messages(arguments, progress), listening(progress.advance):
             result, text = arguments.run(arguments, progress)
             progress.clear()
             print(_as_json(result) if arguments.json else text)
@@ -66,19 +68,32 @@ class _Progress:
 
     def __init__(self, stream):
         self._stream = stream
-        self.shown = stream.isatty()
+        self._shown = stream.isatty()
+        self._text = ""
+        self._bar = None
 
-    def __call__(self, text, done=None, total=None):
-        if total is not None:
-            n_full = _BAR * done // total
-            bar = "█" * n_full + "░" * (_BAR - n_full)
-            text = f"{text} {bar} {done:,} of {total:,}"
-        if self.shown:
-            print(f"\r\x1b[K{text} …", end="", file=self._stream, flush=True)
+    def __call__(self, text):
+        """Say what is going on."""
+        self._text, self._bar = text, None
+        self._print(f"{text} …")
+
+    def advance(self, done, total, unit):
+        """Say how far it is."""
+        # A bar for each of thousands of batches would cost time and show no more.
+        bar = total, unit, _STEPS * done // total
+        if bar == self._bar:
+            return
+        self._bar = bar
+        n_full = _BAR * done // total
+        cells = "█" * n_full + "░" * (_BAR - n_full)
+        self._print(f"{self._text} {cells} {done:,} of {total:,} {unit} …")
 
     def clear(self):
-        if self.shown:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
+        self._print("")
+
+    def _print(self, line):
+        if self._shown:
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
 
 
 @contextmanager
@@ -547,14 +562,16 @@ def _demo(arguments, progress):
 
     folder = arguments.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    show = (lambda text: None) if arguments.json else _print_at_once
+
+    def show(text):
+        progress.clear()
+        if not arguments.json:
+            print(text, flush=True)
+        progress("training and scoring")
+
     table = run_demo(folder, progress=show)
     text = f"\n{format_table(table)}\n\nResults are in {folder.resolve()}"
     return table.to_dict("records"), text
-
-
-def _print_at_once(text):
-    print(text, flush=True)
 
 
 def _check_options(arguments, parser):

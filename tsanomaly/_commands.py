@@ -5,7 +5,6 @@ Each takes the parsed arguments and a function to tell progress, and returns the
 twice: as what JSON can hold, and as text.
 """
 
-import sys
 from time import perf_counter
 
 import numpy as np
@@ -31,7 +30,6 @@ from tsanomaly._command_models import (
     run_model,
     score,
     settings,
-    silence,
     with_threshold,
 )
 from tsanomaly._command_numbers import (
@@ -141,13 +139,10 @@ def train(arguments, progress):
     if arguments.threshold_method == "f_score":
         y = needed(labels)[:n_train]
     progress(f"training {arguments.detector} on {n_train:,} rows")
-    # Keras shows its bars on the standard output.
-    shown = progress.shown and sys.stdout.isatty()
-    model = build(arguments.detector, arguments, verbose=shown)
+    model = build(arguments.detector, arguments)
     start = perf_counter()
     model.fit(frame[:n_train], y)
     seconds = perf_counter() - start
-    silence(model)
     progress("saving")
     file = folder / "model.skops"
     save(model, file)
@@ -281,7 +276,6 @@ def compare(arguments, progress):
         frame[n_train:],
         labels[n_train:],
         random_state=arguments.seed,
-        progress=progress.shown and _has_tqdm(),
     )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
@@ -380,9 +374,3 @@ def _align(result):
         f"{name:{width}}  {'undefined' if value is None else f'{value:.6g}'}"
         for name, value in result.items()
     )
-
-
-def _has_tqdm():
-    from importlib.util import find_spec
-
-    return find_spec("tqdm") is not None
