@@ -373,6 +373,61 @@ def test_failures(options, message, model, plant, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["explore", "train", "compare"])
+def test_a_failed_reading_makes_no_folder(command, plant):
+    Path("words.csv").write_text("one\ntwo\nthree\n")
+    for file in ("nothing.csv", "words.csv"):
+        assert main([command, file, "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "explain", "report"])
+def test_a_failed_model_makes_no_folder(command, model, plant):
+    for file in ("nothing.skops", plant):
+        assert main([command, file, plant, "--output-dir", "new"]) == 1
+    assert main([command, model, "nothing.csv", "--output-dir", "new"]) == 1
+    assert main(["generate", "--kinds", "rust", "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("no\nkernel"), "RuntimeError: no kernel. Pass --verbose"),
+        (KeyError("flow"), "KeyError: 'flow'. Pass --verbose"),
+        (MemoryError(), "There is not enough memory. Pass fewer rows"),
+        (ValueError("two\n  lines"), "two lines"),
+    ],
+)
+def test_errors_of_libraries_are_one_line(error, message, plant, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("tsanomaly._commands.summarise", fail)
+    assert main(["explore", plant]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"tsanomaly explore: error: {message}")
+    assert shown.count("\n") == 1
+    assert main(["explore", plant, "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_programming_error_keeps_its_traceback(plant, monkeypatch):
+    monkeypatch.setattr("tsanomaly._commands.summarise", None)
+    with pytest.raises(TypeError):
+        main(["explore", plant])
+
+
+def test_a_closed_pipe_is_no_failure(plant):
+    """The reader has gone before anything is written."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "tsanomaly", "explore", plant, "--no-plots"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -5,10 +5,11 @@ import argparse
 import json
 import logging
 import math
+import os
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tsanomaly._progress import listening
@@ -23,6 +24,13 @@ _NETWORK_OPTIONS = ("units", "latent_dim", "epochs", "batch_size")
 # Characters of a bar that shows progress, and how often it is drawn from start to end.
 _BAR = 20
 _STEPS = 200
+
+# Errors that say what is wrong with what was given, and what else libraries raise then.
+_FORESEEN = (OSError, ValueError, ImportError, MemoryError)
+_OTHERS = (RuntimeError, KeyError)
+
+# Status of a program that SIGPIPE ends, as shells give it.
+_CLOSED_PIPE = 141
 
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
@@ -41,7 +49,8 @@ def main(argv=None):
     Returns
     -------
     status : int
-        0 for success, 1 for failure, 130 if interrupted. Wrong usage exits with 2.
+        0 for success, 1 for failure, 130 if interrupted, 141 if nobody reads on, as of
+        other programs in a pipe. Wrong usage exits with 2.
     """
     arguments = _parse(argv)
     progress = _Progress(sys.stderr)
@@ -49,18 +58,38 @@ def main(argv=None):
         with _messages(arguments, progress), listening(progress.advance):
             result, text = arguments.run(arguments, progress)
             progress.clear()
-            print(_as_json(result) if arguments.json else text)
+            print(_as_json(result) if arguments.json else text, flush=True)
         return 0
+    except BrokenPipeError:
+        _drop_output()
+        return _CLOSED_PIPE
     except KeyboardInterrupt:
         progress.clear()
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ImportError, MemoryError) as error:
+    except (*_FORESEEN, *_OTHERS) as error:
         progress.clear()
         if arguments.verbose:
             traceback.print_exc()
-        print(f"tsanomaly {arguments.command}: error: {error}", file=sys.stderr)
+        text = _in_one_line(error)
+        print(f"tsanomaly {arguments.command}: error: {text}", file=sys.stderr)
         return 1
+
+
+def _in_one_line(error):
+    """What an error says, and where to look if that is not made for people."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "There is not enough memory. Pass fewer rows or columns"
+    if isinstance(error, _FORESEEN):
+        return text
+    return f"{type(error).__name__}: {text}. Pass --verbose to see where it arose"
+
+
+def _drop_output():
+    """Nobody reads on, as in ``tsanomaly … | head -1``: Python need not try at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Progress:

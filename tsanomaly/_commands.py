@@ -67,7 +67,6 @@ def generate(arguments, progress):
     from tsanomaly.datasets import make_sensor_data
     from tsanomaly.plotting import SeriesDisplay
 
-    folder = make_folder(arguments)
     _check_step(arguments.freq)
     progress("simulating")
     plant = make_sensor_data(
@@ -79,6 +78,7 @@ def generate(arguments, progress):
         random_state=arguments.seed,
     )
     progress("writing")
+    folder = make_folder(arguments)
     table = plant.frame.assign(anomaly=plant.target)
     files = [
         write_table(folder / "plant.csv", table, index_label="timestamp"),
@@ -107,8 +107,8 @@ def explore(arguments, progress):
     """Say and draw what a file holds."""
     from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
+    folder = make_folder(arguments)
     summary = summarise(frame, labels)
     files = [write_json(folder / "summary.json", summary)]
     if not arguments.no_plots:
@@ -131,8 +131,8 @@ def train(arguments, progress):
     from tsanomaly._calibration import errors_and_threshold
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
+    folder = make_folder(arguments)
     n_train = n_trained(frame, arguments.train_fraction)
     _check_training_rows(n_train, frame, arguments)
     y = None
@@ -190,8 +190,8 @@ def train(arguments, progress):
 
 def detect(arguments, progress):
     """Score readings with a model."""
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     table = predictions(frame, found)
     files = [
@@ -217,9 +217,9 @@ def detect(arguments, progress):
 
 def evaluate(arguments, progress):
     """Judge a model by labels."""
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
     labels = needed(labels)
+    folder = make_folder(arguments)
     model = with_threshold(model, arguments)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, arguments)
@@ -254,9 +254,9 @@ def compare(arguments, progress):
     from tsanomaly import compare_detectors
     from tsanomaly.plotting import ComparisonDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
     labels = needed(labels)
+    folder = make_folder(arguments)
     n_train = n_trained(frame, arguments.train_fraction)
     _check_training_rows(n_train, frame, arguments)
     if n_train == len(frame):
@@ -296,8 +296,8 @@ def explain(arguments, progress):
     """Say what is abnormal."""
     from tsanomaly.plotting import ReconstructionDisplay
 
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     files = [write_events(folder / "events.csv", found.events)]
     if not arguments.no_plots:
@@ -319,8 +319,8 @@ def report(arguments, progress):
     """Write one page of all that is known."""
     from tsanomaly._report import make_page
 
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     page = make_page(arguments, model, frame, labels, found, progress)
     file = write_file(folder / "report.html", page.encode())
