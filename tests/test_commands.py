@@ -25,7 +25,6 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import tsanomaly
 from tsanomaly import _commands
 from tsanomaly._cli import main
-from tsanomaly._model_checks import parts_of
 
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -374,6 +373,61 @@ def test_failures(options, message, model, plant, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["explore", "train", "compare"])
+def test_a_failed_reading_makes_no_folder(command, plant):
+    Path("words.csv").write_text("one\ntwo\nthree\n")
+    for file in ("nothing.csv", "words.csv"):
+        assert main([command, file, "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "explain", "report"])
+def test_a_failed_model_makes_no_folder(command, model, plant):
+    for file in ("nothing.skops", plant):
+        assert main([command, file, plant, "--output-dir", "new"]) == 1
+    assert main([command, model, "nothing.csv", "--output-dir", "new"]) == 1
+    assert main(["generate", "--kinds", "rust", "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("no\nkernel"), "RuntimeError: no kernel. Pass --verbose"),
+        (KeyError("flow"), "KeyError: 'flow'. Pass --verbose"),
+        (MemoryError(), "There is not enough memory. Pass fewer rows"),
+        (ValueError("two\n  lines"), "two lines"),
+    ],
+)
+def test_errors_of_libraries_are_one_line(error, message, plant, monkeypatch, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("tsanomaly._commands.summarise", fail)
+    assert main(["explore", plant]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"tsanomaly explore: error: {message}")
+    assert shown.count("\n") == 1
+    assert main(["explore", plant, "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_programming_error_keeps_its_traceback(plant, monkeypatch):
+    monkeypatch.setattr("tsanomaly._commands.summarise", None)
+    with pytest.raises(TypeError):
+        main(["explore", plant])
+
+
+def test_a_closed_pipe_is_no_failure(plant):
+    """The reader has gone before anything is written."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "tsanomaly", "explore", plant, "--no-plots"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -492,20 +546,26 @@ def test_date_and_time_of_day_apart(plant, folder):
 
 
 @pytest.mark.parametrize("detector", ["lstm", "hybrid"])
-def test_a_terminal_leaves_no_trace_in_a_model(detector, plant, folder, monkeypatch):
-    """What Keras shows while training on a terminal it does not show afterwards."""
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(sys, stream, Terminal())
+def test_bars_show_how_far_a_network_is(detector, plant, folder, monkeypatch):
+    terminal, output = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", output)
     command = ["train", plant, "--detector", detector, *TINY, "--no-plots"]
     assert main(command) == 0
-    model = tsanomaly.load(folder / "model.skops")
-    networks = [
-        part
-        for part in parts_of(model)
-        if isinstance(part, tsanomaly.LSTMAutoencoderDetector)
-    ]
-    assert [network.verbose for network in networks] == [0] * len(networks)
-    assert len(networks) == {"lstm": 1, "hybrid": 3}[detector]
+    training = f"training {detector} on 480 rows"
+    assert f"{training} {'░' * 20} 0 of 1 epochs" in terminal.text
+    assert f"{training} {'█' * 20} 1 of 1 epochs" in terminal.text
+    assert "\b" not in output.text  # no bars of Keras among the results
+    terminal.text = ""
+    model = str(folder / "model.skops")
+    assert main(["detect", model, plant, "--threshold", "0", "--no-plots"]) == 0
+    if detector == "lstm":
+        # 64 rows at a time.
+        assert f"scoring 600 rows {'█' * 2}{'░' * 18} 64 of 600 rows" in terminal.text
+        assert f"explaining 600 rows {'█' * 20} 600 of 600 rows" in terminal.text
+    else:
+        assert "scoring 600 rows █" in terminal.text
+    assert terminal.text.endswith("\r\x1b[K")
 
 
 class Terminal:
@@ -540,8 +600,8 @@ def test_a_bar_shows_how_far_channels_are_explained(plant, folder, monkeypatch):
     model = str(folder / "model.skops")
     assert main(["detect", model, plant, "--no-plots", "--quantile", "0.9"]) == 0
     # Each of the ten rows of a window is a column of four channels.
-    assert f"{'░' * 20} 0 of 40" in terminal.text
-    assert f"{'█' * 15}{'░' * 5} 30 of 40" in terminal.text
+    assert f"{'░' * 20} 0 of 40 columns" in terminal.text
+    assert f"{'█' * 15}{'░' * 5} 30 of 40 columns" in terminal.text
     assert terminal.text.endswith("\r\x1b[K")
 
 

@@ -554,14 +554,29 @@ KILLED = """
 import os, random, signal, sys, time
 import numpy as np
 from sklearn.ensemble import IsolationForest
-from tsanomaly import load, save
+from tsanomaly import _atomic_write, load, save
 
 path, rounds = sys.argv[1], int(sys.argv[2])
 X = np.random.default_rng(0).normal(size=(200, 2))
 models = [IsolationForest(n_estimators=n, random_state=0).fit(X) for n in (5, 20)]
 scores = [model.score_samples(X) for model in models]
-save(models[0], path)
 random.seed(int(sys.argv[3]))
+ours, theirs = os.pipe()
+name_of = _atomic_write.uuid4
+
+def announce():  # is asked for a name right before the file is opened
+    global start
+    start = time.perf_counter()
+    os.write(theirs, b"w")
+    return name_of()
+
+_atomic_write.uuid4 = announce
+durations = []
+for _ in range(5):
+    save(models[0], path)
+    durations.append(time.perf_counter() - start)
+    os.read(ours, 1)
+duration = sorted(durations)[2]
 replaced = 0
 for _ in range(rounds):
     inode = os.stat(path).st_ino
@@ -570,9 +585,19 @@ for _ in range(rounds):
         while True:
             for model in models:
                 save(model, path)
-    time.sleep(random.uniform(0, 0.2))
+    os.read(ours, 1)
+    # A process that is asleep may wake too late: the clock is watched instead.
+    end = time.perf_counter() + random.uniform(0, 2 * duration)
+    while time.perf_counter() < end:
+        pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    os.set_blocking(ours, False)
+    try:
+        os.read(ours, 1000)  # later writes of the one that is gone
+    except BlockingIOError:
+        pass
+    os.set_blocking(ours, True)
     replaced += os.stat(path).st_ino != inode
     found = load(path).score_samples(X)
     assert any((found == expected).all() for expected in scores)

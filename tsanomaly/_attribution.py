@@ -12,6 +12,7 @@ from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._calibration import detector_errors
 from tsanomaly._context import get_context, rows_with_context
 from tsanomaly._hybrid import HybridDetector
+from tsanomaly._progress import counting
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
@@ -30,7 +31,7 @@ __all__ = [
 _STRETCHES = 8
 
 
-def channel_errors(detector, X, rows, normal, *, progress=None):
+def channel_errors(detector, X, rows, normal):
     """Split the errors of rows among the channels.
 
     Exact where the detector's error is a sum over columns that belong to channels:
@@ -47,8 +48,6 @@ def channel_errors(detector, X, rows, normal, *, progress=None):
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
         Rows to take the place of others, for occlusion.
-    progress : callable or None, default=None
-        As in `occlude`, where that is needed.
 
     Returns
     -------
@@ -61,7 +60,7 @@ def channel_errors(detector, X, rows, normal, *, progress=None):
     if first is None or not all(map(columns.pass_through, steps[:first])):
         return None
     step, last = steps[first], steps[-1]
-    errors, spread = _errors_of(step, columns, rows, normal, progress)
+    errors, spread = _errors_of(step, columns, rows, normal)
     if errors is None:
         return None
     if step is last:
@@ -105,7 +104,7 @@ def expected_readings(detector, X, rows):
     return None
 
 
-def occlude(detector, X, rows, normal, *, progress=None):
+def occlude(detector, X, rows, normal):
     """Split errors by how far they fall if a channel reads as in normal rows.
 
     One channel at a time is replaced, in the rows to explain and those before them that
@@ -124,8 +123,6 @@ def occlude(detector, X, rows, normal, *, progress=None):
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
         Rows to take readings from.
-    progress : callable or None, default=None
-        Called before each channel with the number of those done, and of all.
 
     Returns
     -------
@@ -144,18 +141,18 @@ def occlude(detector, X, rows, normal, *, progress=None):
     positions = np.searchsorted(needed, rows)
     errors = detector_errors(detector, piece)[positions]
     contributions = np.zeros((len(rows), n_channels))
-    for channel in range(n_channels):
-        if progress is not None:
-            progress(channel, n_channels)
-        readings = _column(X, channel)
-        lowest = errors
-        for substitute in _substitutes(readings, replaced, normal):
-            changed = _column(piece, channel).copy()
-            present = ~np.isnan(changed[places])  # a gap stays one
-            changed[places[present]] = substitute[present]
-            errors_now = detector_errors(detector, _with(piece, channel, changed))
-            lowest = np.fmin(lowest, errors_now[positions])
-        contributions[:, channel] = errors - lowest
+    with counting(n_channels, "columns") as tell_done:
+        for channel in range(n_channels):
+            tell_done(channel)
+            readings = _column(X, channel)
+            lowest = errors
+            for substitute in _substitutes(readings, replaced, normal):
+                changed = _column(piece, channel).copy()
+                present = ~np.isnan(changed[places])  # a gap stays one
+                changed[places[present]] = substitute[present]
+                errors_now = detector_errors(detector, _with(piece, channel, changed))
+                lowest = np.fmin(lowest, errors_now[positions])
+            contributions[:, channel] = errors - lowest
     return contributions
 
 
@@ -295,16 +292,16 @@ def _parts(union):
     return [part for _, part in union.transformer_list if part != "drop"]
 
 
-def _errors_of(step, columns, rows, normal, progress):
+def _errors_of(step, columns, rows, normal):
     """Errors of rows, one for each column, and how they spread over the channels."""
     if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
         errors = _at(step, "transform", columns.values, rows)
         return errors, lambda errors: columns.fold(_contributions(errors))
     if isinstance(step, HybridDetector):
-        return _cascade(step, columns.values, rows, normal, progress), columns.fold
+        return _cascade(step, columns.values, rows, normal), columns.fold
     parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
     shares = [
-        columns.fold(_shares(part.detector_, columns.values, rows, normal, progress))
+        columns.fold(_shares(part.detector_, columns.values, rows, normal))
         for part in parts
     ]
     levels = _at(step, "transform", columns.values, rows)
@@ -327,14 +324,14 @@ def _contributions(errors):
     return np.where(unknown, 0, np.maximum(errors, 0))
 
 
-def _shares(detector, X, rows, normal, progress):
-    contributions = channel_errors(detector, X, rows, normal, progress=progress)
+def _shares(detector, X, rows, normal):
+    contributions = channel_errors(detector, X, rows, normal)
     if contributions is None:
-        contributions = occlude(detector, X, rows, normal, progress=progress)
+        contributions = occlude(detector, X, rows, normal)
     return normalise(contributions)
 
 
-def _cascade(hybrid, X, rows, normal, progress):
+def _cascade(hybrid, X, rows, normal):
     """Shares in the errors of the part that scored each row."""
     if hybrid.combine != "cascade":
         return None
@@ -345,7 +342,7 @@ def _cascade(hybrid, X, rows, normal, progress):
         (hybrid.screener_, ~candidate),
     ):
         if scored.any():
-            contributions[scored] = _shares(part, X, rows[scored], normal, progress)
+            contributions[scored] = _shares(part, X, rows[scored], normal)
     return contributions
 
 

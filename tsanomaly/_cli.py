@@ -5,12 +5,14 @@ import argparse
 import json
 import logging
 import math
+import os
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tsanomaly._progress import listening
 from tsanomaly._version import __version__
 
 __all__ = ["main"]
@@ -19,8 +21,16 @@ _DETECTORS = ("lstm", "hybrid", "iforest", "lof", "pca")
 _NETWORKS = {"lstm", "hybrid"}
 _NETWORK_OPTIONS = ("units", "latent_dim", "epochs", "batch_size")
 
-# Characters of a bar that shows progress.
+# Characters of a bar that shows progress, and how often it is drawn from start to end.
 _BAR = 20
+_STEPS = 200
+
+# Errors that say what is wrong with what was given, and what else libraries raise then.
+_FORESEEN = (OSError, ValueError, ImportError, MemoryError)
+_OTHERS = (RuntimeError, KeyError)
+
+# Status of a program that SIGPIPE ends, as shells give it.
+_CLOSED_PIPE = 141
 
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
@@ -39,26 +49,47 @@ def main(argv=None):
     Returns
     -------
     status : int
-        0 for success, 1 for failure, 130 if interrupted. Wrong usage exits with 2.
+        0 for success, 1 for failure, 130 if interrupted, 141 if nobody reads on, as of
+        other programs in a pipe. Wrong usage exits with 2.
     """
     arguments = _parse(argv)
     progress = _Progress(sys.stderr)
     try:
-        with _messages(arguments, progress):
+        with _messages(arguments, progress), listening(progress.advance):
             result, text = arguments.run(arguments, progress)
             progress.clear()
-            print(_as_json(result) if arguments.json else text)
+            print(_as_json(result) if arguments.json else text, flush=True)
         return 0
+    except BrokenPipeError:
+        _drop_output()
+        return _CLOSED_PIPE
     except KeyboardInterrupt:
         progress.clear()
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ImportError, MemoryError) as error:
+    except (*_FORESEEN, *_OTHERS) as error:
         progress.clear()
         if arguments.verbose:
             traceback.print_exc()
-        print(f"tsanomaly {arguments.command}: error: {error}", file=sys.stderr)
+        text = _in_one_line(error)
+        print(f"tsanomaly {arguments.command}: error: {text}", file=sys.stderr)
         return 1
+
+
+def _in_one_line(error):
+    """What an error says, and where to look if that is not made for people."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return text or "There is not enough memory. Pass fewer rows or columns"
+    if isinstance(error, _FORESEEN):
+        return text
+    return f"{type(error).__name__}: {text}. Pass --verbose to see where it arose"
+
+
+def _drop_output():
+    """Nobody reads on, as in ``tsanomaly … | head -1``: Python need not try at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Progress:
@@ -66,19 +97,32 @@ class _Progress:
 
     def __init__(self, stream):
         self._stream = stream
-        self.shown = stream.isatty()
+        self._shown = stream.isatty()
+        self._text = ""
+        self._bar = None
 
-    def __call__(self, text, done=None, total=None):
-        if total is not None:
-            n_full = _BAR * done // total
-            bar = "█" * n_full + "░" * (_BAR - n_full)
-            text = f"{text} {bar} {done:,} of {total:,}"
-        if self.shown:
-            print(f"\r\x1b[K{text} …", end="", file=self._stream, flush=True)
+    def __call__(self, text):
+        """Say what is going on."""
+        self._text, self._bar = text, None
+        self._print(f"{text} …")
+
+    def advance(self, done, total, unit):
+        """Say how far it is."""
+        # A bar for each of thousands of batches would cost time and show no more.
+        bar = total, unit, _STEPS * done // total
+        if bar == self._bar:
+            return
+        self._bar = bar
+        n_full = _BAR * done // total
+        cells = "█" * n_full + "░" * (_BAR - n_full)
+        self._print(f"{self._text} {cells} {done:,} of {total:,} {unit} …")
 
     def clear(self):
-        if self.shown:
-            print("\r\x1b[K", end="", file=self._stream, flush=True)
+        self._print("")
+
+    def _print(self, line):
+        if self._shown:
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
 
 
 @contextmanager
@@ -547,14 +591,16 @@ def _demo(arguments, progress):
 
     folder = arguments.output_dir
     folder.mkdir(parents=True, exist_ok=True)
-    show = (lambda text: None) if arguments.json else _print_at_once
+
+    def show(text):
+        progress.clear()
+        if not arguments.json:
+            print(text, flush=True)
+        progress("training and scoring")
+
     table = run_demo(folder, progress=show)
     text = f"\n{format_table(table)}\n\nResults are in {folder.resolve()}"
     return table.to_dict("records"), text
-
-
-def _print_at_once(text):
-    print(text, flush=True)
 
 
 def _check_options(arguments, parser):

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Models that the commands build and run."""
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-
-from tsanomaly._model_checks import parts_of
 
 __all__ = [
     "Detection",
@@ -16,7 +13,6 @@ __all__ = [
     "run_model",
     "score",
     "settings",
-    "silence",
     "with_threshold",
 ]
 
@@ -34,7 +30,7 @@ class Detection(NamedTuple):
     events: object  # a frame, as from `explain`, with errors instead of scores
 
 
-def build(name, arguments, *, verbose=False):
+def build(name, arguments):
     """An unfitted pipeline that ends in a threshold, by the name of its detector."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import IsolationForest
@@ -61,7 +57,7 @@ def build(name, arguments, *, verbose=False):
         steps.append(("scale", scalers[arguments.scaler]()))
     seed = arguments.seed
     if name in ("lstm", "hybrid"):
-        network = LSTMAutoencoderDetector(random_state=seed, verbose=int(verbose))
+        network = LSTMAutoencoderDetector(random_state=seed)
         network.set_params(**_network_options(arguments))
         errors = network
         if name == "hybrid":
@@ -96,15 +92,6 @@ def _network_options(arguments):
     if arguments.latent_dim is not None:
         options["latent_dim"] = arguments.latent_dim or None
     return options
-
-
-def silence(model):
-    """No file depends on whether a terminal showed its training."""
-    from tsanomaly import LSTMAutoencoderDetector
-
-    for part in parts_of(model):
-        if isinstance(part, LSTMAutoencoderDetector):
-            part.verbose = 0
 
 
 def settings(model):
@@ -168,17 +155,16 @@ def run_model(model, frame, arguments, progress):
     model = with_threshold(model, arguments)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, arguments)
-    show = partial(progress, f"explaining {flagged.sum():,} rows")
-    show()
+    progress(f"explaining {flagged.sum():,} rows")
     # Where channels are found by trying, only for the rows that matter.
     split = np.isfinite(errors) if reconstructs(model) else flagged
     rows = np.flatnonzero(split)
     contributions = np.full(frame.shape, np.nan)
     if len(rows):
-        parts = channel_errors(model, frame, rows, ~flagged, progress=show)
+        parts = channel_errors(model, frame, rows, ~flagged)
         if parts is None:
             rows = np.flatnonzero(flagged)
-            parts = occlude(model, frame, rows, ~flagged, progress=show)
+            parts = occlude(model, frame, rows, ~flagged)
         contributions[rows] = parts
     events = explain(
         model,

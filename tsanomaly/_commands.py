@@ -5,7 +5,6 @@ Each takes the parsed arguments and a function to tell progress, and returns the
 twice: as what JSON can hold, and as text.
 """
 
-import sys
 from time import perf_counter
 
 import numpy as np
@@ -31,7 +30,6 @@ from tsanomaly._command_models import (
     run_model,
     score,
     settings,
-    silence,
     with_threshold,
 )
 from tsanomaly._command_numbers import (
@@ -69,7 +67,6 @@ def generate(arguments, progress):
     from tsanomaly.datasets import make_sensor_data
     from tsanomaly.plotting import SeriesDisplay
 
-    folder = make_folder(arguments)
     _check_step(arguments.freq)
     progress("simulating")
     plant = make_sensor_data(
@@ -81,6 +78,7 @@ def generate(arguments, progress):
         random_state=arguments.seed,
     )
     progress("writing")
+    folder = make_folder(arguments)
     table = plant.frame.assign(anomaly=plant.target)
     files = [
         write_table(folder / "plant.csv", table, index_label="timestamp"),
@@ -109,8 +107,8 @@ def explore(arguments, progress):
     """Say and draw what a file holds."""
     from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
+    folder = make_folder(arguments)
     summary = summarise(frame, labels)
     files = [write_json(folder / "summary.json", summary)]
     if not arguments.no_plots:
@@ -133,21 +131,18 @@ def train(arguments, progress):
     from tsanomaly._calibration import errors_and_threshold
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
+    folder = make_folder(arguments)
     n_train = n_trained(frame, arguments.train_fraction)
     _check_training_rows(n_train, frame, arguments)
     y = None
     if arguments.threshold_method == "f_score":
         y = needed(labels)[:n_train]
     progress(f"training {arguments.detector} on {n_train:,} rows")
-    # Keras shows its bars on the standard output.
-    shown = progress.shown and sys.stdout.isatty()
-    model = build(arguments.detector, arguments, verbose=shown)
+    model = build(arguments.detector, arguments)
     start = perf_counter()
     model.fit(frame[:n_train], y)
     seconds = perf_counter() - start
-    silence(model)
     progress("saving")
     file = folder / "model.skops"
     save(model, file)
@@ -195,8 +190,8 @@ def train(arguments, progress):
 
 def detect(arguments, progress):
     """Score readings with a model."""
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     table = predictions(frame, found)
     files = [
@@ -222,9 +217,9 @@ def detect(arguments, progress):
 
 def evaluate(arguments, progress):
     """Judge a model by labels."""
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
     labels = needed(labels)
+    folder = make_folder(arguments)
     model = with_threshold(model, arguments)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, arguments)
@@ -259,9 +254,9 @@ def compare(arguments, progress):
     from tsanomaly import compare_detectors
     from tsanomaly.plotting import ComparisonDisplay
 
-    folder = make_folder(arguments)
     frame, labels = read(arguments, progress)
     labels = needed(labels)
+    folder = make_folder(arguments)
     n_train = n_trained(frame, arguments.train_fraction)
     _check_training_rows(n_train, frame, arguments)
     if n_train == len(frame):
@@ -281,7 +276,6 @@ def compare(arguments, progress):
         frame[n_train:],
         labels[n_train:],
         random_state=arguments.seed,
-        progress=progress.shown and _has_tqdm(),
     )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
@@ -302,8 +296,8 @@ def explain(arguments, progress):
     """Say what is abnormal."""
     from tsanomaly.plotting import ReconstructionDisplay
 
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     files = [write_events(folder / "events.csv", found.events)]
     if not arguments.no_plots:
@@ -325,8 +319,8 @@ def report(arguments, progress):
     """Write one page of all that is known."""
     from tsanomaly._report import make_page
 
-    folder = make_folder(arguments)
     model, frame, labels = read_both(arguments, progress)
+    folder = make_folder(arguments)
     model, found = run_model(model, frame, arguments, progress)
     page = make_page(arguments, model, frame, labels, found, progress)
     file = write_file(folder / "report.html", page.encode())
@@ -380,9 +374,3 @@ def _align(result):
         f"{name:{width}}  {'undefined' if value is None else f'{value:.6g}'}"
         for name, value in result.items()
     )
-
-
-def _has_tqdm():
-    from importlib.util import find_spec
-
-    return find_spec("tqdm") is not None

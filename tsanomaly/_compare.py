@@ -14,7 +14,7 @@ from tsanomaly._calibration import (
     last_step,
     midway_threshold,
 )
-from tsanomaly._progress import with_progress
+from tsanomaly._progress import counting, with_progress
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import FLOATS, check_labels, draw_seed, find_breaks
@@ -222,14 +222,17 @@ def compare_detectors(
     ]
     table = pd.DataFrame(np.nan, index=list(rows), columns=columns)
     table["error"] = ""
-    for name, detector in with_progress(
+    steps = with_progress(
         rows.items(), len(rows), "detector", progress, "progress=True"
-    ):
-        try:
-            row = _judge(clone(detector), X_train, X_test, y_test, functions)
-        except Exception as error:  # whatever it is, the others go on
-            row = {"error": f"{type(error).__name__}: {error}"}
-        table.loc[name, list(row)] = list(row.values())
+    )
+    with counting(len(rows), "detectors") as tell_done:
+        for done, (name, detector) in enumerate(steps):
+            tell_done(done)
+            try:
+                row = _judge(clone(detector), X_train, X_test, y_test, functions)
+            except Exception as error:  # whatever it is, the others go on
+                row = {"error": f"{type(error).__name__}: {error}"}
+            table.loc[name, list(row)] = list(row.values())
     return table
 
 

@@ -9,12 +9,14 @@ import random
 import threading
 from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import cache
 
 import joblib
 import numpy as np
 
 from tsanomaly._backend import import_keras, preserve_random_state
+from tsanomaly._progress import tell
 
 __all__ = ["Network", "build_lstm_autoencoder", "get_network"]
 
@@ -212,6 +214,7 @@ class Network:
             initial = trainer.draw_weights(seed)
         else:
             initial = _to_numpy(self.build(seed=seed).weights)
+        tell(0, epochs, "epochs")
         history = trainer.fit(
             initial,
             training,
@@ -265,7 +268,12 @@ class Network:
             seen = run(weights, clipped, baseline)
             return batch, actual[: len(batch)], seen[: len(batch)]
 
-        yield from _side_by_side(one, range(0, len(rows), SCORING_BATCH))
+        done = 0
+        with closing(_side_by_side(one, range(0, len(rows), SCORING_BATCH))) as results:
+            for result in results:
+                yield result
+                done += len(result[0])
+                tell(done, len(rows), "rows")
 
     def window_runner(self, weights):
         """A function that runs one window at a time, without delay.
@@ -646,6 +654,7 @@ class _Control:
         self._patience = patience
         self._best = None
         self._waited = 0
+        self._n_epochs = 0
 
     def learning_rate(self, epoch):
         """Step size of an epoch."""
@@ -659,6 +668,8 @@ class _Control:
             self._best, self._waited = loss, 0
         else:
             self._waited += 1
+        self._n_epochs += 1
+        tell(self._n_epochs, self.epochs, "epochs")
         diverged = not all(np.isfinite(value) for value in logs.values())
         return self._waited >= self._patience or diverged
 

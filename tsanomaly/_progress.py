@@ -1,7 +1,63 @@
 # SPDX-License-Identifier: MIT
-"""Progress bars."""
+"""How far long computations are: told to whoever listens, and shown as bars."""
 
-__all__ = ["with_progress"]
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["counting", "listening", "tell", "with_progress"]
+
+
+def _nobody(done, total, unit):
+    """Nobody listens."""
+
+
+# Where a computation tells how far it is. As a context variable and not as a parameter,
+# since scikit-learn's pipelines and meta-estimators lie in between; threads that are
+# started within do not inherit it, and tell nobody.
+_listener = ContextVar("listener", default=_nobody)
+
+
+@contextmanager
+def listening(listener):
+    """Listen to all computations within.
+
+    Parameters
+    ----------
+    listener : callable
+        Called with the number of items that are done, that of all, and the plural of
+        what they are called. Should return fast: a network tells after every batch.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(done, total, unit):
+    """Tell whoever listens how far a computation is."""
+    _listener.get()(done, total, unit)
+
+
+@contextmanager
+def counting(total, unit):
+    """Tell of steps, and nothing of what is computed within each.
+
+    Parameters
+    ----------
+    total : int
+        Number of steps.
+    unit : str
+        What they are called, in the plural.
+
+    Yields
+    ------
+    tell_done : callable
+        To be called with the number of steps that are done.
+    """
+    outer = _listener.get()
+    with listening(_nobody):
+        yield lambda done: outer(done, total, unit)
 
 
 def with_progress(items, n_items, unit, shown, parameter):

@@ -30,7 +30,7 @@ _DPI = 130
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff;
-  max-width: 1100px; margin: 0 auto; padding: 1.5rem; }
+  max-width: 1100px; margin: 0 auto; padding: 1.5rem; overflow-wrap: break-word; }
 h1 { margin: 0 0 .2rem; font-size: 1.8rem; }
 h2 { margin: 2.4rem 0 .6rem; font-size: 1.3rem; border-bottom: 1px solid #d0d7de; }
 p { margin: .4rem 0; }

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.helpers import tiny_detector
+from tsanomaly import compare_detectors
+from tsanomaly._progress import counting, listening, tell
+
+
+@pytest.fixture
+def told():
+    """What was told while listening."""
+    said = []
+    with listening(lambda *step: said.append(step)):
+        yield said
+
+
+def test_steps_keep_what_is_within_to_themselves(told):
+    with counting(2, "steps") as tell_done:
+        tell_done(0)
+        tell(5, 7, "rows")
+        tell_done(1)
+    tell(7, 7, "rows")
+    assert told == [(0, 2, "steps"), (1, 2, "steps"), (7, 7, "rows")]
+
+
+def test_nobody_has_to_listen():
+    said = []
+    with pytest.raises(KeyError), listening(lambda *step: said.append(step)):
+        raise KeyError
+    tell(1, 2, "rows")
+    assert said == []
+
+
+def test_a_network_tells_through_a_pipeline(told, series):
+    detector = make_pipeline(StandardScaler(), tiny_detector(epochs=2)).fit(series)
+    epochs = [step for step in told if step[2] == "epochs"]
+    assert epochs == [(done, 2, "epochs") for done in range(3)]
+    told.clear()
+    detector.score_samples(series)
+    assert told == [(done, 200, "rows") for done in (64, 128, 192, 200)]
+
+
+def test_scores_do_not_depend_on_who_listens(series, fitted):
+    alone = fitted.score_samples(series)
+    with listening(lambda *step: None):
+        np.testing.assert_array_equal(fitted.score_samples(series), alone)
+
+
+def test_a_comparison_tells_of_detectors(told, series):
+    y = np.arange(200) > 190
+    detectors = {"network": tiny_detector(), "forest": IsolationForest(random_state=0)}
+    compare_detectors(detectors, series, series, y, baselines=False)
+    assert told == [(0, 2, "detectors"), (1, 2, "detectors")]
+
+
+def test_on_another_trainer(told, series, monkeypatch):
+    """Keras' own loop, as on other backends."""
+    monkeypatch.setattr("tsanomaly._network.Network._runs_on_jax", lambda self: False)
+    tiny_detector(epochs=2, units=(2,)).fit(series)
+    epochs = [step for step in told if step[2] == "epochs"]
+    assert epochs == [(done, 2, "epochs") for done in range(3)]
