@@ -276,8 +276,11 @@ class LSTMAutoencoderDetector(
     'multiscale' takes these means over the last :math:`k` rows for
     :math:`k = w, \lfloor w/2 \rfloor, \lfloor w/4 \rfloor, \ldots, 1`. The mean of each
     over the channels becomes a level, in logarithms: 0 for the median of the training
-    rows, 1 for their 99 % quantile. With the mean level :math:`l_t` of a row, its error
-    is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level
+    rows, 1 for their 99 % quantile. In the means over more than one row, the residuals
+    of a row whose mean over the channels is beyond a limit are scaled down to it: one
+    spike does not fill the means of all rows after it. The limit is three times the
+    99 % quantile of the training rows. With the mean level :math:`l_t` of a row, its
+    error is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level
     where that is large. The channels get it by their shares of the squared residuals:
     the mean of the shares over the lengths, weighted by :math:`\log(1 + e^l)` of the
     level of each, so that those lengths count that raised the error.
@@ -299,7 +302,8 @@ class LSTMAutoencoderDetector(
     makes allowance for that: the linear path is fitted on each half of the training
     rows and applied to the other half, and the threshold, as a level, is raised by the
     median of how much higher the levels of those rows are than with the path fitted on
-    all, if that is above 0.5.
+    all, if that is above 0.5. The limit above rises by as many levels, whatever
+    `contamination` is.
 
     The first rows, which have no full window, are padded with the first row, in
     training too. A row that is NaN in every channel is a break: no window holds it,

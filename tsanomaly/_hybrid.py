@@ -166,9 +166,9 @@ class HybridDetector(
         detector does not learn from, in [0, 0.5]: faults among them would be taught as
         normal. A detector that looks at neighbouring rows gets breaks in their place
         (rows that are NaN in every channel), so no window holds one; others get the
-        rest of the rows. Where single rows are trimmed, windows of 50 rows need most
-        of 50 in a row that are not: of white noise, 2 % trimmed leave a third of
-        them, 5 % a twelfth.
+        rest of the rows. Where single rows are trimmed, windows of 80 rows need 80 in
+        a row that are not: of white noise, 2 % trimmed leave a fifth of them, 5 % one
+        in sixty.
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
