@@ -480,7 +480,7 @@ def label_channel(axes, channel):
     )
 
 
-def place_legend(axes, *others, **options):
+def place_legend(axes, *others, ncols=None):
     """Put a legend above the axes, where it hides nothing.
 
     Parameters
@@ -489,8 +489,8 @@ def place_legend(axes, *others, **options):
         The axes; without anything to explain, it gets no legend.
     *others : matplotlib Axes
         Further axes that it explains.
-    **options
-        Passed to ``Axes.legend``.
+    ncols : int or None, default=None
+        Columns of the legend. None is all in one line.
     """
     handles, labels = [], []
     for explained in (axes, *others):
@@ -501,13 +501,10 @@ def place_legend(axes, *others, **options):
     axes.legend(
         handles,
         labels,
-        **{
-            "loc": "lower left",
-            "bbox_to_anchor": (0.0, 1.0),
-            "ncols": max(len(handles), 1),
-            "frameon": False,
-            "borderaxespad": 0.2,
-            "fontsize": "small",
-            **options,
-        },
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=ncols or len(handles),
+        frameon=False,
+        borderaxespad=0.2,
+        fontsize="small",
     )

@@ -4,6 +4,7 @@ import numpy as np
 from tsanomaly.plotting._common import (
     CHARACTER,
     check_readings,
+    make_axes,
     merge_style,
     short_labels_of,
 )
@@ -108,13 +109,9 @@ class CorrelationDisplay:
         n_channels = len(self.channels)
         labels = short_labels_of(self.channels)
         has_numbers = n_channels <= _MOST_NUMBERS
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            side = np.clip((0.5 if has_numbers else 0.25) * n_channels, 3.5, 12.0)
-            names = CHARACTER * max(map(len, labels))
-            size = (side + names + 1.5, side + names + 0.3)
-            _, ax = plt.subplots(figsize=size, layout="constrained")
+        side = np.clip((0.5 if has_numbers else 0.25) * n_channels, 3.5, 12.0)
+        names = CHARACTER * max(map(len, labels))
+        (ax,) = make_axes(ax, 1, width=side + names + 1.5, height=side + names + 0.3)
         self.ax_, self.figure_ = ax, ax.figure
         style = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
         self.im_ = ax.imshow(
