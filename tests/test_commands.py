@@ -592,6 +592,20 @@ def test_progress_is_erased_on_a_terminal(plant, monkeypatch):
     assert terminal.text.endswith("\r\x1b[K")
 
 
+def test_progress_keeps_to_one_line_of_a_narrow_terminal(plant, monkeypatch):
+    terminal = Terminal()
+    terminal.fileno = lambda: 2
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(
+        "tsanomaly._cli.os.get_terminal_size", lambda _: os.terminal_size((40, 24))
+    )
+    assert main(["train", plant, "--detector", "lstm", *TINY, "--no-plots"]) == 0
+    lines = terminal.text.split("\r\x1b[K")
+    assert max(map(len, lines)) == 39
+    assert f"tr {'█' * 20} 1 of 1 epochs …" in lines
+    assert lines[-1] == ""
+
+
 def test_a_bar_shows_how_far_channels_are_explained(plant, folder, monkeypatch):
     options = ["--detector", "iforest", "--no-plots"]
     assert main(["train", plant, *options]) == 0

@@ -104,7 +104,7 @@ class _Progress:
     def __call__(self, text):
         """Say what is going on."""
         self._text, self._bar = text, None
-        self._print(f"{text} …")
+        self._print(text, " …")
 
     def advance(self, done, total, unit):
         """Say how far it is."""
@@ -115,14 +115,24 @@ class _Progress:
         self._bar = bar
         n_full = _BAR * done // total
         cells = "█" * n_full + "░" * (_BAR - n_full)
-        self._print(f"{self._text} {cells} {done:,} of {total:,} {unit} …")
+        self._print(self._text, f" {cells} {done:,} of {total:,} {unit} …")
 
     def clear(self):
-        self._print("")
+        self._print("", "")
 
-    def _print(self, line):
+    def _print(self, text, end):
         if self._shown:
+            # What went on in a second line of the terminal could not be erased.
+            room = _count_columns(self._stream) - 1
+            line = f"{text[: max(room - len(end), 0)]}{end}"[:room]
             print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+
+
+def _count_columns(terminal):
+    """Width of a terminal in characters, or 80 where it does not say."""
+    with suppress(AttributeError, OSError, ValueError):
+        return os.get_terminal_size(terminal.fileno()).columns or 80
+    return 80
 
 
 @contextmanager

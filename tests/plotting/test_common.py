@@ -19,7 +19,7 @@ from tsanomaly.plotting._common import (
     make_axes,
     merge_style,
     shade,
-    short_label_of,
+    short_labels_of,
 )
 
 READINGS = st.floats(-1e6, 1e6) | st.just(np.nan) | st.just(np.inf)
@@ -150,8 +150,17 @@ def test_channels_of_an_array():
 
 def test_long_names_are_broken():
     tag = "PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12"
-    assert "\n" in label_of(tag)
-    assert short_label_of(tag) == "PLANT7.L…ERATURE_ZONE_12"
+    assert label_of(tag) == "PLANT7.LINE3.\nEXTRUDER.MELT_\nTEMPERATURE_ZONE_12"
+    assert label_of("a" * 30) == "a" * 20 + "\n" + "a" * 10
+    assert label_of("inlet temperature of pump 3") == "inlet temperature\nof pump 3"
+    assert label_of("sensor_1") == "sensor_1"
+
+
+def test_names_in_one_line_stay_different():
+    tag = "PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12"
+    assert short_labels_of([tag, 0]) == ["PLANT7.L…ERATURE_ZONE_12", "channel 0"]
+    alike = [tag, tag.replace("LINE3", "LINE4")]
+    assert short_labels_of(alike) == alike
 
 
 @pytest.mark.parametrize(

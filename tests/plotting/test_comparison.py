@@ -48,6 +48,24 @@ def test_chosen_metrics_on_given_axes(table):
     assert axes[1].get_ylabel() == "roc_auc"
 
 
+def test_many_metrics_and_long_names_stay_within_the_figure(rng):
+    metrics = [f"a_metric_with_a_long_name_{number}" for number in range(9)]
+    table = pd.DataFrame(rng.random((3, 9)), columns=metrics)
+    table.index = [f"standardised principal components {k}" for k in table.index]
+    display = ComparisonDisplay.from_table(
+        table.assign(fit_seconds=1.0, score_seconds=1.0), metrics=metrics
+    )
+    looks = {(bars[0].get_facecolor(), bars[0].get_hatch()) for bars in display.bars_}
+    assert len(looks) == 9
+    display.figure_.draw_without_rendering()
+    for axes in display.axes_:
+        assert axes.get_window_extent().width > 0.4 * display.figure_.bbox.width
+        for text in (*axes.get_yticklabels(), *axes.get_legend().get_texts()):
+            extent = text.get_window_extent()
+            assert extent.x0 >= 0
+            assert extent.x1 <= display.figure_.bbox.width
+
+
 def test_another_table():
     with pytest.raises(ValueError, match=r"needs rows, a metric, and \['fit_seconds'"):
         ComparisonDisplay.from_table(pd.DataFrame({"f1": [0.5]}))

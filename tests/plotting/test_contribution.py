@@ -28,6 +28,15 @@ def test_what_is_drawn(frame):
     assert [label.get_text() for label in axes.get_yticklabels()] == list(frame)
 
 
+def test_events_stay_above_their_errors_on_given_axes(frame):
+    _, given = plt.subplots(2, sharex=True)
+    y = np.zeros(100, dtype=int)
+    y[60:63] = 1
+    ContributionDisplay.from_predictions(frame.abs(), y, ax=given)
+    above, axes = (drawn.get_position() for drawn in given)
+    assert (above.x0, above.x1) == pytest.approx((axes.x0, axes.x1))
+
+
 def test_long_series_show_the_largest_error_of_a_cell():
     errors = np.zeros((100_000, 2))
     errors[77_777, 1] = 5

@@ -33,6 +33,15 @@ def test_many_channels_have_no_numbers(rng):
     assert len(ax.get_yticks()) == 13
 
 
+def test_numbers_fit_into_their_cells(rng):
+    tags = [f"PLANT7.LINE{k}.MELT_TEMPERATURE_OUTLET" for k in range(12)]
+    frame = pd.DataFrame(rng.normal(size=(50, 12)), columns=tags)
+    display = CorrelationDisplay.from_series(frame)
+    display.figure_.draw_without_rendering()
+    cell = display.ax_.get_window_extent().width / 12
+    assert max(text.get_window_extent().width for text in display.text_) < cell
+
+
 def test_an_unknown_method(related):
     with pytest.raises(ValueError, match="'spearman' or 'kendall', got 'cosine'"):
         CorrelationDisplay.from_series(related, method="cosine")

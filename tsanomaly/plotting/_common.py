@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What several Displays need: channels, time axes, long lines, shaded ranges."""
 
+import re
 from numbers import Integral
-from textwrap import fill
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tsanomaly._validation import check_columns
 
 __all__ = [
     "BLOCKS",
+    "CHARACTER",
     "COLOURS",
     "LABELLED",
     "LINES",
@@ -25,7 +26,8 @@ __all__ = [
     "merge_style",
     "place_legend",
     "shade",
-    "short_label_of",
+    "short_labels_of",
+    "wrap",
 ]
 
 # A line keeps the smallest and the largest of each of so many blocks of rows: twice
@@ -37,6 +39,9 @@ _GAP = 10
 
 # Okabe and Ito's colours, which people who see colours differently tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+# Width of a character of 10 points, in inches; capitals are wider.
+CHARACTER = 0.085
 
 # Told apart without colour, too.
 LINES = ("-", "--", "-.", ":")
@@ -416,28 +421,48 @@ def label_of(channel):
     -------
     label : str
     """
-    return fill(_plain_label(channel), 20)  # tags of plants can be long
+    return wrap(_plain_label(channel), 20)
+
+
+def wrap(text, width):
+    """Break a text into lines, after what separates the parts of a tag if possible.
+
+    Parameters
+    ----------
+    text : str
+        Tags of plants can be long, and have no blanks.
+    width : int
+        Characters in a line, at most.
+
+    Returns
+    -------
+    lines : str
+    """
+    line = rf".{{1,{width}}}$|.{{1,{width - 1}}}[\s._:/-]|.{{1,{width}}}"
+    return "\n".join(found.strip() for found in re.findall(line, text))
 
 
 def _plain_label(channel):
     return f"channel {channel}" if isinstance(channel, Integral) else str(channel)
 
 
-def short_label_of(channel):
-    """Name of a channel in one line, for the rows of a heat map.
+def short_labels_of(channels):
+    """Names of channels in one line each, for the rows of a heat map.
 
     Parameters
     ----------
-    channel : object
-        Name of the column, or its position.
+    channels : iterable of object
+        Names of the columns, or their positions.
 
     Returns
     -------
-    label : str
-        At most 24 characters: tags differ at their ends.
+    labels : list of str
+        At most 24 characters each, without their middle: tags differ at their ends.
+        Where they differ in the middle only, they are whole.
     """
-    label = _plain_label(channel)
-    return label if len(label) <= 24 else f"{label[:8]}…{label[-15:]}"
+    labels = [_plain_label(channel) for channel in channels]
+    short = [x if len(x) <= 24 else f"{x[:8]}…{x[-15:]}" for x in labels]
+    return short if len(set(short)) == len(set(labels)) else labels
 
 
 def label_channel(axes, channel):
@@ -455,7 +480,7 @@ def label_channel(axes, channel):
     )
 
 
-def place_legend(axes, *others, **options):
+def place_legend(axes, *others, ncols=None):
     """Put a legend above the axes, where it hides nothing.
 
     Parameters
@@ -464,8 +489,8 @@ def place_legend(axes, *others, **options):
         The axes; without anything to explain, it gets no legend.
     *others : matplotlib Axes
         Further axes that it explains.
-    **options
-        Passed to ``Axes.legend``.
+    ncols : int or None, default=None
+        Columns of the legend. None is all in one line.
     """
     handles, labels = [], []
     for explained in (axes, *others):
@@ -476,13 +501,10 @@ def place_legend(axes, *others, **options):
     axes.legend(
         handles,
         labels,
-        **{
-            "loc": "lower left",
-            "bbox_to_anchor": (0.0, 1.0),
-            "ncols": max(len(handles), 1),
-            "frameon": False,
-            "borderaxespad": 0.2,
-            "fontsize": "small",
-            **options,
-        },
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=ncols or len(handles),
+        frameon=False,
+        borderaxespad=0.2,
+        fontsize="small",
     )

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import COLOURS, make_axes, merge_style, place_legend
+from tsanomaly.plotting._common import (
+    CHARACTER,
+    COLOURS,
+    make_axes,
+    merge_style,
+    place_legend,
+    wrap,
+)
 
 __all__ = ["ComparisonDisplay"]
 
@@ -121,15 +128,23 @@ class ComparisonDisplay:
         n_detectors, n_metrics = self.values.shape
         bars = np.clip(0.13 * n_metrics * n_detectors + 0.15 * n_detectors, 2.0, 12.0)
         heights = [bars, 3.0]
+        names = [wrap(str(name), 24) for name in self.values.index]
+        # The names stand on the left and once more on the right.
+        longest = max(len(line) for name in names for line in name.split("\n"))
         self.axes_ = make_axes(
-            ax, 2, heights=heights, width=8.0, height=sum(heights) + 1.2, sharex=False
+            ax,
+            2,
+            heights=heights,
+            width=6.0 + 2 * CHARACTER * longest,
+            height=sum(heights) + 1.2,
+            sharex=False,
         )
         self.figure_ = self.axes_[0].figure
-        self._draw_bars(self.axes_[0], bar_kwargs)
-        self._draw_seconds(self.axes_[1])
+        self._draw_bars(self.axes_[0], names, bar_kwargs)
+        self._draw_seconds(self.axes_[1], names)
         return self
 
-    def _draw_bars(self, axes, bar_kwargs):
+    def _draw_bars(self, axes, names, bar_kwargs):
         from matplotlib.patches import Rectangle
 
         n_detectors, n_metrics = self.values.shape
@@ -140,7 +155,8 @@ class ComparisonDisplay:
             style = {
                 "facecolor": COLOURS[number % len(COLOURS)],
                 "edgecolor": "white",
-                "hatch": _HATCHES[number % len(_HATCHES)],
+                # Where colours start again, hatches go on.
+                "hatch": _HATCHES[(number + number // len(COLOURS)) % len(_HATCHES)],
                 "label": str(name),
             }
             style = merge_style(style, bar_kwargs, Rectangle)
@@ -148,12 +164,15 @@ class ComparisonDisplay:
             self.bars_.append(axes.barh(y, values, thickness, **style))
         for place in places[self.values.isna().all(axis=1)]:
             axes.text(0.01, place, "failed", va="center", fontsize="small")
-        axes.set_yticks(places, [str(name) for name in self.values.index])
+        axes.set_yticks(places, names)
         axes.set_ylim(n_detectors - 0.5, -0.5)  # the first on top
         axes.set_xlabel("Value of the metric")
-        place_legend(axes, ncols=min(n_metrics, 4))
+        # As many columns as fit above the axes and what is beside them.
+        longest = max(len(str(name)) for name in self.values.columns)
+        n_columns = int(np.clip(6.0 / (CHARACTER * (longest + 5)), 1, n_metrics))
+        place_legend(axes, ncols=n_columns)
 
-    def _draw_seconds(self, axes):
+    def _draw_seconds(self, axes, names):
         accuracy = self.values.iloc[:, 0].to_numpy(dtype=np.float64)
         drawn = np.isfinite(accuracy) & np.isfinite(self.seconds)
         seconds = np.maximum(self.seconds, 1e-4)
@@ -165,7 +184,7 @@ class ComparisonDisplay:
                 color=COLOURS[position % len(COLOURS)],
                 markersize=8,
                 alpha=0.8,
-                label=str(self.values.index[position]),
+                label=names[position],
             )
         axes.set_xscale("log")
         axes.margins(0.1)

@@ -13,7 +13,7 @@ from tsanomaly.plotting._common import (
     merge_style,
     place_legend,
     shade,
-    short_label_of,
+    short_labels_of,
 )
 
 __all__ = ["ContributionDisplay"]
@@ -200,10 +200,13 @@ class ContributionDisplay:
         axes.set_ylim(n_channels - 0.5, -0.5)
         axes.set_yticks(
             range(n_channels),
-            [short_label_of(channel) for channel in self.contributions.columns],
+            short_labels_of(self.contributions.columns),
             fontsize="small" if n_channels <= 20 else "x-small",
         )
-        self.figure_.colorbar(self.mesh_, ax=axes, label="Error (higher = worse)")
+        # Beside both axes, or else only one of them would become narrower.
+        self.figure_.colorbar(
+            self.mesh_, ax=self.axes_.tolist(), label="Error (higher = worse)"
+        )
         if self.target is not None:
             above = self.axes_[0]
             shade(above, row_axis, find_events(self.target), **LABELLED)

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import check_readings, merge_style, short_label_of
+from tsanomaly.plotting._common import (
+    CHARACTER,
+    check_readings,
+    make_axes,
+    merge_style,
+    short_labels_of,
+)
 
 __all__ = ["CorrelationDisplay"]
 
@@ -101,11 +107,11 @@ class CorrelationDisplay:
         from matplotlib.image import AxesImage
 
         n_channels = len(self.channels)
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            side = np.clip(0.25 * n_channels, 4.0, 12.0)
-            _, ax = plt.subplots(figsize=(side + 1.8, side + 0.8), layout="constrained")
+        labels = short_labels_of(self.channels)
+        has_numbers = n_channels <= _MOST_NUMBERS
+        side = np.clip((0.5 if has_numbers else 0.25) * n_channels, 3.5, 12.0)
+        names = CHARACTER * max(map(len, labels))
+        (ax,) = make_axes(ax, 1, width=side + names + 1.5, height=side + names + 0.3)
         self.ax_, self.figure_ = ax, ax.figure
         style = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
         self.im_ = ax.imshow(
@@ -113,19 +119,18 @@ class CorrelationDisplay:
         )
         ax.set_facecolor("0.8")  # seen where there is no correlation
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
-        size = "medium" if n_channels <= _MOST_NUMBERS else "x-small"
-        labels = [short_label_of(channel) for channel in self.channels]
+        size = "medium" if has_numbers else "x-small"
         ax.set_yticks(range(n_channels), labels, fontsize=size)
         ax.set_xticks(
             range(n_channels),
             labels,
             fontsize=size,
-            rotation=45 if n_channels <= _MOST_NUMBERS else 90,
-            ha="right" if n_channels <= _MOST_NUMBERS else "center",
-            rotation_mode="anchor" if n_channels <= _MOST_NUMBERS else "default",
+            rotation=45 if has_numbers else 90,
+            ha="right" if has_numbers else "center",
+            rotation_mode="anchor" if has_numbers else "default",
         )
         self.text_ = []
-        if n_channels <= _MOST_NUMBERS:
+        if has_numbers:
             for (row, column), value in np.ndenumerate(self.correlation):
                 known = np.isfinite(value)
                 text = f"{value:.2f}" if known else "–"

@@ -7,7 +7,9 @@ from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
     check_row_values,
+    make_axes,
     merge_style,
+    place_legend,
 )
 
 __all__ = ["ErrorDistributionDisplay"]
@@ -172,10 +174,7 @@ class ErrorDistributionDisplay:
         """
         from matplotlib.patches import StepPatch
 
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        (ax,) = make_axes(ax, 1, width=8.0, height=4.5)
         self.ax_, self.figure_ = ax, ax.figure
         everything = np.concatenate(list(self.errors.values()))
         low, high = everything.min(), everything.max()
@@ -213,7 +212,5 @@ class ErrorDistributionDisplay:
         ax.set_ylim(bottom=0.5 / max(map(len, self.errors.values())))
         ax.set(xlabel="Error (higher = worse)", ylabel="Share of rows in the bin")
         ax.margins(x=0.02)
-        ax.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=2, fontsize=9
-        )
+        place_legend(ax, ncols=2)
         return self

@@ -2,7 +2,7 @@
 import numpy as np
 
 from tsanomaly._attribution import fitted_steps
-from tsanomaly.plotting._common import COLOURS, LINES, merge_style
+from tsanomaly.plotting._common import COLOURS, LINES, make_axes, merge_style
 
 __all__ = ["TrainingHistoryDisplay"]
 
@@ -88,10 +88,7 @@ class TrainingHistoryDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+        (ax,) = make_axes(ax, 1, width=7.0, height=4.0)
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
         for number, (name, losses) in enumerate(self.history.items()):
             losses = np.asarray(losses, dtype=np.float64)
