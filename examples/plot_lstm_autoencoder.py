@@ -30,7 +30,7 @@ train, test = plant.frame[plant.train_mask], plant.frame[~plant.train_mask]
 y_test = plant.target[~plant.train_mask]
 
 # %%
-# **Training.** Windows of 50 rows are drawn at random from the scaled training rows,
+# **Training.** Windows of 80 rows are drawn at random from the scaled training rows,
 # and the network learns to bring them back from a noisy copy. With held-out windows,
 # the last fifth here, there is a second curve; by default all windows train.
 detector = make_pipeline(
@@ -52,8 +52,8 @@ ReconstructionDisplay.from_estimator(detector, near, labels)
 
 # %%
 # **Errors.** One for every row and channel, never negative. That of a row is put
-# together from the residuals of its last 1, 3, 6, 12, 25 and 50 rows, so that short and
-# long anomalies count.
+# together from the residuals of its last 1, 2, 5, 10, 20, 40 and 80 rows, so that short
+# and long anomalies count.
 errors = detector.transform(near)
 _, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 ax.plot(near.index, errors, linewidth=1, label=near.columns)

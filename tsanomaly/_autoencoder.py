@@ -70,7 +70,7 @@ _LEAST_DRIFT = 0.5
 
 # Windows that are looked at, at most, to see how large errors are, and how a machine
 # drifts from one half of a series to the other.
-_MOST_SAMPLED_WINDOWS = 2000
+_MOST_SAMPLED_WINDOWS = 1000
 
 # Parameters that the architecture does not depend on. Any other, those of a subclass
 # included, makes another network.

@@ -33,6 +33,7 @@ from tsanomaly._command_models import (
     with_threshold,
 )
 from tsanomaly._command_numbers import (
+    count,
     describe,
     measure,
     n_trained,
@@ -180,10 +181,11 @@ def train(arguments, progress):
             display = TrainingHistoryDisplay.from_estimator(model)
             files.append(write_figure(folder / "history.png", display.figure_))
     text = (
-        f"{arguments.detector} trained on {n_train:,} rows of {frame.shape[1]} channels"
-        f" in {seconds:.1f} s\nthreshold {threshold:.6g}: "
-        f"{result['flagged_train_rows']:,} of the training rows are flagged, and "
-        f"{result['flagged_test_rows']:,} of {result['test_rows']:,} others"
+        f"{arguments.detector} trained on {n_train:,} rows of "
+        f"{count(frame.shape[1], 'channel')} in {seconds:.1f} s\n"
+        f"threshold {threshold:.6g}: {result['flagged_train_rows']:,} of the "
+        f"training rows are flagged, and {result['flagged_test_rows']:,} of "
+        f"{result['test_rows']:,} others"
     )
     return _finish(result, text, files)
 

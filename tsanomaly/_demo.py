@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from tsanomaly._atomic_write import replace_file
+from tsanomaly._command_numbers import count
 
 __all__ = ["format_table", "run_demo"]
 
@@ -51,7 +52,7 @@ def run_demo(folder, *, progress):
         for detector_name, detector in _detectors().items():
             progress(
                 f"[{len(results) + 1:2}/{n_steps}] {series_name}: {detector_name} on "
-                f"{len(train):,} rows × {train.shape[1]} channels …"
+                f"{len(train):,} rows × {count(train.shape[1], 'channel')} …"
             )
             start = perf_counter()
             detector.fit(train)
