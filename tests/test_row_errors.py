@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pytest
+
+from tsanomaly._row_errors import limit_of_rows, means_by_length
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_row_counts_with_the_limit_in_means_over_several(missing, rng):
+    squared = rng.exponential(size=(5, 11, 3))
+    squared[1, 4] *= 1000
+    squared[2, -1] *= 1000
+    if missing:
+        squared[1, 4, 0] = squared[3, :, 2] = squared[4, 10, 1] = np.nan
+    limit = 2.0
+    means = means_by_length(squared.copy(), limit)
+    for window, by_length in zip(squared, means, strict=True):
+        rows = [row * min(1, limit / np.nanmean(row)) for row in window]
+        np.testing.assert_allclose(by_length[-1], window[-1])  # the row itself
+        for length, mean in zip([11, 5, 2], by_length[:-1], strict=True):
+            for channel in range(3):
+                values = np.array(rows)[-length:, channel]
+                known = values[~np.isnan(values)]
+                expected = known.mean() if len(known) else np.nan
+                assert mean[channel] == pytest.approx(expected, nan_ok=True)
+
+
+def test_without_a_limit_all_counts(rng):
+    squared = rng.exponential(size=(4, 8, 2))
+    squared[0, 3] = 1e12
+    means = means_by_length(squared, np.inf)
+    for i, length in enumerate([8, 4, 2, 1]):
+        np.testing.assert_allclose(means[:, i], squared[:, -length:].mean(axis=1))
+
+
+def test_the_limit_rises_with_drift(rng):
+    errors = rng.exponential(size=(100, 10))
+    high = np.quantile(errors, 0.99)
+    assert limit_of_rows(errors, 0.0) == pytest.approx(3 * high)
+    # A level is the way from the median to the 99 % quantile, in logarithms.
+    one_level = high / np.median(errors)
+    assert limit_of_rows(errors, 2.0) == pytest.approx(3 * high * one_level**2)
+
+
+@pytest.mark.parametrize("allowance", [0.0, 1.0, 1e6])
+def test_the_limit_of_machines_that_stand_still(allowance):
+    assert limit_of_rows(np.zeros((5, 4)), allowance) == np.inf
+    mostly = np.zeros((10, 10))
+    mostly[0] = 1.0
+    assert 3 <= limit_of_rows(mostly, allowance) < np.inf
