@@ -14,8 +14,8 @@ __all__ = ["LinearPath"]
 _MOST_COMPONENTS = 64
 
 # Readings in the windows that the directions are learned from, at most: 200 MB, and
-# about as much again to work on. For 38 channels and windows of 50 rows these are
-# 26,000 windows. With few windows, directions in which they hardly vary are noise.
+# about as much again to work on. For 38 channels and windows of 80 rows these are
+# 16,400 windows. With few windows, directions in which they hardly vary are noise.
 _MOST_READINGS = 50_000_000
 
 
@@ -84,7 +84,7 @@ class LinearPath:
         total = float(np.linalg.norm(flat)) ** 2 / max(len(flat) - 1, 1)
         n_components = min(_MOST_COMPONENTS, *flat.shape)
         pca = PCA(
-            n_components, iterated_power=4, random_state=int(rng.integers(2**31))
+            n_components, iterated_power=2, random_state=int(rng.integers(2**31))
         ).fit(flat)
         along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
         n_others = flat.shape[1] - n_components
