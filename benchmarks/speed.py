@@ -41,6 +41,7 @@ from tsanomaly import (
 from tsanomaly.datasets import make_sensor_data
 
 PUBLISHED = {
+    "window_size": 50,
     "units": (64, 32),
     "latent_dim": 16,
     "epochs": 20,

@@ -37,7 +37,12 @@ from tsanomaly.datasets import make_sensor_data
 def detectors():
     """Detectors by name; not fitted."""
     network = LSTMAutoencoderDetector(
-        units=(64, 32), latent_dim=16, epochs=1, windows_per_epoch=64, random_state=0
+        50,
+        units=(64, 32),
+        latent_dim=16,
+        epochs=1,
+        windows_per_epoch=64,
+        random_state=0,
     )
     small = LSTMAutoencoderDetector(epochs=1, windows_per_epoch=64, random_state=0)
     forest = IsolationForest(random_state=0)

@@ -101,8 +101,8 @@ def multiscale_errors(
         window = trailing_window(X, t, window_size, breaks)[None]
         seen = window if fill is None else filled(window[0], fill)[None]
         squared[t] = (window - reconstruct(seen).astype(np.float64))[0] ** 2
-    # All rows but breaks train, those whose windows are padded as well.
-    apart = [np.nanmean(squared[t], axis=1) for t in rows[::-window_size]]
+    apart = [t for t in rows[::-window_size] if t in training]
+    apart = [np.nanmean(squared[t], axis=1) for t in apart]
     limit = 3 * np.quantile(apart, 0.99)
     means, shares = {}, {}
     for t in rows:

@@ -171,8 +171,9 @@ class LSTMAutoencoderDetector(
 
         - 'multiscale': means over the last `window_size` rows of the window that ends
           at the row, over half as many, and so on down to the row itself, each as a
-          level on the scale of its training rows; the error follows their mean. Causal;
-          finds short and long anomalies.
+          level on the scale of its training rows; the error follows their mean. A
+          single row counts in the longer means within a limit. Causal; finds short and
+          long anomalies.
         - 'multiscale_centered': the same, over the rows that end at the row and those
           that start there (or, near the end of a series, its last rows). Looks ahead
           up to ``window_size - 1`` rows.
@@ -279,10 +280,11 @@ class LSTMAutoencoderDetector(
     rows, 1 for their 99 % quantile. In the means over more than one row, the residuals
     of a row whose mean over the channels is beyond a limit are scaled down to it: one
     spike does not fill the means of all rows after it. The limit is three times the
-    99 % quantile of the training rows. With the mean level :math:`l_t` of a row, its
-    error is :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level
-    where that is large. The channels get it by their shares of the squared residuals:
-    the mean of the shares over the lengths, weighted by :math:`\log(1 + e^l)` of the
+    99 % quantile of that mean in the windows of training rows, and there is none if
+    that is 0. With the mean level :math:`l_t` of a row, its error is
+    :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level where
+    that is large. The channels get it by their shares of the squared residuals: the
+    mean of the shares over the lengths, weighted by :math:`\log(1 + e^l)` of the
     level of each, so that those lengths count that raised the error.
 
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
@@ -589,8 +591,10 @@ class LSTMAutoencoderDetector(
 
     def _find_row_limit(self, windows, rows, allowance):
         """The most that a row counts with in a mean over several."""
-        # Windows that do not overlap: every row once.
-        rows = _evenly(rows[:: -int(self.window_size)][::-1])
+        # Windows that do not overlap, and hold no row twice to fill up a window.
+        apart = rows[:: -int(self.window_size)][::-1]
+        whole = apart[windows.whole[apart]]
+        rows = _evenly(whole if len(whole) else apart)
         errors = [
             mean_of_known(squared_residuals(actual, reconstructed), axis=2)
             for _, actual, reconstructed in self._run(windows, rows)
@@ -618,6 +622,8 @@ class LSTMAutoencoderDetector(
             path = LinearPath.fit(windows, learned, self.linear_variance, seed)
             rises.append(_linear_errors(path, windows, held_out))
             inside.append(_linear_errors(self._linear_path(), windows, held_out))
+        # The channels are averaged first, unlike in the levels of scores: the same
+        # where no reading is missing, and a share of the memory.
         inside, rises = (
             means_by_length(np.concatenate(errors)[:, :, None], np.inf)[:, :, 0]
             for errors in (inside, rises)

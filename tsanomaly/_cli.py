@@ -118,6 +118,7 @@ class _Progress:
         self._print(self._text, f" {cells} {done:,} of {total:,} {unit} …")
 
     def clear(self):
+        self._bar = None  # to be drawn again
         self._print("", "")
 
     def _print(self, text, end):

@@ -83,6 +83,8 @@ class LinearPath:
         flat /= largest
         total = float(np.linalg.norm(flat)) ** 2 / max(len(flat) - 1, 1)
         n_components = min(_MOST_COMPONENTS, *flat.shape)
+        # More power iterations find the last components a little better, and no more
+        # anomalies.
         pca = PCA(
             n_components, iterated_power=2, random_state=int(rng.integers(2**31))
         ).fit(flat)

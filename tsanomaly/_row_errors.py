@@ -112,8 +112,8 @@ def limit_of_rows(errors, allowance):
     errors : ndarray of shape (n_windows, window_size)
         Mean squared residuals of the rows in training windows.
     allowance : float
-        By how much levels rise on rows that were not learned from; the limit rises with
-        them, so that it never lies below the threshold.
+        By how much levels rise on rows that were not learned from. The limit rises with
+        them, as the threshold does.
 
     Returns
     -------
