@@ -20,7 +20,7 @@ __all__ = ["LSTMProgram"]
 
 
 class LSTMProgram:
-    """Compiled functions of one architecture.
+    """The functions of one architecture; `forward` is compiled.
 
     Parameters
     ----------
@@ -37,7 +37,6 @@ class LSTMProgram:
         self._has_bottleneck = has_bottleneck
         self._dropout = dropout
         self.forward = jax.jit(self._forward)
-        self.gradient = jax.jit(jax.value_and_grad(self._loss))
 
     def _forward(self, weights, windows, linear=None):
         """Reconstruct windows.
@@ -88,8 +87,8 @@ class LSTMProgram:
         rows = rows.swapaxes(0, 1)
         return rows if linear is None else rows + _restore(linear, windows)
 
-    def _loss(self, weights, seen, target, counted, seed, number, linear=None):
-        """Squared residuals of windows, weighted and summed.
+    def loss(self, weights, seen, target, counted, seed, number, linear=None):
+        """Squared residuals of windows, weighted and summed; to be compiled.
 
         Parameters
         ----------
@@ -193,21 +192,15 @@ def _start(layers, n_windows):
 def _cell(z, recurrent, state):
     """One row of an LSTM layer."""
     hidden, cell = state
-    return _states(_gates(jnp.tanh(z + hidden @ recurrent)), cell)[:2]
-
-
-def _gates(tanh):
-    """Input gate, forget gate, candidate, output gate, each (n_windows, width)."""
-    i, f, g, o = jnp.split(tanh, 4, axis=1)
-    return i / 2 + 0.5, f / 2 + 0.5, g, o / 2 + 0.5
-
-
-def _states(gates, cell):
-    """Hidden state, cell state and its hyperbolic tangent."""
-    i, f, g, o = gates
+    i, f, g, o = _gates(z + hidden @ recurrent)
     cell = f * cell + i * g
-    squashed = jnp.tanh(cell)
-    return o * squashed, cell, squashed
+    return o * jnp.tanh(cell), cell
+
+
+def _gates(z):
+    """Input gate, forget gate, candidate, output gate, each (n_windows, width)."""
+    i, f, g, o = jnp.split(jnp.tanh(z), 4, axis=1)
+    return i / 2 + 0.5, f / 2 + 0.5, g, o / 2 + 0.5
 
 
 def _scan(z, recurrent):
@@ -222,18 +215,32 @@ def _scan(z, recurrent):
 
     Returns
     -------
-    hidden, cell : jax.Array of shape (window_size, n_windows, width)
-        States after each row.
-    tanh : jax.Array of shape (window_size, n_windows, 4 * width)
-        What the gates are made of.
+    hidden : jax.Array of shape (window_size, n_windows, width)
+        Hidden states after each row.
+    slopes : tuple of jax.Array, each of that shape
+        Derivatives: of the cell state by the four parts of `z` (of the hidden state by
+        the last one), of the hidden state by the cell state, and of the cell state by
+        the one before. The backward pass needs nothing else: it takes no hyperbolic
+        tangent again.
     """
     zeros = jnp.zeros((z.shape[1], len(recurrent)), z.dtype)
 
     def step(state, z):
-        hidden, cell = state
-        tanh = jnp.tanh(z + hidden @ recurrent)
-        hidden, cell, _ = _states(_gates(tanh), cell)
-        return (hidden, cell), (hidden, cell, tanh)
+        hidden, before = state
+        i, f, g, o = _gates(z + hidden @ recurrent)
+        cell = f * before + i * g
+        squashed = jnp.tanh(cell)
+        hidden = o * squashed
+        # The derivative of sigmoid(2 z) is 2 sigmoid(2 z) (1 - sigmoid(2 z)).
+        slopes = (
+            2 * i * (1 - i) * g,
+            2 * f * (1 - f) * before,
+            (1 - g**2) * i,
+            2 * o * (1 - o) * squashed,
+            (1 - squashed**2) * o,
+            f,
+        )
+        return (hidden, cell), (hidden, slopes)
 
     return lax.scan(step, (zeros, zeros), z)[1]
 
@@ -245,35 +252,28 @@ def _lstm(z, recurrent):
 
 
 def _lstm_forward(z, recurrent):
-    hidden, *others = _scan(z, recurrent)
-    return hidden, (recurrent, hidden, *others)
+    hidden, slopes = _scan(z, recurrent)
+    return hidden, (recurrent, hidden, slopes)
 
 
 def _lstm_backward(saved, wanted):
     """Gradients of `z` and `recurrent`, given that of the hidden states."""
-    recurrent, hidden, cell, tanh = saved
-
-    def before(states):
-        return jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+    recurrent, hidden, slopes = saved
 
     def step(state, row):
         d_hidden, d_cell = state
-        wanted, cell, cell_before, tanh = row
-        i, f, g, o = _gates(tanh)
-        squashed = jnp.tanh(cell)
+        wanted, (by_i, by_f, by_g, by_o, by_cell, by_before) = row
         d_hidden += wanted
-        d_cell += d_hidden * o * (1 - squashed**2)
-        # With the derivative 1 / 2 of the sigmoids by the tangent.
-        d_gates = [d_cell * g / 2, d_cell * cell_before / 2, d_cell * i]
-        d_gates.append(d_hidden * squashed / 2)
-        d_z = jnp.concatenate(d_gates, axis=1) * (1 - tanh**2)
-        return (d_z @ recurrent.T, d_cell * f), d_z
+        d_cell += d_hidden * by_cell
+        parts = [d_cell * by_i, d_cell * by_f, d_cell * by_g, d_hidden * by_o]
+        d_z = jnp.concatenate(parts, axis=1)
+        return (d_z @ recurrent.T, d_cell * by_before), d_z
 
     zeros = jnp.zeros_like(hidden[0])
-    rows = (wanted, cell, before(cell), tanh)
-    _, d_z = lax.scan(step, (zeros, zeros), rows, reverse=True)
-    flat = before(hidden).reshape(-1, hidden.shape[-1])
-    return d_z, flat.T @ d_z.reshape(-1, d_z.shape[-1])
+    _, d_z = lax.scan(step, (zeros, zeros), (wanted, slopes), reverse=True)
+    # The hidden state before the first row is zero.
+    before = hidden[:-1].reshape(-1, hidden.shape[-1])
+    return d_z, before.T @ d_z[1:].reshape(-1, d_z.shape[-1])
 
 
 _lstm.defvjp(_lstm_forward, _lstm_backward)

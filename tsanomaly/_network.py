@@ -31,6 +31,10 @@ SCORING_BATCH = 64
 # for it again took as long as the computation.
 _LARGEST_PART = 32
 
+# Windows times the width of the widest layer from which two threads are faster than
+# one. Below that, the loop over the rows takes as long for half of the windows.
+_WORTH_A_THREAD = 1024
+
 # Threads that score together, at most.
 _MOST_THREADS = 8
 
@@ -423,39 +427,50 @@ class _Trainer:
         ]
 
     @staticmethod
-    def _optimizer_of(model):
+    def _optimizer_of(variables):
         optimizer = import_keras().optimizers.Adam(
             learning_rate=1.0, global_clipnorm=1.0
         )
-        optimizer.build(model.trainable_variables)
+        optimizer.build(variables)
         return optimizer
 
 
 class _JaxTrainer(_Trainer):
     """Trains the library's own network; several may train with it at a time.
 
-    Every batch is shared out among threads: within one program, jax leaves cores idle.
-    How it is shared out does not depend on the machine.
+    All weights are one vector here: with a dozen arrays and two moments of each, a step
+    of the optimiser took longer to call than to compute.
     """
 
     def __init__(self, model, program):
         super().__init__(model)
         import jax
+        from jax.flatten_util import ravel_pytree
 
-        self._optimizer = self._optimizer_of(model)
+        vector, self._unravel = ravel_pytree(self._weights)
+        self._optimizer = self._optimizer_of([import_keras().Variable(vector)])
         self._state = _to_numpy(self._optimizer.variables)
         self._program = program
+        self._widest = max(
+            len(weight)
+            for name, weight in zip(self._names, self._weights, strict=True)
+            if name == "recurrent_kernel"
+        )
+        self._gradient = jax.jit(jax.value_and_grad(self._loss))
         self._update = jax.jit(self._step)
 
     def fit(self, weights, training, validation, control, *, seed, verbose, linear):
         """Train, and return the history; as `_KerasTrainer.fit`."""
-        keras = import_keras()
+        import jax
+
+        # Brought to jax once, not with every step.
+        vector, linear = jax.device_put((np.concatenate(weights, axis=None), linear))
         state, history = self._state, {}
         # Keras takes a look at a first batch, and draws anew: the same windows here.
         training.on_epoch_end()
         progress = None
         if verbose:
-            progress = keras.callbacks.ProgbarLogger()
+            progress = import_keras().callbacks.ProgbarLogger()
             progress.set_params(
                 {"verbose": verbose, "epochs": control.epochs, "steps": len(training)}
             )
@@ -466,21 +481,21 @@ class _JaxTrainer(_Trainer):
                 rate, losses = np.float32(control.learning_rate(epoch)), []
                 if progress:
                     progress.on_epoch_begin(epoch)
-                batch = training[0]
+                parts = self._share_out(*training[0])
                 for number in range(len(training)):
                     step = epoch * len(training) + number
-                    jobs = self._submit(pool, weights, *batch, seed, step, linear)
-                    if number + 1 < len(training):
-                        batch = training[number + 1]  # while the threads compute
-                    results = [job.result() for job in jobs]
-                    losses.append(sum(float(loss) for loss, _ in results))
-                    gradients = [gradient for _, gradient in results]
-                    weights, state = self._update(weights, state, rate, gradients)
+                    results = self._start(pool, vector, parts, seed, step, linear)
+                    if number + 1 < len(training):  # while jax computes
+                        parts = self._share_out(*training[number + 1])
+                    of_parts, gradients = zip(*results, strict=True)
+                    vector, state = self._update(vector, state, rate, gradients)
+                    losses.append(of_parts)
                     if progress:
-                        logs = {"loss": np.mean(losses)}
+                        logs = {"loss": _mean_of_sums(losses)}
                         progress.on_train_batch_end(number, logs)
                 training.on_epoch_end()
-                logs = {"loss": np.mean(losses)}
+                logs = {"loss": _mean_of_sums(losses)}
+                weights = self._unravel(vector)
                 if validation is not None:
                     logs["val_loss"] = self._validate(weights, validation, linear)
                 if progress:
@@ -493,35 +508,61 @@ class _JaxTrainer(_Trainer):
             pool.shutdown(cancel_futures=True)
         return history
 
-    def _submit(self, pool, weights, seen, target, seed, step, linear):
-        """Futures of loss and gradient of each part of a batch."""
-        n_parts = min(max(2, -(-len(seen) // _LARGEST_PART)), len(seen))
-        size = -(-len(seen) // n_parts)
-        known = 1 - np.isnan(target).mean()  # missing readings have no residual
-        weight = np.float32(1 / (known * len(seen)))
-        jobs = []
-        for part in range(n_parts):
-            windows = np.arange(part * size, (part + 1) * size)
-            counted = (windows < len(seen)) * weight
-            windows = np.minimum(windows, len(seen) - 1)
-            key = np.uint32(seed), np.uint32(step * n_parts + part)
-            arguments = seen[windows], target[windows], counted, *key, linear
-            jobs.append(pool.submit(self._gradient, weights, *arguments))
-        return jobs
+    def _share_out(self, seen, target):
+        """Parts of a batch that are computed side by side.
 
-    def _gradient(self, *arguments):
+        Within one program, jax leaves cores idle. Into how many parts does not depend
+        on the machine.
+
+        Returns
+        -------
+        parts : list of (seen, target, counted)
+            All of one size; `counted` is as in `LSTMProgram.loss`.
+        """
+        n_windows = len(seen)
+        n_parts = -(-n_windows // _LARGEST_PART)
+        if n_windows * self._widest >= _WORTH_A_THREAD:
+            n_parts = min(max(2, n_parts), n_windows)
+        size = -(-n_windows // n_parts)
+        known = 1 - np.isnan(target).mean()  # missing readings have no residual
+        weight = np.float32(1 / (known * n_windows))
+        parts = []
+        for start in range(0, n_parts * size, size):
+            windows = np.arange(start, start + size)
+            counted = (windows < n_windows) * weight
+            windows = np.minimum(windows, n_windows - 1)
+            parts.append((seen[windows], target[windows], counted))
+        return parts
+
+    def _start(self, pool, vector, parts, seed, step, linear):
+        """Losses and gradients of the parts, which are computed from now on."""
         import jax
 
-        return jax.block_until_ready(self._program.gradient(*arguments))
+        def of_part(number, part):
+            drawn_by = np.uint32(seed), np.uint32(step * len(parts) + number)
+            return self._gradient(vector, *part, *drawn_by, linear)
 
-    def _step(self, weights, state, learning_rate, gradients):
+        if len(parts) == 1:
+            return [of_part(0, parts[0])]  # jax computes in a thread of its own
+        return pool.map(
+            lambda *part: jax.block_until_ready(of_part(*part)),
+            range(len(parts)),
+            parts,
+        )
+
+    def _loss(self, vector, *others):
+        return self._program.loss(self._unravel(vector), *others)
+
+    def _step(self, vector, state, learning_rate, gradients):
         """One step of the optimiser, along the sum of the gradients of the parts."""
         state = [
             learning_rate if variable.name == "learning_rate" else value
             for variable, value in zip(self._optimizer.variables, state, strict=True)
         ]
-        total = [sum(parts) for parts in zip(*gradients, strict=True)]
-        return self._optimizer.stateless_apply(state, total, weights)
+        [vector], state = self._optimizer.stateless_apply(
+            state, [sum(gradients)], [vector]
+        )
+        return vector, state
 
     def _validate(self, weights, batches, linear):
         """Mean loss of all batches."""
@@ -541,7 +582,7 @@ class _KerasTrainer(_Trainer):
 
     def __init__(self, model, loss):
         super().__init__(model)
-        optimizer = self._optimizer_of(model)
+        optimizer = self._optimizer_of(model.trainable_variables)
         model.compile(optimizer=optimizer, loss=loss)
         self._model = model
         self._optimizer = _to_numpy(optimizer.variables)
@@ -614,6 +655,11 @@ def _masked_mean_squared_error(target, output):
     known = ops.cast(ops.logical_not(missing), residual.dtype)
     # Keras takes the mean over all elements.
     return ops.square(residual) / ops.mean(known)
+
+
+def _mean_of_sums(losses):
+    """Mean loss of batches, each a tuple of what its parts add to it."""
+    return np.mean([sum(float(part) for part in parts) for parts in losses])
 
 
 def _to_numpy(variables):
