@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
 from tsanomaly import LSTMAutoencoderDetector, _network
+from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
 
@@ -323,6 +324,23 @@ def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
     monkeypatch.setattr(TrailingWindows, "take", recorded)
     fitted.score_samples(wave(1000))
     assert set(taken) == {_network.SCORING_BATCH}
+
+
+@pytest.mark.parametrize("missing", ["anomaly", "ignore"])
+@pytest.mark.parametrize("rule", ["multiscale", "last", "window_mean"])
+def test_blocks_are_scored_as_one(rule, missing, monkeypatch):
+    X = wave(130)
+    X[[0, 20, 21, 63, 64, 65, 100, 129]] = np.nan  # breaks
+    X[[5, 70, 71, 95, 96, 97], 1] = np.nan
+    detector = tiny_detector(row_error=rule, missing=missing).fit(wave(60))
+    scores, errors = detector.score_samples(X), detector.transform(X)
+    assert np.isnan(scores).sum() == 8
+    told = []
+    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 32)
+    with listening(lambda *step: told.append(step)):
+        np.testing.assert_array_equal(detector.score_samples(X), scores)
+    assert told == [(done, 122, "rows") for done in (29, 60, 90, 121, 122)]
+    np.testing.assert_array_equal(detector.transform(X), errors)
 
 
 def test_score_rows_refuses(fitted, series):

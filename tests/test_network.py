@@ -49,6 +49,18 @@ def test_training_is_that_of_keras(parameters, monkeypatch):
         np.testing.assert_allclose(own, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [2, 7, 16])
+def test_threads_that_share_a_batch_out_change_nothing(batch_size, monkeypatch):
+    X = wave(300)
+    X[40:60, 1] = np.nan
+    parameters = {"batch_size": batch_size, "windows_per_epoch": 40, "dropout": 0}
+    alone = tiny_detector(**parameters).fit(X)
+    monkeypatch.setattr(_network, "_WORTH_A_THREAD", 1)
+    shared = tiny_detector(**parameters).fit(X)
+    for own, expected in zip(shared.weights_, alone.weights_, strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-5)
+
+
 def test_double_precision_in_jax():
     """What else runs in the process may have set it, for all threads."""
     code = """

@@ -26,6 +26,7 @@ from tsanomaly._network import (
     build_lstm_autoencoder,
     get_network,
 )
+from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import (
     LOOKING_AHEAD,
     MULTISCALE,
@@ -55,6 +56,9 @@ from tsanomaly._validation import (
 from tsanomaly._windows import RowAverage, TrailingWindows, fill_windows
 
 __all__ = ["LSTMAutoencoderDetector"]
+
+# Rows that are scored at a time, by a rule that looks back only.
+_BLOCK = 65_536
 
 _SCALE = (
     "Scale the series, for example with sklearn.preprocessing.StandardScaler in a "
@@ -498,6 +502,7 @@ class LSTMAutoencoderDetector(
         self._check_parameters()
         with all_or_nothing(self):
             X, breaks = validate_series(self, X, reset=True, missing="allow")
+            self._check_float32(X)
             # Until the rows to train on are known, whose means are to be filled in.
             self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
             windows = self._windows(X, breaks)
@@ -704,7 +709,13 @@ class LSTMAutoencoderDetector(
         ValueError
             If `X` has other channels than in `fit`, or holds infinity.
         """
-        return -mean_of_known(self._transform(X), axis=1)
+        X, breaks = self._validate(X)
+        if self._looks_ahead():
+            return -mean_of_known(self._all_errors(X, breaks), axis=1)
+        scores = np.full(len(X), np.nan)
+        for rows, errors in self._causal_blocks(X, breaks):
+            scores[rows] = -mean_of_known(errors, axis=1)
+        return scores
 
     def score_rows(self, X, rows):
         """Score some rows only; the network runs for no others.
@@ -811,7 +822,13 @@ class LSTMAutoencoderDetector(
         ValueError
             If `X` has other channels than in `fit`, or holds infinity.
         """
-        return self._transform(X)
+        X, breaks = self._validate(X)
+        if self._looks_ahead():
+            return self._all_errors(X, breaks)
+        transformed = np.full(X.shape, np.nan)
+        for rows, errors in self._causal_blocks(X, breaks):
+            transformed[rows] = errors
+        return transformed
 
     def reconstruct(self, X):
         """Return the series as the network and the linear path see it together.
@@ -925,40 +942,74 @@ class LSTMAutoencoderDetector(
         """Validate a series to be scored."""
         check_is_fitted(self)
         check_parameters_unchanged(self)
-        return validate_series(self, X, reset=False, missing="allow")
+        X, breaks = validate_series(self, X, reset=False, missing="allow")
+        self._check_float32(X)
+        return X, breaks
 
-    def _windows(self, X, breaks):
+    def _check_float32(self, X):
+        if X.dtype == np.float32:
+            return
+        largest = max(np.fmax.reduce(X, axis=None), -np.fmin.reduce(X, axis=None))
+        if largest <= np.finfo(np.float32).max:  # the usual case, without a copy
+            return
         with np.errstate(over="ignore"):
-            X32 = np.ascontiguousarray(X, dtype=np.float32)
-        if X32 is not X and np.isinf(X32).any():
+            too_large = np.isinf(X.astype(np.float32))
+        if too_large.any():
             raise ValueError(
                 f"Input X contains a value too large for float32, in which the network "
-                f"computes, in {locate(self, np.isinf(X32))}. {_SCALE}"
+                f"computes, in {locate(self, too_large)}. {_SCALE}"
             )
-        partly = np.isnan(X32).any(axis=1) & ~breaks
-        fill_values = self.fill_values_ if partly.any() else None
-        return TrailingWindows(X32, self.window_size, breaks, fill_values)
 
-    def _transform(self, X):
-        windows = self._windows(*self._validate(X))
+    def _windows(self, X, breaks):
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        partly = np.isnan(X).any(axis=1) & ~breaks
+        fill_values = self.fill_values_ if partly.any() else None
+        return TrailingWindows(X, self.window_size, breaks, fill_values)
+
+    def _causal_blocks(self, X, breaks):
+        """Errors by a causal rule, block by block: memory does not grow with them.
+
+        Yields
+        ------
+        rows : ndarray of int
+            Rows of the series, all but the breaks, in order.
+        errors : ndarray of shape (len(rows), n_channels)
+            Their errors, those of missing readings included.
+        """
+        context = int(self.window_size) - 1
+        n_rows = len(breaks) - np.count_nonzero(breaks)
+        done = 0
+        for start in range(0, len(X), _BLOCK):
+            first = max(0, start - context)
+            block = slice(first, start + _BLOCK)
+            windows = self._windows(X[block], breaks[block])
+            rows = windows.rows[windows.rows >= start - first]
+            with telling_a_part(done, n_rows):
+                errors = self._causal_errors(windows, rows)
+            done += len(rows)
+            yield first + rows, self._mark_missing(errors, windows, rows)
+
+    def _all_errors(self, X, breaks):
+        """Errors of every row, those of missing readings included."""
+        windows = self._windows(X, breaks)
         return self._mark_missing(self._errors(windows), windows)
 
-    def _mark_missing(self, errors, windows, rows=None):
+    def _mark_missing(self, errors, windows, rows=slice(None)):
         """Add the error of missing readings to errors, in place, if they are to count.
 
         Parameters
         ----------
         errors : ndarray of shape (n_rows, n_channels)
         windows : TrailingWindows
-        rows : ndarray of shape (n_rows,) or None, default=None
-            The rows that the errors are of, without breaks. None are all rows.
+        rows : ndarray of shape (n_rows,) or slice, default=slice(None)
+            The rows that the errors are of; breaks among them stay as they are.
 
         Returns
         -------
         errors : ndarray of shape (n_rows, n_channels)
         """
         if self.missing == "anomaly" and windows.fill_values is not None:
-            missing = np.isnan(windows.X if rows is None else windows.X[rows])
+            missing = np.isnan(windows.X[rows])
             missing &= ~missing.all(axis=1, keepdims=True)  # breaks
             self._add_missing_error(errors, missing)
         return errors

@@ -4,7 +4,7 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["counting", "listening", "tell", "with_progress"]
+__all__ = ["counting", "listening", "tell", "telling_a_part", "with_progress"]
 
 
 def _nobody(done, total, unit):
@@ -12,8 +12,8 @@ def _nobody(done, total, unit):
 
 
 # Where a computation tells how far it is. As a context variable and not as a parameter,
-# since scikit-learn's pipelines and meta-estimators lie in between; threads that are
-# started within do not inherit it, and tell nobody.
+# since scikit-learn's pipelines and meta-estimators lie in between. Threads that are
+# started within tell nobody, but in builds of Python where they inherit context.
 _listener = ContextVar("listener", default=_nobody)
 
 
@@ -58,6 +58,22 @@ def counting(total, unit):
     outer = _listener.get()
     with listening(_nobody):
         yield lambda done: outer(done, total, unit)
+
+
+@contextmanager
+def telling_a_part(done, total):
+    """Tell of what is computed within as a part of something larger.
+
+    Parameters
+    ----------
+    done : int
+        Items of the whole that were done before.
+    total : int
+        All items of the whole.
+    """
+    outer = _listener.get()
+    with listening(lambda part, _, unit: outer(done + part, total, unit)):
+        yield
 
 
 def with_progress(items, n_items, unit, shown, parameter):
