@@ -143,7 +143,6 @@ def occlude(detector, X, rows, normal):
     contributions = np.zeros((len(rows), n_channels))
     with counting(n_channels, "columns") as tell_done:
         for channel in range(n_channels):
-            tell_done(channel)
             readings = _column(X, channel)
             lowest = errors
             for substitute in _substitutes(readings, replaced, normal):
@@ -153,6 +152,7 @@ def occlude(detector, X, rows, normal):
                 errors_now = detector_errors(detector, _with(piece, channel, changed))
                 lowest = np.fmin(lowest, errors_now[positions])
             contributions[:, channel] = errors - lowest
+            tell_done(channel + 1)
     return contributions
 
 

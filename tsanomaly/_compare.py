@@ -226,13 +226,13 @@ def compare_detectors(
         rows.items(), len(rows), "detector", progress, "progress=True"
     )
     with counting(len(rows), "detectors") as tell_done:
-        for done, (name, detector) in enumerate(steps):
-            tell_done(done)
+        for done, (name, detector) in enumerate(steps, start=1):
             try:
                 row = _judge(clone(detector), X_train, X_test, y_test, functions)
             except Exception as error:  # whatever it is, the others go on
                 row = {"error": f"{type(error).__name__}: {error}"}
             table.loc[name, list(row)] = list(row.values())
+            tell_done(done)
     return table
 
 

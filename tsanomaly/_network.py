@@ -502,7 +502,7 @@ class _JaxTrainer(_Trainer):
                     progress.on_epoch_end(epoch, logs)
                 for name, value in logs.items():
                     history.setdefault(name, []).append(value)
-                if control.stops(logs, weights):
+                if control.stops(epoch, logs, weights):
                     break
         finally:
             pool.shutdown(cancel_futures=True)
@@ -700,13 +700,12 @@ class _Control:
         self._patience = patience
         self._best = None
         self._waited = 0
-        self._n_epochs = 0
 
     def learning_rate(self, epoch):
         """Step size of an epoch."""
         return self._learning_rate * (1 + np.cos(np.pi * epoch / self.epochs)) / 2
 
-    def stops(self, logs, weights):
+    def stops(self, epoch, logs, weights):
         """Take note of an epoch; whether it is the last."""
         loss = logs.get("val_loss")
         if loss is None or self.weights is None or loss < self._best:
@@ -714,8 +713,7 @@ class _Control:
             self._best, self._waited = loss, 0
         else:
             self._waited += 1
-        self._n_epochs += 1
-        tell(self._n_epochs, self.epochs, "epochs")
+        tell(epoch + 1, self.epochs, "epochs")
         diverged = not all(np.isfinite(value) for value in logs.values())
         return self._waited >= self._patience or diverged
 
@@ -737,7 +735,7 @@ def _callback_class():
             self.model.optimizer.learning_rate = self._control.learning_rate(epoch)
 
         def on_epoch_end(self, epoch, logs=None):
-            if self._control.stops(logs, _to_numpy(self.model.weights)):
+            if self._control.stops(epoch, logs, _to_numpy(self.model.weights)):
                 self.model.stop_training = True
 
     return TrainingControl

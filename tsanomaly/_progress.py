@@ -56,6 +56,7 @@ def counting(total, unit):
         To be called with the number of steps that are done.
     """
     outer = _listener.get()
+    outer(0, total, unit)
     with listening(_nobody):
         yield lambda done: outer(done, total, unit)
 
