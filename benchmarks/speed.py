@@ -256,22 +256,30 @@ def training(arguments):
 
 
 def first_fit(arguments):
-    """The first fit in a process, until plant_a's windows are told apart."""
+    """The first fit in a process, and how five seeds tell plant_a's windows apart."""
     import pandas as pd
 
     frame = pd.read_csv(
         arguments.data / "synthetic" / "plant_a.csv.gz", index_col="timestamp"
     )
     y = frame.pop("is_anomaly").to_numpy()[8000:]
-    detector = LSTMAutoencoderDetector(
-        row_error="window_mean", random_state=0, **PUBLISHED
-    )
-    pipeline = make_pipeline(StandardScaler(), detector)
-    seconds, _ = timed(pipeline.fit, frame[:8000])
     labels = sliding_windows(y[:, None], 50).max(axis=(1, 2))
-    area = roc_auc_score(labels, -pipeline.score_samples(frame[8000:])[49:])
-    bars = {"seconds": ("<=", 25), "window_roc_auc": (">=", 0.95)}
-    return {"seconds": seconds, "window_roc_auc": area}, bars
+    took, areas = [], []
+    for seed in range(5):
+        detector = LSTMAutoencoderDetector(
+            row_error="window_mean", random_state=seed, **PUBLISHED
+        )
+        pipeline = make_pipeline(StandardScaler(), detector)
+        took.append(timed(pipeline.fit, frame[:8000])[0])
+        scores = pipeline.score_samples(frame[8000:])[49:]
+        areas.append(roc_auc_score(labels, -scores))
+    figures = {
+        "seconds": took[0],
+        "window_roc_auc": np.mean(areas),
+        "window_roc_auc_lowest": min(areas),
+        "window_roc_auc_highest": max(areas),
+    }
+    return figures, {"seconds": ("<=", 25), "window_roc_auc": (">=", 0.95)}
 
 
 def second_fit(arguments):

@@ -487,6 +487,8 @@ class _JaxTrainer(_Trainer):
                     results = self._start(pool, vector, parts, seed, step, linear)
                     if number + 1 < len(training):  # while jax computes
                         parts = self._share_out(*training[number + 1])
+                    # Waited for, so that no more than two batches are ever there.
+                    results = jax.block_until_ready(list(results))
                     of_parts, gradients = zip(*results, strict=True)
                     vector, state = self._update(vector, state, rate, gradients)
                     losses.append(of_parts)
