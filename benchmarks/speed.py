@@ -8,7 +8,7 @@
 Every row runs in a process of its own, and its figures are printed, and written, as
 soon as it is done. "The published network" is the one of 61,972 parameters. `training`
 needs PyTorch (`pip install torch`) for its bar. Memory is what the process has at its
-peak above what it has before, the input included in that.
+peak above what it has before, the input included in that, as Linux tells it.
 """
 
 import argparse
@@ -17,12 +17,11 @@ import json
 import os
 import platform
 import pstats
-import resource
 import statistics
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -31,6 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import joblib
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
@@ -59,6 +59,9 @@ PUBLISHED = {
 STRIDE = 10
 
 REPEATS = 7
+
+# Batches of 64 windows in an epoch of training: less than there are in TRAIN rows
+EPOCH = 64
 
 PACKAGES = ("tsanomaly", "keras", "jax", "jaxlib", "numpy", "scikit-learn", "torch")
 
@@ -106,21 +109,18 @@ def matrix_rate():
     return max(rates)
 
 
-def memory_now():
-    """Memory of this process, MB. On Linux the peak is counted anew from here."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return memory_peak()
+def memory(what):
+    """Memory of this process, MB: now (VmRSS), or at its peak (VmHWM). Linux only."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise OSError(f"/proc/self/status does not tell {what}")
 
 
-def memory_peak():
-    """Memory of this process at its peak, MB."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024 / 1e6
+def memory_with_new_peak():
+    """Memory of this process, MB; its peak is counted anew from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return memory("VmRSS")
 
 
 def timed(function, *arguments):
@@ -133,9 +133,9 @@ def timed(function, *arguments):
 def timed_scores(detector, X):
     """Seconds, and peak MB above the input, of scoring; compiled before."""
     detector.score_samples(X[:1000])
-    before = memory_now()
+    before = memory_with_new_peak()
     seconds, _ = timed(detector.score_samples, X)
-    return seconds, memory_peak() - before
+    return seconds, memory("VmHWM") - before
 
 
 def small_fit(X, **parameters):
@@ -153,16 +153,15 @@ def own_trainer():
     network = small_fit(X, **{**PUBLISHED, "epochs": 1})._network()
 
     def train(n_batches):
-        n_epochs = -(-n_batches // 64)
         network.train(
             windows,
             windows.rows,
             windows.rows[:0],
             seed=0,
-            epochs=n_epochs,
+            epochs=n_batches // EPOCH,
             batch_size=64,
             learning_rate=0.003,
-            windows_per_epoch=64 * (n_batches // n_epochs),
+            windows_per_epoch=64 * EPOCH,
             n_iter_no_change=5,
             verbose=0,
         )
@@ -194,8 +193,8 @@ def torch_trainer(n_threads):
     torch.set_num_threads(n_threads)
     network = Autoencoder()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
-    X = plant(1)[0][100:213].astype(np.float32)
-    x = torch.from_numpy(np.ascontiguousarray(sliding_windows(X, 50)))
+    windows = sliding_windows(plant(1)[0].astype(np.float32), 50)[100:164]
+    x = torch.from_numpy(np.ascontiguousarray(windows))
 
     def train(n_batches):
         for _ in range(n_batches):
@@ -223,11 +222,11 @@ def seconds_of_training(name, n_batches):
 
 def training(arguments):
     """Windows a second in training at batch 64, against PyTorch."""
-    n_batches = arguments.batches
+    n_batches = -(-arguments.batches // EPOCH) * EPOCH
     names = ["tsanomaly"]
     if find_spec("torch"):
         # All cores, and one: on so small a network PyTorch may be faster on one.
-        names += [f"torch_{n}_threads" for n in sorted({1, os.cpu_count()})]
+        names += [f"torch_{n}_threads" for n in sorted({1, joblib.cpu_count()})]
     else:
         print("PyTorch is not installed: nothing to compare with")
     rates = {name: [] for name in names}
@@ -276,6 +275,7 @@ def first_fit(arguments):
     figures = {
         "seconds": took[0],
         "window_roc_auc": np.mean(areas),
+        "window_roc_auc_of_seed_0": areas[0],
         "window_roc_auc_lowest": min(areas),
         "window_roc_auc_highest": max(areas),
     }
@@ -415,11 +415,11 @@ def stream_memory(arguments):
         updating = StreamingDetector(detectors()[key].fit(train)).warm_up(train)
         for number in range(2000):
             updating.update(rows[number % len(rows)])
-        before, size = memory_now(), len(pickle.dumps(updating))
+        before, size = memory("VmRSS"), len(pickle.dumps(updating))
         for number in range(n_updates):
             updating.update(rows[number % len(rows)])
         figures[f"{name}_updates"] = n_updates
-        figures[f"{name}_growth_mb"] = memory_now() - before
+        figures[f"{name}_growth_mb"] = memory("VmRSS") - before
         figures[f"{name}_growth_bytes"] = len(pickle.dumps(updating)) - size
         # Allocators round; a row that is kept would be 32 bytes and more.
         bars[f"{name}_growth_mb"] = ("<=", max(5.0, n_updates * 16 / 1e6))
@@ -452,24 +452,22 @@ def growth(arguments):
     detector.score_samples(X[:1000])
     for size in sizes:
         # The median of as many runs as make up a million rows, one to nine.
-        before = memory_now()
+        before = memory_with_new_peak()
         runs = [
             timed(detector.score_samples, X[:size])[0]
             for _ in range(min(max(1, 1_000_000 // size), 9))
         ]
         figures[f"us_per_row_{size}"] = statistics.median(runs) / size * 1e6
-        figures[f"peak_mb_{size}"] = memory_peak() - before
+        figures[f"peak_mb_{size}"] = memory("VmHWM") - before
     figures["spread"] = max(
         figures[f"us_per_row_{size}"] / figures[f"us_per_row_{sizes[0]}"]
         for size in sizes
     )
-    # The scores themselves take 8 bytes a row.
-    figures["mb_beyond_scores_from_10e6_on"] = (
-        figures[f"peak_mb_{sizes[-1]}"]
-        - figures[f"peak_mb_{min(10**6, sizes[-1])}"]
-        - 8e-6 * (sizes[-1] - min(10**6, sizes[-1]))
-    )
-    bars = {"spread": ("<=", 1.2), "mb_beyond_scores_from_10e6_on": ("<=", 50)}
+    if sizes[-1] > 10**6:
+        more = figures[f"peak_mb_{sizes[-1]}"] - figures["peak_mb_1000000"]
+        # The scores themselves take 8 bytes a row.
+        figures["more_mb_than_scores"] = more - 8e-6 * (sizes[-1] - 10**6)
+    bars = {"spread": ("<=", 1.2), "more_mb_than_scores": ("<=", 50)}
     return figures, bars
 
 

@@ -314,16 +314,19 @@ def test_score_rows_runs_those_rows_only(fitted, series, runs):
 
 
 def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
-    taken = []
+    taken, held = [], []
     take = TrailingWindows.take
 
     def recorded(self, rows):
         taken.append(len(rows))
+        held.append(len(self.X))
         return take(self, rows)
 
     monkeypatch.setattr(TrailingWindows, "take", recorded)
+    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 300)
     fitted.score_samples(wave(1000))
     assert set(taken) == {_network.SCORING_BATCH}
+    assert max(held) == 304
 
 
 @pytest.mark.parametrize("missing", ["anomaly", "ignore"])
@@ -341,6 +344,18 @@ def test_blocks_are_scored_as_one(rule, missing, monkeypatch):
         np.testing.assert_array_equal(detector.score_samples(X), scores)
     assert told == [(done, 122, "rows") for done in (29, 60, 90, 121, 122)]
     np.testing.assert_array_equal(detector.transform(X), errors)
+    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 3)  # less than a window
+    np.testing.assert_array_equal(detector.transform(X), errors)
+
+
+def test_readings_are_as_large_as_float32_can_be(fitted, series):
+    largest = np.finfo(np.float32).max.astype(np.float64)
+    X = series.copy()
+    X[7, 1] = largest * (1 + 1e-9)  # rounded down
+    assert np.isfinite(fitted.score_samples(X)).all()
+    X[7, 1] = -largest * (1 + 1e-6)
+    with pytest.raises(ValueError, match=r"too large for float32.*row 7"):
+        fitted.score_samples(X)
 
 
 def test_score_rows_refuses(fitted, series):

@@ -54,11 +54,42 @@ def test_threads_that_share_a_batch_out_change_nothing(batch_size, monkeypatch):
     X = wave(300)
     X[40:60, 1] = np.nan
     parameters = {"batch_size": batch_size, "windows_per_epoch": 40, "dropout": 0}
+    n_parts = []
+    share_out = _network._JaxTrainer._share_out
+
+    def recorded(self, *batch):
+        parts = share_out(self, *batch)
+        n_parts.append(len(parts))
+        return parts
+
+    monkeypatch.setattr(_network._JaxTrainer, "_share_out", recorded)
     alone = tiny_detector(**parameters).fit(X)
+    assert set(n_parts) == {1}
+    n_parts.clear()
     monkeypatch.setattr(_network, "_WORTH_A_THREAD", 1)
     shared = tiny_detector(**parameters).fit(X)
+    assert set(n_parts) == {2}
     for own, expected in zip(shared.weights_, alone.weights_, strict=True):
         np.testing.assert_allclose(own, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_windows", "width", "n_parts"),
+    [(1, 2000, 1), (31, 16, 1), (32, 16, 1), (32, 32, 2), (33, 2, 2), (65, 64, 3)],
+)
+def test_parts_of_a_batch(n_windows, width, n_parts, monkeypatch):
+    trainer = object.__new__(_network._JaxTrainer)
+    trainer._widest = width
+    target = np.arange(n_windows * 6.0).reshape(n_windows, 3, 2)
+    target[0, 1, 1] = np.nan
+    parts = trainer._share_out(target, target)
+    assert len(parts) == n_parts
+    assert len({seen.shape for seen, _, _ in parts}) == 1
+    first = np.concatenate([seen[:, 0, 0] for seen, _, _ in parts])
+    counted = np.concatenate([part[2] for part in parts])
+    assert sorted(first[counted > 0]) == target[:, 0, 0].tolist()
+    weight = 1 / (1 - 1 / target.size) / n_windows
+    np.testing.assert_allclose(counted[counted > 0], weight, rtol=1e-6)
 
 
 def test_double_precision_in_jax():

@@ -667,7 +667,7 @@ class LSTMAutoencoderDetector(
         size = int(self.window_size) * n_channels  # readings in a window
         batch = max(int(self.batch_size), SCORING_BATCH)
         # Windows of a batch, their residuals, and what every layer keeps of each row.
-        needed = batch * (32 * size + 60 * int(self.window_size) * sum(self.units))
+        needed = batch * (32 * size + 115 * int(self.window_size) * sum(self.units))
         n_shares = 0
         if self.row_error in MULTISCALE:
             n_shares = n_lengths(int(self.window_size))
@@ -710,10 +710,8 @@ class LSTMAutoencoderDetector(
             If `X` has other channels than in `fit`, or holds infinity.
         """
         X, breaks = self._validate(X)
-        if self._looks_ahead():
-            return -mean_of_known(self._all_errors(X, breaks), axis=1)
         scores = np.full(len(X), np.nan)
-        for rows, errors in self._causal_blocks(X, breaks):
+        for rows, errors in self._errors_by_block(X, breaks):
             scores[rows] = -mean_of_known(errors, axis=1)
         return scores
 
@@ -823,10 +821,8 @@ class LSTMAutoencoderDetector(
             If `X` has other channels than in `fit`, or holds infinity.
         """
         X, breaks = self._validate(X)
-        if self._looks_ahead():
-            return self._all_errors(X, breaks)
         transformed = np.full(X.shape, np.nan)
-        for rows, errors in self._causal_blocks(X, breaks):
+        for rows, errors in self._errors_by_block(X, breaks):
             transformed[rows] = errors
         return transformed
 
@@ -966,16 +962,23 @@ class LSTMAutoencoderDetector(
         fill_values = self.fill_values_ if partly.any() else None
         return TrailingWindows(X, self.window_size, breaks, fill_values)
 
-    def _causal_blocks(self, X, breaks):
-        """Errors by a causal rule, block by block: memory does not grow with them.
+    def _errors_by_block(self, X, breaks):
+        """Errors of every row, those of missing readings included.
+
+        By a causal rule block by block, so that the memory it takes, beside that of the
+        result, is the same for a short and a long series.
 
         Yields
         ------
-        rows : ndarray of int
-            Rows of the series, all but the breaks, in order.
-        errors : ndarray of shape (len(rows), n_channels)
-            Their errors, those of missing readings included.
+        rows : ndarray of int or slice
+            Rows of the series; breaks may be left out.
+        errors : ndarray of shape (n_rows, n_channels)
+            Their errors, NaN at breaks.
         """
+        if self._looks_ahead():
+            windows = self._windows(X, breaks)
+            yield slice(None), self._mark_missing(self._errors(windows), windows)
+            return
         context = int(self.window_size) - 1
         n_rows = len(breaks) - np.count_nonzero(breaks)
         done = 0
@@ -988,11 +991,6 @@ class LSTMAutoencoderDetector(
                 errors = self._causal_errors(windows, rows)
             done += len(rows)
             yield first + rows, self._mark_missing(errors, windows, rows)
-
-    def _all_errors(self, X, breaks):
-        """Errors of every row, those of missing readings included."""
-        windows = self._windows(X, breaks)
-        return self._mark_missing(self._errors(windows), windows)
 
     def _mark_missing(self, errors, windows, rows=slice(None)):
         """Add the error of missing readings to errors, in place, if they are to count.

@@ -218,10 +218,10 @@ def _scan(z, recurrent):
     hidden : jax.Array of shape (window_size, n_windows, width)
         Hidden states after each row.
     slopes : tuple of jax.Array, each of that shape
-        Derivatives: of the cell state by the four parts of `z` (of the hidden state by
-        the last one), of the hidden state by the cell state, and of the cell state by
-        the one before. The backward pass needs nothing else: it takes no hyperbolic
-        tangent again.
+        Six derivatives: of the cell state by the parts of `z` for input gate, forget
+        gate and candidate; of the hidden state by that for the output gate, and by the
+        cell state; of the cell state by the one before. With them the backward pass
+        takes no hyperbolic tangent again.
     """
     zeros = jnp.zeros((z.shape[1], len(recurrent)), z.dtype)
 

@@ -445,10 +445,10 @@ class _JaxTrainer(_Trainer):
     def __init__(self, model, program):
         super().__init__(model)
         import jax
-        from jax.flatten_util import ravel_pytree
 
-        vector, self._unravel = ravel_pytree(self._weights)
-        self._optimizer = self._optimizer_of([import_keras().Variable(vector)])
+        vector = np.concatenate(self._weights, axis=None)
+        variable = import_keras().Variable(vector, dtype=vector.dtype.name)
+        self._optimizer = self._optimizer_of([variable])
         self._state = _to_numpy(self._optimizer.variables)
         self._program = program
         self._widest = max(
@@ -456,7 +456,7 @@ class _JaxTrainer(_Trainer):
             for name, weight in zip(self._names, self._weights, strict=True)
             if name == "recurrent_kernel"
         )
-        self._gradient = jax.jit(jax.value_and_grad(self._loss))
+        self._gradient = jax.jit(self._loss_and_gradient)
         self._update = jax.jit(self._step)
 
     def fit(self, weights, training, validation, control, *, seed, verbose, linear):
@@ -484,20 +484,21 @@ class _JaxTrainer(_Trainer):
                 parts = self._share_out(*training[0])
                 for number in range(len(training)):
                     step = epoch * len(training) + number
-                    results = self._start(pool, vector, parts, seed, step, linear)
+                    results = self._submit(pool, vector, parts, seed, step, linear)
                     if number + 1 < len(training):  # while jax computes
                         parts = self._share_out(*training[number + 1])
-                    # Waited for, so that no more than two batches are ever there.
-                    results = jax.block_until_ready(list(results))
                     of_parts, gradients = zip(*results, strict=True)
+                    # Where jax does not wait for its results, this does: otherwise a
+                    # whole epoch of batches would be in memory.
+                    jax.block_until_ready(gradients)
                     vector, state = self._update(vector, state, rate, gradients)
-                    losses.append(of_parts)
+                    losses.append(sum(float(loss) for loss in of_parts))
                     if progress:
-                        logs = {"loss": _mean_of_sums(losses)}
+                        logs = {"loss": np.mean(losses)}
                         progress.on_train_batch_end(number, logs)
                 training.on_epoch_end()
-                logs = {"loss": _mean_of_sums(losses)}
-                weights = self._unravel(vector)
+                logs = {"loss": np.mean(losses)}
+                weights = self._split(np.asarray(vector))
                 if validation is not None:
                     logs["val_loss"] = self._validate(weights, validation, linear)
                 if progress:
@@ -536,8 +537,14 @@ class _JaxTrainer(_Trainer):
             parts.append((seen[windows], target[windows], counted))
         return parts
 
-    def _start(self, pool, vector, parts, seed, step, linear):
-        """Losses and gradients of the parts, which are computed from now on."""
+    def _submit(self, pool, vector, parts, seed, step, linear):
+        """Have loss and gradient of each part computed.
+
+        Returns
+        -------
+        results : iterable of (loss, gradient)
+            In the order of the parts.
+        """
         import jax
 
         def of_part(number, part):
@@ -545,15 +552,29 @@ class _JaxTrainer(_Trainer):
             return self._gradient(vector, *part, *drawn_by, linear)
 
         if len(parts) == 1:
-            return [of_part(0, parts[0])]  # jax computes in a thread of its own
+            # By default jax returns at once, and computes in a thread of its own.
+            return [of_part(0, parts[0])]
         return pool.map(
             lambda *part: jax.block_until_ready(of_part(*part)),
             range(len(parts)),
             parts,
         )
 
-    def _loss(self, vector, *others):
-        return self._program.loss(self._unravel(vector), *others)
+    def _split(self, vector):
+        """Weights in Keras' order, from all in one vector."""
+        weights, start = [], 0
+        for like in self._weights:
+            weights.append(vector[start : start + like.size].reshape(like.shape))
+            start += like.size
+        return weights
+
+    def _loss_and_gradient(self, vector, *others):
+        import jax
+        import jax.numpy as jnp
+
+        of_weights = jax.value_and_grad(self._program.loss)
+        loss, gradients = of_weights(self._split(vector), *others)
+        return loss, jnp.concatenate([gradient.ravel() for gradient in gradients])
 
     def _step(self, vector, state, learning_rate, gradients):
         """One step of the optimiser, along the sum of the gradients of the parts."""
@@ -657,11 +678,6 @@ def _masked_mean_squared_error(target, output):
     known = ops.cast(ops.logical_not(missing), residual.dtype)
     # Keras takes the mean over all elements.
     return ops.square(residual) / ops.mean(known)
-
-
-def _mean_of_sums(losses):
-    """Mean loss of batches, each a tuple of what its parts add to it."""
-    return np.mean([sum(float(part) for part in parts) for parts in losses])
 
 
 def _to_numpy(variables):

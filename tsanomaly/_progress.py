@@ -13,7 +13,8 @@ def _nobody(done, total, unit):
 
 # Where a computation tells how far it is. As a context variable and not as a parameter,
 # since scikit-learn's pipelines and meta-estimators lie in between. Threads that are
-# started within tell nobody, but in builds of Python where they inherit context.
+# started within tell nobody, except where threads inherit context, as in
+# free-threaded Python 3.14.
 _listener = ContextVar("listener", default=_nobody)
 
 
@@ -64,6 +65,8 @@ def counting(total, unit):
 @contextmanager
 def telling_a_part(done, total):
     """Tell of what is computed within as a part of something larger.
+
+    What is told within is to count the same items; the total told there is ignored.
 
     Parameters
     ----------

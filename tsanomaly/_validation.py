@@ -80,10 +80,13 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
             f"Input X contains infinity in {locate(estimator, infinite)}. Replace it, "
             "or drop the row."
         )
+    del infinite  # of a long series, these masks take most of the memory
     absent = np.isnan(X)
     breaks = absent.all(axis=1)
+    if missing == "allow":
+        return X, breaks
     refused = absent & ~breaks[:, None]
-    if missing != "allow" and refused.any():
+    if refused.any():
         raise ValueError(
             f"Input X contains NaN in {locate(estimator, refused)}. "
             f"{type(estimator).__name__} needs every channel of a row, or none: a row "
