@@ -34,7 +34,9 @@ from tsanomaly import (
     ReconstructionError,
     ReconstructionThreshold,
     WindowTransformer,
+    _network,
 )
+from tsanomaly._backend import import_keras
 
 
 def processor():
@@ -89,27 +91,27 @@ def seconds(call):
 class TrainingTime:
     """The time that is spent in training steps, once they are compiled.
 
-    Used as a context: within it, `total` adds up what `keras.Model.fit` takes.
+    Used as a context: within it, `total` adds up what trainers take.
     """
 
     def __init__(self):
         self.total = 0.0
+        on_jax = import_keras().backend.backend() == "jax"
+        self._trainer = _network._JaxTrainer if on_jax else _network._KerasTrainer
 
     def __enter__(self):
-        import keras
+        self._fit = fit = self._trainer.fit
 
-        self._model, self._fit = keras.Model, keras.Model.fit
-
-        def timed(model, *args, **kwargs):
-            taken, result = seconds(lambda: self._fit(model, *args, **kwargs))
+        def timed(trainer, *args, **kwargs):
+            taken, result = seconds(lambda: fit(trainer, *args, **kwargs))
             self.total += taken
             return result
 
-        keras.Model.fit = timed
+        self._trainer.fit = timed
         return self
 
     def __exit__(self, *error):
-        self._model.fit = self._fit
+        self._trainer.fit = self._fit
 
 
 def run_fleet(arguments):
