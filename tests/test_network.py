@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers import run_python, tiny_detector, wave
 from tsanomaly import _network
+from tsanomaly._backend import import_keras
 
 ARCHITECTURES = [
     {"units": (6, 4), "latent_dim": 3},
@@ -63,12 +64,13 @@ def test_threads_that_share_a_batch_out_change_nothing(batch_size, monkeypatch):
         return parts
 
     monkeypatch.setattr(_network._JaxTrainer, "_share_out", recorded)
+    on_jax = import_keras().backend.backend() == "jax"  # Keras trains elsewhere
     alone = tiny_detector(**parameters).fit(X)
-    assert set(n_parts) == {1}
+    assert set(n_parts) == ({1} if on_jax else set())
     n_parts.clear()
     monkeypatch.setattr(_network, "_WORTH_A_THREAD", 1)
     shared = tiny_detector(**parameters).fit(X)
-    assert set(n_parts) == {2}
+    assert set(n_parts) == ({2} if on_jax else set())
     for own, expected in zip(shared.weights_, alone.weights_, strict=True):
         np.testing.assert_allclose(own, expected, atol=1e-5)
 
