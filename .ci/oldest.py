@@ -6,3 +6,5 @@ from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 print(*(requirement.replace(">=", "==") for requirement in project["dependencies"]))
+# What Dask reads Parquet with: newer ones need NumPy 2, but do not tell pip so.
+print("pyarrow==16.0")
