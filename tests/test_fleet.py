@@ -201,7 +201,7 @@ def test_names_of_any_type(convert, fleet, frame, tmp_path):
     expected = fleet.score_samples(frame)
     np.testing.assert_array_equal(other.score_samples(named), expected)
     assert len(other.groups_) == 3  # no detector for a category without rows
-    assert set(other.detectors_) == set(other.groups_.tolist())
+    assert set(other.detectors_) == set(pd.Index(other.groups_).tolist())
     save(other, tmp_path / "fleet.skops")
     loaded = load(tmp_path / "fleet.skops")
     np.testing.assert_array_equal(loaded.score_samples(named), expected)
