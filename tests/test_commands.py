@@ -593,6 +593,8 @@ def test_progress_is_erased_on_a_terminal(plant, monkeypatch):
     assert terminal.text.endswith("\r\x1b[K")
 
 
+# NumPy warns of what Keras does on PyTorch, in lines that are no bars.
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_progress_keeps_to_one_line_of_a_narrow_terminal(plant, monkeypatch):
     terminal = Terminal()
     terminal.fileno = lambda: 2
