@@ -85,6 +85,7 @@ def test_smd_machine_1_6():
     assert average_precision_score(y[~train], errors) >= 0.85
 
 
+@pytest.mark.full_size
 def test_a_real_event_stands_out():
     """The packaged machine, a small network, the event around row 31,600."""
     data = load_smd()

@@ -51,6 +51,7 @@ def test_the_api_reference_lists_every_public_name_once():
     assert sorted(listed) == sorted(public)
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_the_code_of_a_page_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

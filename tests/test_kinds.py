@@ -82,6 +82,7 @@ def table(plant):
     return results
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_found_by_a_stock_detector(table, kind):
     assert table.loc[kind].max() >= 0.8

@@ -311,6 +311,7 @@ def guide():
     return names, printed
 
 
+@pytest.mark.full_size
 def test_the_guide_shows_what_is_printed(guide):
     _, (sentence,) = guide
     assert re.search(r": sensor_3 missing; \d+ % of the error$", sentence)
@@ -318,6 +319,7 @@ def test_the_guide_shows_what_is_printed(guide):
     assert re.sub(r"\d+ %", "", shown) == re.sub(r"\d+ %", "", sentence)
 
 
+@pytest.mark.full_size
 @pytest.mark.parametrize("name", ["forest", "lof", "pca"])
 def test_recipes(guide, name):
     """Dropouts are flagged, and what is abnormal still is."""
@@ -347,6 +349,7 @@ def test_recipes(guide, name):
     assert sentence.endswith("sensor_3 missing")
 
 
+@pytest.mark.full_size
 def test_recipes_take_holes_in_training(guide):
     names, _ = guide
     train = names["train"].mask(

@@ -14,6 +14,7 @@ def blocks():
     return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
+@pytest.mark.full_size
 def test_the_code_runs(blocks, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
