@@ -290,6 +290,8 @@ def test_rows_by_name(series, name):
     turned = X[["flow", "pressure"]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What NumPy says of Keras on PyTorch
+        warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         for rows in (
             [row for _, row in X.iterrows()],
             [row for _, row in turned.iterrows()],
@@ -328,6 +330,8 @@ def test_frames_between_steps(series):
     rows = [row for _, row in X.iterrows()]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What NumPy says of Keras on PyTorch
+        warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         assert_same(*one_by_one(StreamingDetector(detector), rows), expected)
 
 
