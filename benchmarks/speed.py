@@ -399,7 +399,7 @@ def stream(arguments):
 
 
 def stream_memory(arguments):
-    """Memory over many readings: a forest's and the published network's stream."""
+    """Memory over many readings: streams of PCA on windows and the published network."""
     import pickle
 
     from streaming import detectors
