@@ -399,7 +399,7 @@ def stream(arguments):
 
 
 def stream_memory(arguments):
-    """Memory over many readings: streams of PCA on windows and the published network."""
+    """Memory over many readings, through PCA and through the published network."""
     import pickle
 
     from streaming import detectors

@@ -33,6 +33,7 @@ from tsanomaly import (
     load,
     save,
 )
+from tsanomaly._backend import import_keras
 
 # Every estimator, and what fails in the middle of its `fit`.
 ESTIMATORS = {
@@ -136,7 +137,9 @@ def test_training_is_broken_off_between_batches(error, series, fitted, monkeypat
     detector = clone(fitted)
     with monkeypatch.context() as patch:
         patch.setattr(_network._batch_class(), "__getitem__", fail_later)
-        with pytest.raises(error, match="broken off"):
+        # TensorFlow makes an error of its own of any that is raised in there.
+        on_tensorflow = import_keras().backend.backend() == "tensorflow"
+        with pytest.raises(Exception if on_tensorflow else error, match="broken off"):
             detector.fit(series)
     with pytest.raises(NotFittedError):
         detector.predict(series)
