@@ -565,17 +565,22 @@ ours, theirs = os.pipe()
 name_of = _atomic_write.uuid4
 
 def announce():  # is asked for a name right before the file is opened
-    global start
-    start = time.perf_counter()
     os.write(theirs, b"w")
     return name_of()
 
 _atomic_write.uuid4 = announce
+save(models[0], path)
 durations = []
-for _ in range(5):
-    save(models[0], path)
-    durations.append(time.perf_counter() - start)
+for _ in range(5):  # in children too, where the first one takes longer
+    child = os.fork()
+    if child == 0:
+        save(models[0], path)
+        os._exit(0)
     os.read(ours, 1)
+    start = time.perf_counter()
+    os.waitpid(child, 0)
+    durations.append(time.perf_counter() - start)
+os.read(ours, 1)
 duration = sorted(durations)[2]
 replaced = 0
 for _ in range(rounds):
