@@ -125,14 +125,14 @@ def multiscale_errors(
     for t in rows:
         used = []
         for k in lengths:
-            used.append((t, k))
-            if centered:
+            used += [(t, k)] * (3 if k == 1 else 1)
+            if centered and k > 1:
                 later = t
                 while later < t + k - 1 and later + 1 in rows:
                     later += 1
                 used.append((later, k))
-        level = np.mean([levels[key] for key in used])
-        weights = [np.log(1 + np.exp(levels[key])) for key in used]
+        weights = [np.exp(2 * levels[key]) for key in used]
+        level = np.log(np.sqrt(np.mean(weights)))
         table = np.array([shares[key] for key in used])
         table[:, np.isnan(table).all(axis=0)] = 0
         known = (table != 0).any(axis=0)

@@ -2,7 +2,12 @@
 import numpy as np
 import pytest
 
-from tsanomaly._row_errors import limit_of_rows, means_by_length
+from tsanomaly._row_errors import (
+    levels_of_rows,
+    limit_of_rows,
+    means_by_length,
+    share_out,
+)
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -48,3 +53,30 @@ def test_the_limit_of_machines_that_stand_still(allowance):
     mostly = np.zeros((10, 10))
     mostly[0] = 1.0
     assert 3 <= limit_of_rows(mostly, allowance) < np.inf
+
+
+def test_the_highest_levels_count_most(rng):
+    levels = rng.normal(size=(50, 6))
+    level, parts = levels_of_rows(levels)
+    squares = np.exp(levels) ** 2
+    squares = np.hstack([squares, squares[:, -1:], squares[:, -1:]])
+    np.testing.assert_allclose(np.exp(level), np.sqrt(squares.mean(axis=1)))
+    np.testing.assert_allclose(parts.sum(axis=1), 1)
+    weighted = np.average(levels, axis=1, weights=[1, 1, 1, 1, 1, 3])
+    assert (weighted < level).all()
+    assert (level <= levels.max(axis=1)).all()
+    # Where they are the same, so is the level.
+    np.testing.assert_allclose(levels_of_rows(np.full((1, 4), 1.5))[0], 1.5)
+    # All of a row rise together: so does its level.
+    np.testing.assert_allclose(levels_of_rows(levels + 2.0)[0], level + 2)
+    # What no exponential holds
+    huge, _ = levels_of_rows(np.array([[-5000.0, 7000.0], [-5000.0, -7000.0]]))
+    np.testing.assert_allclose(huge, [7000, -5000], atol=1)
+
+
+def test_the_length_that_raised_the_error_decides_on_the_channels():
+    levels = np.array([[9.0, 0.0], [0.0, 9.0]])
+    shares = np.array([[[2.0, 0.0], [0.0, 2.0]]]).repeat(2, axis=0)
+    errors = share_out(levels, shares)
+    assert errors.argmax(axis=1).tolist() == [0, 1]
+    assert errors.mean(axis=1) == pytest.approx([9, 9], abs=1)

@@ -33,6 +33,7 @@ from tsanomaly._row_errors import (
     ROW_ERRORS,
     error_of_level,
     level_of_error,
+    levels_of_rows,
     limit_of_rows,
     mean_of_known,
     means_and_shares,
@@ -175,9 +176,9 @@ class LSTMAutoencoderDetector(
 
         - 'multiscale': means over the last `window_size` rows of the window that ends
           at the row, over half as many, and so on down to the row itself, each as a
-          level on the scale of its training rows; the error follows their mean. A
-          single row counts in the longer means within a limit. Causal; finds short and
-          long anomalies.
+          level on the scale of its training rows; the error follows the highest of
+          them most. A single row counts in the longer means within a limit. Causal;
+          finds short and long anomalies.
         - 'multiscale_centered': the same, over the rows that end at the row and those
           that start there (or, near the end of a series, its last rows). Looks ahead
           up to ``window_size - 1`` rows.
@@ -285,11 +286,14 @@ class LSTMAutoencoderDetector(
     of a row whose mean over the channels is beyond a limit are scaled down to it: one
     spike does not fill the means of all rows after it. The limit is three times the
     99 % quantile of that mean in the windows of training rows, and there is none if
-    that is 0. With the mean level :math:`l_t` of a row, its error is
-    :math:`\log(1 + e^{l_t})`, a number without unit that is close to the level where
-    that is large. The channels get it by their shares of the squared residuals: the
-    mean of the shares over the lengths, weighted by :math:`\log(1 + e^l)` of the
-    level of each, so that those lengths count that raised the error.
+    that is 0. Of its levels :math:`l_{t,k}` a row has the level
+    :math:`l_t = \frac{1}{2} \log \big( \sum_k a_k e^{2 l_{t,k}} / \sum_k a_k \big)`,
+    with :math:`a_1 = 3` for the row itself and :math:`a_k = 1` else: between their
+    weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number without
+    unit that is close to the level where that is large. The channels get it by their
+    shares of the squared residuals, each length by its part of the sum, so that those
+    lengths count that raised the error. 'multiscale_centered' has two levels of every
+    :math:`k > 1`, one that looks back and one that looks ahead.
 
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
     never negative.
@@ -634,8 +638,10 @@ class LSTMAutoencoderDetector(
             for errors in (inside, rises)
         )
         calibration = LogCalibration(inside)
-        rise = (calibration(rises) - calibration(inside)).mean(axis=1)
-        allowance = float(np.median(rise))
+        inside, rises = (
+            levels_of_rows(calibration(errors))[0] for errors in (inside, rises)
+        )
+        allowance = float(np.median(rises - inside))
         return allowance if allowance > _LEAST_DRIFT else 0.0
 
     def _check_parameters(self):

@@ -16,6 +16,7 @@ __all__ = [
     "ROW_ERRORS",
     "error_of_level",
     "level_of_error",
+    "levels_of_rows",
     "limit_of_rows",
     "mean_of_known",
     "means_and_shares",
@@ -45,6 +46,9 @@ _LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
 
 # Smaller medians, relative to that quantile, are those of machines that stand still.
 _LOG_FLOOR = 1e-3
+
+# How often the error of the row alone counts among those over several lengths.
+_ROW_WEIGHT = 3
 
 # The limit rises with drift by a factor of exp(20) at the most, as good as none.
 _LARGEST_RISE = 20.0
@@ -225,12 +229,38 @@ def multiscale_errors(levels, shares, *, window_size, first_rows=None):
         if first_rows is not None:
             # The mean over the k rows that start at a row is the one over the k rows
             # that end k - 1 rows later, or where the stretch ends.
-            ahead = np.minimum(block[:, None] + lengths - 1, last[block][:, None])
-            both = levels[ahead, index], shares[ahead, index]
-            block_levels = np.concatenate([block_levels, both[0]], axis=1)
-            block_shares = np.concatenate([block_shares, both[1]], axis=1)
+            ahead = block[:, None] + lengths[:-1] - 1
+            ahead = np.minimum(ahead, last[block][:, None])
+            both = levels[ahead, index[:-1]], shares[ahead, index[:-1]]
+            block_levels = np.concatenate([both[0], block_levels], axis=1)
+            block_shares = np.concatenate([both[1], block_shares], axis=1)
         errors[block] = share_out(block_levels, block_shares)
     return errors
+
+
+def levels_of_rows(levels):
+    """One level for every row, out of several.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_levels)
+        Several levels of every row, that of the row alone last.
+
+    Returns
+    -------
+    level : ndarray of shape (n_rows,)
+        Half the logarithm of the mean of ``exp(2 * levels)``, in which the last counts
+        three times: between their weighted mean and the highest.
+    parts : ndarray of shape (n_rows, n_levels)
+        What each has of that mean; 1 in every row.
+    """
+    highest = levels.max(axis=1)
+    parts = np.exp(2 * (levels - highest[:, None]))
+    parts[:, -1] *= _ROW_WEIGHT
+    total = parts.sum(axis=1)
+    parts /= total[:, None]
+    count = levels.shape[1] - 1 + _ROW_WEIGHT
+    return highest + np.log(total / count) / 2, parts
 
 
 def share_out(levels, shares):
@@ -239,11 +269,11 @@ def share_out(levels, shares):
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row; their mean counts.
+        Several levels of every row, as `levels_of_rows` takes them.
     shares : ndarray of shape (n_rows, n_levels, n_channels)
         What each channel contributes to each, with a mean of 1 over the channels, or
-        over those that are not NaN. The higher a level, the more it decides on the
-        channels.
+        over those that are not NaN. The larger the part that a level has of the row's,
+        the more it decides on the channels.
 
     Returns
     -------
@@ -251,8 +281,7 @@ def share_out(levels, shares):
         NaN where a channel contributes to no level. The mean over the others is the
         error of the row.
     """
-    weights = error_of_level(levels)
-    weights /= weights.sum(axis=1, keepdims=True)
+    level, weights = levels_of_rows(levels)
     known = ~np.isnan(shares)
     if known.all():
         shares = np.einsum("rl,rlc->rc", weights, shares)
@@ -262,7 +291,7 @@ def share_out(levels, shares):
         fewer = somewhere.sum(axis=1)[:, None] / known.sum(axis=2)
         shares = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
         shares[~somewhere] = np.nan
-    return error_of_level(levels.mean(axis=1))[:, None] * shares
+    return error_of_level(level)[:, None] * shares
 
 
 def error_of_level(level):
