@@ -289,11 +289,11 @@ class LSTMAutoencoderDetector(
     that is 0. Of its levels :math:`l_{t,k}` a row has the level
     :math:`l_t = \frac{1}{2} \log \big( \sum_k a_k e^{2 l_{t,k}} / \sum_k a_k \big)`,
     with :math:`a_1 = 3` for the row itself and :math:`a_k = 1` else: between their
-    weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number without
-    unit that is close to the level where that is large. The channels get it by their
-    shares of the squared residuals, each length by its part of the sum, so that those
-    lengths count that raised the error. 'multiscale_centered' has two levels of every
-    :math:`k > 1`, one that looks back and one that looks ahead.
+    weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number
+    without unit that is close to the level where that is large. The channels get it by
+    their shares of the squared residuals, each length by its part of the sum, so that
+    those lengths count that raised the error. 'multiscale_centered' has two levels of
+    every :math:`k > 1`, one that looks back and one that looks ahead.
 
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
     never negative.
