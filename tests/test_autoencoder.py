@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
-from tsanomaly import LSTMAutoencoderDetector, _network
+from tsanomaly import LSTMAutoencoderDetector, _autoencoder, _network
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -156,8 +156,34 @@ def test_the_threshold_makes_allowance_for_drift(rng):
             alarms[name, variance] = (detector.predict(X[600:700]) == -1).mean()
             spoilt = X[600:700] + np.where(np.arange(100) < 90, 0, 20)[:, None]
             assert (detector.predict(spoilt)[90:] == -1).all()
-    assert alarms["drifting", 0.8] <= 0.3 < 0.6 <= alarms["drifting", 0]
+    assert alarms["drifting", 0.8] <= 0.1 < 0.5 <= alarms["drifting", 0]
     assert alarms["steady", 0.8] <= 0.05
+
+
+def test_the_allowance_is_the_rise_of_the_levels_of_rows(monkeypatch, rng):
+    """Of what one path leaves of rows, above what another does, by the loop."""
+    inside = rng.exponential(size=(2, 40, 5))
+    rises = inside * np.array([1, 1, 1, 2, 30])  # short means rise most
+    handed_out = iter([rises[0], inside[0], rises[1], inside[1]])
+    monkeypatch.setattr(_autoencoder, "_linear_errors", lambda *_: next(handed_out))
+    monkeypatch.setattr(_autoencoder.LinearPath, "fit", lambda *_: None)
+    windows = TrailingWindows(np.zeros((100, 3), np.float32), 5, np.zeros(100, bool))
+    detector = LSTMAutoencoderDetector(window_size=5)
+    monkeypatch.setattr(detector, "_linear_path", lambda: None)
+    allowance = detector._drift_allowance(windows, windows.rows, 0)
+
+    inside, rises = np.concatenate(inside), np.concatenate(rises)
+    squares = {"inside": [], "rises": []}
+    for length in (5, 2, 1, 1, 1):
+        learned = np.log(inside[:, -length:].mean(axis=1))
+        centre, top = np.median(learned), np.quantile(learned, 0.99)
+        for name, errors in (("inside", inside), ("rises", rises)):
+            logs = np.log(errors[:, -length:].mean(axis=1))
+            squares[name].append(np.exp((logs - centre) / (top - centre)) ** 2)
+    levels = {name: np.log(np.mean(part, axis=0)) / 2 for name, part in squares.items()}
+    expected = np.median(levels["rises"] - levels["inside"])
+    assert allowance == pytest.approx(expected, rel=0.02)  # but for a floor
+    assert allowance > 0.5
 
 
 @pytest.mark.parametrize("case", ["idle first half", "many channels, few rows"])

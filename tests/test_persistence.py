@@ -570,17 +570,22 @@ def announce():  # is asked for a name right before the file is opened
 
 _atomic_write.uuid4 = announce
 save(models[0], path)
+os.read(ours, 1)
 durations = []
 for _ in range(5):  # in children too, where the first one takes longer
     child = os.fork()
     if child == 0:
-        save(models[0], path)
-        os._exit(0)
+        try:
+            save(models[0], path)
+            os._exit(0)
+        finally:
+            os.write(theirs, b"f")
+            os._exit(1)
     os.read(ours, 1)
     start = time.perf_counter()
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
     durations.append(time.perf_counter() - start)
-os.read(ours, 1)
+    assert status == 0
 duration = sorted(durations)[2]
 replaced = 0
 for _ in range(rounds):

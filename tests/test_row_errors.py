@@ -69,14 +69,19 @@ def test_the_highest_levels_count_most(rng):
     np.testing.assert_allclose(levels_of_rows(np.full((1, 4), 1.5))[0], 1.5)
     # All of a row rise together: so does its level.
     np.testing.assert_allclose(levels_of_rows(levels + 2.0)[0], level + 2)
+    # Windows of one row have no other.
+    np.testing.assert_allclose(levels_of_rows(levels[:, :1])[0], levels[:, 0])
     # What no exponential holds
     huge, _ = levels_of_rows(np.array([[-5000.0, 7000.0], [-5000.0, -7000.0]]))
     np.testing.assert_allclose(huge, [7000, -5000], atol=1)
 
 
 def test_the_length_that_raised_the_error_decides_on_the_channels():
-    levels = np.array([[9.0, 0.0], [0.0, 9.0]])
-    shares = np.array([[[2.0, 0.0], [0.0, 2.0]]]).repeat(2, axis=0)
+    shares = np.array([[[2.0, 0.0], [0.0, 2.0]]]).repeat(3, axis=0)
+    levels = np.array([[9.0, 9.0], [9.0, 8.0], [0.0, 9.0]])
     errors = share_out(levels, shares)
-    assert errors.argmax(axis=1).tolist() == [0, 1]
-    assert errors.mean(axis=1) == pytest.approx([9, 9], abs=1)
+    squares = np.exp(levels) ** 2 * [1, 3]
+    expected = squares / squares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(errors / errors.sum(axis=1, keepdims=True), expected)
+    level = np.log(squares.sum(axis=1) / 4) / 2
+    np.testing.assert_allclose(errors.mean(axis=1), np.log1p(np.exp(level)))

@@ -177,8 +177,8 @@ class LSTMAutoencoderDetector(
         - 'multiscale': means over the last `window_size` rows of the window that ends
           at the row, over half as many, and so on down to the row itself, each as a
           level on the scale of its training rows; the error follows the highest of
-          them most. A single row counts in the longer means within a limit. Causal;
-          finds short and long anomalies.
+          them most, and the row itself counts three times. A single row counts in the
+          longer means within a limit. Causal; finds short and long anomalies.
         - 'multiscale_centered': the same, over the rows that end at the row and those
           that start there (or, near the end of a series, its last rows). Looks ahead
           up to ``window_size - 1`` rows.
@@ -287,7 +287,7 @@ class LSTMAutoencoderDetector(
     spike does not fill the means of all rows after it. The limit is three times the
     99 % quantile of that mean in the windows of training rows, and there is none if
     that is 0. Of its levels :math:`l_{t,k}` a row has the level
-    :math:`l_t = \frac{1}{2} \log \big( \sum_k a_k e^{2 l_{t,k}} / \sum_k a_k \big)`,
+    :math:`l_t = \frac{1}{2} \log \frac{\sum_k a_k e^{2 l_{t,k}}}{\sum_k a_k}`,
     with :math:`a_1 = 3` for the row itself and :math:`a_k = 1` else: between their
     weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number
     without unit that is close to the level where that is large. The channels get it by

@@ -47,8 +47,9 @@ _LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
 # Smaller medians, relative to that quantile, are those of machines that stand still.
 _LOG_FLOOR = 1e-3
 
-# How often the error of the row alone counts among those over several lengths.
-_ROW_WEIGHT = 3
+# Exponent of the power mean that makes one level of several, and how often that of the
+# row alone counts in it.
+_EXPONENT, _ROW_WEIGHT = 2, 3
 
 # The limit rises with drift by a factor of exp(20) at the most, as good as none.
 _LARGEST_RISE = 20.0
@@ -252,15 +253,15 @@ def levels_of_rows(levels):
         Half the logarithm of the mean of ``exp(2 * levels)``, in which the last counts
         three times: between their weighted mean and the highest.
     parts : ndarray of shape (n_rows, n_levels)
-        What each has of that mean; 1 in every row.
+        Share of each level in that mean; those of a row sum to 1.
     """
     highest = levels.max(axis=1)
-    parts = np.exp(2 * (levels - highest[:, None]))
+    parts = np.exp(_EXPONENT * (levels - highest[:, None]))
     parts[:, -1] *= _ROW_WEIGHT
     total = parts.sum(axis=1)
     parts /= total[:, None]
     count = levels.shape[1] - 1 + _ROW_WEIGHT
-    return highest + np.log(total / count) / 2, parts
+    return highest + np.log(total / count) / _EXPONENT, parts
 
 
 def share_out(levels, shares):
