@@ -590,7 +590,7 @@ def _add_demo(commands):
         "compare four detectors on real data that comes with the package",
         "Train IsolationForest, LOF, PCA and an LSTM autoencoder on real server\n"
         "metrics, print how well they find the labelled anomalies, and write their\n"
-        "predictions as CSV and plots as PNG. Takes half a minute to two minutes.",
+        "predictions as CSV and plots as PNG. Takes half a minute or more.",
         "tsanomaly demo --output-dir results",
         folder="tsanomaly-demo",
     )
