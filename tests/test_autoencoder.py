@@ -17,7 +17,12 @@ from sklearn.exceptions import NotFittedError
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
-from tsanomaly import LSTMAutoencoderDetector, _autoencoder, _network
+from tsanomaly import (
+    LSTMAutoencoderDetector,
+    _autoencoder,
+    _linear_path,
+    _network,
+)
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -91,6 +96,22 @@ def test_the_linear_path_is_the_best_of_all_for_noisy_windows():
     np.testing.assert_allclose(
         components.T * gains @ components, filtered(noise), atol=1e-3
     )
+
+
+def test_the_linear_path_of_wide_windows_is_found_by_a_random_projection(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = wave(700, 3) @ rng.normal(size=(3, 20)) + 0.3 * rng.normal(size=(700, 20))
+    filters, components = [], []
+    for widest, seed in ((100, 0), (100, 1), (99, 0), (99, 1)):
+        monkeypatch.setattr(_linear_path, "_WIDEST_EXACT", widest)
+        detector = tiny_detector(random_state=seed).fit(X)
+        path = detector._linear_path()
+        components.append(path.components)
+        filters.append(path.components.T * path.gains @ path.components)
+    assert (components[0] == components[1]).all()
+    assert (components[2] != components[3]).any()
+    for projected in filters[2:]:
+        np.testing.assert_allclose(projected, filters[0], atol=0.004)
 
 
 def test_the_linear_path_does_not_depend_on_offset_and_unit():

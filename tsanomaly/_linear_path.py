@@ -18,6 +18,11 @@ _MOST_COMPONENTS = 64
 # 16,400 windows. With few windows, directions in which they hardly vary are noise.
 _MOST_READINGS = 50_000_000
 
+# Readings of a window up to which all directions are computed, from the covariance of
+# the windows. For wider ones a random projection, which finds the first directions, is
+# faster.
+_WIDEST_EXACT = 640
+
 
 class LinearPath:
     r"""Linear denoising autoencoder of windows.
@@ -83,10 +88,14 @@ class LinearPath:
         flat /= largest
         total = float(np.linalg.norm(flat)) ** 2 / max(len(flat) - 1, 1)
         n_components = min(_MOST_COMPONENTS, *flat.shape)
+        exact = flat.shape[1] <= min(_WIDEST_EXACT, len(flat))
         # More power iterations find the last components a little better, and no more
         # anomalies.
         pca = PCA(
-            n_components, iterated_power=2, random_state=int(rng.integers(2**31))
+            n_components,
+            svd_solver="covariance_eigh" if exact else "auto",
+            iterated_power=2,
+            random_state=int(rng.integers(2**31)),
         ).fit(flat)
         along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
         n_others = flat.shape[1] - n_components
