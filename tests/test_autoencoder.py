@@ -4,6 +4,7 @@ import inspect
 import pickle
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
@@ -23,6 +25,7 @@ from tsanomaly import (
     _linear_path,
     _network,
 )
+from tsanomaly._linear_path import LinearPath
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -112,6 +115,45 @@ def test_the_linear_path_of_wide_windows_is_found_by_a_random_projection(monkeyp
     assert (components[2] != components[3]).any()
     for projected in filters[2:]:
         np.testing.assert_allclose(projected, filters[0], atol=0.004)
+
+
+@pytest.mark.parametrize("widest", [640, 0])
+def test_the_linear_path_is_the_same_with_any_number_of_threads(widest, monkeypatch):
+    """In its last digits too, from which training would go elsewhere."""
+    monkeypatch.setattr(_linear_path, "_WIDEST_EXACT", widest)
+    windows = TrailingWindows(
+        wave(2000, 4).astype(np.float32), 80, np.zeros(2000, bool)
+    )
+    paths = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            paths.append(LinearPath.fit(windows, windows.rows, 0.8, seed=0))
+    one, two = paths
+    assert (one.components == two.components).all()
+    assert (one.gains == two.gains).all()
+
+
+def test_threads_that_fit_at_the_same_time_limit_linear_algebra_in_turn():
+    inside = threading.Event()
+
+    def limits():
+        pools = ThreadpoolController().select(user_api="blas").info()
+        assert pools
+        return {found["num_threads"] for found in pools}
+
+    def stay(seconds):
+        with _linear_path._in_one_thread():
+            inside.set()
+            time.sleep(seconds)
+            return limits()
+
+    before = limits()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(stay, 0.05)
+        inside.wait()
+        second = pool.submit(stay, 0.1)  # would outlast the first
+        assert first.result() == second.result() == {1}
+    assert limits() == before
 
 
 def test_the_linear_path_does_not_depend_on_offset_and_unit():

@@ -569,7 +569,11 @@ def test_an_interrupted_fit_changes_nothing(interruption, frame, monkeypatch):
 
 @pytest.mark.parametrize(
     ("backend", "detector"),
-    [("loky", windows_of_pca()), ("threading", tiny_detector())],
+    [
+        ("loky", windows_of_pca()),
+        ("loky", tiny_detector()),
+        ("threading", tiny_detector()),
+    ],
 )
 def test_in_parallel(backend, detector, frame):
     with joblib.parallel_config(backend=backend):

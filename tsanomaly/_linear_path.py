@@ -5,7 +5,12 @@ Nothing here knows of the network; what the network is asked to bring back is wh
 leaves over.
 """
 
+import threading
+from contextlib import contextmanager
+from functools import cache
+
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["LinearPath"]
 
@@ -65,7 +70,7 @@ class LinearPath:
             :math:`\sum_i \lambda_i`. What the components that are not kept would add is
             left out.
         seed : int
-            Seed of the sample.
+            Seed of the sample, and of the random projection of wide windows.
 
         Returns
         -------
@@ -96,7 +101,9 @@ class LinearPath:
             svd_solver="covariance_eigh" if exact else "auto",
             iterated_power=2,
             random_state=int(rng.integers(2**31)),
-        ).fit(flat)
+        )
+        with _in_one_thread():
+            pca.fit(flat)
         along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
         n_others = flat.shape[1] - n_components
         others = max(total - along.sum(), 0) / max(n_others, 1)
@@ -130,6 +137,33 @@ class LinearPath:
         restored = code @ self.components
         restored += self.mean
         return restored.reshape(windows.shape)
+
+
+_limiting = threading.Lock()
+
+
+@contextmanager
+def _in_one_thread():
+    """Linear algebra in one thread.
+
+    With several, the last digits of components depend on how many there are, and what
+    training ends with depends on these digits: a worker process, which joblib gives
+    fewer threads, would train another network. Nor are several faster: they wait for
+    each other in the many small products.
+
+    The limit is that of the process, so only one thread sets it at a time: otherwise
+    the first to leave could lift it for the others, or the last restore a limit that
+    another had set.
+    """
+    with _limiting, _thread_pools().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _thread_pools():
+    # Looked for once, and not before the libraries that PCA calls are loaded: to look
+    # for them takes as long as to find the components.
+    return ThreadpoolController()
 
 
 def _most_windows(size):
