@@ -567,6 +567,8 @@ def test_an_interrupted_fit_changes_nothing(interruption, frame, monkeypatch):
     np.testing.assert_array_equal(fleet.score_samples(frame), before)
 
 
+# What a worker loads with its first network is more than joblib expects it to grow.
+@pytest.mark.filterwarnings("ignore:A worker stopped")
 @pytest.mark.parametrize(
     ("backend", "detector"),
     [

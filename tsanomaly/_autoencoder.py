@@ -16,8 +16,9 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._backend import import_keras
 from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
-from tsanomaly._linear_path import LinearPath
+from tsanomaly._linear_path import LinearPath, in_one_thread
 from tsanomaly._memory import check_memory
 from tsanomaly._network import (
     INPUT_LIMIT,
@@ -513,6 +514,7 @@ class LSTMAutoencoderDetector(
             check_series_length(windows)
             self._check_memory(windows)
             self._check_scale(windows)
+            import_keras()  # in a forked child, raises before a lock can hang
             seed = draw_seed(self.random_state)
             n_validation = int(self.validation_fraction * len(windows.rows))
             split = len(windows.rows) - n_validation
@@ -1145,8 +1147,9 @@ def _evenly(rows):
 def _linear_errors(path, windows, rows):
     """Errors of the rows in windows, (n_windows, window_size), by the path alone."""
     errors = []
-    for start in range(0, len(rows), SCORING_BATCH):
-        actual = windows.take(rows[start : start + SCORING_BATCH])
-        squared = squared_residuals(actual, path(windows.fill(actual)))
-        errors.append(mean_of_known(squared, axis=2))
+    with in_one_thread():
+        for start in range(0, len(rows), SCORING_BATCH):
+            actual = windows.take(rows[start : start + SCORING_BATCH])
+            squared = squared_residuals(actual, path(windows.fill(actual)))
+            errors.append(mean_of_known(squared, axis=2))
     return np.concatenate(errors)

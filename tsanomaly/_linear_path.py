@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["LinearPath"]
+__all__ = ["LinearPath", "in_one_thread"]
 
 # Directions that are kept at most: a few dozen hold the variance of windows whose
 # channels move together, and the cost of every window grows with them.
@@ -23,9 +23,9 @@ _MOST_COMPONENTS = 64
 # 16,400 windows. With few windows, directions in which they hardly vary are noise.
 _MOST_READINGS = 50_000_000
 
-# Readings of a window up to which all directions are computed, from the covariance of
-# the windows. For wider ones a random projection, which finds the first directions, is
-# faster.
+# Readings of a window up to which the directions are exact, from the covariance of the
+# windows, if there are at least as many windows. Otherwise scikit-learn chooses: for
+# many wide windows a random projection, which is faster.
 _WIDEST_EXACT = 640
 
 
@@ -70,7 +70,7 @@ class LinearPath:
             :math:`\sum_i \lambda_i`. What the components that are not kept would add is
             left out.
         seed : int
-            Seed of the sample, and of the random projection of wide windows.
+            Seed of the sample, and of a random projection.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class LinearPath:
             iterated_power=2,
             random_state=int(rng.integers(2**31)),
         )
-        with _in_one_thread():
+        with in_one_thread():
             pca.fit(flat)
         along = np.maximum(pca.explained_variance_.astype(np.float64), 0)
         n_others = flat.shape[1] - n_components
@@ -116,7 +116,9 @@ class LinearPath:
     def memory(n_windows, size):
         """Bytes that `fit` takes at the most, for windows of so many readings."""
         n_windows = min(n_windows, _most_windows(size))
-        return 4 * size * (2 * n_windows + 4 * _MOST_COMPONENTS)
+        # Beside the windows, some matrices of one row for each reading or component.
+        n_rows = max(4 * _MOST_COMPONENTS, 5 * min(size, _WIDEST_EXACT))
+        return 4 * size * (2 * n_windows + n_rows)
 
     def __call__(self, windows):
         """Reconstruct windows.
@@ -143,13 +145,13 @@ _limiting = threading.Lock()
 
 
 @contextmanager
-def _in_one_thread():
-    """Linear algebra in one thread.
+def in_one_thread():
+    """Linear algebra in one thread, where threadpoolctl can limit it.
 
     With several, the last digits of components depend on how many there are, and what
     training ends with depends on these digits: a worker process, which joblib gives
-    fewer threads, would train another network. Nor are several faster: they wait for
-    each other in the many small products.
+    fewer threads, would train another network. Nor are several faster for windows of a
+    few channels: they wait for each other in many small products.
 
     The limit is that of the process, so only one thread sets it at a time: otherwise
     the first to leave could lift it for the others, or the last restore a limit that
