@@ -47,7 +47,7 @@ def reconstruction_of(detector):
 
     def reconstruct(windows):
         windows = np.asarray(windows, dtype=np.float32)
-        seen = detector.model_.predict(windows, verbose=0)
+        seen = detector.to_keras().predict(windows, verbose=0)
         flat = windows.reshape(len(windows), -1) - detector.linear_mean_
         code = flat @ detector.linear_components_.T * detector.linear_gains_
         linear = code @ detector.linear_components_ + detector.linear_mean_

@@ -19,6 +19,7 @@ from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._training import Training
 from tsanomaly._version import __version__
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import merge_windows, sliding_windows
@@ -32,6 +33,7 @@ __all__ = [
     "ScoreTransformer",
     "StreamingDetector",
     "TemporalFeatures",
+    "Training",
     "WindowTransformer",
     "__version__",
     "compare_detectors",

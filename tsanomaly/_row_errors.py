@@ -10,11 +10,14 @@ where there are none; every row has at least one.
 
 import numpy as np
 
+from tsanomaly._calibration import LogCalibration
+from tsanomaly._windows import RowAverage
+
 __all__ = [
-    "LOOKING_AHEAD",
-    "MULTISCALE",
-    "ROW_ERRORS",
+    "RULES",
+    "RowErrorRule",
     "error_of_level",
+    "evenly",
     "level_of_error",
     "levels_of_rows",
     "limit_of_rows",
@@ -27,14 +30,9 @@ __all__ = [
     "squared_residuals",
 ]
 
-# Rules that look at every window from its last row back, over several lengths.
-MULTISCALE = ("multiscale", "multiscale_centered")
-
-# Rules by which a row's error depends on later rows.
-LOOKING_AHEAD = ("multiscale_centered", "overlap_mean")
-
-# All rules: what `row_error` may be.
-ROW_ERRORS = (*MULTISCALE, "last", "window_mean", "overlap_mean")
+# Windows that are looked at, at most, to see how large errors are, and how a machine
+# drifts from one half of a series to the other.
+_MOST_SAMPLED_WINDOWS = 1000
 
 # Rows that errors are put together for at a time.
 _BLOCK = 4096
@@ -97,6 +95,12 @@ def _ratio(total, count):
     """Mean of what was counted; NaN where nothing was."""
     mean = np.full(total.shape, np.nan)
     return np.divide(total, count, out=mean, where=count > 0)
+
+
+def evenly(rows):
+    """Some of the rows, evenly spaced, if they are many."""
+    n_rows = min(len(rows), _MOST_SAMPLED_WINDOWS)
+    return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
 
 
 def n_lengths(window_size):
@@ -303,3 +307,287 @@ def error_of_level(level):
 def level_of_error(error):
     """Inverse of `error_of_level`, for errors above 0."""
     return error + np.log(-np.expm1(-error))
+
+
+class RowErrorRule:
+    """How the squared residuals of windows become the errors of rows.
+
+    This base class is what all rules share: a rule that is causal and has nothing to
+    learn. Another one defines ``_errors_of_windows``, and the attributes that differ.
+
+    Parameters
+    ----------
+    window_size : int
+        Rows that a rule may look back over, the row itself among them.
+    stride : int, default=1
+        Rows between the windows that are looked at, for rules that have `takes_stride`.
+
+    Attributes
+    ----------
+    looks_ahead : bool
+        Whether the error of a row depends on rows after it, `window_size` - 1 of them.
+    takes_stride : bool
+        Whether the rule can do without some of the windows.
+    n_rows : int
+        How many rows of each window the rule needs the residuals of, the last ones.
+    """
+
+    looks_ahead = False
+    takes_stride = False
+
+    def __init__(self, window_size, stride=1):
+        self.window_size = window_size
+        self.stride = stride
+
+    @property
+    def n_rows(self):
+        """Rows of each window whose residuals are needed, the last ones."""
+        return self.window_size
+
+    def memory(self, n_timestamps, n_channels):
+        """Bytes that `fit` takes, beside those of the errors."""
+        return 0
+
+    def fit(self, residuals, rows, allowance):
+        """Learn the scale of training errors.
+
+        Parameters
+        ----------
+        residuals : Residuals
+            Those of the training series.
+        rows : ndarray of int
+            Rows that were trained on.
+        allowance : float
+            How much normalised scores rise on rows that were not learned from, as from
+            `rise`.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            Errors of all rows, as from `errors`, without a second run of the model.
+        """
+        return self.errors(residuals)
+
+    def errors(self, residuals):
+        """Errors of every row of a series.
+
+        Parameters
+        ----------
+        residuals : Residuals
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            float64; NaN at breaks, and where nothing is known of a channel.
+        """
+        errors = np.full(residuals.shape, np.nan)
+        errors[residuals.rows] = self.errors_at(residuals, residuals.rows)
+        return errors
+
+    def errors_at(self, residuals, rows):
+        """Errors of some rows, by a causal rule.
+
+        Parameters
+        ----------
+        residuals : Residuals
+        rows : ndarray of int
+            Without breaks.
+
+        Returns
+        -------
+        errors : ndarray of shape (len(rows), n_channels)
+        """
+        errors = np.empty((len(rows), residuals.shape[1]))
+        done = 0
+        for batch, squared in residuals.batches(rows, self.n_rows):
+            errors[done : done + len(batch)] = self.errors_of_windows(squared)
+            done += len(batch)
+        return errors
+
+    def errors_of_windows(self, squared):
+        """Errors of the last rows of windows, by a causal rule.
+
+        Parameters
+        ----------
+        squared : ndarray of shape (n_windows, n_rows, n_channels)
+            Squared residuals.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_windows, n_channels)
+        """
+        return mean_of_known(squared, axis=1)
+
+    def windows_to_run(self, series):
+        """Which windows to run for values of every row, and the rows each is for.
+
+        Parameters
+        ----------
+        series : TrailingWindows or Residuals
+
+        Returns
+        -------
+        rows : ndarray of shape (n_windows,)
+            Rows at which the windows end: every `stride`-th of a stretch, and its last.
+        covers_from : ndarray of shape (n_windows,)
+            The first row that takes a value from each window.
+        """
+        rows = series.rows
+        first_rows = series.first_rows[rows]
+        on_grid = (rows - first_rows) % self.stride == 0
+        # The last rows of a stretch may be in no window on the grid. They get the one
+        # that ends with the stretch; rows before them do not, or what they get would
+        # depend on whether yet another row follows.
+        is_last = np.append(first_rows[1:] != first_rows[:-1], True)[: len(rows)]
+        grid_end = np.maximum.accumulate(np.where(on_grid, rows, 0))
+        covers_from = np.where(on_grid, first_rows, grid_end + 1)
+        wanted = on_grid | is_last
+        return rows[wanted], covers_from[wanted]
+
+
+class LastRow(RowErrorRule):
+    """The residual of the row itself, in the window that ends there."""
+
+    @property
+    def n_rows(self):
+        """Rows of each window whose residuals are needed: the last."""
+        return 1
+
+
+class WindowMean(RowErrorRule):
+    """The mean over the window that ends at the row."""
+
+
+class OverlapMean(RowErrorRule):
+    """The residual of the row itself, averaged over all windows that hold it."""
+
+    looks_ahead = True
+    takes_stride = True
+
+    def errors(self, residuals):
+        """Errors of every row of a series."""
+        average = RowAverage(residuals.shape)
+        rows, covers_from = self.windows_to_run(residuals)
+        done = 0
+        for batch, squared in residuals.batches(rows, self.n_rows):
+            average.add(squared, batch, covers_from[done : done + len(batch)])
+            done += len(batch)
+        return average.result()
+
+
+class Multiscale(RowErrorRule):
+    """Means over several lengths, each on a scale of its own.
+
+    Attributes
+    ----------
+    limit : float
+        As from `limit_of_rows`.
+    calibration : LogCalibration
+        The scale of each length.
+    """
+
+    def memory(self, n_timestamps, n_channels):
+        """Bytes that `fit` takes, beside those of the errors."""
+        return 4 * n_timestamps * n_channels * n_lengths(self.window_size)
+
+    def fit(self, residuals, rows, allowance):
+        """Learn the limit of single rows and the scales, and return errors."""
+        self.limit = np.inf
+        self.limit = self._find_limit(residuals, rows, allowance)
+        means, shares = self._by_length(residuals)
+        whole = residuals.whole[residuals.rows]
+        self.calibration = LogCalibration(means[whole])
+        return self._combine(residuals, means, shares)
+
+    def errors_of_windows(self, squared):
+        """Errors of the last rows of windows."""
+        means, shares = means_and_shares(squared, self.limit)
+        return share_out(self.calibration(means), shares)
+
+    def rise(self, inside, outside):
+        """How much normalised scores rise on rows that were not learned from.
+
+        Parameters
+        ----------
+        inside, outside : ndarray of shape (n_windows, window_size)
+            Mean squared residuals of the rows in some windows, by a model that learned
+            from them, and by one that did not. The channels are averaged first, unlike
+            in the errors of rows: the same where no reading is missing, and a share of
+            the memory.
+
+        Returns
+        -------
+        rise : float
+            Its median.
+        """
+        inside, outside = (
+            means_by_length(errors[:, :, None], np.inf)[:, :, 0]
+            for errors in (inside, outside)
+        )
+        calibration = LogCalibration(inside)
+        inside, outside = (
+            levels_of_rows(calibration(means))[0] for means in (inside, outside)
+        )
+        return float(np.median(outside - inside))
+
+    def raised(self, threshold, allowance):
+        """A threshold, raised by what `rise` returned."""
+        return error_of_level(level_of_error(threshold) + allowance)
+
+    def _find_limit(self, residuals, rows, allowance):
+        """The most that a row counts with in a mean over several."""
+        # Windows that do not overlap, and hold no row twice to fill up a window.
+        apart = rows[:: -self.window_size][::-1]
+        whole = apart[residuals.whole[apart]]
+        rows = evenly(whole if len(whole) else apart)
+        errors = [
+            mean_of_known(squared, axis=2)
+            for _, squared in residuals.batches(rows, self.n_rows)
+        ]
+        return limit_of_rows(np.concatenate(errors), allowance)
+
+    def _by_length(self, residuals):
+        """Means and shares of all windows, as from `means_and_shares`."""
+        n_rows, n_channels = len(residuals.rows), residuals.shape[1]
+        means = np.empty((n_rows, n_lengths(self.window_size)))
+        # Shares are the largest array of all, and need no double precision.
+        shares = np.empty((*means.shape, n_channels), np.float32)
+        done = 0
+        for batch, squared in residuals.batches(residuals.rows, self.n_rows):
+            part = slice(done, done + len(batch))
+            means[part], shares[part] = means_and_shares(squared, self.limit)
+            done += len(batch)
+        return means, shares
+
+    def _combine(self, residuals, means, shares):
+        """Errors of every row, from what `_by_length` returned."""
+        errors = np.full(residuals.shape, np.nan)
+        errors[residuals.rows] = multiscale_errors(
+            self.calibration(means),
+            shares,
+            window_size=self.window_size,
+            first_rows=(
+                residuals.first_rows[residuals.rows] if self.looks_ahead else None
+            ),
+        )
+        return errors
+
+
+class MultiscaleCentered(Multiscale):
+    """The same, over the rows that end at the row and those that start there."""
+
+    looks_ahead = True
+
+    def errors(self, residuals):
+        """Errors of every row of a series."""
+        return self._combine(residuals, *self._by_length(residuals))
+
+
+# All rules, by what `row_error` may be.
+RULES = {
+    "multiscale": Multiscale,
+    "multiscale_centered": MultiscaleCentered,
+    "last": LastRow,
+    "window_mean": WindowMean,
+    "overlap_mean": OverlapMean,
+}

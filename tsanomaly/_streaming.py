@@ -17,7 +17,6 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._calibration import check_detector
 from tsanomaly._context import get_context
 from tsanomaly._row_errors import mean_of_known
@@ -412,9 +411,11 @@ class _Plan:
         reach = np.cumsum(contexts[::-1])[::-1].tolist()
         self._steps = list(zip(map(_without_names, steps), reach, strict=True))
         self._row_errors = {
-            position: _row_errors(step)
+            position: of_last
             for position, step in enumerate(steps)
-            if _is_network(step) and reach[position] == contexts[position]
+            if hasattr(step, "_make_last_row_errors")
+            and reach[position] == contexts[position]
+            and (of_last := step._make_last_row_errors()) is not None
         }
         self.fills_breaks = self._fills_breaks()
 
@@ -463,7 +464,7 @@ class _Plan:
         return Z
 
     def _errors_of_one(self, position, Z, n):
-        """Errors of a network for one row, if they can be had without the others."""
+        """Errors of one row, if a step gives them without those of the others."""
         if n != 1 or position not in self._row_errors:
             return None
         return self._row_errors[position](Z)
@@ -527,33 +528,6 @@ def _without_names(step):
         step = copy(step)
         vars(step).pop("feature_names_in_", None)
     return step
-
-
-def _is_network(step):
-    """Whether a step gives errors and scores as LSTMAutoencoderDetector does."""
-    return isinstance(step, LSTMAutoencoderDetector) and all(
-        getattr(type(step), method) is getattr(LSTMAutoencoderDetector, method)
-        for method in ("transform", "score_samples")
-    )
-
-
-def _row_errors(network):
-    """A function for the errors of the last row of a piece, or None if it is unfit."""
-    window_size = network.n_context_ + 1
-    row_errors = network._row_errors()
-    row_errors(np.zeros((1, window_size, network.n_features_in_), np.float32))
-
-    def of_last(Z):
-        with np.errstate(over="ignore"):
-            window = np.asarray(Z, dtype=np.float32)
-        if np.isinf(window).any() or np.isnan(window).all(axis=1).any():
-            return None
-        if len(window) < window_size:
-            padding = np.repeat(window[:1], window_size - len(window), axis=0)
-            window = np.concatenate([padding, window])
-        return row_errors(window[None])
-
-    return of_last
 
 
 def _last_of(values, n):

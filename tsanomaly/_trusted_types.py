@@ -12,9 +12,11 @@ from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._row_errors import RULES
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._training import Training
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly.metrics._scorer import NamedMetric
 
@@ -34,7 +36,9 @@ _LIBRARY = (
     ScoreTransformer,
     StreamingDetector,
     TemporalFeatures,
+    Training,
     WindowTransformer,
+    *RULES.values(),
 )
 
 # Types that fitted estimators of scikit-learn hold. Its public estimators are known to

@@ -3,6 +3,7 @@
 
 import warnings
 from contextlib import contextmanager
+from functools import wraps
 
 import numpy as np
 from scipy.sparse import issparse
@@ -32,6 +33,7 @@ __all__ = [
     "find_gaps",
     "locate",
     "median_step",
+    "moved_parameters",
     "name_column",
     "remember_parameters",
     "validate_series",
@@ -351,6 +353,36 @@ def all_or_nothing(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def moved_parameters(**homes):
+    """Decorate a constructor so that names which moved say where they are now.
+
+    Parameters
+    ----------
+    **homes : str
+        What to pass instead, by the former name.
+
+    Returns
+    -------
+    decorate : callable
+        From a constructor to one of the same signature. It raises TypeError if it is
+        given one of the former names.
+    """
+
+    def decorate(init):
+        @wraps(init)
+        def checked_init(self, *args, **kwargs):
+            for name in homes.keys() & kwargs.keys():
+                raise TypeError(
+                    f"{name} is no parameter of {type(self).__name__} any more. Pass "
+                    f"{homes[name]}."
+                )
+            init(self, *args, **kwargs)
+
+        return checked_init
+
+    return decorate
 
 
 class FitRouter:

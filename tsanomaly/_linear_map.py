@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The best linear reconstruction of noisy windows, in closed form.
 
-Nothing here knows of the network; what the network is asked to bring back is what this
-leaves over.
+Nothing here knows of the network, which learns to reconstruct what this leaves over.
 """
 
 import threading
@@ -12,7 +11,7 @@ from functools import cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["LinearPath", "in_one_thread"]
+__all__ = ["LinearMap", "in_one_thread"]
 
 # Directions that are kept at most: a few dozen hold the variance of windows whose
 # channels move together, and the cost of every window grows with them.
@@ -28,8 +27,11 @@ _MOST_READINGS = 50_000_000
 # many wide windows a random projection, which is faster.
 _WIDEST_EXACT = 640
 
+# The closest that SciPy looks for a root.
+_RTOL = 4 * np.finfo(np.float64).eps
 
-class LinearPath:
+
+class LinearMap:
     r"""Linear denoising autoencoder of windows.
 
     Of all linear maps, the one that best restores windows to which white noise of
@@ -74,7 +76,7 @@ class LinearPath:
 
         Returns
         -------
-        path : LinearPath
+        linear_map : LinearMap
         """
         from sklearn.decomposition import PCA
 
@@ -174,24 +176,21 @@ def _most_windows(size):
 
 
 def _noise_variance(along, others, n_others, wanted):
-    """Variance of the noise with which the filter brings back what is wanted.
+    """Variance of the noise with which the filter reconstructs the wanted variance.
 
     `along` are the variances of the components, `others` that of each of the
-    directions that are not kept. The more noise, the less is brought back, so that
-    halving an interval of logarithms finds it.
+    directions that are not kept. The more noise, the less is reconstructed.
     """
+    from scipy.optimize import brentq
 
-    def brought_back(noise):
+    def excess(log_noise):
+        noise = np.exp(log_noise)
         kept = (along**2 / (along + noise)).sum()
-        return kept + n_others * others**2 / (others + noise) if others else kept
+        if others:
+            kept += n_others * others**2 / (others + noise)
+        return kept - wanted
 
     low, high = np.log(along[0] * 1e-9), np.log(along[0] * len(along) * 1e9)
-    if brought_back(np.exp(low)) <= wanted:
+    if excess(low) <= 0:
         return 0.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        if brought_back(np.exp(middle)) > wanted:
-            low = middle
-        else:
-            high = middle
-    return float(np.exp(low))
+    return float(np.exp(brentq(excess, low, high, xtol=1e-15, rtol=_RTOL)))
