@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
 
-from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly import LSTMAutoencoderDetector, Training
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -29,13 +29,16 @@ def wave(n_timestamps, n_channels=2):
 
 
 def tiny_detector(**parameters):
-    """A detector that fits in a moment."""
+    """A detector that fits in a moment; parameters of its training may be among its own."""
+    training = {"batch_size": 8}
+    for name in Training().get_params().keys() & parameters.keys():
+        training[name] = parameters.pop(name)
     parameters = {
         "window_size": 5,
         "units": (3,),
         "latent_dim": None,
         "epochs": 1,
-        "batch_size": 8,
+        "training": Training(**training),
         "random_state": 0,
         **parameters,
     }

@@ -66,7 +66,7 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
     outputs = reconstruct([filled(window, fill) for window in windows])
     outputs = outputs.astype(np.float64)
     errors = [[] for _ in X]
-    first = 0
+    first = 0  # of the stretch
     for t in rows:
         if breaks[t]:
             first = t + 1
@@ -78,10 +78,14 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
             errors[t].append(known_mean(squared))
         else:
             ends = t + 1 == len(X) or breaks[t + 1]
-            if (t - first) % stride == 0 or ends:
-                for j in range(window_size):
-                    if t - window_size + 1 + j >= first:
-                        errors[t - window_size + 1 + j].append(squared[j])
+            on_grid = (t - first) % stride == 0
+            for j in range(window_size):
+                row = t - window_size + 1 + j
+                # A last window that is not on the grid is for the rows that no other
+                # window holds.
+                is_left = ends and row >= first and not errors[row]
+                if row >= first and (on_grid or is_left):
+                    errors[row].append(squared[j])
     return np.array(
         [known_mean(e) if e else np.full(X.shape[1], np.nan) for e in errors]
     )

@@ -19,13 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
-from tsanomaly import (
-    LSTMAutoencoderDetector,
-    _autoencoder,
-    _linear_path,
-    _network,
-)
-from tsanomaly._linear_path import LinearPath
+from tsanomaly import LSTMAutoencoderDetector, _network
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -41,9 +35,12 @@ from tsanomaly._windows import TrailingWindows
     ],
 )
 def test_published_networks(parameters, n_channels, n_weights):
-    detector = LSTMAutoencoderDetector(**parameters)
-    model = detector._build_model(n_channels)
+    X = wave(100, n_channels)
+    detector = tiny_detector(window_size=20, windows_per_epoch=8)
+    detector.set_params(noise=0, linear_variance=0, **parameters).fit(X)
+    model = detector.to_keras()
     assert model.count_params() == n_weights
+    assert sum(weight.size for weight in detector.weights_) == n_weights
     assert model.input_shape == (None, detector.window_size, n_channels)
     assert model.output_shape == model.input_shape
 
@@ -79,132 +76,11 @@ def test_multiscale_errors_match_the_loop(rule):
     np.testing.assert_allclose(detector.transform(X), expected, rtol=1e-4, atol=1e-9)
 
 
-def test_the_linear_path_is_the_best_of_all_for_noisy_windows():
-    """Wiener's filter, by hand: C (C + noise)^-1, with C the windows' covariance."""
-    X = np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
-    detector = tiny_detector(linear_variance=0.7).fit(X)
-    windows = reference.flat_windows(X, 5)
-    covariance = np.cov(windows.T)
-    variance = np.trace(covariance)
-
-    def filtered(noise):
-        return covariance @ np.linalg.inv(covariance + noise * np.eye(10))
-
-    low, high = 1e-9, 1e9
-    for _ in range(200):
-        noise = np.sqrt(low * high)
-        share = np.trace(filtered(noise) @ covariance) / variance
-        low, high = (noise, high) if share > 0.7 else (low, noise)
-    components, gains = detector.linear_components_, detector.linear_gains_
-    np.testing.assert_allclose(
-        components.T * gains @ components, filtered(noise), atol=1e-3
-    )
-
-
-def test_the_linear_path_of_wide_windows_is_found_by_a_random_projection(monkeypatch):
-    rng = np.random.default_rng(0)
-    X = wave(700, 3) @ rng.normal(size=(3, 20)) + 0.3 * rng.normal(size=(700, 20))
-    filters, components = [], []
-    for widest, seed in ((100, 0), (100, 1), (99, 0), (99, 1)):
-        monkeypatch.setattr(_linear_path, "_WIDEST_EXACT", widest)
-        detector = tiny_detector(random_state=seed).fit(X)
-        path = detector._linear_path()
-        components.append(path.components)
-        filters.append(path.components.T * path.gains @ path.components)
-    assert (components[0] == components[1]).all()
-    assert (components[2] != components[3]).any()
-    for projected in filters[2:]:
-        np.testing.assert_allclose(projected, filters[0], atol=0.004)
-
-
-@pytest.mark.parametrize("widest", [640, 0])
-def test_the_linear_path_is_the_same_with_any_number_of_threads(widest, monkeypatch):
-    """In its last digits too, from which training would go elsewhere."""
-    monkeypatch.setattr(_linear_path, "_WIDEST_EXACT", widest)
-    windows = TrailingWindows(
-        wave(2000, 4).astype(np.float32), 80, np.zeros(2000, bool)
-    )
-    paths = []
-    for n_threads in (1, 2):
-        with threadpool_limits(n_threads, user_api="blas"):
-            paths.append(LinearPath.fit(windows, windows.rows, 0.8, seed=0))
-    one, two = paths
-    assert (one.components == two.components).all()
-    assert (one.gains == two.gains).all()
-
-
-def test_threads_that_fit_at_the_same_time_limit_linear_algebra_in_turn():
-    inside = threading.Event()
-
-    def limits():
-        pools = _linear_path._thread_pools().select(user_api="blas").info()
-        return {found["num_threads"] for found in pools}
-
-    def stay(seconds):
-        with _linear_path.in_one_thread():
-            inside.set()
-            time.sleep(seconds)
-            return limits()
-
-    before = limits()
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(stay, 0.05)
-        assert inside.wait(10)
-        second = pool.submit(stay, 0.1)  # would outlast the first
-        assert first.result() | second.result() <= {1}  # empty where none is known
-    assert limits() == before
-
-
-def test_the_linear_path_does_not_depend_on_offset_and_unit():
-    X = np.cumsum(np.random.default_rng(0).normal(size=(2000, 2)), axis=0)
-    gains = tiny_detector().fit(X).linear_gains_
-    for other in (X + 1000, X * 1e-25):
-        np.testing.assert_allclose(
-            tiny_detector().fit(other).linear_gains_, gains, rtol=0.01
-        )
-
-
 def test_constant_series():
     detector = tiny_detector().fit(np.full((50, 2), 3.0))
     assert (detector.linear_gains_ == 0).all()
     assert np.isfinite(detector.score_samples(wave(50))).all()
     assert (detector.predict(np.full((50, 2), 3.0)) == 1).all()
-
-
-def test_the_linear_path_keeps_few_components():
-    X = np.random.default_rng(0).normal(size=(400, 20))
-    detector = tiny_detector().fit(X)
-    assert detector.linear_components_.shape == (64, 100)
-    assert ((detector.linear_gains_ >= 0) & (detector.linear_gains_ <= 1)).all()
-    detector.set_params(linear_variance=0).fit(X)
-    assert not hasattr(detector, "linear_components_")
-    assert np.isfinite(detector.score_samples(X)).all()
-
-
-def test_noise_is_not_what_the_network_is_to_bring_back(series):
-    """It is added to what the network sees, in proportion to each channel's spread."""
-    seen = []
-
-    def recorded(windows):
-        seen.append(windows)
-        return np.zeros_like(windows)
-
-    windows = TrailingWindows(
-        series.astype(np.float32), 5, np.zeros(len(series), dtype=bool)
-    )
-    source = _network._batch_class()
-    noise = np.array([0.0, 2.0], dtype=np.float32)
-    batches = source(windows, windows.rows, 100, 2, recorded, noise=noise, seed=0)
-    noisy, target = batches[0]
-    np.testing.assert_array_equal(seen[0], noisy)
-    np.testing.assert_array_equal(noisy[:, :, 0], target[:, :, 0])
-    added = (noisy - target)[:, :, 1]
-    assert abs(added.mean()) < 0.3
-    assert added.std() == pytest.approx(2, rel=0.1)
-    again, _ = batches[0]
-    np.testing.assert_array_equal(again, noisy)
-    batches.on_epoch_end()
-    assert not np.array_equal(batches[0][0], noisy)
 
 
 def test_the_threshold_makes_allowance_for_drift(rng):
@@ -220,32 +96,6 @@ def test_the_threshold_makes_allowance_for_drift(rng):
             assert (detector.predict(spoilt)[90:] == -1).all()
     assert alarms["drifting", 0.8] <= 0.1 < 0.5 <= alarms["drifting", 0]
     assert alarms["steady", 0.8] <= 0.05
-
-
-def test_the_allowance_is_the_rise_of_the_levels_of_rows(monkeypatch, rng):
-    """Of what one path leaves of rows, above what another does, by the loop."""
-    inside = rng.exponential(size=(2, 40, 5))
-    rises = inside * np.array([1, 1, 1, 2, 30])  # short means rise most
-    handed_out = iter([rises[0], inside[0], rises[1], inside[1]])
-    monkeypatch.setattr(_autoencoder, "_linear_errors", lambda *_: next(handed_out))
-    monkeypatch.setattr(_autoencoder.LinearPath, "fit", lambda *_: None)
-    windows = TrailingWindows(np.zeros((100, 3), np.float32), 5, np.zeros(100, bool))
-    detector = LSTMAutoencoderDetector(window_size=5)
-    monkeypatch.setattr(detector, "_linear_path", lambda: None)
-    allowance = detector._drift_allowance(windows, windows.rows, 0)
-
-    inside, rises = np.concatenate(inside), np.concatenate(rises)
-    squares = {"inside": [], "rises": []}
-    for length in (5, 2, 1, 1, 1):
-        learned = np.log(inside[:, -length:].mean(axis=1))
-        centre, top = np.median(learned), np.quantile(learned, 0.99)
-        for name, errors in (("inside", inside), ("rises", rises)):
-            logs = np.log(errors[:, -length:].mean(axis=1))
-            squares[name].append(np.exp((logs - centre) / (top - centre)) ** 2)
-    levels = {name: np.log(np.mean(part, axis=0)) / 2 for name, part in squares.items()}
-    expected = np.median(levels["rises"] - levels["inside"])
-    assert allowance == pytest.approx(expected, rel=0.02)  # but for a floor
-    assert allowance > 0.5
 
 
 @pytest.mark.parametrize("case", ["idle first half", "many channels, few rows"])
@@ -306,7 +156,7 @@ def test_fitted_attributes(series):
     assert all(type(weight) is np.ndarray for weight in detector.weights_)
     assert (detector.n_context_, detector.n_lookahead_) == (4, 0)
     kept = [np.array(weight) for weight in detector.weights_]
-    detector.model_.set_weights([weight + 1 for weight in kept])
+    detector.to_keras().set_weights([weight + 1 for weight in kept])
     for weight, before in zip(detector.weights_, kept, strict=True):
         np.testing.assert_array_equal(weight, before)
 
@@ -324,38 +174,6 @@ def test_no_keras_object_in_the_state(fitted):
         assert module in {"builtins", "numpy", "tsanomaly"}
 
 
-def test_stops_early_and_keeps_the_best_weights(series):
-    X = series.copy()
-    X[150:] *= -3  # the held-out part follows other laws
-    detector = tiny_detector(
-        epochs=60,
-        validation_fraction=0.25,
-        n_iter_no_change=2,
-        learning_rate=0.02,
-        noise=0,
-        linear_variance=0,
-    ).fit(X)
-    losses = detector.history_["val_loss"]
-    assert detector.n_iter_ < 60
-    assert int(np.argmin(losses)) == detector.n_iter_ - 3
-    held_out = np.array(
-        [reference.trailing_window(X, row, 5) for row in range(150, 200)],
-        dtype=np.float32,
-    )
-    output = detector.model_.predict(held_out, verbose=0)
-    loss = ((held_out - output) ** 2).mean()
-    assert loss == pytest.approx(min(losses), rel=0.1)
-
-
-def test_validation_holds_out_the_end():
-    X = wave(200)
-    X[180:] = 50.0  # so far out that a training loss would show it
-    detector = tiny_detector(validation_fraction=0.1, linear_variance=0).fit(X)
-    assert detector.history_["loss"][0] < 5
-    assert detector.history_["val_loss"][0] > 500
-    assert set(tiny_detector(validation_fraction=0.0).fit(X).history_) == {"loss"}
-
-
 def test_ten_rows_are_enough():
     detector = tiny_detector().fit(wave(10))
     assert np.isfinite(detector.score_samples(wave(10))).all()
@@ -365,13 +183,13 @@ def test_ten_rows_are_enough():
 def runs(monkeypatch):
     """Number of windows in each run of a network."""
     runs = []
-    reconstruct = _network.Network.reconstruct
+    run = _network.Network.run
 
     def counted(self, weights, windows, rows, *others):
         runs.append(len(rows))
-        return reconstruct(self, weights, windows, rows, *others)
+        return run(self, weights, windows, rows, *others)
 
-    monkeypatch.setattr(_network.Network, "reconstruct", counted)
+    monkeypatch.setattr(_network.Network, "run", counted)
     return runs
 
 
@@ -411,7 +229,7 @@ def test_memory_does_not_grow_with_the_series(fitted, monkeypatch):
         return take(self, rows)
 
     monkeypatch.setattr(TrailingWindows, "take", recorded)
-    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 300)
+    monkeypatch.setattr("tsanomaly._residual_detector._BLOCK", 300)
     fitted.score_samples(wave(1000))
     assert set(taken) == {_network.SCORING_BATCH}
     assert max(held) == 304
@@ -427,12 +245,12 @@ def test_blocks_are_scored_as_one(rule, missing, monkeypatch):
     scores, errors = detector.score_samples(X), detector.transform(X)
     assert np.isnan(scores).sum() == 8
     told = []
-    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 32)
+    monkeypatch.setattr("tsanomaly._residual_detector._BLOCK", 32)
     with listening(lambda *step: told.append(step)):
         np.testing.assert_array_equal(detector.score_samples(X), scores)
     assert told == [(done, 122, "rows") for done in (29, 60, 90, 121, 122)]
     np.testing.assert_array_equal(detector.transform(X), errors)
-    monkeypatch.setattr("tsanomaly._autoencoder._BLOCK", 3)  # less than a window
+    monkeypatch.setattr("tsanomaly._residual_detector._BLOCK", 3)  # less than a window
     np.testing.assert_array_equal(detector.transform(X), errors)
 
 
@@ -583,7 +401,9 @@ def test_a_second_fit_does_not_build_or_compile_again(series, monkeypatch):
 
     monkeypatch.setattr(_network.Network, "build", fail)
     compiled = count_compilations()
-    again = clone(detector).set_params(learning_rate=0.01, epochs=2, contamination=0.2)
+    again = clone(detector).set_params(
+        training__learning_rate=0.01, epochs=2, contamination=0.2
+    )
     again.fit(series[:150]).score_samples(series)
     assert again.n_iter_ == 2
     assert compiled == []
@@ -673,82 +493,6 @@ def test_worker_processes(fitted, series):
         np.testing.assert_array_equal(score, fitted.score_samples(series))
 
 
-class Dense(LSTMAutoencoderDetector):
-    """A network of one's own, with a parameter of its own."""
-
-    activation = "tanh"
-
-    def __init__(self, width=2, window_size=5, *, epochs=1, random_state=0):
-        super().__init__(window_size, epochs=epochs, random_state=random_state)
-        self.width = width
-
-    def _build_model(self, n_channels):
-        import keras
-
-        layers = keras.layers
-        return keras.Sequential(
-            [
-                layers.Input((self.window_size, n_channels)),
-                layers.Dense(n_channels, kernel_initializer="ones", trainable=False),
-                layers.Dense(int(np.sum(self.width)), activation=self.activation),
-                layers.PReLU(alpha_initializer="normal"),
-                layers.Dense(n_channels),
-            ]
-        )
-
-
-class Linear(Dense):
-    """Another network from the same hook."""
-
-    activation = "linear"
-
-
-def test_a_subclass_brings_its_network(series):
-    narrow, wide = Dense(2).fit(series), Dense(3).fit(series)
-    assert narrow.weights_[2].shape == (2, 2)
-    assert wide.weights_[2].shape == (2, 3)
-    assert Linear(2).fit(series).model_.layers[1].activation.__name__ == "linear"
-    assert narrow.model_.layers[1].activation.__name__ == "tanh"
-
-
-def test_a_subclass_keeps_its_initialisers(series, monkeypatch):
-    one = Dense(random_state=0).fit(series)
-    np.testing.assert_array_equal(one.weights_[0], np.ones((2, 2)))  # frozen
-    other = Dense(random_state=1).fit(series)
-    assert not np.array_equal(one.weights_[4], other.weights_[4])
-    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
-    again = Dense(random_state=0).fit(series)
-    for weight, same in zip(one.weights_, again.weights_, strict=True):
-        np.testing.assert_array_equal(weight, same)
-
-
-class Wrapped(LSTMAutoencoderDetector):
-    """The library's network, through a hook, with a parameter that is no data."""
-
-    def __init__(self, wrap=None, window_size=5, *, units=(16,), epochs=30):
-        super().__init__(
-            window_size,
-            units=units,
-            epochs=epochs,
-            noise=0,
-            linear_variance=0,
-            random_state=0,
-        )
-        self.wrap = wrap
-
-    def _build_model(self, n_channels):
-        return (self.wrap or (lambda model: model))(super()._build_model(n_channels))
-
-
-def test_a_subclass_of_the_stock_network_learns(series):
-    detector = Wrapped(lambda model: model).fit(series)
-    assert detector.history_["loss"][-1] < 0.3 * detector.history_["loss"][0]
-    copied = copy.deepcopy(detector)
-    np.testing.assert_array_equal(
-        copied.score_samples(series), detector.score_samples(series)
-    )
-
-
 def test_threads_that_build_leave_random_states_alone(series):
     random.seed(5)
     before = random.getstate()
@@ -764,19 +508,12 @@ def test_threads_that_build_leave_random_states_alone(series):
         np.testing.assert_array_equal(scores, alone.score_samples(series))
 
 
-def test_long_parameters_make_different_networks(series):
-    one, other = np.ones(2000, dtype=int), np.ones(2000, dtype=int)
-    one[1000], other[1000] = -1996, -1992
-    assert Dense(one).fit(series).weights_[2].shape == (2, 3)
-    assert Dense(other).fit(series).weights_[2].shape == (2, 7)
-
-
 def test_a_list_of_units_may_change_later(series):
     units = [4]
     tiny_detector(units=units).fit(series)
     units.append(2)
     detector = tiny_detector(units=[4]).fit(series)
-    assert len(detector.model_.weights) == len(detector.weights_) == 8
+    assert len(detector.to_keras().weights) == len(detector.weights_) == 8
 
 
 def test_numpy_integers_are_integers(series):
@@ -881,20 +618,15 @@ def test_a_failed_refit_leaves_the_old_model(series):
 
 
 def test_interrupted_fit_leaves_nothing(series, monkeypatch):
-    def interrupt(self, windows):
+    def interrupt(self, rows):
         raise KeyboardInterrupt
 
     detector = tiny_detector()
-    monkeypatch.setattr(LSTMAutoencoderDetector, "_by_length", interrupt)
+    monkeypatch.setattr(TrailingWindows, "take", interrupt)
     with pytest.raises(KeyboardInterrupt):
         detector.fit(series)
     with pytest.raises(NotFittedError):
         detector.predict(series)
-
-
-def test_divergence_is_an_error(series):
-    with pytest.raises(ValueError, match=r"Training diverged.*Scale"):
-        tiny_detector(learning_rate=1e30, epochs=3).fit(series)
 
 
 @pytest.mark.parametrize(
@@ -907,7 +639,7 @@ def test_unfitted(method, series):
     with pytest.raises(NotFittedError):
         tiny_detector().score_rows(series, [0])
     with pytest.raises(NotFittedError):
-        _ = tiny_detector().model_
+        _ = tiny_detector().to_keras()
 
 
 def test_another_version_warns(fitted):
@@ -916,13 +648,6 @@ def test_another_version_warns(fitted):
     with pytest.warns(UserWarning, match=r"saved by tsanomaly 0\.0\.1"):
         tiny_detector().__setstate__(state)
     assert b"_tsanomaly_version" in pickle.dumps(fitted)
-
-
-def test_verbose_shows_progress(series, capsys):
-    tiny_detector(verbose=1).fit(series)
-    assert "loss" in capsys.readouterr().out
-    tiny_detector().fit(series)
-    assert capsys.readouterr().out == ""
 
 
 def test_defaults():

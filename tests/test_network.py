@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import run_python, tiny_detector, wave
-from tsanomaly import _network
+from tsanomaly import _network, _trainers
 from tsanomaly._backend import import_keras
 
 ARCHITECTURES = [
@@ -21,7 +21,7 @@ def test_reconstructions_are_those_of_keras(architecture):
     X = wave(60, 3)
     detector = tiny_detector(**architecture, linear_variance=0).fit(X)
     windows = np.lib.stride_tricks.sliding_window_view(X, 5, axis=0).swapaxes(1, 2)
-    expected = detector.model_.predict(windows.astype(np.float32), verbose=0)
+    expected = detector.to_keras().predict(windows.astype(np.float32), verbose=0)
     reconstructed = detector.reconstruct(X)[4:]
     np.testing.assert_allclose(reconstructed, expected[:, -1], atol=1e-5)
 
@@ -40,7 +40,7 @@ def test_training_is_that_of_keras(parameters, monkeypatch):
     X = wave(300)
     parameters = {"epochs": 2, "batch_size": 16, **parameters}
     # Which windows an epoch draws depends on the version of Keras: the same in all.
-    batches = _network._batch_class()
+    batches = _trainers.batch_class()
     draw = batches.on_epoch_end
     monkeypatch.setattr(
         batches, "on_epoch_end", lambda self: draw(self) if self._epoch < 0 else None
@@ -62,19 +62,19 @@ def test_threads_that_share_a_batch_out_change_nothing(batch_size, monkeypatch):
     X[40:60, 1] = np.nan
     parameters = {"batch_size": batch_size, "windows_per_epoch": 40, "dropout": 0}
     n_parts = []
-    share_out = _network._JaxTrainer._share_out
+    share_out = _trainers.JaxTrainer._share_out
 
     def recorded(self, *batch):
         parts = share_out(self, *batch)
         n_parts.append(len(parts))
         return parts
 
-    monkeypatch.setattr(_network._JaxTrainer, "_share_out", recorded)
+    monkeypatch.setattr(_trainers.JaxTrainer, "_share_out", recorded)
     on_jax = import_keras().backend.backend() == "jax"  # Keras trains elsewhere
     alone = tiny_detector(**parameters).fit(X)
     assert set(n_parts) == ({1} if on_jax else set())
     n_parts.clear()
-    monkeypatch.setattr(_network, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(_trainers, "_WORTH_A_THREAD", 1)
     shared = tiny_detector(**parameters).fit(X)
     assert set(n_parts) == ({2} if on_jax else set())
     for own, expected in zip(shared.weights_, alone.weights_, strict=True):
@@ -86,7 +86,7 @@ def test_threads_that_share_a_batch_out_change_nothing(batch_size, monkeypatch):
     [(1, 2000, 1), (31, 16, 1), (32, 16, 1), (32, 32, 2), (33, 2, 2), (65, 64, 3)],
 )
 def test_parts_of_a_batch(n_windows, width, n_parts, monkeypatch):
-    trainer = object.__new__(_network._JaxTrainer)
+    trainer = object.__new__(_trainers.JaxTrainer)
     trainer._widest = width
     target = np.arange(n_windows * 6.0).reshape(n_windows, 3, 2)
     target[0, 1, 1] = np.nan

@@ -2,7 +2,9 @@
 import numpy as np
 import pytest
 
+from tests.helpers import tiny_detector, wave
 from tsanomaly._row_errors import (
+    Multiscale,
     levels_of_rows,
     limit_of_rows,
     means_by_length,
@@ -85,3 +87,39 @@ def test_the_length_that_raised_the_error_decides_on_the_channels():
     np.testing.assert_allclose(errors / errors.sum(axis=1, keepdims=True), expected)
     level = np.log(squares.sum(axis=1) / 4) / 2
     np.testing.assert_allclose(errors.mean(axis=1), np.log1p(np.exp(level)))
+
+
+def test_the_rise_of_normalised_scores_by_the_loop(rng):
+    inside = rng.exponential(size=(80, 5))
+    outside = inside * np.array([1, 1, 1, 2, 30])  # short means rise most
+    squares = {"inside": [], "outside": []}
+    for length in (5, 2, 1, 1, 1):
+        learned = np.log(inside[:, -length:].mean(axis=1))
+        centre, top = np.median(learned), np.quantile(learned, 0.99)
+        for name, errors in (("inside", inside), ("outside", outside)):
+            logs = np.log(errors[:, -length:].mean(axis=1))
+            squares[name].append(np.exp((logs - centre) / (top - centre)) ** 2)
+    levels = {name: np.log(np.mean(part, axis=0)) / 2 for name, part in squares.items()}
+    expected = np.median(levels["outside"] - levels["inside"])
+    rise = Multiscale(window_size=5).rise(inside, outside)
+    assert rise == pytest.approx(expected, rel=0.02)  # but for a floor
+    assert rise > 0.5
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+def test_rows_beyond_the_look_ahead_change_nothing(stride):
+    """Wherever the series ends: the last window of a stretch is not on the grid."""
+    X = wave(60)
+    X[23] = np.nan
+    detector = tiny_detector(row_error="overlap_mean", stride=stride).fit(X)
+    errors, expected = detector.transform(X), detector.reconstruct(X)
+    assert (np.isnan(errors) == np.isnan(X)).all()
+    for end in range(5, 60):
+        known = max(end - detector.n_lookahead_, 0)
+        prefix = detector.transform(X[:end])
+        assert (np.isnan(prefix) == np.isnan(X[:end])).all()
+        np.testing.assert_allclose(prefix[:known], errors[:known], rtol=1e-5)
+        prefix = detector.reconstruct(X[:end])
+        np.testing.assert_allclose(
+            prefix[:known], expected[:known], rtol=1e-5, atol=1e-6
+        )

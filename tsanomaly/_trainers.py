@@ -5,6 +5,7 @@ A trainer is made once for an architecture. Weights go in and come out as numpy 
 """
 
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -251,9 +252,8 @@ class KerasTrainer(_Trainer):
         super().__init__(model)
         optimizer = _adam() if optimizer is None else _fresh(optimizer)
         optimizer.build(model.trainable_variables)
-        if masked:
-            loss = _masked_mean_squared_error if loss is None else _masked(loss)
-        model.compile(optimizer=optimizer, loss="mse" if loss is None else loss)
+        loss = "mse" if loss is None else loss
+        model.compile(optimizer=optimizer, loss=_masked(loss) if masked else loss)
         self._model = model
         self._optimizer = to_numpy(optimizer.variables)
         self._lock = threading.Lock()
@@ -326,9 +326,11 @@ class KerasTrainer(_Trainer):
 
 def _fresh(optimizer):
     """An optimiser of Keras without a past, from its name or from another."""
-    optimizers = import_keras().optimizers
-    optimizer = optimizers.get(optimizer)
-    config = optimizer.get_config()
+    optimizer = import_keras().optimizers.get(optimizer)
+    with warnings.catch_warnings():
+        # Keras reads the learning rate in a way that NumPy deprecates.
+        warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
+        config = optimizer.get_config()
     if isinstance(config.get("learning_rate"), dict):
         raise ValueError(
             f"optimizer={optimizer!r} has a learning rate with a schedule of its own, "
@@ -351,17 +353,6 @@ def _masked(loss):
         return loss(ops.where(missing, output, target), output) / known
 
     return masked
-
-
-def _masked_mean_squared_error(target, output):
-    """Mean of the squared residuals of what is not NaN in the target."""
-    ops = import_keras().ops
-    missing = ops.isnan(target)
-    # Zeros before the square: through a NaN, no gradient is finite.
-    residual = ops.where(missing, 0.0, target - output)
-    known = ops.cast(ops.logical_not(missing), residual.dtype)
-    # Keras takes the mean over all elements.
-    return ops.square(residual) / ops.mean(known)
 
 
 def to_numpy(variables):

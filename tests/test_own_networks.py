@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""Networks of a user's own do what the library's does."""
+
+import copy
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone
+
+from tests.helpers import reconstruction_of, run_python, tiny_detector, wave
+from tests.own_networks import OWN_NETWORKS, forecaster, gru
+from tsanomaly import StreamingDetector, explain, load, save
+
+RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
+
+
+@pytest.fixture(scope="module", params=OWN_NETWORKS)
+def detector(request, series):
+    return tiny_detector(**OWN_NETWORKS[request.param]).fit(series)
+
+
+def test_it_streams(detector, series):
+    stream = StreamingDetector(detector)
+    scores = np.array([stream.update(row)[0] for row in series[:40]])
+    np.testing.assert_allclose(scores, detector.score_samples(series[:40]), rtol=1e-5)
+    stream = StreamingDetector(detector)
+    scores, _ = stream.update_many(series[:40])
+    np.testing.assert_allclose(scores, detector.score_samples(series[:40]), rtol=1e-5)
+
+
+def test_it_explains(detector, series):
+    X = series.copy()
+    X[100:103, 1] += 20
+    event = explain(detector, X).set_index("peak").iloc[0:0]
+    events = explain(detector, X)
+    event = events.loc[events["score"].idxmin()]
+    assert 100 <= event["peak"] <= 110
+    assert event["channels"][0] == 1
+    assert event["expected"] < 15 < event["reading"]
+
+
+def test_it_is_saved(detector, series, tmp_path):
+    file = tmp_path / "model.skops"
+    save(detector, file)
+    with pytest.raises(TypeError, match=r"tests\.own_networks"):
+        load(file)
+    loaded = load(file, trusted=[detector.network])
+    np.testing.assert_array_equal(
+        loaded.score_samples(series), detector.score_samples(series)
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_takes_forecasts(rule, series):
+    detector = tiny_detector(**OWN_NETWORKS["forecaster"], row_error=rule).fit(series)
+    assert detector.n_context_ == (5 if rule == "last" else 9)
+    errors = detector.transform(series)
+    assert errors.shape == series.shape
+    assert (errors >= 0).all()
+    np.testing.assert_array_equal(detector.score_samples(series), -errors.mean(axis=1))
+    spoilt = series.copy()
+    spoilt[100, 1] += 20
+    assert detector.predict(spoilt)[100] == -1
+    assert detector.transform(spoilt)[100].argmax() == 1
+
+
+def test_forecasts_by_the_loop(series):
+    X = series.copy()
+    X[50] = np.nan  # a break
+    detector = tiny_detector(**OWN_NETWORKS["forecaster"], row_error="last").fit(X)
+    model = detector.to_keras()
+    forecasts = detector.reconstruct(X)
+    assert np.isnan(forecasts[50]).all()
+    for row, start in ((3, 0), (20, 0), (49, 0), (51, 51), (53, 51), (90, 51)):
+        before = X[np.maximum(np.arange(row - 5, row), start)].astype(np.float32)
+        expected = np.asarray(model(before[None]))[0]
+        np.testing.assert_allclose(forecasts[row], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        detector.transform(X), (X - forecasts) ** 2, rtol=1e-4, atol=1e-6
+    )
+    mean = tiny_detector(**OWN_NETWORKS["forecaster"], row_error="window_mean").fit(X)
+    squared = (X - mean.reconstruct(X)) ** 2
+    for row, start in ((3, 0), (20, 0), (53, 51), (90, 51)):
+        last = squared[np.maximum(np.arange(row - 4, row + 1), start)]
+        np.testing.assert_allclose(
+            mean.transform(X)[row], last.mean(axis=0), rtol=1e-4, atol=1e-6
+        )
+
+
+def test_forecasts_are_not_read_off_the_row(series):
+    """What is forecast of a row does not depend on its reading."""
+    detector = tiny_detector(**OWN_NETWORKS["forecaster"]).fit(series)
+    spoilt = series.copy()
+    spoilt[100] += 20
+    before, after = detector.reconstruct(series), detector.reconstruct(spoilt)
+    np.testing.assert_allclose(after[:101], before[:101], atol=1e-6)
+    assert not np.allclose(after[101], before[101])
+
+
+def test_a_forecaster_takes_missing_readings():
+    X = wave(200)
+    X[::7, 1] = np.nan
+    for missing in ("anomaly", "ignore"):
+        detector = tiny_detector(**OWN_NETWORKS["forecaster"], missing=missing).fit(X)
+        assert np.isfinite(detector.score_samples(X)).all()
+        flagged = detector.predict(X)[::7] == -1
+        assert flagged.all() == (missing == "anomaly")
+
+
+class Dense(BaseEstimator):
+    """A network with a parameter."""
+
+    activation = "tanh"
+
+    def __init__(self, width=2):
+        self.width = width
+
+    def __call__(self, window_size, n_channels):
+        import keras
+
+        layers = keras.layers
+        return keras.Sequential(
+            [
+                layers.Input((window_size, n_channels)),
+                layers.Dense(n_channels, kernel_initializer="ones", trainable=False),
+                layers.Dense(int(np.sum(self.width)), activation=self.activation),
+                layers.PReLU(alpha_initializer="normal"),
+                layers.Dense(n_channels),
+            ]
+        )
+
+
+class Linear(Dense):
+    """Another network with the same parameter."""
+
+    activation = "linear"
+
+
+def fitted(network, series, **parameters):
+    return tiny_detector(network=network, **parameters).fit(series)
+
+
+def test_parameters_of_a_network(series):
+    detector = fitted(Dense(2), series)
+    assert detector.get_params()["network__width"] == 2
+    assert detector.weights_[2].shape == (2, 2)
+    wide = clone(detector).set_params(network__width=3).fit(series)
+    assert wide.weights_[2].shape == (2, 3)
+    assert detector.network.width == 2
+    activations = [
+        fitted(kind(2), series).to_keras().layers[1].activation.__name__
+        for kind in (Dense, Linear, Dense)
+    ]
+    assert activations == ["tanh", "linear", "tanh"]
+
+
+def test_parameters_that_print_alike_make_different_networks(series):
+    one, other = np.ones(2000, dtype=int), np.ones(2000, dtype=int)
+    one[1000], other[1000] = -1996, -1992
+    assert fitted(Dense(one), series).weights_[2].shape == (2, 3)
+    assert fitted(Dense(other), series).weights_[2].shape == (2, 7)
+
+
+def test_initialisers_are_kept_and_seeded(series):
+    one = fitted(Dense(), series, random_state=0)
+    np.testing.assert_array_equal(one.weights_[0], np.ones((2, 2)))  # frozen
+    other = fitted(Dense(), series, random_state=1)
+    assert not np.array_equal(one.weights_[4], other.weights_[4])
+    again = fitted(Dense(), series, random_state=0)
+    for weight, same in zip(one.weights_, again.weights_, strict=True):
+        np.testing.assert_array_equal(weight, same)
+
+
+def test_functions_of_one_name_are_told_apart(series):
+    def make(width):
+        def network(window_size, n_channels):
+            return Dense(width)(window_size, n_channels)
+
+        return network
+
+    for width in (2, 3):
+        assert fitted(make(width), series).weights_[2].shape == (2, width)
+    for width in (2, 3):
+        network = partial(lambda width, *shape: Dense(width)(*shape), width)
+        assert fitted(network, series).weights_[2].shape == (2, width)
+
+
+def dense(window_size, n_channels, width=2):
+    return Dense(width)(window_size, n_channels)
+
+
+def test_a_partial_function(series):
+    detector = fitted(partial(dense, width=3), series)
+    assert detector.weights_[2].shape == (2, 3)
+    for copied in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):
+        np.testing.assert_array_equal(
+            copied.score_samples(series), detector.score_samples(series)
+        )
+
+
+def test_reconstructions_are_those_of_the_model(series):
+    detector = fitted(gru, series)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 5, axis=0).swapaxes(1, 2)
+    expected = reconstruction_of(detector)(windows)
+    np.testing.assert_allclose(
+        detector.reconstruct(series)[4:], expected[:, -1], atol=1e-5
+    )
+
+
+def wrong(kind):
+    def network(window_size, n_channels):
+        import keras
+
+        layers = keras.layers
+        inputs = keras.Input((window_size, n_channels))
+        if kind == "output":
+            return keras.Model(inputs, layers.Dense(n_channels + 1)(inputs))
+        if kind == "input":
+            inputs = keras.Input((window_size + 1, n_channels))
+            return keras.Model(inputs, layers.Dense(n_channels)(inputs))
+        if kind == "nothing":
+            return None
+        model = keras.Model(inputs, layers.Dense(n_channels)(inputs))
+        if kind == "compiled":
+            model.compile("adam", "mse")
+        if kind == "half":
+            half = layers.Dense(n_channels, dtype="mixed_float16", name="half")
+            model = keras.Model(inputs, half(inputs))
+        return model
+
+    return network
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        ("output", ValueError, r"gives \(None, 5, 3\).*\(None, 5, 2\).*\(None, 2\)"),
+        ("input", ValueError, r"takes \(None, 6, 2\).*\(None, 5, 2\)"),
+        ("nothing", TypeError, "NoneType"),
+        ("compiled", ValueError, r"Training\(optimizer="),
+        ("half", ValueError, r"'half'.*'mixed_float16'.*float32"),
+    ],
+)
+def test_a_network_that_is_none(kind, error, message, series):
+    detector = tiny_detector(network=wrong(kind))
+    with pytest.raises(error, match=message):
+        detector.fit(series)
+    assert not any(name.endswith("_") for name in vars(detector))
+
+
+def test_a_forecaster_beside_a_linear_map(series):
+    with pytest.raises(ValueError, match="linear_variance=0"):
+        tiny_detector(network=forecaster).fit(series)
+
+
+def test_mixed_precision_is_refused_by_name():
+    code = """
+from tests.helpers import tiny_detector, wave
+from tsanomaly._backend import import_keras
+import_keras().config.set_dtype_policy("mixed_bfloat16")
+try:
+    tiny_detector().fit(wave(60))
+except ValueError as error:
+    print(error)
+"""
+    message = run_python(code)
+    assert "mixed_bfloat16" in message
+    assert "set_dtype_policy('float32')" in message
+
+
+def test_a_network_that_is_changed_after_fit(series):
+    detector = fitted(Dense(2), series).set_params(network=Linear(2))
+    with pytest.raises(ValueError, match="network was changed"):
+        detector.predict(series)
