@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from tests import reference
 from tests.helpers import tiny_detector, wave
 from tsanomaly import LSTMAutoencoderDetector, Training, _trainers
+from tsanomaly._backend import import_keras
 from tsanomaly._windows import TrailingWindows
 from tsanomaly.metrics import make_anomaly_scorer
 
@@ -136,8 +137,10 @@ def test_clones_do_not_share_it():
     assert detector.training.batch_size == 8
 
 
+# To copy it, Keras reads its learning rate in a way that NumPy deprecates.
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_an_optimizer(series):
-    import keras
+    keras = import_keras()
 
     still = tiny_detector(optimizer=keras.optimizers.SGD(), learning_rate=1e-12)
     still.fit(series)
@@ -152,7 +155,7 @@ def test_an_optimizer(series):
 
 
 def test_a_schedule_of_learning_rates_is_refused(series):
-    import keras
+    keras = import_keras()
 
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     detector = tiny_detector(optimizer=keras.optimizers.Adam(schedule))
@@ -168,7 +171,7 @@ def test_a_loss(missing):
         X[::7, 1] = np.nan
 
     def of_absolute_residuals(target, output):
-        import keras
+        keras = import_keras()
 
         return keras.ops.abs(target - output)
 
@@ -194,7 +197,7 @@ def test_the_loss_leaves_out_what_is_missing():
 
 
 def test_callbacks(series):
-    import keras
+    keras = import_keras()
 
     class Stopping(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
