@@ -27,7 +27,7 @@ from sklearn.metrics import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly import LSTMAutoencoderDetector, Training
 from tsanomaly.datasets import load_smd
 
 # The network and the training that plant_a's published protocol asks for.
@@ -36,7 +36,7 @@ PUBLISHED = {
     "units": (64, 32),
     "latent_dim": 16,
     "epochs": 20,
-    "learning_rate": 0.003,
+    "training": Training(learning_rate=0.003),
     "noise": 0,
     "linear_variance": 0,
 }

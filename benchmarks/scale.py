@@ -34,7 +34,7 @@ from tsanomaly import (
     ReconstructionError,
     ReconstructionThreshold,
     WindowTransformer,
-    _network,
+    _trainers,
 )
 from tsanomaly._backend import import_keras
 
@@ -97,7 +97,7 @@ class TrainingTime:
     def __init__(self):
         self.total = 0.0
         on_jax = import_keras().backend.backend() == "jax"
-        self._trainer = _network._JaxTrainer if on_jax else _network._KerasTrainer
+        self._trainer = _trainers.JaxTrainer if on_jax else _trainers.KerasTrainer
 
     def __enter__(self):
         self._fit = fit = self._trainer.fit

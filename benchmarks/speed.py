@@ -41,6 +41,7 @@ from tsanomaly import (
     HybridDetector,
     LSTMAutoencoderDetector,
     StreamingDetector,
+    Training,
     sliding_windows,
 )
 from tsanomaly.datasets import make_sensor_data
@@ -50,7 +51,7 @@ PUBLISHED = {
     "units": (64, 32),
     "latent_dim": 16,
     "epochs": 20,
-    "learning_rate": 0.003,
+    "training": Training(learning_rate=0.003),
     "noise": 0,
     "linear_variance": 0,
 }
@@ -140,7 +141,8 @@ def timed_scores(detector, X):
 
 def small_fit(X, **parameters):
     """A detector, trained hardly at all: scoring takes as long as after training."""
-    parameters = {"epochs": 1, "windows_per_epoch": 64, "random_state": 0, **parameters}
+    parameters = {"epochs": 1, "random_state": 0, **parameters}
+    parameters["training"] = Training(windows_per_epoch=64)
     return LSTMAutoencoderDetector(**parameters).fit(X)
 
 
@@ -284,12 +286,12 @@ def first_fit(arguments):
 
 def second_fit(arguments):
     """Another fit of an architecture: what takes time beside the training steps."""
-    from tsanomaly import _network
+    from tsanomaly import _network, _trainers
 
     X = plant(1)[0]
     figures = {}
-    trainer = _network._JaxTrainer
-    fit, reconstruct = trainer.fit, _network.Network.reconstruct
+    trainer = _trainers.JaxTrainer
+    fit, run = trainer.fit, _network.Network.run
     spent = {"training": 0.0, "scoring": 0.0}
 
     def timed_fit(*args, **kwargs):
@@ -299,14 +301,14 @@ def second_fit(arguments):
         finally:
             spent["training"] += perf_counter() - start
 
-    def timed_reconstruct(*args):
+    def timed_run(*args):
         start = perf_counter()
-        for batch in reconstruct(*args):
+        for batch in run(*args):
             spent["scoring"] += perf_counter() - start
             yield batch
             start = perf_counter()
 
-    trainer.fit, _network.Network.reconstruct = timed_fit, timed_reconstruct
+    trainer.fit, _network.Network.run = timed_fit, timed_run
     for name, parameters in {"default": {}, "published": PUBLISHED}.items():
         rule = {"row_error": "last"} if parameters else {}
         detector = LSTMAutoencoderDetector(
@@ -345,7 +347,7 @@ def default(arguments):
     """The detector at its defaults, against `predict` of the published network."""
     train, X = plant(arguments.rows)
     seconds, memory = timed_scores(small_fit(train), X)
-    model = small_fit(train, **{**PUBLISHED, "epochs": 1}).model_
+    model = small_fit(train, **{**PUBLISHED, "epochs": 1}).to_keras()
     # Fewer windows than that, which would need 800 MB and minutes.
     few = np.ascontiguousarray(sliding_windows(X[:50_049], 50), dtype=np.float32)
     model.predict(few[:1000], verbose=0)

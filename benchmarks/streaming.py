@@ -30,21 +30,23 @@ from tsanomaly import (
     StreamingDetector,
     TemporalFeatures,
     WindowTransformer,
+    Training,
 )
 from tsanomaly.datasets import make_sensor_data
 
 
 def detectors():
     """Detectors by name; not fitted."""
+    short = Training(windows_per_epoch=64)
     network = LSTMAutoencoderDetector(
         50,
         units=(64, 32),
         latent_dim=16,
         epochs=1,
-        windows_per_epoch=64,
+        training=short,
         random_state=0,
     )
-    small = LSTMAutoencoderDetector(epochs=1, windows_per_epoch=64, random_state=0)
+    small = LSTMAutoencoderDetector(epochs=1, training=short, random_state=0)
     forest = IsolationForest(random_state=0)
     errors = ReconstructionError(PCA(0.9)), ReconstructionThreshold()
     return {

@@ -16,7 +16,7 @@ from matplotlib.dates import ConciseDateFormatter
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly import LSTMAutoencoderDetector, Training
 from tsanomaly.datasets import load_sample_plant
 from tsanomaly.plotting import (
     AnomalyDisplay,
@@ -31,14 +31,16 @@ y_test = plant.target[~plant.train_mask]
 
 # %%
 # **Training.** Windows of 80 rows are drawn at random from the scaled training rows,
-# and the network learns to bring them back from a noisy copy. With held-out windows,
+# and the network learns to reconstruct them from a noisy copy. With held-out windows,
 # the last fifth here, there is a second curve; by default all windows train.
 detector = make_pipeline(
     StandardScaler(),
-    LSTMAutoencoderDetector(validation_fraction=0.2, random_state=0),
+    LSTMAutoencoderDetector(
+        training=Training(validation_fraction=0.2), random_state=0
+    ),
 ).fit(train)
 network = detector[-1]
-print(f"{sum(w.size for w in network.weights_):,} weights, {network.n_iter_} rounds")
+print(f"{sum(w.size for w in network.weights_):,} weights, {network.n_iter_} epochs")
 TrainingHistoryDisplay.from_estimator(detector)
 
 # %%

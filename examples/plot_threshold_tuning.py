@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tsanomaly import LSTMAutoencoderDetector, ReconstructionThreshold
+from tsanomaly import LSTMAutoencoderDetector, ReconstructionThreshold, Training
 from tsanomaly.metrics import make_anomaly_scorer
 
 rng = np.random.default_rng(0)
@@ -45,8 +45,7 @@ with TemporaryDirectory() as cache:
                         units=(16,),
                         latent_dim=4,
                         epochs=30,
-                        learning_rate=0.01,
-                        windows_per_epoch=500,
+                        training=Training(learning_rate=0.01, windows_per_epoch=500),
                         row_error="last",
                         random_state=0,
                     ),

@@ -29,7 +29,7 @@ from tsanomaly import (
     TemporalFeatures,
     WindowTransformer,
     _memory,
-    _network,
+    _trainers,
     load,
     save,
 )
@@ -40,11 +40,11 @@ ESTIMATORS = {
     "network": (tiny_detector(epochs=2), "tsanomaly._windows.TrailingWindows.take"),
     "window_mean": (
         tiny_detector(row_error="window_mean"),
-        "tsanomaly._network._draw_weight",
+        "tsanomaly._trainers._draw_weight",
     ),
     "centered": (
         tiny_detector(row_error="multiscale_centered"),
-        "tsanomaly._autoencoder.midway_threshold",
+        "tsanomaly._residual_detector.midway_threshold",
     ),
     "hybrid": (
         HybridDetector(IsolationForest(random_state=0), tiny_detector()),
@@ -126,7 +126,7 @@ def test_a_fit_that_is_broken_off_leaves_what_was_there(
 def test_training_is_broken_off_between_batches(error, series, fitted, monkeypatch):
     """With weights half trained."""
     batches = []
-    get = _network._batch_class().__getitem__
+    get = _trainers.batch_class().__getitem__
 
     def fail_later(self, index):
         batches.append(index)
@@ -136,7 +136,7 @@ def test_training_is_broken_off_between_batches(error, series, fitted, monkeypat
 
     detector = clone(fitted)
     with monkeypatch.context() as patch:
-        patch.setattr(_network._batch_class(), "__getitem__", fail_later)
+        patch.setattr(_trainers.batch_class(), "__getitem__", fail_later)
         # TensorFlow makes an error of its own of any that is raised in there.
         on_tensorflow = import_keras().backend.backend() == "tensorflow"
         with pytest.raises(Exception if on_tensorflow else error, match="broken off"):

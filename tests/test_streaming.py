@@ -66,7 +66,7 @@ DETECTORS = {
         f"scaled_{rule}": make_pipeline(StandardScaler(), tiny_detector(row_error=rule))
         for rule in ("multiscale", "last", "window_mean")
     },
-    "no_linear_path": make_pipeline(MinMaxScaler(), tiny_detector(linear_variance=0.0)),
+    "no_linear_map": make_pipeline(MinMaxScaler(), tiny_detector(linear_variance=0.0)),
     "threshold": make_pipeline(
         RobustScaler(), tiny_detector(), ReconstructionThreshold(channels="each")
     ),
@@ -106,7 +106,7 @@ DETECTORS = {
 # Breaks are not for scikit-learn's detectors: a forest scores them, others raise.
 TAKES_BREAKS = {
     *("multiscale", "last", "window_mean", "scaled_multiscale", "scaled_last"),
-    *("scaled_window_mean", "no_linear_path", "threshold", "windows_of_errors"),
+    *("scaled_window_mean", "no_linear_map", "threshold", "windows_of_errors"),
     *("stacked", "pca", "features", "hybrid", "hybrid_mean", "nested", "forest"),
     "columns",
 }
