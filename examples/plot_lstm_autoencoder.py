@@ -35,9 +35,7 @@ y_test = plant.target[~plant.train_mask]
 # the last fifth here, there is a second curve; by default all windows train.
 detector = make_pipeline(
     StandardScaler(),
-    LSTMAutoencoderDetector(
-        training=Training(validation_fraction=0.2), random_state=0
-    ),
+    LSTMAutoencoderDetector(training=Training(validation_fraction=0.2), random_state=0),
 ).fit(train)
 network = detector[-1]
 print(f"{sum(w.size for w in network.weights_):,} weights, {network.n_iter_} epochs")
