@@ -29,8 +29,8 @@ from tsanomaly import (
     ReconstructionThreshold,
     StreamingDetector,
     TemporalFeatures,
-    WindowTransformer,
     Training,
+    WindowTransformer,
 )
 from tsanomaly.datasets import make_sensor_data
 

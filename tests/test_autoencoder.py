@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-import copy
 import inspect
 import pickle
 import random
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from threadpoolctl import threadpool_limits
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Scores on a few cases, as they were: a change of code that moves them is seen.
+"""Scores of a few cases, as they were: a change of code that moves them is seen.
 
-Where they are to move, ``python -m tests.test_figures`` writes them anew, and the change
-log says why.
+Where they are to move, ``python -m tests.test_figures`` writes them anew, and the list
+of changes says why.
 """
 
 import json

@@ -452,6 +452,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             windows,
             rows,
             windows.rows[len(rows) :],
+            fill_values=self.fill_values_,
             linear_variance=self.linear_variance,
             seed=seed,
             epochs=self.epochs,
@@ -465,6 +466,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             vars(self).pop(f"linear_{name}_", None)
             if model.linear_map is not None:
                 setattr(self, f"linear_{name}_", getattr(model.linear_map, name))
+        return model
 
     def _model(self):
         """The fitted model."""
@@ -475,11 +477,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
             )
         return WindowModel(
             self._network(), self.weights_, linear_map, self.fill_values_
-        )
-
-    def _errors_of_halves(self, windows, rows, seed):
-        return self._model().errors_of_halves(
-            windows, rows, linear_variance=self.linear_variance, seed=seed
         )
 
     def _network(self):

@@ -61,8 +61,10 @@ class ResidualDetector(
     - ``_window_size()``: rows of the windows that errors are made of;
     - ``_n_rows()``: rows of the windows that the model takes;
     - ``_fit_model(windows, rows, spread, seed)``: fit the model on some of the rows,
-      whose channels have the standard deviations `spread`, and set attributes;
-    - ``_model()``: the fitted model, as `_residuals` describes it;
+      whose channels have the standard deviations `spread`, set attributes, and return
+      the model; if it has the method ``errors_of_halves(windows, rows)``, as
+      `WindowModel`, the threshold makes allowance for drift;
+    - ``_model()``: the fitted model again, as `_residuals` describes it;
     - ``_scoring_parameters``: names of the parameters that its scores depend on.
     """
 
@@ -334,11 +336,11 @@ class ResidualDetector(
             self.fill_values_, spread = _moments(windows.X[rows], self)
             if windows.fill_values is not None:
                 windows.fill_values = self.fill_values_
-            self._fit_model(windows, rows, spread, seed)
-            self._set_context(rule)
+            model = self._fit_model(windows, rows, spread, seed)
+            self._set_context(model, rule)
             remember_parameters(self, ("row_error", *self._scoring_parameters))
-            residuals = self._residuals(windows)
-            allowance = self._drift_allowance(rule, windows, rows, seed)
+            residuals = Residuals(model, windows, self.n_context_)
+            allowance = _drift_allowance(model, rule, windows, rows)
             errors = rule.fit(residuals, rows, allowance)
             self._rule = rule
             self._set_threshold(errors, residuals, allowance)
@@ -369,36 +371,12 @@ class ResidualDetector(
     def _check_series(self, windows, rule):
         """Raise if the model cannot be fitted on a series; a hook."""
 
-    def _set_context(self, rule):
+    def _set_context(self, model, rule):
         """Set how many neighbouring rows a score depends on."""
-        model = self._model()
         self.n_context_ = model.n_rows - 1
         if model.forecasts:  # of several rows, one after the other
             self.n_context_ += rule.n_rows - 1
         self.n_lookahead_ = (rule.window_size - 1) * rule.looks_ahead
-
-    def _drift_allowance(self, rule, windows, rows, seed):
-        """How much normalised scores rise, in the median, on rows not learned from.
-
-        0 where the rule has no normalised scores, where the model cannot tell, or where
-        the rise is too small to come from drift.
-        """
-        if not hasattr(rule, "rise"):
-            return 0.0
-        errors = self._errors_of_halves(windows, rows[windows.whole[rows]], seed)
-        allowance = 0.0 if errors is None else rule.rise(*errors)
-        return allowance if allowance > _LEAST_DRIFT else 0.0
-
-    def _errors_of_halves(self, windows, rows, seed):
-        """Errors of rows that were learned from, and as if they had not been; a hook.
-
-        Returns
-        -------
-        inside, outside : ndarray of shape (n_windows, window_size), or None
-            Mean squared residuals of rows. None if the model is not fitted again
-            cheaply.
-        """
-        return None
 
     def _set_threshold(self, errors, residuals, allowance):
         """Set what follows from the errors of the training rows."""
@@ -535,6 +513,19 @@ class ResidualDetector(
             return errors
 
         return of_last
+
+
+def _drift_allowance(model, rule, windows, rows):
+    """How much normalised scores rise, in the median, on rows not learned from.
+
+    0 where the rule has no normalised scores, where the model cannot tell, or where
+    the rise is too small to come from drift.
+    """
+    if not (hasattr(rule, "rise") and hasattr(model, "errors_of_halves")):
+        return 0.0
+    errors = model.errors_of_halves(windows, rows[windows.whole[rows]])
+    allowance = 0.0 if errors is None else rule.rise(*errors)
+    return allowance if allowance > _LEAST_DRIFT else 0.0
 
 
 def _moments(X, estimator):

@@ -4,6 +4,8 @@
 Nothing here knows of scikit-learn, nor of how errors and thresholds follow.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tsanomaly._linear_map import LinearMap, in_one_thread
@@ -29,13 +31,17 @@ class WindowModel:
         for a network that forecasts.
     fill_values : ndarray of shape (n_channels,)
         Stand for a channel without any reading in a window.
+    fit_linear_map : callable or None, default=None
+        Fits another linear map on the windows of other rows, ``(windows, rows)``. None
+        where there is none, or the model is not just fitted.
     """
 
-    def __init__(self, network, weights, linear_map, fill_values):
+    def __init__(self, network, weights, linear_map, fill_values, fit_linear_map=None):
         self.weights = weights
         self.linear_map = linear_map
         self._network = network
         self._fill_values = fill_values
+        self._fit_linear_map = fit_linear_map
 
     @classmethod
     def fit(
@@ -45,6 +51,7 @@ class WindowModel:
         rows,
         validation_rows,
         *,
+        fill_values,
         linear_variance,
         seed,
         **options,
@@ -59,6 +66,8 @@ class WindowModel:
             Of `network.n_rows` rows, float32.
         rows, validation_rows, seed, **options
             As in `Network.train`.
+        fill_values : ndarray of shape (n_channels,)
+            As above.
         linear_variance : float
             As in `LinearMap.fit`; 0 for no linear map.
 
@@ -68,13 +77,15 @@ class WindowModel:
         history : dict of str to list of float
             As from `Network.train`.
         """
-        linear_map = None
+        linear_map = fit_linear_map = None
         if linear_variance:
-            linear_map = LinearMap.fit(windows, rows, linear_variance, seed)
+            fit_linear_map = partial(LinearMap.fit, variance=linear_variance, seed=seed)
+            linear_map = fit_linear_map(windows, rows)
         weights, history = network.train(
             windows, rows, validation_rows, seed=seed, baseline=linear_map, **options
         )
-        return cls(network, weights, linear_map, windows.fill_values), history
+        model = cls(network, weights, linear_map, fill_values, fit_linear_map)
+        return model, history
 
     @staticmethod
     def memory(shape, window_size, *, batch_size, width, with_linear_map):
@@ -134,7 +145,7 @@ class WindowModel:
 
         return run
 
-    def errors_of_halves(self, windows, rows, *, linear_variance, seed):
+    def errors_of_halves(self, windows, rows):
         """Errors of rows that were learned from, and as if they had not been.
 
         Seen with the linear map, which is fitted in a moment: the errors of each half
@@ -146,9 +157,6 @@ class WindowModel:
             The training series.
         rows : ndarray of int
             Rows whose windows are whole.
-        linear_variance, seed
-            As in `fit`.
-
         Returns
         -------
         inside, outside : ndarray of shape (n_windows, window_size), or None
@@ -156,14 +164,14 @@ class WindowModel:
             halves do not hold two windows that do not overlap.
         """
         middle, overlap = len(rows) // 2, windows.window_size - 1
-        if self.linear_map is None or middle <= 2 * overlap:
+        if self._fit_linear_map is None or middle <= 2 * overlap:
             return None
         inside, outside = [], []
         for learned, held_out in (
             (evenly(rows[:middle]), evenly(rows[middle + overlap :])),
             (evenly(rows[middle:]), evenly(rows[: middle - overlap])),
         ):
-            other = LinearMap.fit(windows, learned, linear_variance, seed)
+            other = self._fit_linear_map(windows, learned)
             outside.append(_linear_errors(other, windows, held_out))
             inside.append(_linear_errors(self.linear_map, windows, held_out))
         return np.concatenate(inside), np.concatenate(outside)
