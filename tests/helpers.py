@@ -29,7 +29,7 @@ def wave(n_timestamps, n_channels=2):
 
 
 def tiny_detector(**parameters):
-    """A detector that fits in a moment; of its training, parameters may be among them."""
+    """A detector that fits in a moment; it takes parameters of Training too."""
     training = {"batch_size": 8}
     for name in Training().get_params().keys() & parameters.keys():
         training[name] = parameters.pop(name)

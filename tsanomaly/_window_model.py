@@ -157,6 +157,7 @@ class WindowModel:
             The training series.
         rows : ndarray of int
             Rows whose windows are whole.
+
         Returns
         -------
         inside, outside : ndarray of shape (n_windows, window_size), or None
