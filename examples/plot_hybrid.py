@@ -83,5 +83,5 @@ ax.fill_between(
     label="labelled",
 )
 ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
-ax.set_ylabel("level")
+ax.set_ylabel("normalised score")
 ax.legend(ncols=3, fontsize="small", loc="upper left")
