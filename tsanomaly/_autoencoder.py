@@ -13,7 +13,6 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._backend import import_keras
@@ -44,6 +43,7 @@ from tsanomaly._row_errors import (
     share_out,
     squared_residuals,
 )
+from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -1089,6 +1089,37 @@ class LSTMAutoencoderDetector(
             return errors
 
         return row_errors
+
+    def _make_last_row_errors(self):
+        """A function for the errors of the last row of a piece, for many calls.
+
+        Returns
+        -------
+        of_last : callable or None
+            From a piece of rows, at most ``n_context_ + 1``, that ends at a row, to its
+            errors, of shape (1, n_channels); it returns None for a piece that only
+            `transform` deals with. None if a subclass has errors or scores of its own.
+        """
+        if any(
+            getattr(type(self), method) is not getattr(LSTMAutoencoderDetector, method)
+            for method in ("transform", "score_samples")
+        ):
+            return None
+        window_size = self.n_context_ + 1
+        row_errors = self._row_errors()
+        row_errors(np.zeros((1, window_size, self.n_features_in_), np.float32))
+
+        def of_last(Z):
+            with np.errstate(over="ignore"):
+                window = np.asarray(Z, dtype=np.float32)
+            if np.isinf(window).any() or np.isnan(window).all(axis=1).any():
+                return None
+            if len(window) < window_size:
+                padding = np.repeat(window[:1], window_size - len(window), axis=0)
+                window = np.concatenate([padding, window])
+            return row_errors(window[None])
+
+        return of_last
 
     def _by_length(self, windows):
         """Errors of all windows by the length that 'multiscale' rules look back over.

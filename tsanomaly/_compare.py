@@ -8,11 +8,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
-from tsanomaly._calibration import (
+from tsanomaly._calibration import midway_threshold
+from tsanomaly._inspection import (
     check_detector,
     detector_errors,
+    find_threshold,
     last_step,
-    midway_threshold,
 )
 from tsanomaly._progress import counting, with_progress
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -244,6 +245,7 @@ def _judge(detector, X_train, X_test, y_test, functions):
     check_detector(detector, "detector")
     errors = detector_errors(detector, X_test)
     scored = perf_counter()
+    threshold = find_threshold(detector, X_test, errors)
     errors[find_breaks(X_test)] = np.nan
     flags = (detector.predict(X_test) == -1) & ~np.isnan(errors)
     row = {
@@ -253,7 +255,7 @@ def _judge(detector, X_train, X_test, y_test, functions):
         **row,
         "best_f1_uses_labels": _best_f1(y_test, errors),
         "flagged_share": flags.mean(),
-        "threshold": -getattr(last_step(detector), "offset_", np.nan),
+        "threshold": np.nan if threshold is None else threshold,
         "fit_seconds": fitted - start,
         "score_seconds": scored - fitted,
     }

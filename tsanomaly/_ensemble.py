@@ -5,7 +5,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import check_detector
+from tsanomaly._inspection import check_detector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold

@@ -2,10 +2,10 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
-from tsanomaly._calibration import check_detector, detector_errors, errors_and_threshold
+from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
+from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly._validation import check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
 

@@ -5,15 +5,14 @@ from contextlib import closing
 from numbers import Integral
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._hybrid import fit_without
 from tsanomaly._progress import with_progress
+from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
 from tsanomaly._validation import VersionedState, all_or_nothing, find_breaks
 
 __all__ = ["FleetDetector", "fit_joined"]
@@ -168,6 +167,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         self.on_error = on_error
         self.verbose = verbose
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit a detector for every machine, and the fallback.
 
@@ -200,6 +200,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         self._fit(X, y, with_labels=False)
         return self
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None):
         """Fit, and label the training rows.
 
@@ -219,8 +220,6 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         return self._fit(X, y, with_labels=True)
 
     def _fit(self, X, y, *, with_labels):
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
         frame, names, rows = self._split(X)
         if not frame.shape[1]:
             raise ValueError(f"X has no column but {self.by!r}, and so no channels.")

@@ -3,29 +3,25 @@ from contextlib import suppress
 from numbers import Real
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_method_params,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import (
-    AUTO_SHARE,
-    Calibration,
-    check_detector,
-    detector_errors,
-    midway_threshold,
-)
+from tsanomaly._calibration import AUTO_SHARE, Calibration, midway_threshold
 from tsanomaly._context import get_context, rows_with_context, sees_other_rows
+from tsanomaly._inspection import check_detector, detector_errors, fitted_steps
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _safe_indexing,
+)
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import (
     FitRouter,
@@ -53,13 +49,9 @@ def _errors_at(detector, X, rows):
 def _run_at(detector, X, rows):
     needed = rows_with_context(rows, get_context(detector), len(X))
     piece, positions = _safe_indexing(X, needed), np.searchsorted(needed, rows)
-    while isinstance(detector, (Pipeline, FrozenEstimator)):
-        if isinstance(detector, FrozenEstimator):
-            detector = detector.estimator
-            continue
-        if len(detector) > 1:
-            piece = detector[:-1].transform(piece)
-        detector = detector[-1]
+    *before, detector = fitted_steps(detector)
+    for step in before:
+        piece = step.transform(piece)
     context = get_context(detector)
     if hasattr(detector, "score_rows") and context.n_lookahead == 0:
         return -detector.score_rows(piece, positions)
@@ -280,6 +272,7 @@ class HybridDetector(
         self.contamination = contamination
         self.random_state = random_state
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
         """Fit the screener, then the detector, then the scales of their scores.
 
@@ -308,6 +301,7 @@ class HybridDetector(
         self._fit(X, y, fit_params)
         return self
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None, **fit_params):
         """Fit, and label the training rows.
 
@@ -395,10 +389,6 @@ class HybridDetector(
 
     def _fit(self, X, y, fit_params):
         """Fit, and return the levels of the training rows."""
-        # Not by scikit-learn's _fit_context: on its first use it imports a package that
-        # draws from Python's global random generator.
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
         screener, detector = self._parts(self.random_state)
         check_detector(screener, "screener")
         check_detector(detector, "detector")

@@ -2,26 +2,19 @@
 from contextlib import suppress
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    MetaEstimatorMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsanomaly._calibration import (
-    Calibration,
-    LogCalibration,
+from tsanomaly._calibration import Calibration, LogCalibration
+from tsanomaly._context import get_context
+from tsanomaly._inspection import (
     check_detector,
     detector_errors,
     last_step,
     training_errors,
 )
-from tsanomaly._context import get_context
+from tsanomaly._sklearn_compat import HasMethods, StrOptions, _fit_context
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,

@@ -5,8 +5,7 @@ from numbers import Real
 
 import numpy as np
 from scipy.special import boxcox
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import (
@@ -17,6 +16,7 @@ from tsanomaly._calibration import (
     tail_excesses,
 )
 from tsanomaly._row_errors import mean_of_known
+from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,

@@ -10,11 +10,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    _raise_for_params,
     process_routing,
 )
 from sklearn.utils.validation import validate_data
 
+from tsanomaly._sklearn_compat import _raise_for_params
 from tsanomaly._version import __version__
 
 __all__ = [

@@ -2,7 +2,7 @@
 import numpy as np
 
 from tsanomaly._attribution import channel_errors, occlude
-from tsanomaly._calibration import check_detector, errors_and_threshold
+from tsanomaly._inspection import check_detector, errors_and_threshold
 from tsanomaly._validation import check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (

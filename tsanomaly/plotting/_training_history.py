@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._attribution import fitted_steps
+from tsanomaly._inspection import fitted_steps
 from tsanomaly.plotting._common import COLOURS, LINES, make_axes, merge_style
 
 __all__ = ["TrainingHistoryDisplay"]
