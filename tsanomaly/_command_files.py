@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsanomaly._atomic_write import replace_file
+from tsanomaly._saving._atomic_write import replace_file
 
 __all__ = [
     "make_folder",
