@@ -181,6 +181,10 @@ def test_calendar_needs_times():
         features.transform(X.reset_index(drop=True))
     with pytest.raises(ValueError, match="DatetimeIndex"):
         TemporalFeatures(calendar=True).fit(X.to_numpy())
+    pipeline = make_pipeline(StandardScaler(), TemporalFeatures(calendar=True))
+    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\)"):
+        pipeline.fit(X)
+    assert "hour" in pipeline.set_output(transform="pandas").fit_transform(X).columns
     times = X.index.to_series().mask([False] * 5 + [True] + [False] * 14)
     with pytest.raises(ValueError, match="NaT, first at row 5"):
         features.transform(X.set_axis(pd.DatetimeIndex(times)))

@@ -2,6 +2,8 @@
 """From the distribution of training errors to a threshold, or to a common scale."""
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import betaln
 
 __all__ = [
     "AUTO_SHARE",
@@ -19,6 +21,10 @@ AUTO_SHARE = 0.01
 
 # A tail of fewer errors says too little about its shape.
 _SMALLEST_TAIL = 10
+
+# Opposites of shapes: of a tail that is as good as exponential, and of one whose errors
+# hardly differ.
+_FLATTEST, _STEEPEST = 1e-3, 1e3
 
 # Larger errors would overflow when subtracted, and smaller scales when divided by.
 _LARGEST, _SMALLEST = 1e300, 1e-290
@@ -106,11 +112,16 @@ def tail_excesses(errors, tail_fraction):
 
 
 def fit_generalised_pareto(excesses):
-    """Shape and scale by probability-weighted moments: Hosking and Wallis 1987.
+    """Shape and scale of the tail by probability-weighted moments.
 
-    On tails of a few dozen errors maximum likelihood, as in Siffer et al., often puts
-    the end of the distribution at the largest error, where the likelihood is unbounded.
-    The shape is kept within ±0.5, where the estimator is sound.
+    The estimator of Hosking and Wallis 1987, within ±0.5, where it is sound. On tails
+    of a few dozen errors maximum likelihood, as in Siffer et al., often puts the end of
+    the distribution at the largest error, where the likelihood is unbounded.
+
+    Below -0.5, to which errors with a bound lead (-1 is the shape of a uniform
+    distribution), and where the moments would end the tail before the largest error,
+    shape and scale follow from the mean and the largest error: it comes closer to the
+    bound than any mean of errors tells.
 
     Parameters
     ----------
@@ -120,14 +131,31 @@ def fit_generalised_pareto(excesses):
     Returns
     -------
     shape, scale : float
-        A shape above 0 is a tail heavier than that of an exponential distribution.
+        A shape above 0 is a tail heavier than that of an exponential distribution. One
+        below 0 ends at ``-scale / shape``.
     """
     n = len(excesses)
-    mean = excesses.mean()
+    mean, largest = excesses.mean(), excesses[-1]
     weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
     gap = mean - 2 * weighted  # not positive if the excesses hardly differ
-    shape = np.clip(2 - mean / gap, -0.5, 0.5) if gap > 0 else -0.5
+    shape = min(2 - mean / gap, 0.5) if gap > 0 else -_STEEPEST
+    if shape < -0.5 or -shape * largest > mean * (1 - shape):
+        shape = _shape_of_a_bounded_tail(largest / mean, n)
     return shape, mean * (1 - shape)
+
+
+def _shape_of_a_bounded_tail(ratio, n):
+    """The shape with which the largest of n errors is so many times their mean."""
+
+    def lacking(k):
+        # The largest of n is expected at (scale / k) (1 - n B(n, 1 + k)).
+        return (1 + k) / k * -np.expm1(np.log(n) + betaln(n, 1 + k)) - ratio
+
+    if lacking(_STEEPEST) >= 0:
+        return -_STEEPEST
+    if lacking(_FLATTEST) <= 0:
+        return -_FLATTEST
+    return -brentq(lacking, _FLATTEST, _STEEPEST)
 
 
 class Calibration:

@@ -18,7 +18,13 @@ from tsanomaly._inspection import (
 from tsanomaly._progress import counting, with_progress
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
-from tsanomaly._validation import FLOATS, check_labels, draw_seed, find_breaks
+from tsanomaly._validation import (
+    FLOATS,
+    as_series,
+    check_labels,
+    draw_seed,
+    find_breaks,
+)
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly.metrics._scorer import NEEDED, NamedMetric, metric_value
 
@@ -202,6 +208,7 @@ def compare_detectors(
     import pandas as pd
 
     y_test = check_labels(y_test, len(X_test), "y_test").astype(np.int64)
+    X_train, X_test = as_series(X_train), as_series(X_test)
     functions = _checked_metrics(metrics)
     rows = _named(detectors)
     if baselines:

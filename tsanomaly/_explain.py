@@ -6,7 +6,7 @@ import numpy as np
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
 from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
 from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
-from tsanomaly._validation import check_columns, find_breaks, median_step
+from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
 
 __all__ = ["explain"]
@@ -125,7 +125,7 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     check_detector(detector, "detector")
     check_columns(X, "explain")
     if not isinstance(X, pd.DataFrame):
-        X = np.asarray(X)
+        X = np.asarray(as_series(X))
     if X.ndim != 2:
         raise ValueError(
             "X must have two dimensions, (n_timestamps, n_channels), got an array of "

@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
@@ -397,6 +398,16 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         self._check_fitted("errors_")
         named = zip(_labels(self.fallback_groups_), self._messages, strict=True)
         return {name: message for name, message in named if message}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # A frame with a column of names, which is no array of numbers.
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        inner = get_tags(self.detector)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.target_tags.required = inner.target_tags.required
+        return tags
 
     def _check_fitted(self, name):
         if not hasattr(self, "groups_"):

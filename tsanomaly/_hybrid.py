@@ -27,6 +27,7 @@ from tsanomaly._validation import (
     FitRouter,
     VersionedState,
     all_or_nothing,
+    as_series,
     check_parameters_unchanged,
     draw_seed,
     find_breaks,
@@ -457,6 +458,7 @@ class HybridDetector(
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
+        X = as_series(X)
         if hasattr(X, "iloc"):  # the parts may want the frame as it is
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X

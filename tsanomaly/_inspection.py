@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 
 from tsanomaly._context import get_context, inner_steps, rows_with_context
 from tsanomaly._sklearn_compat import _safe_indexing
+from tsanomaly._validation import as_series
 
 __all__ = [
     "check_detector",
@@ -112,7 +113,7 @@ def detector_errors(detector, X):
     errors : ndarray of shape (n_timestamps,)
         Opposite of the scores.
     """
-    scores = getattr(detector, score_method(detector))(X)
+    scores = getattr(detector, score_method(detector))(as_series(X))
     return -np.asarray(scores, dtype=np.float64).reshape(-1)
 
 

@@ -19,6 +19,7 @@ from tsanomaly._validation import (
     FitRouter,
     VersionedState,
     all_or_nothing,
+    as_series,
     check_parameters_unchanged,
     find_breaks,
     remember_parameters,
@@ -153,6 +154,7 @@ class ScoreTransformer(
         """
         with all_or_nothing(self):
             check_detector(self.detector, "detector")
+            X = as_series(X)
             # The detector validates the rest: it may want the frame as it is.
             validate_data(self, X, skip_check_array=True)
             routed = self._route_fit(fit_params)
@@ -203,6 +205,7 @@ class ScoreTransformer(
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
+        X = as_series(X)
         if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
             validate_data(self, X, reset=False, skip_check_array=True)
         errors = detector_errors(self.detector_, X)

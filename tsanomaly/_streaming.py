@@ -22,7 +22,7 @@ from tsanomaly._inspection import (
 )
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import output_container
-from tsanomaly._validation import check_columns
+from tsanomaly._validation import check_columns, unmasked
 
 __all__ = ["StreamingDetector"]
 
@@ -448,10 +448,10 @@ class _Plan:
             scores = decision = getattr(step, self._score_method)(Z)
         if self._score_method == "score_samples":
             offset = offset_of(step)
-            if offset is None:
-                decision = step.decision_function(Z)
-            else:
+            if offset is not None:
                 decision = scores - offset
+            else:
+                decision = step.decision_function(Z)
         return _last_of(scores, n), _last_of(decision, n) < 0
 
     def _transform(self, Z, times, n):
@@ -530,6 +530,7 @@ def _wall_time(times):
 
 def _to_floats(values, n_dimensions):
     """Readings as float32 if they are, as float64 otherwise."""
+    values = unmasked(values)
     wanted = ("a row: (n_channels,)", "rows: (n_timestamps, n_channels)")
     try:
         array = np.asarray(values)

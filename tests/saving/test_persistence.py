@@ -897,9 +897,7 @@ def test_patches_of_numpy_do_not_warn(saved, recwarn):
 
 def test_other_types_are_refused_by_name(frame, path):
     save(make_pipeline(Shift(), small_forest()).fit(frame), path)
-    with pytest.raises(
-        TypeError, match=r"Shift\. If .*trusted=\['tests.*Shift'"
-    ):
+    with pytest.raises(TypeError, match=r"Shift\. If .*trusted=\['tests.*Shift'"):
         load(path)
     for trusted in ([Shift], (f"{Shift.__module__}.Shift",), {Shift, np.ndarray}):
         assert isinstance(load(path, trusted=trusted)[0], Shift)
