@@ -286,7 +286,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                     )
                     for i in short
                 }
-            self._report(failures, len(names), "fitted")
+            self._report(failures, len(names), "fitted", stacklevel=5)
             if not self._models and not hasattr(self, "fallback_"):
                 raise RuntimeError(
                     "No detector could be fitted: " + _list(failures) + "."
@@ -443,7 +443,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 failures[_describe(self.by, names[i])] = failure
             else:
                 shapes[values.shape[1:]] = i
-        self._report(failures, len(names), "scored")
+        self._report(failures, len(names), "scored", stacklevel=4)
         if len(shapes) > 1:
             widths = [
                 f"{shape[0] if shape else 1} for {_describe(self.by, names[i])}"
@@ -473,8 +473,8 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             parameter = f"verbose={self.verbose}"
             return list(with_progress(results, len(tasks), "model", True, parameter))
 
-    def _report(self, failures, n_groups, what):
-        """Raise or warn if machines failed."""
+    def _report(self, failures, n_groups, what, *, stacklevel):
+        """Raise or warn, where a method is called, if machines failed."""
         if not failures:
             return
         text = f"{len(failures)} of {n_groups} machines could not be {what}: "
@@ -482,7 +482,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             text = "Some models could not be fitted: "
         text += _list(failures) + "."
         if self.on_error == "warn":
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=stacklevel)
             return
         error = RuntimeError(
             f"{text} Correct or leave out their rows, or set on_error='warn' to go on "

@@ -135,6 +135,7 @@ def unmasked(values):
     if isinstance(values, (list, tuple)) and any(
         isinstance(value, np.ma.MaskedArray) for value in values
     ):
+        values = [np.nan if value is np.ma.masked else value for value in values]
         values = np.ma.array(values)
     if not isinstance(values, np.ma.MaskedArray):
         return values
