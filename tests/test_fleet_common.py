@@ -6,6 +6,7 @@ that pass no data.
 """
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import IsolationForest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import (
     check_param_validation,
-    parametrize_with_checks,
+    estimator_checks_generator,
 )
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,8 +39,14 @@ FLEETS = {
 }
 METHODS = ("predict", "score_samples", "decision_function")
 
-# What says that no array is passed is just what is tested here.
-pytestmark = pytest.mark.filterwarnings("ignore:Can't test estimator")
+with warnings.catch_warnings():
+    # That the checks with arrays are left out is what the tags are for.
+    warnings.simplefilter("ignore", SkipTestWarning)
+    CHECKS = [
+        (estimator, check)
+        for fleet in FLEETS.values()
+        for estimator, check in estimator_checks_generator(fleet)
+    ]
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ def fleet(request):
     return clone(FLEETS[request.param])
 
 
-@parametrize_with_checks(list(FLEETS.values()))
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=repr)
 def test_sklearn_checks(estimator, check):
     check(estimator)
 
