@@ -29,8 +29,8 @@ def channel_errors(detector, X, rows, normal):
     """Split the errors of rows among the channels.
 
     Exact where the detector's error is a sum over columns that belong to channels:
-    reconstruction errors, and unions of their levels. Where a detector inside a union
-    is of another kind, its level is split by `occlude`.
+    reconstruction errors, and unions of their normalised scores. Where a detector
+    inside a union is of another kind, its score is split by `occlude`.
 
     Parameters
     ----------
@@ -267,17 +267,17 @@ def _errors_of(step, columns, rows, normal):
         columns.fold(_shares(part.detector_, columns.values, rows, normal))
         for part in parts
     ]
-    levels = results_at(step, "transform", columns.values, rows)
+    scores = results_at(step, "transform", columns.values, rows)
 
-    def spread(levels):
-        # Only levels above 0 make a row abnormal. Where there are none, as below the
+    def spread(scores):
+        # Only scores above 0 make a row abnormal. Where there are none, as below the
         # median of a logarithmic scale, the detectors count alike.
-        weights = np.maximum(levels, 0)
+        weights = np.maximum(scores, 0)
         weights[~(weights > 0).any(axis=1)] = 1.0
         weights = weights[:, :, None]  # (n_rows, n_detectors, 1)
         return (weights * np.stack(shares, axis=1)).sum(axis=1)
 
-    return levels, spread
+    return scores, spread
 
 
 def _contributions(errors):

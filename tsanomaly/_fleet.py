@@ -39,7 +39,8 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     ----------
     detector : estimator
         An outlier detector, or a pipeline that ends in one, for the readings of one
-        machine. Scalers belong into it: machines differ in their levels.
+        machine. Scalers belong into it: what is usual differs from machine to
+        machine.
 
     by : label, default='machine_id'
         The column of names: numbers, strings or times. All other columns are channels.

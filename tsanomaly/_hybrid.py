@@ -152,7 +152,7 @@ class HybridDetector(
 
         - 'cascade': as above.
         - 'mean', 'max': both score all rows, and the mean or the larger one of their
-          levels counts. That costs as much as both.
+          normalised scores counts. That costs as much as both.
 
     trim_fraction : float, default=0.0
         Share of the training rows, those the screener finds most abnormal, that the
@@ -197,11 +197,11 @@ class HybridDetector(
 
     Notes
     -----
-    Let :math:`L_s` and :math:`L_d` be the levels of the screener and of the detector:
-    ``-log10`` of the share of training rows at least as abnormal, continued beyond the
-    worst of them by a generalised Pareto tail, as in :class:`ScoreTransformer`. Let
-    :math:`c` be the cut, in errors :math:`s_t` of the screener. The error of row
-    :math:`t` in a cascade is
+    Let :math:`L_s` and :math:`L_d` be the normalised scores of the screener and of the
+    detector: ``-log10`` of the share of training rows at least as abnormal, continued
+    beyond the worst of them by a generalised Pareto tail, as in
+    :class:`ScoreTransformer`. Let :math:`c` be the cut, in errors :math:`s_t` of the
+    screener. The error of row :math:`t` in a cascade is
 
     .. math::
 
@@ -343,7 +343,7 @@ class HybridDetector(
         return self._candidates(screened, X, breaks)
 
     def score_samples(self, X):
-        """Opposite of the level of each row.
+        """Opposite of the normalised score of each row.
 
         Parameters
         ----------
@@ -389,7 +389,7 @@ class HybridDetector(
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _fit(self, X, y, fit_params):
-        """Fit, and return the levels of the training rows."""
+        """Fit, and return the normalised scores of the training rows."""
         screener, detector = self._parts(self.random_state)
         check_detector(screener, "screener")
         check_detector(detector, "detector")
@@ -484,7 +484,7 @@ class HybridDetector(
         return self._combine(screened, candidates, detected)
 
     def _combine(self, screened, candidates, detected):
-        """Levels from the errors of both parts, which are NaN at breaks."""
+        """Normalised scores from the errors of both parts, NaN at breaks."""
         levels = self._screener_scale(screened)
         if self.combine == "cascade":
             detected = self._detector_scale(detected[candidates])

@@ -33,10 +33,10 @@ class ScoreTransformer(
 ):
     """Turn an outlier detector into a feature: how abnormal each row is.
 
-    The scores of a detector become one column, higher for worse rows, on a scale that
-    all detectors share. So detectors combine: a union of several, and
-    :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets any
-    threshold.
+    The scores of a detector become one column of normalised scores, higher for worse
+    rows, on a scale that all detectors share. So detectors combine: a union of several,
+    and :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets
+    any threshold.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ class ScoreTransformer(
         The fitted clone.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its level depends on: those of the detector, 0
-        for the row-wise ones of scikit-learn. Present only if the detector says how
-        many.
+        Rows before and after a row that its normalised score depends on: those of the
+        detector, 0 for the row-wise ones of scikit-learn. Present only if the detector
+        says how many.
 
     n_features_in_ : int
         Number of columns seen in `fit`.
@@ -79,15 +79,15 @@ class ScoreTransformer(
 
     See Also
     --------
-    ReconstructionThreshold : Flag rows by one or several levels.
+    ReconstructionThreshold : Flag rows by one or several normalised scores.
 
     Notes
     -----
-    Levels are positive, except with 'log' and None. A more abnormal row always gets a
-    higher level, also beyond the training rows. Levels of one detector keep its ranking
-    of rows, and all its ranking metrics; what changes is how they compare with those of
-    another. The scores of a forest, to give an example, differ by a few hundredths, and
-    would vanish beside reconstruction errors.
+    Normalised scores are positive, except with 'log' and None. A more abnormal row
+    always gets a higher one, also beyond the training rows. They keep the detector's
+    ranking of rows, and all its ranking metrics; what changes is how they compare with
+    those of another. The scores of a forest, to give an example, differ by a few
+    hundredths, and would vanish beside reconstruction errors.
 
     Training rows score better than new ones with detectors that fit them closely.
     Where that matters, fit the detector first, and pass it frozen to a
@@ -186,7 +186,7 @@ class ScoreTransformer(
         return LogCalibration(errors)
 
     def transform(self, X):
-        """Return the level of every row.
+        """Return the normalised score of every row.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class ScoreTransformer(
 
         Returns
         -------
-        levels : ndarray of shape (n_timestamps, 1)
+        scores : ndarray of shape (n_timestamps, 1)
             Higher = more abnormal; NaN at breaks, rows that are NaN in every channel.
 
         Raises

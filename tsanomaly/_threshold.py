@@ -165,10 +165,11 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     differences in the last bits never flip a flag. Of `n` training rows,
     ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
 
-    Where errors cannot exceed a bound, the tail that 'pot' fits ends close to it, beyond
-    the largest training error, and the threshold lies below that end. But a `quantile`
-    beyond which not one of the training rows is expected may come out beyond the bound,
-    where no row is ever flagged. Fit on more rows then, or lower the `quantile`.
+    Where errors cannot exceed a bound, the tail that 'pot' fits ends close to it,
+    beyond the largest training error, and the threshold lies below that end. But a
+    `quantile` beyond which not one of the training rows is expected may come out beyond
+    the bound, where no row is ever flagged. Fit on more rows then, or lower the
+    `quantile`.
 
     Rows that are NaN in every channel are breaks, as in
     :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged. In other rows,
@@ -476,11 +477,11 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         negative = errors < 0
         if negative.any():
             raise ValueError(
-                f"Negative values in data: X holds errors below zero in "
+                "Negative values in data: X holds errors below zero in "
                 f"{locate(self, negative)}, and channels='each' compares errors as "
-                "multiples of their thresholds. Use channels='mean' or 'max', or errors "
-                "that are never negative; those of a ScoreTransformer are not with "
-                "calibrate='tail'."
+                "multiples of their thresholds. Use channels='mean' or 'max', or "
+                "errors that are never negative, as those of a ScoreTransformer are "
+                "with calibrate='tail'."
             )
 
     def _threshold(self, errors, anomalous=None):
