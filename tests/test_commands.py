@@ -436,7 +436,7 @@ def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, c
         raise KeyboardInterrupt
 
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    monkeypatch.setattr("tsanomaly._atomic_write.os.fsync", interrupt)
+    monkeypatch.setattr("tsanomaly._saving._atomic_write.os.fsync", interrupt)
     assert main(["detect", model, plant, "--threshold", "0"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in folder.iterdir()} == before

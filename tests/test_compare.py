@@ -211,7 +211,7 @@ def test_bad_arguments(arguments, message, plant):
 
 def test_bad_labels(plant):
     train, test, y = plant
-    with pytest.raises(ValueError, match="y_test must have one label"):
+    with pytest.raises(ValueError, match="y_test"):
         compare_detectors([FOREST], train, test, y[:-1])
     with pytest.raises(ValueError, match=r"y_test = \(y_test == -1\)"):
         compare_detectors([FOREST], train, test, 1 - 2 * y)

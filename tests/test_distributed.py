@@ -453,9 +453,9 @@ def test_fit_on_blocks_without_breaks_for_what_works_row_by_row():
 def test_what_cannot_be_scored(detectors, X):
     array = da.from_array(X, chunks=(50, 2))
     detector = clone(detectors["pca"]).fit(wave(200))
-    with pytest.raises(TypeError, match=r"Dask array or a Dask DataFrame, got ndarray"):
+    with pytest.raises(TypeError, match="ndarray"):
         score_samples(detector, X)
-    with pytest.raises(ValueError, match=r"two dimensions.*got 1"):
+    with pytest.raises(ValueError, match="two dimensions"):
         score_samples(detector, array[:, 0])
     with pytest.raises(NotFittedError):
         score_samples(clone(detector), array)
@@ -464,9 +464,9 @@ def test_what_cannot_be_scored(detectors, X):
     other = dd.from_pandas(framed(X).rename(columns={"flow": "speed"}), npartitions=2)
     with pytest.raises(ValueError, match=r"feature names"):
         score_samples(detectors["pca"], other)
-    with pytest.raises(ValueError, match=r"neither score_samples nor"):
+    with pytest.raises(ValueError, match="score_samples"):
         score_samples(StandardScaler().fit(X), array)
-    with pytest.raises(ValueError, match=r"IsolationForest.* has no transform"):
+    with pytest.raises(ValueError, match=r"IsolationForest.*transform"):
         transform(IsolationForest(n_estimators=2).fit(wave(9)), array)
     unknown = make_pipeline(FunctionTransformer(np.sqrt), IsolationForest())
     unknown.fit(np.abs(wave(50)))

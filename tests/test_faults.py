@@ -342,7 +342,7 @@ def test_a_read_only_folder(series, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     model = IsolationForest(n_estimators=2, random_state=0).fit(series)
-    monkeypatch.setattr("tsanomaly._atomic_write.open", refuse, raising=False)
+    monkeypatch.setattr("tsanomaly._saving._atomic_write.open", refuse, raising=False)
     with pytest.raises(
         PermissionError, match=r"model\.skops cannot be written.*denied"
     ):

@@ -177,12 +177,16 @@ def test_calendar_needs_times():
     features = TemporalFeatures().fit(X)
     with pytest.raises(ValueError, match=r"DatetimeIndex.*ndarray.*calendar=False"):
         features.transform(X.to_numpy())
-    with pytest.raises(ValueError, match=r"DataFrame with an index of type RangeIndex"):
+    with pytest.raises(ValueError, match="RangeIndex"):
         features.transform(X.reset_index(drop=True))
     with pytest.raises(ValueError, match="DatetimeIndex"):
         TemporalFeatures(calendar=True).fit(X.to_numpy())
+    pipeline = make_pipeline(StandardScaler(), TemporalFeatures(calendar=True))
+    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\)"):
+        pipeline.fit(X)
+    assert "hour" in pipeline.set_output(transform="pandas").fit_transform(X).columns
     times = X.index.to_series().mask([False] * 5 + [True] + [False] * 14)
-    with pytest.raises(ValueError, match="NaT, first at row 5"):
+    with pytest.raises(ValueError, match=r"NaT.* row 5"):
         features.transform(X.set_axis(pd.DatetimeIndex(times)))
     without = TemporalFeatures().fit(X.reset_index(drop=True))
     assert "hour" not in without.get_feature_names_out()
@@ -215,7 +219,7 @@ def test_bad_parameters(parameters, message):
 
 def test_a_channel_named_like_a_feature():
     X = plant(20, sensors=["hour", "flow"])
-    with pytest.raises(ValueError, match=r"'hour' would name more than one"):
+    with pytest.raises(ValueError, match="'hour'"):
         TemporalFeatures().fit(X)
     assert TemporalFeatures(calendar=False).fit(X).n_features_in_ == 2
 
@@ -223,7 +227,7 @@ def test_a_channel_named_like_a_feature():
 def test_parameters_changed_after_fit():
     features = TemporalFeatures(windows=np.array([2, 3])).fit(np.zeros((5, 2)))
     assert features.transform(np.zeros((5, 2))).shape[0] == 5
-    with pytest.raises(ValueError, match=r"lags was changed from \(1, 2, 3, 5\)"):
+    with pytest.raises(ValueError, match="lags"):
         features.set_params(lags=(1,)).transform(np.zeros((5, 2)))
 
 

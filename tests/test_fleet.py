@@ -217,7 +217,7 @@ def test_names_of_the_same_value_and_another_type(fleet, frame):
             other.score_samples(numbered.astype({"machine_id": dtype})),
             fleet.score_samples(frame),
         )
-    with pytest.raises(ValueError, match=r"another kind than in fit: '3' now, 3 then"):
+    with pytest.raises(ValueError, match=r"'3' .* 3 "):
         other.predict(numbered.astype({"machine_id": str}))
 
 
@@ -306,15 +306,13 @@ def test_another_fallback(frame):
 
 def test_no_fallback():
     frame = machines(40, 5, names=["a", "b"])
-    with pytest.raises(RuntimeError, match=r"1 of 2 .*machine_id=b \(5 rows are fewer"):
+    with pytest.raises(RuntimeError, match=r"machine_id=b .*min_rows"):
         FleetDetector(forest(), min_rows=20, fallback=None).fit(frame)
     lenient = FleetDetector(forest(), min_rows=20, fallback=None, on_error="warn")
-    with pytest.warns(UserWarning, match=r"machine_id=b \(5 rows are fewer than min_r"):
+    with pytest.warns(UserWarning, match=r"machine_id=b .*min_rows"):
         lenient.fit(frame)
     assert not hasattr(lenient, "fallback_")
-    with pytest.warns(
-        UserWarning, match=r"could not be scored: machine_id=b \(it has n"
-    ):
+    with pytest.warns(UserWarning, match="scored: machine_id=b"):
         scores = lenient.score_samples(frame)
     np.testing.assert_array_equal(np.isnan(scores), np.arange(45) >= 40)
     lenient.set_params(on_error="raise")
@@ -378,7 +376,7 @@ def test_one_machine_that_cannot_be_scored(n_jobs):
         fleet.predict(new)
     fleet.set_params(on_error="warn")
     for method, missing in (("score_samples", np.nan), ("predict", 1)):
-        with pytest.warns(UserWarning, match="1 of 2 machines could not be scored"):
+        with pytest.warns(UserWarning, match="1 of 2 machines"):
             values = getattr(fleet, method)(new)
         expected = getattr(fleet, method)(frame)
         np.testing.assert_array_equal(values[:30], expected[:30])
@@ -390,8 +388,8 @@ def test_nothing_that_can_be_fitted():
     frame["flow"] = 500.0
     fleet = FleetDetector(Moody(), min_rows=5, on_error="warn")
     with (
-        pytest.warns(UserWarning, match="Some models could not be fitted"),
-        pytest.raises(RuntimeError, match="No detector could be fitted: the fallback"),
+        pytest.warns(UserWarning, match="the fallback"),
+        pytest.raises(RuntimeError, match="the fallback"),
     ):
         fleet.fit(frame)
     assert not hasattr(fleet, "groups_")
@@ -401,9 +399,7 @@ def test_columns_that_do_not_fit_together():
     frame = machines(30, 30, names=["a", "b"])
     frame.loc[frame["machine_id"] == "b", "pressure"] = 0.0  # one component does
     fleet = FleetDetector(ComponentsOfPCA(), min_rows=5).fit(frame)
-    with pytest.raises(
-        ValueError, match=r"2 for machine_id=a, 1 for machine_id=b\. Use a step"
-    ):
+    with pytest.raises(ValueError, match=r"2 for machine_id=a, 1 for machine_id=b"):
         fleet.transform(frame)
 
 
@@ -422,7 +418,7 @@ def test_labels_go_with_their_rows(frame):
     np.testing.assert_array_equal(
         fleet.fit_predict(frame, labels), fleet.fit(frame, labels).predict(frame)
     )
-    with pytest.raises(ValueError, match="each of the 120 rows of X, got 3"):
+    with pytest.raises(ValueError, match=r"120 rows.* 3"):
         fleet.fit(frame, [0, 1, 0])
 
 
@@ -445,9 +441,7 @@ def test_rows_without_a_machine(fleet, frame):
     lost = frame.astype({"machine_id": object})
     lost.iloc[7, 1] = None
     for call in (clone(fleet).fit, fleet.score_samples, fleet.predict):
-        with pytest.raises(
-            ValueError, match=r"lacks the machine of 1 rows, first at.* 7"
-        ):
+        with pytest.raises(ValueError, match=r"1 rows.* 7"):
             call(lost)
 
 
@@ -595,7 +589,7 @@ def test_progress(frame, capfd, monkeypatch):
     assert captured.out == ""
     assert "4/4" in captured.err
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r"verbose=1 needs tqdm.*pip install tqdm"):
+    with pytest.raises(ImportError, match="pip install tqdm"):
         fleet.fit(frame)
 
 

@@ -25,10 +25,12 @@ from tsanomaly import (
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
+    ScoreTransformer,
     TemporalFeatures,
     WindowTransformer,
 )
 from tsanomaly._context import get_context, sees_other_rows
+from tsanomaly._inspection import last_step
 from tsanomaly.metrics import make_anomaly_scorer
 
 FOREST = IsolationForest(n_estimators=20, random_state=0)
@@ -54,6 +56,19 @@ class Recorder(OutlierMixin, BaseEstimator):
     def score_samples(self, X):
         self.scored_.append(len(X))
         return -np.abs(np.asarray(X)).max(axis=1)
+
+
+class Sparing(Recorder):
+    """A detector that scores the rows that are asked for, with two rows before them."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.n_context_ = 2
+        return self
+
+    def score_rows(self, X, rows):
+        self.scored_.append(len(rows))
+        return -np.abs(np.asarray(X)[rows]).max(axis=1)
 
 
 class Failing(Recorder):
@@ -180,18 +195,11 @@ def test_only_candidates_reach_the_detector(series, new):
     ],
     ids=["plain", "frozen", "nested", "single step"],
 )
-def test_only_windows_of_candidates_are_run(wrap, series, new, monkeypatch):
-    detector = wrap(make_pipeline(StandardScaler(), tiny_detector()), series)
+def test_only_candidates_are_scored(wrap, series, new):
+    detector = wrap(make_pipeline(StandardScaler(), Sparing()), series)
     hybrid = HybridDetector(FOREST, detector).fit(series)
-    scored = []
-    score_rows = LSTMAutoencoderDetector.score_rows
-
-    def recording(self, X, rows):
-        scored.append(len(rows))
-        return score_rows(self, X, rows)
-
-    monkeypatch.setattr(LSTMAutoencoderDetector, "score_rows", recording)
-    monkeypatch.setattr(LSTMAutoencoderDetector, "score_samples", None)
+    scored = last_step(hybrid.detector_).scored_
+    scored.clear()
     hybrid.score_samples(new)
     assert scored == [hybrid.screen(new).sum()]
 
@@ -199,12 +207,10 @@ def test_only_windows_of_candidates_are_run(wrap, series, new, monkeypatch):
 @pytest.mark.parametrize("combine", ["mean", "max"])
 def test_ensembles(combine, series, new):
     hybrid = HybridDetector(FOREST, LOF, combine=combine).fit(series)
-    levels = []
-    for part, scale in (
-        (hybrid.screener_, hybrid._screener_scale),
-        (hybrid.detector_, hybrid._detector_scale),
-    ):
-        levels.append(scale(-part.score_samples(new)))
+    levels = [
+        ScoreTransformer(FrozenEstimator(part)).fit(series).transform(new)[:, 0]
+        for part in (hybrid.screener_, hybrid.detector_)
+    ]
     expected = getattr(np, combine)(levels, axis=0)
     np.testing.assert_allclose(-hybrid.score_samples(new), expected)
 
@@ -281,7 +287,7 @@ def test_breaks(as_frame, series):
     present = ~np.isnan(np.asarray(X)[:, 0])
     with_breaks, without = clone(hybrid).fit(X), clone(hybrid).fit(X[present])
     np.testing.assert_array_equal(
-        with_breaks._detector_scale.knots, without._detector_scale.knots
+        with_breaks.score_samples(X[present]), without.score_samples(X[present])
     )
 
 
@@ -338,8 +344,10 @@ def test_trimmed_rows_are_in_no_window(series):
     assert hybrid.detector_[0].mean_[0] == pytest.approx(
         np.delete(X, [20, 90, 150], axis=0)[:, 0].mean()
     )
-    # Trimmed rows are not in the scale of the detector
-    assert len(hybrid._detector_scale.knots) <= 197
+    # Trimmed rows are not in the scale of the detector, but beyond it
+    whole = clone(hybrid).set_params(trim_fraction=0).fit(X)
+    rows = [20, 90, 150]
+    assert (hybrid.score_samples(X)[rows] < whole.score_samples(X)[rows]).all()
 
 
 def test_trimming_with_a_cache(series, tmp_path):
@@ -376,9 +384,10 @@ def test_frames_reach_the_parts_as_they_are(series, new):
     detector = make_pipeline(TemporalFeatures(calendar=True), StandardScaler(), LOF)
     hybrid = HybridDetector(FOREST, detector).fit(train)
     candidates = hybrid.screen(test)
-    own = clone(detector).fit(train).score_samples(test)
-    levels = hybrid._detector_scale(-own[candidates]) + hybrid._floor
-    np.testing.assert_allclose(-hybrid.score_samples(test)[candidates], levels)
+    own = ScoreTransformer(FrozenEstimator(clone(detector).fit(train))).fit(train)
+    # Candidates have the scores of the detector, all of them as far below the others
+    distance = hybrid.score_samples(test)[:, None] + own.transform(test)
+    np.testing.assert_allclose(distance[candidates], distance[candidates][0, 0])
     with pytest.raises(ValueError, match="feature names should match"):
         hybrid.predict(test[["pressure", "flow"]])
 
@@ -428,16 +437,16 @@ def test_metadata_routing(series):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"screener": StandardScaler()}, r"screener=StandardScaler\(\) has neither"),
-        ({"detector": StandardScaler()}, "detector=.* has neither score_samples nor"),
-        ({"detector": LocalOutlierFactor()}, "detector=.*Pass novelty=True"),
+        ({"screener": StandardScaler()}, "screener=StandardScaler"),
+        ({"detector": StandardScaler()}, "detector=.*score_samples"),
+        ({"detector": LocalOutlierFactor()}, "detector=.*novelty=True"),
         (
             {"screener": make_pipeline(PCA(), LocalOutlierFactor())},
-            "screener=.*Pass novelty=True",
+            "screener=.*novelty=True",
         ),
-        ({"screener": "forest"}, "'screener' parameter of HybridDetector"),
-        ({"screen_fraction": 0}, "'screen_fraction' parameter.*in the range"),
-        ({"screen_fraction": 1.5}, "'screen_fraction' parameter.*in the range"),
+        ({"screener": "forest"}, "'screener' parameter"),
+        ({"screen_fraction": 0}, "'screen_fraction' parameter"),
+        ({"screen_fraction": 1.5}, "'screen_fraction' parameter"),
         ({"trim_fraction": 0.6}, "'trim_fraction' parameter"),
         ({"combine": "vote"}, "'combine' parameter"),
         ({"contamination": 0.0}, "'contamination' parameter"),
@@ -461,7 +470,7 @@ class SaysNothing(Recorder):
 
 
 def test_an_unknown_context(series):
-    with pytest.raises(ValueError, match=r"SaysNothing\(\) does not say.*n_context_"):
+    with pytest.raises(ValueError, match=r"SaysNothing.*n_context_"):
         HybridDetector(FOREST, SaysNothing()).fit(series)
     for hybrid in (
         HybridDetector(FOREST, SaysNothing(), combine="mean"),
@@ -486,10 +495,10 @@ class Blind(Recorder):
 
 def test_a_row_without_score(series):
     for parts in ((Blind(), LOF), (FOREST, Blind())):
-        with pytest.raises(ValueError, match=r"Blind\(\) gave no score but NaN to row"):
+        with pytest.raises(ValueError, match=r"Blind.*NaN"):
             HybridDetector(*parts).fit(series)
     fitted = HybridDetector(FOREST, Blind()).fit(series * 0.5)
-    with pytest.raises(ValueError, match="gave no score but NaN to row 3, which holds"):
+    with pytest.raises(ValueError, match="NaN to row 3"):
         fitted.score_samples(np.array([[0.0, 0], [0, 0], [0, 0], [5, 5]]))
 
 
@@ -520,7 +529,7 @@ def test_the_first_error_comes_out_and_nothing_is_half_fitted(series, new):
 
 def test_parameters_changed_after_fit(series):
     hybrid = HybridDetector(FOREST, LOF).fit(series)
-    with pytest.raises(ValueError, match=r"screen_fraction was changed from 0\.05"):
+    with pytest.raises(ValueError, match="screen_fraction"):
         hybrid.set_params(screen_fraction=0.1).predict(series)
 
 

@@ -124,12 +124,13 @@ def test_breaks_have_no_error(rng):
     assert np.isnan(errors.transform(broken[:1])).all()
 
 
-def test_blocks_leave_no_trace(rng, monkeypatch):
-    X = np.insert(rng.normal(size=(100, 3)), [10, 11, 90], np.nan, axis=0)
+def test_a_long_series_has_the_errors_of_its_pieces(rng):
+    breaks = [10, 11, 16_000, 16_400, 39_000]
+    X = np.insert(rng.normal(size=(40_000, 3)), breaks, np.nan, axis=0)
     errors = ReconstructionError(PCA(2)).fit(X)
-    expected = errors.transform(X)
-    monkeypatch.setattr("tsanomaly._reconstruction_error._BLOCK", 7)
-    np.testing.assert_allclose(errors.transform(X), expected, atol=1e-12)
+    for method in (errors.transform, errors.reconstruct):
+        pieces = [method(piece) for piece in np.array_split(X, 11)]
+        np.testing.assert_allclose(method(X), np.concatenate(pieces), atol=1e-12)
 
 
 def test_metadata_loses_the_breaks(rng):

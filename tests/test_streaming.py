@@ -355,17 +355,17 @@ def test_wrapped_detectors(series, wrap):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([1.0], "expects 2 channels, got 1"),
-        ([1.0, 2.0, 3.0], "expects 2 channels, got 3"),
-        ([1.0, "high"], "must be numbers, got 'high'"),
-        ([1.0, "2"], "must be numbers, got"),
-        (pd.Series([1.0, "high"]), "must be numbers, got 'high'"),
-        ([1.0, pd.Timestamp("2024-01-01")], "must be numbers, got"),
+        ([1.0], "2 channels.* 1 "),
+        ([1.0, 2.0, 3.0], "2 channels.* 3 "),
+        ([1.0, "high"], "'high'"),
+        ([1.0, "2"], "numbers"),
+        (pd.Series([1.0, "high"]), "'high'"),
+        ([1.0, pd.Timestamp("2024-01-01")], "numbers"),
         ([[1.0, 2.0]], "update_many"),
         ([1.0, [2.0]], "no array"),
         (3.0, "shape"),
         (None, "shape"),
-        ({"a": 1.0, "b": 2.0}, "without names of channels"),
+        ({"a": 1.0, "b": 2.0}, "names"),
     ],
 )
 def test_a_bad_row_changes_nothing(detectors, name, row, message):
@@ -404,9 +404,9 @@ def test_nan_in_some_channels_is_treated_as_in_a_batch(detectors):
         assert_same(*one_by_one(StreamingDetector(taken), X), batch(taken, X))
     refusing = detectors["pca"]
     stream = StreamingDetector(refusing).warm_up(X[:20])
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match="NaN"):
         stream.update(X[20])
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match="NaN"):
         stream.warm_up(X[20:21])
     expected = batch(refusing, np.delete(X, 20, axis=0))
     expected = [values[20:] for values in expected]
@@ -426,7 +426,7 @@ def test_wrong_names(series):
             stream.update(row)
     with pytest.raises(ValueError, match="missing 'flow'; unknown 'heat'"):
         stream.update_many(frame.rename(columns={"flow": "heat"}))
-    with pytest.raises(ValueError, match="Column 'flow' does not hold numbers"):
+    with pytest.raises(ValueError, match="'flow'"):
         stream.warm_up(frame.assign(flow="high"))
     assert stream.update({"flow": 0.0, "pressure": 1.0}) == pytest.approx(
         StreamingDetector(stream.detector).update([1.0, 0.0])
@@ -460,13 +460,13 @@ def test_a_rule_that_looks_ahead_is_refused_by_name(series, rule):
         make_pipeline(ScoreTransformer(detector), ReconstructionThreshold()),
         HybridDetector(forest(), detector),
     ):
-        with pytest.raises(ValueError, match=f"(?s){rule}.*looks ahead.*4 rows after"):
+        with pytest.raises(ValueError, match=f"(?s){rule}.* 4 rows "):
             StreamingDetector(model.fit(series))
 
 
 def test_an_unknown_step_is_refused_unless_it_states_its_context(series):
     detector = make_pipeline(Unknown(), tiny_detector()).fit(series)
-    with pytest.raises(ValueError, match=r"Unknown\(\) does not say"):
+    with pytest.raises(ValueError, match="Unknown"):
         StreamingDetector(detector)
     detector[0].n_context_, detector[0].n_lookahead_ = 0, 0
     X = series_with_anomalies(seed=12)
@@ -478,11 +478,11 @@ def test_an_unknown_step_is_refused_unless_it_states_its_context(series):
 def test_what_is_no_detector_is_refused(series):
     with pytest.raises(NotFittedError):
         StreamingDetector(forest())
-    with pytest.raises(ValueError, match="neither score_samples"):
+    with pytest.raises(ValueError, match="score_samples"):
         StreamingDetector(StandardScaler().fit(series))
     with pytest.raises(ValueError, match="novelty=True"):
         StreamingDetector(LocalOutlierFactor().fit(series))
-    with pytest.raises(ValueError, match=r"KernelDensity\(\) has neither offset_"):
+    with pytest.raises(ValueError, match=r"KernelDensity.*offset_"):
         StreamingDetector(KernelDensity().fit(series))
     strided = tiny_detector(row_error="overlap_mean", stride=2).fit(series)
     with pytest.raises(ValueError, match="stride=1"):

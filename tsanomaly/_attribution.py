@@ -3,26 +3,20 @@
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import _safe_indexing
+from sklearn.pipeline import FeatureUnion
 
-from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import detector_errors
 from tsanomaly._context import get_context, rows_with_context
 from tsanomaly._hybrid import HybridDetector
+from tsanomaly._inspection import detector_errors, fitted_steps, results_at
 from tsanomaly._progress import counting
-from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._sklearn_compat import _safe_indexing
 from tsanomaly._threshold import ReconstructionThreshold
-from tsanomaly._validation import find_breaks
 from tsanomaly._window_transformer import WindowTransformer
 
 __all__ = [
     "channel_errors",
     "expected_readings",
-    "fitted_steps",
     "normalise",
     "occlude",
 ]
@@ -35,8 +29,8 @@ def channel_errors(detector, X, rows, normal):
     """Split the errors of rows among the channels.
 
     Exact where the detector's error is a sum over columns that belong to channels:
-    reconstruction errors, and unions of their levels. Where a detector inside a union
-    is of another kind, its level is split by `occlude`.
+    reconstruction errors, and unions of their normalised scores. Where a detector
+    inside a union is of another kind, its score is split by `occlude`.
 
     Parameters
     ----------
@@ -174,34 +168,6 @@ def normalise(contributions):
     return scaled / np.where(total > 0, total, 1.0)
 
 
-def fitted_steps(detector):
-    """List the fitted steps of a pipeline.
-
-    Parameters
-    ----------
-    detector : fitted estimator
-        A pipeline, a search or anything else.
-
-    Returns
-    -------
-    steps : list of estimators
-        Those of nested pipelines in line, without idle ones; the estimator itself if it
-        is no pipeline.
-    """
-    if isinstance(detector, FrozenEstimator):
-        return fitted_steps(detector.estimator)
-    if isinstance(detector, BaseSearchCV):
-        return fitted_steps(detector.best_estimator_)
-    if isinstance(detector, Pipeline):
-        return [
-            inner
-            for _, step in detector.steps
-            if step is not None and step != "passthrough"
-            for inner in fitted_steps(step)
-        ]
-    return [detector]
-
-
 class _Columns:
     """Columns of a series on their way through the steps before the errors.
 
@@ -277,15 +243,12 @@ def _selects(step):
 def _gives_errors(step):
     if isinstance(step, FeatureUnion):
         return all(isinstance(part, ScoreTransformer) for part in _parts(step))
-    return isinstance(
-        step,
-        (
-            HybridDetector,
-            LSTMAutoencoderDetector,
-            ReconstructionError,
-            ScoreTransformer,
-        ),
-    )
+    return _is_residual(step) or isinstance(step, (HybridDetector, ScoreTransformer))
+
+
+def _is_residual(step):
+    """Whether a step says what it expected, and gives the errors of each column."""
+    return hasattr(step, "reconstruct") and hasattr(step, "transform")
 
 
 def _parts(union):
@@ -294,8 +257,8 @@ def _parts(union):
 
 def _errors_of(step, columns, rows, normal):
     """Errors of rows, one for each column, and how they spread over the channels."""
-    if isinstance(step, (LSTMAutoencoderDetector, ReconstructionError)):
-        errors = _at(step, "transform", columns.values, rows)
+    if _is_residual(step):
+        errors = results_at(step, "transform", columns.values, rows)
         return errors, lambda errors: columns.fold(_contributions(errors))
     if isinstance(step, HybridDetector):
         return _cascade(step, columns.values, rows, normal), columns.fold
@@ -304,17 +267,17 @@ def _errors_of(step, columns, rows, normal):
         columns.fold(_shares(part.detector_, columns.values, rows, normal))
         for part in parts
     ]
-    levels = _at(step, "transform", columns.values, rows)
+    scores = results_at(step, "transform", columns.values, rows)
 
-    def spread(levels):
-        # Only levels above 0 make a row abnormal. Where there are none, as below the
+    def spread(scores):
+        # Only scores above 0 make a row abnormal. Where there are none, as below the
         # median of a logarithmic scale, the detectors count alike.
-        weights = np.maximum(levels, 0)
+        weights = np.maximum(scores, 0)
         weights[~(weights > 0).any(axis=1)] = 1.0
         weights = weights[:, :, None]  # (n_rows, n_detectors, 1)
         return (weights * np.stack(shares, axis=1)).sum(axis=1)
 
-    return levels, spread
+    return scores, spread
 
 
 def _contributions(errors):
@@ -335,7 +298,7 @@ def _cascade(hybrid, X, rows, normal):
     """Shares in the errors of the part that scored each row."""
     if hybrid.combine != "cascade":
         return None
-    candidate = _at(hybrid, "screen", X, rows)
+    candidate = results_at(hybrid, "screen", X, rows)
     contributions = np.empty((len(rows), X.shape[1]))
     for part, scored in (
         (hybrid.detector_, candidate),
@@ -348,16 +311,8 @@ def _cascade(hybrid, X, rows, normal):
 
 def _reconstruct(step, Z, rows):
     """Rows as an estimator reconstructs them, in its own unit, or None."""
-    if isinstance(step, LSTMAutoencoderDetector):
-        return _at(step, "reconstruct", Z, rows)
-    if isinstance(step, ReconstructionError):
-        restored = np.full((len(rows), Z.shape[1]), np.nan)
-        present = ~find_breaks(Z)[rows]
-        part = np.asarray(_safe_indexing(Z, rows[present]))
-        if len(part):
-            inner = step.transformer_
-            restored[present] = inner.inverse_transform(inner.transform(part))
-        return restored
+    if hasattr(step, "reconstruct"):
+        return results_at(step, "reconstruct", Z, rows)
     if isinstance(step, HybridDetector):
         inner = [step.detector_, step.screener_]
     elif isinstance(step, ScoreTransformer):
@@ -375,17 +330,6 @@ def _reconstruct(step, Z, rows):
         if expected is not None:
             return expected
     return None
-
-
-def _at(step, method, Z, rows):
-    """Results of some rows, from these and the neighbours they depend on."""
-    n_timestamps = Z.shape[0]
-    try:
-        needed = rows_with_context(rows, get_context(step), n_timestamps)
-    except ValueError:  # it does not say
-        needed = np.arange(n_timestamps)
-    result = getattr(step, method)(_safe_indexing(Z, needed))
-    return np.asarray(result)[np.searchsorted(needed, rows)]
 
 
 def _substitutes(readings, rows, normal):

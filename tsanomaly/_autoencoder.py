@@ -6,7 +6,6 @@ from pickle import PicklingError
 import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._backend import import_keras
@@ -14,6 +13,7 @@ from tsanomaly._linear_map import LinearMap
 from tsanomaly._memory import check_memory
 from tsanomaly._network import Network, build_lstm_autoencoder, get_network
 from tsanomaly._residual_detector import ResidualDetector
+from tsanomaly._sklearn_compat import Interval
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import (

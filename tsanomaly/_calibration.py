@@ -2,24 +2,18 @@
 """From the distribution of training errors to a threshold, or to a common scale."""
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from scipy.optimize import brentq
+from scipy.special import betaln
 
 __all__ = [
     "AUTO_SHARE",
     "Calibration",
     "ErrorSummary",
     "LogCalibration",
-    "check_detector",
-    "detector_errors",
-    "errors_and_threshold",
     "fit_generalised_pareto",
-    "last_step",
     "margin",
     "midway_threshold",
     "tail_excesses",
-    "training_errors",
 ]
 
 # Share of the training rows that contamination="auto" lets the threshold flag.
@@ -27,6 +21,10 @@ AUTO_SHARE = 0.01
 
 # A tail of fewer errors says too little about its shape.
 _SMALLEST_TAIL = 10
+
+# Opposites of shapes: of a tail that is as good as exponential, and of one whose errors
+# hardly differ.
+_FLATTEST, _STEEPEST = 1e-3, 1e3
 
 # Larger errors would overflow when subtracted, and smaller scales when divided by.
 _LARGEST, _SMALLEST = 1e300, 1e-290
@@ -114,11 +112,16 @@ def tail_excesses(errors, tail_fraction):
 
 
 def fit_generalised_pareto(excesses):
-    """Shape and scale by probability-weighted moments: Hosking and Wallis 1987.
+    """Shape and scale of the tail by probability-weighted moments.
 
-    On tails of a few dozen errors maximum likelihood, as in Siffer et al., often puts
-    the end of the distribution at the largest error, where the likelihood is unbounded.
-    The shape is kept within ±0.5, where the estimator is sound.
+    The estimator of Hosking and Wallis 1987, within ±0.5, where it is sound. On tails
+    of a few dozen errors maximum likelihood, as in Siffer et al., often puts the end of
+    the distribution at the largest error, where the likelihood is unbounded.
+
+    Below -0.5, to which errors with a bound lead (-1 is the shape of a uniform
+    distribution), and where the moments would end the tail before the largest error,
+    shape and scale follow from the mean and the largest error: it comes closer to the
+    bound than any mean of errors tells.
 
     Parameters
     ----------
@@ -128,14 +131,31 @@ def fit_generalised_pareto(excesses):
     Returns
     -------
     shape, scale : float
-        A shape above 0 is a tail heavier than that of an exponential distribution.
+        A shape above 0 is a tail heavier than that of an exponential distribution. One
+        below 0 ends at ``-scale / shape``.
     """
     n = len(excesses)
-    mean = excesses.mean()
+    mean, largest = excesses.mean(), excesses[-1]
     weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
     gap = mean - 2 * weighted  # not positive if the excesses hardly differ
-    shape = np.clip(2 - mean / gap, -0.5, 0.5) if gap > 0 else -0.5
+    shape = min(2 - mean / gap, 0.5) if gap > 0 else -_STEEPEST
+    if shape < -0.5 or -shape * largest > mean * (1 - shape):
+        shape = _shape_of_a_bounded_tail(largest / mean, n)
     return shape, mean * (1 - shape)
+
+
+def _shape_of_a_bounded_tail(ratio, n):
+    """The shape with which the largest of n errors is so many times their mean."""
+
+    def lacking(k):
+        # The largest of n is expected at (scale / k) (1 - n B(n, 1 + k)).
+        return (1 + k) / k * -np.expm1(np.log(n) + betaln(n, 1 + k)) - ratio
+
+    if lacking(_STEEPEST) >= 0:
+        return -_STEEPEST
+    if lacking(_FLATTEST) <= 0:
+        return -_FLATTEST
+    return -brentq(lacking, _FLATTEST, _STEEPEST)
 
 
 class Calibration:
@@ -302,121 +322,3 @@ def _spread(n):
     evenly = np.linspace(0, n - 1, _MOST_KNOTS // 2)
     from_the_top = n - np.geomspace(1, n, _MOST_KNOTS // 2)
     return np.unique(np.concatenate([evenly, from_the_top]).round().astype(np.intp))
-
-
-def check_detector(detector, name):
-    """Raise unless an estimator is a detector that scores new rows.
-
-    Parameters
-    ----------
-    detector : estimator
-        A detector, or a pipeline that ends in one.
-    name : str
-        The parameter it was given as.
-    """
-    if getattr(last_step(detector), "_one_model_per_group", False):
-        raise ValueError(
-            f"{name} is a {type(detector).__name__}, and the series of one machine is "
-            "looked at here. Pass the detector of that machine, fleet.detectors_[name] "
-            "of a fitted fleet, and its rows without the column of names."
-        )
-    if _score_method(detector) is not None:
-        return
-    last = last_step(detector)
-    if getattr(last, "novelty", True) is False:
-        cure = "Pass novelty=True to it, so that it scores rows it was not fitted on."
-    else:
-        cure = "Pass an outlier detector, or a pipeline that ends in one."
-    raise ValueError(
-        f"{name}={detector!r} has neither score_samples nor decision_function. {cure}"
-    )
-
-
-def detector_errors(detector, X):
-    """Errors of rows, higher = worse, from a fitted detector.
-
-    Parameters
-    ----------
-    detector : fitted estimator
-        With `score_samples`, or else `decision_function`.
-    X : array-like of shape (n_timestamps, n_channels)
-        A series.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_timestamps,)
-        Opposite of the scores.
-    """
-    scores = getattr(detector, _score_method(detector))(X)
-    return -np.asarray(scores, dtype=np.float64).reshape(-1)
-
-
-def errors_and_threshold(detector, X):
-    """Errors of rows, and the threshold that a fitted detector holds against them.
-
-    Parameters
-    ----------
-    detector : fitted estimator
-        A detector, or a pipeline that ends in one.
-    X : array-like of shape (n_timestamps, n_channels)
-        A series.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_timestamps,)
-        Higher = worse.
-    threshold : float
-        Rows with a larger error are flagged.
-
-    Raises
-    ------
-    ValueError
-        If the detector has no scores, or does not tell its threshold.
-    """
-    check_detector(detector, "detector")
-    errors = detector_errors(detector, X)
-    if _score_method(detector) == "decision_function":
-        return errors, 0.0
-    offset = getattr(last_step(detector), "offset_", None)
-    if offset is not None:
-        return errors, -float(np.ravel(offset)[0])  # of a OneClassSVM, an array
-    if not hasattr(detector, "decision_function"):
-        raise ValueError(
-            f"{detector!r} has neither offset_ nor decision_function to tell its "
-            "threshold. Pass what it flags."
-        )
-    # The offset is the same for every row; few rows tell it without a second run.
-    few = _safe_indexing(X, np.flatnonzero(np.isfinite(errors))[:10])
-    decision = np.asarray(detector.decision_function(few))
-    return errors, float(np.median(detector_errors(detector, few) + decision))
-
-
-def training_errors(detector, X):
-    """Errors of the rows that a detector was just fitted on.
-
-    LocalOutlierFactor keeps those of its training rows: scored like new ones, they
-    would count themselves among their neighbours.
-    """
-    last, is_frozen = detector, False
-    while isinstance(last, (Pipeline, FrozenEstimator)):
-        # A frozen one was fitted earlier, on other rows.
-        is_frozen |= isinstance(last, FrozenEstimator)
-        last = last.estimator if isinstance(last, FrozenEstimator) else last[-1]
-    if is_frozen or not hasattr(last, "negative_outlier_factor_"):
-        return detector_errors(detector, X)
-    return -last.negative_outlier_factor_
-
-
-def _score_method(detector):
-    for method in ("score_samples", "decision_function"):
-        if hasattr(detector, method):
-            return method
-    return None
-
-
-def last_step(detector):
-    """The estimator that a pipeline, or a frozen estimator, ends in."""
-    while isinstance(detector, (Pipeline, FrozenEstimator)):
-        is_frozen = isinstance(detector, FrozenEstimator)
-        detector = detector.estimator if is_frozen else detector[-1]
-    return detector

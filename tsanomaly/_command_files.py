@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tsanomaly._atomic_write import replace_file
+from tsanomaly._saving._atomic_write import replace_file
 
 __all__ = [
     "make_folder",
@@ -213,7 +213,7 @@ def _takes_gaps(model):
     from sklearn.utils import get_tags
 
     from tsanomaly import LSTMAutoencoderDetector
-    from tsanomaly._attribution import fitted_steps
+    from tsanomaly._inspection import fitted_steps
 
     steps = fitted_steps(model)
     return any(isinstance(step, LSTMAutoencoderDetector) for step in steps) and all(

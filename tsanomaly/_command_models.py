@@ -108,7 +108,7 @@ def settings(model):
 def reconstructs(model):
     """Whether a model's errors are differences between readings and others."""
     from tsanomaly import LSTMAutoencoderDetector, ReconstructionError
-    from tsanomaly._attribution import fitted_steps
+    from tsanomaly._inspection import fitted_steps
 
     kinds = (LSTMAutoencoderDetector, ReconstructionError)
     return any(isinstance(step, kinds) for step in fitted_steps(model))
@@ -137,7 +137,7 @@ def with_threshold(model, arguments):
 
 def score(model, frame, arguments):
     """Errors, the threshold, and what lies above it."""
-    from tsanomaly._calibration import errors_and_threshold
+    from tsanomaly._inspection import errors_and_threshold
     from tsanomaly._validation import find_breaks
 
     errors, threshold = errors_and_threshold(model, frame)

@@ -129,7 +129,7 @@ def train(arguments, progress):
     import pandas as pd
 
     from tsanomaly import save
-    from tsanomaly._calibration import errors_and_threshold
+    from tsanomaly._inspection import errors_and_threshold
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     frame, labels = read(arguments, progress)

@@ -8,16 +8,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
-from tsanomaly._calibration import (
+from tsanomaly._calibration import midway_threshold
+from tsanomaly._inspection import (
     check_detector,
     detector_errors,
+    find_threshold,
     last_step,
-    midway_threshold,
 )
 from tsanomaly._progress import counting, with_progress
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
-from tsanomaly._validation import FLOATS, check_labels, draw_seed, find_breaks
+from tsanomaly._validation import (
+    FLOATS,
+    as_series,
+    check_labels,
+    draw_seed,
+    find_breaks,
+)
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly.metrics._scorer import NEEDED, NamedMetric, metric_value
 
@@ -201,6 +208,7 @@ def compare_detectors(
     import pandas as pd
 
     y_test = check_labels(y_test, len(X_test), "y_test").astype(np.int64)
+    X_train, X_test = as_series(X_train), as_series(X_test)
     functions = _checked_metrics(metrics)
     rows = _named(detectors)
     if baselines:
@@ -244,6 +252,7 @@ def _judge(detector, X_train, X_test, y_test, functions):
     check_detector(detector, "detector")
     errors = detector_errors(detector, X_test)
     scored = perf_counter()
+    threshold = find_threshold(detector, X_test, errors)
     errors[find_breaks(X_test)] = np.nan
     flags = (detector.predict(X_test) == -1) & ~np.isnan(errors)
     row = {
@@ -253,7 +262,7 @@ def _judge(detector, X_train, X_test, y_test, functions):
         **row,
         "best_f1_uses_labels": _best_f1(y_test, errors),
         "flagged_share": flags.mean(),
-        "threshold": -getattr(last_step(detector), "offset_", np.nan),
+        "threshold": np.nan if threshold is None else threshold,
         "fit_seconds": fitted - start,
         "score_seconds": scored - fitted,
     }

@@ -9,8 +9,19 @@ in two fitted attributes: ``n_context_``, rows before, and ``n_lookahead_``, row
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-__all__ = ["Context", "get_context", "rows_with_context", "sees_other_rows"]
+from tsanomaly._sklearn_compat import BaseSearchCV
+
+__all__ = [
+    "Context",
+    "get_context",
+    "inner_steps",
+    "rows_with_context",
+    "sees_other_rows",
+]
 
 
 class Context(NamedTuple):
@@ -107,8 +118,6 @@ def sees_other_rows(estimator):
     sees : bool
         Whether it, or a part of it, puts rows together.
     """
-    from sklearn.frozen import FrozenEstimator
-
     if isinstance(estimator, FrozenEstimator):
         return sees_other_rows(estimator.estimator)
     if getattr(estimator, "_sees_other_rows", False):
@@ -122,28 +131,46 @@ def sees_other_rows(estimator):
     return False
 
 
+def inner_steps(estimator):
+    """Estimators that rows go through one after the other inside another one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+
+    Returns
+    -------
+    steps : list of estimators, or None
+        Those of a pipeline but idle ones, that of a frozen estimator, the best of a
+        search (of one that is not fitted, the one to be cloned). None if the estimator
+        does the work itself.
+    """
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps]
+        return [step for step in steps if step is not None and step != "passthrough"]
+    if isinstance(estimator, BaseSearchCV):
+        return [getattr(estimator, "best_estimator_", estimator.estimator)]
+    if isinstance(estimator, FrozenEstimator):
+        return [estimator.estimator]
+    return None
+
+
 def _parts(estimator):
     """Estimators inside a fitted one, and how their contexts combine."""
     from sklearn.compose import ColumnTransformer
-    from sklearn.frozen import FrozenEstimator
-    from sklearn.model_selection._search import BaseSearchCV
-    from sklearn.pipeline import FeatureUnion, Pipeline
-    from sklearn.preprocessing import FunctionTransformer
 
-    if isinstance(estimator, Pipeline):
-        return [step for _, step in estimator.steps], sum
+    steps = inner_steps(estimator)
+    if steps is not None:
+        return steps, sum
     if isinstance(estimator, FeatureUnion):
         return [step for _, step in estimator.transformer_list], max
     if isinstance(estimator, ColumnTransformer):
         return [step for _, step, _ in estimator.transformers_], max
-    if isinstance(estimator, BaseSearchCV):
-        return [estimator.best_estimator_], max
     if isinstance(estimator, FunctionTransformer) and estimator.func is not None:
         return None, max  # may hold any function
     if type(estimator).__module__.split(".")[0] != "sklearn":
         return None, max
-    if isinstance(estimator, FrozenEstimator):
-        return [estimator.estimator], max
     # Another meta-estimator sees as far as its parts. They are not the fitted ones, so
     # that only row-wise parts can say how far.
     nested = estimator.get_params(deep=True).values()

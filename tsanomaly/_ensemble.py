@@ -5,7 +5,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import check_detector
+from tsanomaly._inspection import check_detector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._threshold import ReconstructionThreshold
@@ -19,11 +19,12 @@ def make_ensemble(detector=None, *, random_state=None):
     """Combine a network with three detectors that need none.
 
     No detector is best on all machines; a mean of several is seldom far from the best.
-    This one is of the levels of PCA on windows of 10 rows, of PCA on windows of 50
-    rows, each with 80 % of the variance, of the local outlier factor of windows of 10
-    rows, and of a detector that counts as much as those three together. Levels are
-    logarithms of errors, on the scale of the training rows. It takes no breaks (rows
-    that are NaN in every channel), because the local outlier factor does not.
+    This one takes the mean of the normalised scores of PCA on windows of 10 rows, of
+    PCA on windows of 50 rows, each with 80 % of the variance, of the local outlier
+    factor of windows of 10 rows, and of a detector that counts as much as those three
+    together. Normalised scores are logarithms of errors, on the scale of the training
+    rows. It takes no breaks (rows that are NaN in every channel), because the local
+    outlier factor does not.
 
     Parameters
     ----------
@@ -51,14 +52,14 @@ def make_ensemble(detector=None, *, random_state=None):
 
     See Also
     --------
-    ScoreTransformer : The level of one detector.
+    ScoreTransformer : The normalised score of one detector.
     HybridDetector : A cheap detector that chooses the rows for an expensive one.
 
     Notes
     -----
     The mean is more robust than the maximum, which one bad member rules. The columns of
-    the union are levels multiplied by their weights, 2/3 for each of the three and 2
-    for the detector, so that their mean is the weighted mean of the levels.
+    the union are normalised scores multiplied by their weights, 2/3 for each of the
+    three and 2 for the detector, so that their mean is the weighted mean.
 
     Examples
     --------

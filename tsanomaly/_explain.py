@@ -2,11 +2,11 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
-from tsanomaly._calibration import check_detector, detector_errors, errors_and_threshold
-from tsanomaly._validation import check_columns, find_breaks, median_step
+from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
+from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
+from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
 
 __all__ = ["explain"]
@@ -39,12 +39,12 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     attribution : {'auto', 'occlusion'} or callable, default='auto'
         How the errors of rows are split among the channels:
 
-        - 'auto': as they are put together, if the detector reconstructs readings: the
-          errors of :class:`LSTMAutoencoderDetector` and :class:`ReconstructionError`
-          are sums over channels, the columns of windows folded back onto theirs; the
-          level of a :class:`ScoreTransformer` is split as the error of its detector,
-          and the error of a cascade as that of the part which scored the row. All
-          other detectors are explained by 'occlusion'.
+        - 'auto': exactly, if the detector reconstructs readings: the errors of
+          :class:`LSTMAutoencoderDetector` and :class:`ReconstructionError` are sums
+          over channels, and the columns of windows are folded back onto theirs. The
+          normalised score of a :class:`ScoreTransformer` is split as the error of its
+          detector, and the error of a cascade as that of the part which scored the
+          row. All other detectors are explained by 'occlusion'.
         - 'occlusion': by how far the error falls if one channel reads as in normal
           rows. A channel is replaced, over the flagged rows and the context of their
           scores, by the line between the readings around, and by eight stretches of
@@ -125,7 +125,7 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     check_detector(detector, "detector")
     check_columns(X, "explain")
     if not isinstance(X, pd.DataFrame):
-        X = np.asarray(X)
+        X = np.asarray(as_series(X))
     if X.ndim != 2:
         raise ValueError(
             "X must have two dimensions, (n_timestamps, n_channels), got an array of "
@@ -328,10 +328,10 @@ def _deviation(reading, expected, source):
     if np.isnan(distance):
         return f"at {_number(reading, reading)}"
     # To three digits of what matters, the distance.
-    far, level = _number(abs(distance), distance), _number(expected, distance)
+    far, usual = _number(abs(distance), distance), _number(expected, distance)
     if distance == 0:
         return f"as {source}, {_number(expected, expected)}"
-    return f"{far} {'above' if distance > 0 else 'below'} {source} {level}"
+    return f"{far} {'above' if distance > 0 else 'below'} {source} {usual}"
 
 
 def _number(value, scale):

@@ -4,11 +4,16 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._memory import check_memory
+from tsanomaly._sklearn_compat import (
+    Interval,
+    StrOptions,
+    _check_feature_names_in,
+    _fit_context,
+)
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -507,12 +512,17 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         if not self._calendar:
             return
         if not _has_times(X):
-            index = type(getattr(X, "index", None)).__name__
+            given, cure = type(X).__name__, "Pass such a frame"
+            if hasattr(X, "iloc"):
+                given += f" with an index of type {type(X.index).__name__}"
+            else:
+                cure += (
+                    ", or, if steps before this one return arrays, as scalers do, let "
+                    "them return frames: pipeline.set_output(transform='pandas')"
+                )
             raise ValueError(
-                "Calendar features need a frame with a DatetimeIndex, and X is a "
-                f"{type(X).__name__} with an index of type {index}. Pass such a frame, "
-                "put TemporalFeatures before steps that return arrays, or use "
-                "calendar=False."
+                f"Calendar features need a frame with a DatetimeIndex, and X is a "
+                f"{given}. {cure}. calendar=False leaves them out."
             )
         if X.index.hasnans:
             row = int(X.index.isna().argmax())

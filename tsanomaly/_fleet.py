@@ -5,15 +5,15 @@ from contextlib import closing
 from numbers import Integral
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._hybrid import fit_without
 from tsanomaly._progress import with_progress
+from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
 from tsanomaly._validation import VersionedState, all_or_nothing, find_breaks
 
 __all__ = ["FleetDetector", "fit_joined"]
@@ -39,7 +39,8 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     ----------
     detector : estimator
         An outlier detector, or a pipeline that ends in one, for the readings of one
-        machine. Scalers belong into it: machines differ in their levels.
+        machine. Scalers belong into it: what is usual differs from machine to
+        machine.
 
     by : label, default='machine_id'
         The column of names: numbers, strings or times. All other columns are channels.
@@ -168,6 +169,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         self.on_error = on_error
         self.verbose = verbose
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit a detector for every machine, and the fallback.
 
@@ -200,6 +202,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         self._fit(X, y, with_labels=False)
         return self
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None):
         """Fit, and label the training rows.
 
@@ -219,8 +222,6 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         return self._fit(X, y, with_labels=True)
 
     def _fit(self, X, y, *, with_labels):
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
         frame, names, rows = self._split(X)
         if not frame.shape[1]:
             raise ValueError(f"X has no column but {self.by!r}, and so no channels.")
@@ -286,7 +287,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                     )
                     for i in short
                 }
-            self._report(failures, len(names), "fitted")
+            self._report(failures, len(names), "fitted", stacklevel=5)
             if not self._models and not hasattr(self, "fallback_"):
                 raise RuntimeError(
                     "No detector could be fitted: " + _list(failures) + "."
@@ -399,6 +400,16 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         named = zip(_labels(self.fallback_groups_), self._messages, strict=True)
         return {name: message for name, message in named if message}
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # A frame with a column of names, which is no array of numbers.
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        inner = get_tags(self.detector)
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.target_tags.required = inner.target_tags.required
+        return tags
+
     def _check_fitted(self, name):
         if not hasattr(self, "groups_"):
             raise AttributeError(
@@ -433,7 +444,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 failures[_describe(self.by, names[i])] = failure
             else:
                 shapes[values.shape[1:]] = i
-        self._report(failures, len(names), "scored")
+        self._report(failures, len(names), "scored", stacklevel=4)
         if len(shapes) > 1:
             widths = [
                 f"{shape[0] if shape else 1} for {_describe(self.by, names[i])}"
@@ -463,8 +474,8 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             parameter = f"verbose={self.verbose}"
             return list(with_progress(results, len(tasks), "model", True, parameter))
 
-    def _report(self, failures, n_groups, what):
-        """Raise or warn if machines failed."""
+    def _report(self, failures, n_groups, what, *, stacklevel):
+        """Raise or warn, where a method is called, if machines failed."""
         if not failures:
             return
         text = f"{len(failures)} of {n_groups} machines could not be {what}: "
@@ -472,7 +483,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             text = "Some models could not be fitted: "
         text += _list(failures) + "."
         if self.on_error == "warn":
-            warnings.warn(text, UserWarning, stacklevel=4)
+            warnings.warn(text, UserWarning, stacklevel=stacklevel)
             return
         error = RuntimeError(
             f"{text} Correct or leave out their rows, or set on_error='warn' to go on "

@@ -3,34 +3,31 @@ from contextlib import suppress
 from numbers import Real
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_method_params,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._calibration import (
-    AUTO_SHARE,
-    Calibration,
-    check_detector,
-    detector_errors,
-    midway_threshold,
-)
+from tsanomaly._calibration import AUTO_SHARE, Calibration, midway_threshold
 from tsanomaly._context import get_context, rows_with_context, sees_other_rows
+from tsanomaly._inspection import check_detector, detector_errors, fitted_steps
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._sklearn_compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _safe_indexing,
+)
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,
     all_or_nothing,
+    as_series,
     check_parameters_unchanged,
     draw_seed,
     find_breaks,
@@ -53,13 +50,9 @@ def _errors_at(detector, X, rows):
 def _run_at(detector, X, rows):
     needed = rows_with_context(rows, get_context(detector), len(X))
     piece, positions = _safe_indexing(X, needed), np.searchsorted(needed, rows)
-    while isinstance(detector, (Pipeline, FrozenEstimator)):
-        if isinstance(detector, FrozenEstimator):
-            detector = detector.estimator
-            continue
-        if len(detector) > 1:
-            piece = detector[:-1].transform(piece)
-        detector = detector[-1]
+    *before, detector = fitted_steps(detector)
+    for step in before:
+        piece = step.transform(piece)
     context = get_context(detector)
     if hasattr(detector, "score_rows") and context.n_lookahead == 0:
         return -detector.score_rows(piece, positions)
@@ -159,7 +152,7 @@ class HybridDetector(
 
         - 'cascade': as above.
         - 'mean', 'max': both score all rows, and the mean or the larger one of their
-          levels counts. That costs as much as both.
+          normalised scores counts. That costs as much as both.
 
     trim_fraction : float, default=0.0
         Share of the training rows, those the screener finds most abnormal, that the
@@ -204,11 +197,11 @@ class HybridDetector(
 
     Notes
     -----
-    Let :math:`L_s` and :math:`L_d` be the levels of the screener and of the detector:
-    ``-log10`` of the share of training rows at least as abnormal, continued beyond the
-    worst of them by a generalised Pareto tail, as in :class:`ScoreTransformer`. Let
-    :math:`c` be the cut, in errors :math:`s_t` of the screener. The error of row
-    :math:`t` in a cascade is
+    Let :math:`L_s` and :math:`L_d` be the normalised scores of the screener and of the
+    detector: ``-log10`` of the share of training rows at least as abnormal, continued
+    beyond the worst of them by a generalised Pareto tail, as in
+    :class:`ScoreTransformer`. Let :math:`c` be the cut, in errors :math:`s_t` of the
+    screener. The error of row :math:`t` in a cascade is
 
     .. math::
 
@@ -280,6 +273,7 @@ class HybridDetector(
         self.contamination = contamination
         self.random_state = random_state
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
         """Fit the screener, then the detector, then the scales of their scores.
 
@@ -308,6 +302,7 @@ class HybridDetector(
         self._fit(X, y, fit_params)
         return self
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None, **fit_params):
         """Fit, and label the training rows.
 
@@ -348,7 +343,7 @@ class HybridDetector(
         return self._candidates(screened, X, breaks)
 
     def score_samples(self, X):
-        """Opposite of the level of each row.
+        """Opposite of the normalised score of each row.
 
         Parameters
         ----------
@@ -394,11 +389,7 @@ class HybridDetector(
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def _fit(self, X, y, fit_params):
-        """Fit, and return the levels of the training rows."""
-        # Not by scikit-learn's _fit_context: on its first use it imports a package that
-        # draws from Python's global random generator.
-        if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
+        """Fit, and return the normalised scores of the training rows."""
         screener, detector = self._parts(self.random_state)
         check_detector(screener, "screener")
         check_detector(detector, "detector")
@@ -467,6 +458,7 @@ class HybridDetector(
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
+        X = as_series(X)
         if hasattr(X, "iloc"):  # the parts may want the frame as it is
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
@@ -492,7 +484,7 @@ class HybridDetector(
         return self._combine(screened, candidates, detected)
 
     def _combine(self, screened, candidates, detected):
-        """Levels from the errors of both parts, which are NaN at breaks."""
+        """Normalised scores from the errors of both parts, NaN at breaks."""
         levels = self._screener_scale(screened)
         if self.combine == "cascade":
             detected = self._detector_scale(detected[candidates])

@@ -8,14 +8,18 @@ from sklearn.base import (
     MetaEstimatorMixin,
     OneToOneFeatureMixin,
     TransformerMixin,
-    _fit_context,
     clone,
 )
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import _check_method_params, check_is_fitted
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._context import get_context
+from tsanomaly._sklearn_compat import (
+    HasMethods,
+    _check_method_params,
+    _fit_context,
+    _safe_indexing,
+)
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,
@@ -43,7 +47,7 @@ class ReconstructionError(
     """Squared residuals of a transformer that can be inverted.
 
     A row that a compressing transformer, such as :class:`~sklearn.decomposition.PCA`,
-    cannot bring back is unlike those it was fitted on. After
+    cannot reconstruct is unlike those it was fitted on. After
     :class:`WindowTransformer` and before :class:`ReconstructionThreshold`, PCA is a
     strong and very fast detector, and the one that every other should be compared
     with.
@@ -157,8 +161,50 @@ class ReconstructionError(
         """
         check_is_fitted(self)
         X, breaks = self._validate(X, reset=False)
-        errors = np.empty(X.shape)
-        errors[breaks] = np.nan
+        errors = np.full(X.shape, np.nan)
+        for block, part, restored in self._restore(X, breaks):
+            with np.errstate(over="ignore", invalid="ignore"):  # limited right away
+                # In float64: a float32 residual of 1e20 would overflow when squared.
+                residual = np.subtract(part, restored, dtype=np.float64)
+                errors[block] = np.square(residual.clip(-_LARGEST, _LARGEST))
+        return errors
+
+    def reconstruct(self, X):
+        """Return the series as the transformer restores it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_features)
+            Readings, or windows of them, as in `fit`.
+
+        Returns
+        -------
+        reconstruction : ndarray of shape (n_timestamps, n_features)
+            ``inverse_transform(transform(X))``, in the unit of `X`. NaN at breaks, rows
+            that are NaN in every column.
+
+        Raises
+        ------
+        ValueError
+            As from `transform`.
+        """
+        check_is_fitted(self)
+        X, breaks = self._validate(X, reset=False)
+        reconstruction = np.full(X.shape, np.nan)
+        for block, _, restored in self._restore(X, breaks):
+            reconstruction[block] = restored
+        return reconstruction
+
+    def _restore(self, X, breaks):
+        """Restore all rows but breaks, some at a time.
+
+        Yields
+        ------
+        block : slice or ndarray of int
+            Rows of `X`.
+        part, restored : ndarray of shape (n_rows, n_features)
+            These rows, and what the transformer makes of them, there and back.
+        """
         rows = np.flatnonzero(~breaks)
         # Windows share the memory of the series. What is computed from them does not,
         # and should not exist for all of it at once, if rows can be taken one by one.
@@ -174,10 +220,7 @@ class ReconstructionError(
                 self._check_finite(reduced, part)
                 restored = np.asarray(self.transformer_.inverse_transform(reduced))
                 self._check_finite(restored, part)
-                # In float64: a float32 residual of 1e20 would overflow when squared.
-                residual = np.subtract(part, restored, dtype=np.float64)
-                errors[block] = np.square(residual.clip(-_LARGEST, _LARGEST))
-        return errors
+            yield block, part, restored
 
     def _check_finite(self, result, part):
         """Raise if a step made something infinite of finite rows."""

@@ -315,7 +315,7 @@ def _measures(measures):
 
 
 def _settings(arguments, model, found):
-    from tsanomaly._model_file import read_manifest
+    from tsanomaly._saving._model_file import read_manifest
 
     manifest = read_manifest(arguments.model)
     used = {

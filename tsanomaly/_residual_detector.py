@@ -13,15 +13,14 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     OutlierMixin,
     TransformerMixin,
-    _fit_context,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
 from tsanomaly._residuals import Residuals
 from tsanomaly._row_errors import RULES, mean_of_known, squared_residuals
+from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,

@@ -2,30 +2,24 @@
 from contextlib import suppress
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    MetaEstimatorMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsanomaly._calibration import (
-    Calibration,
-    LogCalibration,
+from tsanomaly._calibration import Calibration, LogCalibration
+from tsanomaly._context import get_context
+from tsanomaly._inspection import (
     check_detector,
     detector_errors,
     last_step,
     training_errors,
 )
-from tsanomaly._context import get_context
+from tsanomaly._sklearn_compat import HasMethods, StrOptions, _fit_context
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,
     all_or_nothing,
+    as_series,
     check_parameters_unchanged,
     find_breaks,
     remember_parameters,
@@ -39,10 +33,10 @@ class ScoreTransformer(
 ):
     """Turn an outlier detector into a feature: how abnormal each row is.
 
-    The scores of a detector become one column, higher for worse rows, on a scale that
-    all detectors share. So detectors combine: a union of several, and
-    :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets any
-    threshold.
+    The scores of a detector become one column of normalised scores, higher for worse
+    rows, on a scale that all detectors share. So detectors combine: a union of several,
+    and :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets
+    any threshold.
 
     Parameters
     ----------
@@ -73,9 +67,9 @@ class ScoreTransformer(
         The fitted clone.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its level depends on: those of the detector, 0
-        for the row-wise ones of scikit-learn. Present only if the detector says how
-        many.
+        Rows before and after a row that its normalised score depends on: those of the
+        detector, 0 for the row-wise ones of scikit-learn. Present only if the detector
+        says how many.
 
     n_features_in_ : int
         Number of columns seen in `fit`.
@@ -85,15 +79,15 @@ class ScoreTransformer(
 
     See Also
     --------
-    ReconstructionThreshold : Flag rows by one or several levels.
+    ReconstructionThreshold : Flag rows by one or several normalised scores.
 
     Notes
     -----
-    Levels are positive, except with 'log' and None. A more abnormal row always gets a
-    higher level, also beyond the training rows. Levels of one detector keep its ranking
-    of rows, and all its ranking metrics; what changes is how they compare with those of
-    another. The scores of a forest, to give an example, differ by a few hundredths, and
-    would vanish beside reconstruction errors.
+    Normalised scores are positive, except with 'log' and None. A more abnormal row
+    always gets a higher one, also beyond the training rows. They keep the detector's
+    ranking of rows, and all its ranking metrics; what changes is how they compare with
+    those of another. The scores of a forest, to give an example, differ by a few
+    hundredths, and would vanish beside reconstruction errors.
 
     Training rows score better than new ones with detectors that fit them closely.
     Where that matters, fit the detector first, and pass it frozen to a
@@ -160,6 +154,7 @@ class ScoreTransformer(
         """
         with all_or_nothing(self):
             check_detector(self.detector, "detector")
+            X = as_series(X)
             # The detector validates the rest: it may want the frame as it is.
             validate_data(self, X, skip_check_array=True)
             routed = self._route_fit(fit_params)
@@ -191,7 +186,7 @@ class ScoreTransformer(
         return LogCalibration(errors)
 
     def transform(self, X):
-        """Return the level of every row.
+        """Return the normalised score of every row.
 
         Parameters
         ----------
@@ -200,7 +195,7 @@ class ScoreTransformer(
 
         Returns
         -------
-        levels : ndarray of shape (n_timestamps, 1)
+        scores : ndarray of shape (n_timestamps, 1)
             Higher = more abnormal; NaN at breaks, rows that are NaN in every channel.
 
         Raises
@@ -210,6 +205,7 @@ class ScoreTransformer(
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
+        X = as_series(X)
         if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
             validate_data(self, X, reset=False, skip_check_array=True)
         errors = detector_errors(self.detector_, X)

@@ -5,10 +5,6 @@ from datetime import datetime
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn import get_config
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
@@ -17,10 +13,16 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._calibration import check_detector
 from tsanomaly._context import get_context
+from tsanomaly._inspection import (
+    check_detector,
+    fitted_steps,
+    offset_of,
+    score_method,
+)
 from tsanomaly._row_errors import mean_of_known
-from tsanomaly._validation import check_columns
+from tsanomaly._sklearn_compat import output_container
+from tsanomaly._validation import check_columns, unmasked
 
 __all__ = ["StreamingDetector"]
 
@@ -383,7 +385,7 @@ class _Plan:
     """
 
     def __init__(self, detector):
-        steps = _flatten(detector)
+        steps = fitted_steps(detector)
         contexts = []
         for step in steps:
             context = get_context(step)
@@ -402,15 +404,15 @@ class _Plan:
                 "threshold. Put it into a ScoreTransformer, with a "
                 "ReconstructionThreshold after that."
             )
-        has_scores = hasattr(last, "score_samples")
-        self._score_method = "score_samples" if has_scores else "decision_function"
+        self._score_method = score_method(last)
         self.n_context = sum(contexts)
         self.width = getattr(steps[0], "n_features_in_", None)
         self.names = getattr(steps[0], "feature_names_in_", None)
         # For every step: the rows before a row that it and those after it need.
         reach = np.cumsum(contexts[::-1])[::-1].tolist()
         self._steps = list(zip(map(_without_names, steps), reach, strict=True))
-        self._row_errors = {
+        # Of steps that give the errors of one row without those of its context.
+        self._last_row_errors = {
             position: of_last
             for position, step in enumerate(steps)
             if hasattr(step, "_make_last_row_errors")
@@ -446,11 +448,11 @@ class _Plan:
             Z = self._named(position, Z, times)
             scores = decision = getattr(step, self._score_method)(Z)
         if self._score_method == "score_samples":
-            offset = getattr(step, "offset_", None)
-            if offset is None:
-                decision = step.decision_function(Z)
+            offset = offset_of(step)
+            if offset is not None:
+                decision = scores - offset
             else:
-                decision = scores - np.ravel(offset)[0]  # of a OneClassSVM, an array
+                decision = step.decision_function(Z)
         return _last_of(scores, n), _last_of(decision, n) < 0
 
     def _transform(self, Z, times, n):
@@ -464,10 +466,9 @@ class _Plan:
         return Z
 
     def _errors_of_one(self, position, Z, n):
-        """Errors of one row, if a step gives them without those of the others."""
-        if n != 1 or position not in self._row_errors:
-            return None
-        return self._row_errors[position](Z)
+        """Errors of one row, if a step gives them without those of its context."""
+        of_last = self._last_row_errors.get(position)
+        return None if n != 1 or of_last is None else of_last(Z)
 
     def _named(self, position, Z, times):
         """Rows with the names and times that a step was given in its `fit`."""
@@ -499,24 +500,9 @@ class _Plan:
         return issparse(Z) or not pd.isna(np.asarray(Z)).all()
 
 
-def _flatten(detector):
-    """The steps that rows go through one after the other."""
-    if detector is None or isinstance(detector, str):  # 'passthrough'
-        return []
-    if isinstance(detector, Pipeline):
-        return [part for _, step in detector.steps for part in _flatten(step)]
-    if isinstance(detector, FrozenEstimator):
-        return _flatten(detector.estimator)
-    if isinstance(detector, BaseSearchCV):
-        return _flatten(detector.best_estimator_)
-    return [detector]
-
-
 def _is_plain_scaler(step):
     """Whether a step is a scaler of scikit-learn that returns arrays."""
-    output = getattr(step, "_sklearn_output_config", {}).get("transform")
-    output = output or get_config()["transform_output"]
-    return type(step) in _SCALERS and output == "default"
+    return type(step) in _SCALERS and output_container(step) == "default"
 
 
 def _without_names(step):
@@ -545,6 +531,7 @@ def _wall_time(times):
 
 def _to_floats(values, n_dimensions):
     """Readings as float32 if they are, as float64 otherwise."""
+    values = unmasked(values)
     wanted = ("a row: (n_channels,)", "rows: (n_timestamps, n_channels)")
     try:
         array = np.asarray(values)

@@ -5,8 +5,7 @@ from numbers import Real
 
 import numpy as np
 from scipy.special import boxcox
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import (
@@ -17,11 +16,13 @@ from tsanomaly._calibration import (
     tail_excesses,
 )
 from tsanomaly._row_errors import mean_of_known
+from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
     check_labels,
     check_parameters_unchanged,
+    locate,
     name_column,
     remember_parameters,
     validate_series,
@@ -99,7 +100,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
           deviations if errors are normal. Robust.
         - 'pot': peaks over threshold [1]_. The `quantile` of a generalised Pareto
           distribution fitted to the largest errors [2]_: for quantiles close to 1, that
-          few training rows lie beyond.
+          few training rows lie beyond. See the notes on errors that cannot exceed a
+          bound.
         - 'f_score': the threshold with the best F-beta score on the labels `y`.
 
     quantile : float, default=0.99
@@ -115,7 +117,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         - 'mean': their mean over the channels with one threshold.
         - 'max': the largest with one threshold.
         - 'each': every channel with a threshold of its own; one channel beyond its own
-          flags the row. Not for 'f_score', nor for errors below zero.
+          flags the row. Not for 'f_score', and only for training errors that are not
+          below zero.
 
     beta : float, default=1.0
         Weight of recall against precision in 'f_score'.
@@ -161,6 +164,12 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     errors, or a ten-thousandth beyond the largest or smallest of them, so that
     differences in the last bits never flip a flag. Of `n` training rows,
     ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
+
+    Where errors cannot exceed a bound, the tail that 'pot' fits ends close to it,
+    beyond the largest training error, and the threshold lies below that end. But a
+    `quantile` beyond which not one of the training rows is expected may come out beyond
+    the bound, where no row is ever flagged. Fit on more rows then, or lower the
+    `quantile`.
 
     Rows that are NaN in every channel are breaks, as in
     :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged. In other rows,
@@ -234,9 +243,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters do not go together, `X` holds infinity, or no error of a
-            channel that is to have a threshold, or `y` is missing, has other values
-            than 0 and 1, or no anomaly, where it is needed.
+            If parameters do not go together, `X` holds infinity, or no error, or one
+            below zero, of a channel that is to have a threshold, or `y` is missing, has
+            other values than 0 and 1, or no anomaly, where it is needed.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
@@ -256,7 +265,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     )
             errors = X[~breaks].astype(np.float64)
             if self.channels == "each":
-                self._check_every_channel(errors)
+                self._check_every_channel(X)
                 columns = [column[~np.isnan(column)] for column in errors.T]
                 thresholds = [self._threshold(column) for column in columns]
                 self._summaries = [ErrorSummary(column) for column in columns]
@@ -465,6 +474,15 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 "there is no threshold for it. Drop the column, or use "
                 "channels='mean' or 'max'."
             )
+        negative = errors < 0
+        if negative.any():
+            raise ValueError(
+                "Negative values in data: X holds errors below zero in "
+                f"{locate(self, negative)}, and channels='each' compares errors as "
+                "multiples of their thresholds. Use channels='mean' or 'max', or "
+                "errors that are never negative, as those of a ScoreTransformer are "
+                "with calibrate='tail'."
+            )
 
     def _threshold(self, errors, anomalous=None):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -482,4 +500,5 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.method == "f_score"
         tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = self.channels == "each"
         return tags

@@ -2,7 +2,8 @@
 from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval
+
+from tsanomaly._sklearn_compat import HasMethods, Interval
 
 __all__ = ["Training"]
 

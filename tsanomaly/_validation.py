@@ -11,11 +11,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    _raise_for_params,
     process_routing,
 )
 from sklearn.utils.validation import validate_data
 
+from tsanomaly._sklearn_compat import _raise_for_params
 from tsanomaly._version import __version__
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "VersionWarning",
     "VersionedState",
     "all_or_nothing",
+    "as_series",
     "check_columns",
     "check_labels",
     "check_parameters_unchanged",
@@ -36,6 +37,7 @@ __all__ = [
     "moved_parameters",
     "name_column",
     "remember_parameters",
+    "unmasked",
     "validate_series",
 ]
 
@@ -67,10 +69,11 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
     ------
     ValueError
         If a column does not hold numbers, holds infinity, or holds NaN that is not
-        accepted; if the columns are not those of `fit`.
+        accepted; if the columns are not those of `fit`; if X is a list of series.
     TypeError
         If X is sparse.
     """
+    X = as_series(X)
     check_columns(X, type(estimator).__name__)
     X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -96,6 +99,53 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
             "first, for example with DataFrame.ffill or sklearn.impute.SimpleImputer."
         )
     return X, breaks
+
+
+def as_series(X):
+    """What a user gave as a series, if it is one, without a mask.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, not validated yet.
+
+    Returns
+    -------
+    X : array-like of shape (n_timestamps, n_channels)
+        The same; a masked array as an array with NaN.
+
+    Raises
+    ------
+    ValueError
+        If X is a collection of several series.
+    """
+    parts = X.values() if isinstance(X, dict) else X
+    if isinstance(X, (dict, list, tuple)) and any(
+        hasattr(part, "columns") or getattr(part, "ndim", 1) > 1 for part in parts
+    ):
+        raise ValueError(
+            f"X is a {type(X).__name__} of {len(X)} series, and one series is expected "
+            "here. For one detector of all of them, join them with "
+            "tsanomaly.datasets.insert_breaks(frame, by=...), after pandas.concat; for "
+            "a detector of each, use FleetDetector."
+        )
+    return unmasked(X)
+
+
+def unmasked(values):
+    """A masked array as an array that is NaN where the mask is; others as they are."""
+    if isinstance(values, (list, tuple)) and any(
+        isinstance(value, np.ma.MaskedArray) for value in values
+    ):
+        values = [np.nan if value is np.ma.masked else value for value in values]
+        values = np.ma.array(values)
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if values.dtype.kind in "biuf":
+        dtype = values.dtype if values.dtype in FLOATS else np.float64
+    else:
+        dtype = object
+    return values.astype(dtype).filled(np.nan)
 
 
 def check_columns(X, user):
@@ -175,7 +225,7 @@ def _absent(X):
     if issparse(X):
         return np.zeros((X.shape[0], 1), dtype=bool)
     if not hasattr(X, "isna"):
-        X = np.asarray(X)
+        X = np.asarray(unmasked(X))
         if X.dtype.kind not in "fO" or X.ndim != 2:
             return np.zeros((len(X), 1), dtype=bool)
     return np.asarray(pd.isna(X))
@@ -268,7 +318,7 @@ def check_labels(y, n_timestamps=None, name="y"):
     """
     import pandas as pd
 
-    y = np.asarray(y)
+    y = np.asarray(unmasked(y))
     if y.ndim == 2 and y.shape[1] == 1:
         cure = f" Pass {name} as one dimension: numpy.ravel({name})."
     else:

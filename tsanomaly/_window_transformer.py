@@ -2,11 +2,11 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._memory import check_memory
+from tsanomaly._sklearn_compat import Interval, _check_feature_names_in, _fit_context
 from tsanomaly._validation import VersionedState, all_or_nothing, validate_series
 from tsanomaly._windows import TrailingWindows
 

@@ -11,6 +11,8 @@ from numbers import Integral
 
 import numpy as np
 
+from tsanomaly._validation import unmasked
+
 __all__ = [
     "RowAverage",
     "TrailingWindows",
@@ -76,7 +78,7 @@ def sliding_windows(X, window_size, stride=1):
            [6., 7.],
            [8., 9.]])
     """
-    X = np.asarray(X)
+    X = np.asarray(unmasked(X))
     if X.ndim != 2:
         raise ValueError(
             "X must have two dimensions, (n_timestamps, n_channels), got an array of "

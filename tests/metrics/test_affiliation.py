@@ -152,11 +152,11 @@ def test_an_event_without_prediction_has_no_precision():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"3 rows and y_pred 2\. They must be of"):
+    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
         affiliation([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"Labels in the manner of predict convert"):
+    with pytest.raises(ValueError, match=r"== -1"):
         affiliation([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"y_pred must hold 0 \(normal\) and 1"):
+    with pytest.raises(ValueError, match=r"^y_pred"):
         affiliation([0, 1, 0], [0, np.nan, 0])
-    with pytest.raises(ValueError, match="The 'beta' parameter"):
+    with pytest.raises(ValueError, match="'beta'"):
         affiliation([0, 1], [0, 1], beta=0)

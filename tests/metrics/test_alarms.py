@@ -199,29 +199,29 @@ class TestFalseAlarmsPerDay:
 
     @pytest.mark.parametrize("freq", ["B", "soon", "MS", 5.5])
     def test_no_fixed_duration(self, freq):
-        with pytest.raises(ValueError, match="is no fixed duration, such as '5min'"):
+        with pytest.raises(ValueError, match="'5min'"):
             false_alarms_per_day(Y_TRUE, Y_PRED, freq=freq)
 
     @pytest.mark.parametrize("freq", ["0min", "-5min"])
     def test_no_positive_duration(self, freq):
-        with pytest.raises(ValueError, match="freq must be a positive duration"):
+        with pytest.raises(ValueError, match=r"freq.*positive"):
             false_alarms_per_day(Y_TRUE, Y_PRED, freq=freq)
 
     def test_times_or_freq(self):
-        with pytest.raises(ValueError, match="must be given, got none of them"):
+        with pytest.raises(ValueError, match="none"):
             false_alarms_per_day(Y_TRUE, Y_PRED)
-        with pytest.raises(ValueError, match="must be given, got both of them"):
+        with pytest.raises(ValueError, match="both"):
             false_alarms_per_day(Y_TRUE, Y_PRED, times=minutes(), freq="5min")
 
 
 @pytest.mark.parametrize("metric", [detection_delay, false_alarms_per_day])
 class TestBadInput:
     def test_labels(self, metric):
-        with pytest.raises(ValueError, match=r"10 rows and y_pred 9\. They must be"):
+        with pytest.raises(ValueError, match=r"10 .*y_pred 9"):
             metric(Y_TRUE, Y_PRED[1:], times=minutes())
-        with pytest.raises(ValueError, match=r"Labels in the manner of predict"):
+        with pytest.raises(ValueError, match=r"== -1"):
             metric(Y_TRUE, 1 - 2 * Y_PRED, times=minutes())
-        with pytest.raises(ValueError, match=r"y_true must hold 0 \(normal\) and 1"):
+        with pytest.raises(ValueError, match=r"^y_true"):
             metric(np.where(Y_TRUE, 1, np.nan), Y_PRED, times=minutes())
 
     @pytest.mark.parametrize(
@@ -370,11 +370,11 @@ class TestChannelHitRate:
     def test_unknown_name(self):
         frame = pd.DataFrame(ERRORS, columns=list("abcd"))
         flags = pd.DataFrame(ERRORS > 3, columns=list("abce"))
-        with pytest.raises(ValueError, match="Give both the same columns"):
+        with pytest.raises(ValueError, match="same columns"):
             channel_hit_rate(flags, frame)
-        with pytest.raises(ValueError, match="Names need a DataFrame of errors"):
+        with pytest.raises(ValueError, match="DataFrame"):
             channel_hit_rate([["a"], ["b"]], ERRORS)
-        with pytest.raises(ValueError, match="columns of errors: 'a', 'b', 'c', 'd'"):
+        with pytest.raises(ValueError, match="'a', 'b', 'c', 'd'"):
             channel_hit_rate([["a"], ["e"]], frame)
 
     @pytest.mark.parametrize(

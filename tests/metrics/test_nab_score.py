@@ -296,11 +296,11 @@ def test_everything_anomalous_or_flagged():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"3 rows and y_pred 2\. They must be of"):
+    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
         nab_score([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"Labels in the manner of predict convert"):
+    with pytest.raises(ValueError, match=r"== -1"):
         nab_score([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"y_true must hold 0 \(normal\) and 1"):
+    with pytest.raises(ValueError, match=r"^y_true"):
         nab_score([0, np.nan, 0], [0, 1, 0])
     for parameters in ({"profile": "strict"}, {"probation": 1}, {"normalize": "no"}):
         with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' param"):

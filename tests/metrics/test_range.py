@@ -294,11 +294,11 @@ def test_point_adjusted_warns_on_every_call():
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.filterwarnings("ignore:Point adjustment")
 def test_bad_labels(metric):
-    with pytest.raises(ValueError, match=r"3 rows and y_pred 2\. They must be of"):
+    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
         metric([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"Labels in the manner of predict convert"):
+    with pytest.raises(ValueError, match=r"== -1"):
         metric([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"y_true must hold 0 \(normal\) and 1"):
+    with pytest.raises(ValueError, match=r"^y_true"):
         metric([0, np.nan, 0], [0, 1, 0])
     with pytest.raises(ValueError, match="one label for every row"):
         metric([[0, 1]], [[0, 1]])

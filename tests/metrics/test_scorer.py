@@ -2,6 +2,7 @@
 import pickle
 import warnings
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +28,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
-from tsanomaly import ReconstructionThreshold, _network, _validation, metrics
+from tsanomaly import (
+    LSTMAutoencoderDetector,
+    ReconstructionThreshold,
+    _validation,
+    metrics,
+)
 from tsanomaly.metrics import make_anomaly_scorer
 
 
@@ -117,19 +123,19 @@ def test_refuses(forest, labelled):
         make_anomaly_scorer("f1")(forest, X, 1 - 2 * y)
     with pytest.raises(ValueError, match="one label for each"):
         make_anomaly_scorer("f1")(forest, X, y[:-1])
-    with pytest.raises(ValueError, match="metric='auc' is not known"):
+    with pytest.raises(ValueError, match="'auc'"):
         make_anomaly_scorer("auc")
     with pytest.raises(ValueError, match="needs response_method='predict'"):
         make_anomaly_scorer("f1", response_method="score_samples")
-    with pytest.raises(ValueError, match="response_method must be"):
+    with pytest.raises(ValueError, match="response_method"):
         make_anomaly_scorer(f1_score, response_method="predict_proba")
-    with pytest.raises(ValueError, match="Leave greater_is_better out"):
+    with pytest.raises(ValueError, match="greater_is_better"):
         make_anomaly_scorer("roc_auc", greater_is_better=False)
     with pytest.raises(ValueError, match=r"'fbeta' needs beta.*beta=2\)"):
         make_anomaly_scorer("fbeta")
     with pytest.raises(ValueError, match=r"needs freq.*freq='5min'\)"):
         make_anomaly_scorer("false_alarms_per_day")
-    with pytest.raises(ValueError, match="a string or a function"):
+    with pytest.raises(ValueError, match="function"):
         make_anomaly_scorer(3)
 
 
@@ -138,7 +144,7 @@ def test_refuses(forest, labelled):
     [roc_auc_score, average_precision_score, metrics.vus_pr, metrics.range_auc],
 )
 def test_a_function_of_scores_is_not_fed_with_labels(function, forest, labelled):
-    with pytest.raises(ValueError, match="ranks scores, while a function is given lab"):
+    with pytest.raises(ValueError, match="response_method"):
         make_anomaly_scorer(function)
     scorer = make_anomaly_scorer(function, response_method="score_samples")
     expected = function(labelled[1], -forest.score_samples(labelled[0]))
@@ -174,24 +180,36 @@ def test_scorers_travel(forest, labelled):
     assert (result["test_auc"] > 0.8).all()
 
 
+class Counted(LSTMAutoencoderDetector):
+    """A network of which it is known how often it was trained."""
+
+    fits: ClassVar = []
+
+    def fit_transform(self, X, y=None):
+        self.fits.append(len(X))
+        return super().fit_transform(X, y)
+
+
 @pytest.fixture
-def count_fits(monkeypatch):
-    fits = []
-    train = _network.Network.train
-
-    def counted(self, *arguments, **parameters):
-        fits.append(self)
-        return train(self, *arguments, **parameters)
-
-    monkeypatch.setattr(_network.Network, "train", counted)
-    return fits
+def count_fits():
+    Counted.fits.clear()
+    return Counted.fits
 
 
 def search(folder):
+    network = Counted(
+        5,
+        units=(8,),
+        latent_dim=None,
+        epochs=20,
+        batch_size=8,
+        learning_rate=0.01,
+        random_state=0,
+    )
     pipeline = Pipeline(
         [
             ("scale", StandardScaler()),
-            ("errors", tiny_detector(units=(8,), epochs=20, learning_rate=0.01)),
+            ("errors", network),
             ("threshold", ReconstructionThreshold()),
         ],
         memory=str(folder),

@@ -180,7 +180,7 @@ def test_what_cannot_be_drawn(X, channels, message):
 
 
 def test_too_few_axes():
-    with pytest.raises(ValueError, match=r"3 axes are needed, got 2.*subplots\(3"):
+    with pytest.raises(ValueError, match=r"subplots\(3"):
         make_axes(plt.subplots(2)[1], 3)
 
 

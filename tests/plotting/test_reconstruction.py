@@ -36,10 +36,10 @@ def test_on_given_axes(frame):
 
 def test_what_does_not_reconstruct(frame):
     forest = IsolationForest(random_state=0).fit(frame)
-    with pytest.raises(ValueError, match="does not say what readings it expects"):
+    with pytest.raises(ValueError, match="ReconstructionError"):
         ReconstructionDisplay.from_estimator(forest, frame)
 
 
 def test_another_shape(frame):
-    with pytest.raises(ValueError, match=r"shape of X, \(100, 2\), got \(100, 1\)"):
+    with pytest.raises(ValueError, match=r"\(100, 2\).*\(100, 1\)"):
         ReconstructionDisplay.from_predictions(frame, np.zeros((100, 1)))

@@ -19,7 +19,7 @@ def test_what_is_drawn():
         assert line.get_ydata().tolist() == losses
         assert line.get_xdata().tolist() == [1, 2, 3]
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["training", "validation, lowest in round 2"]
+    assert labels == ["training", "validation, lowest in epoch 2"]
 
 
 def test_the_network_is_found(series):
@@ -35,7 +35,7 @@ def test_the_network_is_found(series):
     ):
         display = TrainingHistoryDisplay.from_estimator(estimator.fit(series))
         assert len(display.history["loss"]) == 1
-        assert display.lines_[0].get_marker() == "o"  # one round is no line
+        assert display.lines_[0].get_marker() == "o"  # one epoch is no line
 
 
 def test_without_a_network(series):

@@ -3,6 +3,8 @@
 
 import numpy as np
 
+from tsanomaly._validation import as_series
+
 __all__ = ["Partitions", "is_frame", "join"]
 
 
@@ -107,6 +109,7 @@ def is_frame(rows):
 
 def join(pieces):
     """Rows one after the other, in one array or frame."""
+    pieces = [as_series(piece) for piece in pieces]
     if len(pieces) == 1:
         return pieces[0]
     if is_frame(pieces[0]):

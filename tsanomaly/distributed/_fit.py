@@ -4,6 +4,7 @@ from numbers import Integral
 import numpy as np
 
 from tsanomaly._fleet import fit_joined
+from tsanomaly._inspection import one_model_per_group
 from tsanomaly._validation import draw_seed
 from tsanomaly.distributed._collections import Partitions, is_frame, join
 
@@ -71,7 +72,7 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     partitions = Partitions(X)
-    if getattr(detector, "_one_model_per_group", False):
+    if one_model_per_group(detector):
         raise ValueError(
             f"detector is a {type(detector).__name__}, and a sample of one series is "
             "drawn here. Pass its frame to its own fit, which runs on the workers of "

@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tsanomaly._calibration import check_detector
 from tsanomaly._context import get_context
+from tsanomaly._inspection import check_detector
 from tsanomaly.distributed._collections import Partitions, is_frame, join
 
 __all__ = ["decision_function", "predict", "score_samples", "transform"]

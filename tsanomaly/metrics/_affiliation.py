@@ -2,8 +2,8 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
 
+from tsanomaly._sklearn_compat import Interval, validate_params
 from tsanomaly.metrics._checks import (
     check_predictions,
     find_events,

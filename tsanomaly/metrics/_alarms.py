@@ -5,8 +5,9 @@ from numbers import Real
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, validate_params
 
+from tsanomaly._sklearn_compat import Interval, validate_params
+from tsanomaly._validation import unmasked
 from tsanomaly.metrics._checks import (
     check_predictions,
     find_events,
@@ -358,7 +359,7 @@ def _check_freq(freq):
 
 
 def _check_errors(errors):
-    errors = np.asarray(errors)
+    errors = np.asarray(unmasked(errors))
     if errors.ndim != 2 or not errors.shape[1] or errors.dtype.kind not in "iuf":
         raise ValueError(
             "errors must hold a number for every event and channel, got an array of "

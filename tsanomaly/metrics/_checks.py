@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from tsanomaly._validation import check_labels
+from tsanomaly._validation import check_labels, unmasked
 from tsanomaly._windows import runs
 
 __all__ = [
@@ -41,7 +41,7 @@ def check_scores(y_true, y_score):
         If the lengths differ, the labels are no labels, or a score is not finite.
     """
     y_true = check_labels(y_true, name="y_true")
-    y_score = np.asarray(y_score)
+    y_score = np.asarray(unmasked(y_score))
     if y_score.ndim != 1 or y_score.dtype.kind not in "biuf":
         raise ValueError(
             "y_score must hold one number for every row, got an array of shape "

@@ -3,8 +3,8 @@ import math
 from numbers import Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly.metrics._checks import check_predictions, find_events, warn_undefined
 
 __all__ = ["nab_score"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._calibration import errors_and_threshold
+from tsanomaly._inspection import errors_and_threshold
 from tsanomaly._validation import check_labels
 from tsanomaly.metrics._checks import find_events, touched
 from tsanomaly.plotting._common import (

@@ -6,7 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
-from tsanomaly._validation import check_columns
+from tsanomaly._validation import as_series, check_columns, unmasked
 
 __all__ = [
     "BLOCKS",
@@ -79,7 +79,7 @@ def check_readings(X, channels=None):
     import pandas as pd
 
     if not isinstance(X, pd.DataFrame):
-        X = np.asarray(X)
+        X = np.asarray(as_series(X))
         if X.ndim != 2:
             raise ValueError(
                 "X must have two dimensions, (n_timestamps, n_channels), got an array "
@@ -157,7 +157,7 @@ def check_row_values(values, n_timestamps, name, dtype=np.float64):
     ValueError
         If the shape is another one.
     """
-    values = np.asarray(values)
+    values = np.asarray(unmasked(values))
     if values.shape != (n_timestamps,):
         raise ValueError(
             f"{name} must have one value for each of the {n_timestamps:,} rows of X, "

@@ -2,8 +2,8 @@
 import numpy as np
 
 from tsanomaly._attribution import channel_errors, occlude
-from tsanomaly._calibration import check_detector, errors_and_threshold
-from tsanomaly._validation import check_labels, find_breaks
+from tsanomaly._inspection import check_detector, errors_and_threshold
+from tsanomaly._validation import as_series, check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     LABELLED,
@@ -106,7 +106,7 @@ class ContributionDisplay:
         check_detector(estimator, "estimator")
         readings = check_readings(X)
         if not hasattr(X, "iloc"):
-            X = np.asarray(X)
+            X = np.asarray(as_series(X))
         rows = np.flatnonzero(~find_breaks(X))
         known = channel_errors(estimator, X, rows, np.ones(len(X), dtype=bool))
         if known is None:

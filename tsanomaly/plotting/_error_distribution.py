@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._calibration import errors_and_threshold
-from tsanomaly._validation import check_labels
+from tsanomaly._inspection import errors_and_threshold
+from tsanomaly._validation import check_labels, unmasked
 from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
@@ -139,7 +139,10 @@ class ErrorDistributionDisplay:
             If there is no finite error, or `y_test` does not hold a label for every
             row.
         """
-        train, test = np.asarray(train_errors), np.asarray(test_errors)
+        train, test = (
+            np.asarray(unmasked(train_errors)),
+            np.asarray(unmasked(test_errors)),
+        )
         train = check_row_values(train, train.size, "train_errors")
         test = check_row_values(test, test.size, "test_errors")
         if y_test is None:

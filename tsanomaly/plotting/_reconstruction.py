@@ -2,7 +2,7 @@
 import numpy as np
 
 from tsanomaly._attribution import expected_readings
-from tsanomaly._validation import check_labels, find_breaks
+from tsanomaly._validation import as_series, check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     COLOURS,
@@ -104,7 +104,7 @@ class ReconstructionDisplay:
             be undone; and as in `from_predictions`.
         """
         if not hasattr(X, "iloc"):
-            X = np.asarray(X)
+            X = np.asarray(as_series(X))
         rows = np.flatnonzero(~find_breaks(X))
         known = expected_readings(estimator, X, rows)
         if known is None:

@@ -2,8 +2,8 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly._validation import median_step
 from tsanomaly.plotting._common import (
     COLOURS,

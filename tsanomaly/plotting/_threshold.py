@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._calibration import errors_and_threshold
-from tsanomaly._validation import check_labels, median_step
+from tsanomaly._inspection import errors_and_threshold
+from tsanomaly._validation import check_labels, median_step, unmasked
 from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
@@ -151,7 +151,7 @@ class ThresholdDisplay:
         """
         import pandas as pd
 
-        y_score = np.asarray(y_score)
+        y_score = np.asarray(unmasked(y_score))
         errors = check_row_values(y_score, y_score.size, "y_score")
         y_true = check_labels(y_true, len(errors))
         scored = ~np.isnan(errors)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly._attribution import fitted_steps
+from tsanomaly._inspection import fitted_steps
 from tsanomaly.plotting._common import COLOURS, LINES, make_axes, merge_style
 
 __all__ = ["TrainingHistoryDisplay"]
@@ -10,12 +10,12 @@ _NAMES = {"loss": "training", "val_loss": "validation"}
 
 
 class TrainingHistoryDisplay:
-    """Loss of a network over the rounds of its training.
+    """Loss of a network over the epochs of its training.
 
     Parameters
     ----------
     history : dict of str to list of float
-        Curves by their name, one value for each round, such as ``history_`` of
+        Curves by their name, one value for each epoch, such as ``history_`` of
         :class:`~tsanomaly.LSTMAutoencoderDetector`.
 
     Attributes
@@ -33,7 +33,7 @@ class TrainingHistoryDisplay:
     >>> history = {"loss": [0.9, 0.4, 0.3], "val_loss": [1.0, 0.5, 0.6]}
     >>> display = TrainingHistoryDisplay(history).plot()
     >>> [line.get_label() for line in display.lines_]
-    ['training', 'validation, lowest in round 2']
+    ['training', 'validation, lowest in epoch 2']
     """
 
     def __init__(self, history):
@@ -92,23 +92,23 @@ class TrainingHistoryDisplay:
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
         for number, (name, losses) in enumerate(self.history.items()):
             losses = np.asarray(losses, dtype=np.float64)
-            rounds = np.arange(1, len(losses) + 1)
+            epochs = np.arange(1, len(losses) + 1)
             label = _NAMES.get(name, name)
             lowest = name == "val_loss" and np.isfinite(losses).any()
             if lowest:
                 best = np.nanargmin(losses)
-                label += f", lowest in round {rounds[best]}"
+                label += f", lowest in epoch {epochs[best]}"
             style = {
                 "color": COLOURS[number % len(COLOURS)],
                 "linestyle": LINES[number % len(LINES)],
-                # A single round is no line.
+                # A single epoch is no line.
                 "marker": "o" if len(losses) == 1 else None,
                 "label": label,
             }
             style = merge_style(style, line_kwargs, Line2D)
-            self.lines_ += ax.plot(rounds, losses, **style)
+            self.lines_ += ax.plot(epochs, losses, **style)
             if lowest:
-                ax.plot(rounds[best], losses[best], "o", color=style["color"])
+                ax.plot(epochs[best], losses[best], "o", color=style["color"])
         values = np.concatenate(
             [np.asarray(v, dtype=np.float64) for v in self.history.values()]
         )
@@ -116,7 +116,7 @@ class TrainingHistoryDisplay:
         if len(values) and 0 < 10 * values.min() < values.max():
             ax.set_yscale("log")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="Round of training (epoch)", ylabel="Loss")
+        ax.set(xlabel="Epoch", ylabel="Loss")
         ax.legend(frameon=False)
         return self
 

@@ -12,12 +12,11 @@ from zipfile import ZipFile
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._atomic_write import replace_file
-from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._model_checks import check_description, check_state, parts_of
-from tsanomaly._model_file import damage, pack_members, read_members, repack
+from tsanomaly._saving._atomic_write import replace_file
+from tsanomaly._saving._model_checks import check_description, check_state, parts_of
+from tsanomaly._saving._model_file import damage, pack_members, read_members, repack
+from tsanomaly._saving._trusted_types import UNCHECKED, full_names, known_names
 from tsanomaly._streaming import StreamingDetector
-from tsanomaly._trusted_types import UNCHECKED, full_names, known_names
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
 
@@ -143,8 +142,8 @@ def load(path, *, trusted=()):
     Raises
     ------
     ValueError
-        If the file was not written by `save`, is damaged or truncated, has a newer
-        format than this version reads, unpacks to more than 20 times its size, or
+        If the file was not written by `save`, is damaged or truncated, has another
+        format than this version writes, unpacks to more than 20 times its size, or
         holds indices that lie outside of the arrays they point into.
     TypeError
         If the file holds types that are neither known nor trusted, which are named;
@@ -219,13 +218,17 @@ def _describe(model):
     """What the file says of the model, beside its parts."""
     names = getattr(model, "feature_names_in_", None)
     packages = ["tsanomaly", "scikit-learn", "numpy", "python"]
-    if any(isinstance(part, LSTMAutoencoderDetector) for part in parts_of(model)):
+    if any(map(_has_network, parts_of(model))):
         packages.append("keras")
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: _installed(package) for package in packages},
         "feature_names": None if names is None else [str(name) for name in names],
     }
+
+
+def _has_network(part):
+    return hasattr(part, "to_keras")
 
 
 def _installed(package):

@@ -12,13 +12,14 @@ from types import BuiltinFunctionType, FunctionType
 
 import numpy as np
 
-from tsanomaly._trusted_types import known_functions
+from tsanomaly._saving._trusted_types import known_functions
+from tsanomaly._sklearn_compat import compiled_kinds
 
 __all__ = ["check_description", "check_state", "parts_of"]
 
 _SCHEMA = "schema.json"
 
-# What skops wrote when format 1 came up. Its readers of older files check less.
+# What skops wrote when this came up. Its readers of older files check less.
 _OLDEST_PROTOCOL = 2
 
 # What no further objects of a model are looked for in.
@@ -106,27 +107,25 @@ def check_state(model):
         The model; changed in place.
     """
     from sklearn.neighbors import BallTree, KDTree
-    from sklearn.neighbors._base import NeighborsBase
-    from sklearn.svm._base import BaseLibSVM
     from sklearn.tree import BaseDecisionTree
-    from sklearn.tree._tree import Tree
 
+    neighbours, support_vectors, decision_tree = compiled_kinds()
     neighbour_trees = (BallTree, KDTree)
     for part in parts_of(model):
         attributes = getattr(part, "__dict__", {})
         for name, value in attributes.items():
             if isinstance(value, neighbour_trees):
                 attributes[name] = _build_again(value)
-        if isinstance(part, Tree):
+        if isinstance(part, decision_tree):
             _check_tree(part)
         elif isinstance(part, BaseDecisionTree) and "tree_" in attributes:
             _check_equal("features", part.n_features_in_, part.tree_.n_features)
-        elif isinstance(part, NeighborsBase) and "_fit_X" in attributes:
+        elif isinstance(part, neighbours) and "_fit_X" in attributes:
             shape = (part.n_samples_fit_, part.n_features_in_)
             _check_equal("rows and features", shape, part._fit_X.shape)
             if part._tree is not None:
                 _check_equal("rows and features", shape, part._tree.data.shape)
-        elif isinstance(part, BaseLibSVM) and "support_" in attributes:
+        elif isinstance(part, support_vectors) and "support_" in attributes:
             _check_svm(part)
 
 

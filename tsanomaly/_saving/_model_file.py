@@ -16,8 +16,9 @@ __all__ = ["damage", "pack_members", "read_manifest", "read_members", "repack"]
 # A file is what skops writes, and this member beside it.
 _MANIFEST = "tsanomaly.json"
 
-# To be raised when older versions of the library would misread a file.
-_FORMAT = 1
+# To be raised when older versions of the library would misread a file, or types that
+# files hold have moved.
+_FORMAT = 2
 
 # How many times its size a file may unpack to. A forest, most of whose file is JSON,
 # unpacks to 6 times its size; `save` does not pack what would unpack to more than this.
@@ -100,8 +101,14 @@ def read_members(data, source):
         if manifest["format"] > _FORMAT:
             raise ValueError(
                 f"{source} has format {manifest['format']}, and this version of "
-                f"tsanomaly, {__version__}, reads formats up to {_FORMAT}. Upgrade: "
+                f"tsanomaly, {__version__}, reads format {_FORMAT}. Upgrade: "
                 "pip install --upgrade tsanomaly."
+            )
+        if manifest["format"] < _FORMAT:
+            raise ValueError(
+                f"{source} has format {manifest['format']}, and this version of "
+                f"tsanomaly, {__version__}, reads format {_FORMAT}. Fit the model "
+                "again, and save it with this version."
             )
         with damage(source, "it does not hold what was saved"):
             names = set(archive.namelist()) - {_MANIFEST}

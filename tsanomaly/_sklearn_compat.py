@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Private names of scikit-learn, all of them in one place.
+
+scikit-learn moves and changes them without notice. When a new version does, this is the
+file to look at; a test sees to it that no other module imports one.
+"""
+
+from sklearn import get_config
+from sklearn.base import _fit_context
+
+# Brings sklearn.callback along, whose import draws from Python's global random
+# generator: from scikit-learn 1.9 on _fit_context imports it when first used, in fit.
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils.metadata_routing import _raise_for_params
+from sklearn.utils.validation import _check_feature_names_in, _check_method_params
+
+__all__ = [
+    "BaseSearchCV",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "_check_feature_names_in",
+    "_check_method_params",
+    "_fit_context",
+    "_raise_for_params",
+    "_safe_indexing",
+    "compiled_kinds",
+    "output_container",
+    "validate_params",
+]
+
+
+def compiled_kinds():
+    """Classes whose compiled code trusts the state that it finds.
+
+    Returns
+    -------
+    neighbours, support_vectors, tree : type
+        Base class of nearest neighbours, that of libsvm's machines, and the structure
+        of a decision tree.
+    """
+    from sklearn.neighbors._base import NeighborsBase
+    from sklearn.svm._base import BaseLibSVM
+    from sklearn.tree._tree import Tree
+
+    return NeighborsBase, BaseLibSVM, Tree
+
+
+def output_container(transformer):
+    """What a transformer returns: 'default' for arrays, 'pandas' or 'polars'."""
+    config = getattr(transformer, "_sklearn_output_config", {})
+    return config.get("transform") or get_config()["transform_output"]
