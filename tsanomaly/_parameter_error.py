@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Errors that know which parameters they speak of.
+"""Errors and warnings that know which parameters they speak of.
 
-A function says ``sep=';'``, the command line calls the same thing ``--sep ';'``. So that
-nobody has to look for parameters in a text that also holds names of files and cells, a
-message is kept in parts.
+A function says ``sep=';'``, the command line calls the same thing ``--sep ';'``. So
+that nobody has to look for parameters in a text that also holds names of files and
+cells, a message is kept in parts.
 """
 
-__all__ = ["Parameter", "ParameterError"]
+__all__ = ["Parameter", "ParameterError", "ParameterWarning"]
 
 _NO_VALUE = object()
 
@@ -39,23 +39,8 @@ class Parameter:
         return type(self), (self.name, self.value) if self.has_value else (self.name,)
 
 
-class ParameterError(ValueError):
-    """A ValueError about parameters, which can be spelled in more ways than one.
-
-    Parameters
-    ----------
-    *parts : str or Parameter
-        The message, one after the other.
-
-    Examples
-    --------
-    >>> from tsanomaly._parameter_error import Parameter, ParameterError
-    >>> error = ParameterError("No column is separated. Pass ", Parameter("sep", ";"), ".")
-    >>> str(error)
-    "No column is separated. Pass sep=';'."
-    >>> error.spelled(lambda parameter: f"--{parameter.name} {parameter.value}")
-    'No column is separated. Pass --sep ;.'
-    """
+class _MessageInParts:
+    """What the error and the warning have in common; the parts are in ``args``."""
 
     def spelled(self, spell):
         """Return the message, with parameters as another interface calls them.
@@ -75,3 +60,32 @@ class ParameterError(ValueError):
 
     def __str__(self):
         return self.spelled(str)
+
+
+class ParameterError(_MessageInParts, ValueError):
+    """A ValueError about parameters, which can be spelled in more ways than one.
+
+    Parameters
+    ----------
+    *parts : str or Parameter
+        The message, one after the other.
+
+    Examples
+    --------
+    >>> from tsanomaly._parameter_error import Parameter, ParameterError
+    >>> error = ParameterError("No fields. Pass ", Parameter("sep", ";"), ".")
+    >>> str(error)
+    "No fields. Pass sep=';'."
+    >>> error.spelled(lambda parameter: f"--{parameter.name} {parameter.value}")
+    'No fields. Pass --sep ;.'
+    """
+
+
+class ParameterWarning(_MessageInParts, UserWarning):
+    """A UserWarning about parameters, which can be spelled in more ways than one.
+
+    Parameters
+    ----------
+    *parts : str or Parameter
+        The message, one after the other.
+    """

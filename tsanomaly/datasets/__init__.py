@@ -2,12 +2,12 @@
 """Labelled series to try detectors on."""
 
 from tsanomaly.datasets._breaks import insert_breaks
-from tsanomaly.datasets._csv import read_sensor_csv
 from tsanomaly.datasets._fetch import fetch_nab, fetch_skab, fetch_smd
 from tsanomaly.datasets._ims_bearing import load_ims_bearing
 from tsanomaly.datasets._inject import inject_anomalies
 from tsanomaly.datasets._nab import load_nab
 from tsanomaly.datasets._plant import load_sample_plant
+from tsanomaly.datasets._reading import read_sensor_csv
 from tsanomaly.datasets._regularize import regularize
 from tsanomaly.datasets._simulate import make_sensor_data
 from tsanomaly.datasets._skab import load_skab

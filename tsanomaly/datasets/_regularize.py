@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 
-from tsanomaly.datasets._timestamps import show_step, usual_step
+from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["column_values", "nanoseconds", "regularize"]
 

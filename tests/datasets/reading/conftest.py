@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 
+from tests.datasets.reading.helpers import marked
 from tsanomaly.datasets import read_sensor_csv
 
 
@@ -35,13 +36,17 @@ def read(write):
 
 @pytest.fixture
 def fails(write):
-    """A function that checks that a file is refused, with all of some words."""
+    """A function that checks that a file is refused, with all of some words.
+
+    In the message, parameters stand in angle brackets: <sep>, <decimal=','>.
+    """
 
     def fails(content, *patterns, **options):
         path = write(content)
         with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
             read_sensor_csv(path, **options)
+        message = marked(caught.value)
         for pattern in patterns:
-            assert re.search(pattern, str(caught.value)), str(caught.value)
+            assert re.search(pattern, message), message
 
     return fails

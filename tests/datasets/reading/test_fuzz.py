@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly.datasets import read_sensor_csv
-from tsanomaly.datasets._text_table import has_time_name
+from tsanomaly.datasets._reading._names import has_time_name
 
 FUZZ = settings(
     max_examples=500,
@@ -201,10 +202,10 @@ def test_what_was_written_is_read(path, table):
     for _ in range(3):  # separator, order of the date, decimal mark
         try:
             frame, labels = read(path, data, **options)
-        except ValueError as error:
+        except ParameterError as error:
             # 2051010100, for which there is no cure.
             assume("has two readings" not in str(error))
-            options |= cure(str(error), truth)
+            options |= cure(error, truth)
     frame, labels = read(path, data, **options)
     order = np.argsort(truth["times"], kind="stable")
     assert list(frame.columns) == truth["names"]
@@ -218,20 +219,20 @@ def test_what_was_written_is_read(path, table):
         np.testing.assert_array_equal(labels["is_anomaly"], expected)
 
 
-def cure(message, truth):
+def cure(error, truth):
     """Parameters for the few files that may be read in two ways, as the error says."""
-    cures = {}
-    if "several split the lines evenly" in message:
-        cures = {"sep": truth["sep"]}
-    elif "may be a thousand" in message:
-        cures = {"decimal": ","}
-    elif "day or the month first" in message:
-        formats = re.findall("date_format='(.*?)'", message)
+    parameters = [part for part in error.args if isinstance(part, Parameter)]
+    (name,) = {parameter.name for parameter in parameters}
+    values = [parameter.value for parameter in parameters if parameter.has_value]
+    if name == "date_format":
+        day_first, month_first = values
         is_month_first = truth["time_format"].startswith("%m")
-        cures = {"date_format": formats[is_month_first]}
-        assert cures["date_format"] == truth["time_format"]
-    assert cures, message
-    return cures
+        date_format = month_first if is_month_first else day_first
+        assert date_format == truth["time_format"]
+        return {name: date_format}
+    assert name in ("sep", "decimal"), str(error)
+    assert values in ([], [truth[name]])
+    return {name: truth[name]}
 
 
 INSERTED = [
@@ -270,7 +271,7 @@ def outcome(path, data, **options):
         return read(path, data, **options)
     except Exception as error:
         message, kind = str(error), type(error)
-    assert kind is ValueError, (kind, message)
+    assert kind in (ValueError, ParameterError), (kind, message)
     assert str(path) in message
     return None
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Warnings about times that are no regular series."""
+
+import re
+import warnings
+
+import pandas as pd
+import pytest
+
+from tests.datasets.reading.helpers import column_of_times
+from tsanomaly.datasets import read_sensor_csv
+
+
+def test_times_that_are_no_regular_series(write):
+    times = ["00:03", "00:00", "00:01", "00:01", "00:02", "00:09"]
+    rows = [f"2024-01-01 {time},{row},{row % 2}" for row, time in enumerate(times)]
+    path = write("\n".join(["time,a,label", *rows]))
+    with pytest.warns(UserWarning, match=r"pump\.csv: ") as caught:
+        frame, labels = read_sensor_csv(path, return_labels=True)
+    assert frame["a"].tolist() == [1, 2, 3, 4, 0, 5]
+    assert labels["label"].tolist() == [1, 0, 1, 0, 0, 1]
+    assert frame.index.is_monotonic_increasing
+    backwards, repeated, uneven = (str(warning.message) for warning in caught)
+    assert re.search(
+        r"backwards 1 times, first in line 3 \(2024-01-01 00:00", backwards
+    )
+    assert re.search(r"1 rows have .* line 5 \(2024-01-01 00:01", repeated)
+    assert re.search(r"1 of 5 steps .* 60 s, first before line 7 .* 360 s", uneven)
+    assert all(str(path) in str(warning.message) for warning in caught)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_jitter_is_measured_by_the_median(write):
+    times = ["00.000", "00.001", "01.002", "02.002", "03.003"]
+    path = write(column_of_times([f"2024-01-01 00:00:{time}" for time in times]))
+    with pytest.warns(UserWarning, match=r"3 of 4 steps .* median one of 1 s"):
+        read_sensor_csv(path)
+
+
+def test_the_end_of_summer_time(write):
+    local = pd.date_range("2024-10-26 22:00", periods=40, freq="10min", tz="UTC")
+    local = local.tz_convert("Europe/Berlin").strftime("%Y-%m-%d %H:%M")
+    with pytest.warns(UserWarning, match=r"pump\.csv: ") as caught:
+        read_sensor_csv(write(column_of_times(local)))
+    messages = [str(warning.message) for warning in caught]
+    assert re.search(r"line 20 .* end of summer time .* tz_localize", messages[0])
+    assert "6 rows have the time of another row" in messages[1]
+    assert not any("regularize" in message for message in messages)
+    # Not with an offset, nor by another length, nor again and again.
+    for times in (
+        ["2024-10-27 02:50Z", "2024-10-27 02:00Z"],
+        ["2024-10-27 02:50", "2024-10-27 02:45"],
+        ["2024-10-27 02:50", "2024-10-27 02:00"] * 2,
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read_sensor_csv(write(column_of_times(times)))
+        assert "backwards" in str(caught[0].message)
+        assert not any("summer time" in str(warning.message) for warning in caught)

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""Which columns hold times, labels and readings."""
+
+import re
+from dataclasses import replace
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._cells import show
+from tsanomaly.datasets._reading._date_format import has_date_format
+from tsanomaly.datasets._reading._labels import are_labels
+from tsanomaly.datasets._reading._names import (
+    has_no_name,
+    has_time_name,
+    is_clock_name,
+    is_counter_name,
+    list_names,
+)
+from tsanomaly.datasets._reading._parse_times import join_columns, parse_times
+from tsanomaly.datasets._reading._text_table import separator_name
+from tsanomaly.datasets._reading._time_formats import is_dotted_clock, kind_of_times
+
+__all__ = [
+    "as_list",
+    "drop_columns",
+    "drop_unnamed",
+    "find_labels",
+    "find_times",
+    "read_times",
+]
+
+
+def as_list(names):
+    """A list of names from one name, several or None."""
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _check_known(table, parameter, names):
+    for name in names:
+        if name not in table.names:
+            raise table.header_fault(
+                Parameter(parameter, name),
+                f" is not among the columns {list_names(table.names)}.",
+            )
+
+
+def drop_columns(table, drop):
+    """Leave out columns that the user names."""
+    drop = as_list(drop)
+    _check_known(table, "drop", drop)
+    if drop:
+        table.columns = [column for column in table.columns if column.name not in drop]
+        table.notes.append(f"{list_names(drop)} left out")
+
+
+def drop_unnamed(table, timestamp, label):
+    """Leave out row numbers and empty columns, the only ones that need no name."""
+    wanted = [*as_list(timestamp), *as_list(label)]
+    kept = []
+    for position, column in enumerate(table.columns):
+        if has_no_name(column.name) and not any(column.cells):
+            table.notes.append("an empty column without name left out")
+        elif (
+            is_counter_name(column.name)
+            and (not column.name or column.name not in wanted)
+            and _are_row_numbers(column.cells)
+        ):
+            of = f" in {column.name!r}" if column.name else ""
+            table.notes.append(f"row numbers{of} left out")
+        elif (
+            column.name
+            or "" in wanted
+            or (timestamp == "auto" and kind_of_times(column, named=False))
+        ):
+            kept.append(column)
+        else:
+            row = next(row for row, cell in enumerate(column.cells) if cell)
+            raise column.fault(
+                row,
+                f"the column at position {position + 1} has no name in the header, "
+                f"and holds {show(column.cells[row])}. Name it, or empty it.",
+            )
+    if sum(not column.name for column in kept) > 1:
+        raise table.header_fault("two columns of times have no name. Name them.")
+    table.columns = kept
+
+
+def _are_row_numbers(cells):
+    """Whether cells count up by one. A single one must be 0 or 1."""
+    if not re.fullmatch("-?[0-9]{1,18}", cells[0]):
+        return False
+    first = int(cells[0])
+    is_start = len(cells) > 1 or first in (0, 1)
+    return is_start and cells == list(map(str, range(first, first + len(cells))))
+
+
+def find_labels(table, label, timestamp):
+    """Names of the label columns."""
+    if label != "auto":
+        names = list(dict.fromkeys(as_list(label)))
+        _check_known(table, "label", names)
+        return names
+    time_names = as_list(timestamp)
+    return [column.name for column in table.columns if are_labels(column, time_names)]
+
+
+def find_times(table, timestamp, label_names, date_format):
+    """Names of the time column, of a date and a time column, or of none.
+
+    Parameters
+    ----------
+    table : Table
+        Columns of text.
+    timestamp : 'auto', str, tuple of two str or None
+        As for `read_sensor_csv`.
+    label_names : list of str
+        Columns that hold no times.
+    date_format : str or None
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    names : list of str
+        At most two.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not certain.
+    """
+    if timestamp is None:
+        return []
+    if timestamp != "auto":
+        names = as_list(timestamp)
+        _check_known(table, "timestamp", names)
+        for name in names:
+            if name in label_names or names.count(name) > 1:
+                raise table.header_fault(
+                    f"column {name!r} cannot be a time and a label, nor date and time "
+                    "of day in one. Pass other names as ",
+                    Parameter("timestamp"),
+                    " or ",
+                    Parameter("label"),
+                    ".",
+                )
+        return names
+    columns = [column for column in table.columns if column.name not in label_names]
+    named = [column.name for column in columns if has_time_name(column.name)]
+    kinds = _kinds_of_times(columns, named)
+    clocks = [name for name, kind in kinds.items() if kind == "time of day"]
+    dates = [
+        name for name, kind in kinds.items() if kind and kind != "time of day"
+    ] or _fitting(columns, date_format)
+    if "" in dates and len(dates) > 1:
+        others = list_names(name for name in dates if name)
+        raise table.header_fault(
+            f"the column without name and {others} both hold times. Name the one and "
+            "leave the other out with ",
+            Parameter("drop"),
+            ", or delete it.",
+        )
+    chosen = dates + clocks if len(dates) == 1 and len(clocks) <= 1 else []
+    if len(clocks) == 1 and chosen and kinds[dates[0]] not in ("date", "short year"):
+        chosen = []
+    if len(dates) + len(clocks) > 1 and not chosen:
+        raise table.header_fault(
+            f"the columns {list_names(dates + clocks)} all hold times. Pass the name "
+            "of the one that counts as ",
+            Parameter("timestamp"),
+            ", or a column of dates and one of times of day, for example ",
+            Parameter("timestamp", ("Date", "Time")),
+            ", and leave the others out with ",
+            Parameter("drop"),
+            ".",
+        )
+    if not chosen and not named:
+        raise table.header_fault(
+            f"no time column is among {list_names(table.names)}. Pass its name as ",
+            Parameter("timestamp"),
+            ", or ",
+            Parameter("timestamp", None),
+            " for numbered rows. Lines above the header are skipped with ",
+            Parameter("skiprows"),
+            f". If the separator ({separator_name(table.sep)}) is wrong, pass it as ",
+            Parameter("sep"),
+            ".",
+        )
+    unread = [name for name in named if name not in chosen]
+    if unread and date_format is not None and len(named) <= 2:
+        read_times(table, named, date_format)  # says what does not fit
+        return named
+    if unread:
+        column = table.column(unread[0])
+        raise column.fault(
+            0,
+            f"the column is named like a time, but {show(column.cells[0])} has no "
+            "known format. Pass its format as ",
+            Parameter("date_format"),
+            ", or the name of the time column as ",
+            Parameter("timestamp"),
+            ", so that this one is a channel, or leave it out with ",
+            Parameter("drop"),
+            ". If the rows are only numbered, pass ",
+            Parameter("timestamp", None),
+            " and ",
+            Parameter("drop", column.name),
+            ".",
+        )
+    return chosen
+
+
+def _kinds_of_times(columns, named):
+    """Kind of the times in each column, by its name."""
+    kinds = {
+        column.name: kind_of_times(column, named=column.name in named)
+        for column in columns
+    }
+    for column in columns:
+        # 10.11.12 is a time of day beside a date, in a column with the name of one.
+        beside = {kind for name, kind in kinds.items() if name != column.name}
+        if (
+            kinds[column.name] == "short year"
+            and is_clock_name(column.name)
+            and beside & {"date", "short year"}
+            and is_dotted_clock(column)
+        ):
+            kinds[column.name] = "time of day"
+    return kinds
+
+
+def _fitting(columns, date_format):
+    """Names of the columns whose first value has a format given by the user."""
+    if date_format is None:
+        return []
+    names = []
+    for column in columns:
+        try:
+            parse_times(replace(column, cells=column.cells[:1]), date_format)
+        except ValueError:
+            continue
+        names.append(column.name)
+    return names
+
+
+def read_times(table, names, date_format):
+    """The times of the rows, or None."""
+    if not names:
+        return None
+    columns = [table.column(name) for name in names]
+    if date_format is not None and has_date_format(" ".join(names), date_format):
+        raise table.header_fault(
+            f"the file has no header: {show(' '.join(names))} is a time, not a name. "
+            "Put a line with the names of the columns on top."
+        )
+    column = join_columns(*columns, date_format) if len(columns) == 2 else columns[0]
+    return parse_times(column, date_format)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+import logging
+import re
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly.datasets._reading._columns import (
+    as_list,
+    drop_columns,
+    drop_unnamed,
+    find_labels,
+    find_times,
+    read_times,
+)
+from tsanomaly.datasets._reading._date_format import check_date_format
+from tsanomaly.datasets._reading._labels import read_labels
+from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._numbers import (
+    MissingValues,
+    detect_decimal,
+    perhaps_thousands,
+    read_numbers,
+)
+from tsanomaly.datasets._reading._text_table import read_text_table, separator_name
+from tsanomaly.datasets._reading._times import Times, irregularities
+
+__all__ = ["read_sensor_csv"]
+
+
+def read_sensor_csv(
+    path,
+    *,
+    timestamp="auto",
+    label="auto",
+    drop=None,
+    sep="auto",
+    decimal="auto",
+    encoding="auto",
+    date_format=None,
+    na_values=None,
+    skiprows=0,
+    return_labels=False,
+):
+    r"""Read sensor readings from a CSV file, and refuse what is not certain.
+
+    Detects the time column and the format of its times, the label columns, the
+    separator, the decimal mark and the encoding, and logs what was detected to the
+    logger ``tsanomaly``. What can be read in two ways raises an error that names the
+    place in the file and the parameter that decides.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. Compression with gzip is detected by its content.
+    timestamp : 'auto', str, tuple of two str or None, default='auto'
+        The time column. A tuple names a column of dates and one of times of day. None
+        means that there is none: the rows are numbered. 'auto' takes the column whose
+        values are times, or a column of dates and one of times of day; numbers
+        (seconds, milliseconds, microseconds or nanoseconds since 1970, from 2000 to
+        2060, or ``20240102100000``) only count in a column that is named like a time,
+        such as ``timestamp``, ``Zeit`` or ``时间``.
+    label : 'auto', str, list of str or None, default='auto'
+        The label columns, which are no channels. 'auto' takes the
+        columns named ``anomaly``, ``is_anomaly``, ``anomalies``, ``label``,
+        ``labels``, ``target``, ``changepoint``, ``attack``, ``is_attack``, ``fault``,
+        ``outlier``, ``normal/attack`` and ``class``, in any case, with or without
+        underscore, and those with such a word in a longer name, as ``attack_P1``, if
+        they hold labels (one or two other values there are an error). Labels are 0
+        and 1, false and true, no and yes, normal and attack or anomaly. In a column
+        of words that is named here, ``normal``, ``no``, ``false``, ``ok``, ``good``
+        and ``0`` are 0, and every other word is 1; one of those must be there. None
+        takes no column for labels.
+    drop : str, list of str or None, default=None
+        Columns to leave out, such as comments or the name of the machine. Columns
+        that count rows (1, 2, 3, …) and have no name, or are named ``Row``, ``No.``,
+        ``index`` or ``#``, are always left out.
+    sep : str, default='auto'
+        What separates the fields, one character. 'auto' detects comma, semicolon, tab
+        and ``|``.
+    decimal : {'auto', '.', ','}, default='auto'
+        Decimal mark of the whole file. If commas separate the fields, 'auto' is the
+        point.
+    encoding : str, default='auto'
+        An encoding of Python. 'auto' goes by the byte order mark, then tries UTF-8,
+        then decides between GB 18030 and Windows-1252, and warns.
+    date_format : str or None, default=None
+        Format of the times as in :meth:`datetime.datetime.strptime`; with two time
+        columns, of both with a blank between. Numbers that touch, as in ``%H%M``,
+        must have all their digits. None detects ISO 8601, ``2024/01/31``,
+        ``31.01.2024``, ``31/01/2024`` and ``01/31/2024`` (where the file tells which
+        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none.
+    na_values : str, number, list of these or None, default=None
+        More cells that stand for a missing reading, such as ``'Bad'``. Numbers count
+        as they are written and by their value: -200 also is ``-200.0``.
+    skiprows : int, default=0
+        Lines to skip above the header.
+    return_labels : bool, default=False
+        Whether to return the labels as well.
+
+    Returns
+    -------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The channels, float64, under the names in the file, on a DatetimeIndex of
+        datetime64[ns] in time order. The index has a time zone if the times have an
+        offset: that offset, or UTC if they have several. NaN stands for the empty
+        cells, ``nan``, ``NA``, ``N/A``, ``#N/A``, ``null``, ``None``, ``-``, ``--``,
+        ``\N``, ``1.#QNAN``, ``-1.#IND`` and `na_values`. Columns of true and false
+        become 1 and 0.
+    labels : DataFrame of shape (n_timestamps, n_labels)
+        Only if `return_labels` is True. The label columns, int64, 1 = anomaly, on the
+        same index.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is empty, has no header or no rows; if its structure, encoding,
+        times or numbers are broken or can be read in two ways. The message names the
+        file, and line and column where there is one.
+
+    Warns
+    -----
+    UserWarning
+        If times go backwards (the rows are then sorted), are repeated, or are not
+        evenly spaced: one warning each, with the count and the first place. If the
+        encoding is not certain, or points may separate thousands.
+
+    See Also
+    --------
+    regularize : Put readings on a regular grid of times.
+
+    Notes
+    -----
+    Thousands separators are not read. ``1.234`` is always a number with three
+    decimals, with a warning where the column looks like thousands; if all commas of a
+    file are followed by three digits, `decimal` must be given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tsanomaly.datasets import read_sensor_csv
+    >>> text = '''Zeit;Druck (bar);Ventil %;anomaly
+    ... 31.01.2024 10:00;1,5;20;0
+    ... 31.01.2024 10:01;1,75;;1
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "pump.csv"
+    ...     _ = path.write_text(text, encoding="utf-8")
+    ...     frame, labels = read_sensor_csv(path, return_labels=True)
+    >>> print(frame.reset_index().to_string(index=False))
+                   Zeit  Druck (bar)  Ventil %
+    2024-01-31 10:00:00         1.50      20.0
+    2024-01-31 10:01:00         1.75       NaN
+    >>> labels["anomaly"].tolist()
+    [0, 1]
+    """
+    import pandas as pd
+
+    _check_parameters(timestamp, sep, decimal, encoding, skiprows)
+    if date_format is not None:
+        check_date_format(date_format)
+    missing = MissingValues(na_values)
+    table = read_text_table(
+        path,
+        sep=sep,
+        encoding=encoding,
+        keep_empty_rows=timestamp is None,
+        skiprows=skiprows,
+        drop=as_list(drop),
+    )
+    drop_columns(table, drop)
+    drop_unnamed(table, timestamp, label)
+    label_names = find_labels(table, label, timestamp)
+    time_names = find_times(table, timestamp, label_names, date_format)
+    times = read_times(table, time_names, date_format)
+    channels = [
+        column
+        for column in table.columns
+        if column.name not in time_names + label_names
+    ]
+    if not channels:
+        raise table.header_fault(
+            f"no channel is among the columns {list_names(table.names)}. The times are "
+            f"{list_names(time_names)}, the labels {list_names(label_names)}: check ",
+            Parameter("timestamp"),
+            ", ",
+            Parameter("label"),
+            " and ",
+            Parameter("sep"),
+            ".",
+        )
+    labels = [
+        read_labels(table.column(name), any_words=label != "auto")
+        for name in label_names
+    ]
+    if missing:
+        table.notes.append(f"{missing.empty(channels)} cells missing by na_values")
+    messages = [_guessed_encoding(table)] if table.is_encoding_guessed else []
+    if decimal == "auto":
+        messages += perhaps_thousands(channels)
+        decimal = detect_decimal(channels, table.sep)
+    readings = [read_numbers(column, decimal) for column in channels]
+    _log(table, decimal, time_names, times, label_names, len(channels))
+
+    index, order = pd.RangeIndex(len(table.lines)), slice(None)
+    if times is not None:
+        order = np.argsort(times.values, kind="stable")
+        messages += irregularities(table, times, order)
+        times = Times(times.values[order], times.zone, times.description)
+        index = times.to_index(" ".join(time_names) or None)
+    for message in messages:  # of texts, or ParameterWarnings
+        warnings.warn(message, stacklevel=2)
+    frame = pd.DataFrame(
+        np.column_stack(readings)[order],
+        index=index,
+        columns=[column.name for column in channels],
+    )
+    if not return_labels:
+        return frame
+    values = np.empty((len(frame), len(labels)), dtype=np.int64)
+    for position, column in enumerate(labels):
+        values[:, position] = column[order]
+    return frame, pd.DataFrame(values, index=index, columns=label_names)
+
+
+def _check_parameters(timestamp, sep, decimal, encoding, skiprows):
+    """Raise for parameters that are wrong for any file."""
+    is_pair = isinstance(timestamp, (tuple, list)) and len(timestamp) == 2
+    if not (timestamp is None or isinstance(timestamp, str) or is_pair):
+        raise ParameterError(
+            Parameter("timestamp", timestamp),
+            " must be 'auto', the name of a column, a tuple of the names of a column "
+            "of dates and one of times of day, or None.",
+        )
+    if decimal not in ("auto", ".", ","):
+        raise ParameterError(
+            Parameter("decimal", decimal), " must be 'auto', '.' or ','."
+        )
+    if not isinstance(encoding, str):
+        raise ParameterError(
+            Parameter("encoding", encoding), " must be 'auto' or a name."
+        )
+    is_count = isinstance(skiprows, Integral) and not isinstance(skiprows, bool)
+    if not is_count or skiprows < 0:
+        raise ParameterError(
+            Parameter("skiprows", skiprows), " must be a number of lines, from 0."
+        )
+    is_sign = isinstance(sep, str) and re.fullmatch(r"[^\w\"\r\n\0.+-]", sep)
+    if sep != "auto" and not is_sign:
+        raise ParameterError(
+            Parameter("sep", sep),
+            " must be 'auto' or one character that is in no number, such as ',', ';' "
+            "or a tab.",
+        )
+
+
+def _guessed_encoding(table):
+    """Warning about an encoding that is probable, but not certain."""
+    return ParameterWarning(
+        f"{table.path}: the text is not UTF-8, and was read as {table.encoding}. Check "
+        "the names of the columns, and pass ",
+        Parameter("encoding", table.encoding),
+        " to confirm, or the right encoding.",
+    )
+
+
+def _log(table, decimal, time_names, times, label_names, n_channels):
+    """Log what was detected."""
+    if times is None:
+        when = "no times"
+    else:
+        when = f"times in {list_names(time_names)} ({times.description})"
+    logging.getLogger("tsanomaly").info(
+        "%s: %s",
+        table.path,
+        "; ".join(
+            [
+                table.encoding,
+                f"separator {separator_name(table.sep)}",
+                f"decimal {decimal!r}",
+                when,
+                f"labels {list_names(label_names)}",
+                f"{n_channels} channels, {len(table.lines)} rows",
+                *table.notes,
+            ]
+        ),
+    )

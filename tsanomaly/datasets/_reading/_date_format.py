@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Times in a format that the user gives."""
+
+import re
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly.datasets._reading._cells import show
+from tsanomaly.datasets._reading._times import YEARS, Times
+
+__all__ = ["check_date_format", "has_date_format", "parse_date_format"]
+
+_DIRECTIVES = re.compile(r"%[-]?(.)")
+# Digits of a directive that is written in full.
+_WIDTHS = dict.fromkeys("YG", 4) | dict.fromkeys("mdHIMSyUWV", 2) | {"j": 3}
+_WIDTHS |= dict.fromkeys("uw", 1)
+
+
+def check_date_format(date_format):
+    """Raise for formats that strptime fills with a default, or ignores parts of."""
+    parameter = Parameter("date_format", date_format)
+    if not isinstance(date_format, str):
+        raise ParameterError(
+            parameter, " must be a string, such as '%d/%m/%Y %H:%M', or None."
+        )
+    used = set(_DIRECTIVES.findall(date_format.replace("%%", "")))
+    has_day = (
+        ("d" in used and used & set("mbB"))
+        or "j" in used
+        or (used & set("UW") and used & set("aAwu"))
+        or {"G", "V"} <= used
+    )
+    if not used & set("yYG") or not has_day:
+        raise ParameterError(
+            parameter, " gives no full date: year, month and day are needed."
+        )
+    if ("p" in used) != ("I" in used):
+        raise ParameterError(parameter, " needs both %I and %p, or %H.")
+    if "Z" in used:
+        raise ParameterError(
+            parameter, " has %Z, a name that strptime ignores. Write it out, or use %z."
+        )
+
+
+def has_date_format(text, date_format):
+    """Whether a text is a time in a format of strptime."""
+    try:
+        datetime.strptime(text, date_format)
+    except (ValueError, re.error):
+        return False
+    return True
+
+
+def parse_date_format(column, date_format):
+    """Read times in a format of strptime.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text.
+    date_format : str
+        The format, which `check_date_format` has passed.
+
+    Returns
+    -------
+    times : Times
+        One time per row.
+
+    Raises
+    ------
+    ValueError
+        If a cell does not have the format.
+    """
+    full_width = _full_width(date_format)
+    times, zones = [], set()
+    for row, cell in enumerate(column.cells):
+        # pandas is four times faster, and guesses: it reads "now" and "today" as the
+        # time of reading, the second 61 as the first one of the next minute, and days
+        # of the week 0 (%W) as another date.
+        try:
+            time = datetime.strptime(cell, date_format)
+        except (ValueError, re.error) as error:
+            raise column.fault(
+                row,
+                f"{show(cell)} does not have the format ",
+                Parameter("date_format", date_format),
+                f" ({error}). Correct the line or the format.",
+            ) from error
+        if full_width and not full_width.fullmatch(cell):
+            raise column.fault(
+                row,
+                f"{show(cell)} has fewer digits than ",
+                Parameter("date_format", date_format),
+                ", in which numbers touch: a leading zero is lost; pad it.",
+            )
+        if not YEARS[0] <= time.year <= YEARS[1]:
+            raise column.fault(
+                row,
+                f"{show(cell)} is out of range: the year must be from {YEARS[0]} to "
+                f"{YEARS[1]}, which is how far nanoseconds reach.",
+            )
+        zones.add(time.tzinfo)
+        if time.tzinfo is not None:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+        times.append(time)
+    values = np.array(times, dtype="M8[us]").astype("M8[ns]").view(np.int64)
+    if zones == {None}:
+        return Times(values, None, date_format)
+    return Times.with_zones(values, zones, date_format)
+
+
+def _full_width(date_format):
+    """Pattern of times without lost zeros, where numbers of a format touch, or None.
+
+    strptime reads 1112024 as %d%m%Y, one of two ways, and says nothing.
+    """
+    pattern, touching = "", False
+    # Runs of directives that are digits, other directives, other text.
+    run_of_digits = rf"(?:%[{''.join(_WIDTHS)}f])+"
+    for run in re.findall(rf"{run_of_digits}|%.|[^%]+", date_format):
+        kinds = run.replace("%", "")
+        if re.fullmatch(run_of_digits, run):
+            if len(kinds) > 1:
+                touching = True
+                width = sum(_WIDTHS.get(kind, 0) for kind in kinds)
+                # Behind a year of four digits no zero can be lost: its own is none.
+                sizes = range(1, 7) if kinds[0] in "YG" else (3, 6)
+                sizes = sizes if "f" in kinds else (0,)
+                pattern += "(?:" + "|".join(f"[0-9]{{{width + n}}}" for n in sizes)
+                pattern += ")"
+            else:
+                pattern += "[0-9]+"
+        elif run.startswith("%"):
+            pattern += "%" if kinds == "" else ".+?"
+        else:
+            pattern += r"\s+".join(map(re.escape, re.split(r"\s+", run)))
+    return re.compile(pattern, re.IGNORECASE) if touching else None

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""From the bytes of a file to its text."""
+
+import codecs
+import gzip
+import re
+import zlib
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["count_lines", "read_text"]
+
+# Byte order marks: the long ones first, since one begins like a short one.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
+    (b"(\xb5/\xfd", "compressed with zstd"),
+    (b"PAR1", "a Parquet file"),
+)
+# What stands in names of channels in Western files: signs of units, and letters.
+_WESTERN = frozenset("°µ²³±·ºª½€‰–—’‘“”") | (
+    frozenset(map(chr, range(0xC0, 0x100))) - frozenset("×÷")
+)
+
+
+def read_text(path, encoding):
+    """Read a file of text.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, which may be compressed with gzip.
+    encoding : str
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    text : str
+        The text, without byte order mark.
+    encoding : str
+        The encoding it was in.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not text of that encoding, or the encoding is not certain.
+    """
+    data, path = _read_bytes(path), str(path)
+    text, encoding = _decode(data, encoding, path)
+    # The mark of the end of a file in DOS.
+    text = re.sub(r"\x1a[\r\n]*\Z", "", text)
+    if "\0" in text:
+        line = count_lines(text[: text.index("\0")])
+        raise fault(
+            f"{path}, line {line}",
+            "there is a NUL character. Either the file is damaged or its encoding is "
+            "another one. Pass it, for example ",
+            Parameter("encoding", "utf-16"),
+            ".",
+        )
+    return text, encoding
+
+
+def _read_bytes(path):
+    """The bytes of a file, decompressed."""
+    with open(path, "rb") as file:
+        data = file.read()
+    for start, kind in _OTHER_FILES:
+        if data.startswith(start):
+            raise fault(
+                path,
+                f"this is {kind}, not text. Save it as CSV; of compressed files, only "
+                "gzip is read.",
+            )
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise fault(
+            path,
+            f"the file is compressed with gzip, and damaged ({error}). Transfer it "
+            "again.",
+        ) from error
+
+
+def _decode(data, encoding, path):
+    """The text of a file, without byte order mark, and the encoding it was in."""
+    if encoding != "auto":
+        if data.startswith(codecs.BOM_UTF8) and re.fullmatch(
+            "utf[-_ ]?8", encoding, re.IGNORECASE
+        ):
+            encoding = "utf-8-sig"
+        return _decode_as(data, encoding, path), encoding
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return _decode_as(data, name, path), name
+    # Text of ASCII characters in UTF-16 has a NUL in every other byte.
+    zeros = [data[start::2].count(0) for start in (0, 1)]
+    for n_zeros, others, name in (
+        (zeros[1], zeros[0], "utf-16-le"),
+        (zeros[0], zeros[1], "utf-16-be"),
+    ):
+        if not others and n_zeros > len(data) / 4:
+            return _decode_as(data, name, path), name
+    try:
+        return data.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError as error:
+        line = count_lines(data[: error.start].decode("utf-8"))
+    readings = _legacy_encodings(data)
+    if len(readings) == 1:
+        return _decode_as(data, readings[0], path), readings[0]
+    possible = f" ({' or '.join(readings)})" if readings else ""
+    raise fault(
+        f"{path}, line {line}",
+        "the text is not UTF-8, and its encoding cannot be detected for certain"
+        f"{possible}. Pass it, for example ",
+        Parameter("encoding", "cp1252"),
+        " or ",
+        Parameter("encoding", "gb18030"),
+        ".",
+    )
+
+
+def _decode_as(data, encoding, path):
+    try:
+        text = data.decode(encoding)
+    except UnicodeError as error:
+        start = getattr(error, "start", 0)
+        line = count_lines(data[:start].decode(encoding, "ignore")) if start else 1
+        raise fault(
+            f"{path}, line {line}",
+            f"the text is not {encoding} ({error}). Pass the right one as ",
+            Parameter("encoding"),
+            ".",
+        ) from error
+    except (LookupError, TypeError) as error:
+        raise fault(
+            path,
+            Parameter("encoding", encoding),
+            f" is not known ({error}). Pass the name of a text encoding of Python, or "
+            "'auto'.",
+        ) from error
+    return text.lstrip("\ufeff")
+
+
+def _legacy_encodings(data):
+    """Which of GB 18030 and Windows-1252 the runs of bytes above 127 look like."""
+    runs = b"\n".join(set(re.findall(rb"[\x80-\xff]+", data)))
+    readings = []
+    try:
+        characters = runs.decode("gb2312").replace("\n", "").encode("gb2312")
+        # The common 3755 are in rows 0xB0 to 0xD7. Pairs of small letters of Latin-1
+        # and Cyrillic fall in the rows above, which hold rare ones.
+        common = sum(0xB0 <= lead <= 0xD7 for lead in characters[::2])
+        rare = sum(lead > 0xD7 for lead in characters[::2])
+        if common and common >= 2 * rare:
+            readings.append("gb18030")
+    except UnicodeDecodeError:
+        pass
+    try:
+        # A letter before a sign is rare, and what a damaged UTF-8 character leaves.
+        is_piece = re.search(rb"[\xc2-\xf4][\x80-\xbf]", runs)
+        words = runs.decode("cp1252").split("\n")
+        if not is_piece and all(
+            len(word) <= 2 and _WESTERN.issuperset(word) for word in words
+        ):
+            readings.append("cp1252")
+    except UnicodeDecodeError:
+        pass
+    return readings
+
+
+def count_lines(text):
+    """Number of the line that a text ends in, from 1."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n") + 1

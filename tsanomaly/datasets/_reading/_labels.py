@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Labels from text: which columns hold them, and what they say."""
+
+import re
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._cells import MISSING, NUMBER, show
+from tsanomaly.datasets._reading._names import (
+    has_label_word,
+    is_label_name,
+    list_names,
+)
+from tsanomaly.datasets._reading._time_formats import kind_of_times
+
+__all__ = ["are_labels", "read_labels"]
+
+_MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
+_NORMAL_WORDS = frozenset(["normal", "no", "false", "ok", "good"])
+_VOCABULARIES = (
+    {"false": 0, "true": 1},
+    {"no": 0, "yes": 1},
+    {"normal": 0, "attack": 1, "a ttack": 1},  # as the data set SWaT has it
+    {"normal": 0, "anomaly": 1},
+)
+_LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
+
+
+def are_labels(column, time_names):
+    """Whether a column holds labels, by its name.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text.
+    time_names : list of str
+        Names of time columns, which may have a label word in them.
+
+    Returns
+    -------
+    are_labels : bool
+
+    Raises
+    ------
+    ValueError
+        If there is a label word in the name, and the values may be labels of another
+        kind.
+    """
+    if is_label_name(column.name):
+        return True
+    if column.name in time_names or not has_label_word(column.name):
+        return False
+    values = set(column.cells) - MISSING
+    if not values or len(values) > 5 or kind_of_times(column, named=False):
+        return False
+    try:
+        # All 1 is more probably another code than anomalies alone.
+        if 0 in read_labels(column, any_words=False):
+            return True
+    except ValueError:
+        pass
+    if len(values) > 2:
+        return False
+    raise column.fault(
+        0,
+        f"the column is named like labels, but {list_names(sorted(values))} cannot be "
+        "read as such (0 and 1, 1 = anomaly). Replace the values, or leave the column "
+        "out with ",
+        Parameter("drop"),
+        "; if it is a channel, pass the names of the label columns as ",
+        Parameter("label"),
+        ", or ",
+        Parameter("label", None),
+        " if there are none.",
+    )
+
+
+def read_labels(column, any_words):
+    """Read a column of labels.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text.
+    any_words : bool
+        Whether words that are not known are anomalies.
+
+    Returns
+    -------
+    labels : ndarray of int64 of shape (n_timestamps,)
+        1 = anomaly.
+
+    Raises
+    ------
+    ValueError
+        If a cell is no label.
+    """
+    words = [cell.casefold() for cell in column.cells]
+    numbers = {word: _LABEL_NUMBER.fullmatch(word) for word in set(words)}
+    if all(numbers.values()):
+        meaning = {word: int(match[1]) for word, match in numbers.items()}
+    else:
+        meaning = max(
+            _VOCABULARIES,
+            key=lambda vocabulary: sum(word in vocabulary for word in words),
+        )
+        if not meaning.keys() & numbers.keys():
+            meaning = {word: int(match[1]) for word, match in numbers.items() if match}
+    is_number = {word: bool(NUMBER.fullmatch(word)) for word in numbers}
+    if any_words and not all(is_number.values()):
+        meaning = {
+            word: int(word not in _NORMAL_WORDS and not (match and match[1] == "0"))
+            for word, match in numbers.items()
+            if match or not (is_number[word] or word in _MISSING_WORDS)
+        }
+        if 0 not in meaning.values():
+            raise column.fault(
+                0,
+                f"{show(column.cells[0])} and the other values are no labels: none of "
+                "them means normal. A label column of words must hold normal, no, "
+                "false, ok, good or 0; every other word is an anomaly.",
+            )
+    for row, word in enumerate(words):
+        if word not in meaning:
+            raise column.fault(
+                row,
+                f"{show(column.cells[row])} is not a label: labels are 0 and 1 (false "
+                "and true, no and yes, normal and attack or anomaly), of one kind in a "
+                "column, and none may be missing. Replace the values, pass ",
+                Parameter("label", None),
+                " if the column is a channel, or leave it out with ",
+                Parameter("drop"),
+                ". If the name of the column is passed as ",
+                Parameter("label"),
+                ", words that do not mean normal are anomalies.",
+            )
+    return np.array([meaning[word] for word in words], dtype=np.int64)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What the names of columns say about them."""
+
+import re
+from itertools import pairwise
+
+__all__ = [
+    "has_label_word",
+    "has_no_name",
+    "has_time_name",
+    "is_clock_name",
+    "is_counter_name",
+    "is_label_name",
+    "list_names",
+]
+
+_TIME_WORDS = """
+timestamp timestamps time datetime date ts epoch unixtime epochtime unixtimestamp
+timeutc utctime localtime zeit zeitstempel datum uhrzeit datumuhrzeit datumzeit fecha
+fechahora horodatage dateheure tijd tijdstip 时间 日期 日期时间 时间戳 采集时间 時間
+日時 日付 시간 날짜
+"""
+_TIME_NAMES = frozenset(_TIME_WORDS.split())
+_CLOCK_NAMES = frozenset(["time", "zeit", "uhrzeit", "tijd", "时间", "時間", "시간"])
+_LABEL_WORDS = """
+anomaly is_anomaly anomalies label labels target changepoint attack is_attack fault
+outlier normal/attack class
+"""
+_LABEL_NAMES = frozenset(_LABEL_WORDS.replace("_", "").split())
+# In a longer name these tell a label, unless the values are those of a channel.
+_PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
+    *("abnormal", "anomalous", "attacks", "faults", "lable", "outliers"),
+    *("groundtruth",),
+}
+_COUNTER_NAMES = frozenset(["", "row", "rows", "no", "nr", "index", "idx", "#", "№"])
+_NO_NAME = re.compile(r"(?:Unnamed: [0-9]+)?")  # pandas names what has no name
+
+
+def has_no_name(name):
+    """Whether a column has no name, or the one pandas gives to such a column."""
+    return _NO_NAME.fullmatch(name) is not None
+
+
+def is_counter_name(name):
+    """Whether a column without name, or with this one, may count rows."""
+    return has_no_name(name) or re.sub(r"[\s_.]", "", name.casefold()) in _COUNTER_NAMES
+
+
+def has_time_name(name):
+    """Whether a column is named like a time, in one of several languages."""
+    name = re.sub(r"[(\[].*?[)\]]", "", name.casefold())
+    return re.sub(r"[\W_]", "", name) in _TIME_NAMES
+
+
+def is_clock_name(name):
+    """Whether a column is named like a time of day."""
+    return re.sub(r"[\W_]", "", name.casefold()) in _CLOCK_NAMES
+
+
+def is_label_name(name):
+    """Whether the name of a column is that of labels."""
+    return re.sub(r"[\s_-]", "", name.casefold()) in _LABEL_NAMES
+
+
+def has_label_word(name):
+    """Whether a word in the name of a column speaks of labels."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    words = [word.lower() for word in words]
+    words += ["".join(pair) for pair in pairwise(words)]  # ground truth
+    return not _PARTS_OF_LABEL_NAMES.isdisjoint(words)
+
+
+def list_names(names):
+    """Names as messages list them."""
+    return ", ".join(map(repr, names)) or "none"

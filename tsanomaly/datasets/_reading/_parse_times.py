@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: MIT
+"""Times from text, exactly: what is not certain is an error, never a guess."""
+
+import re
+from datetime import datetime
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._cells import MISSING, show
+from tsanomaly.datasets._reading._date_format import parse_date_format
+from tsanomaly.datasets._reading._table import Column
+from tsanomaly.datasets._reading._time_formats import (
+    EPOCH,
+    MONTHS,
+    TEXT_FORMATS,
+    describe,
+    digit_formats,
+    epoch_unit,
+    has_short_year,
+    is_dotted_clock,
+    shape_of,
+    strptime_format,
+    style_of,
+)
+from tsanomaly.datasets._reading._times import YEARS, Times
+
+__all__ = ["join_columns", "parse_times"]
+
+# Times are rewritten in ISO 8601, which pandas reads without a guess. With a format, on
+# the text of the file, it takes "now" for the time of reading, 10:00:61 for 10:01:01,
+# and knows AM and the names of months only in the language of the process; it also
+# takes ten times as long, and no fraction may be left out.
+_ISO = "0000-01-01T00:00:00.000000000+00:00"
+_PLACES = {
+    "Y": slice(0, 4),
+    "m": slice(5, 7),
+    "d": slice(8, 10),
+    "H": slice(11, 13),
+    "M": slice(14, 16),
+    "S": slice(17, 19),
+    "f": slice(20, 29),
+    "zh": slice(30, 32),
+    "zm": slice(33, 35),
+    # Until the order of the date is known, as if the day came first.
+    "a": slice(8, 10),
+    "b": slice(5, 7),
+}
+_ZONE = slice(29, 35)
+_ZERO = ord("0")
+_NOON = 12 * 3600 * 10**9
+
+
+def join_columns(date, time, date_format=None):
+    """One column from a column of dates and one of times of day."""
+    for column in (date, time):
+        _refuse_missing(column)
+    clocks = time.cells
+    if date_format is None:
+        if is_dotted_clock(time):
+            clocks = [clock.replace(".", ":") for clock in clocks]
+        short = [len(clock) < 6 and clock.isdecimal() for clock in clocks]
+        # 0930 in any row: four digits, and no zero was lost.
+        is_padded = {len(clock) for clock in clocks} == {4} and any(
+            clock.startswith("0") for clock in clocks
+        )
+        if any(short) and not is_padded:
+            row = short.index(True)
+            raise time.fault(
+                row,
+                f"{show(clocks[row])} may be hours and minutes, or a time with seconds "
+                "that has lost leading zeros. Pass the format of the date and the "
+                "time, with a blank between, for example ",
+                Parameter("date_format", "%Y%m%d %H%M"),
+                ".",
+            )
+    cells = [f"{day} {clock}" for day, clock in zip(date.cells, clocks, strict=True)]
+    return Column(f"{date.name} {time.name}", cells, date.path, date.lines)
+
+
+def parse_times(column, date_format=None):
+    """Read a column of times.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text. Digits alone are dates written without separators, or
+        epoch numbers.
+    date_format : str or None, default=None
+        A format of ``strptime``, or None to detect the format.
+
+    Returns
+    -------
+    times : Times
+        One time per row.
+
+    Raises
+    ------
+    ValueError
+        If a cell is no time, or the format is not certain. It names line and column.
+    """
+    _refuse_missing(column)
+    if date_format is not None:
+        return parse_date_format(column, date_format)
+    first = column.cells[0]
+    shape = shape_of(first)
+    if any(pattern.fullmatch(shape) for _, pattern in TEXT_FORMATS):
+        return _parse_text(column, TEXT_FORMATS)
+    if EPOCH.fullmatch(shape) and epoch_unit(first):
+        _refuse_two_readings(column)
+        return _parse_epoch(column)
+    if first.isdecimal() and not YEARS[0] <= int(first[:4]) <= YEARS[1]:
+        raise _no_time(column, 0)
+    return _parse_text(column, digit_formats(first))
+
+
+def _refuse_missing(column):
+    for row, cell in enumerate(column.cells):
+        if cell in MISSING:
+            raise column.fault(
+                row, "the time is missing. Complete the line, or delete it."
+            )
+
+
+def _shapes(cells):
+    """Yield every distinct shape, the rows of it, and the code points of their cells.
+
+    The code points are of shape (n_rows, length of the shape).
+    """
+    import pandas as pd
+
+    text, shapes = np.empty((2, len(cells)), dtype=object)
+    text[:] = cells
+    shapes[:] = list(map(shape_of, cells))
+    codes, distinct = pd.factorize(shapes)
+    for code, shape in enumerate(distinct):
+        rows = np.flatnonzero(codes == code)
+        characters = text[rows].astype(f"U{len(shape)}").view(np.uint32)
+        yield shape, rows, characters.reshape(len(rows), len(shape))
+
+
+def _text(characters, columns):
+    """Text of some columns of code points, one per row."""
+    part = np.ascontiguousarray(characters[:, columns])
+    return part.view(f"U{part.shape[1]}").ravel()
+
+
+def _parse_text(column, formats):
+    """Read times by their shapes, all of one format."""
+    cells = column.cells
+    iso = np.tile(np.array([_ISO]).view(np.uint32), (len(cells), 1))
+    is_afternoon = np.zeros(len(cells), dtype=bool)
+    first_style, paddings = None, {}
+    for shape, rows, characters in _shapes(cells):
+        name, match = next(
+            ((name, p.fullmatch(shape)) for name, p in formats if p.fullmatch(shape)),
+            (None, None),
+        )
+        if match is None:
+            raise _no_time(column, rows[0])
+        style = style_of(name, match)
+        if first_style is None:
+            first_style, groups = style, match.groupdict()
+        elif style != first_style:
+            raise column.fault(
+                rows[0],
+                f"{show(cells[rows[0]])} is not written like the first time, "
+                f"{show(cells[0])}. All times must have one format. Correct the line, "
+                "or pass ",
+                Parameter("date_format"),
+                ".",
+            )
+        _write_iso(iso, rows, match, characters, column)
+        is_afternoon[rows] = (match.groupdict().get("half") or "").lower() == "p"
+        _note_padding(paddings, rows, match, characters)
+    for rows in paddings.values():
+        if len(rows) == 2:
+            _refuse_lost_zero(column, *sorted(rows.values()))
+    description = describe(first_style)
+    if groups.get("a") and not _is_day_first(column, iso, groups):
+        day, month = _PLACES["d"], _PLACES["m"]
+        iso[:, day], iso[:, month] = iso[:, month].copy(), iso[:, day].copy()
+        month_first = "month{s}day{s}year".format(s=groups["s"])
+        description = describe((month_first, *first_style[1:]))
+    has_zone = bool(groups.get("zone"))
+    values = _read_iso(column, iso if has_zone else iso[:, : _ZONE.start])
+    values += is_afternoon * _NOON
+    if not has_zone:
+        return Times(values, None, description)
+    offsets = np.unique(_text(iso, _ZONE)).tolist()
+    zones = {datetime.strptime(offset, "%z").tzinfo for offset in offsets}
+    return Times.with_zones(values, zones, description)
+
+
+def _note_padding(paddings, rows, match, characters):
+    """Note a row for each width that numbers below ten are written with."""
+    for name in ("m", "d", "a", "b", "H"):
+        if match.groupdict().get(name):
+            start, end = match.span(name)
+            if end - start == 2:  # only 01 to 09 tell, 10 to 12 do not
+                below_ten = rows[characters[:, start] == _ZERO]
+            else:
+                below_ten = rows
+            if len(below_ten):
+                paddings.setdefault(name, {})[end - start] = below_ten[0]
+
+
+def _refuse_lost_zero(column, other, row):
+    """Raise for a part that is written 01 in one row and 1 in another."""
+    raise column.fault(
+        row,
+        f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
+        f"{column.lines[other]} only one has a leading zero, as if a digit were "
+        "lost. Write all times in one way.",
+    )
+
+
+def _write_iso(iso, rows, match, characters, column):
+    """Write the times of one shape into their rows of ISO 8601."""
+    groups = match.groupdict()
+    for name, place in _PLACES.items():
+        if not groups.get(name):
+            continue
+        digits = characters[:, slice(*match.span(name))]
+        if name == "f":
+            digits = _keep_digits(digits, 9, rows, column)
+            iso[rows, place.start : place.start + digits.shape[1]] = digits
+        else:
+            iso[rows, place.stop - digits.shape[1] : place.stop] = digits
+    if groups.get("name"):
+        month = f"{MONTHS.index(groups['name'].lower()) + 1:02}"
+        iso[rows, _PLACES["m"]] = [ord(digit) for digit in month]
+    if groups.get("half"):
+        hour = _text(iso[rows], _PLACES["H"])
+        _refuse(
+            column, rows, (hour < "01") | (hour > "12"), "AM and PM need hours 1 to 12"
+        )
+        iso[rows[hour == "12"], _PLACES["H"]] = _ZERO
+    if groups.get("sign"):
+        iso[rows, _ZONE.start] = ord(groups["sign"])
+        hours, minutes = (_text(iso[rows], _PLACES[name]) for name in ("zh", "zm"))
+        wrong = (hours > "15") | (minutes > "59")
+        _refuse(column, rows, wrong, "there is no such UTC offset")
+
+
+def _keep_digits(digits, n_digits, rows, column):
+    """The first digits of fractions, if no others than zeros follow."""
+    lost = digits[:, n_digits:] != _ZERO
+    _refuse(
+        column, rows, lost.any(axis=1), "it has more digits than nanoseconds can hold"
+    )
+    return digits[:, :n_digits]
+
+
+def _refuse(column, rows, wrong, reason):
+    """Raise if any row is wrong, naming the first one."""
+    if np.any(wrong):
+        row = int(rows[np.argmax(wrong)])
+        raise column.fault(
+            row, f"{show(column.cells[row])} is not a time: {reason}. Correct the line."
+        )
+
+
+def _read_iso(column, iso):
+    """Nanoseconds since 1970 of times in ISO 8601, in UTC."""
+    import pandas as pd
+
+    text = _text(iso, slice(None))
+    times = pd.to_datetime(
+        text.astype(object), format="ISO8601", errors="coerce", utc=True, cache=False
+    )
+    year = _text(iso, _PLACES["Y"])
+    wrong = times.isna() | (year < str(YEARS[0])) | (year > str(YEARS[1]))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        _refuse(column, [row], [True], _what_is_wrong(text[row]))
+    return times.as_unit("ns").asi8.copy()
+
+
+def _what_is_wrong(text):
+    """Why a text in ISO 8601 is not a time."""
+    try:
+        datetime(*map(int, re.findall("[0-9]+", text)[:6]))
+    except ValueError as error:
+        return str(error)
+    return (
+        f"the year must be from {YEARS[0]} to {YEARS[1]}, which is how far nanoseconds "
+        "reach"
+    )
+
+
+def _is_day_first(column, iso, groups):
+    """Whether dates such as 03/04/2024 are the 3rd of April."""
+    a, b = _text(iso, _PLACES["a"]), _text(iso, _PLACES["b"])
+    if groups["s"] == "." or np.array_equal(a, b):
+        return True
+    day_first, month_first = np.flatnonzero(a > "12"), np.flatnonzero(b > "12")
+    if len(day_first) and len(month_first):
+        one, other = sorted([day_first[0], month_first[0]])
+        raise column.fault(
+            other,
+            f"{show(column.cells[other])} and, in line {column.lines[one]}, "
+            f"{show(column.cells[one])} do not have day and month in one order. "
+            "Correct one of them.",
+        )
+    if len(day_first) or len(month_first):
+        return len(day_first) > 0
+    formats = [strptime_format(date, groups) for date in ("%d{s}%m", "%m{s}%d")]
+    raise column.fault(
+        0,
+        f"{show(column.cells[0])} may have the day or the month first, and no other "
+        "row of the file tells. Pass ",
+        Parameter("date_format", formats[0]),
+        " if the day is first, ",
+        Parameter("date_format", formats[1]),
+        " if the month is.",
+    )
+
+
+def _refuse_two_readings(column):
+    """Raise for numbers since 1970 that also are a date and a time in digits."""
+    cell = column.cells[0]
+    try:
+        values = _parse_text(column, digit_formats(cell)).values
+    except ValueError:
+        return
+    first, last = values[[values.argmin(), values.argmax()]].view("M8[ns]")
+    if np.datetime64("1900") <= first and last < np.datetime64("2100"):
+        date_format = "%Y%m%d%H%M%S%f" if len(cell) > 14 else "%Y%m%d%H"
+        raise column.fault(
+            0,
+            f"{show(cell)} has two readings: a date and a time in digits, and "
+            f"{epoch_unit(cell)[0]} since 1970. Pass ",
+            Parameter("date_format", date_format),
+            " for the former; for the latter, write the times as text.",
+        )
+
+
+def _parse_epoch(column):
+    """Read seconds, or parts of seconds, since 1970."""
+    name, power, low, high = epoch_unit(column.cells[0])
+    values = np.zeros(len(column.cells), dtype=np.int64)
+    for shape, rows, characters in _shapes(column.cells):
+        match = EPOCH.fullmatch(shape)
+        if match is None:
+            raise _no_time(column, rows[0])
+        # Without sign: nineteen digits may pass the largest integer with one.
+        whole = _text(characters, slice(*match.span("whole"))).astype(np.uint64)
+        _refuse(
+            column,
+            rows,
+            (whole < low) | (whole > high),
+            f"the column holds {name} since 1970, and these are not between 2000 "
+            "and 2060",
+        )
+        values[rows] = whole.astype(np.int64) * 10**power
+        if match["f"]:
+            digits = characters[:, slice(*match.span("f"))]
+            digits = _keep_digits(digits, power, rows, column)
+            n_digits = digits.shape[1]
+            if n_digits:
+                fraction = _text(digits, slice(None)).astype(np.int64)
+                values[rows] += fraction * 10 ** (power - n_digits)
+    return Times(values, None, f"{name} since 1970")
+
+
+def _no_time(column, row):
+    """Error about a cell that has no known format."""
+    cell = column.cells[row]
+    if has_short_year(cell):
+        parts = (
+            " has a year of two digits. Pass the format, for example ",
+            Parameter("date_format", "%d.%m.%y %H:%M"),
+            ".",
+        )
+    elif re.fullmatch(r"[0-9.,]+[eE]\+?[0-9]+", cell):
+        parts = (
+            " is a time as a number that has lost digits. Export the column as whole "
+            "numbers or text.",
+        )
+    elif cell.isdecimal():
+        parts = (
+            " is a number, but not of seconds or parts of seconds since 1970 between "
+            "2000 and 2060, nor a date in digits. Pass ",
+            Parameter("date_format"),
+            "; if the rows are only numbered, pass ",
+            Parameter("timestamp", None),
+            " and ",
+            Parameter("drop", column.name),
+            ".",
+        )
+    else:
+        parts = (
+            " is not a time in a known format. Correct the line, or pass the format, "
+            "for example ",
+            Parameter("date_format", "%d/%m/%Y %H:%M"),
+            ", or another column as ",
+            Parameter("timestamp"),
+            ".",
+        )
+    return column.fault(row, show(cell), *parts)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The formats of times that are recognised, by their shapes."""
+
+import re
+
+from tsanomaly.datasets._reading._cells import MISSING
+
+__all__ = [
+    "EPOCH",
+    "MONTHS",
+    "TEXT_FORMATS",
+    "describe",
+    "digit_formats",
+    "epoch_unit",
+    "has_short_year",
+    "is_dotted_clock",
+    "kind_of_times",
+    "shape_of",
+    "strptime_format",
+    "style_of",
+]
+
+# A shape is a time with every ASCII digit replaced by 0. A file has few of them, so
+# that patterns are matched once per shape, and digits are found by their position.
+_ZEROS = str.maketrans("123456789", "000000000")
+MONTHS = [
+    *("jan", "feb", "mar", "apr", "may", "jun"),
+    *("jul", "aug", "sep", "oct", "nov", "dec"),
+]
+_MONTH = rf"(?P<name>{'|'.join(MONTHS)})"
+_JOIN = r"(?:[Tt]|,? {1,2})"
+_FRACTION = r"(?:[.,](?P<f>0+))?"
+_HALF = r"(?:(?P<blank>[ \xa0\u202f])?(?P<half>[ap])\.?m\.?)?"
+_ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<zh>00)(?::?(?P<zm>00))?))?"
+_CLOCK = rf"(?P<H>0{{1,2}}):(?P<M>00)(?P<sec>:(?P<S>00){_FRACTION})?{_HALF}{_ZONE}"
+_HAN_CLOCK = r"(?P<H>0{1,2})[时時点點](?P<M>0{1,2})分(?P<sec>(?P<S>0{1,2})秒)?"
+_COMPACT_CLOCK = rf"(?P<H>00)(?P<M>00)(?P<sec>(?P<S>00){_FRACTION})?{_ZONE}"
+
+
+def _pattern(date, clock=_CLOCK, join=_JOIN):
+    return re.compile(rf"{date}(?P<clock>(?P<join>{join}){clock})?", re.IGNORECASE)
+
+
+_YMD = r"(?P<Y>0000)(?P<s>[-/.])(?P<m>0{1,2})(?P=s)(?P<d>0{1,2})"
+_HAN = r"(?P<Y>0000)年(?P<m>0{1,2})月(?P<d>0{1,2})日"
+_AB = r"(?P<a>0{1,2})(?P<s>[-/.])(?P<b>0{1,2})(?P=s)(?P<Y>0000)"
+_DMON = rf"(?P<d>0{{1,2}})(?P<s>[-/ ]){_MONTH}(?P=s)(?P<Y>0000)"
+_COMPACT = r"(?P<Y>0000)(?P<m>00)(?P<d>00)"
+
+TEXT_FORMATS = (
+    ("year{s}month{s}day", _pattern(_YMD)),
+    ("year年month月day日", _pattern(_HAN, join=" ?")),
+    ("year年month月day日", _pattern(_HAN, _HAN_CLOCK, " ?")),
+    ("day{s}month{s}year", _pattern(_AB)),  # or month first
+    ("day{s}name of month{s}year", _pattern(_DMON)),
+    (
+        "yearmonthday",
+        re.compile(rf"{_COMPACT}(?P<clock>[Tt]{_COMPACT_CLOCK})", re.IGNORECASE),
+    ),
+)
+_DIGIT_FORMATS = (
+    ("yearmonthday", re.compile(rf"{_COMPACT}(?P<clock> ?{_COMPACT_CLOCK})?")),
+    ("yearmonthday", _pattern(_COMPACT)),
+    ("yearmonthdayhour", re.compile(rf"{_COMPACT}(?P<clock>(?P<H>00))")),
+    (
+        "yearmonthday",
+        re.compile(
+            rf"{_COMPACT}(?P<clock>(?P<H>00)(?P<M>00)(?P<sec>(?P<S>00)(?P<f>0{{2,9}})))"
+        ),
+    ),
+)
+_TIME_OF_DAY = re.compile(rf"(?:{_CLOCK}|{_HAN_CLOCK.replace('?P<', '?P<x')})", re.I)
+_SHORT_YEAR = re.compile(
+    rf"00?[-/.](?:00?|{_MONTH})[-/.]00(?!0)(?:$|{_JOIN})", re.IGNORECASE
+)
+EPOCH = re.compile(r"(?P<whole>0{1,19})(?:[.,](?P<f>0+))?")
+_DOTTED_CLOCK = re.compile(r"([01]?[0-9]|2[0-3])\.[0-5][0-9]\.[0-5][0-9]", re.ASCII)
+# Whole numbers near 0, and ticks since 1, 1601 or 1904, are not between these.
+_PLAUSIBLE = (946_684_800, 2_840_140_800)  # 2000-01-01 to 2060-01-01, in seconds
+_UNITS = (("seconds", 9), ("milliseconds", 6), ("microseconds", 3), ("nanoseconds", 0))
+
+
+def shape_of(cell):
+    """A text with every ASCII digit replaced by 0."""
+    return cell.translate(_ZEROS)
+
+
+def has_short_year(cell):
+    """Whether a text starts with a date whose year has two digits."""
+    return _SHORT_YEAR.match(shape_of(cell)) is not None
+
+
+def kind_of_times(column, *, named):
+    """Tell by its first value whether a column may hold times.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text.
+    named : bool
+        Whether the column has the name of a time. Only then may numbers be times.
+
+    Returns
+    -------
+    kind : {'instant', 'date', 'time of day', 'short year', None}
+        None if it holds no times.
+    """
+    cell = next((cell for cell in column.cells if cell not in MISSING), "")
+    shape = shape_of(cell)
+    formats = TEXT_FORMATS + digit_formats(cell) * named
+    for _, pattern in formats:
+        match = pattern.fullmatch(shape)
+        if match:
+            return "instant" if match["clock"] else "date"
+    if _TIME_OF_DAY.fullmatch(shape):
+        return "time of day"
+    if _SHORT_YEAR.match(shape):
+        return "short year"
+    if named and EPOCH.fullmatch(shape) and epoch_unit(cell):
+        return "instant"
+    return None
+
+
+def is_dotted_clock(column):
+    """Whether all values are times of day such as 18.00.00."""
+    return all(map(_DOTTED_CLOCK.fullmatch, column.cells))
+
+
+def digit_formats(cell):
+    """Formats of digits alone. Hours or fractions of seconds need a year about now."""
+    return _DIGIT_FORMATS if cell[:2] in ("19", "20") else _DIGIT_FORMATS[:2]
+
+
+def style_of(name, match):
+    """What must be the same in all times of a column. The fraction may vary."""
+    groups = match.groupdict()
+    return (
+        name.format(s=groups.get("s") or ""),
+        bool(groups.get("clock")),
+        bool(groups.get("sec")),
+        bool(groups.get("half")),
+        bool(groups.get("zone")),
+        (groups.get("join") or "").strip().upper(),
+    )
+
+
+def describe(style):
+    """A style as the log names it."""
+    date, clock, seconds, half, *_ = style
+    if not clock or date.endswith("hour"):
+        return date
+    return f"{date} hour:minute{':second' * seconds}{' AM/PM' * half}"
+
+
+def strptime_format(date, groups):
+    """The format of a time, from the parts of its shape and the order of its date."""
+    text = f"{date}{{s}}%Y".format(s=groups["s"])
+    if groups["clock"]:
+        text += f"{groups['join']}%{'I' if groups['half'] else 'H'}:%M"
+    if groups.get("sec"):
+        text += ":%S"
+    if groups.get("f"):
+        text += groups["sec"][3] + "%f"
+    if groups.get("half"):
+        text += " " * bool(groups["blank"]) + "%p"
+    if groups.get("zone"):
+        is_name = not groups["sign"] and groups["zone"] != "Z"
+        text += f" {groups['zone']}" if is_name else "%z"
+    return text
+
+
+def epoch_unit(cell):
+    """Tell in which unit since 1970 a number is a plausible time.
+
+    Parameters
+    ----------
+    cell : str
+        Text that the pattern EPOCH fits.
+
+    Returns
+    -------
+    unit : tuple of str, int, int and int, or None
+        Its name, its length as a power of 10 in nanoseconds, and the lowest and the
+        highest whole number that is plausible. None if no unit fits.
+    """
+    whole = int(re.split("[.,]", cell)[0])
+    for name, power in _UNITS:
+        low, high = (bound * 10 ** (9 - power) for bound in _PLAUSIBLE)
+        if low <= whole <= high:
+            return name, power, low, high
+    return None

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Times of rows, and in what they are no regular series."""
+
+from dataclasses import dataclass
+from datetime import UTC
+
+import numpy as np
+
+from tsanomaly.datasets._steps import show_step, usual_step
+
+__all__ = ["YEARS", "Times", "irregularities"]
+
+YEARS = (1678, 2261)  # whole years that nanoseconds since 1970 reach
+_DAY = 86_400 * 10**9
+
+
+@dataclass
+class Times:
+    """Nanoseconds since 1970, in UTC where there is a zone, and what they were."""
+
+    values: np.ndarray
+    zone: object  # None, "UTC" or a fixed offset
+    description: str
+
+    @classmethod
+    def with_zones(cls, values, zones, description):
+        """Times in UTC, and the time zones they were written in."""
+        if len(zones) > 1:
+            return cls(values, "UTC", f"{description}, several offsets, read as UTC")
+        (zone,) = zones
+        zone = "UTC" if zone == UTC else zone
+        return cls(values, zone, f"{description}, zone {zone}")
+
+    def to_index(self, name):
+        """DatetimeIndex of datetime64[ns]."""
+        import pandas as pd
+
+        index = pd.DatetimeIndex(self.values.view("M8[ns]"), name=name)
+        if self.zone is None:
+            return index
+        return index.tz_localize("UTC").tz_convert(self.zone)
+
+
+def irregularities(table, times, order):
+    """Yield what is to be said of times that are no regular series."""
+
+    def place(row):
+        name = times.to_index(None)[row]
+        return f"line {table.lines[row]} ({name})"
+
+    values = times.values
+    backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
+    autumn = _ends_of_summer_time(times, backwards)
+    advice = "" if len(autumn) else "regularize() averages them."
+    if len(backwards):
+        message = (
+            f"{table.path}: times go backwards {len(backwards):,} times, first in "
+            f"{place(backwards[0])}. The rows were put in time order."
+        )
+        if len(autumn):
+            message += (
+                f" In {place(autumn[0])} it looks like the end of summer time in local "
+                "times: the rows of two hours are now mixed up. Localise the times "
+                "first, in the order of the file, for example with tz_localize(zone, "
+                "ambiguous='infer') of pandas, and write them with their offset."
+            )
+        yield message
+    values = values[order]
+    repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
+    if len(repeated):
+        yield (
+            f"{table.path}: {len(repeated):,} rows have the time of another row, first "
+            f"{place(order[repeated[0]])}. All were kept. {advice}".strip()
+        )
+    steps = np.diff(values).view(np.uint64)
+    usual, is_most_frequent = usual_step(values)
+    odd = np.flatnonzero((steps != usual) & (steps > 0)) if usual else ()
+    if len(odd):
+        kind = "most frequent" if is_most_frequent else "median"
+        advice = "" if len(autumn) else "regularize() puts the readings on a grid."
+        yield (
+            f"{table.path}: {len(odd):,} of {len(steps):,} steps differ from the "
+            f"{kind} one of {show_step(usual)}, first before "
+            f"{place(order[odd[0] + 1])}; the longest is {show_step(steps.max())}. "
+            f"{advice}".strip()
+        )
+
+
+def _ends_of_summer_time(times, backwards):
+    """Rows that go back by about an hour, once a year at most, in times of no zone."""
+    if times.zone is not None or "since 1970" in times.description:
+        return backwards[:0]
+    seconds = (times.values[backwards - 1] - times.values[backwards]) / 10**9
+    rows = backwards[(seconds >= 1800) & (seconds <= 3660)]
+    days = np.diff(times.values[rows]) / _DAY
+    return rows if (days > 300).all() else rows[:0]
