@@ -15,7 +15,7 @@ from tsanomaly._inspection import (
     find_threshold,
     last_step,
 )
-from tsanomaly._progress import counting, with_progress
+from tsanomaly._progress import counting, showing_bars
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import (
@@ -230,11 +230,11 @@ def compare_detectors(
     ]
     table = pd.DataFrame(np.nan, index=list(rows), columns=columns)
     table["error"] = ""
-    steps = with_progress(
-        rows.items(), len(rows), "detector", progress, "progress=True"
-    )
-    with counting(len(rows), "detectors") as tell_done:
-        for done, (name, detector) in enumerate(steps, start=1):
+    with (
+        showing_bars(progress, "progress=True"),
+        counting(len(rows), "detectors") as tell_done,
+    ):
+        for done, (name, detector) in enumerate(rows.items(), start=1):
             try:
                 row = _judge(clone(detector), X_train, X_test, y_test, functions)
             except Exception as error:  # whatever it is, the others go on

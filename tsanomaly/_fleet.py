@@ -12,7 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._hybrid import fit_without
-from tsanomaly._progress import with_progress
+from tsanomaly._progress import anybody_listens, counting, showing_bars
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
 from tsanomaly._validation import VersionedState, all_or_nothing, find_breaks
 
@@ -466,13 +466,17 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _run(self, tasks):
         """Results of tasks, in their order."""
         tasks = list(tasks)
-        if not self.verbose:
-            return Parallel(n_jobs=self.n_jobs)(tasks)
-        # A progress bar has to see results as they come in.
-        results = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
-        with closing(results):
-            parameter = f"verbose={self.verbose}"
-            return list(with_progress(results, len(tasks), "model", True, parameter))
+        with showing_bars(self.verbose, f"verbose={self.verbose}"):
+            if not anybody_listens():
+                return Parallel(n_jobs=self.n_jobs)(tasks)
+            # Who listens has to hear of results as they come in.
+            results = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
+            with closing(results), counting(len(tasks), "models") as tell_done:
+                collected = []
+                for result in results:
+                    collected.append(result)
+                    tell_done(len(collected))
+                return collected
 
     def _report(self, failures, n_groups, what, *, stacklevel):
         """Raise or warn, where a method is called, if machines failed."""

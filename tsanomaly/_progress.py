@@ -4,7 +4,14 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["counting", "listening", "tell", "telling_a_part", "with_progress"]
+__all__ = [
+    "anybody_listens",
+    "counting",
+    "listening",
+    "showing_bars",
+    "tell",
+    "telling_a_part",
+]
 
 
 def _nobody(done, total, unit):
@@ -35,8 +42,26 @@ def listening(listener):
         _listener.reset(token)
 
 
+def anybody_listens():
+    """Whether anybody hears what is told."""
+    return _listener.get() is not _nobody
+
+
 def tell(done, total, unit):
-    """Tell whoever listens how far a computation is."""
+    """Tell whoever listens how far a computation is.
+
+    A step that takes long but cannot say how far it is, such as compiling, tells that
+    it is 0 of 1, and that it is done.
+
+    Parameters
+    ----------
+    done : int
+        Number of items that are done.
+    total : int
+        Number of all items, at least 1.
+    unit : str
+        What they are called, in the plural.
+    """
     _listener.get()(done, total, unit)
 
 
@@ -57,7 +82,8 @@ def counting(total, unit):
         To be called with the number of steps that are done.
     """
     outer = _listener.get()
-    outer(0, total, unit)
+    if total:
+        outer(0, total, unit)
     with listening(_nobody):
         yield lambda done: outer(done, total, unit)
 
@@ -80,26 +106,16 @@ def telling_a_part(done, total):
         yield
 
 
-def with_progress(items, n_items, unit, shown, parameter):
-    """Show how many of some items are through, on the standard error stream.
+@contextmanager
+def showing_bars(shown, parameter):
+    """Show what is told within as bars on the standard error stream.
 
     Parameters
     ----------
-    items : iterable
-        What to go through.
-    n_items : int
-        How many there are.
-    unit : str
-        What one of them is called.
     shown : bool
-        False gives back `items` as they are.
+        False shows nothing.
     parameter : str
         What the user asked for, to name in the message of an error.
-
-    Returns
-    -------
-    items : iterable
-        The same items.
 
     Raises
     ------
@@ -107,11 +123,28 @@ def with_progress(items, n_items, unit, shown, parameter):
         If tqdm is not installed.
     """
     if not shown:
-        return items
+        yield
+        return
     try:
         from tqdm import tqdm
     except ImportError as error:
         raise ImportError(
             f"{parameter} needs tqdm, which is not installed. Run 'pip install tqdm'."
         ) from error
-    return tqdm(items, total=n_items, unit=unit)
+    outer, bar, drawn = _listener.get(), None, None
+
+    def draw(done, total, unit):
+        nonlocal bar, drawn
+        outer(done, total, unit)
+        if (total, unit) != drawn or done < bar.n:
+            if bar is not None:
+                bar.close()
+            bar, drawn = tqdm(total=total, unit=f" {unit}"), (total, unit)
+        bar.update(done - bar.n)
+
+    try:
+        with listening(draw):
+            yield
+    finally:
+        if bar is not None:
+            bar.close()

@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from tsanomaly._command_files import plain
+from tsanomaly._cli._files import plain
+from tsanomaly._parameter_error import Parameter, ParameterError
 
 __all__ = [
     "count",
@@ -25,15 +26,17 @@ def n_trained(frame, fraction):
 
 
 def rows_to_judge(frame, errors, fraction):
-    """Rows that measures count: not trained on, and with a score."""
+    """Rows that metrics count: not trained on, and with a score."""
     judged = np.isfinite(errors) & (np.arange(len(frame)) >= n_trained(frame, fraction))
     if not judged.any():
-        raise ValueError("No row is left to judge. Lower --train-fraction.")
+        raise ParameterError(
+            "No row is left to evaluate. Lower ", Parameter("train_fraction"), "."
+        )
     return judged
 
 
 def measure(frame, errors, flagged, labels):
-    """Measures of scores and flags, by name."""
+    """Metrics of scores and flags, by name."""
     import pandas as pd
     from sklearn.metrics import (
         average_precision_score,

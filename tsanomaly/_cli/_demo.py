@@ -6,7 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
-from tsanomaly._command_numbers import count
+from tsanomaly._cli._numbers import count
 from tsanomaly._saving._atomic_write import replace_file
 
 __all__ = ["format_table", "run_demo"]

@@ -6,21 +6,22 @@ from html import escape
 
 import numpy as np
 
-from tsanomaly._command_files import png
-from tsanomaly._command_models import reconstructs, settings
-from tsanomaly._command_numbers import (
+from tsanomaly._cli._files import png
+from tsanomaly._cli._models import settings
+from tsanomaly._cli._numbers import (
     count,
     duration,
     measure,
     rows_to_judge,
     summarise,
 )
-from tsanomaly._command_pictures import (
+from tsanomaly._cli._pictures import (
     draw_anomalies,
     draw_contributions,
     draw_measures,
     main_channels,
 )
+from tsanomaly._inspection import reconstructs
 from tsanomaly._version import __version__
 
 __all__ = ["make_page"]
@@ -65,21 +66,39 @@ _NAMES = {
 }
 
 
-def make_page(arguments, model, frame, labels, found, progress):
-    """The page as text.
+def make_page(
+    detector,
+    frame,
+    labels,
+    found,
+    *,
+    csv,
+    model,
+    title,
+    train_fraction,
+    plots,
+    progress,
+):
+    """Return the page as text.
 
     Parameters
     ----------
-    arguments : argparse.Namespace
-        Of the command.
-    model : fitted estimator
+    detector : fitted estimator
         With the threshold in use.
     frame : DataFrame of shape (n_timestamps, n_channels)
         The readings.
     labels : ndarray of shape (n_timestamps,) or None
         1 = anomaly.
     found : Detection
-        What the model says of them.
+        What the detector says of them.
+    csv, model : Path
+        The files of the readings and of the model.
+    title : str or None
+        The heading; None names the file of the readings.
+    train_fraction : float
+        Share of the rows, the first ones, to leave out of the metrics.
+    plots : bool
+        Whether to draw.
     progress : callable
         Called with a line of text before each step.
 
@@ -88,25 +107,25 @@ def make_page(arguments, model, frame, labels, found, progress):
     page : str
         HTML without any reference to other files.
     """
-    title = arguments.title or f"Anomalies in {arguments.csv.name}"
+    title = title or f"Anomalies in {csv.name}"
     progress("summarising")
     summary = summarise(frame, labels)
     figures, measures, note = {}, None, ""
     if labels is not None:
-        progress("measuring")
-        judged = rows_to_judge(frame, found.errors, arguments.train_fraction)
+        progress("computing metrics")
+        judged = rows_to_judge(frame, found.errors, train_fraction)
         measures = measure(
             frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
         )
         note = f"Judged on {count(judged.sum(), 'row')}"
-        if arguments.train_fraction:
+        if train_fraction:
             note += (
-                f"; the first {arguments.train_fraction:.0%}, on which the model was "
+                f"; the first {train_fraction:.0%}, on which the model was "
                 "trained, are left out"
             )
-    if not arguments.no_plots:
+    if plots:
         progress("drawing")
-        figures = _draw(model, frame, labels, found)
+        figures = _draw(detector, frame, labels, found)
         if measures is not None:
             pictures = draw_measures(
                 frame[judged],
@@ -135,7 +154,7 @@ def make_page(arguments, model, frame, labels, found, progress):
             _section("Measures", body + pictures.get("measures", ""), "measures")
         )
     sections.append(
-        _section("Settings and versions", _settings(arguments, model, found))
+        _section("Settings and versions", _settings(csv, model, detector, found))
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -155,7 +174,7 @@ _CAPTIONS = {
 }
 
 
-def _draw(model, frame, labels, found):
+def _draw(detector, frame, labels, found):
     """Captions and figures, by the section they belong to."""
     from tsanomaly.plotting import (
         CorrelationDisplay,
@@ -178,9 +197,9 @@ def _draw(model, frame, labels, found):
     figure = draw_contributions(frame, found, labels)
     if figure is not None:
         events.append(("Which channels the errors come from.", figure))
-    if reconstructs(model):
+    if reconstructs(detector):
         display = ReconstructionDisplay.from_estimator(
-            model, frame, labels, channels=channels
+            detector, frame, labels, channels=channels
         )
         events.append(("Readings and what was expected.", display.figure_))
     display = SeriesDisplay.from_series(frame, labels)
@@ -314,15 +333,15 @@ def _measures(measures):
     return _table(["measure", "value"], rows, ["text", ""])
 
 
-def _settings(arguments, model, found):
+def _settings(csv, model, detector, found):
     from tsanomaly._saving._model_file import read_manifest
 
-    manifest = read_manifest(arguments.model)
+    manifest = read_manifest(model)
     used = {
-        "readings": arguments.csv,
-        "model": arguments.model,
+        "readings": csv,
+        "model": model,
         "model written": manifest["created"],
-        **settings(model),
+        **settings(detector),
         "threshold in use": f"{found.threshold:.6g}",
         "versions of the model": _versions(manifest["versions"]),
         "report by": f"tsanomaly {__version__}",

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""What the help says, what is wrong usage, and how parameters are spelled."""
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import run_python
+from tsanomaly import (
+    LSTMAutoencoderDetector,
+    ReconstructionThreshold,
+    WindowTransformer,
+    explain,
+)
+from tsanomaly._cli import _commands, main
+from tsanomaly._cli._models import build
+from tsanomaly._cli._parser import parse
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets import make_sensor_data, read_sensor_csv
+
+COMMANDS = sorted(_commands.__all__)
+PAGE = Path(__file__).parents[2] / "docs" / "command_line.md"
+
+
+@pytest.fixture
+def show_help(capsys):
+    """A function that returns the help of a command."""
+
+    def show_help(*command):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--help"])
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+
+    return show_help
+
+
+def default(function, name):
+    return inspect.signature(function).parameters[name].default
+
+
+def as_typed(value):
+    """A default as the help says it."""
+    if isinstance(value, tuple):
+        return " ".join(map(as_typed, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def defaults_in_help(text):
+    """The defaults that a help states, by option."""
+    blocks = re.findall(r"^  (-.*\n(?: {8}.*\n)*)", text, flags=re.MULTILINE)
+    found = {}
+    for block in blocks:
+        if stated := re.search(r"\(default: (.*)\)", " ".join(block.split())):
+            found[re.search(r"--[a-z-]+", block)[0]] = stated[1]
+    return found
+
+
+THRESHOLD = ReconstructionThreshold
+IN_TRAINING = {
+    "--units": (LSTMAutoencoderDetector, "units"),
+    "--latent-dim": (LSTMAutoencoderDetector, "latent_dim"),
+    "--epochs": (LSTMAutoencoderDetector, "epochs"),
+    "--batch-size": (LSTMAutoencoderDetector, "batch_size"),
+    "--quantile": (ReconstructionThreshold, "quantile"),
+    "--k": (ReconstructionThreshold, "k"),
+}
+IN_READING = {"--skiprows": (read_sensor_csv, "skiprows")}
+IN_EXPLAINING = {
+    "--max-gap": (explain, "max_gap"),
+    "--channels": (explain, "n_channels"),
+}
+OF_THE_LIBRARY = {
+    "generate": {
+        "--rows": (make_sensor_data, "n_samples"),
+        "--sensors": (make_sensor_data, "n_sensors"),
+        "--contamination": (make_sensor_data, "contamination"),
+        "--freq": (make_sensor_data, "freq"),
+    },
+    "explore": IN_READING,
+    "train": IN_READING | IN_TRAINING,
+    "detect": IN_READING | IN_EXPLAINING,
+    "evaluate": IN_READING,
+    "compare": IN_READING | IN_TRAINING,
+    "explain": IN_READING | IN_EXPLAINING,
+    "report": IN_READING | IN_EXPLAINING,
+    "demo": {},
+}
+# What else is stated, and holds for the commands.
+OF_THE_COMMANDS = {
+    "--rows": "n_samples",
+    "--sensors": "n_sensors",
+    "--contamination": "contamination",
+    "--freq": "freq",
+    "--seed": "random_state",
+    "--output-dir": "output_dir",
+    "--detector": "detector",
+    "--scaler": "scaler",
+    "--train-fraction": "train_fraction",
+    "--max-gap": "max_gap",
+    "--channels": "n_channels",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_states_the_defaults(command, show_help):
+    stated = defaults_in_help(show_help(command))
+    for option, (function, name) in OF_THE_LIBRARY[command].items():
+        assert stated[option] == as_typed(default(function, name))
+    run = getattr(_commands, command)
+    for option, name in OF_THE_COMMANDS.items():
+        if name in inspect.signature(run).parameters:
+            assert stated[option] == as_typed(default(run, name))
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_the_help_states_choices_by_detector(command, show_help):
+    stated = defaults_in_help(show_help(command))
+    network, other = (
+        default(class_, "window_size")
+        for class_ in (LSTMAutoencoderDetector, WindowTransformer)
+    )
+    assert stated["--window-size"] == (
+        f"{network} for networks, {other} for other detectors"
+    )
+    method = default(ReconstructionThreshold, "method")
+    assert stated["--threshold-method"].startswith(f"{method}, ")
+
+
+@pytest.mark.parametrize("detector", ["lstm", "hybrid", "pca"])
+def test_models_without_options_have_the_defaults_of_the_library(detector):
+    keywords = parse(["train", "x.csv", "--detector", detector]).keywords
+    assert keywords["network_params"] == {}
+    model = build(
+        **{name: keywords[name] for name in ("network_params", "threshold_params")},
+        **{
+            name: default(_commands.train, name)
+            for name in ("window_size", "scaler", "random_state")
+        },
+        detector=detector,
+    )
+    threshold = ReconstructionThreshold()
+    assert model["threshold"].get_params() == threshold.get_params()
+    network = {
+        "lstm": lambda: model["errors"],
+        "hybrid": lambda: model["errors"].detector.detector,
+        "pca": lambda: None,
+    }[detector]()
+    if network is not None:
+        expected = LSTMAutoencoderDetector(random_state=0).get_params()
+        assert network.get_params() == expected
+    else:
+        assert model["window"].get_params() == WindowTransformer().get_params()
+
+
+def test_the_threshold_follows_from_k():
+    given = parse(["train", "x.csv", "--k", "2"]).keywords["threshold_params"]
+    assert given == {"method": "sigma", "k": 2}
+
+
+def test_none_is_a_value():
+    keywords = parse(
+        ["train", "x.csv", "--timestamp", "none", "--label", "none"]
+        + ["--latent-dim", "none", "--units", "64", "32"]
+    ).keywords
+    assert keywords["read_params"] == {"timestamp": None, "label": None}
+    assert keywords["network_params"] == {"latent_dim": None, "units": (64, 32)}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "typed"),
+    [
+        (Parameter("sep", ";"), "--sep ';'"),
+        (Parameter("sep", "\t"), r"--sep $'\t'"),
+        (Parameter("decimal", ","), "--decimal ,"),
+        (Parameter("label", None), "--label none"),
+        (Parameter("label", "is odd"), "--label 'is odd'"),
+        (Parameter("drop", ["a", "b"]), "--drop a b"),
+        (Parameter("date_format"), "--date-format"),
+        (Parameter("timestamp", ("a", "b")), "--timestamp a --timestamp b"),
+        (Parameter("skiprows", 2), "--skiprows 2"),
+        (Parameter("n_channels", 2), "--channels 2"),
+        (Parameter("random_state"), "--seed"),
+        # What is no option of the command keeps its name.
+        (Parameter("na_values", "Bad"), "na_values='Bad'"),
+        (Parameter("n_samples"), "n_samples"),
+    ],
+)
+def test_parameters_as_options(parameter, typed):
+    command = "train" if parameter.name == "random_state" else "explain"
+    files = {"train": ["x.csv"], "explain": ["m.skops", "x.csv"]}[command]
+    assert parse([command, *files]).as_option(parameter) == typed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["nothing"],
+        ["demo", "--colour"],
+        ["train", "x.csv", "--detector", "pca", "--units", "4"],
+        ["train", "x.csv", "--quantile", "0.9", "--k", "3"],
+        ["train", "x.csv", "--threshold-method", "sigma", "--quantile", "0.9"],
+        ["train", "x.csv", "--quantile", "1.5"],
+        ["train", "x.csv", "--epochs", "0"],
+        ["detect", "m.skops", "x.csv", "--quantile", "0.9", "--k", "3"],
+        ["detect", "m.skops", "x.csv", "--threshold", "1", "--k", "3"],
+        ["compare", "x.csv", "--detectors", "pca", "lof", "--epochs", "3"],
+    ],
+)
+def test_wrong_usage(options, folder, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(options)
+    assert stop.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: tsanomaly")
+    named = [option for option in options if option.startswith("--")]
+    assert not named or any(option in shown.splitlines()[-1] for option in named)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_the_examples_of_the_help_run(command, folder, show_help):
+    shown = show_help(command)
+    lines = shown[shown.index("example:") :].splitlines()[1:]
+    lines = [line.strip() for line in lines if line.strip()]
+    assert lines[-1].startswith(f"tsanomaly {command}")
+    for line in lines:
+        assert main(line.split()[1:]) == 0
+
+
+def test_the_help_lists_all_commands(show_help):
+    shown = show_help()
+    for command in COMMANDS:
+        assert f"\n    {command} " in shown
+
+
+def test_the_help_is_light():
+    """The command line imports nothing beyond what the package does by itself."""
+    code = (
+        "import sys, tsanomaly\n"
+        "before = set(sys.modules)\n"
+        "from tsanomaly._cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "heavy = {'pandas', 'scipy', 'sklearn', 'keras', 'jax', 'matplotlib', 'skops'}\n"
+        "print(sorted(new & heavy), 'tsanomaly._cli._commands' in sys.modules)"
+    )
+    assert run_python(code).splitlines()[-1] == "[] False"
+
+
+def lines_of_the_page():
+    """The command lines that the page shows, in order."""
+    fenced = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    lines = [line for block in fenced for line in block.splitlines() if line]
+    return [line.split("#")[0].strip() for line in lines]
+
+
+@pytest.mark.slow
+def test_the_page_runs_as_printed(folder, short_training):
+    """All of its lines, in order, with a network that trains in a moment."""
+    lines = lines_of_the_page()
+    assert len(lines) > 12
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "tsanomaly"
+        assert main(arguments) == 0, line
+    jobs = {line.split()[1] for line in lines}
+    assert jobs == set(COMMANDS) - {"demo"}
+    assert Path("plots", "anomalies.png").is_file()

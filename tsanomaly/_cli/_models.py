@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Models that the commands build and run."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterError
+
+__all__ = [
+    "Detection",
+    "build",
+    "predictions",
+    "run_model",
+    "score",
+    "settings",
+    "with_threshold",
+]
+
+
+class Detection(NamedTuple):
+    """What a model says of a series.
+
+    Errors are NaN at breaks; contributions are NaN in rows that were not split.
+    """
+
+    errors: np.ndarray  # (n_timestamps,)
+    threshold: float
+    flagged: np.ndarray  # (n_timestamps,)
+    contributions: np.ndarray  # (n_timestamps, n_channels)
+    events: object  # a frame, as from `explain`, with errors instead of scores
+
+
+def build(
+    detector, *, network_params, threshold_params, window_size, scaler, random_state
+):
+    """Return an unfitted pipeline that ends in a threshold.
+
+    Parameters
+    ----------
+    detector : {'lstm', 'hybrid', 'iforest', 'lof', 'pca'}
+        What it is built on.
+    network_params : dict
+        Keywords for `LSTMAutoencoderDetector` and `Training`, where there is a network.
+    threshold_params : dict
+        Keywords for `ReconstructionThreshold`.
+    window_size : int or None
+        Rows in a window; None leaves that to the detector.
+    scaler : {'standard', 'minmax', 'robust', 'none'}
+        How channels are scaled first.
+    random_state : int
+        Seed of everything random.
+
+    Returns
+    -------
+    model : Pipeline
+        With the steps "errors" and "threshold" at its end.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import IsolationForest
+    from sklearn.neighbors import LocalOutlierFactor
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    from tsanomaly import (
+        HybridDetector,
+        LSTMAutoencoderDetector,
+        ReconstructionError,
+        ReconstructionThreshold,
+        ScoreTransformer,
+        Training,
+        WindowTransformer,
+    )
+
+    scalers = {
+        "standard": StandardScaler,
+        "minmax": MinMaxScaler,
+        "robust": RobustScaler,
+    }
+    steps = []
+    if scaler != "none":
+        steps.append(("scale", scalers[scaler]()))
+    windows = {} if window_size is None else {"window_size": window_size}
+    if detector in ("lstm", "hybrid"):
+        training = {
+            name: network_params[name]
+            for name in Training().get_params().keys() & network_params.keys()
+        }
+        network = {
+            name: network_params[name]
+            for name in network_params.keys() - training.keys()
+        }
+        if training:
+            network["training"] = Training(**training)
+        errors = network = LSTMAutoencoderDetector(
+            random_state=random_state, **windows, **network
+        )
+        if detector == "hybrid":
+            cascade = HybridDetector(detector=network, random_state=random_state)
+            errors = ScoreTransformer(cascade, calibrate=None)
+    else:
+        steps.append(("window", WindowTransformer(**windows)))
+        errors = {
+            "iforest": ScoreTransformer(
+                IsolationForest(random_state=random_state), calibrate=None
+            ),
+            "lof": ScoreTransformer(LocalOutlierFactor(novelty=True), calibrate=None),
+            "pca": ReconstructionError(PCA(0.9, random_state=random_state)),
+        }[detector]
+    threshold = ReconstructionThreshold(**threshold_params)
+    return Pipeline([*steps, ("errors", errors), ("threshold", threshold)])
+
+
+def settings(model):
+    """What a model is made of: the parameters of each step, in words."""
+    from sklearn.pipeline import Pipeline
+
+    steps = model.steps if isinstance(model, Pipeline) else [("detector", model)]
+    return {
+        name: " ".join(repr(step).split())  # on one line
+        for name, step in steps
+    }
+
+
+def with_threshold(model, path, *, quantile, k):
+    """Return a model with another threshold, set on its training errors.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        The model.
+    path : Path
+        Its file, for the message of an error.
+    quantile, k : float or None
+        What the threshold follows from. If both are None, it stays.
+
+    Returns
+    -------
+    model : fitted estimator
+        The given one is left as it is.
+    """
+    from sklearn.pipeline import Pipeline
+
+    if quantile is None and k is None:
+        return model
+    last = model[-1] if isinstance(model, Pipeline) else model
+    if not hasattr(last, "with_threshold"):
+        raise ParameterError(
+            f"{path} keeps no errors of its training rows to set another threshold on, "
+            "since it does not end in a ReconstructionThreshold. Pass ",
+            Parameter("threshold"),
+            ", or train the model with this command.",
+        )
+    last = last.with_threshold(quantile=quantile, k=k)
+    if not isinstance(model, Pipeline):
+        return last
+    return Pipeline([*model.steps[:-1], (model.steps[-1][0], last)])
+
+
+def score(model, frame, threshold):
+    """Errors, the threshold (that of the model if it is None), and what lies above."""
+    from tsanomaly._inspection import errors_and_threshold
+    from tsanomaly._validation import find_breaks
+
+    errors, own = errors_and_threshold(model, frame)
+    errors[find_breaks(frame)] = np.nan
+    threshold = own if threshold is None else threshold
+    return errors, threshold, errors > threshold
+
+
+def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
+    """Return what a model says of readings.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        The model.
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The readings.
+    threshold : float or None
+        Another threshold than that of the model.
+    max_gap, n_channels : int
+        As of :func:`tsanomaly.explain`.
+    progress : callable
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    found : Detection
+    """
+    from tsanomaly import explain
+    from tsanomaly._attribution import channel_errors, occlude
+    from tsanomaly._inspection import reconstructs
+
+    progress(f"scoring {len(frame):,} rows")
+    errors, threshold, flagged = score(model, frame, threshold)
+    progress(f"explaining {flagged.sum():,} rows")
+    # Where channels are found by trying, only for the rows that matter.
+    split = np.isfinite(errors) if reconstructs(model) else flagged
+    rows = np.flatnonzero(split)
+    contributions = np.full(frame.shape, np.nan)
+    if len(rows):
+        parts = channel_errors(model, frame, rows, ~flagged)
+        if parts is None:
+            rows = np.flatnonzero(flagged)
+            parts = occlude(model, frame, rows, ~flagged)
+        contributions[rows] = parts
+    progress("describing events")
+    events = explain(
+        model,
+        frame,
+        flagged=flagged,
+        attribution=lambda detector, X, rows: np.nan_to_num(contributions[rows]),
+        n_channels=n_channels,
+        max_gap=max_gap,
+    )
+    events["score"] = -events["score"]  # higher = worse, as in the other files
+    return Detection(errors, threshold, flagged, contributions, events)
+
+
+def predictions(frame, found):
+    """Score, flag and top channel of each row."""
+    import pandas as pd
+
+    shares = np.nan_to_num(found.contributions)
+    names = np.append(frame.columns.to_numpy(dtype=object), "")
+    top = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1)
+    return pd.DataFrame(
+        {
+            "score": found.errors,
+            "flag": found.flagged.astype(int),
+            "top_channel": names[top],
+        },
+        index=frame.index,
+    )
