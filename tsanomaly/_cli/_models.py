@@ -41,7 +41,7 @@ def build(
     detector : {'lstm', 'hybrid', 'iforest', 'lof', 'pca'}
         What it is built on.
     network_params : dict
-        Keywords for `LSTMAutoencoderDetector` and `Training`, where there is a network.
+        Keywords for `LSTMAutoencoderDetector`, and `batch_size`.
     threshold_params : dict
         Keywords for `ReconstructionThreshold`.
     window_size : int or None
@@ -82,18 +82,11 @@ def build(
         steps.append(("scale", scalers[scaler]()))
     windows = {} if window_size is None else {"window_size": window_size}
     if detector in ("lstm", "hybrid"):
-        training = {
-            name: network_params[name]
-            for name in Training().get_params().keys() & network_params.keys()
-        }
-        network = {
-            name: network_params[name]
-            for name in network_params.keys() - training.keys()
-        }
-        if training:
-            network["training"] = Training(**training)
+        params = dict(network_params)
+        if "batch_size" in params:
+            params["training"] = Training(batch_size=params.pop("batch_size"))
         errors = network = LSTMAutoencoderDetector(
-            random_state=random_state, **windows, **network
+            random_state=random_state, **windows, **params
         )
         if detector == "hybrid":
             cascade = HybridDetector(detector=network, random_state=random_state)
