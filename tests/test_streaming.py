@@ -497,6 +497,6 @@ def test_a_network_that_somebody_changed_is_run_as_it_is(series):
         def score_samples(self, X):
             return -self.transform(X).mean(axis=1)
 
-    detector = Louder(**tiny_detector().get_params()).fit(series)
+    detector = Louder(**tiny_detector().get_params(deep=False)).fit(series)
     X = series_with_anomalies(seed=13)
     assert_same(*one_by_one(StreamingDetector(detector), X), batch(detector, X))
