@@ -59,7 +59,7 @@ ESTIMATORS = {
         "tsanomaly._reconstruction_error.get_context",
     ),
     "threshold": (
-        ReconstructionThreshold(channels="each"),
+        ReconstructionThreshold(channels="max"),
         "tsanomaly._threshold.remember_parameters",
     ),
     "windows": (
@@ -72,6 +72,9 @@ ESTIMATORS = {
     ),
 }
 PIPELINES = {
+    "each": make_pipeline(
+        ReconstructionError(PCA(1)), ReconstructionThreshold(channels="each")
+    ),
     "scaled": make_pipeline(StandardScaler(), tiny_detector()),
     "pca": make_pipeline(
         WindowTransformer(5), ReconstructionError(PCA(1)), ReconstructionThreshold()
