@@ -1,12 +1,25 @@
 # SPDX-License-Identifier: MIT
+import os
+from tempfile import TemporaryDirectory
+
 import matplotlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.helpers import tiny_detector, wave
+from tsanomaly import set_compilation_cache
 
 matplotlib.use("Agg")
+
+
+def pytest_configure(config):
+    """Compile each network once for all tests, also for those in other processes."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else the developer has one
+        folder = TemporaryDirectory(prefix="tsanomaly-tests-")
+        config.add_cleanup(folder.cleanup)
+        config.add_cleanup(lambda: set_compilation_cache(None))
+        set_compilation_cache(folder.name)
 
 # Compiling a network takes seconds the first time, so examples have no deadline.
 settings.register_profile(

@@ -47,10 +47,11 @@ def tiny_detector(**parameters):
 
 def reconstruction_of(detector):
     """A detector's map from windows to their reconstruction, both paths together."""
+    model = detector.to_keras()  # built anew at every access
 
     def reconstruct(windows):
         windows = np.asarray(windows, dtype=np.float32)
-        seen = detector.to_keras().predict(windows, verbose=0)
+        seen = model.predict_on_batch(windows)
         flat = windows.reshape(len(windows), -1) - detector.linear_mean_
         code = flat @ detector.linear_components_.T * detector.linear_gains_
         linear = code @ detector.linear_components_ + detector.linear_mean_

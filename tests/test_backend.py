@@ -3,14 +3,17 @@
 
 import json
 import os
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.helpers import run_python
-from tsanomaly import _backend
+from tsanomaly import _backend, set_compilation_cache
 
 FIT = """
 import numpy as np
@@ -102,6 +105,58 @@ def test_two_processes_in_a_row_with_an_empty_home(tmp_path):
     assert run_python(code, **environment).endswith("True")
 
 
+WITHOUT_TENSORFLOW = """
+import os, sys
+os.environ.pop("KERAS_BACKEND", None)
+sys.modules["tensorflow"] = None  # as if not installed
+"""
+
+
+@pytest.fixture
+def empty_home(tmp_path):
+    """Environment of a user who has never run Keras."""
+    home = str(tmp_path)
+    return {"HOME": home, "USERPROFILE": home, "KERAS_HOME": str(tmp_path / ".keras")}
+
+
+def test_keras_in_a_function_that_the_library_calls(empty_home):
+    code = f"""
+{WITHOUT_TENSORFLOW}
+def width():
+    import keras
+    return keras.layers.Dense(3)(keras.ops.ones((1, 2))).shape[1]
+
+from tests.helpers import tiny_detector, wave
+tiny_detector().fit(wave(60))
+print(width())
+"""
+    assert run_python(code, **empty_home) == "3"
+
+
+def test_keras_in_a_file_takes_the_line_of_the_user_guide(empty_home):
+    guide = Path(__file__).parents[1] / "docs" / "user_guide" / "backends.md"
+    [line] = re.findall(r"^os\.environ.*", guide.read_text(), flags=re.MULTILINE)
+    code = f"{WITHOUT_TENSORFLOW}\n{line}\nimport keras\nprint(keras.backend.backend())"
+    assert run_python(code, **empty_home) == "jax"
+
+
+def test_a_backend_of_keras_json_that_is_not_installed(empty_home, tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "torch"}')
+    code = f"""
+{WITHOUT_TENSORFLOW}
+from tsanomaly._backend import import_keras
+sys.modules["torch"] = None
+try:
+    import_keras()
+except ImportError as error:
+    print(error)
+"""
+    message = run_python(code, **empty_home)
+    assert "pip install torch" in message
+    assert "os.environ['KERAS_BACKEND'] = 'jax'" in message
+
+
 def test_the_first_import_leaves_random_states_alone():
     code = """
 import random, sys
@@ -179,3 +234,81 @@ print(detector.fit(X).n_iter_)
         assert run_python(code, KERAS_BACKEND=name).endswith("3")
     here, there = (np.load(tmp_path / f"{name}.npy") for name in ("jax", backend))
     np.testing.assert_allclose(there, here, rtol=1e-4)
+
+
+def test_processes_share_a_compilation_cache(tmp_path):
+    """Two fill it side by side; a third finds all of it, and survives damage to it."""
+    folder = str(tmp_path / "new" / "cache")
+    fit = """
+def fit():
+    X = wave(60)
+    return tiny_detector(units=(4,)).fit(X).score_samples(X)
+"""
+    fill = f"""
+import sys
+from tests.helpers import tiny_detector, wave
+from tsanomaly import set_compilation_cache
+{fit}
+set_compilation_cache({folder!r})
+assert not {{"keras", "jax"}} & set(sys.modules)
+print(*fit())
+"""
+    use = f"""
+import os, warnings
+import jax
+import numpy as np
+jax.jit(lambda x: x + 1)(1.0)  # compiled before the cache is set
+from tests.helpers import tiny_detector, wave
+from tsanomaly import set_compilation_cache
+{fit}
+set_compilation_cache({folder!r})
+events = []
+jax.monitoring.register_event_listener(lambda event, **details: events.append(event))
+scores = fit()
+assert any(event.endswith("cache_hits") for event in events)
+assert not any(event.endswith("cache_misses") for event in events)
+for entry in os.scandir({folder!r}):
+    os.truncate(entry.path, entry.stat().st_size // 2)
+jax.clear_caches()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    assert np.array_equal(fit(), scores)
+assert any("cache entry" in str(warning.message) for warning in caught)
+print(*scores)
+"""
+
+    def run(code):
+        return run_python(code, KERAS_BACKEND="jax")
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(run, [fill] * 2)
+    assert one == other == run(use)
+
+
+def test_a_compilation_cache_is_turned_off(tmp_path):
+    code = f"""
+import os, sys
+from tsanomaly import set_compilation_cache
+set_compilation_cache({str(tmp_path)!r})
+print(os.environ["JAX_COMPILATION_CACHE_DIR"] == {str(tmp_path)!r})
+set_compilation_cache(None)
+print("JAX_COMPILATION_CACHE_DIR" in os.environ)
+import jax
+set_compilation_cache({str(tmp_path)!r})
+set_compilation_cache(None)
+jax.jit(lambda x: x + 1)(1.0)
+print(os.listdir({str(tmp_path)!r}))
+"""
+    assert run_python(code).split() == ["True", "False", "[]"]
+
+
+def test_a_compilation_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "as before")
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="may write to") as caught:
+            set_compilation_cache(folder)
+        assert str(folder) in str(caught.value)
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "as before"
+    with pytest.raises(TypeError, match="int"):
+        set_compilation_cache(3)

@@ -48,7 +48,7 @@ SMALL_INSTANCES = [
     TemporalFeatures(windows=(2,), lags=(1,), rates=(1,), interactions=True),
     tiny_detector(window_size=3),
     tiny_detector(window_size=3, row_error="last", contamination=0.1),
-    tiny_detector(window_size=3, row_error="multiscale_centered", linear_variance=0),
+    tiny_detector(window_size=3, row_error="multiscale_centered"),
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
     ReconstructionError(PCA()),
     ReconstructionError(StandardScaler()),

@@ -8,6 +8,7 @@ scikit-learn: row t in, row t out.
 from importlib import import_module as _import_module
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._backend import set_compilation_cache
 from tsanomaly._compare import compare_detectors
 from tsanomaly._ensemble import make_ensemble
 from tsanomaly._explain import explain
@@ -46,6 +47,7 @@ __all__ = [
     "metrics",
     "plotting",
     "save",
+    "set_compilation_cache",
     "sliding_windows",
 ]
 

@@ -9,10 +9,16 @@ import threading
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
-__all__ = ["choose_backend", "import_keras", "preserve_random_state"]
+__all__ = [
+    "choose_backend",
+    "import_keras",
+    "preserve_random_state",
+    "set_compilation_cache",
+]
 
 # In the order of preference: on a CPU, jax runs LSTMs fastest of the three.
 _BACKENDS = ("jax", "torch", "tensorflow")
@@ -114,15 +120,84 @@ def import_keras():
             try:
                 import keras
             except ModuleNotFoundError as error:
+                missing = str(error.name).partition(".")[0]
+                cure = f"Run 'pip install {missing}'"
+                installed = [name for name in _BACKENDS if find_spec(name)]
+                if missing in _BACKENDS and installed:
+                    # As keras.json demands, or a first import of Keras that failed.
+                    cure += (
+                        ", or, in a new process and before Keras is first imported, "
+                        f"os.environ['KERAS_BACKEND'] = '{installed[0]}'"
+                    )
                 raise ImportError(
-                    f"Keras cannot be imported, because {error.name!r} is not "
-                    f"installed. Run 'pip install {error.name}'."
+                    f"Keras cannot be imported, because {missing!r} is not "
+                    f"installed. {cure}."
                 ) from error
         if not _process["watched"]:
             if keras.backend.backend() == "jax" and hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=_note_fork)
             _process["watched"] = True
     return keras
+
+
+def set_compilation_cache(folder):
+    """Keep compiled networks in a folder, for processes that come later.
+
+    Off by default, because it writes files. jax compiles a network when it is first
+    fitted or scored in a process, which takes longer than most fits; with a cache only
+    the first process that meets an architecture pays for it.
+
+    This turns on jax's own persistent compilation cache, for all of this process and
+    for processes that it starts afterwards. Other backends have no such cache, and the
+    call has no effect on them.
+
+    Parameters
+    ----------
+    folder : str, path-like or None
+        Where to keep them; made if needed. None turns the cache off. Choose a folder
+        that only you may write to: what lies in it is run unchecked. Several processes
+        may use it at once, and it may be deleted at any time.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written to. The cache is then as it was.
+
+    Examples
+    --------
+    >>> import tsanomaly
+    >>> tsanomaly.set_compilation_cache("~/.cache/tsanomaly/jax")  # doctest: +SKIP
+    """
+    if folder is not None:
+        # Absolute: worker processes may run in another folder.
+        folder = os.path.abspath(os.path.expanduser(os.fspath(folder)))
+        try:
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"Compiled networks cannot be kept in folder={folder!r}: "
+                f"{error.strerror}. Name a folder that you may write to, or None to "
+                "keep none."
+            ) from error
+    with _import_lock:
+        # jax reads these when it is imported, here or in a process that starts later.
+        if folder is None:
+            os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+        else:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+            # By default it keeps only what takes over a second to compile: not the
+            # many small programs of a fit, which together take as long.
+            os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        if "jax" in sys.modules:
+            import jax
+            from jax.experimental.compilation_cache import compilation_cache
+
+            jax.config.update("jax_compilation_cache_dir", folder)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            # It goes on with the folder it first used, unless it is told to look again.
+            compilation_cache.reset_cache()
 
 
 def _note_fork():
