@@ -32,10 +32,6 @@ WINDOWED = {
         "a row's past is context: test_contract.py::test_causal"
     ),
 }
-BELOW_ZERO = dict.fromkeys(
-    ["check_outliers_fit_predict", "check_outliers_train"],
-    "their errors are below zero: test_threshold.py::test_outliers_with_each_channel",
-)
 EXPECTED = dict.fromkeys(
     [WindowTransformer, TemporalFeatures, LSTMAutoencoderDetector, HybridDetector],
     WINDOWED,
@@ -85,8 +81,6 @@ def expected_failed_checks(estimator):
     """Checks to waive: those of what a wrapper wraps."""
     if isinstance(estimator, ScoreTransformer):
         estimator = estimator.detector
-    if getattr(estimator, "channels", None) == "each":
-        return BELOW_ZERO
     return EXPECTED.get(type(estimator), {})
 
 

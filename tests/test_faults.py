@@ -59,7 +59,7 @@ ESTIMATORS = {
         "tsanomaly._reconstruction_error.get_context",
     ),
     "threshold": (
-        ReconstructionThreshold(channels="max"),
+        ReconstructionThreshold(channels="each"),
         "tsanomaly._threshold.remember_parameters",
     ),
     "windows": (

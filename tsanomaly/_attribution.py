@@ -5,6 +5,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import FeatureUnion
 
+from tsanomaly._calibration import relative_errors
 from tsanomaly._context import get_context, rows_with_context
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import detector_errors, fitted_steps, results_at
@@ -66,7 +67,7 @@ def channel_errors(detector, X, rows, normal):
     if not isinstance(last, ReconstructionThreshold):
         return None
     if last.channels == "each":
-        errors = errors / last.threshold_
+        errors = relative_errors(errors, last.threshold_)
     return spread(errors)
 
 

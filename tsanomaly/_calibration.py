@@ -13,6 +13,7 @@ __all__ = [
     "fit_generalised_pareto",
     "margin",
     "midway_threshold",
+    "relative_errors",
     "tail_excesses",
 ]
 
@@ -87,6 +88,26 @@ def margin(error, ordered):
     """A distance from one of the ordered errors that rounding does not cross."""
     largest = max(abs(ordered[0]), abs(ordered[-1]))
     return max(1e-4 * abs(error), 1e-12 * largest, np.finfo(np.float64).tiny)
+
+
+def relative_errors(errors, thresholds):
+    """Errors relative to their thresholds: 1 at the threshold, more beyond it.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_timestamps, n_channels)
+        Higher = worse.
+    thresholds : ndarray of shape (n_channels,)
+        Not 0.
+
+    Returns
+    -------
+    relative : ndarray of shape (n_timestamps, n_channels)
+        ``1 + (error - threshold) / abs(threshold)``, which is ``error / threshold``
+        where the threshold is above 0.
+    """
+    relative = errors / thresholds
+    return np.where(thresholds > 0, relative, 2 - relative)
 
 
 def tail_excesses(errors, tail_fraction):

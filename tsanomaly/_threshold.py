@@ -13,6 +13,7 @@ from tsanomaly._calibration import (
     fit_generalised_pareto,
     margin,
     midway_threshold,
+    relative_errors,
     tail_excesses,
 )
 from tsanomaly._row_errors import mean_of_known
@@ -22,7 +23,6 @@ from tsanomaly._validation import (
     all_or_nothing,
     check_labels,
     check_parameters_unchanged,
-    locate,
     name_column,
     remember_parameters,
     validate_series,
@@ -117,8 +117,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         - 'mean': their mean over the channels with one threshold.
         - 'max': the largest with one threshold.
         - 'each': every channel with a threshold of its own; one channel beyond its own
-          flags the row. Not for 'f_score', and only for training errors that are not
-          below zero.
+          flags the row. Not for 'f_score'.
 
     beta : float, default=1.0
         Weight of recall against precision in 'f_score'.
@@ -132,7 +131,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     ----------
     threshold_ : float or ndarray of shape (n_channels,)
         An error is flagged if it is larger. One for every channel with
-        ``channels='each'``, where it is kept positive, since it divides.
+        ``channels='each'``, where it is never 0, since it divides.
 
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``. It
@@ -243,9 +242,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters do not go together, `X` holds infinity, or no error, or one
-            below zero, of a channel that is to have a threshold, or `y` is missing, has
-            other values than 0 and 1, or no anomaly, where it is needed.
+            If parameters do not go together, `X` holds infinity, or no error of a
+            channel that is to have a threshold, or `y` is missing, has other values
+            than 0 and 1, or no anomaly, where it is needed.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
@@ -315,7 +314,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         -------
         scores : ndarray of shape (n_timestamps,)
             The lower, the more abnormal: minus the mean or the maximum over the
-            channels, or ``-max(error / threshold_)`` with ``channels='each'``. NaN at
+            channels, or ``-max(error / threshold_)`` with ``channels='each'`` (of a
+            threshold below 0, ``2 - error / threshold_`` counts). NaN at
             breaks.
         """
         check_is_fitted(self)
@@ -324,7 +324,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         X = X.astype(np.float64, copy=False)
         if self.channels == "each":
             with np.errstate(over="ignore"):
-                ratios = np.fmax.reduce(X / self.threshold_, axis=1)
+                ratios = np.fmax.reduce(relative_errors(X, self.threshold_), axis=1)
             largest = np.finfo(np.float64).max
             return -np.clip(ratios, -largest, largest)
         return -self._reduce(X)
@@ -437,8 +437,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         thresholds = np.array(thresholds)
         # A channel without error in training would divide by zero.
         tiny = np.finfo(np.float64).tiny
-        floor = max(1e-12 * thresholds.max(), tiny)
-        self.threshold_ = np.where(thresholds <= tiny, floor, thresholds)
+        floor = max(1e-12 * np.abs(thresholds).max(), tiny)
+        self.threshold_ = np.where(np.abs(thresholds) <= tiny, floor, thresholds)
         self.offset_ = -1.0
 
     def _check_parameters(self, y):
@@ -474,15 +474,6 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 "there is no threshold for it. Drop the column, or use "
                 "channels='mean' or 'max'."
             )
-        negative = errors < 0
-        if negative.any():
-            raise ValueError(
-                "Negative values in data: X holds errors below zero in "
-                f"{locate(self, negative)}, and channels='each' compares errors as "
-                "multiples of their thresholds. Use channels='mean' or 'max', or "
-                "errors that are never negative, as those of a ScoreTransformer are "
-                "with calibrate='tail'."
-            )
 
     def _threshold(self, errors, anomalous=None):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -500,5 +491,4 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.method == "f_score"
         tags.input_tags.allow_nan = True
-        tags.input_tags.positive_only = self.channels == "each"
         return tags
