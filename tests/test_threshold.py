@@ -113,7 +113,7 @@ def test_each_with_a_channel_without_error():
 
 @pytest.mark.parametrize("shift", [0.0, -0.5, -3.0, -10.0])
 def test_each_takes_errors_below_zero(shift, rng):
-    """A channel's errors may have any offset: the same rows lie beyond its threshold."""
+    """Whatever the offset of a channel: the same rows lie beyond its threshold."""
     errors = rng.exponential(size=(500, 2)) + [0.0, shift]
     each = ReconstructionThreshold(channels="each", quantile=0.9).fit(errors)
     beyond = (errors > each.threshold_).any(axis=1)
