@@ -192,13 +192,13 @@ def test_what_arrived_is_kept_when_a_later_file_fails(
     ("fault", "message"),
     [
         ("truncated", "IncompleteRead|wrong SHA-256"),
-        ("short", r"the \d+ bytes that arrived have the wrong SHA-256 checksum"),
-        ("wrong", r"wrong SHA-256 checksum, \w{64} instead of \w{64}"),
-        ("500", "the server answered 500 Internal Server Error"),
-        ("429", "the server answered 429 Too Many Requests"),
-        ("408", "the server answered 408 Request Timeout"),
-        ("hang", "did not answer in time"),
-        ("stalls", "did not answer in time"),
+        ("short", r"\d+ bytes .* wrong SHA-256"),
+        ("wrong", r"wrong SHA-256 .*\w{64} .*\w{64}"),
+        ("500", "500 Internal Server Error"),
+        ("429", "429 Too Many Requests"),
+        ("408", "408 Request Timeout"),
+        ("hang", "in time"),
+        ("stalls", "in time"),
     ],
 )
 def test_faults_that_may_pass(source, tmp_path, fault, message):
@@ -250,7 +250,7 @@ def test_no_connection(tmp_path, monkeypatch):
         closed.bind(("127.0.0.1", 0))  # taken, but nobody listens
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         monkeypatch.setattr(_fetch, "_BASE_URLS", {"nab": url})
-        with pytest.raises(OSError, match=r"there is no connection to the server"):
+        with pytest.raises(OSError, match="no connection"):
             fetch_nab(data_home=tmp_path, n_retries=0)
     assert files_in(tmp_path) == []
 
@@ -292,7 +292,7 @@ def test_a_damaged_file_is_replaced(source, tmp_path):
     fetch_nab(data_home=tmp_path)
     for damage in (b"", (DATA / FILE).read_bytes()[:-1]):
         (tmp_path / FILE).write_bytes(damage)
-        with pytest.raises(OSError, match=r"not as in the pinned revision.*True"):
+        with pytest.raises(OSError, match="download_if_missing=False"):
             fetch_nab(data_home=tmp_path, download_if_missing=False)
         # which stays as it is when the download fails
         source.faults = ["404"]
@@ -313,7 +313,7 @@ def test_several_at_once(source, tmp_path):
 
 
 def test_download_if_missing(source, tmp_path):
-    with pytest.raises(OSError, match=r"is missing.*download_if_missing=False.*True"):
+    with pytest.raises(OSError, match="download_if_missing=False"):
         fetch_nab(data_home=tmp_path / "new", download_if_missing=False)
     assert source.requests == []
     assert not (tmp_path / "new").exists()
@@ -344,7 +344,7 @@ def test_a_name_without_checksums(fetch, known, tmp_path):
 
 @pytest.mark.parametrize("option", [{"n_retries": -1}, {"timeout": 0}])
 def test_wrong_options(tmp_path, option):
-    with pytest.raises(ValueError, match="counts from 0, and timeout is in seconds"):
+    with pytest.raises(ValueError, match="{}={}".format(*next(iter(option.items())))):
         fetch_nab(data_home=tmp_path, **option)
 
 

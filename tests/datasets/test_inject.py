@@ -305,20 +305,20 @@ def test_frames_keep_dtypes_and_attributes():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"kinds": "sparkle"}, r"kinds must be some of \['spike'.*got \['sparkle'\]"),
-        ({"kinds": []}, "kinds must be some of"),
-        ({"contamination": 0.6}, r"contamination must be in \[0, 0.5\], got 0.6"),
-        ({"contamination": 0.1, "n_events": 3}, "Give one of them"),
-        ({"n_events": -1}, "n_events must be an integer of at least 0, got -1"),
-        ({"n_events": True}, "n_events must be an integer"),
-        ({"kinds": 5}, r"kinds must be a list of some of \['spike'"),
-        ({"magnitude": 1e9}, "magnitude must be a number above 0, at most 1e\\+06"),
-        ({"n_events": 50}, r"events with a normal row between them need \d+ rows"),
-        ({"magnitude": 0}, "magnitude must be a number above 0"),
-        ({"magnitude": (3, 2)}, "magnitude must be a number"),
-        ({"magnitude": "big"}, "magnitude must be a number"),
-        ({"duration": 1}, "duration must be an integer above 1"),
-        ({"duration": (2.5, 3)}, "duration must be an integer"),
+        ({"kinds": "sparkle"}, r"kinds .*'spike'.* got .*'sparkle'"),
+        ({"kinds": []}, "kinds"),
+        ({"contamination": 0.6}, "contamination .*got 0.6"),
+        ({"contamination": 0.1, "n_events": 3}, "contamination=0.1 and n_events=3"),
+        ({"n_events": -1}, "n_events .*got -1"),
+        ({"n_events": True}, "n_events .*got True"),
+        ({"kinds": 5}, "kinds .*got 5"),
+        ({"magnitude": 1e9}, "magnitude .*1e\\+06"),
+        ({"n_events": 50}, r"need \d+ rows.* X has 300"),
+        ({"magnitude": 0}, "magnitude .*got 0"),
+        ({"magnitude": (3, 2)}, "magnitude"),
+        ({"magnitude": "big"}, "magnitude .*'big'"),
+        ({"duration": 1}, "duration .*got 1"),
+        ({"duration": (2.5, 3)}, "duration"),
     ],
 )
 def test_bad_parameters(parameters, message):
@@ -328,19 +328,19 @@ def test_bad_parameters(parameters, message):
 
 
 def test_bad_series():
-    with pytest.raises(ValueError, match=r"'correlation_break' needs at least two"):
+    with pytest.raises(ValueError, match="'correlation_break'"):
         inject_anomalies(np.zeros((50, 1)), kinds="correlation_break")
-    with pytest.raises(ValueError, match="No place was found where 'stuck' changes"):
+    with pytest.raises(ValueError, match="'stuck'"):
         inject_anomalies(np.zeros((50, 2)), kinds="stuck", n_events=1, duration=5)
     with pytest.raises(ValueError, match="X has 2 rows"):
         inject_anomalies(np.zeros((2, 1)))
     with pytest.raises(ValueError, match="infinity"):
         inject_anomalies(np.full((50, 1), np.inf))
-    with pytest.raises(ValueError, match="too large to compute with"):
+    with pytest.raises(ValueError, match="too large"):
         inject_anomalies(np.full((50, 1), 1e200))
-    with pytest.raises(ValueError, match="Column 'state' does not hold numbers"):
+    with pytest.raises(ValueError, match=r"'state'.*numbers"):
         inject_anomalies(pd.DataFrame({"state": ["on"] * 50}))
-    with pytest.raises(ValueError, match="Column 'when' does not hold numbers"):
+    with pytest.raises(ValueError, match=r"'when'.*numbers"):
         inject_anomalies(pd.DataFrame({"when": pd.date_range("2024", periods=50)}))
-    with pytest.raises(ValueError, match="'a' is in X more than once"):
+    with pytest.raises(ValueError, match=r"'a' .*more than once"):
         inject_anomalies(pd.DataFrame(np.zeros((50, 2)), columns=["a", "a"]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Labelled series to try detectors on."""
+"""Data sets, simulated plants, and a reader of sensor files."""
 
 from tsanomaly.datasets._breaks import insert_breaks
 from tsanomaly.datasets._fetch import fetch_nab, fetch_skab, fetch_smd

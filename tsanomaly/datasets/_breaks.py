@@ -10,25 +10,25 @@ __all__ = ["insert_breaks"]
 
 
 def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
-    """Put a break where the clock jumps, or where the series changes.
+    """Insert a break at each gap in time, and where the series changes.
 
     A break is a row that is NaN in every channel. No window of an estimator holds one,
-    and the row after it is treated like a first row: what lies on either side of an
-    outage, or comes from another machine, is not taken for one course of events.
+    and the row after it is treated like a first row: rows on either side of an outage,
+    or of different machines, are not treated as one series.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_timestamps, n_channels)
         Readings, in time order; of several series, one after the other.
     max_gap : str, timedelta, number or None, default=None
-        A break goes between two rows whose times, on the index, are further apart. A
-        length of time, such as '5min', if the index holds times, otherwise a number.
-        None looks at `by` only.
+        Two rows whose times, on the index, are further apart have a gap between them.
+        A length of time, such as '5min', if the index holds times, otherwise a number.
+        None inserts breaks by `by` only.
     by : label or None, default=None
-        Column that tells the series apart, for example a machine's number. A break goes
-        between two of them. It is no channel, and left out of the result.
+        Column that identifies the series, for example by the number of a machine. It is
+        not a channel, and left out of the result.
     return_rows : bool, default=False
-        Whether to return the places of the rows, too.
+        Whether to return the places of the rows as well.
 
     Returns
     -------
@@ -42,11 +42,11 @@ def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
     Raises
     ------
     TypeError
-        If `frame` is no DataFrame, or its index holds neither times nor numbers where
-        `max_gap` is given.
+        If `frame` is not a DataFrame, or its index holds neither times nor numbers
+        although `max_gap` is given.
     ValueError
-        If neither `max_gap` nor `by` is given; if `max_gap` is no positive length in
-        the unit of the index; if `by` is no column, lacks a value, or the rows of a
+        If neither `max_gap` nor `by` is given; if `max_gap` is not a positive length in
+        the unit of the index; if `by` is not a column, lacks a value, or the rows of a
         series do not follow each other; if times are missing or not in order; if a
         column does not hold numbers.
 
@@ -101,8 +101,8 @@ def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
         )
     if max_gap is None and by is None:
         raise ValueError(
-            "insert_breaks needs max_gap, the longest gap that is none, or by, the "
-            "column that tells series apart, or both."
+            "insert_breaks needs max_gap, the longest step in time that is not a gap, "
+            "or by, the column that identifies the series, or both."
         )
     series = np.zeros(len(frame), dtype=np.intp)
     if by is not None:
@@ -204,7 +204,7 @@ class _Clock:
         self._max_gap = None if max_gap is None else self._in_unit(max_gap)
 
     def find_gaps(self, changes):
-        """Tell after which rows, but the last, the clock jumps within a series."""
+        """After which rows, but the last, there is a gap within a series."""
         if self._times is None:
             return np.zeros(len(changes), dtype=bool)
         earlier, later = self._times[:-1], self._times[1:]
@@ -258,7 +258,7 @@ class _Clock:
         return index if zone is None else index.tz_localize("UTC").tz_convert(zone)
 
     def _in_unit(self, max_gap):
-        """The longest gap that is none, as a number in the unit of the times."""
+        """The longest step that is not a gap, as a number in the unit of the times."""
         if self._is_time:
             length = nanoseconds("max_gap", max_gap)
             shortest = np.timedelta64(1, self._index.unit).astype("m8[ns]").astype(int)

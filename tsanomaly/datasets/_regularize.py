@@ -15,14 +15,14 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     """Put readings on a regular grid of times.
 
     The grid starts at the first time of the frame and ends at or before the last one.
-    A grid row that no reading is near enough to is NaN in every channel, which
-    estimators take as a break between two stretches.
+    A row of the grid without a reading near enough is NaN in every channel, which
+    estimators treat as a break.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_readings, n_channels)
         Numbers on a DatetimeIndex, in any order. Readings of the same time are
-        averaged. NaN is no reading: every channel is treated by itself.
+        averaged. NaN is not a reading. Each channel is treated by itself.
     freq : str, timedelta or None, default=None
         Step of the grid, such as '1s', '5min' or '1D'. None takes the most frequent
         step of the frame if more than half of the steps have it, else the median one.
@@ -33,9 +33,9 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
         bridges jitter and a few lost readings, but no outage, and at most 5 rows in
         succession repeat a reading.
     method : {'previous', 'linear'}, default='previous'
-        'previous' is causal: the last reading at or before the time of the row.
-        'linear' lies on the line between the reading before and the one after, and so
-        looks ahead up to `max_gap`.
+        'previous' forward-fills: a row has the last reading at or before its time,
+        which is causal. 'linear' interpolates between the reading before and the one
+        after, and so looks ahead up to `max_gap`.
 
     Returns
     -------
@@ -47,11 +47,11 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     Raises
     ------
     TypeError
-        If `frame` is no DataFrame on a DatetimeIndex.
+        If `frame` is not a DataFrame on a DatetimeIndex.
     ValueError
         If it is empty, has a time that is NaT or out of the range of nanoseconds, or
-        a column that is not numeric; if `freq` or `max_gap` is no length of time; if
-        the grid would hold more than 500 million values.
+        a column that is not numeric; if `freq` or `max_gap` is not a length of time;
+        if the grid would hold more than 500 million values.
 
     See Also
     --------
@@ -59,10 +59,10 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
 
     Notes
     -----
-    A reading at the time of a grid row comes back bit for bit. With a step longer than
-    that of the frame, readings between the grid rows are passed over: average first,
-    for example with ``frame.resample``. For a grid on round times, let the frame start
-    at one.
+    A reading at the time of a grid row is kept bit for bit. With a step longer than
+    that of the frame, readings between the grid rows are ignored: average first, for
+    example with ``frame.resample``. For a grid on round times, let the frame start at
+    one.
 
     Examples
     --------

@@ -61,7 +61,7 @@ def load_skab(name="valve1/0", *, path):
     data : Bunch
         With the fields
 
-        - frame : DataFrame of shape (n_timestamps, 8), the sensors, on a
+        - frame : DataFrame of shape (n_timestamps, 8), the channels, on a
           DatetimeIndex
         - target : ndarray of shape (n_timestamps,), 1 where anomalous; None for the
           normal run
