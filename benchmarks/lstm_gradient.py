@@ -5,8 +5,8 @@
 
 The library writes it by hand, 75 lines of `_lstm.py`, as long as a training step of the
 default network takes 1.3 times as long without. A step is the gradient of the loss and
-what Adam makes of it, in one thread of the caller. Both take turns, a few steps each, so
-that other work on the machine meets both alike.
+what Adam makes of it, in one thread of the caller. Both take turns, a few steps each,
+so that other work on the machine meets both alike.
 """
 
 import argparse
@@ -113,7 +113,9 @@ def main():
                 times[key].append(milliseconds(step, start, arguments.steps))
         print(name)
         for key, values in times.items():
-            clock, cpu = (statistics.median(column) for column in zip(*values))
+            clock, cpu = (
+                statistics.median(column) for column in zip(*values, strict=True)
+            )
             best = min(value for value, _ in values)
             print(
                 f"  {key:8}  {clock:7.2f} ms a step (best {best:.2f}), {cpu:7.2f} ms "
@@ -123,7 +125,7 @@ def main():
             [slow / fast for slow, fast in zip(*pair, strict=True)]
             for pair in zip(times["derived"], times["by hand"], strict=True)
         ]
-        clock, cpu = (statistics.median(column) for column in zip(*ratios))
+        clock, cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
         bar = f", bar {BAR}" if name == "default" else ""
         print(f"  ratio     {clock:7.2f}{bar}; {cpu:.2f} of processor time")
 

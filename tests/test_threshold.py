@@ -114,7 +114,7 @@ def test_each_with_a_channel_without_error():
 @pytest.mark.parametrize("shift", [0.0, -0.5, -3.0, -10.0])
 def test_each_takes_errors_below_zero(shift, rng):
     """Whatever the offset of a channel: the same rows lie beyond its threshold."""
-    errors = rng.exponential(size=(500, 2)) + [0.0, shift]
+    errors = rng.exponential(size=(500, 2)) + np.array([0.0, shift])
     each = ReconstructionThreshold(channels="each", quantile=0.9).fit(errors)
     beyond = (errors > each.threshold_).any(axis=1)
     assert 0.1 <= beyond.mean() <= 0.2

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
+import shutil
+
 import pytest
 
-from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly import LSTMAutoencoderDetector, Training
 from tsanomaly._cli import main
+
+# Methods that train a network, alone and as a step of a pipeline.
+_FITTING = ("fit", "fit_transform", "fit_predict")
 
 
 @pytest.fixture
@@ -12,32 +17,46 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "tsanomaly-results"
 
 
-@pytest.fixture
-def plant(folder, capsys):
-    """A plant with anomalies in the rows after the training rows, too."""
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """A plant, with anomalies in the rows after the training rows, too; and a model."""
+    folder = tmp_path_factory.mktemp("plant")
+    plant, output = str(folder / "plant.csv"), ["--output-dir", str(folder)]
     options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
-    assert main(["generate", *options]) == 0
-    capsys.readouterr()
-    return str(folder / "plant.csv")
+    assert main(["generate", *options, *output]) == 0
+    train = ["train", plant, "--detector", "pca", "--no-plots"]
+    assert main([*train, *output]) == 0
+    return folder
 
 
 @pytest.fixture
-def model(plant, folder, capsys):
-    """A model that is trained on the plant."""
-    assert main(["train", plant, "--detector", "pca", "--no-plots"]) == 0
-    capsys.readouterr()
-    return str(folder / "model.skops")
+def plant(results, folder):
+    """The readings of the plant, among the results."""
+    folder.mkdir()
+    return str(shutil.copy(results / "plant.csv", folder))
 
 
 @pytest.fixture
-def short_training(monkeypatch):
-    """Networks of any size train in a moment."""
-    fit = LSTMAutoencoderDetector.fit
+def model(results, plant, folder):
+    """A model that is trained on the plant, among the results."""
+    return str(shutil.copy(results / "model.skops", folder))
 
-    def fit_shortly(self, X, y=None):
-        self.set_params(
-            window_size=10, units=(3,), latent_dim=2, epochs=1, windows_per_epoch=64
-        )
-        return fit(self, X, y)
 
-    monkeypatch.setattr(LSTMAutoencoderDetector, "fit", fit_shortly)
+@pytest.fixture
+def shorten_training(monkeypatch):
+    """A function that gives parameters to all networks that are fitted from then on."""
+    methods = {name: getattr(LSTMAutoencoderDetector, name) for name in _FITTING}
+
+    def shorten_training(**parameters):
+        def make_short(fit):
+            def fit_shortly(self, X, y=None):
+                training = Training(windows_per_epoch=64)
+                self.set_params(epochs=1, training=training, **parameters)
+                return fit(self, X, y)
+
+            return fit_shortly
+
+        for name, fit in methods.items():
+            monkeypatch.setattr(LSTMAutoencoderDetector, name, make_short(fit))
+
+    return shorten_training

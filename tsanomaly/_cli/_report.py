@@ -117,7 +117,7 @@ def make_page(
         measures = measure(
             frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
         )
-        note = f"Judged on {count(judged.sum(), 'row')}"
+        note = f"Computed on {count(judged.sum(), 'row')}"
         if train_fraction:
             note += (
                 f"; the first {train_fraction:.0%}, on which the model was "
@@ -151,7 +151,7 @@ def make_page(
     if measures is not None:
         body = f"<p>{escape(note)}.</p>{_measures(measures)}"
         sections.append(
-            _section("Measures", body + pictures.get("measures", ""), "measures")
+            _section("Metrics", body + pictures.get("measures", ""), "measures")
         )
     sections.append(
         _section("Settings and versions", _settings(csv, model, detector, found))
@@ -330,7 +330,7 @@ def _measures(measures):
         (_NAMES.get(name, name.replace("_", " ")), _number(value))
         for name, value in measures.items()
     ]
-    return _table(["measure", "value"], rows, ["text", ""])
+    return _table(["metric", "value"], rows, ["text", ""])
 
 
 def _settings(csv, model, detector, found):

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""Exit status, messages and interruption of commands."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsanomaly
+from tsanomaly._cli import main
+from tsanomaly._parameter_error import Parameter, ParameterError
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["train", "nothing.csv"], "nothing.csv"),
+        (["train", "tsanomaly-results"], "tsanomaly-results/plant.csv"),
+        (["detect", "nothing.skops", "{plant}"], "nothing.skops"),
+        (["detect", "tsanomaly-results", "{plant}"], "tsanomaly-results/model.skops"),
+        (["detect", "model.pkl", "{plant}"], "pickle"),
+        (["detect", "{plant}", "{plant}"], "not a model"),
+        (["detect", "{model}", "renamed.csv"], "'sensor_1'"),
+        (["detect", "{model}", "partly.csv"], "'sensor_2' (3)"),
+        (["detect", "{model}", "partly.csv"], "row 11 "),
+        (["detect", "{model}", "partly.csv"], "--fill"),
+        (["train", "partly.csv", "--detector", "lof"], "--fill"),
+        (["train", "partly.csv", "--detector", "lof"], "--drop"),
+        (["train", "{plant}", "--timestamp", "t"], "--timestamp t "),
+        (["train", "{plant}", "--columns", "sensor_9"], "'sensor_9'"),
+        (["train", "{plant}", "--columns", "sensor_9"], "--columns"),
+        (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
+        (["train", "{plant}", "--window-size", "500"], "--window-size"),
+        (["train", "x.csv", "--threshold-method", "f_score"], "--label"),
+        (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
+        (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
+        (["explore", "{plant}", "--output-dir", "renamed.csv/x"], "--output-dir"),
+        (["generate", "--freq", "fortnight"], "--freq fortnight"),
+        (["generate", "--freq=0min"], "--freq 0min"),
+        (["generate", "--freq=-1min"], "--freq -1min"),
+        (["generate", "--kinds", "rust"], "'rust'"),
+        (["evaluate", "{model}", "{plant}", "--label", "none"], "--label"),
+        (["evaluate", "{model}", "{plant}", "--train-fraction", ".9999"], "--train-"),
+        (["compare", "{plant}", "--train-fraction", "1"], "--train-fraction"),
+        (
+            ["compare", "{plant}", "--threshold-method", "f_score"],
+            "--threshold-method f_score",
+        ),
+    ],
+)
+def test_failures(options, shown, model, plant, capsys):
+    """The option that mends it is named, or what it is about."""
+    readings = pd.read_csv(plant)
+    readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
+    readings.head(5).to_csv("tiny.csv", index=False)
+    readings.drop(columns="anomaly").to_csv("x.csv", index=False)
+    readings.loc[10:12, "sensor_2"] = np.nan
+    readings.to_csv("partly.csv", index=False)
+    Path("model.pkl").write_bytes(pickle.dumps(readings))
+    options = [option.format(model=model, plant=plant) for option in options]
+    assert main(options) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"tsanomaly {options[0]}: error: ")
+    assert shown in message
+    assert message.count("\n") == 1
+    assert main([*options, "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_parameters_are_spelled_as_options(plant, monkeypatch, capsys):
+    """Wherever the error was raised; names that only look like parameters stay."""
+
+    def fail(*_, **__):
+        raise ParameterError(
+            "sep=2.csv: ",
+            Parameter("timestamp", ("day", "clock")),
+            " is wrong. Pass ",
+            Parameter("sep", ";"),
+            " or ",
+            Parameter("label", None),
+            ".",
+        )
+
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    assert main(["explore", plant]) == 1
+    assert capsys.readouterr().err == (
+        "tsanomaly explore: error: sep=2.csv: --timestamp day --timestamp clock is "
+        "wrong. Pass --sep ';' or --label none.\n"
+    )
+
+
+def test_names_of_files_and_cells_are_left_alone(plant, capsys):
+    readings = pd.read_csv(plant, dtype=str)
+    readings.loc[3, "sensor_1"] = "see label=None"
+    readings.to_csv("pump sep=2.csv", index=False)
+    assert main(["explore", "pump sep=2.csv"]) == 1
+    message = capsys.readouterr().err
+    assert "pump sep=2.csv" in message
+    assert "see label=None" in message
+
+
+@pytest.mark.parametrize("command", ["explore", "train", "compare"])
+def test_a_failed_reading_makes_no_folder(command, plant):
+    Path("words.csv").write_text("one\ntwo\nthree\n")
+    for file in ("nothing.csv", "words.csv"):
+        assert main([command, file, "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "explain", "report"])
+def test_a_failed_model_makes_no_folder(command, model, plant):
+    for file in ("nothing.skops", plant):
+        assert main([command, file, plant, "--output-dir", "new"]) == 1
+    assert main([command, model, "nothing.csv", "--output-dir", "new"]) == 1
+    assert main(["generate", "--kinds", "rust", "--output-dir", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (RuntimeError("no\nkernel"), ["RuntimeError", "no kernel", "--verbose"]),
+        (KeyError("flow"), ["KeyError", "'flow'", "--verbose"]),
+        (MemoryError(), ["memory"]),
+        (ValueError("two\n  lines"), ["two lines"]),
+    ],
+)
+def test_errors_of_libraries_are_one_line(error, parts, plant, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    assert main(["explore", plant]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("tsanomaly explore: error: ")
+    for part in parts:
+        assert part in shown
+    assert shown.count("\n") == 1
+    assert main(["explore", plant, "-v"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_programming_error_keeps_its_traceback(plant, monkeypatch):
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", None)
+    with pytest.raises(TypeError):
+        main(["explore", plant])
+
+
+def test_a_closed_pipe_is_no_failure(plant):
+    """The reader has gone before anything is written."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "tsanomaly", "explore", plant, "--no-plots"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(os, "fsync", interrupt)
+    assert main(["detect", model, plant, "--threshold", "0"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["train", "detect"])
+def test_ctrl_c_leaves_no_half_written_file(command, plant, folder):
+    """A process on a terminal, stopped where it says that it is at work."""
+    assert main(["train", plant, "--detector", "iforest", "--no-plots"]) == 0
+    model = str(folder / "model.skops")
+    options, awaited = {
+        "train": ([plant, "--epochs", "100000"], "training"),
+        "detect": ([model, plant, "--threshold", "0"], " 2 of 40"),
+    }[command]
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    ours, theirs = os.openpty()
+    # As on a terminal, also where a shell that runs tests in the background has its
+    # processes ignore the signal.
+    program = (
+        "import signal, sys; from tsanomaly._cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, command, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        shown = ""
+        while awaited not in shown:
+            shown += os.read(ours, 1000).decode()
+        process.send_signal(signal.SIGINT)
+        # A terminal that is not read fills up, and what writes to it waits.
+        with suppress(OSError):  # on Linux, once the other end is closed
+            while os.read(ours, 1000):
+                pass
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        os.close(ours)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["generate", "explore", "train", "detect", "evaluate", "explain", "report"],
+)
+def test_json_is_all_that_is_printed(command, model, plant, capsys):
+    files = {
+        "generate": [],
+        "explore": [plant],
+        "train": [plant, "--detector", "pca"],
+    }.get(command, [model, plant])
+    assert main([command, *files, "--no-plots", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert all(Path(file).is_file() for file in result["files"])
+
+
+def test_as_a_process(plant, folder):
+    command = [sys.executable, "-m", "tsanomaly", "train", plant, "--detector", "pca"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "threshold" in done.stdout
+    assert done.stderr == ""  # no progress without a terminal
+    assert (folder / "errors.png").is_file()
+
+
+def test_verbose_says_how_the_file_is_read(plant, capsys):
+    assert main(["explore", plant, "--no-plots", "-v"]) == 0
+    assert "timestamp" in capsys.readouterr().err
+
+
+def test_warnings_are_lines(plant, capsys):
+    readings = pd.read_csv(plant)
+    pd.concat([readings[:300], readings[310:]]).to_csv("gap.csv", index=False)
+    assert main(["explore", "gap.csv", "--no-plots", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["gaps"] == 1
+    assert printed.err.startswith("tsanomaly explore: warning: ")
+
+
+def test_the_version():
+    shown = subprocess.run(
+        [sys.executable, "-m", "tsanomaly", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == f"tsanomaly {tsanomaly.__version__}"
