@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import tsanomaly
+from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
 from tsanomaly._parameter_error import Parameter, ParameterError
 
@@ -260,3 +261,20 @@ def test_the_version():
         check=True,
     )
     assert shown.stdout.strip() == f"tsanomaly {tsanomaly.__version__}"
+
+
+def test_compiled_networks_are_kept(plant, folder):
+    """In the folder that is named; nowhere without it."""
+    command = [sys.executable, "-m", "tsanomaly", "train", plant, "--no-plots"]
+    command += ["--window-size", "4", "--units", "3", "--epochs", "1"]
+    kept = folder / "compiled"
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "JAX_COMPILATION_CACHE_DIR"
+    }
+    for options in ([], ["--compilation-cache", str(kept)]):
+        assert not kept.exists()
+        subprocess.run([*command, *options], check=True, env=environment)
+    on_jax = import_keras().backend.backend() == "jax"
+    assert any(kept.iterdir()) == on_jax

@@ -12,6 +12,7 @@ from tests.helpers import run_python
 from tsanomaly import (
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
+    Training,
     WindowTransformer,
     explain,
 )
@@ -63,7 +64,7 @@ IN_TRAINING = {
     "--units": (LSTMAutoencoderDetector, "units"),
     "--latent-dim": (LSTMAutoencoderDetector, "latent_dim"),
     "--epochs": (LSTMAutoencoderDetector, "epochs"),
-    "--batch-size": (LSTMAutoencoderDetector, "batch_size"),
+    "--batch-size": (Training, "batch_size"),
     "--quantile": (ReconstructionThreshold, "quantile"),
     "--k": (ReconstructionThreshold, "k"),
 }

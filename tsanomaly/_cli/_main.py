@@ -67,6 +67,11 @@ def _run(call, progress):
     # Imported when a command is run: the help needs no pandas.
     from tsanomaly._cli import _commands
 
+    if call.compilation_cache is not None:
+        from tsanomaly import set_compilation_cache
+
+        set_compilation_cache(call.compilation_cache)
+
     return getattr(_commands, call.command)(**call.keywords, progress=progress)
 
 

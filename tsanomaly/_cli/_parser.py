@@ -67,6 +67,8 @@ class Call(NamedTuple):
         Whether to print the result as JSON.
     verbose : bool
         Whether to print log and tracebacks.
+    compilation_cache : str or None
+        Folder for compiled networks.
     options : frozenset of str
         The options of the command.
     """
@@ -75,6 +77,7 @@ class Call(NamedTuple):
     keywords: dict
     as_json: bool
     verbose: bool
+    compilation_cache: str | None
     options: frozenset
 
     def as_option(self, parameter):
@@ -146,9 +149,12 @@ def parse(argv):
     given = vars(parser.parse_args(argv))
     command = given.pop("command")
     parser = commands.choices[command]
-    as_json, verbose = given.pop("as_json"), given.pop("verbose")
+    general = {
+        name: given.pop(name, None)
+        for name in ("as_json", "verbose", "compilation_cache")
+    }
     options = frozenset(re.findall(r"--[a-z-]+", parser.format_usage()))
-    return Call(command, _keywords(given, parser), as_json, verbose, options)
+    return Call(command, _keywords(given, parser), **general, options=options)
 
 
 def _keywords(given, parser):
@@ -231,6 +237,13 @@ def _add(
         default=False,
         help="say how the file is read, and where an error arose",
     )
+    if name not in ("generate", "explore"):
+        output.add_argument(
+            "--compilation-cache",
+            metavar="DIR",
+            help="keep compiled networks in this folder: the first fit of a later "
+            "command takes seconds less (default: none)",
+        )
     return parser
 
 
