@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,6 +97,21 @@ def test_parameters_are_spelled_as_options(plant, monkeypatch, capsys):
         "tsanomaly explore: error: sep=2.csv: --timestamp day --timestamp clock is "
         "wrong. Pass --sep ';' or --label none.\n"
     )
+
+
+def test_parameters_in_warnings_are_spelled_as_options(plant, monkeypatch, capsys):
+    class ParameterWarning(UserWarning):
+        spelled = ParameterError.spelled
+
+    def fail(*_, **__):
+        warnings.warn(ParameterWarning("Pass ", Parameter("date_format")), stacklevel=1)
+        raise ValueError("and so on")
+
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    assert main(["explore", plant]) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning == "tsanomaly explore: warning: Pass --date-format"
+    assert error == "tsanomaly explore: error: and so on"
 
 
 def test_names_of_files_and_cells_are_left_alone(plant, capsys):

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 
 from tsanomaly._cli._parser import parse
 from tsanomaly._cli._terminal import Progress
-from tsanomaly._parameter_error import ParameterError
 from tsanomaly._progress import listening
 
 __all__ = ["main"]
@@ -77,14 +76,19 @@ def _run(call, progress):
 
 def _in_one_line(error, call):
     """What an error says, and where to look if that is not made for people."""
-    is_spelled = isinstance(error, ParameterError)
-    text = error.spelled(call.as_option) if is_spelled else str(error)
-    text = " ".join(text.split())
+    text = " ".join(_spelled(error, call).split())
     if isinstance(error, MemoryError):
         return text or "There is not enough memory. Pass fewer rows or columns"
     if isinstance(error, _FORESEEN):
         return text
     return f"{type(error).__name__}: {text}. Pass --verbose to see where it arose"
+
+
+def _spelled(message, call):
+    """Text of an error or a warning, parameters as the options of the command."""
+    if hasattr(message, "spelled"):
+        return message.spelled(call.as_option)
+    return str(message)
 
 
 def _drop_output():
@@ -98,7 +102,7 @@ def _messages(call, progress):
     """Warnings as lines for people; with -v what the library logs, too."""
 
     def show(message, *_, **__):
-        text = f"tsanomaly {call.command}: warning: {message}"
+        text = f"tsanomaly {call.command}: warning: {_spelled(message, call)}"
         progress.print(text, sys.stderr)
 
     handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("tsanomaly")
