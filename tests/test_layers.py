@@ -99,3 +99,18 @@ def test_no_imports_lead_in_a_circle(graph):
         TopologicalSorter(inner).prepare()
     except CycleError as error:
         pytest.fail(" → ".join(error.args[1]))
+
+
+def test_files_and_classes_stay_readable():
+    """Not more of either than fits into a head, and arguments than into a line."""
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        assert text.count("\n") <= 700, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+                assert len(methods) <= 25, f"{path}: {node.name}"
+
+
+def test_the_main_detector_has_few_parameters():
+    assert len(tsanomaly.LSTMAutoencoderDetector().get_params(deep=False)) <= 15
