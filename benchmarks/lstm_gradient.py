@@ -3,14 +3,13 @@
 
     python benchmarks/lstm_gradient.py
 
-The library writes it by hand, 75 lines of `_lstm.py`, as long as a training step of the
-default network takes 1.3 times as long without. A step is the gradient of the loss and
-what Adam makes of it, in one thread of the caller. Both take turns, a few steps each, so
-that other work on the machine meets both alike.
+The library writes it by hand, 75 lines of `_lstm.py`, as long as a training step of
+the default network takes 1.3 times as long without. A step is the gradient of the loss
+and what Adam makes of it, in one thread of the caller. Both take turns, a few steps
+each, so that other work on the machine meets both alike.
 """
 
 import argparse
-import statistics
 from time import perf_counter, process_time
 
 import numpy as np
@@ -107,23 +106,20 @@ def main():
     for name, network in NETWORKS.items():
         layers = {"by hand": _lstm, "derived": derived}
         made = {key: make_step(layer, **network) for key, layer in layers.items()}
-        times = {key: [] for key in layers}
+        times = {key: [] for key in layers}  # (clock, processor) of each repeat
         for _ in range(arguments.repeats):
             for key, (step, start, _) in made.items():
                 times[key].append(milliseconds(step, start, arguments.steps))
         print(name)
         for key, values in times.items():
-            clock, cpu = (statistics.median(column) for column in zip(*values))
-            best = min(value for value, _ in values)
+            clock, cpu = np.median(values, axis=0)
+            best, _ = np.min(values, axis=0)
             print(
-                f"  {key:8}  {clock:7.2f} ms a step (best {best:.2f}), {cpu:7.2f} ms "
-                f"of processor time, compiled in {made[key][2]:.1f} s"
+                f"  {key:8}  {clock:7.2f} ms a step (best {best:.2f}), {cpu:7.2f} ms of "
+                f"processor time, compiled in {made[key][2]:.1f} s"
             )
-        ratios = [
-            [slow / fast for slow, fast in zip(*pair, strict=True)]
-            for pair in zip(times["derived"], times["by hand"], strict=True)
-        ]
-        clock, cpu = (statistics.median(column) for column in zip(*ratios))
+        ratios = np.divide(times["derived"], times["by hand"])
+        clock, cpu = np.median(ratios, axis=0)
         bar = f", bar {BAR}" if name == "default" else ""
         print(f"  ratio     {clock:7.2f}{bar}; {cpu:.2f} of processor time")
 

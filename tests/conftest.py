@@ -21,6 +21,7 @@ def pytest_configure(config):
         config.add_cleanup(lambda: set_compilation_cache(None))
         set_compilation_cache(folder.name)
 
+
 # Compiling a network takes seconds the first time, so examples have no deadline.
 settings.register_profile(
     "tsanomaly",
