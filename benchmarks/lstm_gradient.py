@@ -115,8 +115,8 @@ def main():
             clock, cpu = np.median(values, axis=0)
             best, _ = np.min(values, axis=0)
             print(
-                f"  {key:8}  {clock:7.2f} ms a step (best {best:.2f}), {cpu:7.2f} ms of "
-                f"processor time, compiled in {made[key][2]:.1f} s"
+                f"  {key:8}  {clock:7.2f} ms a step (best {best:.2f}), {cpu:7.2f} ms "
+                f"of processor time, compiled in {made[key][2]:.1f} s"
             )
         ratios = np.divide(times["derived"], times["by hand"])
         clock, cpu = np.median(ratios, axis=0)
