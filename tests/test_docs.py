@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: MIT
 """The API reference is complete, and the code of the documentation runs."""
 
+import ast
 import importlib
 import pkgutil
 import re
-from inspect import ismodule
+import sys
+import tomllib
+from inspect import getdoc, isclass, ismodule
 from pathlib import Path
 from textwrap import dedent
 
 import matplotlib.pyplot as plt
 import pytest
 import yaml
+from numpydoc.docscrape import ClassDoc
+from sklearn.model_selection import GridSearchCV
 
 import tsanomaly
 
@@ -24,6 +29,8 @@ PAGES = sorted(
     for path in DOCS.glob(pattern)
     if "```python" in path.read_text() and path.stem not in TESTED_ELSEWHERE
 )
+
+FILES = {"tsanomaly.json"}  # no name of Python
 
 
 def public_modules():
@@ -49,6 +56,106 @@ def test_the_api_reference_lists_every_public_name_once():
         if not ismodule(getattr(module, name))
     ]
     assert sorted(listed) == sorted(public)
+
+
+def texts_in_code_font():
+    """What pages and docstrings set in code font, with the file it stands in."""
+    texts = [
+        (path, path.read_text())
+        for pattern in ("docs/**/*.md", "docs/**/*.rst", "*.md")
+        for path in ROOT.glob(pattern)
+        if "_build" not in path.parts
+    ]
+    for path, tree in sources():
+        texts += [
+            (path, ast.get_docstring(node) or "")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        ]
+    for path, text in texts:
+        for code in re.findall(r"```.*?```|``.+?``|`[^`]+`", text, flags=re.DOTALL):
+            yield path.relative_to(ROOT).as_posix(), code
+
+
+def sources():
+    for path in ROOT.glob("tsanomaly/**/*.py"):
+        yield path, ast.parse(path.read_text())
+
+
+def documented_attributes(estimator):
+    return {attribute.name for attribute in ClassDoc(estimator)["Attributes"]}
+
+
+def test_fitted_attributes_that_texts_name_are_documented():
+    estimators = [
+        value
+        for module in public_modules()
+        for value in vars(module).values()
+        if isclass(value) and "Attributes\n---" in (getdoc(value) or "")
+    ]
+    known = set().union(*map(documented_attributes, [*estimators, GridSearchCV]))
+    named = {
+        (name, path)
+        for path, code in texts_in_code_font()
+        for name in re.findall(r"(?<!\w)[a-z]\w*[a-z0-9]_(?![\w*{])", code)
+    }
+    assert {"offset_", "n_context_", "best_params_"} <= {name for name, _ in named}
+    assert [pair for pair in sorted(named) if pair[0] not in known] == []
+
+
+def test_public_names_that_texts_use_exist():
+    """`ReconstructionThreshold.with_threshold`, `datasets.load_nab` and their like."""
+    public = {"tsanomaly": tsanomaly}
+    for module in public_modules():
+        public |= {name: getattr(module, name) for name in module.__all__}
+    checked, unknown = set(), []
+    for path, code in texts_in_code_font():
+        for dotted in re.findall(r"(?<![\w./-])[A-Za-z]\w*(?:\.[A-Za-z]\w*)+", code):
+            first, *others = dotted.split(".")
+            if first not in public or dotted in FILES:
+                continue
+            checked.add(dotted)
+            value = public[first]
+            for name in others:
+                if not hasattr(value, name):
+                    if not (isclass(value) and name in documented_attributes(value)):
+                        unknown.append((dotted, path))
+                    break
+                value = getattr(value, name)
+    assert "ReconstructionThreshold.with_threshold" in checked
+    assert unknown == []
+
+
+def test_dependencies_are_used_and_have_a_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    table = contributing.partition("## Dependencies")[2]
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
+
+    def names_of(requirements):
+        names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+        return names - {"tsanomaly"}
+
+    required = names_of(project["dependencies"])
+    extra = set().union(*map(names_of, project["optional-dependencies"].values()))
+    listed = {
+        name for packages, _ in rows for name in re.findall(r"[a-z][\w-]*", packages)
+    }
+    assert required | extra <= listed
+    imported = set()
+    for _, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    imported -= {"tsanomaly", *sys.stdlib_module_names}
+    imported = {"scikit-learn" if name == "sklearn" else name for name in imported}
+    assert required <= imported
+    # What is imported but not declared comes with a package whose row says so.
+    reasons = " ".join(reason for _, reason in rows)
+    brought = set(re.findall(r"brings (\w+)(?:,| and (\w+))?", reasons))
+    assert imported - required - extra <= {name for pair in brought for name in pair}
 
 
 @pytest.mark.full_size
