@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
+from scipy.optimize import brentq
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["LinearMap", "in_one_thread"]
@@ -181,8 +182,6 @@ def _noise_variance(along, others, n_others, wanted):
     `along` are the variances of the components, `others` that of each of the
     directions that are not kept. The more noise, the less is reconstructed.
     """
-    from scipy.optimize import brentq
-
     def excess(log_noise):
         noise = np.exp(log_noise)
         kept = (along**2 / (along + noise)).sum()
