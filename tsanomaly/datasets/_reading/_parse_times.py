@@ -115,11 +115,9 @@ def parse_times(column, date_format=None):
 
 
 def _refuse_missing(column):
-    for row, cell in enumerate(column.cells):
-        if cell in MISSING:
-            raise column.fault(
-                row, "the time is missing. Complete the line, or delete it."
-            )
+    if not MISSING.isdisjoint(column.cells):
+        row = next(row for row, cell in enumerate(column.cells) if cell in MISSING)
+        raise column.fault(row, "the time is missing. Complete the line, or delete it.")
 
 
 def _shapes(cells):
@@ -131,7 +129,8 @@ def _shapes(cells):
 
     text, shapes = np.empty((2, len(cells)), dtype=object)
     text[:] = cells
-    shapes[:] = list(map(shape_of, cells))
+    # Joined by a character that no cell holds: one translation is faster.
+    shapes[:] = shape_of("\0".join(cells)).split("\0")
     codes, distinct = pd.factorize(shapes)
     for code, shape in enumerate(distinct):
         rows = np.flatnonzero(codes == code)
