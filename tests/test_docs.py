@@ -3,10 +3,12 @@
 
 import ast
 import importlib
+import os
 import pkgutil
 import re
 import sys
 import tomllib
+from functools import partial
 from inspect import getdoc, isclass, ismodule
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +20,7 @@ from numpydoc.docscrape import ClassDoc
 from sklearn.model_selection import GridSearchCV
 
 import tsanomaly
+from tsanomaly import set_compilation_cache
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -160,8 +163,10 @@ def test_dependencies_are_used_and_have_a_reason():
 
 @pytest.mark.full_size
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_the_code_of_a_page_runs(path, tmp_path, monkeypatch):
+def test_the_code_of_a_page_runs(path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    cache = os.environ["JAX_COMPILATION_CACHE_DIR"]  # a page sets another one
+    request.addfinalizer(partial(set_compilation_cache, cache))
     names = {}
     text = path.read_text()
     for block in re.finditer(
