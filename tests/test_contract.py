@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
+from tests.own_networks import OWN_NETWORKS
 from tsanomaly import (
     HybridDetector,
     ReconstructionError,
@@ -46,6 +47,7 @@ DETECTORS = {
         screen_fraction=0.2,
     ),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
+    **{name: tiny_detector(**given) for name, given in OWN_NETWORKS.items()},
 }
 CAUSAL = [n for n in DETECTORS if n not in ("overlap_mean", "multiscale_centered")]
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
