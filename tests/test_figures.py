@@ -21,6 +21,7 @@ from tsanomaly import (
     WindowTransformer,
     make_ensemble,
 )
+from tsanomaly._backend import import_keras
 
 FIGURES = Path(__file__).with_name("figures.json")
 
@@ -75,7 +76,7 @@ def figures_of(name):
     detector.fit(X)
     spoilt = X.copy()
     spoilt[120:124, 1] += 3
-    scores = detector.score_samples(spoilt)[[0, 3, 40, 70, 120, 123, 126, 199]]
+    scores = detector.score_samples(spoilt)[[0, 3, 40, 70, 120, 126, 197, 199]]
     decision = detector.decision_function(spoilt)
     return [*scores.tolist(), float(np.nanmin(decision))]
 
@@ -84,7 +85,10 @@ def figures_of(name):
 def test_scores_are_what_they_were(name):
     expected = json.loads(FIGURES.read_text())[name]
     # Processors and backends round differently, and training carries that on.
-    np.testing.assert_allclose(figures_of(name), expected, rtol=1e-3, atol=1e-6)
+    on_jax = import_keras().backend.backend() == "jax"
+    np.testing.assert_allclose(
+        figures_of(name), expected, rtol=1e-5 if on_jax else 1e-3, atol=1e-6
+    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from tsanomaly._backend import import_keras
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._memory import check_memory
 from tsanomaly._network import Network, build_lstm_autoencoder, get_network
+from tsanomaly._progress import tell
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import (
+    check_moved,
     check_parameters_unchanged,
     locate,
     moved_parameters,
@@ -24,6 +26,18 @@ from tsanomaly._validation import (
 from tsanomaly._window_model import WindowModel
 
 __all__ = ["LSTMAutoencoderDetector"]
+
+# Former parameters, and what to pass instead.
+_MOVED = {
+    name: f"training=Training({name}=...)"
+    for name in (
+        "batch_size",
+        "learning_rate",
+        "windows_per_epoch",
+        "validation_fraction",
+        "n_iter_no_change",
+    )
+}
 
 
 class LSTMAutoencoderDetector(ResidualDetector):
@@ -123,8 +137,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out the first ``window_size - 1`` rows, whose windows are padded, when it
-        sets the threshold; where normal operation drifts, fewer, see the notes. Rows
+        leaves out the first ``n_context_`` rows, whose windows are padded, when it sets
+        the threshold; where normal operation drifts, fewer, see the notes. Rows
         that are flagged because a reading is missing come on top.
 
     random_state : int, RandomState instance or None, default=None
@@ -318,18 +332,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         "verbose": ["verbose"],
     }
 
-    @moved_parameters(
-        **{
-            name: f"training=Training({name}=...)"
-            for name in (
-                "batch_size",
-                "learning_rate",
-                "windows_per_epoch",
-                "validation_fraction",
-                "n_iter_no_change",
-            )
-        }
-    )
+    @moved_parameters(_MOVED)
     def __init__(
         self,
         window_size=80,
@@ -379,8 +382,36 @@ class LSTMAutoencoderDetector(ResidualDetector):
         check_parameters_unchanged(self)
         return self._network().build(self.weights_)
 
+    def set_params(self, **params):
+        """Set parameters of the detector, and of its training.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name; ``training__batch_size`` and the like are set on a new
+            ``Training()`` if there is none.
+
+        Returns
+        -------
+        self : LSTMAutoencoderDetector
+            The detector.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter; of a name that moved, the message says where
+            it is.
+        """
+        check_moved(self, params.keys() - self.get_params(deep=False).keys(), _MOVED)
+        nested = any(name.startswith("training__") for name in params)
+        if nested and self.training is None and "training" not in params:
+            self.training = Training()
+        return super().set_params(**params)
+
     def _fit(self, X):
-        self._check_units()
+        tell(0, int(self.epochs), "epochs")  # importing and compiling take seconds
+        if self.network is None:
+            self._check_units()
         if self.training is not None:
             self.training._validate_params()
         return super()._fit(X)
@@ -400,8 +431,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     def _window_size(self):
         return int(self.window_size)
 
-    def _n_rows(self):
-        return self._network().n_rows
+    def _architecture(self):
+        return self._network()
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -417,7 +448,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             windows.X.shape,
             int(self.window_size),
             batch_size=int(self._get_training()["batch_size"]),
-            width=sum(self.units),
+            width=(sum(self.units) if self.network is None else self._network().width),
             with_linear_map=bool(self.linear_variance),
         )
         check_memory(
@@ -483,9 +514,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
         """The network, compiled once per process."""
         shape = int(self.window_size), self.n_features_in_
         if self.network is not None:
-            build = partial(clone(self.network, safe=False), *shape)
-            key = shape, _identity(self.network)
-            return get_network(key, lambda: Network(build, *shape))
+
+            def make():
+                # A copy, so that what is cached does not change with the parameter.
+                return Network(partial(clone(self.network, safe=False), *shape), *shape)
+
+            return get_network((shape, _identity(self.network)), make)
         units = tuple(int(width) for width in self.units)
         latent_dim = None if self.latent_dim is None else int(self.latent_dim)
         dropout = float(self.dropout)
@@ -507,5 +541,18 @@ def _identity(network):
             return network.func, joblib.hash((network.args, network.keywords))
         hash(network)
     except (AttributeError, PicklingError, TypeError):  # a lambda, for example
-        return object()  # unlike all others
+        return _Same(network)
     return network
+
+
+class _Same:
+    """A key that is equal for one and the same object, and keeps it alive."""
+
+    def __init__(self, thing):
+        self._thing = thing
+
+    def __eq__(self, other):
+        return isinstance(other, _Same) and other._thing is self._thing
+
+    def __hash__(self):
+        return id(self._thing)

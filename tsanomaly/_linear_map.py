@@ -182,6 +182,7 @@ def _noise_variance(along, others, n_others, wanted):
     `along` are the variances of the components, `others` that of each of the
     directions that are not kept. The more noise, the less is reconstructed.
     """
+
     def excess(log_noise):
         noise = np.exp(log_noise)
         kept = (along**2 / (along + noise)).sum()

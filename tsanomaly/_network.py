@@ -112,7 +112,9 @@ class Network:
         self._build = build
         self._window_shape = window_size, n_channels
         self._lstm = lstm
-        self._forecasts = False if lstm else None  # to be seen in a model
+        # To be seen in a model.
+        self._forecasts = False if lstm else None
+        self._width = None
         # Two locks, so that threads may score while another trains.
         self._training_lock = threading.Lock()
         self._scoring_lock = threading.Lock()
@@ -126,7 +128,12 @@ class Network:
             # From here Keras draws the seeds of initialisers that were given none.
             random.seed(seed)
             model = self._build()
-        _check_model(model, *self._window_shape)
+        if not self._lstm:
+            output_shape = _check_model(model, *self._window_shape)
+            self._forecasts = len(output_shape) == 2
+            shapes = [weight.shape for weight in model.weights]
+            self._width = sum(shape[-1] for shape in shapes if len(shape) > 1)
+        _check_precision(model)
         if weights is not None:
             model.set_weights(weights)
         return model
@@ -135,8 +142,15 @@ class Network:
     def forecasts(self):
         """Whether the network returns the row that follows a window."""
         if self._forecasts is None:
-            self._forecasts = len(self.build().output_shape) == 2
+            self.build()
         return self._forecasts
+
+    @property
+    def width(self):
+        """Numbers that the layers of another network keep of a row, estimated."""
+        if self._width is None:
+            self.build()
+        return self._width
 
     @property
     def n_rows(self):
@@ -228,6 +242,8 @@ class Network:
             validation = source(
                 windows, validation_rows, batch_size, n_validation, subtracted, **kind
             )
+        if optimizer is not None:
+            learning_rate = None  # it has its own
         control = Control(learning_rate, epochs, n_iter_no_change)
         tell(0, epochs, "epochs")
         options = {"seed": seed, "verbose": verbose}
@@ -282,13 +298,12 @@ class Network:
         def one(start):
             batch = rows[start : start + SCORING_BATCH]
             # np.resize repeats rows to fill the last batch.
-            actual = windows.take(np.resize(batch, SCORING_BATCH))
-            clipped = windows.fill(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
+            actual = given = windows.take(np.resize(batch, SCORING_BATCH))
             if self.forecasts:
-                expected = run(weights, clipped[:, :-1], None)[:, None]
-                actual = actual[:, -1:]
-            else:
-                expected = run(weights, clipped, baseline)
+                given, actual = given[:, :-1], given[:, -1:]
+            clipped = windows.fill(np.clip(given, -INPUT_LIMIT, INPUT_LIMIT))
+            expected = run(weights, clipped, baseline)
+            expected = expected.reshape(actual.shape)
             return batch, actual[: len(batch)], expected[: len(batch)]
 
         done = 0
@@ -310,18 +325,17 @@ class Network:
         Returns
         -------
         run : callable
-            From a window of shape (1, `n_rows`, n_channels), float32 and within
-            ±INPUT_LIMIT, to what its rows, or its last, should have been. Its first
-            call compiles.
+            From a window of shape (1, window_size, n_channels), float32 and within
+            ±INPUT_LIMIT, to its reconstruction, or to the row that follows, of shape
+            (1, 1, n_channels). Its first call compiles.
         """
         weights = _to_backend(weights)
         forward = self._compiled_forward()
 
         def run(window):
             import_keras()  # raises in a forked child, where jax would hang
-            if self.forecasts:
-                return forward(weights, window[:, :-1], None)[:, None]
-            return forward(weights, window, None)
+            expected = forward(weights, window, None)
+            return expected[:, None] if self.forecasts else expected
 
         return run
 
@@ -441,28 +455,42 @@ def _to_backend(arrays):
 
 
 def _check_model(model, window_size, n_channels):
-    """Raise unless a model maps windows to windows or to rows, in single precision."""
+    """Return the shape of what a model gives, if it maps windows to windows or rows."""
     keras = import_keras()
     if not isinstance(model, keras.Model):
         raise TypeError(
             "network must return a keras.Model, as keras.Sequential(...) or "
             f"keras.Model(inputs, outputs), got {type(model).__name__}."
         )
-    window = window_size, n_channels
-    given, returned = model.input_shape, model.output_shape
-    if not _fits(given, window):
+    if model.compiled:
         raise ValueError(
-            f"network returns a model that takes {given}. It must take windows, "
-            f"{(None, *window)}: batches of window_size={window_size} rows and "
-            f"{n_channels} channels, as keras.Input((window_size, n_channels))."
+            "network returns a compiled model, and compiling is left to fit. Return it "
+            "as it is, and pass its optimizer and loss as "
+            "training=Training(optimizer=..., loss=...)."
         )
-    if not (_fits(returned, window) or _fits(returned, (n_channels,))):
+    windows = np.zeros((SCORING_BATCH, window_size, n_channels), np.float32)
+    try:
+        # Called and not asked for its shapes, which some models do not know before.
+        returned = tuple(model(windows, training=False).shape)
+    except Exception as error:  # whatever the layers of a user raise
         raise ValueError(
-            f"network returns a model that gives {returned}. It must give windows of "
-            f"the shape it takes, {(None, *window)}, to reconstruct them, or the row "
-            f"that follows, {(None, n_channels)}, to forecast it. End it with "
-            "keras.layers.Dense(n_channels)."
+            f"network returns a model that does not take windows of window_size="
+            f"{window_size} rows and {n_channels} channels: {error} Begin it with "
+            "keras.Input((window_size, n_channels))."
+        ) from error
+    row = SCORING_BATCH, n_channels
+    if returned not in (windows.shape, row):
+        raise ValueError(
+            f"network returns a model that gives {returned} for {SCORING_BATCH} "
+            f"windows. It must give windows of the shape it takes, {windows.shape}, to "
+            f"reconstruct them, or the row that follows each, {row}, to forecast it. "
+            "End it with keras.layers.Dense(n_channels)."
         )
+    return returned
+
+
+def _check_precision(model):
+    """Raise unless all layers compute in single precision."""
     for layer in _layers_of(model):
         policy = layer.dtype_policy
         if policy.name != "float32":
@@ -472,29 +500,20 @@ def _check_model(model, window_size, n_channels):
                 "keras.config.set_dtype_policy('float32') before fit, or pass "
                 "dtype='float32' to the layer."
             )
-    if model.compiled:
-        raise ValueError(
-            "network returns a compiled model, and compiling is left to fit. Return it "
-            "as it is, and pass its optimizer and loss as "
-            "training=Training(optimizer=..., loss=...)."
-        )
 
 
-def _layers_of(model):
-    """All layers, those of models within a model included."""
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _layers_of(layer)
-
-
-def _fits(shape, expected):
-    """Whether a shape, without that of the batch, may be the expected one."""
-    return (
-        isinstance(shape, tuple)
-        and len(shape) == len(expected) + 1
-        and all(n in (None, m) for n, m in zip(shape[1:], expected, strict=True))
-    )
+def _layers_of(layer):
+    """A layer, and all that are kept in it: layers of a model, wrapped layers."""
+    kind = import_keras().layers.Layer
+    found, pending = {}, [layer]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, (list, tuple)):
+            pending += one
+        elif isinstance(one, kind) and id(one) not in found:
+            found[id(one)] = one
+            pending += vars(one).values()
+    return list(found.values())
 
 
 # Compiled networks by architecture, the least recently used first. A grid search over

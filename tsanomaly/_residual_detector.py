@@ -58,14 +58,20 @@ class ResidualDetector(
     `random_state`, maybe `stride`, and defines
 
     - ``_window_size()``: rows of the windows that errors are made of;
-    - ``_n_rows()``: rows of the windows that the model takes;
+    - ``_architecture()``: what is known of the model before it is fitted, at least its
+      `n_rows` and `forecasts`, as `_residuals` describes them;
     - ``_fit_model(windows, rows, spread, seed)``: fit the model on some of the rows,
       whose channels have the standard deviations `spread`, set attributes, and return
       the model; if it has the method ``errors_of_halves(windows, rows)``, as
       `WindowModel`, the threshold makes allowance for drift;
     - ``_model()``: the fitted model again, as `_residuals` describes it;
-    - ``_scoring_parameters``: names of the parameters that its scores depend on.
+    - ``_scoring_parameters``: names of the parameters that its scores depend on;
+    - if need be, ``_check_series(windows, rule)``, which raises if the model cannot be
+      fitted on a series, and ``_n_trained(n_rows)``, how many of the rows it learns
+      from, the first ones.
     """
+
+    stride = 1  # a parameter of detectors that have a rule which takes it
 
     _sees_other_rows = True
     _scoring_parameters: tuple = ()
@@ -327,8 +333,9 @@ class ResidualDetector(
             X, breaks = self._validate(X, reset=True)
             # Until the rows to train on are known, whose means are to be filled in.
             self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
+            self._set_context(rule)
             windows = self._windows(X, breaks)
-            check_series_length(windows)
+            check_series_length(windows, rule.window_size, self.n_context_ + 1)
             self._check_series(windows, rule)
             seed = draw_seed(self.random_state)
             rows = windows.rows[: self._n_trained(len(windows.rows))]
@@ -336,7 +343,6 @@ class ResidualDetector(
             if windows.fill_values is not None:
                 windows.fill_values = self.fill_values_
             model = self._fit_model(windows, rows, spread, seed)
-            self._set_context(model, rule)
             remember_parameters(self, ("row_error", *self._scoring_parameters))
             residuals = Residuals(model, windows, self.n_context_)
             allowance = _drift_allowance(model, rule, windows, rows)
@@ -347,10 +353,10 @@ class ResidualDetector(
 
     def _make_rule(self):
         """Make the unfitted rule, if its parameters go together."""
-        stride = int(getattr(self, "stride", 1))
+        stride = int(self.stride)
         rule = RULES[self.row_error](self._window_size(), stride)
-        if stride != 1 and not rule.takes_stride:
-            strided = [name for name, other in RULES.items() if other.takes_stride]
+        if stride != 1 and not rule.overlaps:
+            strided = [name for name, other in RULES.items() if other.overlaps]
             raise ValueError(
                 f"stride={stride} has no meaning with row_error={self.row_error!r}, "
                 "which needs the window of every row. Use stride=1, or row_error="
@@ -370,8 +376,16 @@ class ResidualDetector(
     def _check_series(self, windows, rule):
         """Raise if the model cannot be fitted on a series; a hook."""
 
-    def _set_context(self, model, rule):
+    def _set_context(self, rule):
         """Set how many neighbouring rows a score depends on."""
+        model = self._architecture()
+        if model.forecasts and rule.overlaps:
+            causal = [name for name, other in RULES.items() if not other.looks_ahead]
+            raise ValueError(
+                f"row_error={self.row_error!r} averages the reconstructions of a row, "
+                "and this model forecasts every row once. Use one of "
+                f"{', '.join(map(repr, causal))}."
+            )
         self.n_context_ = model.n_rows - 1
         if model.forecasts:  # of several rows, one after the other
             self.n_context_ += rule.n_rows - 1
@@ -417,7 +431,7 @@ class ResidualDetector(
         X = np.ascontiguousarray(X, dtype=np.float32)
         partly = np.isnan(X).any(axis=1) & ~breaks
         fill_values = self.fill_values_ if partly.any() else None
-        return TrailingWindows(X, self._n_rows(), breaks, fill_values)
+        return TrailingWindows(X, self._architecture().n_rows, breaks, fill_values)
 
     def _residuals(self, windows):
         return Residuals(self._model(), windows, self.n_context_)

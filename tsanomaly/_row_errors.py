@@ -320,20 +320,21 @@ class RowErrorRule:
     window_size : int
         Rows that a rule may look back over, the row itself among them.
     stride : int, default=1
-        Rows between the windows that are looked at, for rules that have `takes_stride`.
+        Rows between the windows that are looked at, for rules that have `overlaps`.
 
     Attributes
     ----------
     looks_ahead : bool
         Whether the error of a row depends on rows after it, `window_size` - 1 of them.
-    takes_stride : bool
-        Whether the rule can do without some of the windows.
+    overlaps : bool
+        Whether the rule averages over the windows that hold a row, and so takes a
+        stride.
     n_rows : int
         How many rows of each window the rule needs the residuals of, the last ones.
     """
 
     looks_ahead = False
-    takes_stride = False
+    overlaps = False
 
     def __init__(self, window_size, stride=1):
         self.window_size = window_size
@@ -462,7 +463,7 @@ class OverlapMean(RowErrorRule):
     """The residual of the row itself, averaged over all windows that hold it."""
 
     looks_ahead = True
-    takes_stride = True
+    overlaps = True
 
     def errors(self, residuals):
         """Errors of every row of a series."""

@@ -300,12 +300,16 @@ class KerasTrainer(_Trainer):
                 training,
                 validation_data=validation,
                 epochs=control.epochs,
-                callbacks=[*callbacks, _callback_class()(control)],
+                # Those of the user come last, and may set another learning rate.
+                callbacks=[_callback_class()(control), *callbacks],
                 shuffle=False,
                 verbose=verbose,
             )
             if callbacks and validation is None:
                 control.weights = to_numpy(self._model.weights)
+        for callback in callbacks:
+            # Parameters of an estimator, which is to hold no model.
+            callback._model = None
         return log.history
 
     def _reset(self, weights, seed):
@@ -325,19 +329,12 @@ class KerasTrainer(_Trainer):
 
 
 def _fresh(optimizer):
-    """An optimiser of Keras without a past, from its name or from another."""
+    """An optimizer of Keras without a past, from its name or from another."""
     optimizer = import_keras().optimizers.get(optimizer)
     with warnings.catch_warnings():
         # Keras reads the learning rate in a way that NumPy deprecates.
         warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         config = optimizer.get_config()
-    if isinstance(config.get("learning_rate"), dict):
-        raise ValueError(
-            f"optimizer={optimizer!r} has a learning rate with a schedule of its own, "
-            "and the library lowers the learning rate along a cosine. Pass an "
-            "optimizer with a number for its learning rate; training starts with that "
-            "of Training(learning_rate=...)."
-        )
     return type(optimizer).from_config(config)
 
 
@@ -395,7 +392,9 @@ class Control:
         self._waited = 0
 
     def learning_rate(self, epoch):
-        """Step size of an epoch."""
+        """Step size of an epoch; None leaves it to the optimizer."""
+        if self._learning_rate is None:
+            return None
         return self._learning_rate * (1 + np.cos(np.pi * epoch / self.epochs)) / 2
 
     def stops(self, epoch, logs, weights):
@@ -425,7 +424,9 @@ def _callback_class():
             self._control = control
 
         def on_epoch_begin(self, epoch, logs=None):
-            self.model.optimizer.learning_rate = self._control.learning_rate(epoch)
+            rate = self._control.learning_rate(epoch)
+            if rate is not None:
+                self.model.optimizer.learning_rate = rate
 
         def on_epoch_end(self, epoch, logs=None):
             if self._control.stops(epoch, logs, to_numpy(self.model.weights)):
@@ -487,15 +488,16 @@ def batch_class():
         def __getitem__(self, index):
             batch = self._windows.take(self._drawn[index])
             batch = np.clip(batch, -INPUT_LIMIT, INPUT_LIMIT)
-            seen = filled = self._windows.fill(batch)
+            given = batch[:, :-1] if self._forecasts else batch
+            seen = filled = self._windows.fill(given)
             if self._noise is not None:
                 # Not from one stream: Keras may ask for a batch more than once.
                 rng = np.random.default_rng([self._seed, 2, self._epoch, index])
-                seen = rng.standard_normal(batch.shape, dtype=np.float32)
+                seen = rng.standard_normal(given.shape, dtype=np.float32)
                 seen *= self._noise
                 seen += filled
             if self._forecasts:
-                return seen[:, :-1], batch[:, -1]
+                return seen, batch[:, -1]
             if self._baseline is not None:
                 batch = batch - self._baseline(seen)
             return seen, batch

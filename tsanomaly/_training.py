@@ -22,8 +22,8 @@ class Training(BaseEstimator):
         Windows in a training step.
 
     learning_rate : float, default=0.005
-        Step size of the optimizer at the start. It falls to zero along a cosine over
-        the epochs.
+        Step size of Adam at the start. It falls to zero along a cosine over the epochs.
+        With an `optimizer` it has no meaning.
 
     windows_per_epoch : int, default=2000
         Windows drawn at random, without repeats, for each epoch, rounded up to whole
@@ -40,17 +40,20 @@ class Training(BaseEstimator):
         did not fall below its best, and the weights of the best epoch are kept.
 
     optimizer : str, keras.optimizers.Optimizer or None, default=None
-        As ``keras.Model.compile`` takes it. None is Adam, with gradients clipped to a
-        norm of 1. Its learning rate is `learning_rate`; a schedule of its own is
-        refused.
+        As ``keras.Model.compile`` takes it; its learning rate, or schedule, is its own.
+        Every fit trains with a new one of the same configuration. None is Adam, with
+        gradients clipped to a norm of 1 and a learning rate that falls from
+        `learning_rate`.
 
     loss : str, keras.losses.Loss, callable or None, default=None
         As ``keras.Model.compile`` takes it. None is the mean squared residual. Missing
-        readings are left out of either.
+        readings are left out of a loss that is a mean over readings, such as
+        'mean_absolute_error'; in others they count as predicted exactly.
 
     callbacks : sequence of keras.callbacks.Callback, default=()
-        Called in training, beside the library's own. Without held-out windows the
-        network keeps the weights that they leave.
+        Called in training, after the library's own: one that sets the learning rate at
+        the start of an epoch has the last word. Without held-out windows the network
+        keeps the weights that they leave. No model is left in them.
 
     See Also
     --------

@@ -3,7 +3,7 @@
 
 import warnings
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 
 import numpy as np
 from scipy.sparse import issparse
@@ -27,6 +27,7 @@ __all__ = [
     "as_series",
     "check_columns",
     "check_labels",
+    "check_moved",
     "check_parameters_unchanged",
     "check_series_length",
     "draw_seed",
@@ -270,15 +271,21 @@ def name_column(estimator, column):
     return f"the column at position {column}"
 
 
-def check_series_length(windows):
-    """Raise unless a series holds at least one whole window.
+def check_series_length(windows, window_size, n_needed):
+    """Raise unless a series holds enough rows that follow each other.
 
     Parameters
     ----------
     windows : TrailingWindows
         The windows of a training series.
+    window_size : int
+        What the user calls by that name.
+    n_needed : int
+        Rows that the score of one row depends on, itself included.
     """
-    if windows.whole.any():
+    lengths = windows.rows - windows.first_rows[windows.rows] + 1
+    longest = int(lengths.max(initial=0))
+    if longest >= n_needed:
         return
     if not len(windows.rows):
         raise ValueError(
@@ -287,10 +294,15 @@ def check_series_length(windows):
             "hold readings; a scaler makes NaN of channels that overflow."
         )
     stretch = "series" if len(windows.rows) == len(windows.X) else "longest stretch"
-    longest = int((windows.rows - windows.first_rows[windows.rows]).max()) + 1
+    if n_needed == window_size:
+        text = f"window_size={window_size} is longer than the training {stretch} "
+    else:
+        text = (
+            f"With window_size={window_size} the score of a row needs {n_needed} rows, "
+            f"more than the training {stretch} has "
+        )
     raise ValueError(
-        f"window_size={windows.window_size} is longer than the training {stretch} "
-        f"(n_samples={longest}). Fit on a longer series or lower window_size."
+        f"{text}(n_samples={longest}). Fit on a longer series or lower window_size."
     )
 
 
@@ -376,7 +388,17 @@ def check_parameters_unchanged(estimator):
 
 
 def _plain(value):
-    """A number, string, tuple of them or None, without numpy types and lists."""
+    """A number, string, tuple of them or None, without numpy types and lists.
+
+    Of what a parameter is made of, if it is one that has parameters itself: it may be
+    changed in place.
+    """
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        items = sorted(value.get_params().items())
+        return (type(value), *((name, _plain(item)) for name, item in items))
+    if isinstance(value, partial):
+        items = sorted(value.keywords.items())
+        return value.func, _plain(value.args), *((n, _plain(item)) for n, item in items)
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(_plain(item) for item in value)
     if isinstance(value, np.generic):
@@ -405,12 +427,34 @@ def all_or_nothing(estimator):
         raise
 
 
-def moved_parameters(**homes):
+def check_moved(estimator, names, homes, kind=ValueError):
+    """Raise if a parameter is named that moved.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It had the parameter.
+    names : iterable of str
+        What was named.
+    homes : dict of str to str
+        What to pass instead, by the former name.
+    kind : type, default=ValueError
+        The class of the error.
+    """
+    for name in names:
+        if name in homes:
+            raise kind(
+                f"{name} is no parameter of {type(estimator).__name__} any more. Pass "
+                f"{homes[name]}."
+            )
+
+
+def moved_parameters(homes):
     """Decorate a constructor so that names which moved say where they are now.
 
     Parameters
     ----------
-    **homes : str
+    homes : dict of str to str
         What to pass instead, by the former name.
 
     Returns
@@ -423,11 +467,7 @@ def moved_parameters(**homes):
     def decorate(init):
         @wraps(init)
         def checked_init(self, *args, **kwargs):
-            for name in homes.keys() & kwargs.keys():
-                raise TypeError(
-                    f"{name} is no parameter of {type(self).__name__} any more. Pass "
-                    f"{homes[name]}."
-                )
+            check_moved(self, kwargs, homes, TypeError)
             init(self, *args, **kwargs)
 
         return checked_init

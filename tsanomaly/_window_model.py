@@ -131,12 +131,13 @@ class WindowModel:
         -------
         run : callable
             From a window of shape (1, n_rows, n_channels), float32, to what its rows,
-            or its last, should have been. Its first call compiles.
+            or its last, should have been, (1, k, n_channels). Its first call compiles.
         """
         run_network = self._network.window_runner(self.weights)
 
         def run(window):
-            clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
+            given = window[:, :-1] if self.forecasts else window
+            clipped = np.clip(given, -INPUT_LIMIT, INPUT_LIMIT)
             clipped = fill_windows(clipped, self._fill_values)
             expected = run_network(clipped)
             if self.linear_map is not None:
