@@ -31,6 +31,7 @@ from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
+    Training,
     _validation,
     metrics,
 )
@@ -202,8 +203,7 @@ def search(folder):
         units=(8,),
         latent_dim=None,
         epochs=20,
-        batch_size=8,
-        learning_rate=0.01,
+        training=Training(batch_size=8, learning_rate=0.01),
         random_state=0,
     )
     pipeline = Pipeline(
