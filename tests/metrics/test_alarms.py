@@ -376,12 +376,13 @@ class TestChannelHitRate:
     def test_unknown_name(self):
         frame = pd.DataFrame(ERRORS, columns=list("abcd"))
         flags = pd.DataFrame(ERRORS > 3, columns=list("abce"))
-        with pytest.raises(ValueError, match="same columns"):
-            channel_hit_rate(flags, frame)
-        with pytest.raises(ValueError, match="DataFrame"):
-            channel_hit_rate([["a"], ["b"]], ERRORS)
-        with pytest.raises(ValueError, match="'a', 'b', 'c', 'd'"):
-            channel_hit_rate([["a"], ["e"]], frame)
+        for channels, errors, named in (
+            (flags, frame, "columns"),
+            ([["a"], ["b"]], ERRORS, "DataFrame"),
+            ([["a"], ["e"]], frame, "'a', 'b', 'c', 'd'"),
+        ):
+            with pytest.raises(ValueError, match=named):
+                channel_hit_rate(channels, errors)
 
     @pytest.mark.parametrize(
         ("errors", "message"),
