@@ -273,7 +273,7 @@ def test_y_is_ignored_by_the_other_methods():
         ({"method": "f_score"}, [0, 1, 2, 0], "must hold 0 .* and 1"),
         ({"method": "f_score"}, [0, 1], "one label for each of the 4 rows"),
         ({"method": "f_score", "channels": "each"}, [0, 0, 0, 1], "channels='each'"),
-        ({"method": "pot", "quantile": 0.9}, None, "Raise quantile above 0.98"),
+        ({"method": "pot", "quantile": 0.9}, None, "quantile above 0.98"),
         ({"method": "top"}, None, "'method' parameter"),
         ({"quantile": 1.0}, None, "'quantile' parameter"),
         ({"k": -1}, None, "'k' parameter"),

@@ -16,12 +16,19 @@ import numpy as np
 __all__ = [
     "choose_backend",
     "import_keras",
+    "preserve_compilation_cache",
     "preserve_random_state",
     "set_compilation_cache",
 ]
 
 # In the order of preference: on a CPU, jax runs LSTMs fastest of the three.
 _BACKENDS = ("jax", "torch", "tensorflow")
+
+# What the compilation cache of jax goes by: read when jax is imported, here or in a
+# process that starts later. Then the settings of the same names count.
+_CACHE_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_CACHE_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+_DEFAULT_CACHE_SECONDS = 1.0
 
 _import_lock = threading.RLock()
 _random_lock = threading.RLock()
@@ -182,22 +189,55 @@ def set_compilation_cache(folder):
                 "keep none."
             ) from error
     with _import_lock:
-        # jax reads these when it is imported, here or in a process that starts later.
-        if folder is None:
-            os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-        else:
-            os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        variables = {_CACHE_FOLDER: folder}
+        if folder is not None:
             # By default it keeps only what takes over a second to compile: not the
             # many small programs of a fit, which together take as long.
-            os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        if "jax" in sys.modules:
-            import jax
-            from jax.experimental.compilation_cache import compilation_cache
+            variables[_CACHE_SECONDS] = "0"
+        _set_variables(variables)
+        _configure_jax(folder, 0.0)
 
-            jax.config.update("jax_compilation_cache_dir", folder)
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-            # It goes on with the folder it first used, unless it is told to look again.
-            compilation_cache.reset_cache()
+
+@contextmanager
+def preserve_compilation_cache():
+    """Put the compilation cache back as it was, also in the environment."""
+    names = _CACHE_FOLDER, _CACHE_SECONDS
+    variables = {name: os.environ.get(name) for name in names}
+    if "jax" in sys.modules:
+        import jax
+
+        settings = [getattr(jax.config, name.lower()) for name in names]
+    else:  # as jax would have them if it were imported now
+        seconds = variables[_CACHE_SECONDS]
+        seconds = float(seconds) if seconds else _DEFAULT_CACHE_SECONDS
+        settings = [variables[_CACHE_FOLDER], seconds]
+    try:
+        yield
+    finally:
+        with _import_lock:
+            _set_variables(variables)
+            _configure_jax(*settings)
+
+
+def _set_variables(variables):
+    """Set environment variables, or unset those that are None."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _configure_jax(folder, seconds):
+    """Tell jax, if it is imported, where to keep what takes so long to compile."""
+    if "jax" in sys.modules:
+        import jax
+        from jax.experimental.compilation_cache import compilation_cache
+
+        jax.config.update(_CACHE_FOLDER.lower(), folder)
+        jax.config.update(_CACHE_SECONDS.lower(), seconds)
+        # jax keeps using the folder it first used, unless it is told to look again.
+        compilation_cache.reset_cache()
 
 
 def _note_fork():

@@ -33,7 +33,7 @@ _LARGEST, _SMALLEST = 1e300, 1e-290
 # Training errors that a calibration remembers, at most. In between it interpolates.
 _MOST_KNOTS = 2000
 
-# On the logarithmic scale, the level of this training quantile is 1.
+# On the logarithmic scale, the normalised score of this training quantile is 1.
 _UNIT_QUANTILE = 0.99
 
 # Errors below this share of the median hardly differ on the logarithmic scale: what is
@@ -298,10 +298,10 @@ class ErrorSummary:
 class LogCalibration:
     """Logarithmic map from errors to a scale that all share.
 
-    The median of the training errors has level 0, their 99 % quantile level 1. In
-    between and beyond, levels are linear in the logarithm of the error: an error that
-    exceeds the median by twice as many orders of magnitude has twice the level.
-    Several kinds of errors of the same rows are brought to scale side by side.
+    The median of the training errors has the normalised score 0, their 99 % quantile 1.
+    In between and beyond, it is linear in the logarithm of the error: an error that
+    exceeds the median by twice as many orders of magnitude has twice the score.
+    Several kinds of errors of the same rows are normalised side by side.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ class LogCalibration:
         self.unit = np.maximum(unit, _SMALLEST_UNIT)
 
     def __call__(self, errors):
-        """Bring errors to the scale.
+        """Normalise errors.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ class LogCalibration:
 
         Returns
         -------
-        levels : ndarray of the same shape
+        normalised : ndarray of the same shape
             Negative for errors below the training median; NaN where the error is.
         """
         logs = np.log(np.clip(errors, 0, _LARGEST) + self.floor)

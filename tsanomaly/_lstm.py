@@ -48,7 +48,7 @@ class LSTMProgram:
         windows : jax.Array of shape (n_windows, window_size, n_channels)
             What goes in.
         linear : tuple of jax.Array or None, default=None
-            Mean, components and gains of a linear path whose reconstruction is added.
+            Mean, components and gains of a linear map whose reconstruction is added.
 
         Returns
         -------

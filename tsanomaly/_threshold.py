@@ -16,6 +16,7 @@ from tsanomaly._calibration import (
     relative_errors,
     tail_excesses,
 )
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._validation import (
@@ -44,9 +45,13 @@ def _mad_threshold(errors, k):
     deviation = np.median(np.abs(errors - median))
     if deviation == 0:
         warnings.warn(
-            "method='mad' cannot tell how errors spread, because at least half of "
-            f"them are {median:g}: every larger error is flagged. Use another method.",
-            UserWarning,
+            ParameterWarning(
+                Parameter("method", "mad"),
+                " cannot tell how errors spread, because at least half of them are "
+                f"{median:g}: every larger error is flagged. Use another ",
+                Parameter("method"),
+                ".",
+            ),
             stacklevel=4,
         )
     return median + k * _MAD_TO_SIGMA * deviation
@@ -258,9 +263,12 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             if self.method == "f_score":
                 anomalous = check_labels(y, len(X))[~breaks]
                 if not anomalous.any():
-                    raise ValueError(
-                        "method='f_score' needs at least one anomaly (1) in y, and all "
-                        "labels are 0. Use another method, or label an anomaly."
+                    raise ParameterError(
+                        Parameter("method", "f_score"),
+                        " needs at least one anomaly among the labels of the training "
+                        "rows, and all are 0. Use another ",
+                        Parameter("method"),
+                        ", or label an anomaly.",
                     )
             errors = X[~breaks].astype(np.float64)
             if self.channels == "each":
@@ -275,10 +283,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             self._set_thresholds(thresholds)
             if not np.isfinite(self.threshold_).all():
                 largest = np.nanmax(np.abs(errors))
-                raise ValueError(
-                    f"Errors up to {largest:g} are too large to compute with "
-                    f"method={self.method!r}. Scale the series before the step "
-                    "that gives errors."
+                raise ParameterError(
+                    f"Errors up to {largest:g} are too large to compute with ",
+                    Parameter("method", self.method),
+                    ". Scale the series before the step that gives errors.",
                 )
             self.n_context_ = self.n_lookahead_ = 0
             remember_parameters(self, ["channels"])
@@ -421,9 +429,12 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             ]
         )
         if not np.isfinite(other.threshold_).all():
-            raise ValueError(
-                f"k={k} gives no finite threshold on these training errors, whose "
-                "spread is beyond the range of floating point. Use quantile."
+            raise ParameterError(
+                Parameter("k", k),
+                " gives no finite threshold on these training errors, whose spread is "
+                "beyond the range of floating point. Use ",
+                Parameter("quantile"),
+                ".",
             )
         return other
 
@@ -455,10 +466,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     "method."
                 )
         if self.method == "pot" and 1 - self.quantile >= self.tail_fraction:
-            raise ValueError(
-                f"quantile={self.quantile} is not in the tail that "
-                f"tail_fraction={self.tail_fraction} gives method='pot' to fit. Raise "
-                f"quantile above {1 - self.tail_fraction:g}, or raise tail_fraction."
+            raise ParameterError(
+                Parameter("quantile", self.quantile),
+                " does not lie in the tail that ",
+                Parameter("method", "pot"),
+                f" fits, the largest {100 * self.tail_fraction:g} % of the errors "
+                "(tail_fraction). Choose a ",
+                Parameter("quantile"),
+                f" above {1 - self.tail_fraction:g}.",
             )
 
     def _reduce(self, errors):

@@ -20,6 +20,9 @@ from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
 from tsanomaly._parameter_error import Parameter, ParameterError
 
+POT = ["train", "{plant}", "--detector", "pca", "--threshold-method", "pot"]
+POT += ["--quantile", "0.5"]
+
 
 @pytest.mark.parametrize(
     ("options", "shown"),
@@ -41,6 +44,10 @@ from tsanomaly._parameter_error import Parameter, ParameterError
         (["train", "{plant}", "--columns", "sensor_9"], "--columns"),
         (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "--window-size"),
+        (POT, "--quantile 0.5 "),
+        (POT, "--threshold-method pot "),
+        (POT, "--quantile above 0.98"),
+        (["demo", "--compilation-cache", "tiny.csv"], "--compilation-cache tiny.csv "),
         (["train", "x.csv", "--threshold-method", "f_score"], "--label"),
         (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
         (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
@@ -280,17 +287,39 @@ def test_the_version():
 
 
 def test_compiled_networks_are_kept(plant, folder):
-    """In the folder that is named; nowhere without it."""
-    command = [sys.executable, "-m", "tsanomaly", "train", plant, "--no-plots"]
+    """In the folder that is named, as long as the command runs; nowhere without it."""
+    program = """
+import os, sys
+from tsanomaly._cli import main
+assert main(sys.argv[1:]) == 0
+if os.environ["KERAS_BACKEND"] == "jax":
+    import jax
+    assert jax.config.jax_compilation_cache_dir is None
+    assert jax.config.jax_persistent_cache_min_compile_time_secs > 0
+assert not any("_CACHE_" in name for name in os.environ)
+"""
+    command = [sys.executable, "-c", program, "train", plant, "--no-plots"]
     command += ["--window-size", "4", "--units", "3", "--epochs", "1"]
     kept = folder / "compiled"
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "JAX_COMPILATION_CACHE_DIR"
+        name: value for name, value in os.environ.items() if "_CACHE_" not in name
     }
     for options in ([], ["--compilation-cache", str(kept)]):
         assert not kept.exists()
         subprocess.run([*command, *options], check=True, env=environment)
     on_jax = import_keras().backend.backend() == "jax"
     assert any(kept.iterdir()) == on_jax
+
+
+@pytest.mark.parametrize("file", ["{plant}", "nothing.csv"])
+def test_a_compilation_cache_from_before_stays(file, plant, folder):
+    """Whether the command succeeds or fails."""
+    before = dict(os.environ)
+    command = ["train", file.format(plant=plant), "--detector", "pca", "--no-plots"]
+    kept = folder / "compiled"
+    assert main([*command, "--compilation-cache", str(kept)]) == (file == "nothing.csv")
+    assert kept.is_dir()
+    assert dict(os.environ) == before
+    if jax := sys.modules.get("jax"):
+        cache = jax.config.jax_compilation_cache_dir
+        assert cache == before["JAX_COMPILATION_CACHE_DIR"]

@@ -156,6 +156,14 @@ def test_models_without_options_have_the_defaults_of_the_library(detector):
         assert model["window"].get_params() == WindowTransformer().get_params()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["train", "--detector", "pca"], ["compare", "--detectors", "pca", "iforest"]],
+)
+def test_windows_of_one_row_are_for_detectors_without_a_network(options):
+    assert parse([*options, "--window-size", "1", "x.csv"]).keywords["window_size"] == 1
+
+
 def test_the_threshold_follows_from_k():
     given = parse(["train", "x.csv", "--k", "2"]).keywords["threshold_params"]
     assert given == {"method": "sigma", "k": 2}
@@ -204,6 +212,12 @@ def test_parameters_as_options(parameter, typed):
         ["train", "x.csv", "--threshold-method", "sigma", "--quantile", "0.9"],
         ["train", "x.csv", "--quantile", "1.5"],
         ["train", "x.csv", "--epochs", "0"],
+        ["train", "x.csv", "--window-size", "1"],
+        ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],
+        ["train", "x.csv", "--detector", "pca", "--window-size", "0"],
+        ["compare", "x.csv", "--window-size", "1"],
+        ["compare", "x.csv", "--detectors", "pca", "lstm", "--window-size", "1"],
+        ["demo", "--compilation-cache", ""],
         ["detect", "m.skops", "x.csv", "--quantile", "0.9", "--k", "3"],
         ["detect", "m.skops", "x.csv", "--threshold", "1", "--k", "3"],
         ["compare", "x.csv", "--detectors", "pca", "lof", "--epochs", "3"],

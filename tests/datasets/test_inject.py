@@ -327,20 +327,23 @@ def test_bad_parameters(parameters, message):
         inject_anomalies(X, **parameters)
 
 
-def test_bad_series():
-    with pytest.raises(ValueError, match="'correlation_break'"):
-        inject_anomalies(np.zeros((50, 1)), kinds="correlation_break")
-    with pytest.raises(ValueError, match="'stuck'"):
-        inject_anomalies(np.zeros((50, 2)), kinds="stuck", n_events=1, duration=5)
-    with pytest.raises(ValueError, match="X has 2 rows"):
-        inject_anomalies(np.zeros((2, 1)))
-    with pytest.raises(ValueError, match="infinity"):
-        inject_anomalies(np.full((50, 1), np.inf))
-    with pytest.raises(ValueError, match="too large"):
-        inject_anomalies(np.full((50, 1), 1e200))
-    with pytest.raises(ValueError, match=r"'state'.*numbers"):
-        inject_anomalies(pd.DataFrame({"state": ["on"] * 50}))
-    with pytest.raises(ValueError, match=r"'when'.*numbers"):
-        inject_anomalies(pd.DataFrame({"when": pd.date_range("2024", periods=50)}))
-    with pytest.raises(ValueError, match=r"'a' .*more than once"):
-        inject_anomalies(pd.DataFrame(np.zeros((50, 2)), columns=["a", "a"]))
+@pytest.mark.parametrize(
+    ("X", "parameters", "named"),
+    [
+        (np.zeros((50, 1)), {"kinds": "correlation_break"}, "'correlation_break'"),
+        (
+            np.zeros((50, 2)),
+            {"kinds": "stuck", "n_events": 1, "duration": 5},
+            "'stuck'",
+        ),
+        (np.zeros((2, 1)), {}, "2 rows"),
+        (np.full((50, 1), np.inf), {}, "infinity"),
+        (np.full((50, 1), 1e200), {}, "too large"),
+        (pd.DataFrame({"state": ["on"] * 50}), {}, "'state'"),
+        (pd.DataFrame({"when": pd.date_range("2024", periods=50)}), {}, "'when'"),
+        (pd.DataFrame(np.zeros((50, 2)), columns=["a", "a"]), {}, "'a'"),
+    ],
+)
+def test_bad_series(X, parameters, named):
+    with pytest.raises(ValueError, match=named):
+        inject_anomalies(X, **parameters)

@@ -167,35 +167,41 @@ def test_a_number_without_unit_has_a_cure():
         regularize(at([0, 1], [0, 1]), "5")
 
 
-def test_what_is_refused():
-    frame = at([0, 1], [0, 1])
-    with pytest.raises(TypeError, match="DataFrame"):
-        regularize(frame["a"])
-    with pytest.raises(TypeError, match=r"DatetimeIndex, got RangeIndex.*set_index"):
-        regularize(frame.reset_index(drop=True))
-    with pytest.raises(ValueError, match="empty"):
-        regularize(frame.iloc[:0])
-    with pytest.raises(ValueError, match="empty"):
-        regularize(frame[[]])
-    with pytest.raises(ValueError, match="method='cubic'"):
-        regularize(frame, method="cubic")
-    with pytest.raises(ValueError, match=r"freq='0s'.*longer than 0"):
-        regularize(frame, "0s")
-    with pytest.raises(ValueError, match=r"1 missing times.*row 1"):
-        regularize(frame.set_axis(pd.DatetimeIndex([START, pd.NaT])))
-    with pytest.raises(ValueError, match=r"'b'.*numbers"):
-        regularize(frame.assign(b=["x", "y"]))
-    with pytest.raises(ValueError, match=r"'b'.*numbers"):
-        regularize(frame.assign(b=frame.index))
-    with pytest.raises(ValueError, match=r"1,000,000,001 rows.*longer freq"):
-        regularize(frame, "1ns")
-    # Rows alone are not too many, but their channels are.
-    many = pd.DataFrame(np.zeros((2, 600)), frame.index)
-    with pytest.raises(ValueError, match=r"1,000,001 rows of 600 channels"):
-        regularize(many, "1us")
-    far = pd.DatetimeIndex(np.array(["0001-01-01", "2024-01-01"], dtype="M8[s]"))
-    with pytest.raises(ValueError, match="0001-01-01"):
-        regularize(frame.set_axis(far))
+FRAME = at([0, 1], [0, 1])
+FAR = pd.DatetimeIndex(np.array(["0001-01-01", "2024-01-01"], dtype="M8[s]"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "parameters", "error", "named"),
+    [
+        (FRAME["a"], {}, TypeError, "DataFrame"),
+        (FRAME.reset_index(drop=True), {}, TypeError, "RangeIndex.*set_index"),
+        (FRAME.iloc[:0], {}, ValueError, "empty"),
+        (FRAME[[]], {}, ValueError, "empty"),
+        (FRAME, {"method": "cubic"}, ValueError, "method='cubic'"),
+        (FRAME, {"freq": "0s"}, ValueError, "freq='0s'"),
+        (
+            FRAME.set_axis(pd.DatetimeIndex([START, pd.NaT])),
+            {},
+            ValueError,
+            "1 missing times.*row 1",
+        ),
+        (FRAME.assign(b=["x", "y"]), {}, ValueError, "'b'"),
+        (FRAME.assign(b=FRAME.index), {}, ValueError, "'b'"),
+        (FRAME, {"freq": "1ns"}, ValueError, "1,000,000,001 rows.*freq"),
+        # Rows alone are not too many, but their channels are.
+        (
+            pd.DataFrame(np.zeros((2, 600)), FRAME.index),
+            {"freq": "1us"},
+            ValueError,
+            "1,000,001 rows of 600 channels",
+        ),
+        (FRAME.set_axis(FAR), {}, ValueError, "0001-01-01"),
+    ],
+)
+def test_what_is_refused(frame, parameters, error, named):
+    with pytest.raises(error, match=named):
+        regularize(frame, **parameters)
 
 
 def test_other_types_of_columns():

@@ -151,12 +151,15 @@ def test_an_event_without_prediction_has_no_precision():
     assert (precision, recall) == (1.0, 0.5)
 
 
-def test_bad_input():
-    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
-        affiliation([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"== -1"):
-        affiliation([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"^y_pred"):
-        affiliation([0, 1, 0], [0, np.nan, 0])
-    with pytest.raises(ValueError, match="'beta'"):
-        affiliation([0, 1], [0, 1], beta=0)
+@pytest.mark.parametrize(
+    ("y_pred", "beta", "named"),
+    [
+        ([0, 1], 1, r"3 .*y_pred 2"),
+        ([1, -1, 1], 1, "== -1"),
+        ([0, np.nan, 0], 1, "^y_pred"),
+        ([0, 1, 0], 0, "'beta'"),
+    ],
+)
+def test_bad_input(y_pred, beta, named):
+    with pytest.raises(ValueError, match=named):
+        affiliation([0, 1, 0], y_pred, beta=beta)

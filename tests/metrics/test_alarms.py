@@ -207,22 +207,28 @@ class TestFalseAlarmsPerDay:
         with pytest.raises(ValueError, match=r"freq.*positive"):
             false_alarms_per_day(Y_TRUE, Y_PRED, freq=freq)
 
-    def test_times_or_freq(self):
-        with pytest.raises(ValueError, match="none"):
-            false_alarms_per_day(Y_TRUE, Y_PRED)
-        with pytest.raises(ValueError, match="both"):
-            false_alarms_per_day(Y_TRUE, Y_PRED, times=minutes(), freq="5min")
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [({}, "none"), ({"times": minutes(), "freq": "5min"}, "both")],
+    )
+    def test_times_or_freq(self, given, named):
+        with pytest.raises(ValueError, match=named):
+            false_alarms_per_day(Y_TRUE, Y_PRED, **given)
 
 
 @pytest.mark.parametrize("metric", [detection_delay, false_alarms_per_day])
 class TestBadInput:
-    def test_labels(self, metric):
-        with pytest.raises(ValueError, match=r"10 .*y_pred 9"):
-            metric(Y_TRUE, Y_PRED[1:], times=minutes())
-        with pytest.raises(ValueError, match=r"== -1"):
-            metric(Y_TRUE, 1 - 2 * Y_PRED, times=minutes())
-        with pytest.raises(ValueError, match=r"^y_true"):
-            metric(np.where(Y_TRUE, 1, np.nan), Y_PRED, times=minutes())
+    @pytest.mark.parametrize(
+        ("y_true", "y_pred", "named"),
+        [
+            (Y_TRUE, Y_PRED[1:], r"10 .*y_pred 9"),
+            (Y_TRUE, 1 - 2 * Y_PRED, "== -1"),
+            (np.where(Y_TRUE, 1, np.nan), Y_PRED, "^y_true"),
+        ],
+    )
+    def test_labels(self, metric, y_true, y_pred, named):
+        with pytest.raises(ValueError, match=named):
+            metric(y_true, y_pred, times=minutes())
 
     @pytest.mark.parametrize(
         ("times", "message"),
@@ -370,12 +376,13 @@ class TestChannelHitRate:
     def test_unknown_name(self):
         frame = pd.DataFrame(ERRORS, columns=list("abcd"))
         flags = pd.DataFrame(ERRORS > 3, columns=list("abce"))
-        with pytest.raises(ValueError, match="same columns"):
-            channel_hit_rate(flags, frame)
-        with pytest.raises(ValueError, match="DataFrame"):
-            channel_hit_rate([["a"], ["b"]], ERRORS)
-        with pytest.raises(ValueError, match="'a', 'b', 'c', 'd'"):
-            channel_hit_rate([["a"], ["e"]], frame)
+        for channels, errors, named in (
+            (flags, frame, "columns"),
+            ([["a"], ["b"]], ERRORS, "DataFrame"),
+            ([["a"], ["e"]], frame, "'a', 'b', 'c', 'd'"),
+        ):
+            with pytest.raises(ValueError, match=named):
+                channel_hit_rate(channels, errors)
 
     @pytest.mark.parametrize(
         ("errors", "message"),

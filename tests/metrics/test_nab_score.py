@@ -295,13 +295,17 @@ def test_everything_anomalous_or_flagged():
     assert np.isfinite(nab_score(labels(100, [(40, 49)]), ones))
 
 
-def test_bad_input():
-    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
-        nab_score([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"== -1"):
-        nab_score([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"^y_true"):
-        nab_score([0, np.nan, 0], [0, 1, 0])
-    for parameters in ({"profile": "strict"}, {"probation": 1}, {"normalize": "no"}):
-        with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' param"):
-            nab_score([0, 1], [0, 1], **parameters)
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "parameters", "named"),
+    [
+        ([0, 1, 0], [0, 1], {}, r"3 .*y_pred 2"),
+        ([0, 1, 0], [1, -1, 1], {}, "== -1"),
+        ([0, np.nan, 0], [0, 1, 0], {}, "^y_true"),
+        ([0, 1], [0, 1], {"profile": "strict"}, "'profile'"),
+        ([0, 1], [0, 1], {"probation": 1}, "'probation'"),
+        ([0, 1], [0, 1], {"normalize": "no"}, "'normalize'"),
+    ],
+)
+def test_bad_input(y_true, y_pred, parameters, named):
+    with pytest.raises(ValueError, match=named):
+        nab_score(y_true, y_pred, **parameters)

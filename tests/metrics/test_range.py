@@ -292,16 +292,19 @@ def test_point_adjusted_warns_on_every_call():
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "named"),
+    [
+        ([0, 1, 0], [0, 1], r"3 .*y_pred 2"),
+        ([0, 1, 0], [1, -1, 1], "== -1"),
+        ([0, np.nan, 0], [0, 1, 0], "^y_true"),
+        ([[0, 1]], [[0, 1]], "every row"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:Point adjustment")
-def test_bad_labels(metric):
-    with pytest.raises(ValueError, match=r"3 .*y_pred 2"):
-        metric([0, 1, 0], [0, 1])
-    with pytest.raises(ValueError, match=r"== -1"):
-        metric([0, 1, 0], [1, -1, 1])
-    with pytest.raises(ValueError, match=r"^y_true"):
-        metric([0, np.nan, 0], [0, 1, 0])
-    with pytest.raises(ValueError, match="one label for every row"):
-        metric([[0, 1]], [[0, 1]])
+def test_bad_labels(metric, y_true, y_pred, named):
+    with pytest.raises(ValueError, match=named):
+        metric(y_true, y_pred)
 
 
 @pytest.mark.parametrize(

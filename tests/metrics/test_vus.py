@@ -288,15 +288,18 @@ def test_inputs_are_left_alone(metric, rng):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_wrong_inputs(metric):
-    with pytest.raises(ValueError, match=r"3 .*y_score 2"):
-        metric([0, 1, 0], [1.0, 2.0])
-    with pytest.raises(ValueError, match="NaN or infinite, first at row 1"):
-        metric([0, 1, 0], [1.0, np.nan, 2.0])
-    with pytest.raises(ValueError, match=r"y_true == -1\)"):
-        metric([-1, 1, 1], [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"^y_true"):
-        metric([], [])
+@pytest.mark.parametrize(
+    ("y_true", "y_score", "named"),
+    [
+        ([0, 1, 0], [1.0, 2.0], r"3 .*y_score 2"),
+        ([0, 1, 0], [1.0, np.nan, 2.0], "NaN.* row 1"),
+        ([-1, 1, 1], [1.0, 2.0, 3.0], "== -1"),
+        ([], [], "^y_true"),
+    ],
+)
+def test_wrong_inputs(metric, y_true, y_score, named):
+    with pytest.raises(ValueError, match=named):
+        metric(y_true, y_score)
 
 
 @pytest.mark.parametrize("metric", METRICS)

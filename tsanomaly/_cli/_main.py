@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from tsanomaly._cli._parser import parse
 from tsanomaly._cli._terminal import Progress
+from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._progress import listening
 
 __all__ = ["main"]
@@ -66,12 +67,28 @@ def _run(call, progress):
     # Imported when a command is run: the help needs no pandas.
     from tsanomaly._cli import _commands
 
-    if call.compilation_cache is not None:
-        from tsanomaly import set_compilation_cache
+    with _compiling(call.compilation_cache):
+        return getattr(_commands, call.command)(**call.keywords, progress=progress)
 
-        set_compilation_cache(call.compilation_cache)
 
-    return getattr(_commands, call.command)(**call.keywords, progress=progress)
+@contextmanager
+def _compiling(folder):
+    """Keep compiled networks in a folder, if there is one, as long as it runs."""
+    if folder is None:
+        yield
+        return
+    from tsanomaly._backend import preserve_compilation_cache, set_compilation_cache
+
+    with preserve_compilation_cache():
+        try:
+            set_compilation_cache(folder)
+        except OSError as error:
+            raise ParameterError(
+                Parameter("compilation_cache", folder),
+                f" cannot be used: {error.__cause__.strerror}. Name a folder that you "
+                "may write to, or leave it out.",
+            ) from error
+        yield
 
 
 def _in_one_line(error, call):

@@ -8,7 +8,6 @@ is to be there before anything is imported; tests compare the two.
 
 import argparse
 import math
-import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -37,15 +36,6 @@ _GROUPS = {
     "threshold_params": ("method", "quantile", "k"),
 }
 
-# Options that are not called like the parameter they set.
-_OPTIONS = {
-    "method": "--threshold-method",
-    "n_channels": "--channels",
-    "n_samples": "--rows",
-    "n_sensors": "--sensors",
-    "plots": "--no-plots",
-    "random_state": "--seed",
-}
 _REPEATED = {"timestamp"}  # the option, once for each value
 
 _GENERATE = "tsanomaly generate --rows 3000"
@@ -69,8 +59,8 @@ class Call(NamedTuple):
         Whether to print log and tracebacks.
     compilation_cache : str or None
         Folder for compiled networks.
-    options : frozenset of str
-        The options of the command.
+    options : dict of str to str
+        The options of the command, by the parameter that each sets.
     """
 
     command: str
@@ -78,7 +68,7 @@ class Call(NamedTuple):
     as_json: bool
     verbose: bool
     compilation_cache: str | None
-    options: frozenset
+    options: dict
 
     def as_option(self, parameter):
         """Spell a parameter as what is typed to set it.
@@ -94,8 +84,8 @@ class Call(NamedTuple):
             Such as ``--sep ';'``; as in Python if the command has no such option.
         """
         name = parameter.name
-        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-        if option not in self.options:
+        option = self.options.get(name)
+        if option is None:
             return str(parameter)
         if not parameter.has_value:
             return option
@@ -153,7 +143,11 @@ def parse(argv):
         name: given.pop(name, None)
         for name in ("as_json", "verbose", "compilation_cache")
     }
-    options = frozenset(re.findall(r"--[a-z-]+", parser.format_usage()))
+    options = {
+        action.dest: action.option_strings[-1]  # the long one
+        for action in parser._actions  # argparse lists them nowhere else
+        if action.option_strings
+    }
     return Call(command, _keywords(given, parser), **general, options=options)
 
 
@@ -183,6 +177,11 @@ def _check_training(given, parser):
                 f"--{name.replace('_', '-')} is for networks: choose the detector lstm "
                 "or hybrid, or leave it out"
             )
+    if given.get("window_size") == 1 and detectors & _NETWORKS:
+        parser.error(
+            "argument --window-size: networks need windows of at least 2 rows: pass a "
+            "larger number, or choose other detectors than lstm and hybrid"
+        )
     if "method" not in given:
         if "k" in given and "quantile" in given:
             parser.error("give either --quantile or --k, or say --threshold-method")
@@ -240,6 +239,7 @@ def _add(
     if name not in ("generate", "explore"):
         output.add_argument(
             "--compilation-cache",
+            type=_not_empty,
             metavar="DIR",
             help="keep compiled networks in this folder: the first fit of a later "
             "command takes seconds less (default: none)",
@@ -312,7 +312,8 @@ def _add_training(parser):
         "--window-size",
         type=_whole(1),
         metavar="ROWS",
-        help="rows in a window (default: 80 for networks, 10 for other detectors)",
+        help="rows in a window, at least 2 for networks (default: 80 for networks, 10 "
+        "for other detectors)",
     )
     group.add_argument(
         "--units",
@@ -671,6 +672,12 @@ def _number(text):
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value
+
+
+def _not_empty(text):
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is missing")
+    return text
 
 
 def _name_or_none(text):
