@@ -285,7 +285,7 @@ class KerasTrainer(_Trainer):
         verbose : int
             As in Keras.
         linear : tuple of ndarray or None, default=None
-            Mean, components and gains of a linear path, for `JaxTrainer`, which
+            Mean, components and gains of a linear map, for `JaxTrainer`, which
             subtracts it. None here: the batches hold what it leaves over.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called beside the library's own. Without validation batches, what they
