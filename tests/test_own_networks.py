@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
 
-from tests.helpers import reconstruction_of, run_python, tiny_detector, wave
+from tests.helpers import reconstruction_of, tiny_detector, wave
 from tests.own_networks import OWN_NETWORKS, forecaster, gru
 from tsanomaly import StreamingDetector, explain, load, save
+from tsanomaly._backend import import_keras
 
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean"]
 
@@ -326,19 +327,18 @@ def test_a_forecaster_beside_a_linear_map(series):
         tiny_detector(network=forecaster).fit(series)
 
 
-def test_mixed_precision_is_refused_by_name():
-    code = """
-from tests.helpers import tiny_detector, wave
-from tsanomaly._backend import import_keras
-import_keras().config.set_dtype_policy("mixed_bfloat16")
-try:
-    tiny_detector().fit(wave(60))
-except ValueError as error:
-    print(error)
-"""
-    message = run_python(code)
-    assert "mixed_bfloat16" in message
-    assert "set_dtype_policy('float32')" in message
+@pytest.mark.parametrize("network", [None, gru])
+def test_mixed_precision_is_refused_by_name(network, series):
+    config = import_keras().config
+    before = config.dtype_policy()
+    config.set_dtype_policy("mixed_bfloat16")
+    try:
+        # Of a size that no other test has built.
+        detector = tiny_detector(network=network, window_size=6, units=(5,))
+        with pytest.raises(ValueError, match=r"mixed_bfloat16.*set_dtype_policy"):
+            detector.fit(series)
+    finally:
+        config.set_dtype_policy(before)
 
 
 def test_a_network_that_is_changed_after_fit(series):

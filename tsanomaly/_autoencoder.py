@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._backend import import_keras
+from tsanomaly._backend import check_not_forked
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._memory import check_memory
 from tsanomaly._network import Network, build_lstm_autoencoder, get_network
@@ -248,10 +248,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
     `contamination` is.
 
     The first rows, which have no full window, are padded with the first row, in
-    training too. A row that is NaN in every channel is a break: no window holds it,
-    the rows after it are padded like the first ones, and it has no error and no score
-    itself (NaN) and is not flagged. Several series are trained on by joining them with
-    such a row.
+    training too: a network that forecasts sees copies of the first row where there is
+    nothing before it. A row that is NaN in every channel is a break: no window holds
+    it, the rows after it are padded like the first ones, and it has no error and no
+    score itself (NaN) and is not flagged. Several series are trained on by joining them
+    with such a row.
 
     Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
     ``units=(64, 8), latent_dim=None``, or ``units=(64, 32), latent_dim=16`` with
@@ -475,7 +476,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _fit_model(self, windows, rows, spread, seed):
         """Train the network, beside a linear map, and set what they have learned."""
-        import_keras()  # in a forked child, raises before a lock can hang
         training = self._get_training()
         del training["validation_fraction"]
         model, self.history_ = WindowModel.fit(
@@ -512,6 +512,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _network(self):
         """The network, compiled once per process."""
+        check_not_forked()  # before a lock that another thread held at the fork
         shape = int(self.window_size), self.n_features_in_
         if self.network is not None:
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 import numpy as np
 
 __all__ = [
+    "check_not_forked",
     "choose_backend",
     "import_keras",
     "preserve_compilation_cache",
@@ -95,6 +96,16 @@ def _configured_backend():
         return None
 
 
+def check_not_forked():
+    """Raise in a process that was forked from one that had used jax."""
+    if _process["forked_from_jax"]:
+        raise RuntimeError(
+            "This process was forked from one that had already used jax, and jax hangs "
+            "in a forked child. Start workers with the 'spawn' or 'forkserver' method "
+            "of multiprocessing, or through joblib, whose loky workers are safe."
+        )
+
+
 def import_keras():
     """Import Keras, on a backend that is installed.
 
@@ -110,12 +121,7 @@ def import_keras():
     RuntimeError
         In a process that was forked from one that had used jax: jax would hang.
     """
-    if _process["forked_from_jax"]:
-        raise RuntimeError(
-            "This process was forked from one that had already used jax, and jax hangs "
-            "in a forked child. Start workers with the 'spawn' or 'forkserver' method "
-            "of multiprocessing, or through joblib, whose loky workers are safe."
-        )
+    check_not_forked()
     if _process["watched"]:
         return sys.modules["keras"]
     with _import_lock:

@@ -265,7 +265,7 @@ class Network:
             raise ValueError(
                 "Training diverged: the loss is not finite. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline, or "
-                f"lower learning_rate={learning_rate} or the noise."
+                "lower the learning rate or the noise."
             )
         return [np.array(weight) for weight in control.weights], history
 
