@@ -245,7 +245,6 @@ class Network:
         if optimizer is not None:
             learning_rate = None  # it has its own
         control = Control(learning_rate, epochs, n_iter_no_change)
-        tell(0, epochs, "epochs")
         options = {"seed": seed, "verbose": verbose}
         if at_defaults:
             trainer = self._get_trainer(masked, on_jax)
