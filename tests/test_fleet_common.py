@@ -7,6 +7,7 @@ that pass no data.
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,14 @@ def fleet(request):
     return clone(FLEETS[request.param])
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=repr)
+def name_of(value):
+    """A name for an estimator or a check, the same in every process."""
+    if isinstance(value, partial):
+        return value.func.__name__
+    return type(value.detector).__name__
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=name_of)
 def test_sklearn_checks(estimator, check):
     check(estimator)
 

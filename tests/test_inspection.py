@@ -226,7 +226,7 @@ def test_abilities():
         make_pipeline(WindowTransformer(4), PCA(2)),
         FunctionTransformer(np.cumsum, kw_args={"axis": 0}),  # does not say
     ],
-    ids=repr,
+    ids=["windows", "pipeline", "function"],
 )
 def test_results_of_some_rows_are_those_of_the_series(estimator):
     frame = pd.DataFrame(X)
