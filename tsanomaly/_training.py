@@ -11,10 +11,9 @@ __all__ = ["Training"]
 class Training(BaseEstimator):
     """How a network is trained.
 
-    The `training` of an :class:`LSTMAutoencoderDetector`. It has the parameters of an
-    estimator and no methods of one, so that a search reaches them, as in
-    ``{"training__batch_size": [32, 64]}`` of a detector with
-    ``training=Training()``.
+    The `training` of an :class:`LSTMAutoencoderDetector`. It has parameters as an
+    estimator has them, and no other methods, so that a search reaches them:
+    ``{"training__batch_size": [32, 64]}``.
 
     Parameters
     ----------
