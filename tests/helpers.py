@@ -47,7 +47,7 @@ def tiny_detector(**parameters):
 
 def reconstruction_of(detector):
     """A detector's map from windows to their reconstruction, both paths together."""
-    model = detector.to_keras()  # built anew at every access
+    model = detector.to_keras()  # built anew at every call
 
     def reconstruct(windows):
         windows = np.asarray(windows, dtype=np.float32)

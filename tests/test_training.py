@@ -177,15 +177,13 @@ def test_a_schedule_of_learning_rates_is_that_of_the_optimizer(series):
 
 @pytest.mark.parametrize("missing", [False, True])
 def test_a_loss(missing):
-    """Of a series and its negative, a loss that only knows one sign learns one."""
+    """By name or as a function, and not the one that trains without it."""
     X = wave(200)
     if missing:
         X[::7, 1] = np.nan
 
     def of_absolute_residuals(target, output):
-        keras = import_keras()
-
-        return keras.ops.abs(target - output)
+        return import_keras().ops.abs(target - output)
 
     parameters = {"epochs": 2, "noise": 0, "linear_variance": 0}
     named = tiny_detector(loss="mean_absolute_error", **parameters).fit(X)
