@@ -16,7 +16,7 @@ from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._reconstruction_error import ReconstructionError
-from tsanomaly._saving import load, save
+from tsanomaly._saving import ModelFileError, describe, load, save
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
@@ -29,6 +29,7 @@ __all__ = [
     "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
+    "ModelFileError",
     "ReconstructionError",
     "ReconstructionThreshold",
     "ScoreTransformer",
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "compare_detectors",
     "datasets",
+    "describe",
     "distributed",
     "explain",
     "load",

@@ -350,12 +350,9 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             channel has the name of a feature.
         """
         with all_or_nothing(self):
-            reach = [0]
-            for name, smallest in (("windows", 2), ("lags", 1), ("rates", 1)):
-                steps = _check_steps(getattr(self, name), name, smallest)
-                reach += [step - (name == "windows") for step in steps]
+            reach = self._reach()
             validate_series(self, X, reset=True, missing="allow")
-            self.n_context_ = int(max(reach))
+            self.n_context_ = reach
             self.n_lookahead_ = 0
             is_auto = isinstance(self.calendar, str)
             self._calendar = _has_times(X) if is_auto else bool(self.calendar)
@@ -507,6 +504,14 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         pairs = self.n_features_in_ <= _MOST_PAIRED_CHANNELS or not is_auto
         wanted = self.n_features_in_ > 1 and bool(self.interactions)
         return wanted and pairs, wanted
+
+    def _reach(self):
+        """How many rows the features look back, by their parameters."""
+        reach = [0]
+        for name, smallest in (("windows", 2), ("lags", 1), ("rates", 1)):
+            steps = _check_steps(getattr(self, name), name, smallest)
+            reach += [step - (name == "windows") for step in steps]
+        return int(max(reach))
 
     def _check_times(self, X):
         if not self._calendar:

@@ -333,6 +333,7 @@ class ResidualDetector(
             X, breaks = self._validate(X, reset=True)
             # Until the rows to train on are known, whose means are to be filled in.
             self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
+            self.n_samples_fit_ = len(X)
             self._set_context(rule)
             windows = self._windows(X, breaks)
             check_series_length(windows, rule.window_size, self.n_context_ + 1)

@@ -5,6 +5,7 @@ scikit-learn moves and changes them without notice. When a new version does, thi
 file to look at; a test sees to it that no other module imports one.
 """
 
+import numpy as np
 from sklearn import get_config
 from sklearn.base import _fit_context
 
@@ -31,26 +32,23 @@ __all__ = [
     "_fit_context",
     "_raise_for_params",
     "_safe_indexing",
-    "compiled_kinds",
+    "check_parameters",
+    "empty_tree",
     "output_container",
     "validate_params",
 ]
 
 
-def compiled_kinds():
-    """Classes whose compiled code trusts the state that it finds.
+def check_parameters(estimator):
+    """Raise unless the parameters of an estimator are ones that its `fit` takes."""
+    estimator._validate_params()
 
-    Returns
-    -------
-    neighbours, support_vectors, tree : type
-        Base class of nearest neighbours, that of libsvm's machines, and the structure
-        of a decision tree.
-    """
-    from sklearn.neighbors._base import NeighborsBase
-    from sklearn.svm._base import BaseLibSVM
+
+def empty_tree(n_features):
+    """The structure of a decision tree of one output, without nodes."""
     from sklearn.tree._tree import Tree
 
-    return NeighborsBase, BaseLibSVM, Tree
+    return Tree(n_features, np.ones(1, dtype=np.intp), 1)
 
 
 def output_container(transformer):

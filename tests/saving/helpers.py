@@ -74,44 +74,57 @@ def alter_json(path, change):
     """Change the description of the model, and write SHA-256 that fit."""
 
     def change_member(members):
-        schema = json.loads(members["schema.json"])
-        change(schema)
-        members["schema.json"] = json.dumps(schema)
-        members["schema.json"] = members["schema.json"].encode()
+        document = json.loads(members["model.json"])
+        changed = change(document)
+        document = document if changed is None else changed
+        members["model.json"] = json.dumps(document).encode()
 
     alter(path, change_member)
 
 
-def alter_array(path, holds, change):
-    """Change an array, found by what it holds, and write SHA-256 that fit."""
-
-    def change_member(members):
-        for name, content in members.items():
-            if name.endswith(".npy"):
-                array = np.load(io.BytesIO(content))
-                if holds(array):
-                    array = change(array)
-                    stream = io.BytesIO()
-                    np.save(stream, array)
-                    members[name] = stream.getvalue()
-                    return
-        raise AssertionError("there is no such array")
-
-    alter(path, change_member)
+def objects(node, name):
+    """All objects of a class in the description of a model."""
+    if isinstance(node, dict):
+        if node.get("class") == name:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from objects(part, name)
 
 
-def nodes(schema, loader):
-    """All nodes of a kind in the description of a model."""
-    if isinstance(schema, dict):
-        if schema.get("__loader__") == loader:
-            yield schema
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for part in schema:
-            yield from nodes(part, loader)
+def alter_state(path, name, *keys, change=None, value=None):
+    """Change an attribute of the first object of a class, with SHA-256 that fit.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of the class.
+    *keys : str
+        Where the attribute is, from the object inwards: "params" or "state", its name,
+        and a key of a dict.
+    change : callable or None
+        From an array to what takes its place.
+    value : object
+        What takes the place of the attribute, if it is no array, in JSON.
+    """
 
-def set_number(node, name, value):
-    """Change a number of an object, which may share its identity with equal ones."""
-    before = node["content"][name]
-    node["content"][name] = {**before, "content": str(value), "__id__": None}
+    def change_members(members):
+        document = json.loads(members["model.json"])
+        node = next(objects(document, name))
+        for key in keys[:-1]:
+            node = node[key]
+            node = node.get("dict", node)
+        assert keys[-1] in node
+        if change is None:
+            node[keys[-1]] = value
+            members["model.json"] = json.dumps(document).encode()
+            return
+        member = node[keys[-1]]["array"]
+        stream = io.BytesIO()
+        np.save(stream, change(np.load(io.BytesIO(members[member]))))
+        members[member] = stream.getvalue()
+
+    alter(path, change_members)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Model files: written without code, and read with suspicion."""
+"""Model files: written without code, and read from a closed list."""
 
+from tsanomaly._saving._archive import ModelFileError
+from tsanomaly._saving._describe import describe
 from tsanomaly._saving._persistence import load, save
 
-__all__ = ["load", "save"]
+__all__ = ["ModelFileError", "describe", "load", "save"]

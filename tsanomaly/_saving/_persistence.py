@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-import io
 import os
 import platform
 import warnings
@@ -7,15 +6,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from zipfile import ZipFile
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._saving._archive import (
+    ModelFileError,
+    damage,
+    pack_members,
+    read_members,
+)
 from tsanomaly._saving._atomic_write import replace_file
-from tsanomaly._saving._model_checks import check_description, check_state, parts_of
-from tsanomaly._saving._model_file import damage, pack_members, read_members, repack
-from tsanomaly._saving._trusted_types import UNCHECKED, full_names, known_names
+from tsanomaly._saving._json import most_values, read_json, write_json
+from tsanomaly._saving._nodes import Reader, Writer
+from tsanomaly._saving._specs import check_fitted
+from tsanomaly._saving._trust import find, full_names, names_in
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
@@ -24,13 +29,16 @@ __all__ = ["load", "save"]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
+# The member that says what the model is.
+_DOCUMENT = "model.json"
+
 
 def save(model, path):
     """Write a fitted model to a file.
 
-    The file holds no code, unlike a pickle: it is a ZIP archive in the format of
-    skops [1]_, of a JSON description of the model and its arrays. A further member,
-    ``tsanomaly.json``, says when it was written, by which versions of tsanomaly,
+    The file holds no code, unlike a pickle: it is a ZIP archive of ``model.json``, a
+    description of the model, of its arrays in numpy's format [1]_, and of
+    ``tsanomaly.json``, which says when it was written, by which versions of tsanomaly,
     scikit-learn, numpy, Python and, if the model holds a network, Keras, the names of
     the channels, and the size and SHA-256 of every other member.
 
@@ -38,10 +46,11 @@ def save(model, path):
     ----------
     model : estimator
         A fitted estimator or pipeline of this library or of scikit-learn, or a
-        :class:`StreamingDetector`. It may hold others, whose types `load` then has to
-        be told to trust.
+        :class:`StreamingDetector`. It may hold objects of other classes, which `load`
+        then has to be told to trust; :func:`describe` lists them.
     path : str or os.PathLike
-        The file. The customary ending is ``.skops``. An existing file is replaced, and
+        The file. The customary ending is ``.skops``, of the library that wrote the
+        first such files. An existing file is replaced, and
         stays as it is until the new one is complete on the disk: whenever a process is
         killed, or the power fails, there is the old file or the new one, and maybe a
         remainder ``.tsanomaly-….tmp`` beside it.
@@ -59,15 +68,19 @@ def save(model, path):
     See Also
     --------
     load : Read the file.
+    describe : Say what is in the file.
 
     Notes
     -----
     The scores of the model that `load` returns equal those of `model` bit for bit, on
     the same versions, machine and Keras backend.
 
+    An object that the model holds in two places is written twice. A random generator,
+    given as `random_state`, is written as a seed that is drawn from a copy of it.
+
     References
     ----------
-    .. [1] https://skops.readthedocs.io
+    .. [1] https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
     Examples
     --------
@@ -105,9 +118,9 @@ def save(model, path):
         data = _pack(model)
         # Better to learn here than months later that a file cannot be read.
         _unpack(data, "The file", trusted=None)
-    except MemoryError:
+    except (MemoryError, RecursionError):
         raise
-    # skops, and what it asks for their state, raise whatever they like.
+    # Objects of other libraries raise whatever they like when they are taken apart.
     except Exception as error:
         reason = error.__cause__ or error
         raise TypeError(
@@ -121,9 +134,10 @@ def save(model, path):
 def load(path, *, trusted=()):
     """Read a model that `save` wrote.
 
-    No code of the file is run: only objects of known types are made. Known are those
-    of this library and of scikit-learn that fitted pipelines hold; any other is
-    refused by name, before anything is made, unless it is in `trusted`.
+    No code of the file is run: it can only describe numbers, texts, arrays and objects
+    of the classes in a table, those of this library and of scikit-learn that fitted
+    pipelines hold. Any other is refused by name, before anything is made, unless it is
+    in `trusted`.
 
     Parameters
     ----------
@@ -131,8 +145,8 @@ def load(path, *, trusted=()):
         A file written by `save`.
     trusted : iterable of type, function or str, default=()
         Further types and functions that the file may hold, or their full names, as in
-        ``"package.module.Name"``: those that you know. Types you wrote have to be
-        importable.
+        ``"package.module.Name"``: those that you know. They are imported, made and
+        called as the file says, so that the file is as safe as its author.
 
     Returns
     -------
@@ -141,10 +155,10 @@ def load(path, *, trusted=()):
 
     Raises
     ------
-    ValueError
+    ModelFileError
         If the file was not written by `save`, is damaged or truncated, has another
         format than this version writes, unpacks to more than 20 times its size, or
-        holds indices that lie outside of the arrays they point into.
+        holds what does not go together. It is a ValueError.
     TypeError
         If the file holds types that are neither known nor trusted, which are named;
         if `trusted` is no collection of types and names.
@@ -165,18 +179,15 @@ def load(path, *, trusted=()):
     Notes
     -----
     The SHA-256 of every member guards against damage, on a disk or on the way, not
-    against malice: who alters a file on purpose can write new sums. Against that, no
-    code is run, no more memory used than in proportion to the file, and what the
-    compiled code of scikit-learn does not check itself is checked here: in decision
-    trees, and so in forests, that every child and feature exists and that no path
-    leads back; in support vector machines, that arrays fit together; and KD trees and
-    ball trees, as in :class:`~sklearn.neighbors.LocalOutlierFactor`, are built again
-    from their data. Models of other compiled code may still crash the interpreter if
-    altered on purpose, and an altered model gives altered scores: load files of
-    origins you know.
+    against malice: who alters a file on purpose can write new sums. Against that, every
+    attribute has to be of a type, shape and range that a fitted estimator may have;
+    search trees of neighbours are built again from their rows, trees of forests and
+    arrays of support vector machines are checked; and channels have to fit from step to
+    step. An altered model may still give altered scores: load files of origins you
+    know.
 
-    Gradient boosting, splines and sparse matrices are among what is refused unless
-    trusted, as they cannot be checked in this way.
+    Gradient boosting, other trees, splines and sparse matrices are among what is
+    refused unless trusted, since their compiled code believes what it is given.
 
     Examples
     --------
@@ -192,43 +203,24 @@ def load(path, *, trusted=()):
     FunctionTransformer(func=<function sliding_windows at ...>)
     """
     trusted = full_names(trusted)
-    with open(path, "rb") as file:
-        start = file.read(len(_ZIP_MAGIC))
-        if start != _ZIP_MAGIC:
-            looks = " It looks like a pickle, which runs code when it is loaded."
-            raise ValueError(
-                f"{path} is not a model that tsanomaly.save wrote, or its start is "
-                f"damaged.{looks if start.startswith(_PICKLE_MAGIC) else ''} Save the "
-                "model with tsanomaly.save."
-            )
-        data = start + file.read()
-    return _unpack(data, str(path), trusted)
+    return _unpack(read_bytes(path), str(path), trusted)
 
 
 def _pack(model):
     """The bytes of the file."""
-    import skops.io
-
-    with ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    return pack_members(members, _describe(model))
-
-
-def _describe(model):
-    """What the file says of the model, beside its parts."""
+    members = {}
+    document = Writer(members).write(model)
+    members[_DOCUMENT] = write_json(document)
     names = getattr(model, "feature_names_in_", None)
     packages = ["tsanomaly", "scikit-learn", "numpy", "python"]
-    if any(map(_has_network, parts_of(model))):
+    if b'"tsanomaly.LSTMAutoencoderDetector"' in members[_DOCUMENT]:
         packages.append("keras")
-    return {
+    description = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: _installed(package) for package in packages},
         "feature_names": None if names is None else [str(name) for name in names],
     }
-
-
-def _has_network(part):
-    return hasattr(part, "to_keras")
+    return pack_members(members, description)
 
 
 def _installed(package):
@@ -261,28 +253,61 @@ def _unpack(data, source, trusted):
     model : estimator
         The model.
     """
-    import skops.io
-
-    manifest, members = read_members(data, source)
+    manifest, document, members = read_document(data, source)
     others = _warn_of_other_versions(manifest["versions"], source)
-    with damage(source, "its description of the model is not sound"):
-        types = check_description(members)
-        # Of what was read and checked, not of the file: skops would unpack all of it.
-        data = repack(members)
-        unknown = set(skops.io.get_untrusted_types(data=data)) | (types & UNCHECKED)
-    known = known_names()
-    unknown -= known
-    if trusted is not None and unknown - trusted:
-        names = sorted(unknown - trusted)
+    names = names_in(document)
+    if trusted is not None and names - trusted:
+        names = sorted(names - trusted)
         raise TypeError(
             f"{source} holds types that are not known to be safe: {', '.join(names)}. "
             f"If you know them and where the file comes from, pass trusted={names!r}."
         )
-    del members
     with _blame(others, source):
-        model = skops.io.loads(data, trusted=sorted(known | unknown))
-        check_state(model)
+        reader = Reader(members, find(names))
+        model = reader.read(document)
+        reader.finish()
+        if not isinstance(model, StreamingDetector):
+            check_fitted(model)
     return model
+
+
+def read_document(data, source):
+    """What a file holds, of which nothing is made yet.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    source : str
+        What it is called in messages.
+
+    Returns
+    -------
+    manifest : dict
+        What the file says of itself.
+    document : object
+        The description of the model, as JSON holds it.
+    members : dict of str to bytes
+        The arrays.
+    """
+    manifest, members = read_members(data, source)
+    with damage(source, "its description of the model cannot be read"):
+        document = read_json(members.pop(_DOCUMENT), most_values(len(data)))
+    return manifest, document, members
+
+
+def read_bytes(path):
+    """The bytes of a model file, unless it is none at first sight."""
+    with open(path, "rb") as file:
+        start = file.read(len(_ZIP_MAGIC))
+        if start != _ZIP_MAGIC:
+            looks = " It looks like a pickle, which runs code when it is loaded."
+            raise ModelFileError(
+                f"{path} is not a model that tsanomaly.save wrote, or its start is "
+                f"damaged.{looks if start.startswith(_PICKLE_MAGIC) else ''} Save the "
+                "model with tsanomaly.save."
+            )
+        return start + file.read()
 
 
 def _warn_of_other_versions(saved, source):
@@ -351,10 +376,10 @@ def _blame(others, source):
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         try:
             yield
-        except MemoryError:
+        except (MemoryError, RecursionError):
             raise
         except Exception as error:
-            raise ValueError(
+            raise ModelFileError(
                 f"{source} cannot be loaded by {now} ({str(error) or repr(error)}). "
                 f"Load it with {then}, or fit the model again."
             ) from error

@@ -6,23 +6,27 @@ import json
 import re
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+from tsanomaly._saving._json import most_values, read_json
 from tsanomaly._version import __version__
 
-__all__ = ["damage", "pack_members", "read_manifest", "read_members", "repack"]
+__all__ = ["ModelFileError", "damage", "pack_members", "read_members"]
 
-# A file is what skops writes, and this member beside it.
+# What a file says of itself, beside the model.
 _MANIFEST = "tsanomaly.json"
 
-# To be raised when older versions of the library would misread a file, or types that
-# files hold have moved.
-_FORMAT = 2
+# To be raised when older versions of the library would misread a file, or classes that
+# files hold have changed. Formats 1 and 2 were written by skops.
+_FORMAT = 3
 
-# How many times its size a file may unpack to. A forest, most of whose file is JSON,
-# unpacks to 6 times its size; `save` does not pack what would unpack to more than this.
+# How many times its size a file may unpack to; `save` does not pack what would unpack
+# to more than this.
 _MOST_UNPACKED = 20
+
+
+class ModelFileError(ValueError):
+    """A file is no model that :func:`save` wrote, or is damaged."""
 
 
 def pack_members(members, description):
@@ -59,31 +63,6 @@ def pack_members(members, description):
     return data
 
 
-def repack(members):
-    """An archive of members that were checked, for a reader that checks none."""
-    packed = io.BytesIO()
-    with ZipFile(packed, "w", ZIP_STORED) as archive:
-        for name, content in members.items():
-            archive.writestr(ZipInfo(name), content)
-    return packed.getvalue()
-
-
-def read_manifest(path):
-    """What a model file says of itself: when it was written, and by which versions.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A file written by `save`.
-
-    Returns
-    -------
-    manifest : dict
-        With the keys ``created``, ``versions`` and ``feature_names``, among others.
-    """
-    return read_members(Path(path).read_bytes(), str(path))[0]
-
-
 def read_members(data, source):
     """The manifest, and the content of the other members by name, all of it checked."""
     with damage(source, "it is not a whole ZIP archive"):
@@ -91,21 +70,21 @@ def read_members(data, source):
     with archive:
         _check_directory(archive.infolist(), len(data), source)
         if _MANIFEST not in archive.namelist():
-            raise ValueError(
+            raise ModelFileError(
                 f"{source} is not a model that tsanomaly.save wrote: it is a ZIP "
                 f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
             )
         with damage(source, f"{_MANIFEST} cannot be read"):
-            manifest = json.loads(_read(archive, _MANIFEST))
+            manifest = read_json(_read(archive, _MANIFEST), most_values(len(data)))
             _check_manifest(manifest)
         if manifest["format"] > _FORMAT:
-            raise ValueError(
+            raise ModelFileError(
                 f"{source} has format {manifest['format']}, and this version of "
                 f"tsanomaly, {__version__}, reads format {_FORMAT}. Upgrade: "
                 "pip install --upgrade tsanomaly."
             )
         if manifest["format"] < _FORMAT:
-            raise ValueError(
+            raise ModelFileError(
                 f"{source} has format {manifest['format']}, and this version of "
                 f"tsanomaly, {__version__}, reads format {_FORMAT}. Fit the model "
                 "again, and save it with this version."
@@ -134,13 +113,13 @@ def damage(source, what):
     """Report any failure as damage of the file."""
     try:
         yield
-    except MemoryError:
+    except (MemoryError, RecursionError):  # of whom, or where, it is called from
         raise
     # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
     # is among it.
     except Exception as error:
         reason = str(error) or repr(error)
-        raise ValueError(
+        raise ModelFileError(
             f"{source} is damaged or was altered: {what} ({reason}). Use another copy, "
             "or save the model again."
         ) from error
@@ -165,7 +144,7 @@ def _check_directory(entries, size, source):
     # No more is unpacked of a member than the directory says.
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > _MOST_UNPACKED * size:
-        raise ValueError(
+        raise ModelFileError(
             f"{source} would unpack to {unpacked:,} bytes, more than {_MOST_UNPACKED} "
             f"times its size of {size:,}: it is damaged, or made to fill the memory. "
             "Use another copy, or save the model again."

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+import math
+
+import numpy as np
+
+from tsanomaly._saving._archive import damage
+from tsanomaly._saving._arrays import read_array
+from tsanomaly._saving._persistence import read_bytes, read_document
+from tsanomaly._saving._trust import names_in
+
+__all__ = ["describe"]
+
+# Where estimators keep how many rows they were fitted on.
+_ROWS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
+
+# Parameters and attributes of estimators that hold the one that does the work.
+_INNER = (
+    ("params", "estimator"),
+    ("state", "best_estimator_"),
+    ("state", "detector"),
+)
+
+
+def describe(path):
+    """Say what is in a model file, without making the model.
+
+    No class is imported for it, and nothing that the file names is called.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file written by :func:`save`.
+
+    Returns
+    -------
+    description : dict
+        What JSON can hold, with the keys
+
+        - ``format`` (int), of the file; ``created`` (str), date and time in ISO 8601;
+          ``versions`` (dict of str to str), of packages;
+        - ``steps`` (list of dict): ``name``, ``class`` and ``params`` of each step that
+          rows go through. Parameters that JSON has no word for are written as in
+          Python;
+        - ``channels`` (list of str, or None if it was fitted without names) and
+          ``n_channels`` (int or None);
+        - ``n_training_rows`` (int, or None if no step keeps it);
+        - ``threshold`` (float, list of float with one for each channel, or None): the
+          error above which a row is flagged;
+        - ``n_machines`` (int, or None): models of a fleet;
+        - ``trusted`` (list of str): types and functions that :func:`load` has to be
+          told to trust.
+
+    Raises
+    ------
+    ModelFileError
+        If the file was not written by `save`, is damaged, or has another format.
+    OSError
+        If the file cannot be read.
+
+    See Also
+    --------
+    load : Read the model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import tsanomaly
+    >>> from sklearn.ensemble import IsolationForest
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tsanomaly.save(IsolationForest().fit(X), f"{folder}/model.skops")
+    ...     description = tsanomaly.describe(f"{folder}/model.skops")
+    >>> description["steps"][0]["class"], description["n_training_rows"]
+    ('sklearn.ensemble.IsolationForest', 100)
+    """
+    source = str(path)
+    manifest, document, members = read_document(read_bytes(path), source)
+    with damage(source, "its description of the model is not sound"):
+        steps = _steps("detector", document)
+        last = steps[-1][1] if steps else document
+        return {
+            "format": manifest["format"],
+            "created": manifest["created"],
+            "versions": manifest["versions"],
+            "steps": [
+                {
+                    "name": name,
+                    "class": _class(node),
+                    "params": {
+                        key: _plain(value)
+                        for key, value in sorted(node.get("params", {}).items())
+                    },
+                }
+                for name, node in steps
+            ],
+            "channels": manifest["feature_names"],
+            "n_channels": _n_channels(document),
+            "n_training_rows": _n_rows(document, members),
+            "threshold": _threshold(last, members),
+            "n_machines": _n_machines(last),
+            "trusted": sorted(names_in(document)),
+        }
+
+
+def _class(node):
+    return node.get("class") or node["call"].removesuffix(".__new__")
+
+
+def _steps(name, node):
+    """Names and nodes of the steps that rows go through."""
+    if not isinstance(node, dict) or "class" not in node:
+        return [(name, node)] if isinstance(node, dict) and "call" in node else []
+    if node["class"] == "sklearn.pipeline.Pipeline":
+        pairs = [pair["tuple"] for pair in node["params"]["steps"]]
+        return [step for own, part in pairs for step in _steps(own, part)]
+    for kind, key in _INNER:
+        if key in node[kind] and node["class"] in _HOLDERS:
+            return _steps(name, node[kind][key])
+    return [(name, node)]
+
+
+# What only holds a detector: frozen, the best of a search, or as a stream.
+_HOLDERS = {
+    "sklearn.frozen.FrozenEstimator",
+    "sklearn.model_selection.GridSearchCV",
+    "sklearn.model_selection.RandomizedSearchCV",
+    "tsanomaly.StreamingDetector",
+}
+
+
+def _states(document):
+    """States of all objects, from the outside in and from first to last."""
+    pending = [document]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node[::-1]
+        elif isinstance(node, dict):
+            if isinstance(node.get("state"), dict):
+                yield node["state"]
+            pending += list(node.values())[::-1]
+
+
+def _number(node, members):
+    """A number, or the numbers of an array; None of anything else."""
+    if isinstance(node, dict) and "scalar" in node:
+        node = node["value"]
+    if isinstance(node, dict) and "array" in node:
+        return read_array(members[node["array"]]).tolist()
+    if isinstance(node, dict) and "float" in node:
+        return None
+    return node if isinstance(node, int | float) else None
+
+
+def _n_channels(document):
+    for state in _states(document):
+        if isinstance(state.get("n_features_in_"), int):
+            return state["n_features_in_"]
+    return None
+
+
+def _n_rows(document, members):
+    for state in _states(document):
+        for key in _ROWS:
+            rows = _number(state.get(key), members)
+            if rows is not None:
+                return int(np.max(rows))
+        for key in ("_fit_X", "rows"):
+            if key in state:
+                return len(read_array(members[state[key]["array"]]))
+    return None
+
+
+def _threshold(node, members):
+    state = node.get("state") or {}
+    if "threshold_" in state:
+        return _number(state["threshold_"], members)
+    offset = _number(state.get("offset_"), members)
+    if isinstance(offset, list):
+        offset = offset[0] if len(offset) == 1 else None
+    return None if offset is None else -offset
+
+
+def _n_machines(node):
+    models = (node.get("state") or {}).get("_models")
+    return len(models) if isinstance(models, list) else None
+
+
+def _plain(node):
+    """A parameter, as JSON has it, or else as in Python."""
+    if node is None or isinstance(node, bool | int | str):
+        return node
+    if isinstance(node, float):
+        return node if math.isfinite(node) else str(node)
+    return _words(node)
+
+
+def _words(node):
+    """A value as it would be written in Python."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_words, node))}]"
+    if not isinstance(node, dict):
+        return repr(node)
+    if "tuple" in node:
+        items = [_words(item) for item in node["tuple"]]
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+    if "dict" in node:
+        items = node["dict"].items()
+        return "{" + ", ".join(f"{key!r}: {_words(item)}" for key, item in items) + "}"
+    if "scalar" in node:
+        return _words(node["value"])
+    if "class" in node or "scorer" in node:
+        params = node.get("params") or node.get("arguments") or {}
+        items = [f"{key}={_words(item)}" for key, item in params.items()]
+        name = node.get("class") or node["scorer"]
+        return f"{name.rpartition('.')[-1]}({', '.join(items)})"
+    for key in ("float", "type", "dtype", "function", "name", "call"):
+        if key in node:
+            return str(node[key]).removesuffix(".__new__")
+    return f"<{' and '.join(sorted(node))}>"

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Objects of the classes that a file may hold: taken apart, and put together.
+
+What is put together is checked: its parameters by scikit-learn, its attributes by the
+table, then whether it goes together with what it consists of.
+"""
+
+from functools import cache
+from importlib import import_module
+
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from tsanomaly._saving import _known_library, _known_sklearn
+from tsanomaly._saving._compiled import COMPILED
+from tsanomaly._saving._specs import Number, Texts
+from tsanomaly._sklearn_compat import check_parameters
+from tsanomaly._window_transformer import WindowTransformer
+
+__all__ = ["put_together", "take_apart"]
+
+_LIBRARY = {
+    f"tsanomaly.{kind.__name__}": kind
+    for kind in (*_known_library.ESTIMATORS, *_known_library.PLAIN)
+}
+
+_WIDTH, _NAMES = Number("i", 1, size="d"), Texts("d").maybe()
+
+
+def _estimators(table, width=_WIDTH):
+    """Add to a table the attributes that any estimator has."""
+    common = {"n_features_in_": width, "feature_names_in_": _NAMES}
+    for state in table.values():
+        state.attributes = {**common, **state.attributes}
+    return table
+
+
+_STATES = {
+    f"sklearn.{name}": state
+    for name, state in {
+        **_estimators(_known_sklearn.ESTIMATORS),
+        **_estimators(COMPILED),
+        **_estimators(_known_sklearn.CONTAINERS, _WIDTH.maybe()),
+        **_known_sklearn.PLAIN,
+    }.items()
+} | {
+    f"tsanomaly.{kind.__name__}": state
+    for kind, state in {
+        **_estimators(_known_library.ESTIMATORS),
+        **_known_library.PLAIN,
+    }.items()
+}
+
+# How an estimator returns frames.
+_OUTPUT = "_sklearn_output_config"
+
+# Threads or processes that an estimator may ask for.
+_MOST_JOBS = 1024
+
+
+def take_apart(value):
+    """Take an object of a known class apart.
+
+    Parameters
+    ----------
+    value : object
+        The object.
+
+    Returns
+    -------
+    name, params, state : str, dict, dict; or None
+        What `put_together` makes the object of. None if its class is not known, or it
+        holds something else than objects of the class usually do.
+    """
+    name = _public_name(type(value))
+    if name not in _STATES or _find(name) is not type(value):
+        return None
+    spec = _STATES[name]
+    state = spec.take_apart(value)
+    if state is None or not {*spec.attributes, _OUTPUT} >= {*state}:
+        return None
+    params = value.get_params(deep=False) if hasattr(value, "get_params") else {}
+    return name, params, state
+
+
+def _public_name(kind):
+    """Where a class is documented: a class of scikit-learn, outside private modules."""
+    package = kind.__module__.partition("._")[0]
+    return f"{package}.{kind.__qualname__}"
+
+
+@cache
+def _find(name):
+    """A class of the table."""
+    if name in _LIBRARY:
+        return _LIBRARY[name]
+    module, _, name = name.rpartition(".")
+    return getattr(import_module(module), name, None)
+
+
+def put_together(name, params, state):
+    """Make an object of a known class, and check it.
+
+    Parameters
+    ----------
+    name : str
+        Of the class, in the table.
+    params, state : dict of str to object
+        Parameters of the constructor; attributes.
+
+    Returns
+    -------
+    made : object
+        The object.
+
+    Raises
+    ------
+    ValueError
+        If the class is not in the table, or something does not fit.
+    """
+    spec = _STATES.get(name) if isinstance(name, str) else None
+    if spec is None:
+        raise ValueError(f"{name!r} is no class that a file may hold")
+    kind = _find(name)
+    try:
+        if not hasattr(kind, "get_params"):
+            spec.check_attributes(state, {})
+            made = kind.__new__(kind)
+            spec.put_together(made, state)
+            if spec.check is not None:
+                spec.check(made)
+            return made
+        return _put_estimator_together(kind, spec, params, state)
+    except ValueError as error:
+        # The innermost is what is wrong.
+        if getattr(error, "is_explained", False):
+            raise
+        explained = ValueError(f"{name}: {error}")
+        explained.is_explained = True
+        raise explained from error
+
+
+def _put_estimator_together(kind, spec, params, state):
+    made = kind(**params)
+    n_jobs = params.get("n_jobs")
+    if n_jobs is not None:
+        Number("i", -_MOST_JOBS, _MOST_JOBS).check(n_jobs, {})
+    output = state.pop(_OUTPUT, None)
+    if output is not None:
+        made.set_output(transform=output.get("transform"))
+    if state:
+        check_parameters(made)
+        spec.check_attributes(state, {})
+        spec.put_together(made, state)
+        if spec.check is not None:
+            spec.check(made)
+    _check_parts(made)
+    return made
+
+
+def _check_parts(estimator):
+    """Raise if parts of a container have other channels than each other."""
+    if isinstance(estimator, Pipeline):
+        n_columns = None
+        for _, step in estimator.steps:
+            if step is None or step == "passthrough":
+                continue
+            _check_channels(step, n_columns)
+            n_columns = _n_outputs(step)
+    elif isinstance(estimator, FeatureUnion):
+        widths = {
+            width
+            for _, part in estimator.transformer_list
+            if (width := getattr(part, "n_features_in_", None)) is not None
+        }
+        if len(widths) > 1:
+            raise ValueError(f"parts have {sorted(widths)} channels")
+
+
+def _check_channels(step, n_columns):
+    expected = getattr(step, "n_features_in_", None)
+    if None not in (expected, n_columns) and expected != n_columns:
+        raise ValueError(
+            f"a {type(step).__name__} of {expected} channels gets {n_columns}"
+        )
+
+
+def _n_outputs(step):
+    """Columns that a fitted transformer returns; None if it does not say."""
+    if isinstance(step, WindowTransformer) and hasattr(step, "n_context_"):
+        return (step.n_context_ + 1) * step.n_features_in_
+    if isinstance(step, Pipeline) and step.steps:
+        return _n_outputs(step.steps[-1][1])
+    try:
+        return len(step.get_feature_names_out())
+    # Not fitted, or it knows no names: then scikit-learn looks at the width itself.
+    except Exception:
+        return None

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Classes of this library that a file may hold, and what their attributes may be."""
+
+from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
+from tsanomaly._features import TemporalFeatures
+from tsanomaly._fleet import FleetDetector
+from tsanomaly._hybrid import HybridDetector
+from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._row_errors import RULES, n_lengths
+from tsanomaly._saving._specs import (
+    ANYTHING,
+    FLAG,
+    NOTHING,
+    Array,
+    Instance,
+    Items,
+    Number,
+    Numbers,
+    State,
+    Text,
+)
+from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._streaming import StreamingDetector
+from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._training import Training
+from tsanomaly._validation import check_parameters_unchanged
+from tsanomaly._window_transformer import WindowTransformer
+
+__all__ = ["ESTIMATORS", "PLAIN"]
+
+# Readings in the context of a row, at most: 32 MB, and 64 such windows go through a
+# network together. 10,000 rows of 400 channels are as many.
+_MOST_READINGS = 2**22
+
+_CONTEXT = {"n_context_": Number("i", 0), "n_lookahead_": Number("i", 0)}
+_FITTED_WITH = {"_fitted_with": Items(ANYTHING, kinds=(dict,))}
+_POSITIVE, _FITTED = Number("f", 0), Instance(fitted=True)
+
+
+def _check_equal(what, found, expected):
+    if found != expected:
+        raise ValueError(f"{what} is {found}, where {expected} fits")
+
+
+def _check_context(estimator):
+    """Raise if a row needs more readings than a model is made for."""
+    check_parameters_unchanged(estimator)
+    needed = (
+        estimator.n_context_ + estimator.n_lookahead_ + 1,
+        estimator.n_features_in_,
+    )
+    if needed[0] * needed[1] > _MOST_READINGS:
+        raise ValueError(
+            f"a row needs {needed[0]:,} rows of {needed[1]:,} channels, more than "
+            f"{_MOST_READINGS:,} readings"
+        )
+
+
+def _check_window(transformer):
+    _check_context(transformer)
+    _check_equal("n_context_", transformer.n_context_, transformer.window_size - 1)
+
+
+def _check_features(features):
+    _check_context(features)
+    _check_equal("n_context_", features.n_context_, features._reach())
+
+
+def _check_residual_detector(detector):
+    """Raise unless the weights of a network are those of its architecture."""
+    _check_context(detector)
+    window_size, n_features = int(detector.window_size), detector.n_features_in_
+    rule = detector._rule
+    _check_equal("_rule", type(rule), RULES[detector.row_error])
+    _check_equal("window_size of _rule", rule.window_size, window_size)
+    _check_equal("stride of _rule", rule.stride, detector.stride)
+    lookahead = (window_size - 1) * rule.looks_ahead
+    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
+    has_linear = hasattr(detector, "linear_mean_")
+    _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
+    if has_linear:
+        n_readings = len(detector.linear_mean_)
+        _check_equal("length of linear_mean_", n_readings, window_size * n_features)
+    if detector.network is not None:  # has whatever weights it has
+        if not window_size - 1 <= detector.n_context_ <= 2 * window_size:
+            raise ValueError(f"n_context_ is {detector.n_context_}")
+        return
+    _check_equal("n_context_", detector.n_context_, window_size - 1)
+    shapes = _weight_shapes(n_features, tuple(detector.units), detector.latent_dim)
+    _check_equal("shapes of weights_", [w.shape for w in detector.weights_], shapes)
+
+
+def _weight_shapes(n_features, units, latent_dim):
+    """Shapes of the weights of an LSTM autoencoder, in the order of its layers."""
+    shapes, width = [], n_features
+
+    def lstm(n_units):
+        shapes.extend([(width, 4 * n_units), (n_units, 4 * n_units), (4 * n_units,)])
+        return n_units
+
+    def dense(n_units):
+        shapes.extend([(width, n_units), (n_units,)])
+        return n_units
+
+    for n_units in units:
+        width = lstm(n_units)
+    if latent_dim is not None:
+        width = dense(latent_dim)
+    for n_units in reversed(units):
+        width = lstm(n_units)
+    dense(n_features)
+    return shapes
+
+
+def _check_multiscale(rule):
+    shape = (n_lengths(rule.window_size),)
+    _check_equal("shape of calibration", rule.calibration.floor.shape, shape)
+
+
+def _check_log_calibration(calibration):
+    if not (calibration.unit > 0).all() or not (calibration.floor > 0).all():
+        raise ValueError("a scale is not positive")
+
+
+def _check_parts(*names):
+    """Make a check that parts have as many channels as what they are parts of."""
+
+    def check(estimator):
+        if hasattr(estimator, "n_context_"):
+            _check_context(estimator)
+        for name in names:
+            n_features = getattr(
+                getattr(estimator, name), "n_features_in_", estimator.n_features_in_
+            )
+            _check_equal(f"channels of {name}", n_features, estimator.n_features_in_)
+
+    return check
+
+
+def _check_fleet(fleet):
+    _check_equal("number of _models", len(fleet._models), len(fleet.groups_))
+    _check_equal(
+        "number of _messages", len(fleet._messages), len(fleet.fallback_groups_)
+    )
+
+
+_BY_NUMBER = Array("f", "n") | Number("f")
+
+_RULE = {"window_size": Number("i", 2), "stride": Number("i", 1)}
+_MULTISCALE = State(
+    {
+        **_RULE,
+        "limit": Number("f", 0, finite=False),
+        "calibration": Instance("LogCalibration"),
+    },
+    check=_check_multiscale,
+)
+
+ESTIMATORS = {
+    FleetDetector: State(
+        {
+            "groups_": ANYTHING,
+            "fallback_groups_": ANYTHING,
+            "fallback_": _FITTED.maybe(),
+            "_models": Items(_FITTED),
+            "_messages": Items(Text()),
+        },
+        check=_check_fleet,
+    ),
+    HybridDetector: State(
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "screener_": _FITTED,
+            "detector_": _FITTED,
+            "offset_": Number("f"),
+            "_cut": Number("f", finite=False),
+            "_floor": Number("f"),
+            "_screener_scale": Instance("Calibration"),
+            "_detector_scale": Instance("Calibration"),
+        },
+        check=_check_parts("screener_", "detector_"),
+    ),
+    LSTMAutoencoderDetector: State(
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "fill_values_": Array("f", "d", dtype="float32"),
+            "history_": Items(Items(Number("f")), kinds=(dict,)),
+            "weights_": Items(Numbers("f")),
+            "n_iter_": Number("i", 0),
+            "n_samples_fit_": Number("i", 1),
+            "linear_mean_": Array("f", "w", dtype="float32").maybe(),
+            "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
+            "linear_gains_": Array("f", "c", dtype="float32").maybe(),
+            "_rule": Instance("RowErrorRule"),
+            "offset_": Number("f"),
+            "missing_error_": _POSITIVE,
+        },
+        check=_check_residual_detector,
+    ),
+    ReconstructionError: State(
+        {**_CONTEXT, "transformer_": _FITTED}, check=_check_parts("transformer_")
+    ),
+    ReconstructionThreshold: State(
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "_summaries": Items(Instance("ErrorSummary")),
+            "threshold_": Number("f") | Array("f", "d"),
+            "offset_": Number("f"),
+        },
+        check=_check_context,
+    ),
+    ScoreTransformer: State(
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "detector_": _FITTED,
+            "_calibration": NOTHING | Instance("Calibration"),
+        },
+        check=_check_parts("detector_"),
+    ),
+    TemporalFeatures: State(
+        {**_CONTEXT, **_FITTED_WITH, "_calendar": FLAG}, check=_check_features
+    ),
+    Training: State({}),
+    WindowTransformer: State({**_CONTEXT}, check=_check_window),
+}
+
+# Classes that are no estimators.
+PLAIN = {
+    Calibration: State(
+        {
+            "knots": Array("f", "n"),
+            "values": Array("f", "n"),
+            "growth": _POSITIVE,
+            "shape": _POSITIVE,
+            "above": _POSITIVE,
+            "below": _POSITIVE,
+        }
+    ),
+    ErrorSummary: State(
+        {
+            "ranks": Array("i", "n", low=0),
+            "errors": Array("f", "n"),
+            "mean": Number("f"),
+            "std": _POSITIVE,
+        }
+    ),
+    LogCalibration: State(
+        {"floor": _BY_NUMBER, "centre": _BY_NUMBER, "unit": _BY_NUMBER},
+        check=_check_log_calibration,
+    ),
+    StreamingDetector: State(
+        {
+            "detector": _FITTED,
+            "_plan": NOTHING,
+            "_rows": Array("f", "n", "*", finite=False),
+            "_times": Array("M", "n"),
+        }
+    ),
+    **{
+        rule: _MULTISCALE if issubclass(rule, RULES["multiscale"]) else State(_RULE)
+        for rule in RULES.values()
+    },
+}

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Estimators of scikit-learn that a file may hold, and what their attributes may be.
+
+All of them compute with numpy alone, so that a number out of place gives an error or
+another score. Those whose compiled code trusts its input are in `_compiled`.
+"""
+
+import numpy as np
+
+from tsanomaly._saving._specs import (
+    ANYTHING,
+    FLAG,
+    NOTHING,
+    Array,
+    Instance,
+    Items,
+    Number,
+    Numbers,
+    State,
+    Text,
+    Texts,
+)
+
+__all__ = ["CONTAINERS", "ESTIMATORS", "PLAIN"]
+
+_ANY = Array("f", "d", finite=False)  # NaN where a channel was never read
+_COUNT = Number("f", 0) | Array("fi", "d")
+_VECTOR, _SQUARE = Array("f", "d"), Array("f", "d", "d")
+_COMPONENTS = Array("f", "k", "d")
+_INTEGER, _NUMBER, _K = Number("i"), Number("f"), Number("i", 1, size="k")
+_UNDEFINED = Array("f", "k", finite=False)  # NaN of a series that does not vary
+
+
+_COVARIANCE = {
+    "location_": _VECTOR,
+    "covariance_": _SQUARE,
+    "precision_": (_SQUARE | NOTHING).maybe(),
+}
+_ROBUST = {
+    **_COVARIANCE,
+    "raw_location_": _VECTOR,
+    "raw_covariance_": _SQUARE,
+    "raw_support_": Array("b", "n"),
+    "support_": Array("b", "n"),
+    "dist_": Array("f", "n"),
+}
+_DECOMPOSED = {
+    "explained_variance_": Array("f", "k"),
+    "explained_variance_ratio_": _UNDEFINED,
+    "singular_values_": Array("f", "k"),
+}
+
+ESTIMATORS = {
+    "preprocessing.StandardScaler": State(
+        {
+            "n_samples_seen_": _COUNT,
+            "mean_": _ANY | NOTHING,
+            "var_": _ANY | NOTHING,
+            "scale_": _ANY | NOTHING,
+        }
+    ),
+    "preprocessing.MinMaxScaler": State(
+        {
+            "n_samples_seen_": _COUNT,
+            **dict.fromkeys(
+                ("scale_", "min_", "data_min_", "data_max_", "data_range_"), _ANY
+            ),
+        }
+    ),
+    "preprocessing.MaxAbsScaler": State(
+        {"n_samples_seen_": _COUNT, "max_abs_": _ANY, "scale_": _ANY}
+    ),
+    "preprocessing.RobustScaler": State(
+        {"center_": _ANY | NOTHING, "scale_": _ANY | NOTHING}
+    ),
+    "preprocessing.QuantileTransformer": State(
+        {
+            "n_quantiles_": Number("i", 1, size="q"),
+            "references_": Array("f", "q"),
+            "quantiles_": Array("f", "q", "d", finite=False),
+        }
+    ),
+    "preprocessing.PowerTransformer": State(
+        {"lambdas_": _ANY, "_scaler": Instance("StandardScaler").maybe()}
+    ),
+    "preprocessing.Normalizer": State({}),
+    "preprocessing.Binarizer": State({}),
+    "preprocessing.KBinsDiscretizer": State(
+        {
+            "bin_edges_": Items(Array("f", "*"), size="d", kinds=(np.ndarray,)),
+            "n_bins_": Array("i", "d", low=1),
+        }
+    ),
+    "preprocessing.FunctionTransformer": State({}),
+    "impute.SimpleImputer": State(
+        {
+            "_fit_dtype": ANYTHING,
+            "_fill_dtype": ANYTHING.maybe(),
+            "indicator_": NOTHING | Instance("MissingIndicator"),
+            "statistics_": _ANY | Items(_NUMBER, size="d", kinds=(np.ndarray,)),
+        }
+    ),
+    "impute.MissingIndicator": State(
+        {
+            "_precomputed": FLAG,
+            "_n_features": Number("i", 1, size="d"),
+            "features_": Array("i", "*", low=0, high="d"),
+        }
+    ),
+    "feature_selection.VarianceThreshold": State({"variances_": _ANY}),
+    "decomposition.PCA": State(
+        {
+            "_fit_svd_solver": Text().maybe(),
+            "mean_": _VECTOR,
+            "noise_variance_": _NUMBER,
+            "n_samples_": Number("i", 1),
+            "n_components_": _K,
+            "components_": _COMPONENTS,
+            **_DECOMPOSED,
+        }
+    ),
+    "decomposition.IncrementalPCA": State(
+        {
+            "n_samples_seen_": _NUMBER,
+            "mean_": _VECTOR,
+            "var_": _VECTOR,
+            "noise_variance_": _NUMBER,
+            "batch_size_": Number("i", 1),
+            "n_components_": _K,
+            "components_": _COMPONENTS,
+            **_DECOMPOSED,
+        }
+    ),
+    "decomposition.TruncatedSVD": State({"components_": _COMPONENTS, **_DECOMPOSED}),
+    "decomposition.FactorAnalysis": State(
+        {
+            "mean_": _VECTOR,
+            "components_": _COMPONENTS,
+            "noise_variance_": _VECTOR,
+            "loglike_": Items(_NUMBER),
+            "n_iter_": _INTEGER,
+        }
+    ),
+    "decomposition.FastICA": State(
+        {
+            "n_iter_": _INTEGER,
+            "components_": _COMPONENTS,
+            "mixing_": Array("f", "d", "k"),
+            "_unmixing": Array("f", "k", "k"),
+            "mean_": _VECTOR.maybe(),
+            "whitening_": _COMPONENTS.maybe(),
+        }
+    ),
+    "decomposition.NMF": State(
+        {
+            "_n_components": _K,
+            "_beta_loss": _NUMBER,
+            "reconstruction_err_": _NUMBER,
+            "n_components_": _K,
+            "components_": _COMPONENTS,
+            "n_iter_": _INTEGER,
+        }
+    ),
+    "covariance.EllipticEnvelope": State({**_ROBUST, "offset_": _NUMBER}),
+    "covariance.MinCovDet": State(_ROBUST),
+    "covariance.EmpiricalCovariance": State(_COVARIANCE),
+    "covariance.ShrunkCovariance": State(_COVARIANCE),
+    "covariance.LedoitWolf": State({**_COVARIANCE, "shrinkage_": _NUMBER}),
+    "covariance.OAS": State({**_COVARIANCE, "shrinkage_": _NUMBER}),
+    "mixture.GaussianMixture": State(
+        {
+            "converged_": FLAG,
+            "weights_": Array("f", "k"),
+            "means_": _COMPONENTS,
+            "covariances_": Numbers("f"),
+            "precisions_": Numbers("f"),
+            "precisions_cholesky_": Numbers("f"),
+            "n_iter_": _INTEGER,
+            "lower_bound_": _NUMBER,
+            "lower_bounds_": Items(_NUMBER).maybe(),
+        }
+    ),
+    "kernel_approximation.Nystroem": State(
+        {
+            "normalization_": Array("f", "k", "k"),
+            "components_": _COMPONENTS,
+            "component_indices_": Array("i", "k"),
+            "_n_features_out": _K,
+        }
+    ),
+    "kernel_approximation.RBFSampler": State(
+        {
+            "_gamma": Number("f", 0).maybe(),
+            "random_weights_": Array("f", "d", "k"),
+            "random_offset_": Array("f", "k"),
+            "_n_features_out": _K,
+        }
+    ),
+    "random_projection.GaussianRandomProjection": State(
+        {
+            "n_components_": _K,
+            "components_": _COMPONENTS,
+            "_n_features_out": _K,
+            "inverse_components_": Array("f", "d", "k").maybe(),
+        }
+    ),
+    "linear_model.SGDOneClassSVM": State(
+        {
+            "coef_": _VECTOR,
+            "offset_": Array("f", 1),
+            "t_": _NUMBER,
+            "n_iter_": _INTEGER,
+            **{
+                name: spec.maybe()
+                for name, spec in {
+                    "_standard_coef": _VECTOR,
+                    "_average_coef": _VECTOR,
+                    "_standard_intercept": Array("f", 1),
+                    "_average_intercept": Array("f", 1),
+                }.items()
+            },
+        },
+        # Of compiled code, and made anew in `fit`.
+        left_out=("_loss_function_",),
+    ),
+}
+
+_SEARCH = {
+    "best_estimator_": Instance().maybe(),
+    "best_index_": _INTEGER.maybe(),
+    "best_params_": Items(ANYTHING, kinds=(dict,)).maybe(),
+    "best_score_": Number("f", finite=False).maybe(),
+    "cv_results_": Items(ANYTHING, kinds=(dict,)),
+    "multimetric_": FLAG,
+    "n_splits_": Number("i", 1),
+    "refit_time_": Number("f", 0).maybe(),
+    "scorer_": Instance("_BaseScorer", "_Scorer", "dict"),
+    "_checked_cv_orig": ANYTHING.maybe(),
+    "feature_names_in_": Texts("d").maybe(),
+}
+
+# Estimators that consist of others; they are fitted if those are.
+CONTAINERS = {
+    "pipeline.Pipeline": State({}),
+    "pipeline.FeatureUnion": State({}),
+    "frozen.FrozenEstimator": State({}),
+    "compose.ColumnTransformer": State(
+        {
+            "_columns": Items(ANYTHING),
+            "_transformer_to_input_indices": Items(
+                Items(Number("i", 0)), kinds=(dict,)
+            ),
+            "_remainder": ANYTHING,
+            "_name_to_fitted_passthrough": ANYTHING.maybe(),
+            "_n_features": Number("i", 1, size="d").maybe(),
+            "sparse_output_": FLAG,
+            "transformers_": Items(Items(ANYTHING, size=3, kinds=(tuple,))),
+            "output_indices_": Items(ANYTHING, kinds=(dict,)),
+        }
+    ),
+    "model_selection.GridSearchCV": State(_SEARCH),
+    "model_selection.RandomizedSearchCV": State(_SEARCH),
+}
+
+_SPLITTER = {
+    "n_splits": Number("i", 1),
+    "shuffle": FLAG,
+    "random_state": NOTHING | _INTEGER,
+}
+
+# Objects that are no estimators.
+PLAIN = {
+    "model_selection.KFold": State(_SPLITTER),
+    "model_selection.StratifiedKFold": State(_SPLITTER),
+    "model_selection.TimeSeriesSplit": State(
+        {
+            **_SPLITTER,
+            "max_train_size": NOTHING | Number("i", 1),
+            "test_size": NOTHING | Number("i", 1),
+            "gap": Number("i", 0),
+        }
+    ),
+}

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: MIT
+"""A model as JSON and arrays, and back.
+
+In JSON, null, booleans, finite numbers, strings and lists stand for themselves. All
+else is an object whose keys say what it is:
+
+==================================  ====================================================
+keys                                what it is
+==================================  ====================================================
+``float``                           "nan", "inf" or "-inf"
+``tuple``                           a tuple
+``dict``                            a dict, whose keys are strings
+``slice``                           a slice
+``array``                           an array: the member that holds it
+``scalar``, ``value``               a numpy scalar, by its dtype
+``strings``, ``shape``              an array of strings
+``objects``, ``shape``              an array of objects
+``records``, ``offsets``, ``size``  an array of records: its fields, and their places
+``masked``, ``mask``, ``fill``      a masked array
+``dtype`` or ``type``               a dtype, a numpy scalar's type
+``function``                        a function of a short list, which is not called
+``scorer``, ``arguments``           what `make_anomaly_scorer` makes
+``class``, ``params``, ``state``    an object of a class in the table of known classes
+``name``; ``call``, ``arguments``,  what is not known and has to be trusted, see
+``state``, ``items``, ``pairs``     `_trust`
+==================================  ====================================================
+"""
+
+import copy
+import math
+from collections import UserList
+
+import numpy as np
+
+from tsanomaly._saving import _trust
+from tsanomaly._saving._arrays import is_plain, read_array, read_dtype, write_array
+from tsanomaly._saving._json import MOST_DEPTH
+from tsanomaly._saving._known import put_together, take_apart
+from tsanomaly._saving._scorers import describe_scorer, make_scorer
+
+__all__ = ["Reader", "Writer"]
+
+# Parts of a model that is written. Lists that hold each other may have any number.
+_MOST_NODES = 5_000_000
+
+_INFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+# Functions of numpy that change each number by itself, for a FunctionTransformer.
+_FUNCTIONS = (
+    *("abs", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh"),
+    *("cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees", "exp", "exp2", "expm1"),
+    *("fabs", "floor", "log", "log10", "log1p", "log2", "nan_to_num", "negative"),
+    *("positive", "rad2deg", "radians", "reciprocal", "rint", "round", "sign", "sin"),
+    *("sinh", "sqrt", "square", "tan", "tanh", "trunc"),
+)
+
+# Bytes of a record, at most.
+_LARGEST_RECORD = 1024
+
+# Types of numbers that estimators take as a parameter.
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str)} | {
+    f"numpy.{name}": getattr(np, name)
+    for name in ("bool_", "float32", "float64", "int32", "int64")
+}
+
+
+class Writer:
+    """Describe a model.
+
+    Parameters
+    ----------
+    members : dict of str to bytes
+        Where the arrays are put, by the name of their member.
+    """
+
+    def __init__(self, members):
+        self._members = members
+        self._n_nodes = 0
+        self._depth = 0
+
+    def write(self, value):
+        """Describe a value.
+
+        Parameters
+        ----------
+        value : object
+            The value.
+
+        Returns
+        -------
+        node : object
+            What JSON holds of it.
+
+        Raises
+        ------
+        TypeError
+            If it cannot be written without code, or refers to itself.
+        """
+        self._n_nodes += 1
+        self._depth += 1
+        # A node may be two levels of JSON.
+        if self._depth > MOST_DEPTH // 2 or self._n_nodes > _MOST_NODES:
+            raise TypeError(
+                f"it has more than {MOST_DEPTH // 2} levels or {_MOST_NODES:,} parts, "
+                "or refers to itself"
+            )
+        node = self._node(value)
+        self._depth -= 1
+        return node
+
+    def _node(self, value):
+        kind = type(value)
+        if value is None or kind in (bool, int, str):
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if isinstance(value, UserList):  # of columns, in ColumnTransformer
+            value, kind = value.data, list
+        if kind is list:
+            return [self.write(item) for item in value]
+        if kind is tuple:
+            return {"tuple": [self.write(item) for item in value]}
+        if kind is dict and all(type(key) is str for key in value):
+            return {"dict": self.write_all(value)}
+        if kind is slice:
+            parts = value.start, value.stop, value.step
+            return {"slice": [self.write(part) for part in parts]}
+        if isinstance(value, np.generic | np.ndarray | np.dtype):
+            node = self._numpy_node(value)
+            if node is not None:
+                return node
+        if isinstance(value, np.random.RandomState | np.random.Generator):
+            # A seed drawn from a copy: the model that was saved goes on as it was.
+            generator = copy.deepcopy(value)
+            draw = getattr(generator, "integers", None) or generator.randint
+            return int(draw(2**31 - 1))
+        for name, known in _TYPES.items():
+            if value is known:
+                return {"type": name}
+        for name in _FUNCTIONS:
+            if value is getattr(np, name):
+                return {"function": f"numpy.{name}"}
+        scorer = describe_scorer(value)
+        if scorer is not None:
+            name, arguments = scorer
+            return {"scorer": name, "arguments": self.write_all(arguments)}
+        parts = take_apart(value)
+        if parts is not None:
+            name, params, state = parts
+            return {
+                "class": name,
+                "params": self.write_all(params),
+                "state": self.write_all(state),
+            }
+        return _trust.describe(value, self)
+
+    def write_all(self, values):
+        """Describe the values of a dict."""
+        return {name: self.write(value) for name, value in values.items()}
+
+    def _numpy_node(self, value):
+        if isinstance(value, np.dtype):
+            return {"dtype": value.str} if _is_plain_dtype(value) else None
+        if type(value) is np.str_:
+            return str(value)
+        if isinstance(value, np.generic):
+            if not is_plain(value) or value.dtype.kind == "M":
+                return None
+            return {"scalar": value.dtype.str, "value": self.write(value.item())}
+        if type(value) is np.ma.MaskedArray:
+            return {
+                "masked": self.write(value.data),
+                "mask": self.write(np.ma.getmaskarray(value)),
+                "fill": self.write(value.fill_value),
+            }
+        if type(value) is np.ndarray and value.dtype.kind in "UO":
+            items = [self.write(item) for item in value.ravel().tolist()]
+            key = "strings" if value.dtype.kind == "U" else "objects"
+            return {key: items, "shape": list(value.shape)}
+        if type(value) is np.ndarray and value.dtype.names and value.ndim == 1:
+            offsets = [value.dtype.fields[name][1] for name in value.dtype.names]
+            return {
+                "records": {
+                    name: self.write(value[name]) for name in value.dtype.names
+                },
+                "offsets": offsets,
+                "size": value.dtype.itemsize,
+            }
+        if isinstance(value, np.ndarray) and is_plain(value):
+            name = f"{len(self._members)}.npy"
+            self._members[name] = write_array(value)
+            return {"array": name}
+        return None
+
+
+def _is_plain_dtype(dtype):
+    return is_plain(np.empty(0, dtype))
+
+
+class Reader:
+    """Make what a `Writer` described.
+
+    Parameters
+    ----------
+    members : dict of str to bytes
+        The arrays, by the name of their member. Each is made once, and taken out.
+    trusted : dict of str to object
+        Types and functions that may be used though they are not known.
+    """
+
+    def __init__(self, members, trusted):
+        self._members = members
+        self._trusted = trusted
+        self._by_keys = {
+            frozenset(keys.split()): read
+            for keys, read in {
+                "float": lambda float: _INFINITE[float],
+                "tuple": lambda tuple: (*self._list(tuple),),
+                "dict": lambda dict: self.read_all(dict),
+                "slice": lambda slice: _make_slice(self._list(slice)),
+                "array": self._array,
+                "scalar value": self._scalar,
+                "strings shape": self._strings,
+                "objects shape": self._objects,
+                "masked mask fill": self._masked,
+                "records offsets size": self._records,
+                "dtype": lambda dtype: read_dtype(dtype),
+                "type": lambda type: _TYPES[type],
+                "function": self._function,
+                "scorer arguments": self._scorer,
+                "class params state": self._object,
+                "name": self._name,
+                "call arguments state items pairs": self._call,
+            }.items()
+        }
+
+    def read(self, node):
+        """Make a value from its description.
+
+        Parameters
+        ----------
+        node : object
+            From JSON.
+
+        Returns
+        -------
+        value : object
+            The value.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it describes nothing that is known or trusted, or what does not go
+            together.
+        """
+        if isinstance(node, list):
+            return self._list(node)
+        if not isinstance(node, dict):
+            return node
+        read = self._by_keys.get(frozenset(node))
+        if read is None:
+            raise ValueError(f"nothing is described by {sorted(node)[:5]}")
+        return read(**node)
+
+    def read_all(self, nodes):
+        """Make the values of a dict."""
+        if not isinstance(nodes, dict):
+            raise ValueError("names and values are not those of a dict")
+        return {name: self.read(node) for name, node in nodes.items()}
+
+    def finish(self):
+        """Raise if a member was not used."""
+        if self._members:
+            raise ValueError(f"{min(self._members)} belongs to nothing")
+
+    def _list(self, nodes):
+        if not isinstance(nodes, list):
+            raise ValueError("items are not those of a list")
+        return [self.read(node) for node in nodes]
+
+    def _array(self, array):
+        if not isinstance(array, str) or array not in self._members:
+            raise ValueError(f"{array!r} is missing, or belongs to two arrays")
+        return read_array(self._members.pop(array))
+
+    def _scalar(self, scalar, value):
+        value = self.read(value)
+        if not isinstance(value, bool | int | float):
+            raise ValueError(f"{value!r} is no number")
+        return read_dtype(scalar).type(value)
+
+    def _strings(self, strings, shape):
+        if not all(type(item) is str for item in strings):
+            raise ValueError("an array of strings holds something else")
+        return np.array(self._list(strings), dtype=str).reshape(_shape(shape, strings))
+
+    def _objects(self, objects, shape):
+        shape, flat = _shape(shape, objects), np.empty(len(objects), dtype=object)
+        flat[:] = self._list(objects)
+        return flat.reshape(shape)
+
+    def _masked(self, masked, mask, fill):
+        data, mask = self.read(masked), self.read(mask)
+        if getattr(data, "shape", None) != getattr(mask, "shape", ()):
+            raise ValueError("a mask has another shape than its array")
+        return np.ma.MaskedArray(data, mask, fill_value=self.read(fill))
+
+    def _records(self, records, offsets, size):
+        fields = self.read_all(records)
+        lengths = {len(field) for field in fields.values()}
+        if len(lengths) != 1 or not isinstance(size, int) or size > _LARGEST_RECORD:
+            raise ValueError("fields of records do not go together")
+        dtype = np.dtype(
+            {
+                "names": list(fields),
+                "formats": [field.dtype for field in fields.values()],
+                "offsets": offsets,
+                "itemsize": size,
+            }
+        )
+        made = np.zeros(lengths.pop(), dtype)
+        for name, field in fields.items():
+            made[name] = field
+        return made
+
+    def _function(self, function):
+        package, _, name = str(function).partition(".")
+        if package != "numpy" or name not in _FUNCTIONS:
+            raise ValueError(f"{function!r} is no function that is known")
+        return getattr(np, name)
+
+    def _scorer(self, scorer, arguments):
+        return make_scorer(scorer, self.read_all(arguments))
+
+    def _object(self, params, state, **others):
+        (name,) = others.values()
+        return put_together(name, self.read_all(params), self.read_all(state))
+
+    def _name(self, name):
+        return self._trusted[name]
+
+    def _call(self, call, arguments, state, items, pairs):
+        return _trust.make(
+            self._trusted[call],
+            self._list(arguments),
+            self.read(state),
+            self._list(items),
+            self._list(pairs),
+        )
+
+
+def _make_slice(parts):
+    if len(parts) != 3 or not all(type(part) in (int, type(None)) for part in parts):
+        raise ValueError("a slice has other parts than three numbers")
+    return slice(*parts)
+
+
+def _shape(shape, items):
+    """The shape of an array that has so many items."""
+    if (
+        not isinstance(shape, list)
+        or not isinstance(items, list)
+        or not all(type(size) is int and size >= 0 for size in shape)
+        or len(shape) > 8
+        or math.prod(shape) != len(items)
+    ):
+        raise ValueError(f"an array of shape {shape!r} has other items")
+    return shape

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Scorers of a search, by name."""
+
+from functools import partial
+
+from tsanomaly.metrics import make_anomaly_scorer
+from tsanomaly.metrics._scorer import NamedMetric
+
+__all__ = ["describe_scorer", "make_scorer"]
+
+# Of scikit-learn's scorers, whose names are their own.
+_PREFIX = "sklearn."
+
+
+def describe_scorer(value):
+    """What makes a scorer.
+
+    Parameters
+    ----------
+    value : object
+        Perhaps a scorer.
+
+    Returns
+    -------
+    name, arguments : str and dict of str to object, or None
+        For `make_scorer`. None if it is no scorer, or one of a function.
+    """
+    if not hasattr(value, "_score_func"):
+        return None
+    function, arguments = value._score_func, value._kwargs
+    if isinstance(function, partial) and isinstance(function.args[0], NamedMetric):
+        return function.args[0].name, arguments
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    for name in get_scorer_names():
+        if vars(get_scorer(name)) == vars(value):
+            return _PREFIX + name, {}
+    return None
+
+
+def make_scorer(name, arguments):
+    """Make a scorer again.
+
+    Parameters
+    ----------
+    name : str
+        A metric of `make_anomaly_scorer`, or a scorer of scikit-learn after a prefix.
+    arguments : dict of str to object
+        Keywords of the metric.
+
+    Returns
+    -------
+    scorer : callable
+        The scorer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such metric.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r} is no name of a metric")
+    if not name.startswith(_PREFIX):
+        return make_anomaly_scorer(NamedMetric(name).name, **arguments)
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    name = name.removeprefix(_PREFIX)
+    if name not in get_scorer_names() or arguments:
+        raise ValueError(f"{name!r} is no scorer of scikit-learn")
+    return get_scorer(name)
