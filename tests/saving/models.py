@@ -129,9 +129,6 @@ MODELS = {
     "imputed": make_pipeline(SimpleImputer(), RobustScaler(), small_forest()),
     "forest": small_forest(),
     "forest_of_columns": small_forest(max_features=1, max_samples=20, bootstrap=True),
-    "forest_with_generator": IsolationForest(
-        n_estimators=2, random_state=np.random.RandomState(0)
-    ),
     **{
         f"neighbours_{algorithm}_{metric}": LocalOutlierFactor(
             algorithm=algorithm, metric=metric, metric_params=parameters, novelty=True

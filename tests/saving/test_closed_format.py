@@ -157,6 +157,8 @@ CASES = {
     "wide": description(b"[" + b"[]," * 1_200_000 + b"[]]"),
     "many_digits": description(b"9" * 3_000_000),
     "long_string": description(b'"' + b'\\"' * 1_900_000),
+    "no_end_of_a_string": description(b'"' + b'\\"' * 1_900_000),
+    "no_end_of_many": description(b'"' + b'\\"' * 1_900_000 + b"\\"),
     "minus_signs": header("-" * 9_900),
     "many_dimensions": header(
         "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "0, " * 3000 + "), }\n"

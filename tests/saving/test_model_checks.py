@@ -199,7 +199,7 @@ def test_altered_support_vectors(frame, path, kernel, name, change):
         (("state", "n_context_"), 7, "n_context_"),
         (("state", "n_lookahead_"), 7, "n_lookahead_"),
         (("state", "offset_"), {"float": "inf"}, "offset_"),
-        (("state", "n_features_in_"), 3, "fill_values_"),
+        (("state", "n_features_in_"), 3, "feature_names_in_"),
         (("params", "n_jobs"), 10**9, "n_jobs"),
     ],
     ids=lambda value: str(value)[:30],
@@ -257,7 +257,7 @@ def test_weights_of_the_published_network():
 @pytest.mark.parametrize("latent_dim", [None, 2])
 @pytest.mark.parametrize("units", [(3,), (4, 3)])
 def test_any_architecture_is_saved(frame, path, units, latent_dim):
-    model = tiny_detector(3, units=units, latent_dim=latent_dim).fit(frame)
+    model = tiny_detector(window_size=3, units=units, latent_dim=latent_dim).fit(frame)
     save(model, path)
     assert_same(model, load(path), frame)
 

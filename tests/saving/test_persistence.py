@@ -477,10 +477,12 @@ def test_nothing_is_imported_for_an_unknown_type(saved, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     name = "unknown_module.Pipeline"
     made = {"arguments": [], "state": None, "items": [], "pairs": []}
+    place = "sklearn.pipeline.Pipeline", "params", "memory"
     for node in ({"name": name}, {"call": name, **made}):
-        alter_state(saved, "sklearn.pipeline.Pipeline", "params", "memory", value=node)
+        alter_state(saved, *place, value=node)
         with pytest.raises(TypeError, match=r"unknown_module\.Pipeline"):
             load(saved)
+    alter_state(saved, *place, value=None)
     alter_json(saved, lambda document: document.update({"class": name}))
     with pytest.raises(ModelFileError, match="no class that a file may hold"):
         load(saved)

@@ -26,7 +26,19 @@ _MOST_UNPACKED = 20
 
 
 class ModelFileError(ValueError):
-    """A file is no model that :func:`save` wrote, or is damaged."""
+    """A file is no model that :func:`save` wrote, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import tsanomaly
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     try:
+    ...         tsanomaly.load(file.name)
+    ...     except tsanomaly.ModelFileError:
+    ...         print("Copy it again, or save the model again.")
+    Copy it again, or save the model again.
+    """
 
 
 def pack_members(members, description):

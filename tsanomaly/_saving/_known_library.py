@@ -6,6 +6,7 @@ from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
+from tsanomaly._inspection import check_detector
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._row_errors import RULES, n_lengths
 from tsanomaly._saving._specs import (
@@ -134,6 +135,8 @@ def _check_parts(*names):
                 getattr(estimator, name), "n_features_in_", estimator.n_features_in_
             )
             _check_equal(f"channels of {name}", n_features, estimator.n_features_in_)
+            if name != "transformer_":
+                check_detector(getattr(estimator, name), name)
 
     return check
 
@@ -259,7 +262,8 @@ PLAIN = {
             "_plan": NOTHING,
             "_rows": Array("f", "n", "*", finite=False),
             "_times": Array("M", "n"),
-        }
+        },
+        check=lambda stream: check_detector(stream.detector, "detector"),
     ),
     **{
         rule: _MULTISCALE if issubclass(rule, RULES["multiscale"]) else State(_RULE)

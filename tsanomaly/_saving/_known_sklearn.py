@@ -94,8 +94,8 @@ ESTIMATORS = {
     "preprocessing.FunctionTransformer": State({}),
     "impute.SimpleImputer": State(
         {
-            "_fit_dtype": ANYTHING,
-            "_fill_dtype": ANYTHING.maybe(),
+            "_fit_dtype": Instance("dtype"),
+            "_fill_dtype": Instance("dtype").maybe(),
             "indicator_": NOTHING | Instance("MissingIndicator"),
             "statistics_": _ANY | Items(_NUMBER, size="d", kinds=(np.ndarray,)),
         }
