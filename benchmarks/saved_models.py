@@ -55,7 +55,7 @@ def main():
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.skops")
-        tsanomaly.save(StandardScaler().fit(X), path)  # imports skops
+        tsanomaly.save(StandardScaler().fit(X), path)  # imports what it needs
         for name, model in models.items():
             model.fit(X[:2000] if "network" in name else X)
             if "network" in name:
