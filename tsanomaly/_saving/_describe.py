@@ -15,9 +15,9 @@ _ROWS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
 
 # Parameters and attributes of estimators that hold the one that does the work.
 _INNER = (
-    ("params", "estimator"),
     ("state", "best_estimator_"),
     ("state", "detector"),
+    ("params", "estimator"),
 )
 
 

@@ -225,6 +225,23 @@ ESTIMATORS = {
     ),
 }
 
+
+def _check_columns(transformer):
+    """Raise unless the columns of every part exist."""
+    n_columns = getattr(transformer, "n_features_in_", 0)
+    names = set(getattr(transformer, "feature_names_in_", ()))
+    for _, _, columns in transformer.transformers_:
+        if isinstance(columns, slice):
+            continue
+        for column in np.atleast_1d(columns).tolist():
+            if isinstance(column, str):
+                known = column in names
+            else:
+                known = isinstance(column, bool) or -n_columns <= column < n_columns
+            if not known:
+                raise ValueError(f"there is no column {column!r}")
+
+
 _SEARCH = {
     "best_estimator_": Instance().maybe(),
     "best_index_": _INTEGER.maybe(),
@@ -256,7 +273,8 @@ CONTAINERS = {
             "sparse_output_": FLAG,
             "transformers_": Items(Items(ANYTHING, size=3, kinds=(tuple,))),
             "output_indices_": Items(ANYTHING, kinds=(dict,)),
-        }
+        },
+        check=_check_columns,
     ),
     "model_selection.GridSearchCV": State(_SEARCH),
     "model_selection.RandomizedSearchCV": State(_SEARCH),

@@ -54,6 +54,9 @@ _FUNCTIONS = (
     *("sinh", "sqrt", "square", "tan", "tanh", "trunc"),
 )
 
+# Compiled code takes larger ones for an overflow.
+_LARGEST_INTEGER = 2**63 - 1
+
 # Bytes of a record, at most.
 _LARGEST_RECORD = 1024
 
@@ -256,6 +259,8 @@ class Reader:
         if isinstance(node, list):
             return self._list(node)
         if not isinstance(node, dict):
+            if isinstance(node, int) and abs(node) > _LARGEST_INTEGER:
+                raise ValueError(f"{node} is no integer of 64 bits")
             return node
         read = self._by_keys.get(frozenset(node))
         if read is None:

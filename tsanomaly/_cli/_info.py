@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What is in a model file, in words."""
+
+__all__ = ["info"]
+
+
+def info(model, *, progress):
+    """Say what is in a model file, without making the model.
+
+    Parameters
+    ----------
+    model : Path
+        The file.
+    progress : Progress
+        Not called: reading takes no time.
+
+    Returns
+    -------
+    result : dict
+        As from :func:`tsanomaly.describe`.
+    text : str
+        The same for people, on some lines.
+    """
+    from tsanomaly import describe
+
+    found = describe(model)
+    return found, "\n".join(_lines(model, found))
+
+
+def _lines(model, found):
+    yield f"{model}: format {found['format']}, written {found['created']}"
+    versions = found["versions"].items()
+    yield f"by {', '.join(f'{name} {number}' for name, number in versions)}"
+    rows, machines = found["n_training_rows"], found["n_machines"]
+    if machines is not None:
+        yield f"models: {machines:,}, one for each machine"
+    yield f"training rows: {'not known' if rows is None else f'{rows:,}'}"
+    channels = found["channels"]
+    if channels:
+        yield f"channels: {', '.join(channels)}"
+    else:
+        number = found["n_channels"]
+        yield f"channels: {'not known' if number is None else number}, without names"
+    yield f"threshold: {_threshold(found['threshold'])}"
+    for step in found["steps"]:
+        yield f"{step['name']}: {step['class']}"
+        for name, value in step["params"].items():
+            yield (
+                f"    {name} = {value!r}"
+                if _is_text(value)
+                else f"    {name} = {value}"
+            )
+    if found["trusted"]:
+        yield f"to be trusted by name: {', '.join(found['trusted'])}"
+
+
+def _is_text(value):
+    """Whether a value is a word, and not what a file writes in the manner of Python."""
+    return isinstance(value, str) and value.replace("_", "").isalnum()
+
+
+def _threshold(threshold):
+    if threshold is None:
+        return "none"
+    if isinstance(threshold, list):
+        return f"{', '.join(f'{value:.6g}' for value in threshold)} (by channel)"
+    return f"{threshold:.6g}"
