@@ -120,7 +120,7 @@ def test_what_is_to_be_trusted(frame, path):
     function = FunctionTransformer(np.cumsum, kw_args={"axis": 0})
     model = make_pipeline(Shift(), function, IsolationForest())
     found = described(model.fit(frame), path)
-    assert found["trusted"] == [f"{Shift.__module__}.Shift", "numpy.cumsum"]
+    assert found["trusted"] == ["numpy.cumsum", f"{Shift.__module__}.Shift"]
     assert found["steps"][0]["class"] == f"{Shift.__module__}.Shift"
     assert found["steps"][1]["params"]["func"] == "numpy.cumsum"
 
