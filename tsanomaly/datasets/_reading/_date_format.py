@@ -88,7 +88,8 @@ def parse_date_format(column, date_format):
                 Parameter("date_format", date_format),
                 f" ({error}). Correct the line or the format.",
             ) from error
-        if full_width and not full_width.fullmatch(cell):
+        # Any blanks count as one: the pattern tries each end of theirs.
+        if full_width and not full_width.fullmatch(re.sub(r"\s+", " ", cell)):
             raise column.fault(
                 row,
                 f"{show(cell)} has fewer digits than ",

@@ -2,12 +2,14 @@
 """Readings from text, with the decimal mark of the file."""
 
 import re
+from itertools import compress
 from numbers import Real
 
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text, show
+from tsanomaly.datasets._reading._table import GLUE
 
 __all__ = [
     "MissingValues",
@@ -21,8 +23,12 @@ _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 # 1,234 may be a thousand. A thousand has 1 to 3 digits before the comma, the first
 # of them no zero, then exactly three.
 _PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
-_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}[.][0-9]{3}")
-_BELOW_THOUSAND = re.compile(r"[+-]?[0-9]{1,3}")
+_NO_THOUSANDS = re.compile(
+    rf"{GLUE}(?!(?:[+-]?[1-9][0-9]{{0,2}}[.][0-9]{{3}}|[+-]?[0-9]{{1,3}}"
+    rf"|{'|'.join(re.escape(word) for word in sorted(MISSING) if '.' not in word)})"
+    rf"(?:{GLUE}|\Z))"
+)
+_HUNDREDS = re.compile(rf"{GLUE}[+-]?[1-9][0-9]{{2}}(?={GLUE}|\Z)")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[ ,.'’\xa0\u202f][0-9]{3})+(?:[.,][0-9]*)?")
 
 
@@ -57,18 +63,32 @@ class MissingValues:
         """Empty these cells, and return how many there were."""
         count = 0
         for column in columns:
-            found = set(filter(self._holds, set(column.cells)))
-            if found:
-                count += sum(cell in found for cell in column.cells)
-                column.cells = ["" if cell in found else cell for cell in column.cells]
+            blocks = []
+            for text in column.blocks():
+                cells = text.split(GLUE)
+                found = self._find(set(cells))
+                if found:
+                    count += sum(map(found.__contains__, cells))
+                    cells = ["" if cell in found else cell for cell in cells]
+                    text = GLUE.join(cells)
+                blocks.append(text)
+            column.text = GLUE.join(blocks)
         return count
 
-    def _holds(self, cell):
+    def _find(self, cells):
+        """Which of several different cells stand for a missing reading."""
+        found = self._texts & cells
+        others = list(cells - MISSING)
+        if not self._numbers or not others:
+            return found
+        numbers = _plain_numbers(GLUE.join(others).replace(",", "."))
+        if numbers is None:
+            return found | set(filter(self._holds_number, others))
+        return found | set(compress(others, np.isin(numbers, list(self._numbers))))
+
+    def _holds_number(self, cell):
         number = cell.replace(",", ".", 1)
-        return cell in self._texts or (
-            bool(self._numbers and NUMBER.fullmatch(number))
-            and float(number) in self._numbers
-        )
+        return bool(NUMBER.fullmatch(number)) and float(number) in self._numbers
 
 
 def detect_decimal(columns, sep):
@@ -94,13 +114,14 @@ def detect_decimal(columns, sep):
     first = certain or next(_numbers_with(columns, ","), None)
     if first is None:
         return "."
-    column, row = first
-    cell = show(column.cells[row])
-    other, other_row = next(_numbers_with(columns, "."), (None, None))
-    if other is not None:
+    column, row, cell = first
+    cell = show(cell)
+    second = next(_numbers_with(columns, "."), None)
+    if second is not None:
+        other, other_row, point = second
         raise column.fault(
             row,
-            f"{cell} has a comma, while {show(other.cells[other_row])} in line "
+            f"{cell} has a comma, while {show(point)} in line "
             f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. "
             "One mark must hold for the whole file, and thousands separators are not "
             "read. Write all numbers in one way.",
@@ -124,45 +145,36 @@ def detect_decimal(columns, sep):
 
 
 def _numbers_with(columns, mark, certain=False):
-    """Yield column and row of numbers with a mark, that surely is a decimal mark."""
+    """Yield column, row and text of numbers with a mark, surely a decimal mark."""
     other = "." if mark == "," else ","
     for column in columns:
-        if mark not in "\n".join(column.cells):
-            continue
-        for row, cell in enumerate(column.cells):
+        for row, cell in column.cells_with(mark):
             if (
-                mark in cell
-                and other not in cell
+                other not in cell
                 and NUMBER.fullmatch(cell.replace(mark, ".", 1))
                 and not (certain and _PERHAPS_THOUSANDS.fullmatch(cell))
             ):
-                yield column, row
+                yield column, row, cell
 
 
 def perhaps_thousands(columns):
     """Yield a warning for each channel whose points may separate thousands."""
     for column in columns:
-        short = dotted = None
-        for row, cell in enumerate(column.cells):
-            if "." in cell:
-                dotted = row if dotted is None else dotted
-                is_possible = _DOTTED_THOUSANDS.fullmatch(cell)
-            else:
-                is_possible = cell in MISSING or _BELOW_THOUSAND.fullmatch(cell)
-                if short is None and len(cell.lstrip("+-0")) == 3:
-                    short = row
-            if not is_possible:
-                break
-        else:
-            if short is not None and dotted is not None:
-                yield ParameterWarning(
-                    f"{column.place(dotted)}: {show(column.cells[dotted])} was read "
-                    "as a number with three decimals, but may be a thousand, since "
-                    f"{show(column.cells[short])} in line {column.lines[short]} has "
-                    "none. Remove the points from the file, or pass ",
-                    Parameter("decimal", "."),
-                    " to confirm.",
-                )
+        text = GLUE + column.text
+        if "." not in text or _NO_THOUSANDS.search(text):
+            continue
+        hundreds = _HUNDREDS.search(text)
+        if hundreds:
+            row, cell = next(column.cells_with("."))
+            yield ParameterWarning(
+                f"{column.place(row)}: {show(cell)} was read as a number with three "
+                "decimals, but may be a thousand, since "
+                f"{show(hundreds[0][1:])} in line "
+                f"{column.lines[column.row_of(hundreds.start())]} has none. Remove the "
+                "points from the file, or pass ",
+                Parameter("decimal", "."),
+                " to confirm.",
+            )
 
 
 def read_numbers(column, decimal):
@@ -185,38 +197,77 @@ def read_numbers(column, decimal):
     ValueError
         If a cell is not a number.
     """
-    cells = column.cells
-    has_missing = not MISSING.isdisjoint(cells)
-    if has_missing:
-        cells = ["nan" if cell in MISSING else cell for cell in cells]
-    if decimal == ",":
-        # Joined by a character that no cell holds: one translation is faster.
-        cells = "\0".join(cells).translate(_SWAP).split("\0")
+    numbers = np.empty(len(column.lines))
+    start = 0
+    for text in column.blocks():
+        # One translation of a text is faster than one of every cell.
+        values = _plain_numbers(text.translate(_SWAP) if decimal == "," else text)
+        if values is None:
+            cells = ["nan" if cell in MISSING else cell for cell in text.split(GLUE)]
+            if decimal == ",":
+                cells = [cell.translate(_SWAP) for cell in cells]
+            values = _numbers_and_nan(cells)
+        if values is None:
+            if (words := _truth(column)) is not None:
+                return words
+            is_number = list(map(NUMBER.fullmatch, cells))
+            raise _no_number(column, start + is_number.index(None), decimal)
+        numbers[start : start + len(values)] = values
+        start += len(values)
+    _refuse_overflow(column, numbers)
+    return numbers
+
+
+def _plain_numbers(text):
+    """Numbers from cells that are one text, or None if not all are of plain digits."""
     # float() reads more than is meant here: underscores, digits of other scripts. In
     # text of these characters alone it reads numbers, and nothing else.
-    written = [cell for cell in cells if cell != "nan"] if has_missing else cells
-    text = "\n".join(written)
-    plain = text.isascii() and not text.encode().translate(None, b"0123456789+-.eE\n")
-    if not plain:
-        meaning = {"true": 1.0, "false": 0.0, "nan": np.nan}
-        if {cell.lower() for cell in cells} <= meaning.keys():
-            return np.array([meaning[cell.lower()] for cell in cells])
-        for row, cell in enumerate(cells):
-            if not NUMBER.fullmatch(cell):
-                raise _no_number(column, row, decimal)
+    if not text.isascii() or text.encode().translate(None, b"0123456789+-.eE\0"):
+        return None
+    cells = text.split(GLUE)
     try:
-        numbers = np.array(list(map(float, cells)), dtype=np.float64)
+        return np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
-        row = next(row for row, cell in enumerate(cells) if not NUMBER.fullmatch(cell))
-        raise _no_number(column, row, decimal) from None
-    for row in np.flatnonzero(np.isinf(numbers)):
+        return None
+
+
+def _numbers_and_nan(cells):
+    """Numbers from cells, or None if not all are numbers."""
+    is_number = [cell != "nan" for cell in cells]
+    numbers = np.full(len(cells), np.nan)
+    written = list(compress(cells, is_number))
+    if written:
+        values = _plain_numbers(GLUE.join(written))
+        if values is None:
+            if not all(map(NUMBER.fullmatch, written)):
+                return None
+            values = list(map(float, written))
+        numbers[is_number] = values
+    return numbers
+
+
+def _truth(column):
+    """1 and 0 of a column of true and false, NaN where none is; None of any other."""
+    meaning = {"true": 1.0, "false": 0.0, "nan": np.nan}
+    cells = ["nan" if cell in MISSING else cell.lower() for cell in column.cells]
+    if not set(cells) <= meaning.keys():
+        return None
+    return np.array([meaning[cell] for cell in cells])
+
+
+def _refuse_overflow(column, numbers):
+    """Raise if a number is infinite that is not written so."""
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if not len(infinite):
+        return
+    cells = column.cells
+    for row in infinite:
         if not _INFINITE.fullmatch(cells[row]):
             raise column.fault(
                 row,
-                f"{show(column.cells[row])} is beyond the largest number, about "
+                f"{show(cells[row])} is beyond the largest number, about "
                 "1.8e308. Correct the cell, or leave it empty.",
             )
-    return numbers
 
 
 def _no_number(column, row, decimal):

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Named columns of text that know which line of the file a row came from."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly.datasets._reading._cells import MISSING
 
-__all__ = ["Column", "Table", "fault"]
+__all__ = ["GLUE", "Column", "Table", "fault"]
+
+GLUE = "\0"  # stands between the cells of a column; no text that is read holds it
+_BLOCK = 2**20  # characters of a column that are cells of their own at a time
+_MISSING_CELLS = re.compile(
+    f"(?:(?:{'|'.join(map(re.escape, sorted(MISSING)))}){GLUE})*+"
+)
 
 
 def fault(place, *parts):
@@ -29,14 +38,74 @@ def fault(place, *parts):
     return ValueError("".join(parts))
 
 
-@dataclass
+@dataclass(slots=True)
 class Column:
-    """A column of text, and what its errors need to name a place."""
+    """A column of text, and what its errors need to name a place.
+
+    The cells are one text: as strings of their own they would take eight times the
+    memory, and searching them all takes one search.
+    """
 
     name: str
-    cells: list
+    text: str  # the cells, joined by GLUE
     path: str
-    lines: list
+    lines: Sequence
+
+    @classmethod
+    def from_cells(cls, name, cells, path, lines):
+        """A column from a list of its cells."""
+        return cls(name, GLUE.join(cells), path, lines)
+
+    @property
+    def cells(self):
+        """A list of the cells, made anew at every access."""
+        return self.text.split(GLUE)
+
+    @property
+    def first(self):
+        """The first cell."""
+        return self._cell_at(0)
+
+    @property
+    def first_value(self):
+        """The first cell that is not missing, or an empty text."""
+        cell = self._cell_at(_MISSING_CELLS.match(self.text).end())
+        return "" if cell in MISSING else cell
+
+    def _cell_at(self, start):
+        end = self.text.find(GLUE, start)
+        return self.text[start:] if end < 0 else self.text[start:end]
+
+    @property
+    def is_empty(self):
+        """Whether nothing is in any cell."""
+        return not self.text.strip(GLUE)
+
+    def blocks(self):
+        """Yield the cells as a few texts, each joined by GLUE."""
+        start, end = 0, self.text.find(GLUE, _BLOCK)
+        while end >= 0:
+            yield self.text[start:end]
+            start, end = end + 1, self.text.find(GLUE, end + 1 + _BLOCK)
+        yield self.text[start:]
+
+    def cells_with(self, mark):
+        """Yield row and text of every cell that holds a mark."""
+        row = start = 0
+        position = self.text.find(mark)
+        while position >= 0:
+            before = self.text.rfind(GLUE, start, position) + 1
+            if before:
+                row += self.text.count(GLUE, start, before)
+                start = before
+            cell = self._cell_at(start)
+            yield row, cell
+            row, start = row + 1, start + len(cell) + 1
+            position = self.text.find(mark, start)
+
+    def row_of(self, position):
+        """The row that a position in the text is in."""
+        return self.text.count(GLUE, 0, position)
 
     def place(self, row):
         """Where a cell is in the file."""
@@ -56,7 +125,7 @@ class Table:
     sep: str
     header_line: int
     columns: list
-    lines: list
+    lines: Sequence
     notes: list = field(default_factory=list)
     is_encoding_guessed: bool = False
 
@@ -65,9 +134,10 @@ class Table:
         """The names in the order of the file."""
         return [column.name for column in self.columns]
 
-    def column(self, name):
-        """The column of that name."""
-        return self.columns[self.names.index(name)]
+    def select(self, names):
+        """Columns by their names, in the order of these."""
+        columns = {column.name: column for column in self.columns}
+        return [columns[name] for name in names]
 
     def header_fault(self, *parts):
         """Error about the names."""
