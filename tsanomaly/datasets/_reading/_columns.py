@@ -17,7 +17,6 @@ from tsanomaly.datasets._reading._names import (
 )
 from tsanomaly.datasets._reading._parse_times import join_columns, parse_times
 from tsanomaly.datasets._reading._records import separator_name
-from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._time_formats import is_dotted_clock, kind_of_times
 
 __all__ = [
@@ -245,9 +244,7 @@ def _fitting(columns, date_format):
     names = []
     for column in columns:
         try:
-            lines = column.lines[:1]
-            first = Column(column.name, column.first, column.path, lines)
-            parse_times(first, date_format)
+            parse_times(column.head(1), date_format)
         except ValueError:
             continue
         names.append(column.name)

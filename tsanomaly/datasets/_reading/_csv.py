@@ -217,13 +217,11 @@ def read_sensor_csv(
     if missing:
         table.notes.append(f"{missing.empty(channels)} cells missing by na_values")
     messages = [_guessed_encoding(table)] if table.is_encoding_guessed else []
-    if decimal == "auto":
+    is_detected = decimal == "auto"
+    if is_detected:
         messages += perhaps_thousands(channels)
-        decimal = detect_decimal(channels, table.sep)
-    # Columns side by side, as pandas keeps them.
-    readings = np.empty((len(table.lines), len(channels)), order="F")
-    for position, column in enumerate(channels):
-        readings[:, position] = read_numbers(column, decimal)
+        decimal = detect_decimal(table, channels)
+    readings = read_numbers(channels, decimal, is_detected=is_detected)
     _log(table, decimal, time_names, times, label_names, len(channels))
 
     index, order = pd.RangeIndex(len(table.lines)), slice(None)

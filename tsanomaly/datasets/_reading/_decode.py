@@ -38,8 +38,8 @@ def read_text(path, encoding, max_bytes):
 
     Returns
     -------
-    text : str
-        The text, without byte order mark.
+    data : bytes
+        The text in UTF-8, without byte order mark.
     encoding : str
         The encoding it was in.
 
@@ -55,8 +55,9 @@ def read_text(path, encoding, max_bytes):
     text, encoding = _decode(data, encoding, path)
     if end := _END.search(text):
         text = text[: end.start()]
-    if "\0" in text:
-        line = count_lines(text[: text.index("\0")])
+    position = text.find("\0")
+    if position >= 0:
+        line = count_lines(text[:position])
         raise fault(
             f"{path}, line {line}",
             "there is a NUL character. Either the file is damaged or its encoding is "
@@ -64,7 +65,7 @@ def read_text(path, encoding, max_bytes):
             Parameter("encoding", "utf-16"),
             ".",
         )
-    return text, encoding
+    return text.encode("utf-8", "surrogatepass"), encoding
 
 
 def _decode(data, encoding, path):

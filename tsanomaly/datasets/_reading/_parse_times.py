@@ -7,9 +7,10 @@ from datetime import datetime
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._date_format import parse_date_format
-from tsanomaly.datasets._reading._table import GLUE, Column
+from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._time_formats import (
     EPOCH,
     MONTHS,
@@ -132,8 +133,9 @@ def _shapes(column):
     import pandas as pd
 
     text, shapes = np.empty((2, len(column.lines)), dtype=object)
-    text[:] = column.cells
-    shapes[:] = shape_of(column.text).split(GLUE)
+    joined = column.text
+    text[:] = joined.split(GLUE)
+    shapes[:] = shape_of(joined).split(GLUE)  # one translation is faster
     codes, distinct = pd.factorize(shapes)
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])

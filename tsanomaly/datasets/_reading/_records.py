@@ -2,18 +2,20 @@
 """From text to records, and the lines that they start in."""
 
 import csv
+import io
 import re
+from dataclasses import dataclass
 from itertools import islice, repeat
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._table import fault
 
-__all__ = ["Records", "separator_name"]
+__all__ = ["Records", "Source", "separator_name"]
 
 _SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-# Not what str.splitlines() takes for lines: a cell may hold other marks.
-_LINE = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
+_LINE_END = re.compile(rb"\r\n?|\n")
+_PIECE = 2**16  # bytes that are lines of their own at a time
 
 
 def separator_name(sep):
@@ -21,19 +23,57 @@ def separator_name(sep):
     return _SEPARATOR_NAMES.get(sep, repr(sep))
 
 
+@dataclass
+class Source:
+    """The text of a file from one of its lines on.
+
+    Attributes
+    ----------
+    path : str
+        The file, for errors.
+    data : bytes
+        All of its text, in UTF-8.
+    position : int
+        Where the line starts in there.
+    line : int
+        The number of the line, from 1.
+    """
+
+    path: str
+    data: bytes
+    position: int = 0
+    line: int = 1
+
+    def skip(self, n_lines):
+        """The text below some more lines, or none of it if they are not there."""
+        position = self.position
+        for _ in range(n_lines):
+            end = _LINE_END.search(self.data, position)
+            if end is None:
+                position = len(self.data)
+                break
+            position = end.end()
+        return Source(self.path, self.data, position, self.line + n_lines)
+
+    def pieces(self, n_bytes):
+        """Yield pieces of whole lines, each of some more bytes than these."""
+        position = self.position
+        while position < len(self.data):
+            end = _LINE_END.search(self.data, position + n_bytes)
+            stop = end.end() if end else len(self.data)
+            yield self.data[position:stop]
+            position = stop
+
+
 class Records:
     """Records of a text, taken one after the other.
 
     Parameters
     ----------
-    text : str
-        The text of a file.
+    source : Source
+        The text.
     sep : str
         What separates the fields.
-    path : str
-        The file, for errors.
-    n_skipped : int
-        Lines above the first record.
     max_columns : int
         Fields that a line may have.
 
@@ -44,38 +84,43 @@ class Records:
         raises it.
     """
 
-    def __init__(self, text, sep, path, n_skipped, max_columns):
-        self._sep, self._path, self._max_columns = sep, path, max_columns
-        self.error = None
-        lines = map(itemgetter(0), _LINE.finditer(text))
-        self._lines = islice(lines, min(n_skipped, len(text)), None)
-        self._start = 1 + n_skipped  # line of the next record
+    def __init__(self, source, sep, max_columns):
+        self._source, self._sep, self._max_columns = source, sep, max_columns
+        self._n_bytes = 0  # of the lines that were read
+        self._start = source.line  # of the next record
         self._reader = csv.reader(
-            self._narrow_lines(),
-            delimiter=sep,
-            strict=True,
-            skipinitialspace=sep != " ",
+            self._lines(), delimiter=sep, strict=True, skipinitialspace=sep != " "
         )
-        self._n_skipped = n_skipped
+        self.error = None
 
-    def _narrow_lines(self):
-        """Lines, each checked before it becomes millions of fields."""
-        for line in self._lines:
-            if len(line) >= self._max_columns:
-                n_fields = line.count(self._sep) + 1
-                if n_fields > self._max_columns:
-                    number = self._n_skipped + self._reader.line_num + 1
-                    raise fault(
-                        f"{self._path}, line {number}",
-                        f"the line has {n_fields:,} fields, separated by "
-                        f"{separator_name(self._sep)}, and at most "
-                        f"{self._max_columns:,} are read. Pass the separator as ",
-                        Parameter("sep"),
-                        ", or a larger number as ",
-                        Parameter("max_columns"),
-                        ".",
-                    )
-            yield line
+    def _lines(self):
+        """Yield lines, each checked before it becomes millions of fields."""
+        for piece in self._source.pieces(_PIECE):
+            # Not str.splitlines(), which takes more marks than these for line ends.
+            for line in io.StringIO(piece.decode("utf-8", "surrogatepass"), newline=""):
+                if len(line) >= self._max_columns:
+                    self._check_width(line)
+                self._n_bytes += (
+                    len(line)
+                    if line.isascii()
+                    else len(line.encode("utf-8", "surrogatepass"))
+                )
+                yield line
+
+    def _check_width(self, line):
+        n_fields = line.count(self._sep) + 1
+        if n_fields > self._max_columns:
+            raise fault(
+                f"{self._source.path}, line "
+                f"{self._source.line + self._reader.line_num}",
+                f"the line has {n_fields:,} fields, separated by "
+                f"{separator_name(self._sep)}, and at most {self._max_columns:,} are "
+                "read. Pass the separator as ",
+                Parameter("sep"),
+                ", or a larger number as ",
+                Parameter("max_columns"),
+                ".",
+            )
 
     def take(self, n_records):
         """Take the next records.
@@ -97,30 +142,32 @@ class Records:
         ValueError
             If the fields of the next record cannot be told apart, or are too many.
         """
-        rows, ends = [], []
+        taken = []
         if self.error is None:
-            numbers = map(attrgetter("line_num"), repeat(self._reader))
-            taken = []
+            n_lines = map(attrgetter("line_num"), repeat(self._reader))
             try:
-                # What was taken before an error is kept.
-                numbered = zip(self._reader, numbers, strict=False)
-                taken.extend(islice(numbered, n_records))
+                numbered = zip(self._reader, n_lines, strict=False)
+                taken.extend(islice(numbered, n_records))  # up to an error
             except csv.Error as error:
                 self.error = error
-            rows = [row for row, _ in taken]
-            ends = [end + self._n_skipped for _, end in taken]
-        if self.error is not None and not rows:
+        if self.error is not None and not taken:
             self._raise()
-        lines = [self._start, *(end + 1 for end in ends)]
+        lines = [self._start, *(self._source.line + n for _, n in taken)]
         self._start = lines.pop()
-        return lines, rows
+        return lines, [row for row, _ in taken]
+
+    def rest(self):
+        """The text below the records that were taken."""
+        source = self._source
+        position = source.position + self._n_bytes
+        return Source(source.path, source.data, position, self._start)
 
     def _raise(self):
-        # An open quote swallows the rest of the file: the line it opened in counts.
         is_long = "field limit" in str(self.error)
         advice = " Python's csv.field_size_limit allows longer fields."
+        # An open quote swallows the rest of the file: the line it opened in counts.
         raise fault(
-            f"{self._path}, line {self._start}",
+            f"{self._source.path}, line {self._start}",
             f"the fields cannot be told apart ({self.error}). Look for a quote that is "
             f"not closed, or stands inside a field.{advice * is_long}",
         ) from self.error

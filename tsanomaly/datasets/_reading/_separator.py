@@ -15,13 +15,15 @@ _SAMPLE = 100  # records that a separator is judged by
 _WORDS = frozenset(["true", "false", "yes", "no", "normal", "attack", "anomaly"])
 
 
-def find_separator(text, path, n_skipped, max_columns):
+def find_separator(source, max_columns):
     """The one separator that splits header and first rows into as many fields.
 
     Parameters
     ----------
-    text, path, n_skipped, max_columns
-        As for `Records`.
+    source : Source
+        The text from the header on.
+    max_columns : int
+        Fields that a line may have.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def find_separator(text, path, n_skipped, max_columns):
     """
     widths, consistent = {}, []
     for sep in _SEPARATORS:
-        records = Records(text, sep, path, n_skipped, max_columns)
+        records = Records(source, sep, max_columns)
         rows = _sample(records)
         widths[sep] = len(rows[0]) if rows else 0
         if all(len(row) == widths[sep] + 1 and not row[-1].strip() for row in rows[1:]):
@@ -48,7 +50,7 @@ def find_separator(text, path, n_skipped, max_columns):
         several = [(sep, rows) for sep, rows in several if _are_values(rows[1:])]
         if len(several) != 1:
             raise fault(
-                f"{path}, line {1 + n_skipped}",
+                f"{source.path}, line {source.line}",
                 "the separator cannot be detected: several split the lines evenly. "
                 "Pass it as ",
                 Parameter("sep"),

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Named columns of text that know which line of the file a row came from."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly.datasets._reading._bounds import GLUE, find_bounds, join_cells
 from tsanomaly.datasets._reading._cells import MISSING
 
-__all__ = ["GLUE", "Column", "Table", "fault"]
+__all__ = ["Column", "Table", "fault"]
 
-GLUE = "\0"  # stands between the cells of a column; no text that is read holds it
-_BLOCK = 2**20  # characters of a column that are cells of their own at a time
-_MISSING_CELLS = re.compile(
-    f"(?:(?:{'|'.join(map(re.escape, sorted(MISSING)))}){GLUE})*+"
-)
+# Rows of a column that are one text at a time: a few first, often they tell enough.
+_FIRST, _FACTOR, _MOST = 64, 16, 2**16
+_MOST_BYTES = 2**20
 
 
 def fault(place, *parts):
@@ -42,70 +42,89 @@ def fault(place, *parts):
 class Column:
     """A column of text, and what its errors need to name a place.
 
-    The cells are one text: as strings of their own they would take eight times the
-    memory, and searching them all takes one search.
+    Attributes
+    ----------
+    name : str
+        Its name.
+    data : bytes
+        Text in UTF-8 that holds its cells, and may hold others.
+    starts, ends : ndarray of int of shape (n_rows,)
+        Where in there each cell starts and ends.
+    path : str
+        The file.
+    lines : sequence of int
+        The line of the file that each row starts in.
     """
 
     name: str
-    text: str  # the cells, joined by GLUE
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
     path: str
     lines: Sequence
 
     @classmethod
     def from_cells(cls, name, cells, path, lines):
         """A column from a list of its cells."""
-        return cls(name, GLUE.join(cells), path, lines)
+        return cls(name, *find_bounds(GLUE.join(cells)), path, lines)
+
+    def head(self, n_rows):
+        """The first rows of the column."""
+        starts, ends = self.starts[:n_rows], self.ends[:n_rows]
+        return Column(
+            self.name, self.data, starts, ends, self.path, self.lines[:n_rows]
+        )
+
+    def texts(self, rows=slice(None)):
+        """Yield rows in blocks, of which the first ones are short.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int, default=all
+            The rows.
+
+        Yields
+        ------
+        start : int
+            Which one of the rows is the first of the block.
+        text : str
+            The cells of the block, joined by GLUE.
+        """
+        starts, ends = self.starts[rows], self.ends[rows]
+        start, size = 0, _FIRST
+        while start < len(starts):
+            stop = start + size
+            if size > _FIRST:
+                n_bytes = np.cumsum(ends[start:stop] - starts[start:stop])
+                stop = start + max(1, int(np.searchsorted(n_bytes, _MOST_BYTES)))
+            yield start, join_cells(self.data, starts[start:stop], ends[start:stop])
+            start, size = stop, min(size * _FACTOR, _MOST)
+
+    @property
+    def text(self):
+        """All cells as a text, joined by GLUE."""
+        return GLUE.join(text for _, text in self.texts())
 
     @property
     def cells(self):
-        """A list of the cells, made anew at every access."""
+        """All cells, a list."""
         return self.text.split(GLUE)
 
     @property
     def first(self):
         """The first cell."""
-        return self._cell_at(0)
+        return join_cells(self.data, self.starts[:1], self.ends[:1])
 
     @property
     def first_value(self):
         """The first cell that is not missing, or an empty text."""
-        cell = self._cell_at(_MISSING_CELLS.match(self.text).end())
-        return "" if cell in MISSING else cell
-
-    def _cell_at(self, start):
-        end = self.text.find(GLUE, start)
-        return self.text[start:] if end < 0 else self.text[start:end]
+        cells = (cell for _, text in self.texts() for cell in text.split(GLUE))
+        return next((cell for cell in cells if cell not in MISSING), "")
 
     @property
     def is_empty(self):
         """Whether nothing is in any cell."""
-        return not self.text.strip(GLUE)
-
-    def blocks(self):
-        """Yield the cells as a few texts, each joined by GLUE."""
-        start, end = 0, self.text.find(GLUE, _BLOCK)
-        while end >= 0:
-            yield self.text[start:end]
-            start, end = end + 1, self.text.find(GLUE, end + 1 + _BLOCK)
-        yield self.text[start:]
-
-    def cells_with(self, mark):
-        """Yield row and text of every cell that holds a mark."""
-        row = start = 0
-        position = self.text.find(mark)
-        while position >= 0:
-            before = self.text.rfind(GLUE, start, position) + 1
-            if before:
-                row += self.text.count(GLUE, start, before)
-                start = before
-            cell = self._cell_at(start)
-            yield row, cell
-            row, start = row + 1, start + len(cell) + 1
-            position = self.text.find(mark, start)
-
-    def row_of(self, position):
-        """The row that a position in the text is in."""
-        return self.text.count(GLUE, 0, position)
+        return np.array_equal(self.starts, self.ends)
 
     def place(self, row):
         """Where a cell is in the file."""
@@ -126,6 +145,7 @@ class Table:
     header_line: int
     columns: list
     lines: Sequence
+    holds_sep: bool  # whether a cell does, in quotes
     notes: list = field(default_factory=list)
     is_encoding_guessed: bool = False
 
