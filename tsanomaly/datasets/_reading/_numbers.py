@@ -197,9 +197,10 @@ def _find_hundreds(column):
 
     None if there is none, or no point.
     """
-    # What tells soonest comes first.
-    _, head = next(column.texts())
-    if _NO_THOUSANDS.search(GLUE + head):
+    # What tells soonest comes first: one cell, a few, lengths, points, and all cells.
+    if _NO_THOUSANDS.search(GLUE + column.first):
+        return None
+    if _NO_THOUSANDS.search(GLUE + next(column.texts())[1]):
         return None
     n_bytes = column.ends - column.starts
     rows = np.flatnonzero((n_bytes == 3) | (n_bytes == 4))

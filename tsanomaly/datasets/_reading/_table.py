@@ -118,6 +118,8 @@ class Column:
     @property
     def first_value(self):
         """The first cell that is not missing, or an empty text."""
+        if self.first not in MISSING:
+            return self.first
         cells = (cell for _, text in self.texts() for cell in text.split(GLUE))
         return next((cell for cell in cells if cell not in MISSING), "")
 
