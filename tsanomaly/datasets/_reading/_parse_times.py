@@ -119,48 +119,54 @@ def parse_times(column, date_format=None):
 
 
 def _refuse_missing(column):
-    cells = column.cells
-    if not MISSING.isdisjoint(cells):
-        row = next(row for row, cell in enumerate(cells) if cell in MISSING)
-        raise column.fault(row, "the time is missing. Complete the line, or delete it.")
+    for start, text in column.texts():
+        cells = text.split(GLUE)
+        if not MISSING.isdisjoint(cells):
+            row = next(row for row, cell in enumerate(cells, start) if cell in MISSING)
+            raise column.fault(
+                row, "the time is missing. Complete the line, or delete it."
+            )
 
 
 def _shapes(column):
-    """Yield every distinct shape, the rows of it, and the code points of their cells.
+    """Yield shapes, rows of each, and the code points of their cells.
 
-    The code points are of shape (n_rows, length of the shape).
+    The code points are of shape (n_rows, length of the shape). In a long column a shape
+    comes several times, with other rows.
     """
     import pandas as pd
 
-    text, shapes = np.empty((2, len(column.lines)), dtype=object)
-    joined = column.text
-    text[:] = joined.split(GLUE)
-    shapes[:] = shape_of(joined).split(GLUE)  # one translation is faster
-    codes, distinct = pd.factorize(shapes)
-    order = np.argsort(codes, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-    for number, (shape, rows) in enumerate(zip(distinct, groups, strict=True)):
-        if number == _MOST_SHAPES:
-            raise column.fault(
-                rows[0],
-                f"the times are written in more than {_MOST_SHAPES:,} ways. All times "
-                "must have one format.",
-            )
-        characters = text[rows].astype(f"U{len(shape)}").view(np.uint32)
-        yield shape, rows, characters.reshape(len(rows), len(shape))
+    seen = set()
+    for start, text in column.texts():
+        cells = np.array(text.split(GLUE), dtype=object)
+        # One translation of all cells is faster.
+        shapes = np.array(shape_of(text).split(GLUE), dtype=object)
+        codes, distinct = pd.factorize(shapes)
+        order = np.argsort(codes, kind="stable")
+        groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+        for shape, rows in zip(distinct, groups, strict=True):
+            seen.add(shape)
+            if len(seen) > _MOST_SHAPES:
+                raise column.fault(
+                    start + rows[0],
+                    f"the times are written in more than {_MOST_SHAPES:,} ways. All "
+                    "times must have one format.",
+                )
+            characters = cells[rows].astype(f"U{len(shape)}").view(np.uint32)
+            yield shape, start + rows, characters.reshape(len(rows), len(shape))
 
 
 def _text(characters, columns):
     """Text of some columns of code points, one per row."""
-    part = np.ascontiguousarray(characters[:, columns])
+    part = np.ascontiguousarray(characters[:, columns], dtype=np.uint32)
     return part.view(f"U{part.shape[1]}").ravel()
 
 
 def _parse_text(column, formats):
     """Read times by their shapes, all of one format."""
-    cells = column.cells
-    iso = np.tile(np.array([_ISO]).view(np.uint32), (len(cells), 1))
-    is_afternoon = np.zeros(len(cells), dtype=bool)
+    n_rows = len(column.lines)
+    iso = np.tile(np.frombuffer(_ISO.encode(), np.uint8), (n_rows, 1))
+    is_afternoon = np.zeros(n_rows, dtype=bool)
     first_style, paddings = None, {}
     for shape, rows, characters in _shapes(column):
         name, match = next(
@@ -175,9 +181,9 @@ def _parse_text(column, formats):
         elif style != first_style:
             raise column.fault(
                 rows[0],
-                f"{show(cells[rows[0]])} is not written like the first time, "
-                f"{show(cells[0])}. All times must have one format. Correct the line, "
-                "or pass ",
+                f"{show(column.cells[rows[0]])} is not written like the first time, "
+                f"{show(column.first)}. All times must have one format. Correct the "
+                "line, or pass ",
                 Parameter("date_format"),
                 ".",
             )
@@ -213,7 +219,7 @@ def _note_padding(paddings, rows, match, characters):
             else:
                 below_ten = rows
             if len(below_ten):
-                paddings.setdefault(name, {})[end - start] = below_ten[0]
+                paddings.setdefault(name, {}).setdefault(end - start, below_ten[0])
 
 
 def _refuse_lost_zero(column, other, row):
