@@ -50,6 +50,8 @@ POT += ["--quantile", "0.5"]
         (["demo", "--compilation-cache", "tiny.csv"], "--compilation-cache tiny.csv "),
         (["train", "x.csv", "--threshold-method", "f_score"], "--label"),
         (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
+        (["explore", "{plant}", "--max-bytes", "99"], "more than 99 bytes"),
+        (["explore", "{plant}", "--max-bytes", "99"], "--max-bytes"),
         (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
         (["explore", "{plant}", "--output-dir", "renamed.csv/x"], "--output-dir"),
         (["generate", "--freq", "fortnight"], "--freq fortnight"),

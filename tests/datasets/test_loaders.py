@@ -39,6 +39,16 @@ def test_nab(name):
     assert "MIT" in data.DESCR
 
 
+@pytest.mark.parametrize("load", [load_nab, load_skab, load_smd])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/x", "..\\x", "\\x", "C:x", "//server/share/x"]
+)
+def test_names_that_lead_out_of_the_folder(load, name, tmp_path):
+    with pytest.raises(ValueError, match="leads out of the folder") as raised:
+        load(name, path=tmp_path)
+    assert f"name={name!r}" in str(raised.value)
+
+
 TIMES = [f"2014-02-26 13:{minute:02}:00" for minute in range(0, 60, 5)]
 
 
@@ -62,6 +72,13 @@ def test_nab_times_with_and_without_fractions(tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(data.target), [2, 3, 7])
     assert data.frame["value"].dtype == np.float64
     assert data.events["end"].tolist() == [pd.Timestamp(TIMES[i]) for i in (3, 7)]
+
+
+def test_nab_windows_that_overlap(tmp_path):
+    pairs = [(8, 9), (1, 6), (2, 3), (5, 4)]
+    write_nab(tmp_path, windows=[[TIMES[start], TIMES[end]] for start, end in pairs])
+    target = load_nab("some/series", path=tmp_path).target
+    np.testing.assert_array_equal(np.flatnonzero(target), [1, 2, 3, 4, 5, 6, 8, 9])
 
 
 def test_nab_keeps_the_order_of_the_file(tmp_path):
@@ -103,9 +120,10 @@ def test_nab_labels_that_are_missing(tmp_path):
         labels.write_text(f'{{"some/series.csv": {windows}}}')
         with pytest.raises(ValueError, match=r"combined_windows.json' .*list"):
             load_nab("some/series", path=tmp_path)
-    labels.write_text('{"some')
-    with pytest.raises(ValueError, match=r"combined_windows.json' is not JSON"):
-        load_nab("some/series", path=tmp_path)
+    for text in ('{"some', "[" * 200_000):
+        labels.write_text(text)
+        with pytest.raises(ValueError, match=r"combined_windows.json' is not JSON"):
+            load_nab("some/series", path=tmp_path)
     labels.unlink()
     with pytest.raises(FileNotFoundError, match=r"holds 'labels' beside 'data'"):
         load_nab("some/series", path=tmp_path)
@@ -206,6 +224,7 @@ def test_smd_layouts_side_by_side(small_smd):
         ("2-4:4", "10 rows and 3 channels"),
         ("2-4:0", "10 rows and 3 channels"),
         ("9-11:1", "10 rows and 3 channels"),
+        (f"{'1' * 5000}-2:1", "start-end:channels"),
         ("4-4:1", "10 rows and 3 channels"),
     ],
 )
@@ -214,6 +233,18 @@ def test_smd_interpretation_that_is_wrong(small_smd, line, message):
     file.write_text(f"5-9:1\n{line}\n")
     with pytest.raises(ValueError, match=message):
         load_smd("machine-9-9", path=small_smd)
+
+
+def test_smd_events_with_many_causes(tmp_path):
+    """As many lines for every event: their product would take minutes."""
+    n_events = 5000
+    causes = "".join(f"{i}-{2 * n_events}:{1 + i % 3}\n" for i in range(n_events))
+    table = np.zeros((2 * n_events, 3))
+    write_smd(tmp_path, table[:1], table, [0, 1] * n_events, causes)
+    channels = load_smd("machine-9-9", path=tmp_path).events["channels"]
+    assert channels.str.len().tolist() == [2, *[3] * (n_events - 1)]
+    assert channels[0] == ["ch_01", "ch_02"]
+    assert channels[1] == ["ch_01", "ch_02", "ch_03"]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +284,9 @@ def test_smd_csv_that_is_wrong(tmp_path):
         load_smd("machine-9-9", path=tmp_path)
     file.write_bytes(gzip.compress(b"ch_01,is_anomaly\n0.1,0\n")[:-12])
     with pytest.raises(ValueError, match=r"machine-9-9_test.csv.gz' cannot be read"):
+        load_smd("machine-9-9", path=tmp_path)
+    file.write_bytes(gzip.compress(b"0,0\n" * 250_000) * 150)
+    with pytest.raises(ValueError, match=r"read: more than 100,000,000 bytes"):
         load_smd("machine-9-9", path=tmp_path)
     file.unlink()
     with pytest.raises(FileNotFoundError, match=r"machine-9-9_test.csv.gz"):

@@ -31,6 +31,7 @@ _GROUPS = {
         "encoding",
         "date_format",
         "skiprows",
+        "max_bytes",
     ),
     "network_params": ("units", "latent_dim", "epochs", "batch_size"),
     "threshold_params": ("method", "quantile", "k"),
@@ -286,6 +287,12 @@ def _add_reading(parser):
         type=_whole(0),
         metavar="N",
         help="lines to skip above the header (default: 0)",
+    )
+    group.add_argument(
+        "--max-bytes",
+        type=_whole(1),
+        metavar="N",
+        help="most bytes of text, from a compressed file 100 times its size by default",
     )
     return group
 

@@ -4,6 +4,7 @@ import json
 import numpy as np
 
 from tsanomaly.datasets._packaged import (
+    check_name,
     data_root,
     describe_missing,
     read_table,
@@ -58,8 +59,8 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     FileNotFoundError
         If there is no such series, or no file of labels.
     ValueError
-        If a file is not as its source has it, or the labels do not mention the
-        series.
+        If a file is not as its source has it, the labels do not mention the series,
+        or its name leads out of the folder.
 
     See Also
     --------
@@ -78,6 +79,7 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     >>> data.frame.shape, int(data.target.sum()), int(data.train_mask.sum())
     ((4032, 1), 402, 604)
     """
+    check_name(name, "realAWSCloudwatch/ec2_cpu_utilization_24ae8d")
     root = data_root("nab", path)
     folder = root / "data"
     file = folder / f"{name}.csv"
@@ -106,7 +108,7 @@ def read_nab(name, file, labels):
     frame = to_numbers(table[["value"]], file).set_axis(times)
     try:
         windows = json.loads(labels.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(labels)!r} is not JSON: {error}.") from error
     if not isinstance(windows, dict) or f"{name}.csv" not in windows:
         raise ValueError(
@@ -126,15 +128,16 @@ def read_nab(name, file, labels):
             "times, start and end. Is the file as its source has it? If not, get it "
             "anew."
         )
-    events = pd.DataFrame(
-        {
-            "start": to_times([start for start, _ in windows], labels),
-            "end": to_times([end for _, end in windows], labels),
-        }
-    )
+    starts = to_times([start for start, _ in windows], labels)
+    ends = to_times([end for _, end in windows], labels)
+    events = pd.DataFrame({"start": starts, "end": ends})
+    # A time is inside if, of the windows that start before it, one ends after it.
+    order = starts.argsort()
+    n_started = starts[order].searchsorted(times, side="right")
+    last_ends = np.maximum.accumulate(ends[order].asi8)
     target = np.zeros(len(frame), dtype=np.int64)
-    for start, end in events.itertuples(index=False):
-        target[(times >= start) & (times <= end)] = 1
+    started = n_started > 0
+    target[started] = times.asi8[started] <= last_ends[n_started[started] - 1]
     n_train = min(int(0.15 * len(frame)), 750)
     return Bunch(
         frame=frame,

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Where data sets lie, and how loaders read files: with errors that name them."""
 
-from pathlib import Path
+import io
+import zlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
 from tsanomaly._windows import runs
+from tsanomaly.datasets._reading import GZIP, most_unpacked, unpack
 
 __all__ = [
     "DATA",
+    "check_name",
     "data_root",
     "describe_missing",
     "events_of",
@@ -26,6 +30,25 @@ _CURE = "Is it as its source has it? If not, get it anew."
 def data_root(dataset, path):
     """Root folder of a data set: the user's, or the sample inside the package."""
     return DATA / dataset if path is None else Path(path).expanduser()
+
+
+def check_name(name, example):
+    """Raise for the name of a series that leads out of the folder of the data set.
+
+    Parameters
+    ----------
+    name : str
+        The series asked for.
+    example : str
+        A name that would do.
+    """
+    # On any system, so that what runs on one does not open files on another.
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if path.anchor or ".." in path.parts:
+            raise ValueError(
+                f"name={name!r} leads out of the folder of the data set. Pass a name "
+                f"inside it, such as {example!r}, and the folder as path=."
+            )
 
 
 def describe_missing(dataset, name, path, file, available):
@@ -65,6 +88,8 @@ def describe_missing(dataset, name, path, file, available):
 def read_table(file, *, expected=(), **options):
     """Read delimited text with pandas, with errors that name the file.
 
+    What is compressed may unpack to as much as `read_sensor_csv` takes by default.
+
     Parameters
     ----------
     file : Path
@@ -81,10 +106,13 @@ def read_table(file, *, expected=(), **options):
     """
     import pandas as pd
 
+    data = file.read_bytes()
     try:
-        table = pd.read_csv(file, **options)
-    # pandas' own errors are ValueErrors; a gzip file that is cut short is an EOFError.
-    except (EOFError, ValueError) as error:
+        if data.startswith(GZIP):
+            data = unpack(data, most_unpacked(len(data)))
+        table = pd.read_csv(io.BytesIO(data), **options)
+    # pandas' own errors are ValueErrors; the others are of damaged gzip files.
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise ValueError(f"{str(file)!r} cannot be read: {error}. {_CURE}") from error
     # pandas takes a field that the header lacks for an index, and says nothing.
     if "index_col" not in options and not isinstance(table.index, pd.RangeIndex):

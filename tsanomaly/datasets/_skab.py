@@ -2,6 +2,7 @@
 import numpy as np
 
 from tsanomaly.datasets._packaged import (
+    check_name,
     data_root,
     describe_missing,
     events_of,
@@ -78,7 +79,7 @@ def load_skab(name="valve1/0", *, path):
     FileNotFoundError
         If there is no such experiment.
     ValueError
-        If the file is not as its source has it.
+        If the file is not as its source has it, or the name leads out of the folder.
 
     See Also
     --------
@@ -98,6 +99,7 @@ def load_skab(name="valve1/0", *, path):
     """
     from sklearn.utils import Bunch
 
+    check_name(name, "valve1/0")
     name = full_name(name)
     root = data_root("skab", path)
     file = root / f"{name}.csv"

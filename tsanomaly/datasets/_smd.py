@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 import re
+from collections import defaultdict
 
 import numpy as np
 
 from tsanomaly.datasets._packaged import (
+    check_name,
     data_root,
     describe_missing,
     events_of,
@@ -64,7 +66,8 @@ def load_smd(name="machine-2-1", *, path=None):
     FileNotFoundError
         If there is no such machine, or one of its files is missing.
     ValueError
-        If a file is not as its source has it, or does not fit the others.
+        If a file is not as its source has it, or does not fit the others; if the name
+        leads out of the folder.
 
     See Also
     --------
@@ -86,6 +89,7 @@ def load_smd(name="machine-2-1", *, path=None):
     import pandas as pd
     from sklearn.utils import Bunch
 
+    check_name(name, "machine-2-1")
     root = data_root("smd", path)
     if not (root / "train").is_dir() and (root / "ServerMachineDataset").is_dir():
         root = root / "ServerMachineDataset"
@@ -169,11 +173,12 @@ def _channels(file, events, frame, n_train):
     labelled row is left out.
     """
     causes = []
+    known = set(frame.columns)
     lines = file.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        match = re.fullmatch(r"\s*(\d+)-(\d+):(\d+(?:,\d+)*)\s*", line)
+        match = re.fullmatch(r"\s*(\d{1,9})-(\d{1,9}):(\d{1,9}(?:,\d{1,9})*)\s*", line)
         if match is None:
             raise ValueError(
                 f"Line {number} of {str(file)!r} is {line!r}, but 'start-end:channels' "
@@ -181,21 +186,37 @@ def _channels(file, events, frame, n_train):
             )
         start, end = (n_train + int(row) for row in match.group(1, 2))
         channels = [_channel(int(channel)) for channel in match.group(3).split(",")]
-        if not start < end <= len(frame) or not set(channels) <= set(frame.columns):
+        if not start < end <= len(frame) or not set(channels) <= known:
             raise ValueError(
                 f"Line {number} of {str(file)!r} is {line!r}, but the test part has "
                 f"{len(frame) - n_train} rows and {frame.shape[1]} channels. Is the "
                 "file of the same machine?"
             )
         causes.append((start, end, channels))
-    return [
-        list(
-            dict.fromkeys(
-                channel
-                for start, end, channels in causes
-                if start <= event.end and end > event.start
-                for channel in channels
-            )
-        )
-        for event in events.itertuples()
-    ]
+    return _by_event(causes, events)
+
+
+def _by_event(causes, events):
+    """Channels of each event, those of an earlier cause first, each one once."""
+    found = [[] for _ in range(len(events))]
+    # For each channel, where to go on from an event that has it: each pair of the two
+    # is met once, however many causes overlap.
+    onward = defaultdict(dict)
+    for start, end, channels in causes:
+        first = int(events["end"].searchsorted(start))
+        stop = int(events["start"].searchsorted(end))
+        for channel in channels:
+            event = first
+            while (event := _follow(onward[channel], event)) < stop:
+                found[event].append(channel)
+                onward[channel][event] = event + 1
+    return found
+
+
+def _follow(onward, event):
+    """The first event from this one that is not to be passed over."""
+    while event in onward:
+        further = onward[event]
+        onward[event] = onward.get(further, further)  # a shorter way, for next time
+        event = further
+    return event

@@ -68,6 +68,8 @@ def test_the_log_says_what_was_found(read, caplog):
         {"sep": None},
         {"encoding": None},
         *({"skiprows": value} for value in [-1, 1.5, True, None]),
+        *({"max_bytes": value} for value in [0, 1e9, "1 GB", None]),
+        *({"max_columns": value} for value in [0, True, "auto"]),
         *({"na_values": value} for value in [True, {"a": 1}, [None], object()]),
         *({"date_format": text} for text in ["%H:%M", "%d.%m. %H:%M", "%y", 7]),
         *({"date_format": f"%d.%m.%y {text}"} for text in ["%I:%M", "%H:%M %p", "%Z"]),

@@ -37,6 +37,27 @@ def test_a_number(read, cell, value):
     )
 
 
+@pytest.mark.parametrize("mark", [".", ","])
+def test_numbers_are_the_nearest_ones(read, rng, mark):
+    """Of any number of digits, before and behind the mark."""
+    digits = rng.integers(0, 10, size=(20_000, 20))
+    n_digits, n_decimals = rng.integers(0, 20, size=(2, len(digits)))
+    signs = rng.choice(["", "-", "+"], size=len(digits))
+    exponents = rng.choice(["", "", "", "e5", "E-30"], size=len(digits))
+    cells = []
+    for row, n, k, sign, exponent in zip(
+        digits.tolist(), n_digits, n_decimals, signs, exponents, strict=True
+    ):
+        number = "".join(map(str, row[: n + 1]))
+        number = f"{number[:k]}.{number[k:]}" if k <= n else number
+        cells.append(f"{sign}{number}{exponent}")
+    text = "\n".join(["a;b", *(f"{cell};1.5" for cell in cells)])
+    frame = read(text.replace(".", mark), timestamp=None, decimal=mark)
+    expected = np.array(list(map(float, cells)))
+    np.testing.assert_array_equal(frame["a"], expected)
+    np.testing.assert_array_equal(np.signbit(frame["a"]), np.signbit(expected))
+
+
 @pytest.mark.parametrize(
     "cell",
     [

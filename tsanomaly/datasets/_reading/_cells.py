@@ -12,7 +12,7 @@ MISSING = frozenset(
     ]
 )
 NUMBER = re.compile(
-    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
     r"|[+-]?(?:nan|inf|infinity)",
     re.IGNORECASE | re.ASCII,
 )

@@ -2,7 +2,7 @@
 """Which columns hold times, labels and readings."""
 
 import re
-from dataclasses import replace
+from collections import Counter
 
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._cells import show
@@ -16,7 +16,7 @@ from tsanomaly.datasets._reading._names import (
     list_names,
 )
 from tsanomaly.datasets._reading._parse_times import join_columns, parse_times
-from tsanomaly.datasets._reading._text_table import separator_name
+from tsanomaly.datasets._reading._records import separator_name
 from tsanomaly.datasets._reading._time_formats import is_dotted_clock, kind_of_times
 
 __all__ = [
@@ -37,8 +37,9 @@ def as_list(names):
 
 
 def _check_known(table, parameter, names):
+    known = set(table.names)
     for name in names:
-        if name not in table.names:
+        if not isinstance(name, str) or name not in known:
             raise table.header_fault(
                 Parameter(parameter, name),
                 f" is not among the columns {list_names(table.names)}.",
@@ -50,21 +51,24 @@ def drop_columns(table, drop):
     drop = as_list(drop)
     _check_known(table, "drop", drop)
     if drop:
-        table.columns = [column for column in table.columns if column.name not in drop]
+        left_out = set(drop)
+        table.columns = [
+            column for column in table.columns if column.name not in left_out
+        ]
         table.notes.append(f"{list_names(drop)} left out")
 
 
 def drop_unnamed(table, timestamp, label):
     """Leave out row numbers and empty columns, the only ones that need no name."""
-    wanted = [*as_list(timestamp), *as_list(label)]
+    wanted = {*as_list(timestamp), *as_list(label)}
     kept = []
     for position, column in enumerate(table.columns):
-        if has_no_name(column.name) and not any(column.cells):
+        if has_no_name(column.name) and column.is_empty:
             table.notes.append("an empty column without name left out")
         elif (
             is_counter_name(column.name)
             and (not column.name or column.name not in wanted)
-            and _are_row_numbers(column.cells)
+            and _are_row_numbers(column)
         ):
             of = f" in {column.name!r}" if column.name else ""
             table.notes.append(f"row numbers{of} left out")
@@ -75,22 +79,23 @@ def drop_unnamed(table, timestamp, label):
         ):
             kept.append(column)
         else:
-            row = next(row for row, cell in enumerate(column.cells) if cell)
+            cells = column.cells
+            row = next(row for row, cell in enumerate(cells) if cell)
             raise column.fault(
                 row,
                 f"the column at position {position + 1} has no name in the header, "
-                f"and holds {show(column.cells[row])}. Name it, or empty it.",
+                f"and holds {show(cells[row])}. Name it, or empty it.",
             )
     if sum(not column.name for column in kept) > 1:
         raise table.header_fault("two columns of times have no name. Name them.")
     table.columns = kept
 
 
-def _are_row_numbers(cells):
+def _are_row_numbers(column):
     """Whether cells count up by one. A single one must be 0 or 1."""
-    if not re.fullmatch("-?[0-9]{1,18}", cells[0]):
+    if not re.fullmatch("-?[0-9]{1,18}", column.first):
         return False
-    first = int(cells[0])
+    first, cells = int(column.first), column.cells
     is_start = len(cells) > 1 or first in (0, 1)
     return is_start and cells == list(map(str, range(first, first + len(cells))))
 
@@ -145,7 +150,8 @@ def find_times(table, timestamp, label_names, date_format):
                     ".",
                 )
         return names
-    columns = [column for column in table.columns if column.name not in label_names]
+    left_out = set(label_names)
+    columns = [column for column in table.columns if column.name not in left_out]
     named = [column.name for column in columns if has_time_name(column.name)]
     kinds = _kinds_of_times(columns, named)
     clocks = [name for name, kind in kinds.items() if kind == "time of day"]
@@ -191,10 +197,10 @@ def find_times(table, timestamp, label_names, date_format):
         read_times(table, named, date_format)  # says what does not fit
         return named
     if unread:
-        column = table.column(unread[0])
+        (column,) = table.select(unread[:1])
         raise column.fault(
             0,
-            f"the column is named like a time, but {show(column.cells[0])} has no "
+            f"the column is named like a time, but {show(column.first)} has no "
             "known format. Pass its format as ",
             Parameter("date_format"),
             ", or the name of the time column as ",
@@ -212,20 +218,22 @@ def find_times(table, timestamp, label_names, date_format):
 
 def _kinds_of_times(columns, named):
     """Kind of the times in each column, by its name."""
+    named = set(named)
     kinds = {
         column.name: kind_of_times(column, named=column.name in named)
         for column in columns
     }
+    count = Counter(kinds.values())
     for column in columns:
         # 10.11.12 is a time of day beside a date, in a column with the name of one.
-        beside = {kind for name, kind in kinds.items() if name != column.name}
         if (
             kinds[column.name] == "short year"
             and is_clock_name(column.name)
-            and beside & {"date", "short year"}
+            and count["date"] + count["short year"] > 1
             and is_dotted_clock(column)
         ):
             kinds[column.name] = "time of day"
+            count["short year"] -= 1
     return kinds
 
 
@@ -236,7 +244,7 @@ def _fitting(columns, date_format):
     names = []
     for column in columns:
         try:
-            parse_times(replace(column, cells=column.cells[:1]), date_format)
+            parse_times(column.head(1), date_format)
         except ValueError:
             continue
         names.append(column.name)
@@ -247,7 +255,7 @@ def read_times(table, names, date_format):
     """The times of the rows, or None."""
     if not names:
         return None
-    columns = [table.column(name) for name in names]
+    columns = table.select(names)
     if date_format is not None and has_date_format(" ".join(names), date_format):
         raise table.header_fault(
             f"the file has no header: {show(' '.join(names))} is a time, not a name. "

@@ -24,7 +24,8 @@ from tsanomaly.datasets._reading._numbers import (
     perhaps_thousands,
     read_numbers,
 )
-from tsanomaly.datasets._reading._text_table import read_text_table, separator_name
+from tsanomaly.datasets._reading._records import separator_name
+from tsanomaly.datasets._reading._text_table import read_text_table
 from tsanomaly.datasets._reading._times import Times, irregularities
 
 __all__ = ["read_sensor_csv"]
@@ -42,6 +43,8 @@ def read_sensor_csv(
     date_format=None,
     na_values=None,
     skiprows=0,
+    max_bytes="auto",
+    max_columns=100_000,
     return_labels=False,
 ):
     r"""Read sensor readings from a CSV file, and refuse what is not certain.
@@ -97,6 +100,14 @@ def read_sensor_csv(
         as they are written and by their value: -200 also is ``-200.0``.
     skiprows : int, default=0
         Lines to skip above the header.
+    max_bytes : 'auto' or int, default='auto'
+        Bytes that the text of the file may have, unpacked if it is compressed. More
+        raise an error before they are in memory. 'auto' sets no limit to a file of
+        text; a compressed file may unpack to 100 times its size, and to 100 MB
+        (``100_000_000``) in any case.
+    max_columns : int, default=100_000
+        Fields that a line may have. A line of more raises an error; mostly the
+        separator is another one.
     return_labels : bool, default=False
         Whether to return the labels as well.
 
@@ -119,8 +130,9 @@ def read_sensor_csv(
         If the file cannot be read.
     ValueError
         If the file is empty, has no header or no rows; if its structure, encoding,
-        times or numbers are broken or can be read in two ways. The message names the
-        file, and line and column where there is one.
+        times or numbers are broken or can be read in two ways; if it is larger than
+        `max_bytes` and `max_columns` allow. The message names the file, and line and
+        column where there is one.
 
     Warns
     -----
@@ -138,6 +150,10 @@ def read_sensor_csv(
     Thousands separators are not read. ``1.234`` is always a number with three
     decimals, with a warning where the column looks like thousands; if all commas of a
     file are followed by three digits, `decimal` must be given.
+
+    Time and memory grow in proportion to the size of the text, whatever is in it. A
+    field may have 131,072 characters, the limit of Python's
+    :func:`csv.field_size_limit`.
 
     Examples
     --------
@@ -161,7 +177,8 @@ def read_sensor_csv(
     """
     import pandas as pd
 
-    _check_parameters(timestamp, sep, decimal, encoding, skiprows)
+    _check_parameters(timestamp, sep, decimal, encoding)
+    _check_counts(skiprows, max_bytes, max_columns)
     if date_format is not None:
         check_date_format(date_format)
     missing = MissingValues(na_values)
@@ -170,19 +187,18 @@ def read_sensor_csv(
         sep=sep,
         encoding=encoding,
         keep_empty_rows=timestamp is None,
+        max_bytes=max_bytes,
+        max_columns=max_columns,
         skiprows=skiprows,
-        drop=as_list(drop),
+        drop={name for name in as_list(drop) if isinstance(name, str)},
     )
     drop_columns(table, drop)
     drop_unnamed(table, timestamp, label)
     label_names = find_labels(table, label, timestamp)
     time_names = find_times(table, timestamp, label_names, date_format)
     times = read_times(table, time_names, date_format)
-    channels = [
-        column
-        for column in table.columns
-        if column.name not in time_names + label_names
-    ]
+    no_channels = {*time_names, *label_names}
+    channels = [column for column in table.columns if column.name not in no_channels]
     if not channels:
         raise table.header_fault(
             f"no channel is among the columns {list_names(table.names)}. The times are "
@@ -195,16 +211,17 @@ def read_sensor_csv(
             ".",
         )
     labels = [
-        read_labels(table.column(name), any_words=label != "auto")
-        for name in label_names
+        read_labels(column, any_words=label != "auto")
+        for column in table.select(label_names)
     ]
     if missing:
         table.notes.append(f"{missing.empty(channels)} cells missing by na_values")
     messages = [_guessed_encoding(table)] if table.is_encoding_guessed else []
-    if decimal == "auto":
+    is_detected = decimal == "auto"
+    if is_detected:
         messages += perhaps_thousands(channels)
-        decimal = detect_decimal(channels, table.sep)
-    readings = [read_numbers(column, decimal) for column in channels]
+        decimal = detect_decimal(table, channels)
+    readings = read_numbers(channels, decimal, is_detected=is_detected)
     _log(table, decimal, time_names, times, label_names, len(channels))
 
     index, order = pd.RangeIndex(len(table.lines)), slice(None)
@@ -213,13 +230,13 @@ def read_sensor_csv(
         messages += irregularities(table, times, order)
         times = Times(times.values[order], times.zone, times.description)
         index = times.to_index(" ".join(time_names) or None)
+        if (np.diff(order) != 1).any():
+            for position in range(len(channels)):
+                readings[:, position] = readings[order, position]
     for message in messages:  # of texts, or ParameterWarnings
         warnings.warn(message, stacklevel=2)
-    frame = pd.DataFrame(
-        np.column_stack(readings)[order],
-        index=index,
-        columns=[column.name for column in channels],
-    )
+    names = [column.name for column in channels]
+    frame = pd.DataFrame(readings, index=index, columns=names, copy=False)
     if not return_labels:
         return frame
     values = np.empty((len(frame), len(labels)), dtype=np.int64)
@@ -228,7 +245,7 @@ def read_sensor_csv(
     return frame, pd.DataFrame(values, index=index, columns=label_names)
 
 
-def _check_parameters(timestamp, sep, decimal, encoding, skiprows):
+def _check_parameters(timestamp, sep, decimal, encoding):
     """Raise for parameters that are wrong for any file."""
     is_pair = isinstance(timestamp, (tuple, list)) and len(timestamp) == 2
     if not (timestamp is None or isinstance(timestamp, str) or is_pair):
@@ -245,11 +262,6 @@ def _check_parameters(timestamp, sep, decimal, encoding, skiprows):
         raise ParameterError(
             Parameter("encoding", encoding), " must be 'auto' or a name."
         )
-    is_count = isinstance(skiprows, Integral) and not isinstance(skiprows, bool)
-    if not is_count or skiprows < 0:
-        raise ParameterError(
-            Parameter("skiprows", skiprows), " must be a number of lines, from 0."
-        )
     is_sign = isinstance(sep, str) and re.fullmatch(r"[^\w\"\r\n\0.+-]", sep)
     if sep != "auto" and not is_sign:
         raise ParameterError(
@@ -257,6 +269,22 @@ def _check_parameters(timestamp, sep, decimal, encoding, skiprows):
             " must be 'auto' or one character that is in no number, such as ',', ';' "
             "or a tab.",
         )
+
+
+def _check_counts(skiprows, max_bytes, max_columns):
+    """Raise for parameters that are no numbers of what they count."""
+    counts = [
+        ("skiprows", skiprows, 0, "a number of lines"),
+        ("max_columns", max_columns, 1, "a number of fields"),
+    ]
+    if max_bytes != "auto":
+        counts.append(("max_bytes", max_bytes, 1, "'auto' or a number of bytes"))
+    for name, value, least, what in counts:
+        is_count = isinstance(value, Integral) and not isinstance(value, bool)
+        if not is_count or value < least:
+            raise ParameterError(
+                Parameter(name, value), f" must be {what}, from {least}."
+            )
 
 
 def _guessed_encoding(table):

@@ -2,11 +2,10 @@
 """From the bytes of a file to its text."""
 
 import codecs
-import gzip
 import re
-import zlib
 
 from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._bytes import read_bytes
 from tsanomaly.datasets._reading._table import fault
 
 __all__ = ["count_lines", "read_text"]
@@ -19,34 +18,28 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_OTHER_FILES = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ\x00", "compressed with xz"),
-    (b"(\xb5/\xfd", "compressed with zstd"),
-    (b"PAR1", "a Parquet file"),
-)
+# The mark of the end of a file in DOS.
+_END = re.compile(r"\x1a[\r\n]*+\Z")
 # What stands in names of channels in Western files: signs of units, and letters.
 _WESTERN = frozenset("°µ²³±·ºª½€‰–—’‘“”") | (
     frozenset(map(chr, range(0xC0, 0x100))) - frozenset("×÷")
 )
 
 
-def read_text(path, encoding):
+def read_text(path, encoding, max_bytes):
     """Read a file of text.
 
     Parameters
     ----------
     path : str or Path
         The file, which may be compressed with gzip.
-    encoding : str
+    encoding, max_bytes
         As for `read_sensor_csv`.
 
     Returns
     -------
-    text : str
-        The text, without byte order mark.
+    data : bytes
+        The text in UTF-8, without byte order mark.
     encoding : str
         The encoding it was in.
 
@@ -55,14 +48,16 @@ def read_text(path, encoding):
     OSError
         If the file cannot be read.
     ValueError
-        If it is not text of that encoding, or the encoding is not certain.
+        If it is not text of that encoding, the encoding is not certain, or it is too
+        large.
     """
-    data, path = _read_bytes(path), str(path)
+    data, path = read_bytes(path, max_bytes), str(path)
     text, encoding = _decode(data, encoding, path)
-    # The mark of the end of a file in DOS.
-    text = re.sub(r"\x1a[\r\n]*\Z", "", text)
-    if "\0" in text:
-        line = count_lines(text[: text.index("\0")])
+    if end := _END.search(text):
+        text = text[: end.start()]
+    position = text.find("\0")
+    if position >= 0:
+        line = count_lines(text[:position])
         raise fault(
             f"{path}, line {line}",
             "there is a NUL character. Either the file is damaged or its encoding is "
@@ -70,30 +65,7 @@ def read_text(path, encoding):
             Parameter("encoding", "utf-16"),
             ".",
         )
-    return text, encoding
-
-
-def _read_bytes(path):
-    """The bytes of a file, decompressed."""
-    with open(path, "rb") as file:
-        data = file.read()
-    for start, kind in _OTHER_FILES:
-        if data.startswith(start):
-            raise fault(
-                path,
-                f"this is {kind}, not text. Save it as CSV; of compressed files, only "
-                "gzip is read.",
-            )
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise fault(
-            path,
-            f"the file is compressed with gzip, and damaged ({error}). Transfer it "
-            "again.",
-        ) from error
+    return text.encode("utf-8", "surrogatepass"), encoding
 
 
 def _decode(data, encoding, path):
@@ -108,7 +80,7 @@ def _decode(data, encoding, path):
         if data.startswith(mark):
             return _decode_as(data, name, path), name
     # Text of ASCII characters in UTF-16 has a NUL in every other byte.
-    zeros = [data[start::2].count(0) for start in (0, 1)]
+    zeros = [data[start::2].count(0) for start in (0, 1)] if 0 in data else [0, 0]
     for n_zeros, others, name in (
         (zeros[1], zeros[0], "utf-16-le"),
         (zeros[0], zeros[1], "utf-16-be"),

@@ -2,6 +2,7 @@
 """Labels from text: which columns hold them, and what they say."""
 
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -97,13 +98,14 @@ def read_labels(column, any_words):
         If a cell is no label.
     """
     words = [cell.casefold() for cell in column.cells]
-    numbers = {word: _LABEL_NUMBER.fullmatch(word) for word in set(words)}
+    counts = Counter(words)
+    numbers = {word: _LABEL_NUMBER.fullmatch(word) for word in counts}
     if all(numbers.values()):
         meaning = {word: int(match[1]) for word, match in numbers.items()}
     else:
         meaning = max(
             _VOCABULARIES,
-            key=lambda vocabulary: sum(word in vocabulary for word in words),
+            key=lambda vocabulary: sum(counts[word] for word in vocabulary),
         )
         if not meaning.keys() & numbers.keys():
             meaning = {word: int(match[1]) for word, match in numbers.items() if match}
@@ -117,22 +119,22 @@ def read_labels(column, any_words):
         if 0 not in meaning.values():
             raise column.fault(
                 0,
-                f"{show(column.cells[0])} and the other values are no labels: none of "
+                f"{show(column.first)} and the other values are no labels: none of "
                 "them means normal. A label column of words must hold normal, no, "
                 "false, ok, good or 0; every other word is an anomaly.",
             )
-    for row, word in enumerate(words):
-        if word not in meaning:
-            raise column.fault(
-                row,
-                f"{show(column.cells[row])} is not a label: labels are 0 and 1 (false "
-                "and true, no and yes, normal and attack or anomaly), of one kind in a "
-                "column, and none may be missing. Replace the values, pass ",
-                Parameter("label", None),
-                " if the column is a channel, or leave it out with ",
-                Parameter("drop"),
-                ". If the name of the column is passed as ",
-                Parameter("label"),
-                ", words that do not mean normal are anomalies.",
-            )
-    return np.array([meaning[word] for word in words], dtype=np.int64)
+    if not counts.keys() <= meaning.keys():
+        row = next(row for row, word in enumerate(words) if word not in meaning)
+        raise column.fault(
+            row,
+            f"{show(column.cells[row])} is not a label: labels are 0 and 1 (false "
+            "and true, no and yes, normal and attack or anomaly), of one kind in a "
+            "column, and none may be missing. Replace the values, pass ",
+            Parameter("label", None),
+            " if the column is a channel, or leave it out with ",
+            Parameter("drop"),
+            ". If the name of the column is passed as ",
+            Parameter("label"),
+            ", words that do not mean normal are anomalies.",
+        )
+    return np.fromiter(map(meaning.__getitem__, words), np.int64, len(words))

@@ -33,6 +33,10 @@ _PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
     *("groundtruth",),
 }
 _COUNTER_NAMES = frozenset(["", "row", "rows", "no", "nr", "index", "idx", "#", "№"])
+# A bracket that nothing closes is matched to the end, so that no other one in there is
+# tried: the time would grow with their number squared.
+_IN_BRACKETS = re.compile(r"[(\[][^)\]\n]*+([)\]]?)")
+_MOST_LISTED = 50
 _NO_NAME = re.compile(r"(?:Unnamed: [0-9]+)?")  # pandas names what has no name
 
 
@@ -48,7 +52,9 @@ def is_counter_name(name):
 
 def has_time_name(name):
     """Whether a column is named like a time, in one of several languages."""
-    name = re.sub(r"[(\[].*?[)\]]", "", name.casefold())
+    if name[:1].isdigit():
+        return False  # most cells
+    name = _IN_BRACKETS.sub(lambda match: "" if match[1] else match[0], name.casefold())
     return re.sub(r"[\W_]", "", name) in _TIME_NAMES
 
 
@@ -71,5 +77,8 @@ def has_label_word(name):
 
 
 def list_names(names):
-    """Names as messages list them."""
-    return ", ".join(map(repr, names)) or "none"
+    """Names as messages list them: the first ones, of very many."""
+    names = list(names)
+    shown = ", ".join(map(repr, names[:_MOST_LISTED])) or "none"
+    n_others = len(names) - _MOST_LISTED
+    return f"{shown} and {n_others:,} others" if n_others > 0 else shown

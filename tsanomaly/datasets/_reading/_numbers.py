@@ -2,12 +2,15 @@
 """Readings from text, with the decimal mark of the file."""
 
 import re
+from itertools import compress
 from numbers import Real
 
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text, show
+from tsanomaly.datasets._reading._decimals import read_decimals
 
 __all__ = [
     "MissingValues",
@@ -16,13 +19,18 @@ __all__ = [
     "read_numbers",
 ]
 
+_FEW_ROWS, _N_CELLS = 64, 2**17  # that are read at once
 _SWAP = str.maketrans(",.", ".,")
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 # 1,234 may be a thousand. A thousand has 1 to 3 digits before the comma, the first
 # of them no zero, then exactly three.
 _PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
-_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}[.][0-9]{3}")
-_BELOW_THOUSAND = re.compile(r"[+-]?[0-9]{1,3}")
+_NO_THOUSANDS = re.compile(
+    rf"{GLUE}(?!(?:[+-]?[1-9][0-9]{{0,2}}[.][0-9]{{3}}|[+-]?[0-9]{{1,3}}"
+    rf"|{'|'.join(re.escape(word) for word in sorted(MISSING) if '.' not in word)})"
+    rf"(?:{GLUE}|\Z))"
+)
+_HUNDREDS = re.compile("[+-]?[1-9][0-9]{2}")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[ ,.'’\xa0\u202f][0-9]{3})+(?:[.,][0-9]*)?")
 
 
@@ -57,29 +65,40 @@ class MissingValues:
         """Empty these cells, and return how many there were."""
         count = 0
         for column in columns:
-            found = set(filter(self._holds, set(column.cells)))
-            if found:
-                count += sum(cell in found for cell in column.cells)
-                column.cells = ["" if cell in found else cell for cell in column.cells]
+            for start, text in column.texts():
+                cells = text.split(GLUE)
+                found = self._find(set(cells))
+                if found:
+                    rows = start + np.flatnonzero([cell in found for cell in cells])
+                    column.ends[rows] = column.starts[rows]
+                    count += len(rows)
         return count
 
-    def _holds(self, cell):
+    def _find(self, cells):
+        """Which of several different cells stand for a missing reading."""
+        found = self._texts & cells
+        others = list(cells - MISSING)
+        if not self._numbers or not others:
+            return found
+        numbers = _plain_numbers(GLUE.join(others).replace(",", ".").split(GLUE))
+        if numbers is None:
+            return found | set(filter(self._holds_number, others))
+        return found | set(compress(others, np.isin(numbers, list(self._numbers))))
+
+    def _holds_number(self, cell):
         number = cell.replace(",", ".", 1)
-        return cell in self._texts or (
-            bool(self._numbers and NUMBER.fullmatch(number))
-            and float(number) in self._numbers
-        )
+        return bool(NUMBER.fullmatch(number)) and float(number) in self._numbers
 
 
-def detect_decimal(columns, sep):
+def detect_decimal(table, columns):
     """Detect the decimal mark of a file.
 
     Parameters
     ----------
+    table : Table
+        The file.
     columns : list of Column
         The channels.
-    sep : str
-        What separates the fields.
 
     Returns
     -------
@@ -90,133 +109,242 @@ def detect_decimal(columns, sep):
     ValueError
         If commas and points are there, or a comma may be something else.
     """
+    is_comma = table.sep == ","
+    if (is_comma and not table.holds_sep) or b"," not in columns[0].data:
+        return "."  # no cell holds a comma
     certain = next(_numbers_with(columns, ",", certain=True), None)
     first = certain or next(_numbers_with(columns, ","), None)
     if first is None:
         return "."
-    column, row = first
-    cell = show(column.cells[row])
-    other, other_row = next(_numbers_with(columns, "."), (None, None))
-    if other is not None:
+    if certain and not is_comma:
+        return ","  # if no number has a point: that shows when they are read
+    if (error := _two_marks(columns, *first)) is not None:
+        raise error
+    column, row, cell = first
+    if is_comma:
         raise column.fault(
             row,
-            f"{cell} has a comma, while {show(other.cells[other_row])} in line "
-            f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. "
-            "One mark must hold for the whole file, and thousands separators are not "
-            "read. Write all numbers in one way.",
-        )
-    if sep == ",":
-        raise column.fault(
-            row,
-            f"{cell} has a comma, which also separates the fields. Pass ",
+            f"{show(cell)} has a comma, which also separates the fields. Pass ",
             Parameter("decimal", ","),
             " if it is a decimal comma; thousands separators are not read.",
         )
-    if certain is None:
-        raise column.fault(
-            row,
-            f"{cell} may be a thousand or a number with three decimals, and no other "
-            "cell of the file tells. Pass ",
-            Parameter("decimal", ","),
-            " for decimals; thousands separators are not read, remove them.",
-        )
-    return ","
+    raise column.fault(
+        row,
+        f"{show(cell)} may be a thousand or a number with three decimals, and no other "
+        "cell of the file tells. Pass ",
+        Parameter("decimal", ","),
+        " for decimals; thousands separators are not read, remove them.",
+    )
+
+
+def _two_marks(columns, column, row, cell):
+    """Error about a number with a comma, if another one has a point."""
+    second = next(_numbers_with(columns, "."), None)
+    if second is None:
+        return None
+    other, other_row, point = second
+    return column.fault(
+        row,
+        f"{show(cell)} has a comma, while {show(point)} in line "
+        f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. "
+        "One mark must hold for the whole file, and thousands separators are not "
+        "read. Write all numbers in one way.",
+    )
 
 
 def _numbers_with(columns, mark, certain=False):
-    """Yield column and row of numbers with a mark, that surely is a decimal mark."""
+    """Yield column, row and text of numbers with a mark, surely a decimal mark."""
     other = "." if mark == "," else ","
     for column in columns:
-        if mark not in "\n".join(column.cells):
-            continue
-        for row, cell in enumerate(column.cells):
-            if (
-                mark in cell
-                and other not in cell
-                and NUMBER.fullmatch(cell.replace(mark, ".", 1))
-                and not (certain and _PERHAPS_THOUSANDS.fullmatch(cell))
-            ):
-                yield column, row
+        for start, text in column.texts():
+            if mark not in text:
+                continue
+            for row, cell in enumerate(text.split(GLUE), start):
+                if (
+                    mark in cell
+                    and other not in cell
+                    and NUMBER.fullmatch(cell.replace(mark, ".", 1))
+                    and not (certain and _PERHAPS_THOUSANDS.fullmatch(cell))
+                ):
+                    yield column, row, cell
 
 
 def perhaps_thousands(columns):
     """Yield a warning for each channel whose points may separate thousands."""
     for column in columns:
-        short = dotted = None
-        for row, cell in enumerate(column.cells):
-            if "." in cell:
-                dotted = row if dotted is None else dotted
-                is_possible = _DOTTED_THOUSANDS.fullmatch(cell)
-            else:
-                is_possible = cell in MISSING or _BELOW_THOUSAND.fullmatch(cell)
-                if short is None and len(cell.lstrip("+-0")) == 3:
-                    short = row
-            if not is_possible:
-                break
-        else:
-            if short is not None and dotted is not None:
-                yield ParameterWarning(
-                    f"{column.place(dotted)}: {show(column.cells[dotted])} was read "
-                    "as a number with three decimals, but may be a thousand, since "
-                    f"{show(column.cells[short])} in line {column.lines[short]} has "
-                    "none. Remove the points from the file, or pass ",
-                    Parameter("decimal", "."),
-                    " to confirm.",
-                )
+        hundreds = _find_hundreds(column)
+        if hundreds is None:
+            continue
+        row, cell = next(
+            (start + row, cell)
+            for start, text in column.texts()
+            for row, cell in enumerate(text.split(GLUE))
+            if "." in cell
+        )
+        other, without = hundreds
+        yield ParameterWarning(
+            f"{column.place(row)}: {show(cell)} was read as a number with three "
+            f"decimals, but may be a thousand, since {show(without)} in line "
+            f"{column.lines[other]} has none. Remove the points from the file, or "
+            "pass ",
+            Parameter("decimal", "."),
+            " to confirm.",
+        )
 
 
-def read_numbers(column, decimal):
+def _find_hundreds(column):
+    """Row and text of a number such as 987, if all others are such as 1.234 or less.
+
+    None if there is none, or no point.
+    """
+    # What tells soonest comes first: one cell, a few, lengths, points, and all cells.
+    if _NO_THOUSANDS.search(GLUE + column.first):
+        return None
+    if _NO_THOUSANDS.search(GLUE + next(column.texts())[1]):
+        return None
+    n_bytes = column.ends - column.starts
+    rows = np.flatnonzero((n_bytes == 3) | (n_bytes == 4))
+    hundreds = (
+        (rows[start + row], cell)
+        for start, text in column.texts(rows)
+        for row, cell in enumerate(text.split(GLUE))
+        if _HUNDREDS.fullmatch(cell)
+    )
+    first = next(hundreds, None)
+    if first is None or not any("." in text for _, text in column.texts()):
+        return None
+    if any(_NO_THOUSANDS.search(GLUE + text) for _, text in column.texts()):
+        return None
+    return first
+
+
+def read_numbers(columns, decimal, *, is_detected):
     """Readings as float64, the nearest ones to what is written.
 
     Parameters
     ----------
-    column : Column
-        A channel.
+    columns : list of Column
+        The channels, of one file.
     decimal : {'.', ','}
         Decimal mark of the file.
+    is_detected : bool
+        Whether it was found by `detect_decimal`.
 
     Returns
     -------
-    numbers : ndarray of float64 of shape (n_timestamps,)
-        NaN where a reading is missing.
+    numbers : ndarray of float64 of shape (n_timestamps, n_channels)
+        NaN where a reading is missing. Channels are side by side, as in pandas.
 
     Raises
     ------
     ValueError
         If a cell is not a number.
     """
-    cells = column.cells
-    has_missing = not MISSING.isdisjoint(cells)
-    if has_missing:
-        cells = ["nan" if cell in MISSING else cell for cell in cells]
-    if decimal == ",":
-        # Joined by a character that no cell holds: one translation is faster.
-        cells = "\0".join(cells).translate(_SWAP).split("\0")
+    try:
+        return _read(columns, decimal)
+    except ValueError as error:
+        if is_detected and decimal == ",":
+            first = next(_numbers_with(columns, ",", certain=True))
+            raise (_two_marks(columns, *first) or error) from None
+        raise
+
+
+def _read(columns, decimal):
+    """As `read_numbers`."""
+    shape = (len(columns[0].lines), len(columns))
+    numbers = np.empty(shape, order="F")
+    is_read = np.empty(shape, dtype=bool, order="F")
+    # Blocks of rows, since these are side by side in the file.
+    n_rows = max(_FEW_ROWS, _N_CELLS // len(columns))
+    n_columns = max(1, _N_CELLS // n_rows)
+    for i in range(0, shape[0], n_rows):
+        for j in range(0, shape[1], n_columns):
+            block = (slice(i, i + n_rows), slice(j, j + n_columns))
+            numbers[block], is_read[block] = _read_block(columns, *block, decimal)
+    for j in np.flatnonzero(~is_read.all(axis=0)):
+        rows = np.flatnonzero(~is_read[:, j])
+        numbers[rows, j] = _read_others(columns[j], rows, decimal)
+    return numbers
+
+
+def _read_block(columns, rows, chosen, decimal):
+    """Numbers of some rows and columns that are easily read, and which these are."""
+    starts = np.array([column.starts[rows] for column in columns[chosen]]).T
+    ends = np.array([column.ends[rows] for column in columns[chosen]]).T
+    data = columns[0].data
+    numbers, is_read = read_decimals(data, starts.ravel(), ends.ravel(), decimal)
+    return numbers.reshape(starts.shape), is_read.reshape(starts.shape)
+
+
+def _read_others(column, rows, decimal):
+    """Numbers of rows that hold no short decimal numbers, but others, or words."""
+    numbers = np.empty(len(rows))
+    for start, text in column.texts(rows):
+        cells = (text.translate(_SWAP) if decimal == "," else text).split(GLUE)
+        values = _plain_numbers(cells)
+        if values is None:
+            cells = ["nan" if cell in MISSING else cell for cell in text.split(GLUE)]
+            if decimal == ",":
+                cells = [cell.translate(_SWAP) for cell in cells]
+            values = _numbers_and_nan(cells)
+        if values is None:
+            if (words := _truth(column)) is not None:
+                return words[rows]
+            is_number = list(map(NUMBER.fullmatch, cells))
+            raise _no_number(column, rows[start + is_number.index(None)], decimal)
+        numbers[start : start + len(values)] = values
+    _refuse_overflow(column, rows, numbers)
+    return numbers
+
+
+def _plain_numbers(cells):
+    """Numbers from cells, or None if they are not all of plain digits."""
     # float() reads more than is meant here: underscores, digits of other scripts. In
     # text of these characters alone it reads numbers, and nothing else.
-    written = [cell for cell in cells if cell != "nan"] if has_missing else cells
-    text = "\n".join(written)
-    plain = text.isascii() and not text.encode().translate(None, b"0123456789+-.eE\n")
-    if not plain:
-        meaning = {"true": 1.0, "false": 0.0, "nan": np.nan}
-        if {cell.lower() for cell in cells} <= meaning.keys():
-            return np.array([meaning[cell.lower()] for cell in cells])
-        for row, cell in enumerate(cells):
-            if not NUMBER.fullmatch(cell):
-                raise _no_number(column, row, decimal)
+    text = GLUE.join(cells)
+    if not text.isascii() or text.encode().translate(None, b"0123456789+-.eE\0"):
+        return None
     try:
-        numbers = np.array(list(map(float, cells)), dtype=np.float64)
+        return np.fromiter(map(float, cells), np.float64, len(cells))
     except ValueError:
-        row = next(row for row, cell in enumerate(cells) if not NUMBER.fullmatch(cell))
-        raise _no_number(column, row, decimal) from None
-    for row in np.flatnonzero(np.isinf(numbers)):
-        if not _INFINITE.fullmatch(cells[row]):
-            raise column.fault(
-                row,
-                f"{show(column.cells[row])} is beyond the largest number, about "
-                "1.8e308. Correct the cell, or leave it empty.",
-            )
+        return None
+
+
+def _numbers_and_nan(cells):
+    """Numbers from cells, or None if not all are numbers."""
+    is_number = [cell != "nan" for cell in cells]
+    numbers = np.full(len(cells), np.nan)
+    written = list(compress(cells, is_number))
+    if written:
+        values = _plain_numbers(written)
+        if values is None:
+            if not all(map(NUMBER.fullmatch, written)):
+                return None
+            values = list(map(float, written))
+        numbers[is_number] = values
     return numbers
+
+
+def _truth(column):
+    """1 and 0 of a column of true and false, NaN where none is; None of any other."""
+    meaning = {"true": 1.0, "false": 0.0, "nan": np.nan}
+    cells = ["nan" if cell in MISSING else cell.lower() for cell in column.cells]
+    if not set(cells) <= meaning.keys():
+        return None
+    return np.array([meaning[cell] for cell in cells])
+
+
+def _refuse_overflow(column, rows, numbers):
+    """Raise if a number is infinite that is not written so."""
+    infinite = rows[np.isinf(numbers)]
+    for start, text in column.texts(infinite):
+        for row, cell in enumerate(text.split(GLUE), start):
+            if not _INFINITE.fullmatch(cell):
+                raise column.fault(
+                    infinite[row],
+                    f"{show(cell)} is beyond the largest number, about 1.8e308. "
+                    "Correct the cell, or leave it empty.",
+                )
 
 
 def _no_number(column, row, decimal):

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._date_format import parse_date_format
 from tsanomaly.datasets._reading._table import Column
@@ -47,6 +48,8 @@ _PLACES = {
     "b": slice(5, 7),
 }
 _ZONE = slice(29, 35)
+_BLOCK = 2**16  # rows that are strings of their own at a time
+_MOST_SHAPES = 1000  # fractions of any length, with and without leading zeros: 20
 _ZERO = ord("0")
 _NOON = 12 * 3600 * 10**9
 
@@ -75,7 +78,8 @@ def join_columns(date, time, date_format=None):
                 ".",
             )
     cells = [f"{day} {clock}" for day, clock in zip(date.cells, clocks, strict=True)]
-    return Column(f"{date.name} {time.name}", cells, date.path, date.lines)
+    name = f"{date.name} {time.name}"
+    return Column.from_cells(name, cells, date.path, date.lines)
 
 
 def parse_times(column, date_format=None):
@@ -102,7 +106,7 @@ def parse_times(column, date_format=None):
     _refuse_missing(column)
     if date_format is not None:
         return parse_date_format(column, date_format)
-    first = column.cells[0]
+    first = column.first
     shape = shape_of(first)
     if any(pattern.fullmatch(shape) for _, pattern in TEXT_FORMATS):
         return _parse_text(column, TEXT_FORMATS)
@@ -115,42 +119,56 @@ def parse_times(column, date_format=None):
 
 
 def _refuse_missing(column):
-    if not MISSING.isdisjoint(column.cells):
-        row = next(row for row, cell in enumerate(column.cells) if cell in MISSING)
-        raise column.fault(row, "the time is missing. Complete the line, or delete it.")
+    for start, text in column.texts():
+        cells = text.split(GLUE)
+        if not MISSING.isdisjoint(cells):
+            row = next(row for row, cell in enumerate(cells, start) if cell in MISSING)
+            raise column.fault(
+                row, "the time is missing. Complete the line, or delete it."
+            )
 
 
-def _shapes(cells):
-    """Yield every distinct shape, the rows of it, and the code points of their cells.
+def _shapes(column):
+    """Yield shapes, rows of each, and the code points of their cells.
 
-    The code points are of shape (n_rows, length of the shape).
+    The code points are of shape (n_rows, length of the shape). In a long column a shape
+    comes several times, with other rows.
     """
     import pandas as pd
 
-    text, shapes = np.empty((2, len(cells)), dtype=object)
-    text[:] = cells
-    # Joined by a character that no cell holds: one translation is faster.
-    shapes[:] = shape_of("\0".join(cells)).split("\0")
-    codes, distinct = pd.factorize(shapes)
-    for code, shape in enumerate(distinct):
-        rows = np.flatnonzero(codes == code)
-        characters = text[rows].astype(f"U{len(shape)}").view(np.uint32)
-        yield shape, rows, characters.reshape(len(rows), len(shape))
+    seen = set()
+    for start, text in column.texts():
+        cells = np.array(text.split(GLUE), dtype=object)
+        # One translation of all cells is faster.
+        shapes = np.array(shape_of(text).split(GLUE), dtype=object)
+        codes, distinct = pd.factorize(shapes)
+        order = np.argsort(codes, kind="stable")
+        groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+        for shape, rows in zip(distinct, groups, strict=True):
+            seen.add(shape)
+            if len(seen) > _MOST_SHAPES:
+                raise column.fault(
+                    start + rows[0],
+                    f"the times are written in more than {_MOST_SHAPES:,} ways. All "
+                    "times must have one format.",
+                )
+            characters = cells[rows].astype(f"U{len(shape)}").view(np.uint32)
+            yield shape, start + rows, characters.reshape(len(rows), len(shape))
 
 
 def _text(characters, columns):
     """Text of some columns of code points, one per row."""
-    part = np.ascontiguousarray(characters[:, columns])
+    part = np.ascontiguousarray(characters[:, columns], dtype=np.uint32)
     return part.view(f"U{part.shape[1]}").ravel()
 
 
 def _parse_text(column, formats):
     """Read times by their shapes, all of one format."""
-    cells = column.cells
-    iso = np.tile(np.array([_ISO]).view(np.uint32), (len(cells), 1))
-    is_afternoon = np.zeros(len(cells), dtype=bool)
+    n_rows = len(column.lines)
+    iso = np.tile(np.frombuffer(_ISO.encode(), np.uint8), (n_rows, 1))
+    is_afternoon = np.zeros(n_rows, dtype=bool)
     first_style, paddings = None, {}
-    for shape, rows, characters in _shapes(cells):
+    for shape, rows, characters in _shapes(column):
         name, match = next(
             ((name, p.fullmatch(shape)) for name, p in formats if p.fullmatch(shape)),
             (None, None),
@@ -163,9 +181,9 @@ def _parse_text(column, formats):
         elif style != first_style:
             raise column.fault(
                 rows[0],
-                f"{show(cells[rows[0]])} is not written like the first time, "
-                f"{show(cells[0])}. All times must have one format. Correct the line, "
-                "or pass ",
+                f"{show(column.cells[rows[0]])} is not written like the first time, "
+                f"{show(column.first)}. All times must have one format. Correct the "
+                "line, or pass ",
                 Parameter("date_format"),
                 ".",
             )
@@ -201,7 +219,7 @@ def _note_padding(paddings, rows, match, characters):
             else:
                 below_ten = rows
             if len(below_ten):
-                paddings.setdefault(name, {})[end - start] = below_ten[0]
+                paddings.setdefault(name, {}).setdefault(end - start, below_ten[0])
 
 
 def _refuse_lost_zero(column, other, row):
@@ -264,16 +282,23 @@ def _read_iso(column, iso):
     """Nanoseconds since 1970 of times in ISO 8601, in UTC."""
     import pandas as pd
 
-    text = _text(iso, slice(None))
-    times = pd.to_datetime(
-        text.astype(object), format="ISO8601", errors="coerce", utc=True, cache=False
-    )
-    year = _text(iso, _PLACES["Y"])
-    wrong = times.isna() | (year < str(YEARS[0])) | (year > str(YEARS[1]))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        _refuse(column, [row], [True], _what_is_wrong(text[row]))
-    return times.as_unit("ns").asi8.copy()
+    values = np.empty(len(iso), dtype=np.int64)
+    for start in range(0, len(iso), _BLOCK):  # strings take ten times the memory
+        text = _text(iso[start : start + _BLOCK], slice(None))
+        times = pd.to_datetime(
+            text.astype(object),
+            format="ISO8601",
+            errors="coerce",
+            utc=True,
+            cache=False,
+        )
+        year = _text(iso[start : start + _BLOCK], _PLACES["Y"])
+        wrong = times.isna() | (year < str(YEARS[0])) | (year > str(YEARS[1]))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            _refuse(column, [start + row], [True], _what_is_wrong(text[row]))
+        values[start : start + _BLOCK] = times.as_unit("ns").asi8
+    return values
 
 
 def _what_is_wrong(text):
@@ -307,7 +332,7 @@ def _is_day_first(column, iso, groups):
     formats = [strptime_format(date, groups) for date in ("%d{s}%m", "%m{s}%d")]
     raise column.fault(
         0,
-        f"{show(column.cells[0])} may have the day or the month first, and no other "
+        f"{show(column.first)} may have the day or the month first, and no other "
         "row of the file tells. Pass ",
         Parameter("date_format", formats[0]),
         " if the day is first, ",
@@ -318,7 +343,7 @@ def _is_day_first(column, iso, groups):
 
 def _refuse_two_readings(column):
     """Raise for numbers since 1970 that also are a date and a time in digits."""
-    cell = column.cells[0]
+    cell = column.first
     try:
         values = _parse_text(column, digit_formats(cell)).values
     except ValueError:
@@ -337,9 +362,9 @@ def _refuse_two_readings(column):
 
 def _parse_epoch(column):
     """Read seconds, or parts of seconds, since 1970."""
-    name, power, low, high = epoch_unit(column.cells[0])
-    values = np.zeros(len(column.cells), dtype=np.int64)
-    for shape, rows, characters in _shapes(column.cells):
+    name, power, low, high = epoch_unit(column.first)
+    values = np.zeros(len(column.lines), dtype=np.int64)
+    for shape, rows, characters in _shapes(column):
         match = EPOCH.fullmatch(shape)
         if match is None:
             raise _no_time(column, rows[0])

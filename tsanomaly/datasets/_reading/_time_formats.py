@@ -3,8 +3,6 @@
 
 import re
 
-from tsanomaly.datasets._reading._cells import MISSING
-
 __all__ = [
     "EPOCH",
     "MONTHS",
@@ -23,6 +21,7 @@ __all__ = [
 # A shape is a time with every ASCII digit replaced by 0. A file has few of them, so
 # that patterns are matched once per shape, and digits are found by their position.
 _ZEROS = str.maketrans("123456789", "000000000")
+_FLAGS = re.IGNORECASE | re.ASCII  # without the latter, ſ is an s
 MONTHS = [
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
@@ -38,7 +37,7 @@ _COMPACT_CLOCK = rf"(?P<H>00)(?P<M>00)(?P<sec>(?P<S>00){_FRACTION})?{_ZONE}"
 
 
 def _pattern(date, clock=_CLOCK, join=_JOIN):
-    return re.compile(rf"{date}(?P<clock>(?P<join>{join}){clock})?", re.IGNORECASE)
+    return re.compile(rf"{date}(?P<clock>(?P<join>{join}){clock})?", _FLAGS)
 
 
 _YMD = r"(?P<Y>0000)(?P<s>[-/.])(?P<m>0{1,2})(?P=s)(?P<d>0{1,2})"
@@ -55,7 +54,7 @@ TEXT_FORMATS = (
     ("day{s}name of month{s}year", _pattern(_DMON)),
     (
         "yearmonthday",
-        re.compile(rf"{_COMPACT}(?P<clock>[Tt]{_COMPACT_CLOCK})", re.IGNORECASE),
+        re.compile(rf"{_COMPACT}(?P<clock>[Tt]{_COMPACT_CLOCK})", _FLAGS),
     ),
 )
 _DIGIT_FORMATS = (
@@ -69,10 +68,8 @@ _DIGIT_FORMATS = (
         ),
     ),
 )
-_TIME_OF_DAY = re.compile(rf"(?:{_CLOCK}|{_HAN_CLOCK.replace('?P<', '?P<x')})", re.I)
-_SHORT_YEAR = re.compile(
-    rf"00?[-/.](?:00?|{_MONTH})[-/.]00(?!0)(?:$|{_JOIN})", re.IGNORECASE
-)
+_TIME_OF_DAY = re.compile(rf"(?:{_CLOCK}|{_HAN_CLOCK.replace('?P<', '?P<x')})", _FLAGS)
+_SHORT_YEAR = re.compile(rf"00?[-/.](?:00?|{_MONTH})[-/.]00(?!0)(?:$|{_JOIN})", _FLAGS)
 EPOCH = re.compile(r"(?P<whole>0{1,19})(?:[.,](?P<f>0+))?")
 _DOTTED_CLOCK = re.compile(r"([01]?[0-9]|2[0-3])\.[0-5][0-9]\.[0-5][0-9]", re.ASCII)
 # Whole numbers near 0, and ticks since 1, 1601 or 1904, are not between these.
@@ -105,7 +102,7 @@ def kind_of_times(column, *, named):
     kind : {'instant', 'date', 'time of day', 'short year', None}
         None if it holds no times.
     """
-    cell = next((cell for cell in column.cells if cell not in MISSING), "")
+    cell = column.first_value
     shape = shape_of(cell)
     formats = TEXT_FORMATS + digit_formats(cell) * named
     for _, pattern in formats:

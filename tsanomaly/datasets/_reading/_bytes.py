@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The bytes of a file, unpacked, and no more of them than are allowed."""
+
+import gzip
+import io
+import math
+import zlib
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["GZIP", "most_unpacked", "read_bytes", "unpack"]
+
+GZIP = b"\x1f\x8b"
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
+    (b"(\xb5/\xfd", "compressed with zstd"),
+    (b"PAR1", "a Parquet file"),
+)
+_BLOCK = 2**20
+# Readings as text unpack to 3 to 20 times their size. Gzip can make it 1,000 times.
+_FACTOR = 100
+_NEVER_TOO_MUCH = 100_000_000
+
+
+class _TooLargeError(ValueError):
+    """There are more bytes than are allowed."""
+
+
+def most_unpacked(n_bytes):
+    """Bytes that a compressed file of some size may unpack to by default."""
+    return max(_FACTOR * n_bytes, _NEVER_TOO_MUCH)
+
+
+def read_bytes(path, max_bytes):
+    """Read a file, and unpack it if it is compressed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, which may be compressed with gzip.
+    max_bytes : 'auto' or int
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    data : bytes
+        What it holds.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is of another kind, damaged or too large.
+    """
+    is_auto = max_bytes == "auto"
+    try:
+        with open(path, "rb") as file:
+            data = _take(file, math.inf if is_auto else max_bytes)
+    except _TooLargeError as error:
+        raise fault(
+            path,
+            f"the file has {error}. Pass a larger number as ",
+            Parameter("max_bytes"),
+            ", or a part of the file.",
+        ) from error
+    for start, kind in _OTHER_FILES:
+        if data.startswith(start):
+            raise fault(
+                path,
+                f"this is {kind}, not text. Save it as CSV; of compressed files, only "
+                "gzip is read.",
+            )
+    if not data.startswith(GZIP):
+        return data
+    try:
+        return unpack(data, most_unpacked(len(data)) if is_auto else max_bytes)
+    except _TooLargeError as error:
+        rule = (
+            f" By default it may be {_FACTOR} times the size of the file, and "
+            f"{_NEVER_TOO_MUCH:,} bytes in any case."
+        )
+        raise fault(
+            path,
+            f"the file is compressed with gzip, and unpacks to {error}."
+            f"{rule * is_auto} If you know where it comes from, pass a larger number "
+            "as ",
+            Parameter("max_bytes"),
+            ".",
+        ) from error
+    except (EOFError, OSError, zlib.error) as error:
+        raise fault(
+            path,
+            f"the file is compressed with gzip, and damaged ({error}). Transfer it "
+            "again.",
+        ) from error
+
+
+def unpack(data, max_bytes):
+    """Unpack what is compressed with gzip.
+
+    Parameters
+    ----------
+    data : bytes
+        The compressed bytes.
+    max_bytes : int
+        Bytes that may come out.
+
+    Returns
+    -------
+    unpacked : bytes
+        What comes out.
+
+    Raises
+    ------
+    ValueError
+        If it is more, of which one block at most is unpacked.
+    EOFError, OSError, zlib.error
+        If the data are damaged.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return _take(file, max_bytes)
+
+
+def _take(file, max_bytes):
+    """All bytes of a file, block by block, so that too many are never in memory."""
+    taken = io.BytesIO()
+    while block := file.read(_BLOCK):
+        taken.write(block)
+        if taken.tell() > max_bytes:
+            raise _TooLargeError(f"more than {max_bytes:,} bytes")
+    return taken.getvalue()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Which separator a text has."""
+
+import re
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text
+from tsanomaly.datasets._reading._records import Records
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["find_separator"]
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SAMPLE = 100  # records that a separator is judged by
+_WORDS = frozenset(["true", "false", "yes", "no", "normal", "attack", "anomaly"])
+
+
+def find_separator(source, max_columns):
+    """The one separator that splits header and first rows into as many fields.
+
+    Parameters
+    ----------
+    source : Source
+        The text from the header on.
+    max_columns : int
+        Fields that a line may have.
+
+    Returns
+    -------
+    sep : str
+        The separator. It need not fit the rows below the sample.
+
+    Raises
+    ------
+    ValueError
+        If several fit.
+    """
+    widths, consistent = {}, []
+    for sep in _SEPARATORS:
+        records = Records(source, sep, max_columns)
+        rows = _sample(records)
+        widths[sep] = len(rows[0]) if rows else 0
+        if all(len(row) == widths[sep] + 1 and not row[-1].strip() for row in rows[1:]):
+            rows[1:] = [row[:-1] for row in rows[1:]]
+        # A quote out of place is seen again, with its line, when all rows are read.
+        if records.error is None and len({len(row) for row in rows}) == 1:
+            consistent.append((sep, rows))
+    several = [(sep, rows) for sep, rows in consistent if widths[sep] > 1]
+    if len(several) > 1:
+        several = [(sep, rows) for sep, rows in several if _are_values(rows[1:])]
+        if len(several) != 1:
+            raise fault(
+                f"{source.path}, line {source.line}",
+                "the separator cannot be detected: several split the lines evenly. "
+                "Pass it as ",
+                Parameter("sep"),
+                ".",
+            )
+    if several:
+        return several[0][0]
+    widest = max(_SEPARATORS, key=widths.get)
+    if widths[widest] > 1 or not consistent:
+        return widest  # does not fit: reading with it raises, with the line
+    return consistent[0][0]  # a file of one column
+
+
+def _sample(records):
+    """The first records that are not blank."""
+    try:
+        _, rows = records.take(_SAMPLE)
+    except ValueError:
+        if records.error is None:
+            raise  # too many fields
+        return []
+    return [row for row in rows if len(row) > 1 or any(map(str.strip, row))]
+
+
+def _are_values(rows):
+    """Whether all cells are numbers, times or other values, not pieces of them."""
+    return all(_is_value(cell.strip()) for row in rows for cell in row)
+
+
+def _is_value(cell):
+    return (
+        NUMBER.fullmatch(cell.replace(",", ".", 1)) is not None
+        or cell in MISSING
+        or cell.casefold() in _WORDS
+        or (is_time_text(cell) and not re.search(r"[;|\t]", cell))
+    )
