@@ -8,10 +8,10 @@ is to be there before anything is imported; tests compare the two.
 
 import argparse
 import math
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._version import __version__
 
 __all__ = ["Call", "parse"]
@@ -91,16 +91,17 @@ class Call(NamedTuple):
             return option
         value = parameter.value
         values = value if isinstance(value, (tuple, list)) else [value]
+        typed = [quoted("none" if value is None else str(value)) for value in values]
         if name in _REPEATED:
-            return " ".join(f"{option} {_quoted(value)}" for value in values)
-        return " ".join([option, *map(_quoted, values)])
+            return " ".join(f"{option} {value}" for value in typed)
+        return " ".join([option, *typed])
 
 
-def _quoted(value):
-    """A value as it is typed in a shell."""
-    text = "none" if value is None else str(value)
-    # Tabs and their like cannot be typed as they are.
-    return shlex.quote(text) if text.isprintable() else f"${text!r}"
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages hold nothing that a terminal obeys."""
+
+    def error(self, message):
+        super().error(one_line(message))
 
 
 def parse(argv):
@@ -115,7 +116,7 @@ def parse(argv):
     -------
     call : Call
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tsanomaly",
         description="Find when, and in which channel, a machine behaves abnormally.",
         epilog="tsanomaly COMMAND --help shows the options of a command, and examples.",

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 import io
-import os
 import platform
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from zipfile import ZipFile
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._saving._atomic_write import replace_file
+from tsanomaly._saving._atomic_write import replace_file, resolve_target
 from tsanomaly._saving._model_checks import check_description, check_state, parts_of
 from tsanomaly._saving._model_file import damage, pack_members, read_members, repack
 from tsanomaly._saving._trusted_types import UNCHECKED, full_names, known_names
@@ -54,7 +52,7 @@ def save(model, path):
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or `path` is a link that leads in a circle.
 
     See Also
     --------
@@ -90,17 +88,7 @@ def save(model, path):
             "fit returned."
         )
     check_is_fitted(fitted)
-    # The file that a link points to is replaced, not the link.
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise FileExistsError(
-            f"{path} exists and is no regular file. Pass the name of a file, for "
-            "example 'model.skops'."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {target.parent} for the model. Make it first."
-        )
+    resolve_target(path)  # raises before there is work to lose
     try:
         data = _pack(model)
         # Better to learn here than months later that a file cannot be read.
@@ -115,7 +103,7 @@ def save(model, path):
             f"code: {reason}. Replace it, for example a lambda by a function of a "
             "module."
         ) from error
-    replace_file(target, data)
+    replace_file(path, data)
 
 
 def load(path, *, trusted=()):
