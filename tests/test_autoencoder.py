@@ -4,6 +4,7 @@ import pickle
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
-from tsanomaly import LSTMAutoencoderDetector, _network
+from tsanomaly import LSTMAutoencoderDetector, StreamingDetector, _network
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -637,6 +638,36 @@ def test_unfitted(method, series):
         tiny_detector().score_rows(series, [0])
     with pytest.raises(NotFittedError):
         _ = tiny_detector().to_keras()
+
+
+@pytest.mark.parametrize(
+    "name", ["weights_", "linear_components_", "fill_values_", "offset_", "centre"]
+)
+def test_a_state_that_holds_nan_is_refused(name, fitted, series):
+    """Scores would be NaN, as at a break, and no row be flagged."""
+    detector = deepcopy(fitted)
+    if name == "centre":  # of the scale on which errors are compared
+        detector._rule.calibration.centre[-1] = np.nan
+    elif name == "offset_":
+        detector.offset_ = np.nan
+    elif name == "weights_":
+        detector.weights_[-1][0] = np.nan
+    else:
+        getattr(detector, name).flat[0] = np.nan
+    for score in (
+        detector.score_samples,
+        detector.decision_function,
+        detector.predict,
+        detector.transform,
+        detector.reconstruct,
+        lambda X: detector.score_rows(X, [3]),
+        lambda X: StreamingDetector(detector).update(X[0]),
+    ):
+        with pytest.raises(ValueError, match=f"{name} of the .* holds NaN.* Fit it"):
+            score(series)
+    # What was fitted again is as good as new.
+    scores = detector.fit(series).score_samples(series)
+    np.testing.assert_array_equal(scores, fitted.score_samples(series))
 
 
 def test_another_version_warns(fitted):

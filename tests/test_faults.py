@@ -330,7 +330,7 @@ print(main(command))
     )
     saved, command, status = shown.splitlines()
     for line in (saved, command):
-        assert "cannot be written, and is as it was before" in line
+        assert "cannot be written: File too large. All files are as they were" in line
         assert "Make room" in line
     assert str(path) in saved
     assert command.startswith("tsanomaly train: error: ")

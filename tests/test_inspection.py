@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KernelDensity, LocalOutlierFactor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -191,6 +192,10 @@ def test_training_errors_of_a_frozen_detector_are_those_of_these_rows():
         (make_pipeline(PCA(1), StandardScaler()), "outlier detector"),
         (LocalOutlierFactor(), "novelty=True"),
         (make_pipeline(StandardScaler(), LocalOutlierFactor()), "novelty=True"),
+        (LogisticRegression(), "is a classifier.*outlier detector"),
+        (FrozenEstimator(LogisticRegression()), "is a classifier"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "is a classifier"),
+        (search(LogisticRegression()), "is a classifier"),
         (FleetDetector(LOF), r"fleet\.detectors_\[name\]"),
         (make_pipeline(FleetDetector(LOF)), r"fleet\.detectors_\[name\]"),
     ],

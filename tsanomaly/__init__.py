@@ -7,23 +7,26 @@ scikit-learn: row t in, row t out.
 
 from importlib import import_module as _import_module
 
-from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._backend import set_compilation_cache
-from tsanomaly._compare import compare_detectors
-from tsanomaly._ensemble import make_ensemble
-from tsanomaly._explain import explain
-from tsanomaly._features import TemporalFeatures
-from tsanomaly._fleet import FleetDetector
-from tsanomaly._hybrid import HybridDetector
-from tsanomaly._reconstruction_error import ReconstructionError
-from tsanomaly._saving import ModelFileError, describe, load, save
-from tsanomaly._score_transformer import ScoreTransformer
-from tsanomaly._streaming import StreamingDetector
-from tsanomaly._threshold import ReconstructionThreshold
-from tsanomaly._training import Training
 from tsanomaly._version import __version__
-from tsanomaly._window_transformer import WindowTransformer
-from tsanomaly._windows import merge_windows, sliding_windows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for editors, which see no further
+    from tsanomaly._autoencoder import LSTMAutoencoderDetector
+    from tsanomaly._backend import set_compilation_cache
+    from tsanomaly._compare import compare_detectors
+    from tsanomaly._ensemble import make_ensemble
+    from tsanomaly._explain import explain
+    from tsanomaly._features import TemporalFeatures
+    from tsanomaly._fleet import FleetDetector
+    from tsanomaly._hybrid import HybridDetector
+    from tsanomaly._reconstruction_error import ReconstructionError
+    from tsanomaly._saving import ModelFileError, describe, load, save
+    from tsanomaly._score_transformer import ScoreTransformer
+    from tsanomaly._streaming import StreamingDetector
+    from tsanomaly._threshold import ReconstructionThreshold
+    from tsanomaly._training import Training
+    from tsanomaly._window_transformer import WindowTransformer
+    from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
     "FleetDetector",
@@ -53,6 +56,30 @@ __all__ = [
     "sliding_windows",
 ]
 
+# Where public names come from, when they are first asked for. Until then the package
+# imports nothing: its command line answers at once, also to Ctrl-C.
+_HOMES = {
+    "FleetDetector": "_fleet",
+    "HybridDetector": "_hybrid",
+    "LSTMAutoencoderDetector": "_autoencoder",
+    "ModelFileError": "_saving",
+    "ReconstructionError": "_reconstruction_error",
+    "ReconstructionThreshold": "_threshold",
+    "ScoreTransformer": "_score_transformer",
+    "StreamingDetector": "_streaming",
+    "TemporalFeatures": "_features",
+    "Training": "_training",
+    "WindowTransformer": "_window_transformer",
+    "compare_detectors": "_compare",
+    "describe": "_saving",
+    "explain": "_explain",
+    "load": "_saving",
+    "make_ensemble": "_ensemble",
+    "merge_windows": "_windows",
+    "save": "_saving",
+    "set_compilation_cache": "_backend",
+    "sliding_windows": "_windows",
+}
 _SUBPACKAGES = ("datasets", "distributed", "metrics", "plotting")
 
 
@@ -61,6 +88,11 @@ def __dir__():
 
 
 def __getattr__(name):
-    if name in _SUBPACKAGES:
-        return _import_module(f"tsanomaly.{name}")  # when it is first asked for
-    raise AttributeError(f"module 'tsanomaly' has no attribute {name!r}")
+    if name in _HOMES:
+        value = getattr(_import_module(f"tsanomaly.{_HOMES[name]}"), name)
+    elif name in _SUBPACKAGES:
+        value = _import_module(f"tsanomaly.{name}")
+    else:
+        raise AttributeError(f"module 'tsanomaly' has no attribute {name!r}")
+    globals()[name] = value
+    return value

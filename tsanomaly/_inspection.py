@@ -7,6 +7,7 @@ method, never a class: so detectors of others are treated like those of the libr
 """
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
@@ -74,12 +75,17 @@ def check_detector(detector, name):
             "looked at here. Pass the detector of that machine, fleet.detectors_[name] "
             "of a fitted fleet, and its rows without the column of names."
         )
+    cure = "Pass an outlier detector, or a pipeline that ends in one."
+    last = last_step(detector)
+    if hasattr(last, "__sklearn_tags__") and is_classifier(last):
+        raise ValueError(
+            f"{name}={detector!r} is a classifier: its decision_function tells classes "
+            f"apart, and not normal rows from others. {cure}"
+        )
     if score_method(detector) is not None:
         return
-    if getattr(last_step(detector), "novelty", True) is False:
+    if getattr(last, "novelty", True) is False:
         cure = "Pass novelty=True to it, so that it scores rows it was not fitted on."
-    else:
-        cure = "Pass an outlier detector, or a pipeline that ends in one."
     raise ValueError(
         f"{name}={detector!r} has neither score_samples nor decision_function. {cure}"
     )

@@ -64,12 +64,12 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
         return layers.LSTM(
             width,
             return_sequences=return_sequences,
-            kernel_initializer="zeros",
-            recurrent_initializer="zeros",
+            kernel_initializer=_zeros,
+            recurrent_initializer=_zeros,
         )
 
     def dense(width):
-        return layers.Dense(width, kernel_initializer="zeros")
+        return layers.Dense(width, kernel_initializer=_zeros, bias_initializer=_zeros)
 
     def dropped(x, seed):
         return layers.Dropout(dropout, seed=seed)(x) if dropout else x
@@ -86,7 +86,25 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
         if depth < len(units) - 1:
             x = dropped(x, seed=len(units) + 1 + depth)
     x = dense(n_channels)(x)
-    return import_keras().Model(windows, x)
+    model = import_keras().Model(windows, x)
+    zeros = import_keras().initializers.Zeros()
+    for layer in model.layers:  # so that what is saved of it names parts of Keras alone
+        part = getattr(layer, "cell", layer)
+        for name in ("kernel", "recurrent", "bias"):
+            if getattr(part, f"{name}_initializer", None) is _zeros:
+                setattr(part, f"{name}_initializer", zeros)
+    return model
+
+
+def _zeros(shape, dtype=None):
+    """Zeros of NumPy as a tensor.
+
+    jax compiles a program for its own zeros of every shape, and keeps it: with those of
+    the optimiser and of weights that were given without their type, 10 MB for every
+    number of channels.
+    """
+    zeros = np.zeros(shape, dtype)
+    return import_keras().ops.convert_to_tensor(zeros, zeros.dtype.name)
 
 
 class Network:
@@ -450,7 +468,8 @@ def _compile_forward(model):
 def _to_backend(arrays):
     """Tensors of the backend, from numpy arrays."""
     convert = import_keras().ops.convert_to_tensor
-    return [convert(array) for array in arrays]
+    # With their type, or jax compiles a program for every shape.
+    return [convert(array, array.dtype.name) for array in arrays]
 
 
 def _check_model(model, window_size, n_channels):

@@ -176,7 +176,8 @@ class ResidualDetector(
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or holds infinity.
+            If `X` has other channels than in `fit`, or holds infinity; if what `fit`
+            learned holds NaN, as in a file that was altered.
         """
         X, breaks = self._validate(X)
         scores = np.full(len(X), np.nan)
@@ -285,7 +286,8 @@ class ResidualDetector(
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or holds infinity.
+            If `X` has other channels than in `fit`, or holds infinity; if what `fit`
+            learned holds NaN, as in a file that was altered.
         """
         X, breaks = self._validate(X)
         transformed = np.full(X.shape, np.nan)
@@ -411,6 +413,7 @@ class ResidualDetector(
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
+            _check_numbers(self)
         X, breaks = validate_series(self, X, reset=reset, missing="allow")
         if X.dtype == np.float32:
             return X, breaks
@@ -499,6 +502,7 @@ class ResidualDetector(
             than one run of the model, or where a subclass has errors of its own.
         """
         check_parameters_unchanged(self)
+        _check_numbers(self)
         model, rule, kind = self._model(), self._rule, type(self)
         has_own = (
             kind.transform is not ResidualDetector.transform
@@ -527,6 +531,32 @@ class ResidualDetector(
             return errors
 
         return of_last
+
+
+def _check_numbers(detector):
+    """Raise if what `fit` learned holds NaN, as in a file that was altered.
+
+    Scores would be NaN, as at a break, and no row be flagged.
+    """
+    rule = detector._rule
+    parts = [rule, *(part for part in vars(rule).values() if hasattr(part, "__dict__"))]
+    learned = {name: v for name, v in vars(detector).items() if name.endswith("_")}
+    for numbers in (learned, *map(vars, parts)):
+        for name, value in numbers.items():
+            if _holds_nan(value):
+                raise ValueError(
+                    f"{name} of the fitted {type(detector).__name__} holds NaN, and no "
+                    "row would have a score. Fit it again, or load another copy of its "
+                    "file."
+                )
+
+
+def _holds_nan(value):
+    if isinstance(value, list):
+        return any(map(_holds_nan, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and np.isnan(value).any()
+    return isinstance(value, (float, np.floating)) and np.isnan(value)
 
 
 def _drift_allowance(model, rule, windows, rows):

@@ -68,6 +68,20 @@ def _adam():
     return import_keras().optimizers.Adam(learning_rate=1.0, global_clipnorm=1.0)
 
 
+def _adam_for(vector):
+    """The optimiser of a vector of weights, to be made while jax traces a function.
+
+    Made at any other time, its variables would have jax compile programs of their own.
+    """
+    optimizer = _adam()
+    optimizer.build([import_keras().Variable(vector, dtype=vector.dtype.name)])
+    return optimizer
+
+
+def _variables_of_adam(vector):
+    return [variable.value for variable in _adam_for(vector).variables]
+
+
 class JaxTrainer(_Trainer):
     """Trains the library's own network; several may train with it at a time.
 
@@ -80,10 +94,11 @@ class JaxTrainer(_Trainer):
         import jax
 
         vector = np.concatenate(self._weights, axis=None)
-        variable = import_keras().Variable(vector, dtype=vector.dtype.name)
-        self._optimizer = _adam()
-        self._optimizer.build([variable])
-        self._state = to_numpy(self._optimizer.variables)
+        # Adam starts from zeros.
+        self._state = [
+            np.zeros(variable.shape, variable.dtype)
+            for variable in jax.eval_shape(_variables_of_adam, vector)
+        ]
         self._program = program
         self._widest = max(
             len(weight)
@@ -212,13 +227,12 @@ class JaxTrainer(_Trainer):
 
     def _step(self, vector, state, learning_rate, gradients):
         """One step of the optimiser, along the sum of the gradients of the parts."""
+        optimizer = _adam_for(vector)
         state = [
             learning_rate if variable.name == "learning_rate" else value
-            for variable, value in zip(self._optimizer.variables, state, strict=True)
+            for variable, value in zip(optimizer.variables, state, strict=True)
         ]
-        [vector], state = self._optimizer.stateless_apply(
-            state, [sum(gradients)], [vector]
-        )
+        [vector], state = optimizer.stateless_apply(state, [sum(gradients)], [vector])
         return vector, state
 
     def _validate(self, weights, batches, linear):

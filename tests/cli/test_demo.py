@@ -5,6 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from tsanomaly import datasets
 from tsanomaly._cli import main
@@ -78,6 +79,23 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
     blocked.write_text("")
     assert main(["demo", "--output-dir", str(blocked)]) == 1
     assert "--output-dir" in capsys.readouterr().err
+
+
+def test_a_failure_in_the_middle_leaves_what_was_there(monkeypatch, tmp_path, capsys):
+    """After the first series, whose results are not shown beside older ones."""
+    (tmp_path / "results.csv").write_text("old")
+    savefig, calls = Figure.savefig, []
+
+    def fail(self, *args, **kwargs):
+        calls.append(self)
+        if len(calls) == 2:
+            raise MemoryError
+        savefig(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    assert main(["demo", "--output-dir", str(tmp_path)]) == 1
+    assert "memory" in capsys.readouterr().err
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
 def test_interruption(monkeypatch, tmp_path, capsys):

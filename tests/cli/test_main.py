@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Exit status, messages and interruption of commands."""
 
+import errno
 import json
 import os
 import pickle
@@ -199,6 +200,52 @@ def test_interruption_leaves_what_was_there(model, plant, folder, monkeypatch, c
     assert main(["detect", model, plant, "--threshold", "0"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_failure_leaves_what_was_there(model, plant, folder, monkeypatch, capsys):
+    """Also what was written before the disk was full."""
+    assert main(["detect", model, plant]) == 0
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    fsync, calls = os.fsync, []
+
+    def fill_the_disk(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill_the_disk)
+    assert main(["detect", model, plant, "--threshold", "0"]) == 1
+    message = capsys.readouterr().err
+    assert "anomalies.png cannot be written: No space left" in message
+    assert "All files are as they were before" in message
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_old_and_new_results_beside_each_other_are_named(
+    model, plant, folder, monkeypatch, capsys
+):
+    """A file may be locked, as by a spreadsheet that shows it."""
+    options = ["--no-plots", "--output-dir", "results"]
+    assert main(["detect", model, plant, *options]) == 0
+    predictions, events = (
+        Path("results", f"{n}.csv") for n in ("predictions", "events")
+    )
+    before = predictions.read_bytes(), events.read_bytes()
+    replace = os.replace
+
+    def refuse(temporary, target):
+        if target.name == "events.csv":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        replace(temporary, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert main(["detect", model, plant, *options, "--threshold", "0"]) == 1
+    message = capsys.readouterr().err
+    assert f"New are {predictions}; as they were are {events}." in message
+    assert predictions.read_bytes() != before[0]
+    assert events.read_bytes() == before[1]
+    assert sorted(Path("results").iterdir()) == [events, predictions]
 
 
 @pytest.mark.parametrize("command", ["train", "detect"])

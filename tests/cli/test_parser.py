@@ -87,6 +87,7 @@ OF_THE_LIBRARY = {
     "compare": IN_READING | IN_TRAINING,
     "explain": IN_READING | IN_EXPLAINING,
     "report": IN_READING | IN_EXPLAINING,
+    "info": {},
     "demo": {},
 }
 # What else is stated, and holds for the commands.

@@ -1,6 +1,34 @@
 # SPDX-License-Identifier: MIT
 """The command line: parse, call the commands, print what they return."""
 
-from tsanomaly._cli._main import main
+import sys
+
+from tsanomaly._cli._process import Messages, leaving_at_once, open_missing_streams
 
 __all__ = ["main"]
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str or None, default=None
+        Arguments without the name of the program. None takes those of the process,
+        which is then the program's own: while modules are imported, Ctrl-C ends it.
+
+    Returns
+    -------
+    status : int
+        0 for success, 1 for failure, 130 if interrupted, 141 if nobody reads on, as of
+        other programs in a pipe. Wrong usage exits with 2, a request to terminate with
+        143, or with 129 if the terminal was closed.
+    """
+    is_program = argv is None
+    try:
+        open_missing_streams()
+        with leaving_at_once(is_program):
+            from tsanomaly._cli._main import run
+        return run(argv, is_program=is_program)
+    except KeyboardInterrupt:
+        return Messages(sys.stderr).interrupted()

@@ -37,13 +37,11 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 
 from tsanomaly._cli._files import (
     make_folder,
-    needed,
     plain,
-    read,
-    read_both,
     row_label,
     write_events,
     write_figure,
@@ -51,6 +49,8 @@ from tsanomaly._cli._files import (
     write_json,
     write_table,
 )
+from tsanomaly._cli._info import info
+from tsanomaly._cli._inputs import needed, read, read_both, read_described
 from tsanomaly._cli._models import (
     Detection,
     build,
@@ -75,6 +75,7 @@ from tsanomaly._cli._pictures import (
     draw_measures,
     main_channels,
 )
+from tsanomaly._cli._text import one_line, visible
 from tsanomaly._inspection import errors_and_threshold, reconstructs, takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
 
@@ -86,6 +87,7 @@ __all__ = [
     "explain",
     "explore",
     "generate",
+    "info",
     "report",
     "train",
 ]
@@ -214,8 +216,6 @@ def train(
     csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
         See above.
     """
-    import pandas as pd
-
     from tsanomaly import save
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
@@ -487,7 +487,9 @@ def compare(
         files.append(write_figure(folder / "comparison.png", display.figure_))
     shown = table.drop(columns="error").round(3)
     text = shown.to_string(na_rep="")
-    text += "".join(f"\n{name} failed: {error}" for name, error in failed.items())
+    text += "".join(
+        f"\n{name} failed: {one_line(error)}" for name, error in failed.items()
+    )
     result = {"detectors": plain(table.reset_index(names="detector"))}
     return _finish(result, text, files)
 
@@ -541,7 +543,7 @@ def explain(
                 detector, frame, labels, channels=main_channels(found)
             )
             files.append(write_figure(folder / "reconstruction.png", display.figure_))
-    sentences = found.events["sentence"].tolist()
+    sentences = found.events["sentence"].map(visible).tolist()
     result = {"events": plain(found.events)}
     return _finish(result, "\n".join(sentences) or "Nothing is flagged.", files)
 
@@ -575,7 +577,7 @@ def report(
     """
     from tsanomaly._cli._report import make_page
 
-    detector, frame, labels = read_both(
+    detector, frame, labels, manifest = read_described(
         model, csv, read_params, fill=fill, progress=progress
     )
     folder = make_folder(output_dir)
@@ -595,6 +597,7 @@ def report(
         found,
         csv=csv,
         model=model,
+        manifest=manifest,
         title=title,
         train_fraction=train_fraction,
         plots=plots,
@@ -627,13 +630,13 @@ def demo(*, output_dir=Path("tsanomaly-demo"), progress):
         progress("training and scoring")
 
     table = run_demo(folder, progress=show)
-    text = f"\n{format_table(table)}\n\nResults are in {folder.resolve()}"
+    place = visible(folder.resolve())
+    text = f"\n{format_table(table)}\n\nResults are in {place}"
     return table.to_dict("records"), text
 
 
 def _check_step(freq):
     """Raise unless a text is the time from row to row."""
-    import pandas as pd
     from pandas.tseries.frequencies import to_offset
 
     start = pd.Timestamp("2024-01-01")
@@ -667,7 +670,7 @@ def _check_training_rows(n_train, frame, csv, window_size):
 
 def _finish(result, text, files):
     written = [str(file) for file in files]
-    lines = "\n".join(f"  {file}" for file in written)
+    lines = "\n".join(f"  {visible(file)}" for file in written)
     return {**plain(result), "files": written}, f"{text}\n\nwritten:\n{lines}"
 
 

@@ -5,6 +5,7 @@ from io import BytesIO
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 
 from tsanomaly._cli._numbers import count
 from tsanomaly._saving._atomic_write import replace_file
@@ -37,8 +38,6 @@ def run_demo(folder, *, progress):
         A row for every series and detector: precision, recall, f1, roc_auc,
         average_precision, fit_seconds and score_seconds.
     """
-    import pandas as pd
-
     from tsanomaly.datasets import load_nab, load_smd
 
     series = {name: load_nab(f"realAWSCloudwatch/{name}") for name in _NAB}

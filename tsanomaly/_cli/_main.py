@@ -3,18 +3,19 @@
 
 import json
 import logging
-import os
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tsanomaly._cli._parser import parse
+from tsanomaly._cli._process import Messages, drop, ending_in_order, leaving_at_once
 from tsanomaly._cli._terminal import Progress
+from tsanomaly._cli._text import one_line, show, visible
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._progress import listening
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 # Errors that say what is wrong with what was given, and what else libraries raise then.
 _FORESEEN = (OSError, ValueError, ImportError, MemoryError)
@@ -24,50 +25,54 @@ _OTHERS = (RuntimeError, KeyError)
 _CLOSED_PIPE = 141
 
 
-def main(argv=None):
-    """Run the command line.
+def run(argv, *, is_program):
+    """Run what a command line says.
 
     Parameters
     ----------
-    argv : list of str or None, default=None
+    argv : list of str or None
         Arguments without the name of the program; None takes those of the process.
+    is_program : bool
+        Whether the process is that of the program, which may end it.
 
     Returns
     -------
     status : int
-        0 for success, 1 for failure, 130 if interrupted, 141 if nobody reads on, as of
-        other programs in a pipe. Wrong usage exits with 2.
+        As of :func:`tsanomaly._cli.main`.
     """
     call = parse(argv)
+    messages = Messages(sys.stderr)
     output = None if call.as_json else sys.stdout
     try:
         with (
-            Progress(sys.stderr, output) as progress,
-            _messages(call, progress),
+            ending_in_order(),
+            Progress(messages, output) as progress,
+            _messages(call, progress, messages),
             listening(progress.advance),
         ):
-            result, text = _run(call, progress)
-        print(_as_json(result) if call.as_json else text, flush=True)
+            result, text = _run(call, progress, is_program)
+        _print(_as_json(result) if call.as_json else text)
         return 0
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout)
         return _CLOSED_PIPE
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        return messages.interrupted()
     except (*_FORESEEN, *_OTHERS) as error:
         if call.verbose:
-            traceback.print_exc()
+            show(traceback.format_exc().rstrip("\n"), messages)
         text = _in_one_line(error, call)
-        print(f"tsanomaly {call.command}: error: {text}", file=sys.stderr)
+        show(f"tsanomaly {call.command}: error: {text}", messages)
         return 1
 
 
-def _run(call, progress):
+def _run(call, progress, is_program):
     # Imported when a command is run: the help needs no pandas.
-    from tsanomaly._cli import _commands
+    with leaving_at_once(is_program):
+        from tsanomaly._cli import _commands
+        from tsanomaly._saving._atomic_write import replacing_together
 
-    with _compiling(call.compilation_cache):
+    with _compiling(call.compilation_cache), replacing_together():
         return getattr(_commands, call.command)(**call.keywords, progress=progress)
 
 
@@ -93,7 +98,7 @@ def _compiling(folder):
 
 def _in_one_line(error, call):
     """What an error says, and where to look if that is not made for people."""
-    text = " ".join(_spelled(error, call).split())
+    text = one_line(_spelled(error, call))
     if isinstance(error, MemoryError):
         return text or "There is not enough memory. Pass fewer rows or columns"
     if isinstance(error, _FORESEEN):
@@ -108,33 +113,53 @@ def _spelled(message, call):
     return str(message)
 
 
-def _drop_output():
-    """Nobody reads on, as in ``tsanomaly … | head -1``: Python need not try at exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print(text):
+    """Print the result. What it tells of is done, whether it can be printed or not."""
+    try:
+        show(text, sys.stdout)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop(sys.stdout)
+        raise OSError(
+            error.errno,
+            f"The command is done, and what it has to say cannot be written: "
+            f"{error.strerror}. Its files are new",
+        ) from error
 
 
 @contextmanager
-def _messages(call, progress):
+def _messages(call, progress, stream):
     """Warnings as lines for people; with -v what the library logs, too."""
 
-    def show(message, *_, **__):
-        text = f"tsanomaly {call.command}: warning: {_spelled(message, call)}"
-        progress.print(text, sys.stderr)
+    def say(message, *_, **__):
+        text = one_line(_spelled(message, call))
+        progress.print(f"tsanomaly {call.command}: warning: {text}", stream)
 
-    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("tsanomaly")
+    handler, logger = logging.StreamHandler(stream), logging.getLogger("tsanomaly")
+    handler.setFormatter(_Formatter())
     level = logger.level
     if call.verbose:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = show
+            warnings.showwarning = say
+            # Every step of a pipeline says so; here it is said once, with the names.
+            warnings.filterwarnings("ignore", "X has feature names, but")
             yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
 
 
+class _Formatter(logging.Formatter):
+    """One line for each record, with nothing in it that a terminal obeys."""
+
+    def format(self, record):
+        return visible(super().format(record))
+
+
 def _as_json(result):
-    return json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    # In ASCII, with escapes for all else: nothing is left that a terminal obeys.
+    return json.dumps(result, indent=2, allow_nan=False)

@@ -4,8 +4,11 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from tsanomaly._inspection import errors_and_threshold, reconstructs
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._validation import find_breaks
 
 __all__ = [
     "Detection",
@@ -152,12 +155,16 @@ def with_threshold(model, path, *, quantile, k):
 
 def score(model, frame, threshold):
     """Errors, the threshold (that of the model if it is None), and what lies above."""
-    from tsanomaly._inspection import errors_and_threshold
-    from tsanomaly._validation import find_breaks
-
     errors, own = errors_and_threshold(model, frame)
     errors[find_breaks(frame)] = np.nan
     threshold = own if threshold is None else threshold
+    lost = np.isnan(errors) & frame.notna().all(axis=1).to_numpy()
+    if lost.any() or np.isnan(threshold):
+        raise ValueError(
+            f"The model gives no score to {lost.sum():,} of {len(frame):,} rows that "
+            f"are complete, and its threshold is {threshold:g}: what it learned holds "
+            "NaN. Train it again, or use another copy of its file."
+        )
     return errors, threshold, errors > threshold
 
 
@@ -183,7 +190,6 @@ def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
     """
     from tsanomaly import explain
     from tsanomaly._attribution import channel_errors, occlude
-    from tsanomaly._inspection import reconstructs
 
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, threshold)
@@ -213,8 +219,6 @@ def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
 
 def predictions(frame, found):
     """Score, flag and top channel of each row."""
-    import pandas as pd
-
     shares = np.nan_to_num(found.contributions)
     names = np.append(frame.columns.to_numpy(dtype=object), "")
     top = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1)

@@ -2,9 +2,12 @@
 """What the commands say of readings and of scores, in numbers."""
 
 import numpy as np
+import pandas as pd
 
 from tsanomaly._cli._files import plain
+from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._validation import find_breaks, median_step
 
 __all__ = [
     "count",
@@ -37,7 +40,6 @@ def rows_to_judge(frame, errors, fraction):
 
 def measure(frame, errors, flagged, labels):
     """Metrics of scores and flags, by name."""
-    import pandas as pd
     from sklearn.metrics import (
         average_precision_score,
         confusion_matrix,
@@ -95,10 +97,6 @@ def _triple(name, values):
 
 def summarise(frame, labels):
     """What a file holds: rows, times, gaps, channels, correlations, labels."""
-    import pandas as pd
-
-    from tsanomaly._validation import find_breaks, median_step
-
     step = median_step(frame.index)
     result = {
         "rows": len(frame),
@@ -151,8 +149,6 @@ def duration(text):
     words : str
         Such as "1 min", "2 days 3 h" or "0.25 s".
     """
-    import pandas as pd
-
     days, hours, minutes, seconds, *small = pd.Timedelta(text).components
     milliseconds, microseconds, nanoseconds = small
     seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
@@ -170,8 +166,6 @@ def duration(text):
 
 def describe(summary):
     """A summary as text."""
-    import pandas as pd
-
     lines = [
         f"{count(summary['rows'], 'row')} of {count(summary['channels'], 'channel')}, "
         f"{summary['start']} to {summary['end']}"
@@ -183,13 +177,13 @@ def describe(summary):
         lines.append(count(summary["gaps"], "gap", longest))
     lines.append(count(summary["missing_readings"], "reading", " missing"))
     if summary["constant_channels"]:
-        lines.append(f"constant: {', '.join(summary['constant_channels'])}")
-    lines += [
-        f"{' and '.join(pair['channels'])}: correlation {pair['correlation']:.2f}"
-        for pair in summary["strong_correlations"]
-    ]
+        constant = ", ".join(map(visible, summary["constant_channels"]))
+        lines.append(f"constant: {constant}")
+    for pair in summary["strong_correlations"]:
+        names = " and ".join(map(visible, pair["channels"]))
+        lines.append(f"{names}: correlation {pair['correlation']:.2f}")
     if summary["anomalous_rows"] is not None:
         lines.append(count(summary["anomalous_rows"], "row", " labelled anomalous"))
-    table = pd.DataFrame(summary["per_channel"]).T
+    table = pd.DataFrame(summary["per_channel"]).T.rename(index=visible)
     table["missing"] = table["missing"].astype(int)
     return "\n".join([*lines, "", table.to_string(float_format="{:.4g}".format)])

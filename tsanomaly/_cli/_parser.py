@@ -7,11 +7,19 @@ is to be there before anything is imported; tests compare the two.
 """
 
 import argparse
-import math
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from tsanomaly._cli._text import one_line, quoted
+from tsanomaly._cli._values import (
+    at_least_zero,
+    fraction,
+    name_or_none,
+    not_empty,
+    number,
+    whole,
+    whole_or_none,
+)
 from tsanomaly._version import __version__
 
 __all__ = ["Call", "parse"]
@@ -42,7 +50,8 @@ _REPEATED = {"timestamp"}  # the option, once for each value
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
 _TRAIN = f"tsanomaly train {_PLANT} --detector pca"
-_USE = f"tsanomaly-results/model.skops {_PLANT}"
+_MODEL = "tsanomaly-results/model.skops"
+_USE = f"{_MODEL} {_PLANT}"
 
 
 class Call(NamedTuple):
@@ -92,16 +101,17 @@ class Call(NamedTuple):
             return option
         value = parameter.value
         values = value if isinstance(value, (tuple, list)) else [value]
+        typed = [quoted("none" if value is None else str(value)) for value in values]
         if name in _REPEATED:
-            return " ".join(f"{option} {_quoted(value)}" for value in values)
-        return " ".join([option, *map(_quoted, values)])
+            return " ".join(f"{option} {value}" for value in typed)
+        return " ".join([option, *typed])
 
 
-def _quoted(value):
-    """A value as it is typed in a shell."""
-    text = "none" if value is None else str(value)
-    # Tabs and their like cannot be typed as they are.
-    return shlex.quote(text) if text.isprintable() else f"${text!r}"
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages hold nothing that a terminal obeys."""
+
+    def error(self, message):
+        super().error(one_line(message))
 
 
 def parse(argv):
@@ -116,7 +126,7 @@ def parse(argv):
     -------
     call : Call
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tsanomaly",
         description="Find when, and in which channel, a machine behaves abnormally.",
         epilog="tsanomaly COMMAND --help shows the options of a command, and examples.",
@@ -134,6 +144,7 @@ def parse(argv):
         _add_compare,
         _add_explain,
         _add_report,
+        _add_info,
         _add_demo,
     ):
         add(commands)
@@ -199,7 +210,7 @@ def _check_training(given, parser):
 def _add(
     commands, name, text, description, *examples, groups=(), folder="tsanomaly-results"
 ):
-    """A command with the options that all commands have."""
+    """A command with the options that all commands have, or that write to a folder."""
     parser = commands.add_parser(
         name,
         help=text,
@@ -210,13 +221,15 @@ def _add(
     )
     parser.set_defaults(groups=groups)
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output-dir",
-        type=Path,
-        metavar="DIR",
-        help=f"folder for the results, created if it is missing (default: {folder})",
-    )
-    if name != "demo":
+    if folder is not None:
+        output.add_argument(
+            "--output-dir",
+            type=Path,
+            metavar="DIR",
+            help="folder for the results, created if it is missing (default: "
+            f"{folder})",
+        )
+    if name not in ("demo", "info"):
         output.add_argument(
             "--no-plots",
             action="store_false",
@@ -237,10 +250,10 @@ def _add(
         default=False,
         help="say how the file is read, and where an error arose",
     )
-    if name not in ("generate", "explore"):
+    if name not in ("generate", "explore", "info"):
         output.add_argument(
             "--compilation-cache",
-            type=_not_empty,
+            type=not_empty,
             metavar="DIR",
             help="keep compiled networks in this folder: the first fit of a later "
             "command takes seconds less (default: none)",
@@ -260,7 +273,7 @@ def _add_reading(parser):
     group = parser.add_argument_group("reading the file")
     group.add_argument(
         "--timestamp",
-        type=_name_or_none,
+        type=name_or_none,
         metavar="NAME",
         action="append",
         help="time column, or none; given twice for a column of dates and one of times "
@@ -268,7 +281,7 @@ def _add_reading(parser):
     )
     group.add_argument(
         "--label",
-        type=_name_or_none,
+        type=name_or_none,
         metavar="NAME",
         help="column of labels, 1 = anomaly, or none (default: the first that is "
         "detected)",
@@ -284,13 +297,13 @@ def _add_reading(parser):
     group.add_argument("--encoding", metavar="NAME", help="such as cp1252")
     group.add_argument(
         "--skiprows",
-        type=_whole(0),
+        type=whole(0),
         metavar="N",
         help="lines to skip above the header (default: 0)",
     )
     group.add_argument(
         "--max-bytes",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="most bytes of text, from a compressed file 100 times its size by default",
     )
@@ -317,14 +330,14 @@ def _add_training(parser):
     group = parser.add_argument_group("detector")
     group.add_argument(
         "--window-size",
-        type=_whole(1),
+        type=whole(1),
         metavar="ROWS",
         help="rows in a window, at least 2 for networks (default: 80 for networks, 10 "
         "for other detectors)",
     )
     group.add_argument(
         "--units",
-        type=_whole(1),
+        type=whole(1),
         nargs="+",
         metavar="N",
         help="widths of the LSTM layers, as in --units 64 32; for networks "
@@ -332,7 +345,7 @@ def _add_training(parser):
     )
     group.add_argument(
         "--latent-dim",
-        type=_whole_or_none,
+        type=whole_or_none,
         metavar="N",
         help="width of the bottleneck, or none; for networks (default: 4)",
     )
@@ -343,20 +356,20 @@ def _add_training(parser):
     )
     group.add_argument(
         "--epochs",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="training epochs, at most; for networks (default: 10)",
     )
     group.add_argument(
         "--batch-size",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="windows in a training step; for networks (default: 32)",
     )
     _add_columns(group)
     group.add_argument(
         "--train-fraction",
-        type=_fraction(0, 1, closed="right"),
+        type=fraction(0, 1, closed="right"),
         metavar="SHARE",
         help="train on this share of the rows, the first ones (default: 0.8)",
     )
@@ -373,20 +386,18 @@ def _add_training(parser):
     )
     group.add_argument(
         "--quantile",
-        type=_fraction(0, 1),
+        type=fraction(0, 1),
         metavar="Q",
         help="for quantile and pot (default: 0.99)",
     )
-    group.add_argument(
-        "--k", type=_at_least_zero, help="for sigma and mad (default: 3)"
-    )
+    group.add_argument("--k", type=at_least_zero, help="for sigma and mad (default: 3)")
 
 
 def _add_seed(parser, what):
     parser.add_argument(
         "--seed",
         dest="random_state",
-        type=_whole(0),
+        type=whole(0),
         metavar="N",
         help=f"{what} (default: 0)",
     )
@@ -405,19 +416,19 @@ def _add_override(parser):
     group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--threshold",
-        type=_number,
+        type=number,
         metavar="SCORE",
         help="flag rows with a higher score",
     )
     group.add_argument(
         "--quantile",
-        type=_fraction(0, 1),
+        type=fraction(0, 1),
         metavar="Q",
         help="quantile of the errors of the training rows, which the model file keeps",
     )
     group.add_argument(
         "--k",
-        type=_at_least_zero,
+        type=at_least_zero,
         help="mean + k standard deviations of these errors",
     )
 
@@ -425,14 +436,14 @@ def _add_override(parser):
 def _add_explaining(parser):
     parser.add_argument(
         "--max-gap",
-        type=_whole(0),
+        type=whole(0),
         metavar="ROWS",
         help="join events with at most this many rows between them (default: 0)",
     )
     parser.add_argument(
         "--channels",
         dest="n_channels",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="channels to name, at most (default: 3)",
     )
@@ -441,7 +452,7 @@ def _add_explaining(parser):
 def _add_trained_share(parser):
     parser.add_argument(
         "--train-fraction",
-        type=_fraction(0, 1, closed="left"),
+        type=fraction(0, 1, closed="left"),
         metavar="SHARE",
         help="leave this share of the rows, the first ones, out of the metrics: those "
         "that the model was trained on (default: 0)",
@@ -460,20 +471,20 @@ def _add_generate(commands):
     parser.add_argument(
         "--rows",
         dest="n_samples",
-        type=_whole(3),
+        type=whole(3),
         metavar="N",
         help="rows to simulate (default: 10000)",
     )
     parser.add_argument(
         "--sensors",
         dest="n_sensors",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="channels to simulate (default: 4)",
     )
     parser.add_argument(
         "--contamination",
-        type=_fraction(0, 0.5, closed="both"),
+        type=fraction(0, 0.5, closed="both"),
         metavar="SHARE",
         help="share of anomalous rows (default: 0.0425)",
     )
@@ -624,6 +635,21 @@ def _add_report(commands):
     parser.add_argument("--title", help="heading (default: name of the CSV file)")
 
 
+def _add_info(commands):
+    parser = _add(
+        commands,
+        "info",
+        "say what is in a model file",
+        "Print steps, parameters, channels, versions, training rows and threshold of\n"
+        "a model file. Nothing in the file is run, and no model is made.",
+        _GENERATE,
+        _TRAIN,
+        f"tsanomaly info {_MODEL}",
+        folder=None,
+    )
+    _add_model(parser)
+
+
 def _add_demo(commands):
     _add(
         commands,
@@ -635,61 +661,3 @@ def _add_demo(commands):
         "tsanomaly demo --output-dir results",
         folder="tsanomaly-demo",
     )
-
-
-def _whole(smallest):
-    def parse(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < smallest:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number of at least {smallest}"
-            )
-        return value
-
-    return parse
-
-
-def _fraction(low, high, closed="neither"):
-    def parse(text):
-        value = _number(text)
-        above = value >= low if closed in ("left", "both") else value > low
-        below = value <= high if closed in ("right", "both") else value < high
-        if not (above and below):
-            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
-        return value
-
-    return parse
-
-
-def _at_least_zero(text):
-    value = _number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 0")
-    return value
-
-
-def _number(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
-
-
-def _not_empty(text):
-    if not text:
-        raise argparse.ArgumentTypeError("the name of a folder is missing")
-    return text
-
-
-def _name_or_none(text):
-    return None if text == "none" else text
-
-
-def _whole_or_none(text):
-    return None if text == "none" else _whole(1)(text)

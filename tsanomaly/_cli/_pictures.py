@@ -2,6 +2,7 @@
 """Pictures that the commands draw."""
 
 import numpy as np
+import pandas as pd
 
 __all__ = [
     "N_DRAWN_CHANNELS",
@@ -39,8 +40,6 @@ def draw_anomalies(frame, found, labels):
 
 def draw_contributions(frame, found, labels):
     """The channels' shares over time, or None if nothing was split."""
-    import pandas as pd
-
     from tsanomaly.plotting import ContributionDisplay
 
     if not np.isfinite(found.contributions).any():

@@ -21,6 +21,7 @@ from tsanomaly._cli._pictures import (
     draw_measures,
     main_channels,
 )
+from tsanomaly._cli._text import visible
 from tsanomaly._inspection import reconstructs
 from tsanomaly._version import __version__
 
@@ -74,6 +75,7 @@ def make_page(
     *,
     csv,
     model,
+    manifest,
     title,
     train_fraction,
     plots,
@@ -93,6 +95,8 @@ def make_page(
         What the detector says of them.
     csv, model : Path
         The files of the readings and of the model.
+    manifest : dict
+        What the file of the model says of it.
     title : str or None
         The heading; None names the file of the readings.
     train_fraction : float
@@ -149,17 +153,19 @@ def make_page(
         _section("Readings", _readings(summary) + pictures.get("readings", "")),
     ]
     if measures is not None:
-        body = f"<p>{escape(note)}.</p>{_measures(measures)}"
+        body = f"<p>{_as_html(note)}.</p>{_measures(measures)}"
         sections.append(
             _section("Metrics", body + pictures.get("measures", ""), "measures")
         )
     sections.append(
-        _section("Settings and versions", _settings(csv, model, detector, found))
+        _section(
+            "Settings and versions", _settings(csv, model, manifest, detector, found)
+        )
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{_as_html(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(sections)
         + "\n</body>\n</html>\n"
     )
@@ -216,10 +222,14 @@ def _draw(detector, frame, labels, found):
     return {"events": events, "readings": readings}
 
 
+def _as_html(text):
+    return escape(visible(text))
+
+
 def _picture(caption, figure):
     width = round(figure.get_figwidth() * 100)
     data = b64encode(png(figure, dpi=_DPI)).decode()
-    caption = escape(caption)
+    caption = _as_html(caption)
     return (
         f'<figure><img width="{width}" alt="{caption}" '
         f'src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
@@ -228,7 +238,7 @@ def _picture(caption, figure):
 
 def _section(title, body, name=None):
     mark = "" if name is None else f' id="{name}"'
-    return f"<section{mark}>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+    return f"<section{mark}>\n<h2>{_as_html(title)}</h2>\n{body}\n</section>"
 
 
 def _heading(title, summary, found):
@@ -244,7 +254,7 @@ def _heading(title, summary, found):
         for number in numbers
     )
     return (
-        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(span)}</p>\n'
+        f'<h1>{_as_html(title)}</h1>\n<p class="lead">{_as_html(span)}</p>\n'
         f'<div class="numbers">{boxes}</div>'
     )
 
@@ -252,13 +262,13 @@ def _heading(title, summary, found):
 def _table(head, rows, kinds):
     """A table; kinds are the classes of the columns."""
     cells = "".join(
-        f'<th class="{"text" if kind else ""}">{escape(name)}</th>'
+        f'<th class="{"text" if kind else ""}">{_as_html(name)}</th>'
         for name, kind in zip(head, kinds, strict=True)
     )
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<td class="{kind}">{escape(str(cell))}</td>'
+            f'<td class="{kind}">{_as_html(cell)}</td>'
             for cell, kind in zip(row, kinds, strict=True)
         )
         + "</tr>"
@@ -321,7 +331,7 @@ def _readings(summary):
     ]
     head = ["channel", *names, "missing"]
     sentence = "; ".join(lines)
-    text = f"<p>{escape(sentence[0].upper() + sentence[1:])}.</p>"
+    text = f"<p>{_as_html(sentence[0].upper() + sentence[1:])}.</p>"
     return text + _table(head, rows, ["text", *[""] * 5])
 
 
@@ -333,20 +343,18 @@ def _measures(measures):
     return _table(["metric", "value"], rows, ["text", ""])
 
 
-def _settings(csv, model, detector, found):
-    from tsanomaly._saving._model_file import read_manifest
-
-    manifest = read_manifest(model)
-    used = {
-        "readings": csv,
-        "model": model,
-        "model written": manifest["created"],
-        **settings(detector),
-        "threshold in use": f"{found.threshold:.6g}",
-        "versions of the model": _versions(manifest["versions"]),
-        "report by": f"tsanomaly {__version__}",
-    }
-    return _table(["", ""], used.items(), ["text when", "code"])
+def _settings(csv, model, manifest, detector, found):
+    # Pairs, since a step may be called like another line.
+    lines = [
+        ("readings", csv),
+        ("model", model),
+        ("model written", manifest["created"]),
+        *settings(detector).items(),
+        ("threshold in use", f"{found.threshold:.6g}"),
+        ("versions of the model", _versions(manifest["versions"])),
+        ("report by", f"tsanomaly {__version__}"),
+    ]
+    return _table(["", ""], lines, ["text when", "code"])
 
 
 def _versions(versions):

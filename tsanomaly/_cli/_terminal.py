@@ -6,6 +6,8 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 from time import monotonic
 
+from tsanomaly._cli._text import show, visible
+
 __all__ = ["Progress"]
 
 # Characters of a bar, and how often it is drawn from start to end.
@@ -65,7 +67,7 @@ class Progress:
             Such as "reading plant.csv".
         """
         with self._lock:
-            self._text, self._bar, self._end = text, None, " …"
+            self._text, self._bar, self._end = visible(text), None, " …"
             self._start = monotonic()
             self._draw()
 
@@ -113,7 +115,7 @@ class Progress:
         with self._lock:
             self._bar = None  # to be drawn again
             self._erase()
-            print(text, file=stream, flush=True)
+            show(text, stream)
 
     def _watch_the_clock(self):
         while not self._over.wait(self._tick):

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
-import os
 import platform
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +14,7 @@ from tsanomaly._saving._archive import (
     pack_members,
     read_members,
 )
-from tsanomaly._saving._atomic_write import replace_file
+from tsanomaly._saving._atomic_write import replace_file, resolve_target
 from tsanomaly._saving._json import most_values, read_json, write_json
 from tsanomaly._saving._nodes import Reader, Writer
 from tsanomaly._saving._specs import check_fitted
@@ -25,7 +23,7 @@ from tsanomaly._streaming import StreamingDetector
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
 
-__all__ = ["load", "save"]
+__all__ = ["load", "load_described", "read_bytes", "read_document", "save"]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
@@ -63,7 +61,7 @@ def save(model, path):
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or `path` is a link that leads in a circle.
 
     See Also
     --------
@@ -103,21 +101,11 @@ def save(model, path):
             "fit returned."
         )
     check_is_fitted(fitted)
-    # The file that a link points to is replaced, not the link.
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise FileExistsError(
-            f"{path} exists and is no regular file. Pass the name of a file, for "
-            "example 'model.skops'."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {target.parent} for the model. Make it first."
-        )
+    resolve_target(path)  # raises before there is work to lose
     try:
         data = _pack(model)
         # Better to learn here than months later that a file cannot be read.
-        _unpack(data, "The file", trusted=None)
+        _unpack(*read_document(data, "The file"), "The file", trusted=None)
     except (MemoryError, RecursionError):
         raise
     # Objects of other libraries raise whatever they like when they are taken apart.
@@ -128,7 +116,7 @@ def save(model, path):
             f"code: {reason}. Replace it, for example a lambda by a function of a "
             "module."
         ) from error
-    replace_file(target, data)
+    replace_file(path, data)
 
 
 def load(path, *, trusted=()):
@@ -202,8 +190,28 @@ def load(path, *, trusted=()):
     ...     tsanomaly.load(f"{folder}/model.skops", trusted=[sliding_windows])
     FunctionTransformer(func=<function sliding_windows at ...>)
     """
+    return load_described(path, trusted=trusted)[0]
+
+
+def load_described(path, *, trusted=()):
+    """Read a model, and when and by which versions it was written.
+
+    Parameters
+    ----------
+    path, trusted
+        As of :func:`load`.
+
+    Returns
+    -------
+    model : estimator
+        The fitted model.
+    manifest : dict
+        With the keys ``created``, ``versions`` and ``feature_names``, among others.
+    """
+    source = str(path)
     trusted = full_names(trusted)
-    return _unpack(read_bytes(path), str(path), trusted)
+    manifest, document, members = read_document(read_bytes(path), source)
+    return _unpack(manifest, document, members, source, trusted), manifest
 
 
 def _pack(model):
@@ -235,15 +243,15 @@ def _installed(package):
         return None
 
 
-def _unpack(data, source, trusted):
-    """Make a model from the bytes of a file.
+def _unpack(manifest, document, members, source, trusted):
+    """Make a model of what a file holds.
 
     Parameters
     ----------
-    data : bytes
-        The file.
+    manifest, document, members
+        As from `read_document`.
     source : str
-        What it is called in messages.
+        What the file is called in messages.
     trusted : set of str or None
         Full names of types to trust beside the known ones; None trusts all, of a file
         that was just written.
@@ -253,7 +261,6 @@ def _unpack(data, source, trusted):
     model : estimator
         The model.
     """
-    manifest, document, members = read_document(data, source)
     others = _warn_of_other_versions(manifest["versions"], source)
     names = names_in(document)
     if trusted is not None and names - trusted:
@@ -342,7 +349,7 @@ def _warn_of_other_versions(saved, source):
         f"{source} was saved by {then}, and this is {now}: the model may fail or give "
         "other scores. Fit it again to be sure.",
         VersionWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return then, now
 

@@ -14,6 +14,7 @@ __all__ = [
     "COLOURS",
     "LABELLED",
     "LINES",
+    "PLAIN",
     "RowAxis",
     "check_readings",
     "check_row_values",
@@ -45,6 +46,9 @@ CHARACTER = 0.085
 
 # Told apart without colour, too.
 LINES = ("-", "--", "-.", ":")
+
+# For text with names of users in it, in which a dollar sign begins no formula.
+PLAIN = {"parse_math": False}
 
 # How labelled anomalies are shaded.
 LABELLED = {
@@ -235,7 +239,7 @@ class RowAxis:
             axes.set_xlim(first - margin, last + margin)
         if labelled:
             zone = f" ({self._zone})" if self._zone is not None else ""
-            axes.set_xlabel(f"{self._name}{zone}")
+            axes.set_xlabel(f"{self._name}{zone}", **PLAIN)
 
 
 def decimate(values, n_blocks=BLOCKS):
@@ -458,11 +462,20 @@ def short_labels_of(channels):
     -------
     labels : list of str
         At most 24 characters each, without their middle: tags differ at their ends.
-        Where they differ in the middle only, they are whole.
+        Where they differ in the middle only, they are whole, but for names so long that
+        no figure has room for them.
     """
     labels = [_plain_label(channel) for channel in channels]
-    short = [x if len(x) <= 24 else f"{x[:8]}…{x[-15:]}" for x in labels]
-    return short if len(set(short)) == len(set(labels)) else labels
+    short = [_without_middle(label, 8, 15) for label in labels]
+    if len(set(short)) == len(set(labels)):
+        return short
+    return [_without_middle(label, 50, 50) for label in labels]
+
+
+def _without_middle(text, n_first, n_last):
+    if len(text) <= n_first + 1 + n_last:
+        return text
+    return f"{text[:n_first]}…{text[-n_last:]}"
 
 
 def label_channel(axes, channel):
@@ -475,9 +488,8 @@ def label_channel(axes, channel):
     channel : object
         Name of the column, or its position.
     """
-    axes.set_ylabel(
-        label_of(channel), rotation=0, ha="right", va="center", fontsize="small"
-    )
+    style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": "small"}
+    axes.set_ylabel(label_of(channel), **style, **PLAIN)
 
 
 def place_legend(axes, *others, ncols=None):

@@ -7,6 +7,7 @@ from tsanomaly._validation import as_series, check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     LABELLED,
+    PLAIN,
     RowAxis,
     check_readings,
     make_axes,
@@ -202,6 +203,7 @@ class ContributionDisplay:
             range(n_channels),
             short_labels_of(self.contributions.columns),
             fontsize="small" if n_channels <= 20 else "x-small",
+            **PLAIN,
         )
         # Beside both axes, or else only one of them would become narrower.
         self.figure_.colorbar(

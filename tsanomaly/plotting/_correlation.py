@@ -3,6 +3,7 @@ import numpy as np
 
 from tsanomaly.plotting._common import (
     CHARACTER,
+    PLAIN,
     check_readings,
     make_axes,
     merge_style,
@@ -120,7 +121,7 @@ class CorrelationDisplay:
         ax.set_facecolor("0.8")  # seen where there is no correlation
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
         size = "medium" if has_numbers else "x-small"
-        ax.set_yticks(range(n_channels), labels, fontsize=size)
+        ax.set_yticks(range(n_channels), labels, fontsize=size, **PLAIN)
         ax.set_xticks(
             range(n_channels),
             labels,
@@ -128,6 +129,7 @@ class CorrelationDisplay:
             rotation=45 if has_numbers else 90,
             ha="right" if has_numbers else "center",
             rotation_mode="anchor" if has_numbers else "default",
+            **PLAIN,
         )
         self.text_ = []
         if has_numbers:

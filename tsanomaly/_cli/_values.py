@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Values of options, as argparse reads them from what is typed."""
+
+import argparse
+import math
+
+__all__ = [
+    "at_least_zero",
+    "fraction",
+    "name_or_none",
+    "not_empty",
+    "number",
+    "whole",
+    "whole_or_none",
+]
+
+
+def whole(smallest):
+    """Make a type of whole numbers from a smallest one on."""
+
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < smallest:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {smallest}"
+            )
+        return value
+
+    return parse
+
+
+def fraction(low, high, closed="neither"):
+    """Make a type of numbers within a range."""
+
+    def parse(text):
+        value = number(text)
+        above = value >= low if closed in ("left", "both") else value > low
+        below = value <= high if closed in ("right", "both") else value < high
+        if not (above and below):
+            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+        return value
+
+    return parse
+
+
+def at_least_zero(text):
+    """Read a number that is not negative."""
+    value = number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 0")
+    return value
+
+
+def number(text):
+    """Read a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def not_empty(text):
+    """Read the name of a folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is missing")
+    return text
+
+
+def name_or_none(text):
+    """Read a name, or "none"."""
+    return None if text == "none" else text
+
+
+def whole_or_none(text):
+    """Read a whole number from 1 on, or "none"."""
+    return None if text == "none" else whole(1)(text)
