@@ -35,13 +35,15 @@ __all__ = [
     "check_parameters",
     "empty_tree",
     "output_container",
+    "path_lengths",
     "validate_params",
 ]
 
 
 def check_parameters(estimator):
     """Raise unless the parameters of an estimator are ones that its `fit` takes."""
-    estimator._validate_params()
+    if hasattr(estimator, "_parameter_constraints"):  # FeatureUnion says nothing
+        estimator._validate_params()
 
 
 def empty_tree(n_features):
@@ -49,6 +51,29 @@ def empty_tree(n_features):
     from sklearn.tree._tree import Tree
 
     return Tree(n_features, np.ones(1, dtype=np.intp), 1)
+
+
+def path_lengths(trees):
+    """What a fitted forest knows of the nodes of its trees.
+
+    Parameters
+    ----------
+    trees : list of fitted ExtraTreeRegressor
+        Trees of an IsolationForest.
+
+    Returns
+    -------
+    below, above : tuple of ndarray
+        For each node of each tree, how much longer a path would be in a tree that goes
+        on, and how many nodes are on the path to it.
+    """
+    from sklearn.ensemble._iforest import _average_path_length
+
+    structures = [tree.tree_ for tree in trees]
+    return (
+        tuple(_average_path_length(tree.n_node_samples) for tree in structures),
+        tuple(tree.compute_node_depths() for tree in structures),
+    )
 
 
 def output_container(transformer):

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.neighbors import LocalOutlierFactor
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.helpers import run_python
 from tests.saving.helpers import (
@@ -23,7 +24,7 @@ from tests.saving.helpers import (
     objects,
 )
 from tests.saving.models import MODELS, network, small_forest
-from tsanomaly import load, save
+from tsanomaly import LSTMAutoencoderDetector, load, save
 
 PAIRS = {"name": "sklearn.metrics.pairwise.pairwise_distances"}
 PARTIAL = {
@@ -75,8 +76,8 @@ def sparse_member(path):
     alter(path, change_members)
 
 
-def shared_lists(path):
-    """One array in many places; there is no other way to share."""
+def shared_array(path):
+    """One array in many places; lists and dicts cannot be shared at all."""
 
     def change(document):
         (forest,) = objects(document, "sklearn.ensemble.IsolationForest")
@@ -122,7 +123,7 @@ def density(path):
     alter_state(path, name, "state", "weights", value={"tuple": [1.0]})
 
 
-def hidden_tree(path):
+def hidden_function(path):
     save(FunctionTransformer(np.arctan).fit(np.zeros((9, 2))), path)
     name = "sklearn.preprocessing.FunctionTransformer"
     alter_state(path, name, "params", "func", value=PARTIAL)
@@ -132,17 +133,65 @@ def old_format(path):
     alter_manifest(path, format=2)
 
 
+def step(n_columns):
+    name = "sklearn.preprocessing.Normalizer"
+    return {"class": name, "params": {}, "state": {"n_features_in_": n_columns}}
+
+
+def pipeline(*steps):
+    steps = [{"tuple": [f"s{i}", step]} for i, step in enumerate(steps)]
+    return {
+        "class": "sklearn.pipeline.Pipeline",
+        "params": {"steps": steps},
+        "state": {},
+    }
+
+
+def nested(document):
+    """scikit-learn asks each for its tags three times."""
+    inner = step(2)
+    for _ in range(14):
+        inner = pipeline(inner)
+    document["params"]["steps"][0]["tuple"][1] = inner
+
+
+def wide_steps(document):
+    steps = pipeline(step(10**9), step(10**9))
+    document["params"]["steps"][0]["tuple"][1] = steps
+
+
+def many_objects(document):
+    document["params"]["memory"] = [step(2)] * 20_000
+
+
+def padded_records(path):
+    field = np.zeros(1_000_000, dtype=np.int8)
+    stream = io.BytesIO()
+    np.save(stream, field)
+    node = {"records": {"a": {"array": "99.npy"}}, "offsets": [0], "size": 1024}
+    in_place_of_memory(node)(path)
+    alter(path, lambda members: members.update({"99.npy": stream.getvalue()}), 0)
+
+
+def pattern_of_names(path):
+    """A format string of the file would be filled in with a name, padded."""
+    save(MODELS["remainder"].fit(np.random.default_rng(0).normal(size=(40, 2))), path)
+    name = "sklearn.compose.ColumnTransformer"
+    pattern = "{feature_name:>1900000000}"
+    alter_state(path, name, "params", "verbose_feature_names_out", value=pattern)
+
+
 CASES = {
     "function": in_place_of_memory(PAIRS),
     "partial": in_place_of_memory(PARTIAL),
     "function_of_the_format": in_place_of_memory({"function": "numpy.ones"}),
     "function_among_keys": in_place_of_memory({"pairs": [[PARTIAL, 1]]}),
-    "hidden_tree": hidden_tree,
+    "hidden_function": hidden_function,
     "sparse_member": sparse_member,
     "sparse_rows": sparse_rows,
     "norms_of_rows": factor({"dict": {"Y_norm_squared": [0.0]}}),
     "weights_of_a_density": density,
-    "shared": shared_lists,
+    "shared": shared_array,
     "generator": in_place_of_memory(
         {
             "call": "numpy.random._mt19937.MT19937.__new__",
@@ -157,8 +206,23 @@ CASES = {
     "wide": description(b"[" + b"[]," * 1_200_000 + b"[]]"),
     "many_digits": description(b"9" * 3_000_000),
     "long_string": description(b'"' + b'\\"' * 1_900_000),
-    "no_end_of_a_string": description(b'"' + b'\\"' * 1_900_000),
-    "no_end_of_many": description(b'"' + b'\\"' * 1_900_000 + b"\\"),
+    "no_end_of_a_string": description(b'["' + b'\\"' * 1_900_000),
+    "no_end_of_an_escape": description(b'["' + b'\\"' * 1_900_000 + b"\\"),
+    "nested_pipelines": lambda path: alter_json(path, nested),
+    "one_step_of_many_columns": lambda path: alter_json(path, wide_steps),
+    "a_pattern_of_names": pattern_of_names,
+    "many_packages": lambda path: alter_manifest(
+        path, versions={f"package{i}": "1" for i in range(20_000)}
+    ),
+    "strings_of_one_length": in_place_of_memory(
+        {"strings": ["a" * 200_000] + [""] * 95_000, "shape": [95_001]}
+    ),
+    "padded_records": padded_records,
+    "many_objects": lambda path: alter_json(path, many_objects),
+    "many_members": lambda path: alter(
+        path, lambda members: members.update({f"{i}.bin": b"" for i in range(30_000)})
+    ),
+    "long_number": description(b"0." + b"3" * 3_000_000),
     "minus_signs": header("-" * 9_900),
     "many_dimensions": header(
         "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "0, " * 3000 + "), }\n"
@@ -183,14 +247,14 @@ for path in Path({folder!r}).glob("*.model"):
     with open("/proc/self/statm") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 100 * 2**20, -1))
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         outcome = load(path)
     except Exception as error:
         outcome = error
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
-    found[path.stem] = type(outcome).__name__, str(outcome)[:300], seconds
+    found[path.stem] = type(outcome).__name__, str(outcome)[:2000], seconds
 print(json.dumps([found, sorted(set(sys.modules) - before)]))
 """
 
@@ -200,9 +264,6 @@ def outcomes(tmp_path_factory):
     """What comes of every file, with 100 MB of memory more than before."""
     folder = tmp_path_factory.mktemp("files")
     X = np.random.default_rng(0).normal(size=(60, 2))
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     intact = folder / "intact.skops"
     save(make_pipeline(StandardScaler(), small_forest()).fit(X), intact)
     for name, change in CASES.items():
@@ -218,6 +279,7 @@ def outcomes(tmp_path_factory):
 def test_files_that_were_made_to_break_a_promise(outcomes, name):
     kind, message, seconds = outcomes[0][name]
     assert kind in ("ModelFileError", "TypeError"), message
+    assert len(message) < 1000
     if kind == "TypeError":
         assert "not known to be safe" in message
     assert seconds < 1
@@ -253,8 +315,6 @@ def test_deep_in_the_stack(frame, path):
 
 def test_the_largest_network_is_small_and_quick(path, rng):
     """61,972 weights in less than 1 MB; benchmarks say how quick."""
-    from tsanomaly import LSTMAutoencoderDetector
-
     model = LSTMAutoencoderDetector(10, units=(64, 32), latent_dim=16, epochs=1)
     model.set_params(training__windows_per_epoch=32, random_state=0)
     model.fit(rng.normal(size=(60, 4)))
@@ -264,9 +324,9 @@ def test_the_largest_network_is_small_and_quick(path, rng):
 
 
 def test_a_file_of_many_objects_is_not_written(path):
-    class_weight = FunctionTransformer(np.arctan, kw_args={"a": [0] * 200_000})
-    with pytest.raises(TypeError, match="values are more than"):
-        save(class_weight.fit(np.zeros((3, 2))), path)
+    model = FunctionTransformer(np.arctan, kw_args={"a": [0] * 200_000})
+    with pytest.raises(TypeError, match="values are too many"):
+        save(model.fit(np.zeros((3, 2))), path)
 
 
 def test_members_are_arrays_alone(frame, labels, path):

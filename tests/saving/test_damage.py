@@ -229,7 +229,7 @@ def attack_in_a_process(path, rounds, seed):
 def test_attacks(name, series, path):
     save(MODELS[name].fit(series, np.arange(len(series)) % 9 == 0), path)
     refused, loaded = attack_in_a_process(path, 230, seed=0)
-    assert refused > 120
+    assert refused > 100
     assert loaded > 10
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.decomposition import PCA
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingRegressor,
@@ -24,6 +25,8 @@ from sklearn.ensemble import (
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -61,6 +64,7 @@ from tsanomaly import (
     save,
 )
 from tsanomaly._validation import VersionWarning
+from tsanomaly.metrics import make_anomaly_scorer
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -557,3 +561,62 @@ def test_what_is_not_known_is_loaded_with_trust(frame, labels, path):
         with pytest.raises(TypeError, match=re.escape(trusted[0])):
             load(path)
         assert_same(model, load(path, trusted=trusted), frame)
+
+
+# Fitted in less usual ways
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, bool])
+@pytest.mark.parametrize("algorithm", ["kd_tree", "brute"])
+def test_neighbours_of_any_numbers(path, rng, kind, algorithm):
+    X = rng.integers(0, 9, size=(60, 2)).astype(kind)
+    model = LocalOutlierFactor(algorithm=algorithm, novelty=True).fit(X)
+    save(model, path)
+    np.testing.assert_array_equal(load(path).score_samples(X), model.score_samples(X))
+
+
+def test_components_in_another_order(path, series):
+    model = IncrementalPCA(1).fit(np.asfortranarray(series))
+    save(model, path)
+    np.testing.assert_array_equal(load(path).transform(series), model.transform(series))
+    model = IncrementalPCA(1).partial_fit(series)
+    save(model, path)
+    np.testing.assert_array_equal(load(path).transform(series), model.transform(series))
+
+
+@pytest.mark.parametrize(
+    "columns", [["ch_0"], slice("ch_0", "ch_0"), pd.Index(["ch_0"])]
+)
+def test_columns_in_many_ways(path, frame, columns):
+    model = ColumnTransformer([("a", StandardScaler(), columns)]).fit(frame)
+    model.set_output(transform="pandas")
+    save(model, path)
+    pd.testing.assert_frame_equal(load(path).transform(frame), model.transform(frame))
+
+
+def test_a_search_without_refit_or_score(path, frame):
+    search = GridSearchCV(
+        make_pipeline(ReconstructionError(PCA(1)), ReconstructionThreshold()),
+        {"reconstructionthreshold__quantile": [0.9]},
+        scoring=lambda model, X, y: np.nan,
+        refit=False,
+        cv=2,
+    ).fit(frame)
+    search.scorer_ = search.scoring = "accuracy"  # a function needs trust
+    with pytest.raises(TypeError, match="scorer_"):
+        save(search, path)
+    search.scoring, search.scorer_ = (
+        make_anomaly_scorer("f1"),
+        make_anomaly_scorer("f1"),
+    )
+    save(search, path)
+    assert np.isnan(load(path).cv_results_["mean_test_score"]).all()
+
+
+def test_what_is_refused_says_why(path, frame):
+    model = small_forest().fit(frame)
+    model.offset_ = np.nan
+    with pytest.raises(
+        TypeError, match=r"cannot be loaded once it is saved: .*offset_"
+    ):
+        save(model, path)

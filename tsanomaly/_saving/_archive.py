@@ -5,10 +5,12 @@ import io
 import json
 import re
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import sha256
+from textwrap import shorten
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from tsanomaly._saving._json import most_values, read_json
+from tsanomaly._saving._json import read_json
 from tsanomaly._version import __version__
 
 __all__ = ["ModelFileError", "damage", "pack_members", "read_members"]
@@ -19,6 +21,19 @@ _MANIFEST = "tsanomaly.json"
 # To be raised when older versions of the library would misread a file, or classes that
 # files hold have changed. Formats 1 and 2 were written by skops.
 _FORMAT = 3
+
+# Bytes that are unpacked at a time.
+_BLOCK = 2**20
+
+# Members of a file, at most: an array with the header of numpy and those of the archive
+# takes 150 bytes.
+_MOST_MEMBERS, _BYTES_OF_A_MEMBER = 100, 150
+
+# Packages whose versions a file gives, at most.
+_MOST_PACKAGES = 10
+
+# Longest reason that a message gives: it may hold a part of the file.
+_LONGEST_REASON = 300
 
 # How many times its size a file may unpack to; `save` does not pack what would unpack
 # to more than this.
@@ -87,7 +102,7 @@ def read_members(data, source):
                 f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
             )
         with damage(source, f"{_MANIFEST} cannot be read"):
-            manifest = read_json(_read(archive, _MANIFEST), most_values(len(data)))
+            manifest = read_json(_read(archive, _MANIFEST), len(data))
             _check_manifest(manifest)
         if manifest["format"] > _FORMAT:
             raise ModelFileError(
@@ -116,8 +131,15 @@ def read_members(data, source):
 
 def _read(archive, name):
     """A member, unpacked to the size that the directory says, and no further."""
+    content = bytearray(archive.getinfo(name).file_size)
+    start = 0
     with archive.open(name) as member:
-        return member.read(archive.getinfo(name).file_size)
+        while block := member.read(min(_BLOCK, len(content) - start)):
+            content[start : start + len(block)] = block
+            start += len(block)
+    if start < len(content):
+        raise ValueError(f"{name} is shorter than it says")
+    return content
 
 
 @contextmanager
@@ -130,7 +152,7 @@ def damage(source, what):
     # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
     # is among it.
     except Exception as error:
-        reason = str(error) or repr(error)
+        reason = shorten(str(error) or repr(error), _LONGEST_REASON)
         raise ModelFileError(
             f"{source} is damaged or was altered: {what} ({reason}). Use another copy, "
             "or save the model again."
@@ -155,6 +177,12 @@ def _check_directory(entries, size, source):
     """
     # No more is unpacked of a member than the directory says.
     unpacked = sum(entry.file_size for entry in entries)
+    if len(entries) > _MOST_MEMBERS + size // _BYTES_OF_A_MEMBER:
+        raise ModelFileError(
+            f"{source} has {len(entries):,} members, more than fit into a file of "
+            f"{size:,} bytes that tsanomaly.save writes. Use another copy, or save the "
+            "model again."
+        )
     if unpacked > _MOST_UNPACKED * size:
         raise ModelFileError(
             f"{source} would unpack to {unpacked:,} bytes, more than {_MOST_UNPACKED} "
@@ -182,6 +210,11 @@ def _check_manifest(manifest):
     if number == _FORMAT and not (
         isinstance(manifest["members"], dict)
         and isinstance(manifest["versions"], dict)
+        and len(manifest["versions"]) <= _MOST_PACKAGES
         and all(isinstance(v, str | None) for v in manifest["versions"].values())
+        and isinstance(manifest["feature_names"], list | None)
+        and all(isinstance(name, str) for name in manifest["feature_names"] or ())
     ):
-        raise ValueError("members or versions are not as they should be")
+        raise ValueError("members, versions or names are not as they should be")
+    if number == _FORMAT:
+        datetime.fromisoformat(manifest["created"])

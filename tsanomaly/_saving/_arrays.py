@@ -52,6 +52,10 @@ def write_array(array):
         digits of a product may depend on it.
     """
     array = np.asarray(array)
+    if array.ndim > 1 and not array.flags.c_contiguous:
+        # A part of an array in Fortran's order stays in it.
+        by_column = array.strides[0] < array.strides[-1]
+        array = np.asfortranarray(array) if by_column else array
     stream = io.BytesIO()
     np.lib.format.write_array(
         stream,
@@ -67,13 +71,14 @@ def read_array(content):
 
     Parameters
     ----------
-    content : bytes
+    content : bytearray
         What `write_array` returned, or anything else.
 
     Returns
     -------
     array : ndarray
-        A copy, of numbers, booleans or times.
+        Of numbers, booleans or times; it lies in `content`, so that large ones are in
+        memory once.
 
     Raises
     ------
@@ -96,7 +101,10 @@ def read_array(content):
     if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
         raise ValueError("an array of booleans holds other values than 0 and 1")
     order = "F" if found[2] == "True" else "C"
-    return flat.reshape(shape, order=order).copy(order=order)
+    array = flat.reshape(shape, order=order)
+    # As compiled code expects them.
+    fits = array.flags.aligned and array.flags.writeable
+    return array if fits else array.copy(order=order)
 
 
 def read_dtype(name):

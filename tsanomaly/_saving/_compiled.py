@@ -17,7 +17,7 @@ from tsanomaly._saving._specs import (
     Number,
     State,
 )
-from tsanomaly._sklearn_compat import empty_tree
+from tsanomaly._sklearn_compat import empty_tree, path_lengths
 
 __all__ = ["COMPILED"]
 
@@ -27,8 +27,8 @@ _MOST_LEVELS = 64
 # What stands for no child.
 _LEAF = -1
 
-# Arrays that a forest keeps of each of its trees, one number for each node. Scoring
-# looks them up; they follow from the trees.
+# Arrays that a forest keeps of each of its trees, one number for each node. They follow
+# from the trees.
 _BY_TREE = ("_average_path_length_per_tree", "_decision_path_lengths")
 
 
@@ -36,7 +36,6 @@ class _Forest(State):
     """An isolation forest, whose trees are joined into one array for each field."""
 
     def __init__(self):
-        by_node = Array("fi", "n_nodes")
         super().__init__(
             {
                 "_n_samples": Number("i", 1),
@@ -53,8 +52,8 @@ class _Forest(State):
                 "node_counts": Array("i", "n_trees", low=1),
                 "nodes": Items(Array("fiu", "n_nodes", finite=False), kinds=(dict,)),
                 "values": Array("f", "n_nodes"),
-                **{name: by_node.maybe() for name in _BY_TREE},
-            }
+            },
+            left_out=_BY_TREE,
         )
 
     def take_apart(self, forest):
@@ -80,18 +79,14 @@ class _Forest(State):
             "nodes": {name: nodes[name].copy() for name in nodes.dtype.names},
             "values": np.concatenate([tree.value[:, 0, 0] for tree in structures]),
         }
-        for name in _BY_TREE:
-            if name in state:
-                state[name] = np.concatenate(state[name])
         return state
 
     def put_together(self, forest, state):
         """Set the attributes of the estimator; the opposite of `take_apart`."""
-        from sklearn.base import clone
-
         state = dict(state)
         m, counts = state["_max_features"], state.pop("node_counts")
         template = state["estimator_"]
+        params = template.get_params(deep=False)
         nodes, values = state.pop("nodes"), state.pop("values")
         depths = _depths(nodes, counts, m)
         records = np.zeros(
@@ -112,7 +107,7 @@ class _Forest(State):
             *(np.split(array, ends) for array in (records, values, depths)),
             strict=True,
         ):
-            tree = clone(template).set_params(random_state=seed)
+            tree = type(template)(**{**params, "random_state": seed})
             tree.n_features_in_, tree.n_outputs_, tree.max_features_ = m, 1, features
             tree.tree_ = empty_tree(m)
             tree.tree_.__setstate__(
@@ -125,9 +120,7 @@ class _Forest(State):
             )
             trees.append(tree)
         state["estimators_features_"] = list(state["estimators_features_"])
-        for name in _BY_TREE:
-            if name in state:
-                state[name] = tuple(np.split(state[name], ends))
+        state |= zip(_BY_TREE, path_lengths(trees), strict=True)
         vars(forest).update(state, estimators_=trees)
 
 
@@ -301,7 +294,7 @@ def _check_svm(machine):
         raise ValueError(f"kernel={machine.kernel!r} is not one that a file may hold")
 
 
-_ROWS = Array("f", "n", "d")
+_ROWS = Array("fiub", "n", "d", finite=False)  # what may not be NaN cannot be searched
 
 _SVM = State(
     {
@@ -337,14 +330,14 @@ COMPILED = {
             "_fit_X": _ROWS,
             "n_neighbors_": Number("i", 1, size="k"),
             "_distances_fit_X_": Array("f", "n", "k"),
-            "_lrd": Array("f", "n"),
+            "_lrd": Array("f", "n", low=0),
             "negative_outlier_factor_": Array("f", "n"),
             "offset_": Number("f"),
         }
     ),
     "neighbors.KernelDensity": _Density(
         {
-            "bandwidth_": Number("f", 0),
+            "bandwidth_": Number("f", 1e-300),
             "rows": _ROWS,
             "weights": NOTHING | Array("f", "n", low=0),
         }

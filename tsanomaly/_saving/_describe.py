@@ -13,6 +13,9 @@ __all__ = ["describe"]
 # Where estimators keep how many rows they were fitted on.
 _ROWS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
 
+# Thresholds that are listed, at most.
+_MOST_CHANNELS = 10_000
+
 # Parameters and attributes of estimators that hold the one that does the work.
 _INNER = (
     ("state", "best_estimator_"),
@@ -147,7 +150,7 @@ def _number(node, members):
     if isinstance(node, dict) and "scalar" in node:
         node = node["value"]
     if isinstance(node, dict) and "array" in node:
-        return read_array(members[node["array"]]).tolist()
+        return read_array(members[node["array"]])
     if isinstance(node, dict) and "float" in node:
         return None
     return node if isinstance(node, int | float) else None
@@ -175,10 +178,12 @@ def _n_rows(document, members):
 def _threshold(node, members):
     state = node.get("state") or {}
     if "threshold_" in state:
-        return _number(state["threshold_"], members)
+        threshold = _number(state["threshold_"], members)
+        is_array = isinstance(threshold, np.ndarray)
+        return threshold[:_MOST_CHANNELS].tolist() if is_array else threshold
     offset = _number(state.get("offset_"), members)
-    if isinstance(offset, list):
-        offset = offset[0] if len(offset) == 1 else None
+    if isinstance(offset, np.ndarray):
+        offset = float(offset[0]) if offset.shape == (1,) else None
     return None if offset is None else -offset
 
 

@@ -6,25 +6,20 @@ import re
 
 import numpy as np
 
-__all__ = ["MOST_DEPTH", "most_values", "read_json", "write_json"]
+__all__ = ["MOST_DEPTH", "read_json", "write_json"]
 
 # Levels of JSON in a file. A pipeline has 12.
 MOST_DEPTH = 100
 
+# Values, beside one for every 8 bytes of the file, and bytes, beside 4 for every one. A
+# value takes 100 bytes of memory, so that those of a file of 4 MB take 60 MB. A
+# pipeline has 500 values, and 20 kB of arrays.
+_MOST_VALUES, _LONGEST = 100_000, 1_000_000
+
+_LONG_NUMBER = re.compile(rb"[-+.0-9eE]{40}")
+
 # Possessive, and also without a closing quote: no byte is looked at twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-
-
-def most_values(size):
-    """How many values the JSON in a file may hold.
-
-    Parameters
-    ----------
-    size : int
-        Bytes of the file. A value takes 100 bytes of memory, so that those of a file of
-        4 MB take 60 MB. A pipeline has 500 values, and 20 kB of arrays.
-    """
-    return 100_000 + size // 8
 
 
 def write_json(value):
@@ -32,15 +27,15 @@ def write_json(value):
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
-def read_json(content, most):
+def read_json(content, size):
     """Read JSON, unless it holds too much.
 
     Parameters
     ----------
-    content : bytes
+    content : bytes or bytearray
         The JSON.
-    most : int
-        How many values it may hold.
+    size : int
+        Bytes of the file that it is from, which limit its values and its length.
 
     Returns
     -------
@@ -50,15 +45,21 @@ def read_json(content, most):
     Raises
     ------
     ValueError
-        If it is none, has more values, or more than `MOST_DEPTH` levels. Both are known
-        before memory is taken for them.
+        If it is none, or holds more than its size allows, or more than `MOST_DEPTH`
+        levels. All is counted before memory is taken for it.
     """
-    marks = np.frombuffer(_STRING.sub(b"", content), dtype=np.uint8)
+    longest = _LONGEST + 4 * size
+    if len(content) > longest or not content.isascii():
+        raise ValueError(f"{len(content):,} bytes of JSON are not {longest:,} of ASCII")
+    outside = _STRING.sub(b"", content)
+    if _LONG_NUMBER.search(outside):
+        raise ValueError("a number has more digits than any that is written")
+    marks = np.frombuffer(outside, dtype=np.uint8)
     opening = (marks == ord("{")) | (marks == ord("["))
     closing = (marks == ord("}")) | (marks == ord("]"))
     n_nodes = 1 + int((opening | (marks == ord(","))).sum())
-    if n_nodes > most:
-        raise ValueError(f"{n_nodes:,} values are more than {most:,}")
+    if n_nodes > _MOST_VALUES + size // 8:
+        raise ValueError(f"{n_nodes:,} values are too many for {size:,} bytes")
     steps = opening[opening | closing].astype(np.int8) * 2 - 1
     depth = int(np.cumsum(steps, dtype=np.int64).max(initial=0))
     if depth > MOST_DEPTH:

@@ -23,7 +23,7 @@ _LIBRARY = {
     for kind in (*_known_library.ESTIMATORS, *_known_library.PLAIN)
 }
 
-_WIDTH, _NAMES = Number("i", 1, size="d"), Texts("d").maybe()
+_WIDTH, _NAMES = Number("i", 1, 2**20, size="d"), Texts("d").maybe()
 
 
 def _estimators(table, width=_WIDTH):
@@ -54,7 +54,27 @@ _STATES = {
 _OUTPUT = "_sklearn_output_config"
 
 # Threads or processes that an estimator may ask for.
-_MOST_JOBS = 1024
+_MOST_JOBS = 128
+
+# Columns that a transformer may return, if they are more than its channels; those of
+# windows are limited with the rows that they hold.
+_MOST_OUTPUTS = 2**20
+
+_CONTAINERS = {f"sklearn.{name}" for name in _known_sklearn.CONTAINERS}
+
+# Transformers that return a column for each channel.
+_AS_MANY = {
+    "Binarizer",
+    "LSTMAutoencoderDetector",
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "Normalizer",
+    "PowerTransformer",
+    "QuantileTransformer",
+    "ReconstructionError",
+    "RobustScaler",
+    "StandardScaler",
+}
 
 
 def take_apart(value):
@@ -129,7 +149,7 @@ def put_together(name, params, state):
             if spec.check is not None:
                 spec.check(made)
             return made
-        return _put_estimator_together(kind, spec, params, state)
+        return _put_estimator_together(name, kind, spec, params, state)
     except ValueError as error:
         # The innermost is what is wrong.
         if getattr(error, "is_explained", False):
@@ -139,7 +159,7 @@ def put_together(name, params, state):
         raise explained from error
 
 
-def _put_estimator_together(kind, spec, params, state):
+def _put_estimator_together(name, kind, spec, params, state):
     made = kind(**params)
     n_jobs = params.get("n_jobs")
     if n_jobs is not None:
@@ -147,18 +167,24 @@ def _put_estimator_together(kind, spec, params, state):
     output = state.pop(_OUTPUT, None)
     if output is not None:
         made.set_output(transform=output.get("transform"))
-    if state:
+    if state or name in _CONTAINERS:
         check_parameters(made)
+    if state:
         spec.check_attributes(state, {})
         spec.put_together(made, state)
         if spec.check is not None:
             spec.check(made)
-    _check_parts(made)
+        n_outputs = _n_outputs(made)
+        if n_outputs is not None and n_outputs > max(
+            made.n_features_in_, _MOST_OUTPUTS
+        ):
+            raise ValueError(f"it returns {n_outputs:,} columns")
+    _check_steps(made)
     return made
 
 
-def _check_parts(estimator):
-    """Raise if parts of a container have other channels than each other."""
+def _check_steps(estimator):
+    """Raise if steps of a container have other channels than they are given."""
     if isinstance(estimator, Pipeline):
         n_columns = None
         for _, step in estimator.steps:
@@ -186,12 +212,16 @@ def _check_channels(step, n_columns):
 
 def _n_outputs(step):
     """Columns that a fitted transformer returns; None if it does not say."""
-    if isinstance(step, WindowTransformer) and hasattr(step, "n_context_"):
-        return (step.n_context_ + 1) * step.n_features_in_
     if isinstance(step, Pipeline) and step.steps:
         return _n_outputs(step.steps[-1][1])
-    try:
-        return len(step.get_feature_names_out())
-    # Not fitted, or it knows no names: then scikit-learn looks at the width itself.
-    except Exception:
+    n_features = getattr(step, "n_features_in_", None)
+    if n_features is None:
         return None
+    if isinstance(step, WindowTransformer):
+        return (step.n_context_ + 1) * n_features
+    if type(step).__name__ in _AS_MANY:
+        return n_features
+    for name in ("components_", "random_offset_"):
+        if hasattr(step, name):
+            return len(getattr(step, name))
+    return None

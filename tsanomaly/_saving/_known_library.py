@@ -30,9 +30,9 @@ from tsanomaly._window_transformer import WindowTransformer
 
 __all__ = ["ESTIMATORS", "PLAIN"]
 
-# Readings in the context of a row, at most: 32 MB, and 64 such windows go through a
-# network together. 10,000 rows of 400 channels are as many.
-_MOST_READINGS = 2**22
+# Readings in the context of a row, at most: 8 MB, and 64 such windows go through a
+# network together. 10,000 rows of 100 channels are as many.
+_MOST_READINGS = 2**20
 
 _CONTEXT = {"n_context_": Number("i", 0), "n_lookahead_": Number("i", 0)}
 _FITTED_WITH = {"_fitted_with": Items(ANYTHING, kinds=(dict,))}

@@ -31,6 +31,28 @@ _INTEGER, _NUMBER, _K = Number("i"), Number("f"), Number("i", 1, size="k")
 _UNDEFINED = Array("f", "k", finite=False)  # NaN of a series that does not vary
 
 
+# Rounds that a transformation may take.
+_MOST_ROUNDS = 100_000
+
+# Keywords of numpy's functions that decide where results are written, and which.
+_PLACES = {"axes", "casting", "copy", "dtype", "order", "out", "signature", "where"}
+
+
+def _check_rounds(estimator):
+    """Raise if a transformation may go on for too long."""
+    if estimator.max_iter > _MOST_ROUNDS:
+        raise ValueError(f"max_iter={estimator.max_iter:,} are too many rounds")
+
+
+def _check_function(transformer):
+    """Raise if keywords say more than how each number is changed."""
+    keywords = {**(transformer.kw_args or {}), **(transformer.inv_kw_args or {})}
+    if found := sorted(_PLACES & keywords.keys()):
+        raise ValueError(f"{found[0]} is no keyword that a file may hold")
+    if transformer.feature_names_out not in (None, "one-to-one"):
+        raise ValueError("feature_names_out is a function")
+
+
 _COVARIANCE = {
     "location_": _VECTOR,
     "covariance_": _SQUARE,
@@ -87,11 +109,13 @@ ESTIMATORS = {
     "preprocessing.Binarizer": State({}),
     "preprocessing.KBinsDiscretizer": State(
         {
-            "bin_edges_": Items(Array("f", "*"), size="d", kinds=(np.ndarray,)),
+            "bin_edges_": Items(
+                Array("f", "*", finite=False), size="d", kinds=(np.ndarray,)
+            ),
             "n_bins_": Array("i", "d", low=1),
         }
     ),
-    "preprocessing.FunctionTransformer": State({}),
+    "preprocessing.FunctionTransformer": State({}, check=_check_function),
     "impute.SimpleImputer": State(
         {
             "_fit_dtype": Instance("dtype"),
@@ -125,7 +149,7 @@ ESTIMATORS = {
             "mean_": _VECTOR,
             "var_": _VECTOR,
             "noise_variance_": _NUMBER,
-            "batch_size_": Number("i", 1),
+            "batch_size_": Number("i", 1).maybe(),
             "n_components_": _K,
             "components_": _COMPONENTS,
             **_DECOMPOSED,
@@ -159,7 +183,8 @@ ESTIMATORS = {
             "n_components_": _K,
             "components_": _COMPONENTS,
             "n_iter_": _INTEGER,
-        }
+        },
+        check=_check_rounds,
     ),
     "covariance.EllipticEnvelope": State({**_ROBUST, "offset_": _NUMBER}),
     "covariance.MinCovDet": State(_ROBUST),
@@ -170,7 +195,7 @@ ESTIMATORS = {
     "mixture.GaussianMixture": State(
         {
             "converged_": FLAG,
-            "weights_": Array("f", "k"),
+            "weights_": Array("f", "k", low=0, high=1),
             "means_": _COMPONENTS,
             "covariances_": Numbers("f"),
             "precisions_": Numbers("f"),
@@ -183,7 +208,7 @@ ESTIMATORS = {
     "kernel_approximation.Nystroem": State(
         {
             "normalization_": Array("f", "k", "k"),
-            "components_": _COMPONENTS,
+            "components_": Array("fiub", "k", "d"),
             "component_indices_": Array("i", "k"),
             "_n_features_out": _K,
         }
@@ -228,6 +253,8 @@ ESTIMATORS = {
 
 def _check_columns(transformer):
     """Raise unless the columns of every part exist."""
+    if not isinstance(transformer.verbose_feature_names_out, bool):
+        raise ValueError("verbose_feature_names_out is a function or a pattern")
     n_columns = getattr(transformer, "n_features_in_", 0)
     names = set(getattr(transformer, "feature_names_in_", ()))
     for _, _, columns in transformer.transformers_:
@@ -246,12 +273,12 @@ _SEARCH = {
     "best_estimator_": Instance().maybe(),
     "best_index_": _INTEGER.maybe(),
     "best_params_": Items(ANYTHING, kinds=(dict,)).maybe(),
-    "best_score_": Number("f", finite=False).maybe(),
+    "best_score_": ANYTHING.maybe(),  # NaN where no fold has an anomaly
     "cv_results_": Items(ANYTHING, kinds=(dict,)),
     "multimetric_": FLAG,
     "n_splits_": Number("i", 1),
     "refit_time_": Number("f", 0).maybe(),
-    "scorer_": Instance("_BaseScorer", "_Scorer", "dict"),
+    "scorer_": Instance("_BaseScorer", "_Scorer", "_PassthroughScorer", "dict"),
     "_checked_cv_orig": ANYTHING.maybe(),
     "feature_names_in_": Texts("d").maybe(),
 }
@@ -273,6 +300,7 @@ CONTAINERS = {
             "sparse_output_": FLAG,
             "transformers_": Items(Items(ANYTHING, size=3, kinds=(tuple,))),
             "output_indices_": Items(ANYTHING, kinds=(dict,)),
+            "_transformers_feature_names_out": ANYTHING.maybe(),
         },
         check=_check_columns,
     ),

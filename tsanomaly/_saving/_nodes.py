@@ -57,8 +57,12 @@ _FUNCTIONS = (
 # Compiled code takes larger ones for an overflow.
 _LARGEST_INTEGER = 2**63 - 1
 
-# Bytes of a record, at most.
-_LARGEST_RECORD = 1024
+# Characters of an array of strings, at most.
+_MOST_CHARACTERS = 1_000_000
+
+# Pipelines around each other, at most. scikit-learn asks each for its tags three times,
+# for which it asks those inside of it.
+_MOST_PIPELINES = 4
 
 # Types of numbers that estimators take as a parameter.
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, str)} | {
@@ -119,6 +123,8 @@ class Writer:
             return value if math.isfinite(value) else {"float": str(value)}
         if isinstance(value, UserList):  # of columns, in ColumnTransformer
             value, kind = value.data, list
+        if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "tolist"):
+            value, kind = value.tolist(), list  # of columns, too
         if kind is list:
             return [self.write(item) for item in value]
         if kind is tuple:
@@ -209,11 +215,15 @@ class Reader:
         The arrays, by the name of their member. Each is made once, and taken out.
     trusted : dict of str to object
         Types and functions that may be used though they are not known.
+    most_objects : int
+        How many objects of known classes may be made.
     """
 
-    def __init__(self, members, trusted):
+    def __init__(self, members, trusted, most_objects):
         self._members = members
         self._trusted = trusted
+        self._n_left = most_objects
+        self._n_pipelines = 0  # around the one that is read
         self._by_keys = {
             frozenset(keys.split()): read
             for keys, read in {
@@ -295,9 +305,13 @@ class Reader:
         return read_dtype(scalar).type(value)
 
     def _strings(self, strings, shape):
+        shape = _shape(shape, strings)
         if not all(type(item) is str for item in strings):
             raise ValueError("an array of strings holds something else")
-        return np.array(self._list(strings), dtype=str).reshape(_shape(shape, strings))
+        # All take as much as the longest.
+        if len(strings) * max(map(len, strings), default=0) > _MOST_CHARACTERS:
+            raise ValueError("an array of strings is larger than any that is written")
+        return np.array(strings, dtype=str).reshape(shape)
 
     def _objects(self, objects, shape):
         shape, flat = _shape(shape, objects), np.empty(len(objects), dtype=object)
@@ -313,7 +327,13 @@ class Reader:
     def _records(self, records, offsets, size):
         fields = self.read_all(records)
         lengths = {len(field) for field in fields.values()}
-        if len(lengths) != 1 or not isinstance(size, int) or size > _LARGEST_RECORD:
+        needed = sum(field.itemsize for field in fields.values())
+        # Between fields lies no more than what aligns the next one.
+        if (
+            len(lengths) != 1
+            or type(size) is not int
+            or size > needed + 8 * len(fields)
+        ):
             raise ValueError("fields of records do not go together")
         dtype = np.dtype(
             {
@@ -337,9 +357,16 @@ class Reader:
     def _scorer(self, scorer, arguments):
         return make_scorer(scorer, self.read_all(arguments))
 
-    def _object(self, params, state, **others):
-        (name,) = others.values()
-        return put_together(name, self.read_all(params), self.read_all(state))
+    def _object(self, params, state, **name):
+        name = name["class"]  # a keyword of Python
+        is_pipeline = name == "sklearn.pipeline.Pipeline"
+        self._n_left -= 1
+        self._n_pipelines += is_pipeline
+        if self._n_left < 0 or self._n_pipelines > _MOST_PIPELINES:
+            raise ValueError("objects are too many, or too deep inside each other")
+        params, state = self.read_all(params), self.read_all(state)
+        self._n_pipelines -= is_pipeline
+        return put_together(name, params, state)
 
     def _name(self, name):
         return self._trusted[name]
@@ -355,8 +382,10 @@ class Reader:
 
 
 def _make_slice(parts):
-    if len(parts) != 3 or not all(type(part) in (int, type(None)) for part in parts):
-        raise ValueError("a slice has other parts than three numbers")
+    if len(parts) != 3 or not all(
+        type(part) in (int, str, type(None)) for part in parts
+    ):
+        raise ValueError("a slice has other parts than three numbers or names")
     return slice(*parts)
 
 

@@ -15,7 +15,7 @@ from tsanomaly._saving._archive import (
     read_members,
 )
 from tsanomaly._saving._atomic_write import replace_file, resolve_target
-from tsanomaly._saving._json import most_values, read_json, write_json
+from tsanomaly._saving._json import read_json, write_json
 from tsanomaly._saving._nodes import Reader, Writer
 from tsanomaly._saving._specs import check_fitted
 from tsanomaly._saving._trust import find, full_names, names_in
@@ -26,6 +26,12 @@ from tsanomaly._version import __version__
 __all__ = ["load", "load_described", "read_bytes", "read_document", "save"]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
+
+# Packages that scores may depend on; Keras if there is a network.
+_PACKAGES = ("tsanomaly", "scikit-learn", "numpy", "python", "keras")
+
+# Objects that a file may hold: to make one takes a tenth of a millisecond and more.
+_MOST_OBJECTS, _BYTES_OF_AN_OBJECT = 2_000, 500
 
 # The member that says what the model is.
 _DOCUMENT = "model.json"
@@ -47,8 +53,7 @@ def save(model, path):
         :class:`StreamingDetector`. It may hold objects of other classes, which `load`
         then has to be told to trust; :func:`describe` lists them.
     path : str or os.PathLike
-        The file. The customary ending is ``.skops``, of the library that wrote the
-        first such files. An existing file is replaced, and
+        The file. The customary ending is ``.skops``. An existing file is replaced, and
         stays as it is until the new one is complete on the disk: whenever a process is
         killed, or the power fails, there is the old file or the new one, and maybe a
         remainder ``.tsanomaly-….tmp`` beside it.
@@ -72,6 +77,9 @@ def save(model, path):
     -----
     The scores of the model that `load` returns equal those of `model` bit for bit, on
     the same versions, machine and Keras backend.
+
+    The file is read once before it is written, so that a model that cannot be loaded
+    is not saved.
 
     An object that the model holds in two places is written twice. A random generator,
     given as `random_state`, is written as a seed that is drawn from a copy of it.
@@ -102,19 +110,23 @@ def save(model, path):
         )
     check_is_fitted(fitted)
     resolve_target(path)  # raises before there is work to lose
+    what = "holds something that cannot be saved without code"
+    cure = "Replace it, for example a lambda by a function of a module."
     try:
         data = _pack(model)
         # Better to learn here than months later that a file cannot be read.
+        what, cure = (
+            "cannot be loaded once it is saved",
+            "Fit it again, or report this.",
+        )
         _unpack(*read_document(data, "The file"), "The file", trusted=None)
     except (MemoryError, RecursionError):
         raise
     # Objects of other libraries raise whatever they like when they are taken apart.
     except Exception as error:
-        reason = error.__cause__ or error
+        reason = str(error.__cause__ or error).removesuffix(".")
         raise TypeError(
-            f"This {type(model).__name__} holds something that cannot be saved without "
-            f"code: {reason}. Replace it, for example a lambda by a function of a "
-            "module."
+            f"This {type(model).__name__} {what}: {reason}. {cure}"
         ) from error
     replace_file(path, data)
 
@@ -220,9 +232,9 @@ def _pack(model):
     document = Writer(members).write(model)
     members[_DOCUMENT] = write_json(document)
     names = getattr(model, "feature_names_in_", None)
-    packages = ["tsanomaly", "scikit-learn", "numpy", "python"]
-    if b'"tsanomaly.LSTMAutoencoderDetector"' in members[_DOCUMENT]:
-        packages.append("keras")
+    packages = [*_PACKAGES]
+    if b'"tsanomaly.LSTMAutoencoderDetector"' not in members[_DOCUMENT]:
+        packages.remove("keras")
     description = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: _installed(package) for package in packages},
@@ -263,6 +275,8 @@ def _unpack(manifest, document, members, source, trusted):
     """
     others = _warn_of_other_versions(manifest["versions"], source)
     names = names_in(document)
+    n_bytes = sum(map(len, members.values()))
+    most_objects = _MOST_OBJECTS + n_bytes // _BYTES_OF_AN_OBJECT
     if trusted is not None and names - trusted:
         names = sorted(names - trusted)
         raise TypeError(
@@ -270,7 +284,7 @@ def _unpack(manifest, document, members, source, trusted):
             f"If you know them and where the file comes from, pass trusted={names!r}."
         )
     with _blame(others, source):
-        reader = Reader(members, find(names))
+        reader = Reader(members, find(names), most_objects)
         model = reader.read(document)
         reader.finish()
         if not isinstance(model, StreamingDetector):
@@ -299,7 +313,7 @@ def read_document(data, source):
     """
     manifest, members = read_members(data, source)
     with damage(source, "its description of the model cannot be read"):
-        document = read_json(members.pop(_DOCUMENT), most_values(len(data)))
+        document = read_json(members.pop(_DOCUMENT), len(data))
     return manifest, document, members
 
 
@@ -332,10 +346,10 @@ def _warn_of_other_versions(saved, source):
     others : tuple of str, or None
         The versions then and now, of what differs, if anything does.
     """
-    found = {package: _installed(package) for package in saved}
+    found = {package: _installed(package) for package in saved if package in _PACKAGES}
     others = [
         package
-        for package in saved
+        for package in found
         if _significant(package, saved[package])
         != _significant(package, found[package])
     ]
@@ -354,11 +368,11 @@ def _warn_of_other_versions(saved, source):
     return then, now
 
 
-def _significant(package, version):
+def _significant(package, number):
     """The part of a version that the state of a model may depend on."""
-    if version is None or package in ("tsanomaly", "scikit-learn"):
-        return version
-    return version.split(".")[:2]
+    if number is None or package in ("tsanomaly", "scikit-learn"):
+        return number
+    return number.split(".")[:2]
 
 
 @contextmanager

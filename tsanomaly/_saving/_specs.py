@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._context import inner_steps
@@ -156,7 +157,8 @@ class Array(Spec):
     *shape : str or int
         Its sizes. Of "*" any goes.
     finite : bool
-        Whether neither NaN nor infinity may be among them.
+        Whether neither NaN nor infinity may be among them; otherwise they may not be
+        all that there is.
     low, high : float or str
         The range of the items, ends included; `high` may name a size, and is then that
         of an index.
@@ -184,8 +186,10 @@ class Array(Spec):
         for size, found in zip(self.shape, value.shape, strict=True):
             if size != "*":
                 _bind(size, found, sizes)
-        if self.finite and value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise ValueError("holds NaN or infinity")
+        if value.dtype.kind == "f" and value.size:
+            finite = np.isfinite(value)
+            if not (finite.all() if self.finite else finite.any()):
+                raise ValueError("holds NaN or infinity")
         high = sizes[self.high] - 1 if isinstance(self.high, str) else self.high
         bounded = value.size and (self.low, high) != (-math.inf, math.inf)
         if bounded and not (value.min() >= self.low and value.max() <= high):
@@ -276,8 +280,10 @@ class Instance(Spec):
 
 def check_fitted(estimator):
     """Raise unless an estimator is fitted, each step of it if it is a pipeline."""
-    for step in inner_steps(estimator) or ():
-        check_fitted(step)
+    if isinstance(estimator, Pipeline):
+        for step in inner_steps(estimator):
+            check_fitted(step)
+        return
     try:
         check_is_fitted(estimator)
     except NotFittedError:

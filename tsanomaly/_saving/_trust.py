@@ -46,6 +46,8 @@ def describe(value, writer):
         callable(value) and hasattr(value, "__qualname__")
     ):
         return {"name": _importable_name(value)}
+    if isinstance(value, bytes):  # which would be taken apart into themselves
+        raise TypeError(f"{value!r} are bytes")
     taken_apart = value.__reduce_ex__(2)
     if isinstance(taken_apart, str):
         return {"name": _importable_name(value)}
@@ -77,9 +79,8 @@ def _importable_name(value):
 def make(call, arguments, state, items, pairs):
     """Make an object from what `describe` wrote of it."""
     made = call(*arguments)
-    made_of = getattr(made, "extend", None)
     if items:
-        made_of(items)
+        made.extend(items)
     for key, value in pairs:
         made[key] = value
     if state is None:
