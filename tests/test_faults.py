@@ -341,7 +341,7 @@ print(main(command))
 
 
 def test_a_read_only_folder(series, tmp_path, monkeypatch):
-    def refuse(*args):
+    def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     model = IsolationForest(n_estimators=2, random_state=0).fit(series)

@@ -12,6 +12,8 @@ To be imported after Keras: importing jax touches global random states, which
 `import_keras` puts back.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -33,59 +35,10 @@ class LSTMProgram:
     """
 
     def __init__(self, n_layers, has_bottleneck, dropout):
-        self._n_layers = n_layers
-        self._has_bottleneck = has_bottleneck
         self._dropout = dropout
-        self.forward = jax.jit(self._forward)
-
-    def _forward(self, weights, windows, linear=None):
-        """Reconstruct windows.
-
-        Parameters
-        ----------
-        weights : list of jax.Array
-            In Keras' order.
-        windows : jax.Array of shape (n_windows, window_size, n_channels)
-            What goes in.
-        linear : tuple of jax.Array or None, default=None
-            Mean, components and gains of a linear map whose reconstruction is added.
-
-        Returns
-        -------
-        reconstructed : jax.Array of the shape of `windows`
-        """
-        encoder, bottleneck, decoder, output = self._unpack(weights)
-        n_windows, window_size, _ = windows.shape
-
-        def encode(states, row):
-            states = list(states)
-            for depth, layer in enumerate(encoder):
-                states[depth] = _cell(
-                    row @ layer[0] + layer[2], layer[1], states[depth]
-                )
-                row = states[depth][0]
-            return states, None
-
-        states, _ = lax.scan(encode, _start(encoder, n_windows), windows.swapaxes(0, 1))
-        code = states[-1][0]
-        if bottleneck:
-            code = code @ bottleneck[0] + bottleneck[1]
-        # Every row of the decoder sees the same code.
-        first = code @ decoder[0][0] + decoder[0][2]
-
-        def decode(states, _):
-            states = list(states)
-            states[0] = _cell(first, decoder[0][1], states[0])
-            for depth, layer in enumerate(decoder[1:], start=1):
-                below = states[depth - 1][0]
-                states[depth] = _cell(
-                    below @ layer[0] + layer[2], layer[1], states[depth]
-                )
-            return states, states[-1][0] @ output[0] + output[1]
-
-        _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
-        rows = rows.swapaxes(0, 1)
-        return rows if linear is None else rows + _restore(linear, windows)
+        self._unpack = partial(_unpack, n_layers, has_bottleneck)
+        # Not a method, which would keep the program, and what is compiled, alive.
+        self.forward = jax.jit(partial(_forward, self._unpack))
 
     def loss(self, weights, seen, target, counted, seed, number, linear=None):
         """Squared residuals of windows, weighted and summed; to be compiled.
@@ -141,24 +94,73 @@ class LSTMProgram:
             rows = _lstm(_dense(dropped(rows, depth), layer[0], layer[2]), layer[1])
         return _dense(rows, *output).swapaxes(0, 1)
 
-    def _unpack(self, weights):
-        """Encoder, bottleneck, decoder and output layer from weights in Keras' order.
 
-        The sigmoids of an LSTM are taken from a hyperbolic tangent, so that one call
-        serves all four gates: sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. What leads to z is
-        halved here.
-        """
-        weights = iter(weights)
+def _forward(unpack, weights, windows, linear=None):
+    """Reconstruct windows.
 
-        def take(count):
-            return [next(weights) for _ in range(count)]
+    Parameters
+    ----------
+    unpack : callable
+        From the weights to the layers.
+    weights : list of jax.Array
+        In Keras' order.
+    windows : jax.Array of shape (n_windows, window_size, n_channels)
+        What goes in.
+    linear : tuple of jax.Array or None, default=None
+        Mean, components and gains of a linear map whose reconstruction is added.
 
-        def layers():
-            return [_halved(*take(3)) for _ in range(self._n_layers)]
+    Returns
+    -------
+    reconstructed : jax.Array of the shape of `windows`
+    """
+    encoder, bottleneck, decoder, output = unpack(weights)
+    n_windows, window_size, _ = windows.shape
 
-        encoder = layers()
-        bottleneck = take(2) if self._has_bottleneck else None
-        return encoder, bottleneck, layers(), take(2)
+    def encode(states, row):
+        states = list(states)
+        for depth, layer in enumerate(encoder):
+            states[depth] = _cell(row @ layer[0] + layer[2], layer[1], states[depth])
+            row = states[depth][0]
+        return states, None
+
+    states, _ = lax.scan(encode, _start(encoder, n_windows), windows.swapaxes(0, 1))
+    code = states[-1][0]
+    if bottleneck:
+        code = code @ bottleneck[0] + bottleneck[1]
+    # Every row of the decoder sees the same code.
+    first = code @ decoder[0][0] + decoder[0][2]
+
+    def decode(states, _):
+        states = list(states)
+        states[0] = _cell(first, decoder[0][1], states[0])
+        for depth, layer in enumerate(decoder[1:], start=1):
+            below = states[depth - 1][0]
+            states[depth] = _cell(below @ layer[0] + layer[2], layer[1], states[depth])
+        return states, states[-1][0] @ output[0] + output[1]
+
+    _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
+    rows = rows.swapaxes(0, 1)
+    return rows if linear is None else rows + _restore(linear, windows)
+
+
+def _unpack(n_layers, has_bottleneck, weights):
+    """Encoder, bottleneck, decoder and output layer from weights in Keras' order.
+
+    The sigmoids of an LSTM are taken from a hyperbolic tangent, so that one call
+    serves all four gates: sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. What leads to z is
+    halved here.
+    """
+    weights = iter(weights)
+
+    def take(count):
+        return [next(weights) for _ in range(count)]
+
+    def layers():
+        return [_halved(*take(3)) for _ in range(n_layers)]
+
+    encoder = layers()
+    bottleneck = take(2) if has_bottleneck else None
+    return encoder, bottleneck, layers(), take(2)
 
 
 def _restore(linear, windows):

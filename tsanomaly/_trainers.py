@@ -4,10 +4,11 @@
 A trainer is made once for an architecture. Weights go in and come out as numpy arrays.
 """
 
+import math
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import joblib
 import numpy as np
@@ -97,7 +98,7 @@ class JaxTrainer(_Trainer):
         # Adam starts from zeros.
         self._state = [
             np.zeros(variable.shape, variable.dtype)
-            for variable in jax.eval_shape(_variables_of_adam, vector)
+            for variable in jax.eval_shape(partial(_variables_of_adam), vector)
         ]
         self._program = program
         self._widest = max(
@@ -105,8 +106,12 @@ class JaxTrainer(_Trainer):
             for name, weight in zip(self._names, self._weights, strict=True)
             if name == "recurrent_kernel"
         )
-        self._gradient = jax.jit(self._loss_and_gradient)
-        self._update = jax.jit(self._step)
+        # Functions of this trainer, but not its methods: those would keep it, and what
+        # is compiled for it, alive.
+        self._shapes = [weight.shape for weight in self._weights]
+        loss = partial(_loss_and_gradient, program.loss, self._shapes)
+        self._gradient = jax.jit(loss)
+        self._update = jax.jit(partial(_step))
 
     def fit(self, weights, training, validation, control, *, seed, verbose, linear):
         """Train, and return the history; as `KerasTrainer.fit`."""
@@ -147,7 +152,7 @@ class JaxTrainer(_Trainer):
                         progress.on_train_batch_end(number, logs)
                 training.on_epoch_end()
                 logs = {"loss": np.mean(losses)}
-                weights = self._split(np.asarray(vector))
+                weights = _split(np.asarray(vector), self._shapes)
                 if validation is not None:
                     logs["val_loss"] = self._validate(weights, validation, linear)
                 if progress:
@@ -209,32 +214,6 @@ class JaxTrainer(_Trainer):
             parts,
         )
 
-    def _split(self, vector):
-        """Weights in Keras' order, from all in one vector."""
-        weights, start = [], 0
-        for like in self._weights:
-            weights.append(vector[start : start + like.size].reshape(like.shape))
-            start += like.size
-        return weights
-
-    def _loss_and_gradient(self, vector, *others):
-        import jax
-        import jax.numpy as jnp
-
-        of_weights = jax.value_and_grad(self._program.loss)
-        loss, gradients = of_weights(self._split(vector), *others)
-        return loss, jnp.concatenate([gradient.ravel() for gradient in gradients])
-
-    def _step(self, vector, state, learning_rate, gradients):
-        """One step of the optimiser, along the sum of the gradients of the parts."""
-        optimizer = _adam_for(vector)
-        state = [
-            learning_rate if variable.name == "learning_rate" else value
-            for variable, value in zip(optimizer.variables, state, strict=True)
-        ]
-        [vector], state = optimizer.stateless_apply(state, [sum(gradients)], [vector])
-        return vector, state
-
     def _validate(self, weights, batches, linear):
         """Mean loss of all batches."""
         losses = [
@@ -246,6 +225,36 @@ class JaxTrainer(_Trainer):
             for seen, target in (batches[number] for number in range(len(batches)))
         ]
         return np.mean(losses)
+
+
+def _split(vector, shapes):
+    """Weights in Keras' order, from all in one vector."""
+    weights, start = [], 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        weights.append(vector[start:end].reshape(shape))
+        start = end
+    return weights
+
+
+def _loss_and_gradient(loss, shapes, vector, *others):
+    import jax
+    import jax.numpy as jnp
+
+    of_weights = jax.value_and_grad(loss)
+    value, gradients = of_weights(_split(vector, shapes), *others)
+    return value, jnp.concatenate([gradient.ravel() for gradient in gradients])
+
+
+def _step(vector, state, learning_rate, gradients):
+    """One step of the optimiser, along the sum of the gradients of the parts."""
+    optimizer = _adam_for(vector)
+    state = [
+        learning_rate if variable.name == "learning_rate" else value
+        for variable, value in zip(optimizer.variables, state, strict=True)
+    ]
+    [vector], state = optimizer.stateless_apply(state, [sum(gradients)], [vector])
+    return vector, state
 
 
 class KerasTrainer(_Trainer):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The command line: parse, call the commands, print what they return."""
+"""The command line: parse, call the commands, print what they return.
 
-import sys
-
-from tsanomaly._cli._process import Messages, leaving_at_once, open_missing_streams
+Nothing is imported before `main` is called, which answers to Ctrl-C from then on.
+"""
 
 __all__ = ["main"]
 
@@ -26,9 +25,15 @@ def main(argv=None):
     """
     is_program = argv is None
     try:
+        from tsanomaly._cli._process import leaving_at_once, open_missing_streams
+
         open_missing_streams()
         with leaving_at_once(is_program):
             from tsanomaly._cli._main import run
         return run(argv, is_program=is_program)
     except KeyboardInterrupt:
+        import sys
+
+        from tsanomaly._cli._process import Messages
+
         return Messages(sys.stderr).interrupted()
