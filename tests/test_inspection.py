@@ -199,7 +199,7 @@ def test_training_errors_of_a_frozen_detector_are_those_of_these_rows():
         (FleetDetector(LOF), r"fleet\.detectors_\[name\]"),
         (make_pipeline(FleetDetector(LOF)), r"fleet\.detectors_\[name\]"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_no_detector(detector, cure):
     with pytest.raises(ValueError, match=rf"(?s)^it.*{cure}"):

@@ -585,7 +585,9 @@ def test_components_in_another_order(path, series):
 
 
 @pytest.mark.parametrize(
-    "columns", [["ch_0"], slice("ch_0", "ch_0"), pd.Index(["ch_0"])]
+    "columns",
+    [["ch_0"], slice("ch_0", "ch_0"), pd.Index(["ch_0"])],
+    ids=["list", "slice", "index"],
 )
 def test_columns_in_many_ways(path, frame, columns):
     model = ColumnTransformer([("a", StandardScaler(), columns)]).fit(frame)
