@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import gc
 import inspect
 import pickle
 import random
@@ -18,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from tests import reference
 from tests.helpers import reconstruction_of, tiny_detector, wave
 from tsanomaly import LSTMAutoencoderDetector, StreamingDetector, _network
+from tsanomaly._backend import import_keras
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
@@ -422,10 +424,41 @@ def test_cached_fit_equals_a_fresh_one(series, monkeypatch):
 
 def test_the_cache_is_bounded(monkeypatch):
     monkeypatch.setattr(_network, "_networks", type(_network._networks)())
-    for key in range(100):
+    for key in range(_network._CACHE_SIZE + 5):
         _network.get_network(key, object)
     assert len(_network._networks) == _network._CACHE_SIZE
-    assert 99 in _network._networks
+    assert key in _network._networks
+
+
+def test_another_number_of_channels_compiles_the_network_alone(rng):
+    """Not also a program for the zeros of every shape, which jax keeps for ever."""
+    detector = tiny_detector(units=(13,))
+    detector.fit(rng.normal(size=(60, 3))).score_samples(rng.normal(size=(60, 3)))
+    compiled = count_compilations()
+    detector.fit(rng.normal(size=(60, 7))).score_samples(rng.normal(size=(60, 7)))
+    assert len(compiled) <= 3  # the gradient, the optimiser and the network
+
+
+def test_what_is_compiled_goes_with_the_network(rng, monkeypatch):
+    if import_keras().backend.backend() != "jax":
+        pytest.skip("the programs of jax are counted")
+    import jax
+
+    def n_programs():
+        return len(jax.devices()[0].client.live_executables())
+
+    monkeypatch.setattr(_network, "_networks", type(_network._networks)())
+    monkeypatch.setattr(_network, "_CACHE_SIZE", 1)
+    gc.disable()  # without waiting for it
+    try:
+        counts = []
+        for n_channels in range(2, 7):
+            X = rng.normal(size=(60, n_channels))
+            tiny_detector(units=(9,)).fit(X).score_samples(X)
+            counts.append(n_programs())
+    finally:
+        gc.enable()
+    assert counts[-1] <= counts[1]
 
 
 def test_seeds_differ(series):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What goes wrong around the library: interruptions, full disks, extreme readings."""
 
+import ctypes
 import re
 import resource
 import sys
@@ -290,6 +291,14 @@ def test_available_memory(tmp_path, monkeypatch):
     assert _memory.available_memory() == 4_000_000
     (tmp_path / "limit").write_text("max")
     assert _memory.available_memory() > 10**7
+
+
+@pytest.mark.parametrize("library", [object(), None])
+def test_memory_is_given_back_where_the_c_library_can(library, monkeypatch):
+    """Others have no such function, or cannot be asked."""
+    _memory.release_memory()
+    monkeypatch.setattr(ctypes, "CDLL", library and (lambda _: library))
+    _memory.release_memory()
 
 
 FULL = """

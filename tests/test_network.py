@@ -26,6 +26,17 @@ def test_reconstructions_are_those_of_keras(architecture):
     np.testing.assert_allclose(reconstructed, expected[:, -1], atol=1e-5)
 
 
+def test_a_model_is_saved_as_one_of_keras():
+    """Without anything of this package, so that Keras alone can load it."""
+    keras = import_keras()
+    model = tiny_detector(units=(4, 3), latent_dim=2).fit(wave(60)).to_keras()
+    text = model.to_json()
+    assert "tsanomaly" not in text
+    again = keras.models.model_from_json(text)
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+    assert type(again.layers[1].kernel_initializer) is keras.initializers.Zeros
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Refuse what would not fit into memory, before any of it is taken.
+"""Refuse what would not fit into memory, before any of it is taken, and give it back.
 
 Operating systems promise more memory than they have, and end the process that uses it.
 """
 
+import ctypes
 import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_memory", "check_memory"]
+__all__ = ["available_memory", "check_memory", "release_memory"]
 
 # Where Linux says how much a control group may use, how much it does, and how much of
 # that is a cache of files that it would give up; in both versions of control groups.
@@ -76,3 +77,13 @@ def check_memory(needed, what, cure):
             f"{what} needs about {needed / 1e9:.1f} GB of memory, and "
             f"{max(available, 0) / 1e9:.1f} GB are available. {cure}"
         )
+
+
+def release_memory():
+    """Give memory that is free back to the system, as far as the C library can.
+
+    glibc keeps what was freed between pieces that are in use: after compiling, whose
+    pieces come from many threads, that is a third of all. Others give it back anyway.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # it is another library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 
 from tsanomaly._backend import import_keras, preserve_random_state
+from tsanomaly._memory import release_memory
 from tsanomaly._progress import tell
 from tsanomaly._trainers import (
     INPUT_LIMIT,
@@ -534,9 +535,9 @@ def _layers_of(layer):
     return list(found.values())
 
 
-# Compiled networks by architecture, the least recently used first. A grid search over
-# architectures, or scikit-learn's checks, need a few dozen at most.
-_CACHE_SIZE = 32
+# Compiled networks by architecture, the least recently used first. Each takes 10 MB on
+# jax. scikit-learn's checks need 13 in turn; a grid search one after the other.
+_CACHE_SIZE = 16
 _networks = OrderedDict()
 _networks_lock = threading.Lock()
 
@@ -559,6 +560,9 @@ def get_network(key, make):
         if key not in _networks:
             _networks[key] = make()
         _networks.move_to_end(key)
-        while len(_networks) > _CACHE_SIZE:
+        network, is_full = _networks[key], len(_networks) > _CACHE_SIZE
+        if is_full:
             _networks.popitem(last=False)
-        return _networks[key]
+    if is_full:
+        release_memory()
+    return network
