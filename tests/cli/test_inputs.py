@@ -18,8 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 import tsanomaly
 from tests.helpers import tiny_detector
-from tsanomaly import StreamingDetector
+from tsanomaly import StreamingDetector, _saving
 from tsanomaly._cli import main
+from tsanomaly._saving import load_described
 
 CLASSIFIER = LogisticRegression()
 
@@ -34,7 +35,8 @@ def holding(model, monkeypatch):
     """A function that has the file of the model hold another estimator."""
 
     def holding(estimator):
-        monkeypatch.setattr(tsanomaly, "load", lambda _: estimator)
+        _, manifest = load_described(model)
+        monkeypatch.setattr(_saving, "load_described", lambda _: (estimator, manifest))
         return model
 
     return holding
