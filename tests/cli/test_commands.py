@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import tsanomaly
 from tsanomaly._backend import import_keras
-from tsanomaly._cli import _commands, main
+from tsanomaly._cli import _commands, _pictures, main
 from tsanomaly._parameter_error import Parameter, ParameterError
 
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
@@ -231,6 +231,32 @@ def test_compare(plant, folder, capsys):
     table = pd.read_csv(folder / "comparison.csv", index_col="detector")
     assert table.index.tolist() == names
     assert is_png(folder / "comparison.png")
+
+
+def test_many_channels(plant, folder, monkeypatch, capsys):
+    """Pictures show some; the time to draw all would grow with their square."""
+    monkeypatch.setattr(_pictures, "_N_DRAWN_READINGS", 3)
+    assert main(["explore", plant]) == 0
+    shown = "show the first 3 of 4 channels. Choose others with --columns."
+    assert shown in capsys.readouterr().err
+    assert main(["explore", plant, "--columns", "sensor_1", "sensor_4"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_thousands_of_channels(folder, capsys):
+    """Their correlations, of which there are millions, are not computed."""
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(rng.normal(size=(12, 1001))).add_prefix("channel_")
+    wide.to_csv("wide.csv", index=False)
+    options = ["--no-plots", "--timestamp", "none"]
+    assert main(["explore", "wide.csv", *options]) == 0
+    assert "not of more than 1,000 channels" in capsys.readouterr().out
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["strong_correlations"] is None
+    train = ["train", "wide.csv", "--detector", "pca", "--train-fraction", "1"]
+    assert main([*train, "--window-size", "2", *options]) == 0
+    model = str(folder / "model.skops")
+    assert main(["report", model, "wide.csv", *options]) == 0
 
 
 def test_a_column_named_twice(plant, folder):

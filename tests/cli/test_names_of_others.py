@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_nothing_that_a_terminal_obeys_is_shown(
         assert not line.startswith("tsanomaly: all is well")
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_nor_by_what_is_in_a_model_file(as_json, named, capsys):
+    capsys.readouterr()
+    assert main(["info", named[1], *["--json"] * as_json]) == 0
+    shown = capsys.readouterr().out
+    assert not OBEYED.search(shown)
+    assert "all is well" in shown
+    for line in shown.splitlines():
+        assert not line.startswith("tsanomaly: all is well")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -103,6 +115,23 @@ def test_nor_by_an_error(options, named, capsys):
         assert shown.out == ""
         assert not OBEYED.search(shown.err)
         assert shown.err.splitlines()[-1].startswith(f"tsanomaly {options[0]}: error: ")
+
+
+def test_nor_by_a_programming_error(results):
+    """Which keeps its traceback."""
+    code = (
+        "import sys\n"
+        "from tsanomaly import datasets\n"
+        "from tsanomaly._cli import main\n"
+        "def fail(*_, **__): raise TypeError('\\x1b[2J')\n"
+        "datasets.read_sensor_csv = fail\n"
+        "sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "explore", str(results / "plant.csv")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("TypeError: \\x1b[2J\n")
 
 
 def test_nor_by_wrong_usage(capsys):

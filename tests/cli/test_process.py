@@ -119,9 +119,8 @@ def run_without(stream, fault, *arguments):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: None}
     if fault == "closed":
         number = {"stdout": 1, "stderr": 2}[stream]
-        done = subprocess.run(
-            command, **streams, text=True, preexec_fn=lambda: os.close(number)
-        )
+        command = ["sh", "-c", f'exec "$@" {number}>&-', "sh", *command]
+        done = subprocess.run(command, **streams, text=True)
     elif fault == "full":
         with open("/dev/full", "w") as streams[stream]:
             done = subprocess.run(command, **streams, text=True)

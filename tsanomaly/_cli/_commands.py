@@ -33,12 +33,14 @@ progress : Progress
     Called with a line of text before each step.
 """
 
+import warnings
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._checks import check_step, check_training_rows
 from tsanomaly._cli._files import (
     make_folder,
     plain,
@@ -73,11 +75,13 @@ from tsanomaly._cli._pictures import (
     draw_anomalies,
     draw_contributions,
     draw_measures,
+    draw_readings,
     main_channels,
+    shown_readings,
 )
 from tsanomaly._cli._text import one_line, visible
 from tsanomaly._inspection import errors_and_threshold, reconstructs, takes_missing
-from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 
 __all__ = [
     "compare",
@@ -93,9 +97,6 @@ __all__ = [
 ]
 
 _RESULTS = Path("tsanomaly-results")
-
-# To train on. With less, what is usual cannot be told from what is not.
-_FEWEST_ROWS = 10
 
 
 def generate(
@@ -122,7 +123,7 @@ def generate(
     from tsanomaly.datasets import make_sensor_data
     from tsanomaly.plotting import SeriesDisplay
 
-    _check_step(freq)
+    check_step(freq)
     progress("simulating")
     plant = make_sensor_data(
         n_samples,
@@ -169,8 +170,6 @@ def explore(
     csv, read_params, columns, output_dir, plots, progress
         See above.
     """
-    from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
-
     frame, labels = read(csv, read_params, columns=columns, progress=progress)
     folder = make_folder(output_dir)
     progress("summarising")
@@ -178,13 +177,14 @@ def explore(
     files = [write_json(folder / "summary.json", summary)]
     if plots:
         progress("drawing")
-        display = SeriesDisplay.from_series(frame, labels)
-        files.append(write_figure(folder / "series.png", display.figure_))
-        display = CorrelationDisplay.from_series(frame)
-        files.append(write_figure(folder / "correlation.png", display.figure_))
-        if len(frame) >= 16:
-            display = SpectrumDisplay.from_series(frame)
-            files.append(write_figure(folder / "spectrum.png", display.figure_))
+        if (shown := shown_readings(frame)) != "all channels":
+            text = f"Pictures show {shown}. Choose others with "
+            warning = ParameterWarning(text, Parameter("columns"), ".")
+            warnings.warn(warning, stacklevel=2)
+        files += [
+            write_figure(folder / f"{name}.png", figure)
+            for name, figure in draw_readings(frame, labels).items()
+        ]
     return _finish(summary, describe(summary), files)
 
 
@@ -237,7 +237,7 @@ def train(
     )
     folder = make_folder(output_dir)
     n_train = n_trained(frame, train_fraction)
-    _check_training_rows(n_train, frame, csv, window_size)
+    check_training_rows(n_train, frame, csv, window_size)
     y = needed(labels)[:n_train] if threshold_params["method"] == "f_score" else None
     progress(f"training {detector} on {n_train:,} rows")
     start = perf_counter()
@@ -445,7 +445,7 @@ def compare(
     labels = needed(labels)
     folder = make_folder(output_dir)
     n_train = n_trained(frame, train_fraction)
-    _check_training_rows(n_train, frame, csv, window_size)
+    check_training_rows(n_train, frame, csv, window_size)
     if n_train == len(frame):
         raise ParameterError(
             "No row is left to compare detectors on. Lower ",
@@ -633,39 +633,6 @@ def demo(*, output_dir=Path("tsanomaly-demo"), progress):
     place = visible(folder.resolve())
     text = f"\n{format_table(table)}\n\nResults are in {place}"
     return table.to_dict("records"), text
-
-
-def _check_step(freq):
-    """Raise unless a text is the time from row to row."""
-    from pandas.tseries.frequencies import to_offset
-
-    start = pd.Timestamp("2024-01-01")
-    try:
-        moves = start + to_offset(freq) > start
-    except ValueError as error:
-        moves, cause = False, error
-    else:
-        cause = None
-    if not moves:
-        raise ParameterError(
-            Parameter("freq", freq),
-            " is no time between rows. Pass one such as 30s, 1min or 1h.",
-        ) from cause
-
-
-def _check_training_rows(n_train, frame, csv, window_size):
-    """Raise if there is too little to learn from."""
-    needed_rows = max(_FEWEST_ROWS, window_size or 0)
-    if n_train < needed_rows:
-        raise ParameterError(
-            f"{n_train:,} of the {len(frame):,} rows of {csv} are to train on, and at "
-            f"least {needed_rows:,} are needed, a whole window among them. Pass more "
-            "rows, raise ",
-            Parameter("train_fraction"),
-            ", or lower ",
-            Parameter("window_size"),
-            ".",
-        )
 
 
 def _finish(result, text, files):

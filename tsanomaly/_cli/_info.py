@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is in a model file, in words."""
 
+from tsanomaly._cli._text import visible
+
 __all__ = ["info"]
 
 
@@ -24,7 +26,8 @@ def info(model, *, progress):
     from tsanomaly import describe
 
     found = describe(model)
-    return found, "\n".join(_lines(model, found))
+    # What is yielded is one line, whatever is in a name.
+    return found, "\n".join(map(visible, _lines(model, found)))
 
 
 def _lines(model, found):

@@ -64,6 +64,12 @@ def run(argv, *, is_program):
         text = _in_one_line(error, call)
         show(f"tsanomaly {call.command}: error: {text}", messages)
         return 1
+    except Exception:
+        if not is_program:
+            raise
+        # As Python would show it, but for what a terminal obeys.
+        show(traceback.format_exc().rstrip("\n"), messages)
+        return 1
 
 
 def _run(call, progress, is_program):

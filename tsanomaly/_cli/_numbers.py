@@ -22,6 +22,9 @@ __all__ = [
 # Correlations that are worth a line.
 _STRONG = 0.9
 
+# Channels whose correlations are computed, at most: those of 20,000 take gigabytes.
+_MOST_CORRELATED = 1000
+
 
 def n_trained(frame, fraction):
     """How many rows, the first ones, a model was trained on."""
@@ -118,17 +121,24 @@ def summarise(frame, labels):
     table["missing"] = frame.isna().sum()
     constant = frame.nunique() <= 1
     result["constant_channels"] = frame.columns[constant].tolist()
-    correlation = frame.loc[:, ~constant].corr()
-    pairs = correlation.where(np.triu(np.ones(correlation.shape, bool), 1)).stack()
-    pairs = pairs[pairs.abs() >= _STRONG].sort_values(key=abs, ascending=False)
-    result["strong_correlations"] = [
-        {"channels": list(pair), "correlation": value} for pair, value in pairs.items()
-    ]
+    result["strong_correlations"] = _strong_correlations(frame.loc[:, ~constant])
     result["anomalous_rows"] = None if labels is None else int(labels.sum())
     result["per_channel"] = {
         name: row.to_dict() for name, row in table.astype(float).iterrows()
     }
     return plain(result)
+
+
+def _strong_correlations(frame):
+    """Pairs of channels, the strongest first; None of more than are worth it."""
+    if frame.shape[1] > _MOST_CORRELATED:
+        return None
+    correlation = frame.corr()
+    pairs = correlation.where(np.triu(np.ones(correlation.shape, bool), 1)).stack()
+    pairs = pairs[pairs.abs() >= _STRONG].sort_values(key=abs, ascending=False)
+    return [
+        {"channels": list(pair), "correlation": value} for pair, value in pairs.items()
+    ]
 
 
 def count(number, noun, rest=""):
@@ -179,7 +189,9 @@ def describe(summary):
     if summary["constant_channels"]:
         constant = ", ".join(map(visible, summary["constant_channels"]))
         lines.append(f"constant: {constant}")
-    for pair in summary["strong_correlations"]:
+    if summary["strong_correlations"] is None:
+        lines.append(f"correlations: not of more than {_MOST_CORRELATED:,} channels")
+    for pair in summary["strong_correlations"] or []:
         names = " and ".join(map(visible, pair["channels"]))
         lines.append(f"{names}: correlation {pair['correlation']:.2f}")
     if summary["anomalous_rows"] is not None:

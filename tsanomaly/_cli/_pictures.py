@@ -9,11 +9,17 @@ __all__ = [
     "draw_anomalies",
     "draw_contributions",
     "draw_measures",
+    "draw_readings",
     "main_channels",
+    "shown_readings",
 ]
 
 # Channels in pictures of readings, at most: those that matter most.
 N_DRAWN_CHANNELS = 8
+
+# Channels in pictures of all readings, at most: the first ones. The time to lay out
+# their axes grows with the square of their number.
+_N_DRAWN_READINGS = 40
 
 
 def main_channels(found):
@@ -23,6 +29,27 @@ def main_channels(found):
     share = np.nan_to_num(found.contributions[rows]).sum(axis=0)
     most = np.argsort(-share, kind="stable")[: min(n_channels, N_DRAWN_CHANNELS)]
     return np.sort(most).tolist()
+
+
+def shown_readings(frame):
+    """Which channels pictures of all readings show, in words."""
+    if frame.shape[1] <= _N_DRAWN_READINGS:
+        return "all channels"
+    return f"the first {_N_DRAWN_READINGS} of {frame.shape[1]:,} channels"
+
+
+def draw_readings(frame, labels):
+    """Pictures of the channels that `shown_readings` says, by name."""
+    from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
+
+    frame = frame.iloc[:, :_N_DRAWN_READINGS]
+    displays = {
+        "series": SeriesDisplay.from_series(frame, labels),
+        "correlation": CorrelationDisplay.from_series(frame),
+    }
+    if len(frame) >= 16:
+        displays["spectrum"] = SpectrumDisplay.from_series(frame)
+    return {name: display.figure_ for name, display in displays.items()}
 
 
 def draw_anomalies(frame, found, labels):

@@ -69,7 +69,9 @@ class Messages:
 
     def isatty(self):
         """Whether a terminal shows what is written."""
-        return self._stream.isatty()
+        with suppress(ValueError):  # it is closed
+            return self._stream.isatty()
+        return False
 
     def fileno(self):
         """Number of the stream, as the operating system knows it."""

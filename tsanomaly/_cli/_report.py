@@ -19,7 +19,9 @@ from tsanomaly._cli._pictures import (
     draw_anomalies,
     draw_contributions,
     draw_measures,
+    draw_readings,
     main_channels,
+    shown_readings,
 )
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import reconstructs
@@ -182,12 +184,7 @@ _CAPTIONS = {
 
 def _draw(detector, frame, labels, found):
     """Captions and figures, by the section they belong to."""
-    from tsanomaly.plotting import (
-        CorrelationDisplay,
-        ReconstructionDisplay,
-        SeriesDisplay,
-        SpectrumDisplay,
-    )
+    from tsanomaly.plotting import ReconstructionDisplay
 
     channels = main_channels(found)
     shown = (
@@ -208,17 +205,15 @@ def _draw(detector, frame, labels, found):
             detector, frame, labels, channels=channels
         )
         events.append(("Readings and what was expected.", display.figure_))
-    display = SeriesDisplay.from_series(frame, labels)
-    readings = [("All channels; labelled anomalies are shaded.", display.figure_)]
-    if labels is None:
-        readings = [("All channels.", display.figure_)]
-    display = CorrelationDisplay.from_series(frame)
-    readings.append(("Correlation of the channels.", display.figure_))
-    if len(frame) >= 16:
-        display = SpectrumDisplay.from_series(frame)
-        readings.append(
-            ("Spectra; peaks are marked with their period.", display.figure_)
-        )
+    shown = shown_readings(frame).capitalize()
+    shaded = "" if labels is None else "; labelled anomalies are shaded"
+    captions = {
+        "series": f"{shown}{shaded}.",
+        "correlation": "Correlation of the channels.",
+        "spectrum": "Spectra; peaks are marked with their period.",
+    }
+    figures = draw_readings(frame, labels)
+    readings = [(captions[name], figure) for name, figure in figures.items()]
     return {"events": events, "readings": readings}
 
 
@@ -316,7 +311,7 @@ def _readings(summary):
         lines.append(f"constant: {', '.join(summary['constant_channels'])}")
     strong = [
         f"{' and '.join(pair['channels'])} ({pair['correlation']:.2f})"
-        for pair in summary["strong_correlations"]
+        for pair in summary["strong_correlations"] or []
     ]
     if strong:
         lines.append(f"strongly correlated: {', '.join(strong[:10])}")

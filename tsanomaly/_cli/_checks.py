@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""What commands check of their parameters, beyond what the library does."""
+
+import pandas as pd
+
+from tsanomaly._parameter_error import Parameter, ParameterError
+
+__all__ = ["check_step", "check_training_rows"]
+
+# To train on. With less, what is usual cannot be told from what is not.
+_FEWEST_ROWS = 10
+
+
+def check_step(freq):
+    """Raise unless a text is the time from row to row."""
+    from pandas.tseries.frequencies import to_offset
+
+    start = pd.Timestamp("2024-01-01")
+    try:
+        moves = start + to_offset(freq) > start
+    except ValueError as error:
+        moves, cause = False, error
+    else:
+        cause = None
+    if not moves:
+        raise ParameterError(
+            Parameter("freq", freq),
+            " is no time between rows. Pass one such as 30s, 1min or 1h.",
+        ) from cause
+
+
+def check_training_rows(n_train, frame, csv, window_size):
+    """Raise if there is too little to learn from."""
+    needed_rows = max(_FEWEST_ROWS, window_size or 0)
+    if n_train < needed_rows:
+        raise ParameterError(
+            f"{n_train:,} of the {len(frame):,} rows of {csv} are to train on, and at "
+            f"least {needed_rows:,} are needed, a whole window among them. Pass more "
+            "rows, raise ",
+            Parameter("train_fraction"),
+            ", or lower ",
+            Parameter("window_size"),
+            ".",
+        )
