@@ -5,7 +5,6 @@ import io
 import json
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from tests.saving.helpers import (
     alter_manifest,
     alter_state,
     assert_same,
-    content_of,
     objects,
 )
 from tests.saving.models import MODELS, network, small_forest
@@ -327,11 +325,3 @@ def test_a_file_of_many_objects_is_not_written(path):
     model = FunctionTransformer(np.arctan, kw_args={"a": [0] * 200_000})
     with pytest.raises(TypeError, match="values are too many"):
         save(model.fit(np.zeros((3, 2))), path)
-
-
-def test_members_are_arrays_alone(frame, labels, path):
-    """Whatever the model, a file holds two texts and arrays of numbers."""
-    for model in MODELS.values():
-        save(model.fit(frame, labels), path)
-        names = content_of(path).keys() - {"model.json", "tsanomaly.json"}
-        assert all(Path(name).suffix == ".npy" for name in names)

@@ -3,6 +3,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -60,11 +61,14 @@ def test_a_pipeline(frame, path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_is_json(name, frame, labels, path):
+def test_what_is_in_a_file(name, frame, labels, path):
+    """Two texts and arrays of numbers, described in JSON, and nothing to trust."""
     found = described(MODELS[name].fit(frame, labels), path)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["steps"]
     assert found["trusted"] == []
+    members = content_of(path).keys() - {"model.json", "tsanomaly.json"}
+    assert all(Path(name).suffix == ".npy" for name in members)
 
 
 @pytest.mark.parametrize(

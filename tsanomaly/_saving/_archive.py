@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from tsanomaly._saving._json import read_json
 from tsanomaly._version import __version__
 
-__all__ = ["ModelFileError", "damage", "pack_members", "read_members"]
+__all__ = ["ModelFileError", "damage", "pack_members", "read_members", "reason_of"]
 
 # What a file says of itself, beside the model.
 _MANIFEST = "tsanomaly.json"
@@ -32,7 +32,7 @@ _MOST_MEMBERS, _BYTES_OF_A_MEMBER = 100, 150
 # Packages whose versions a file gives, at most.
 _MOST_PACKAGES = 10
 
-# Longest reason that a message gives: it may hold a part of the file.
+# Characters of a reason that a message gives, at most.
 _LONGEST_REASON = 300
 
 # How many times its size a file may unpack to; `save` does not pack what would unpack
@@ -152,11 +152,15 @@ def damage(source, what):
     # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
     # is among it.
     except Exception as error:
-        reason = shorten(str(error) or repr(error), _LONGEST_REASON)
         raise ModelFileError(
-            f"{source} is damaged or was altered: {what} ({reason}). Use another copy, "
-            "or save the model again."
+            f"{source} is damaged or was altered: {what} ({reason_of(error)}). Use "
+            "another copy, or save the model again."
         ) from error
+
+
+def reason_of(error):
+    """What an error says, cut short: it may repeat a part of the file."""
+    return shorten(str(error) or repr(error), _LONGEST_REASON)
 
 
 def _digest(content):
@@ -207,14 +211,16 @@ def _check_manifest(manifest):
     number = manifest["format"]
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"format {number!r}")
-    if number == _FORMAT and not (
+    if number != _FORMAT:
+        return  # what another format holds is not known
+    versions, names = manifest["versions"], manifest["feature_names"]
+    if not (
         isinstance(manifest["members"], dict)
-        and isinstance(manifest["versions"], dict)
-        and len(manifest["versions"]) <= _MOST_PACKAGES
-        and all(isinstance(v, str | None) for v in manifest["versions"].values())
-        and isinstance(manifest["feature_names"], list | None)
-        and all(isinstance(name, str) for name in manifest["feature_names"] or ())
+        and isinstance(versions, dict)
+        and len(versions) <= _MOST_PACKAGES
+        and all(isinstance(version, str | None) for version in versions.values())
+        and isinstance(names, list | None)
+        and all(isinstance(name, str) for name in names or ())
     ):
         raise ValueError("members, versions or names are not as they should be")
-    if number == _FORMAT:
-        datetime.fromisoformat(manifest["created"])
+    datetime.fromisoformat(manifest["created"])

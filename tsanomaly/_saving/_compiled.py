@@ -282,9 +282,8 @@ class _Density(State):
         state = dict(state)
         rows, weights = state.pop("rows"), state.pop("weights")
         _check_metric(estimator, rows.shape[1])
-        vars(estimator).update(
-            clone(estimator).fit(rows, sample_weight=weights).__dict__
-        )
+        fitted = clone(estimator).fit(rows, sample_weight=weights)
+        vars(estimator).update(vars(fitted))
         vars(estimator).update(state)
 
 

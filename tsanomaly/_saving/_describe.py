@@ -11,7 +11,7 @@ from tsanomaly._saving._trust import names_in
 __all__ = ["describe"]
 
 # Where estimators keep how many rows they were fitted on.
-_ROWS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
+_ROW_COUNTS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
 
 # Thresholds that are listed, at most.
 _MOST_CHANNELS = 10_000
@@ -22,6 +22,14 @@ _INNER = (
     ("state", "detector"),
     ("params", "estimator"),
 )
+
+# What only holds a detector: frozen, the best of a search, or as a stream.
+_HOLDERS = {
+    "sklearn.frozen.FrozenEstimator",
+    "sklearn.model_selection.GridSearchCV",
+    "sklearn.model_selection.RandomizedSearchCV",
+    "tsanomaly.StreamingDetector",
+}
 
 
 def describe(path):
@@ -123,15 +131,6 @@ def _steps(name, node):
     return [(name, node)]
 
 
-# What only holds a detector: frozen, the best of a search, or as a stream.
-_HOLDERS = {
-    "sklearn.frozen.FrozenEstimator",
-    "sklearn.model_selection.GridSearchCV",
-    "sklearn.model_selection.RandomizedSearchCV",
-    "tsanomaly.StreamingDetector",
-}
-
-
 def _states(document):
     """States of all objects, from the outside in and from first to last."""
     pending = [document]
@@ -165,7 +164,7 @@ def _n_channels(document):
 
 def _n_rows(document, members):
     for state in _states(document):
-        for key in _ROWS:
+        for key in _ROW_COUNTS:
             rows = _number(state.get(key), members)
             if rows is not None:
                 return int(np.max(rows))

@@ -23,7 +23,10 @@ _LIBRARY = {
     for kind in (*_known_library.ESTIMATORS, *_known_library.PLAIN)
 }
 
-_WIDTH, _NAMES = Number("i", 1, 2**20, size="d"), Texts("d").maybe()
+# Columns that an estimator may take or return.
+_MOST_COLUMNS = 2**20
+
+_WIDTH, _NAMES = Number("i", 1, _MOST_COLUMNS, size="d"), Texts("d").maybe()
 
 
 def _estimators(table, width=_WIDTH):
@@ -55,10 +58,6 @@ _OUTPUT = "_sklearn_output_config"
 
 # Threads or processes that an estimator may ask for.
 _MOST_JOBS = 128
-
-# Columns that a transformer may return, if they are more than its channels; those of
-# windows are limited with the rows that they hold.
-_MOST_OUTPUTS = 2**20
 
 _CONTAINERS = {f"sklearn.{name}" for name in _known_sklearn.CONTAINERS}
 
@@ -175,9 +174,7 @@ def _put_estimator_together(name, kind, spec, params, state):
         if spec.check is not None:
             spec.check(made)
         n_outputs = _n_outputs(made)
-        if n_outputs is not None and n_outputs > max(
-            made.n_features_in_, _MOST_OUTPUTS
-        ):
+        if n_outputs is not None and n_outputs > _MOST_COLUMNS:
             raise ValueError(f"it returns {n_outputs:,} columns")
     _check_steps(made)
     return made

@@ -47,13 +47,11 @@ def _check_equal(what, found, expected):
 def _check_context(estimator):
     """Raise if a row needs more readings than a model is made for."""
     check_parameters_unchanged(estimator)
-    needed = (
-        estimator.n_context_ + estimator.n_lookahead_ + 1,
-        estimator.n_features_in_,
-    )
-    if needed[0] * needed[1] > _MOST_READINGS:
+    n_rows = estimator.n_context_ + estimator.n_lookahead_ + 1
+    n_channels = estimator.n_features_in_
+    if n_rows * n_channels > _MOST_READINGS:
         raise ValueError(
-            f"a row needs {needed[0]:,} rows of {needed[1]:,} channels, more than "
+            f"a row needs {n_rows:,} rows of {n_channels:,} channels, more than "
             f"{_MOST_READINGS:,} readings"
         )
 

@@ -18,7 +18,6 @@ from tsanomaly._saving._specs import (
     Numbers,
     State,
     Text,
-    Texts,
 )
 
 __all__ = ["CONTAINERS", "ESTIMATORS", "PLAIN"]
@@ -280,7 +279,6 @@ _SEARCH = {
     "refit_time_": Number("f", 0).maybe(),
     "scorer_": Instance("_BaseScorer", "_Scorer", "_PassthroughScorer", "dict"),
     "_checked_cv_orig": ANYTHING.maybe(),
-    "feature_names_in_": Texts("d").maybe(),
 }
 
 # Estimators that consist of others; they are fitted if those are.

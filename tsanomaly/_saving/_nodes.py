@@ -161,7 +161,7 @@ class Writer:
                 "params": self.write_all(params),
                 "state": self.write_all(state),
             }
-        return _trust.describe(value, self)
+        return _trust.take_apart(value, self)
 
     def write_all(self, values):
         """Describe the values of a dict."""
@@ -372,7 +372,7 @@ class Reader:
         return self._trusted[name]
 
     def _call(self, call, arguments, state, items, pairs):
-        return _trust.make(
+        return _trust.put_together(
             self._trusted[call],
             self._list(arguments),
             self.read(state),

@@ -13,6 +13,7 @@ from tsanomaly._saving._archive import (
     damage,
     pack_members,
     read_members,
+    reason_of,
 )
 from tsanomaly._saving._atomic_write import replace_file, resolve_target
 from tsanomaly._saving._json import read_json, write_json
@@ -110,16 +111,25 @@ def save(model, path):
         )
     check_is_fitted(fitted)
     resolve_target(path)  # raises before there is work to lose
-    what = "holds something that cannot be saved without code"
-    cure = "Replace it, for example a lambda by a function of a module."
-    try:
+    with _refusing(
+        model,
+        "holds something that cannot be saved without code",
+        "Replace it, for example a lambda by a function of a module.",
+    ):
         data = _pack(model)
-        # Better to learn here than months later that a file cannot be read.
-        what, cure = (
-            "cannot be loaded once it is saved",
-            "Fit it again, or report this.",
-        )
+    # Better to learn here than months later that a file cannot be read.
+    with _refusing(
+        model, "cannot be loaded once it is saved", "Fit it again, or report this."
+    ):
         _unpack(*read_document(data, "The file"), "The file", trusted=None)
+    replace_file(path, data)
+
+
+@contextmanager
+def _refusing(model, what, cure):
+    """Report any failure as one of a model that cannot be saved."""
+    try:
+        yield
     except (MemoryError, RecursionError):
         raise
     # Objects of other libraries raise whatever they like when they are taken apart.
@@ -128,7 +138,6 @@ def save(model, path):
         raise TypeError(
             f"This {type(model).__name__} {what}: {reason}. {cure}"
         ) from error
-    replace_file(path, data)
 
 
 def load(path, *, trusted=()):
@@ -251,7 +260,7 @@ def _installed(package):
         return platform.python_version()
     try:
         return version(package)
-    except (PackageNotFoundError, ValueError):  # ValueError: of an empty name
+    except PackageNotFoundError:
         return None
 
 
@@ -308,7 +317,7 @@ def read_document(data, source):
         What the file says of itself.
     document : object
         The description of the model, as JSON holds it.
-    members : dict of str to bytes
+    members : dict of str to bytearray
         The arrays.
     """
     manifest, members = read_members(data, source)
@@ -401,6 +410,6 @@ def _blame(others, source):
             raise
         except Exception as error:
             raise ModelFileError(
-                f"{source} cannot be loaded by {now} ({str(error) or repr(error)}). "
+                f"{source} cannot be loaded by {now} ({reason_of(error)}). "
                 f"Load it with {then}, or fit the model again."
             ) from error

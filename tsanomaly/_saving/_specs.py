@@ -298,7 +298,7 @@ def _kind(value):
     return f"a {type(value).__name__}"
 
 
-def estimator_state(estimator):
+def _own_state(estimator):
     """Attributes of an object that its constructor does not set from parameters."""
     state = dict(estimator.__getstate__())
     state.pop("_sklearn_version", None)
@@ -334,16 +334,22 @@ class State:
         self.check = check
 
     def take_apart(self, estimator):
-        """Attributes to be written; None if they are not as they usually are.
+        """Attributes to be written.
 
         Parameters
         ----------
         estimator : object
             The estimator, or an object without parameters.
+
+        Returns
+        -------
+        state : dict of str to object, or None
+            By name. Subclasses return None of an object that is not as those of its
+            class usually are.
         """
         return {
             name: value
-            for name, value in estimator_state(estimator).items()
+            for name, value in _own_state(estimator).items()
             if name not in self.left_out
         }
 

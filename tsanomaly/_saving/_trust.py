@@ -12,7 +12,7 @@ from types import FunctionType
 
 import numpy as np
 
-__all__ = ["describe", "find", "full_names", "make", "names_in"]
+__all__ = ["find", "full_names", "names_in", "put_together", "take_apart"]
 
 # Keys of nodes whose values are dicts by the names of something.
 _DICTS = {
@@ -22,8 +22,8 @@ _DICTS = {
 }
 
 
-def describe(value, writer):
-    """Describe what is no part of the format.
+def take_apart(value, writer):
+    """Describe an object of a class that is not known.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def _importable_name(value):
     return f"{module}.{name}"
 
 
-def make(call, arguments, state, items, pairs):
-    """Make an object from what `describe` wrote of it."""
+def put_together(call, arguments, state, items, pairs):
+    """Make an object; the opposite of `take_apart`."""
     made = call(*arguments)
     if items:
         made.extend(items)
