@@ -38,6 +38,7 @@ def test_a_request_to_end_leaves_what_was_there(name, status, model, plant, fold
     code = f"""
 import os, signal, sys
 from tsanomaly._cli import main
+signal.signal(signal.{name}, signal.SIG_DFL)  # which nohup would have changed
 fsync, calls = os.fsync, []
 def request(descriptor):
     calls.append(descriptor)
