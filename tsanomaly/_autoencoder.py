@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import warnings
 from functools import partial
 from numbers import Integral, Real
 from pickle import PicklingError
@@ -13,8 +14,10 @@ from tsanomaly._linear_map import LinearMap
 from tsanomaly._memory import check_memory
 from tsanomaly._network import Network, build_lstm_autoencoder, get_network
 from tsanomaly._progress import tell
+from tsanomaly._relations import find_evidence, relation_weights
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._sklearn_compat import Interval
+from tsanomaly._row_errors import evenly, mean_of_known
+from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import (
@@ -22,8 +25,10 @@ from tsanomaly._validation import (
     check_parameters_unchanged,
     locate,
     moved_parameters,
+    name_column,
 )
-from tsanomaly._window_model import WindowModel
+from tsanomaly._views import Blend, View
+from tsanomaly._window_model import LinearModel, NetworkModel
 
 __all__ = ["LSTMAutoencoderDetector"]
 
@@ -38,6 +43,27 @@ _MOVED = {
         "n_iter_no_change",
     )
 }
+
+# Share of the training rows that the network learns from beside a linear view. The
+# others, the last ones, tell what it knows.
+_LEARNED = 0.8
+
+# How much a channel that the network does not know counts in its view, at least, and
+# the smallest typical residual that channels are divided by, relative to their median.
+_LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
+
+# Channels that a warning names.
+_MOST_NAMED = 5
+
+# What is learned by two views, and not by a network alone.
+_OF_BOTH_VIEWS = (
+    "linear_mean_",
+    "linear_components_",
+    "linear_gains_",
+    "relation_gain_",
+    "predictable_",
+    "_residual_weights",
+)
 
 
 class LSTMAutoencoderDetector(ResidualDetector):
@@ -321,9 +347,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
-        "window_size": [Interval(Integral, 2, None, closed="left")],
+        "window_size": [Interval(Integral, 2, None, closed="left"), tuple, list],
         "units": [tuple, list],
-        "latent_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "latent_dim": [
+            StrOptions({"sequence"}),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "network": [callable, None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
@@ -336,19 +366,19 @@ class LSTMAutoencoderDetector(ResidualDetector):
     @moved_parameters(_MOVED)
     def __init__(
         self,
-        window_size=80,
+        window_size=(16, 80),
         *,
-        units=(16,),
-        latent_dim=4,
+        units=(32,),
+        latent_dim="sequence",
         dropout=0.0,
         network=None,
-        epochs=10,
-        noise=1.0,
+        epochs=60,
+        noise=0.3,
         linear_variance=0.8,
         training=None,
         row_error="multiscale",
         stride=1,
-        missing="anomaly",
+        missing="ignore",
         contamination="auto",
         random_state=None,
         verbose=0,
@@ -411,6 +441,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _fit(self, X):
         tell(0, int(self.epochs), "epochs")  # importing and compiling take seconds
+        self._check_window_size()
         if self.network is None:
             self._check_units()
         if self.training is not None:
@@ -429,11 +460,33 @@ class LSTMAutoencoderDetector(ResidualDetector):
                 "use for example units=(64, 32)."
             )
 
-    def _window_size(self):
-        return int(self.window_size)
+    def _window_sizes(self):
+        """Rows in a window of the network, and in one of the linear view."""
+        if isinstance(self.window_size, Integral):
+            return int(self.window_size), int(self.window_size)
+        return tuple(map(int, self.window_size))
 
-    def _architecture(self):
-        return self._network()
+    def _check_window_size(self):
+        """Check what the constraints of single parameters cannot say."""
+        sizes = self.window_size
+        sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
+        if len(sizes) != 2 or not all(
+            isinstance(size, Integral) and not isinstance(size, bool) and size >= 2
+            for size in sizes
+        ):
+            raise ValueError(
+                "The 'window_size' parameter of LSTMAutoencoderDetector must be an int "
+                "of at least 2, or two of them, for the network and for the linear "
+                f"view. Got {self.window_size!r} instead, use for example "
+                "window_size=(16, 80)."
+            )
+
+    def _make_views(self):
+        short, long = self._window_sizes()
+        network = View(NetworkModel(self._network(), None), self._make_rule(short))
+        if not self.linear_variance:
+            return [network]
+        return [View(LinearModel(None, long), self._make_rule(long)), network]
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -443,77 +496,159 @@ class LSTMAutoencoderDetector(ResidualDetector):
         """Parameters of training."""
         return (self.training or Training()).get_params(deep=False)
 
-    def _check_series(self, windows, rule):
+    def _check_series(self, series, views):
         """Refuse a series that is too large to train on, or not scaled."""
-        needed = WindowModel.memory(
-            windows.X.shape,
-            int(self.window_size),
+        shape, (short, long) = series.X.shape, self._window_sizes()
+        needed = NetworkModel.memory(
+            shape,
+            short,
             batch_size=int(self._get_training()["batch_size"]),
             width=(sum(self.units) if self.network is None else self._network().width),
-            with_linear_map=bool(self.linear_variance),
         )
+        if self.linear_variance:
+            needed += LinearModel.memory(shape, long)
+        needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
-            needed + rule.memory(*windows.X.shape),
-            f"Training on {len(windows.rows):,} windows of {self.window_size:,} rows "
-            f"and {windows.X.shape[1]:,} channels",
+            needed,
+            f"Training on {np.count_nonzero(~series.breaks):,} windows of "
+            f"{self.window_size} rows and {shape[1]:,} channels",
             "Lower window_size, average the series to a slower rate, or leave channels "
             "out.",
         )
-        outside = np.abs(windows.X) > INPUT_LIMIT
+        outside = np.abs(series.X) > INPUT_LIMIT
         if outside.any():
             raise ValueError(
-                f"Input X holds readings beyond ±{INPUT_LIMIT:g} in "
-                f"{locate(self, outside)}, and the network cannot learn from those. "
+                f"Input X holds readings farther than {INPUT_LIMIT:g} from their mean "
+                f"in {locate(self, outside)}, and the network cannot learn from those. "
                 "Scale the series, for example with "
                 "sklearn.preprocessing.StandardScaler in a pipeline."
             )
         if self.linear_variance and self._network().forecasts:
             raise ValueError(
                 f"network={self.network!r} forecasts the row that follows a window, "
-                f"and linear_variance={self.linear_variance} adds a skip connection "
-                "that reconstructs windows. Use linear_variance=0."
+                f"and linear_variance={self.linear_variance} puts a linear view beside "
+                "it that reconstructs windows. Use linear_variance=0."
             )
 
-    def _fit_model(self, windows, rows, spread, seed):
-        """Train the network, beside a linear map, and set what they have learned."""
-        training = self._get_training()
+    def _fit_views(self, series, views, rows, seed):
+        """Fit the linear view and the network, and find out what each knows."""
+        for name in _OF_BOTH_VIEWS:
+            vars(self).pop(name, None)
+        network = views[-1]
+        if not self.linear_variance:
+            network.model = self._train(series, rows, seed)
+            return network, network.fit(series, rows), None
+        linear, n_rows = views[0], views[0].model.n_rows
+        fit_map = partial(LinearMap.fit, variance=self.linear_variance, seed=seed)
+        windows = series.windows(n_rows)
+        linear_map = fit_map(windows, rows)
+        for name in ("mean", "components", "gains"):
+            setattr(self, f"linear_{name}_", getattr(linear_map, name))
+        linear.model = LinearModel(linear_map, n_rows)
+        errors = linear.fit(series, rows)
+
+        # The network does not learn from the last rows, which tell what it knows.
+        n_learned = max(int(_LEARNED * len(rows)), 1)
+        last = rows[n_learned:] if n_learned < len(rows) else rows
+        network.model = self._train(series, rows[:n_learned], seed)
+        weight = self._weigh(series, last, linear, network, seed)
+        if not weight:
+            return linear, errors, _errors_of_halves(linear, fit_map, series, rows)
+        network.weights = self._residual_weights
+        both = [errors, network.fit(series, last)]
+        view = self._join(linear, network)
+        last = last[windows.whole[last]]
+        if not len(last) or n_learned == len(rows):
+            return view, view.join(both), None
+        learned = rows[: len(rows) // 2]  # in the errors of the last rows by neither
+        apart = View(LinearModel(fit_map(windows, learned), n_rows), linear.rule)
+        held_out = [apart.errors_at(series, last), both[1][last]]
+        return view, view.join(both), view.join(held_out)
+
+    def _weigh(self, series, rows, linear, network, seed):
+        """Find out what the network knows of each channel, and its weight."""
+        whole = linear.residuals(series).whole_of(rows)
+        squared = [
+            squared[:, -1]
+            for _, squared in network.residuals(series).batches(evenly(whole), 1)
+        ]
+        typical = np.nan_to_num(mean_of_known(np.concatenate(squared), axis=0))
+        varying = typical[typical > 0]
+        smallest = _SMALLEST * np.median(varying) if len(varying) else 1.0
+        scale = 1 / np.maximum(typical, smallest)
+        evidence = find_evidence(
+            network.model,
+            linear.model,
+            series,
+            whole,
+            network_weights=scale,
+            rng=np.random.default_rng([seed, 4]),
+        )
+        self.relation_gain_, self.predictable_ = evidence
+        weights, weight = relation_weights(self.relation_gain_)
+        self._residual_weights = scale * np.maximum(weights, _LEAST_WEIGHT)
+        self._warn_of_unpredictable()
+        return weight
+
+    def _warn_of_unpredictable(self):
+        """Warn if some channels, but not all, cannot be predicted."""
+        unknown = np.flatnonzero(~self.predictable_)
+        if 0 < len(unknown) < len(self.predictable_):
+            names = [name_column(self, channel) for channel in unknown[:_MOST_NAMED]]
+            more = f" and {len(unknown) - len(names)} more" * (
+                len(unknown) > len(names)
+            )
+            warnings.warn(
+                f"Readings of {', '.join(names)}{more} cannot be predicted, neither "
+                "from the others nor from those before: see predictable_. A fault that "
+                "shows in them alone is found only if they are far out of range.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _train(self, series, rows, seed):
+        """Train the network, and set what it has learned."""
+        training, network = self._get_training(), self._network()
         del training["validation_fraction"]
-        model, self.history_ = WindowModel.fit(
-            self._network(),
+        windows = series.windows(network.n_rows)
+        validation_rows = windows.rows[self._n_trained(len(windows.rows)) :]
+        spread = np.nanstd(windows.X[rows], axis=0, dtype=np.float64)
+        self.weights_, self.history_ = network.train(
             windows,
             rows,
-            windows.rows[len(rows) :],
-            fill_values=self.fill_values_,
-            linear_variance=self.linear_variance,
+            validation_rows,
             seed=seed,
             epochs=self.epochs,
             noise=(self.noise * spread).astype(np.float32) if self.noise else None,
             verbose=int(self.verbose),
             **training,
         )
-        self.weights_ = model.weights
         self.n_iter_ = len(self.history_["loss"])
-        for name in ("mean", "components", "gains"):
-            vars(self).pop(f"linear_{name}_", None)
-            if model.linear_map is not None:
-                setattr(self, f"linear_{name}_", getattr(model.linear_map, name))
-        return model
+        return NetworkModel(network, self.weights_)
 
-    def _model(self):
-        """The fitted model."""
-        linear_map = None
-        if hasattr(self, "linear_components_"):
-            linear_map = LinearMap(
-                self.linear_mean_, self.linear_components_, self.linear_gains_
-            )
-        return WindowModel(
-            self._network(), self.weights_, linear_map, self.fill_values_
+    def _view(self):
+        """The view that scores rows."""
+        network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
+        if not self.linear_variance:
+            return network
+        _, n_rows = self._window_sizes()
+        linear_map = LinearMap(
+            self.linear_mean_, self.linear_components_, self.linear_gains_
         )
+        linear = View(LinearModel(linear_map, n_rows), self._rules[0])
+        if len(self._rules) == 1:
+            return linear
+        network.weights = self._residual_weights
+        return self._join(linear, network)
+
+    def _join(self, linear, network):
+        """Both views together."""
+        return Blend(linear, network, *relation_weights(self.relation_gain_))
 
     def _network(self):
         """The network, compiled once per process."""
         check_not_forked()  # before a lock that another thread held at the fork
-        shape = int(self.window_size), self.n_features_in_
+        shape = self._window_sizes()[0], self.n_features_in_
         if self.network is not None:
 
             def make():
@@ -522,15 +657,54 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
             return get_network((shape, _identity(self.network)), make)
         units = tuple(int(width) for width in self.units)
-        latent_dim = None if self.latent_dim is None else int(self.latent_dim)
+        latent_dim = self.latent_dim
+        link = "sequence" if isinstance(latent_dim, str) else "state"
+        if isinstance(latent_dim, Integral):
+            latent_dim, link = int(latent_dim), "dense"
         dropout = float(self.dropout)
 
         def build():
             return build_lstm_autoencoder(*shape, units, latent_dim, dropout)
 
-        lstm = len(units), latent_dim is not None, dropout
+        lstm = len(units), link, dropout
         key = shape, units, latent_dim, dropout
         return get_network(key, lambda: Network(build, *shape, lstm))
+
+
+def _errors_of_halves(view, fit_map, series, rows):
+    """Errors of rows by a linear map that has not learned from them.
+
+    Parameters
+    ----------
+    view : View
+        Of the linear map of all rows; its rule makes errors here, too.
+    fit_map : callable
+        Fits another map on windows of some rows, ``(windows, rows)``.
+    series : Series
+        The training series.
+    rows : ndarray of int
+        Rows that were learned from.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_channels) or None
+        Those of some rows of each half, by the map of the other. None where the halves
+        do not hold two windows that do not overlap.
+    """
+    n_rows = view.model.n_rows
+    windows = series.windows(n_rows)
+    rows = rows[windows.whole[rows]]
+    middle, overlap = len(rows) // 2, n_rows - 1
+    if middle <= 2 * overlap:
+        return None
+    errors = []
+    for learned, held_out in (
+        (rows[:middle], rows[middle + overlap :]),
+        (rows[middle:], rows[: middle - overlap]),
+    ):
+        other = LinearModel(fit_map(windows, evenly(learned)), n_rows)
+        errors.append(View(other, view.rule).errors_at(series, evenly(held_out)))
+    return np.concatenate(errors)
 
 
 def _identity(network):

@@ -4,9 +4,9 @@
 The same numbers as from the Keras model of `build_lstm_autoencoder`, up to rounding;
 that one remains what other backends run, and what users look into. Two things make the
 difference. In scoring, one loop over the rows runs all layers of the encoder, and
-another all of the decoder, so that no sequence is stored in between. In training, the
-gradient of a layer is written by hand: its loop holds one matrix product, and those for
-the weights and for the layer below are done for all rows at once.
+another all of the decoder, so that no sequence is stored within either. In training,
+the gradient of a layer is written by hand: its loop holds one matrix product, and those
+for the weights and for the layer below are done for all rows at once.
 
 To be imported after Keras: importing jax touches global random states, which
 `import_keras` puts back.
@@ -28,19 +28,21 @@ class LSTMProgram:
     ----------
     n_layers : int
         LSTM layers of the encoder; the decoder has as many.
-    has_bottleneck : bool
-        Whether a dense layer stands between the two.
+    link : {'sequence', 'state', 'dense'}
+        What the decoder sees of the encoder: its outputs at all rows, the last one
+        first; the last of them at every row; or a dense layer of that.
     dropout : float
         Share of activations set to zero in training.
     """
 
-    def __init__(self, n_layers, has_bottleneck, dropout):
+    def __init__(self, n_layers, link, dropout):
+        self._link = link
         self._dropout = dropout
-        self._unpack = partial(_unpack, n_layers, has_bottleneck)
+        self._unpack = partial(_unpack, n_layers, link)
         # Not a method, which would keep the program, and what is compiled, alive.
-        self.forward = jax.jit(partial(_forward, self._unpack))
+        self.forward = jax.jit(partial(_forward, self._unpack, link))
 
-    def loss(self, weights, seen, target, counted, seed, number, linear=None):
+    def loss(self, weights, seen, target, counted, seed, number):
         """Squared residuals of windows, weighted and summed; to be compiled.
 
         Parameters
@@ -53,8 +55,6 @@ class LSTMProgram:
             Weight of each window's mean squared residual.
         seed, number : int
             Of the training, and of these windows in it: what dropout draws by.
-        linear : tuple of jax.Array or None, default=None
-            As in `_forward`; the network learns what it leaves over.
 
         Returns
         -------
@@ -62,8 +62,6 @@ class LSTMProgram:
         """
         key = jax.random.fold_in(jax.random.key(seed), number)
         residuals = target - self._training_forward(weights, seen, key)
-        if linear is not None:
-            residuals -= _restore(linear, seen)
         residuals = jnp.where(jnp.isnan(target), 0, residuals)
         return (jnp.square(residuals).mean(axis=(1, 2)) * counted).sum()
 
@@ -82,32 +80,38 @@ class LSTMProgram:
         rows = windows.swapaxes(0, 1)  # (window_size, n_windows, n_channels)
         for depth, layer in enumerate(encoder):
             rows = _lstm(_dense(rows, layer[0], layer[2]), layer[1])
-            last = depth == len(encoder) - 1
-            rows = dropped(rows[-1] if last else rows, depth)
-        code = rows  # (n_windows, width)
-        if bottleneck:
-            code = code @ bottleneck[0] + bottleneck[1]
-        first = code @ decoder[0][0] + decoder[0][2]
-        first = jnp.broadcast_to(first, (windows.shape[1], *first.shape))
+            if depth < len(encoder) - 1:
+                rows = dropped(rows, depth)
+        if self._link == "sequence":
+            rows = dropped(rows, len(encoder) - 1)[::-1]
+            first = _dense(rows, decoder[0][0], decoder[0][2])
+        else:
+            code = dropped(rows[-1], len(encoder) - 1)  # (n_windows, width)
+            if bottleneck:
+                code = code @ bottleneck[0] + bottleneck[1]
+            first = code @ decoder[0][0] + decoder[0][2]
+            first = jnp.broadcast_to(first, (windows.shape[1], *first.shape))
         rows = _lstm(first, decoder[0][1])
         for depth, layer in enumerate(decoder[1:], start=len(encoder)):
             rows = _lstm(_dense(dropped(rows, depth), layer[0], layer[2]), layer[1])
+        if self._link == "sequence":
+            rows = rows[::-1]
         return _dense(rows, *output).swapaxes(0, 1)
 
 
-def _forward(unpack, weights, windows, linear=None):
+def _forward(unpack, link, weights, windows):
     """Reconstruct windows.
 
     Parameters
     ----------
     unpack : callable
         From the weights to the layers.
+    link : str
+        As above.
     weights : list of jax.Array
         In Keras' order.
     windows : jax.Array of shape (n_windows, window_size, n_channels)
         What goes in.
-    linear : tuple of jax.Array or None, default=None
-        Mean, components and gains of a linear map whose reconstruction is added.
 
     Returns
     -------
@@ -115,35 +119,39 @@ def _forward(unpack, weights, windows, linear=None):
     """
     encoder, bottleneck, decoder, output = unpack(weights)
     n_windows, window_size, _ = windows.shape
+    is_sequence = link == "sequence"
 
     def encode(states, row):
         states = list(states)
         for depth, layer in enumerate(encoder):
             states[depth] = _cell(row @ layer[0] + layer[2], layer[1], states[depth])
             row = states[depth][0]
-        return states, None
+        return states, row if is_sequence else None
 
-    states, _ = lax.scan(encode, _start(encoder, n_windows), windows.swapaxes(0, 1))
-    code = states[-1][0]
-    if bottleneck:
-        code = code @ bottleneck[0] + bottleneck[1]
-    # Every row of the decoder sees the same code.
-    first = code @ decoder[0][0] + decoder[0][2]
+    start = _start(encoder, n_windows)
+    states, rows = lax.scan(encode, start, windows.swapaxes(0, 1))
+    first = None
+    if not is_sequence:  # every row of the decoder sees the same code
+        code = states[-1][0]
+        if bottleneck:
+            code = code @ bottleneck[0] + bottleneck[1]
+        first = code @ decoder[0][0] + decoder[0][2]
 
-    def decode(states, _):
+    def decode(states, row):
         states = list(states)
-        states[0] = _cell(first, decoder[0][1], states[0])
+        seen = row @ decoder[0][0] + decoder[0][2] if is_sequence else first
+        states[0] = _cell(seen, decoder[0][1], states[0])
         for depth, layer in enumerate(decoder[1:], start=1):
             below = states[depth - 1][0]
             states[depth] = _cell(below @ layer[0] + layer[2], layer[1], states[depth])
         return states, states[-1][0] @ output[0] + output[1]
 
-    _, rows = lax.scan(decode, _start(decoder, n_windows), None, length=window_size)
-    rows = rows.swapaxes(0, 1)
-    return rows if linear is None else rows + _restore(linear, windows)
+    start = _start(decoder, n_windows)
+    _, rows = lax.scan(decode, start, rows, length=window_size, reverse=is_sequence)
+    return rows.swapaxes(0, 1)
 
 
-def _unpack(n_layers, has_bottleneck, weights):
+def _unpack(n_layers, link, weights):
     """Encoder, bottleneck, decoder and output layer from weights in Keras' order.
 
     The sigmoids of an LSTM are taken from a hyperbolic tangent, so that one call
@@ -159,15 +167,8 @@ def _unpack(n_layers, has_bottleneck, weights):
         return [_halved(*take(3)) for _ in range(n_layers)]
 
     encoder = layers()
-    bottleneck = take(2) if has_bottleneck else None
+    bottleneck = take(2) if link == "dense" else None
     return encoder, bottleneck, layers(), take(2)
-
-
-def _restore(linear, windows):
-    """As `LinearPath`."""
-    mean, components, gains = linear
-    code = (windows.reshape(len(windows), -1) - mean) @ components.T * gains
-    return (code @ components + mean).reshape(windows.shape)
 
 
 def _halved(kernel, recurrent, bias):

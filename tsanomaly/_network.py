@@ -38,7 +38,7 @@ _MOST_THREADS = 8
 
 
 def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
-    """LSTM autoencoder of Malhotra et al. (2016), with an optional dense bottleneck.
+    """LSTM autoencoder, after Malhotra et al. (2016).
 
     Parameters
     ----------
@@ -46,8 +46,10 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
         Shape of a window.
     units : tuple of int
         Width of the encoder's LSTM layers; the decoder mirrors them.
-    latent_dim : int or None
-        Width of the dense layer between encoder and decoder; None leaves it out.
+    latent_dim : int, None or 'sequence'
+        Width of the dense layer between encoder and decoder; None leaves it out. With
+        'sequence' the decoder reads what the encoder gives for every row, from the last
+        row to the first.
     dropout : float
         Share of activations set to zero in training, after every LSTM layer but the
         last one.
@@ -61,10 +63,11 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
     """
     layers = import_keras().layers
 
-    def lstm(width, return_sequences=True):
+    def lstm(width, return_sequences=True, **options):
         return layers.LSTM(
             width,
             return_sequences=return_sequences,
+            **options,
             kernel_initializer=_zeros,
             recurrent_initializer=_zeros,
         )
@@ -75,18 +78,22 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
     def dropped(x, seed):
         return layers.Dropout(dropout, seed=seed)(x) if dropout else x
 
+    is_sequence = latent_dim == "sequence"
     windows = x = layers.Input((window_size, n_channels))
     for depth, width in enumerate(units[:-1]):
         x = dropped(lstm(width)(x), seed=depth)  # (batch, window_size, width)
-    x = dropped(lstm(units[-1], return_sequences=False)(x), seed=len(units))
-    if latent_dim is not None:
-        x = dense(latent_dim)(x)
-    x = layers.RepeatVector(window_size)(x)  # (batch, window_size, latent_dim)
+    x = dropped(lstm(units[-1], return_sequences=is_sequence)(x), seed=len(units))
+    if not is_sequence:
+        if latent_dim is not None:
+            x = dense(latent_dim)(x)
+        x = layers.RepeatVector(window_size)(x)  # (batch, window_size, latent_dim)
     for depth, width in enumerate(reversed(units)):
-        x = lstm(width)(x)
+        x = lstm(width, go_backwards=is_sequence and depth == 0)(x)
         if depth < len(units) - 1:
             x = dropped(x, seed=len(units) + 1 + depth)
     x = dense(n_channels)(x)
+    if is_sequence:
+        x = import_keras().ops.flip(x, axis=1)  # the decoder gives the last row first
     model = import_keras().Model(windows, x)
     zeros = import_keras().initializers.Zeros()
     for layer in model.layers:  # so that what is saved of it names parts of Keras alone
@@ -121,7 +128,7 @@ class Network:
         Shape of the windows.
     lstm : tuple or None, default=None
         If `build` returns the library's own network: the number of LSTM layers of its
-        encoder, whether it has a dense bottleneck, and its dropout. On jax it is then
+        encoder, what its decoder sees of it, and its dropout. On jax it is then
         run by `_lstm` instead of Keras, and on any backend training starts from weights
         that are drawn here. Otherwise they are those of a model that `build` returns,
         whose own initialisers are seeded.
@@ -190,7 +197,6 @@ class Network:
         n_iter_no_change,
         verbose,
         noise=None,
-        baseline=None,
         optimizer=None,
         loss=None,
         callbacks=(),
@@ -215,9 +221,6 @@ class Network:
         noise : ndarray of shape (n_channels,) or None, default=None
             Standard deviation of the noise that is added to what the network sees in
             training, not to what it is to reconstruct.
-        baseline : LinearMap or None, default=None
-            A first reconstruction of the windows; the network learns what is left
-            over.
         optimizer, loss, callbacks
             As in Training. With any of them Keras' own loop trains, also on jax.
 
@@ -239,16 +242,12 @@ class Network:
         masked = windows.fill_values is not None
         at_defaults = optimizer is None and loss is None and not callbacks
         on_jax = at_defaults and self._runs_on_jax()
-        subtracted, linear = baseline, None
-        if on_jax:  # there the linear map is part of the compiled program
-            subtracted, linear = None, _arrays_of(baseline)
         kind = {"forecasts": self.forecasts}
         training = source(
             windows,
             rows,
             batch_size,
             n_batches,
-            subtracted,
             noise=noise,
             seed=seed,
             **kind,
@@ -259,7 +258,7 @@ class Network:
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(
-                windows, validation_rows, batch_size, n_validation, subtracted, **kind
+                windows, validation_rows, batch_size, n_validation, **kind
             )
         if optimizer is not None:
             learning_rate = None  # it has its own
@@ -267,7 +266,6 @@ class Network:
         options = {"seed": seed, "verbose": verbose}
         if at_defaults:
             trainer = self._get_trainer(masked, on_jax)
-            options["linear"] = linear
         else:
             trainer = KerasTrainer(self.build(), masked, optimizer, loss)
             options["callbacks"] = callbacks
@@ -287,7 +285,7 @@ class Network:
             )
         return [np.array(weight) for weight in control.weights], history
 
-    def run(self, weights, windows, rows, baseline=None):
+    def run(self, weights, windows, rows):
         """Run windows through the network, batch by batch.
 
         Parameters
@@ -298,8 +296,6 @@ class Network:
             Source of the windows, of `n_rows` rows, float32.
         rows : ndarray of int
             Rows whose windows are wanted.
-        baseline : LinearMap or None, default=None
-            As in `train`; its reconstruction is added to that of the network.
 
         Yields
         ------
@@ -320,7 +316,7 @@ class Network:
             if self.forecasts:
                 given, actual = given[:, :-1], given[:, -1:]
             clipped = windows.fill(np.clip(given, -INPUT_LIMIT, INPUT_LIMIT))
-            expected = run(weights, clipped, baseline)
+            expected = run(weights, clipped)
             expected = expected.reshape(actual.shape)
             return batch, actual[: len(batch)], expected[: len(batch)]
 
@@ -352,7 +348,7 @@ class Network:
 
         def run(window):
             import_keras()  # raises in a forked child, where jax would hang
-            expected = forward(weights, window, None)
+            expected = forward(weights, window)
             return expected[:, None] if self.forecasts else expected
 
         return run
@@ -412,29 +408,17 @@ def _side_by_side(function, items):
         pool.shutdown(cancel_futures=True)
 
 
-def _arrays_of(baseline):
-    """What a linear map, or none, consists of."""
-    if baseline is None:
-        return None
-    return baseline.mean, baseline.components, baseline.gains
-
-
 def _jax_forward(program):
     """As `_compile_forward`, for the library's own network on jax."""
 
-    def run(weights, windows, baseline):
-        # In one program: NumPy's matrix products bring threads of their own, which wait
-        # for each other where several threads score.
-        return np.asarray(program.forward(weights, windows, _arrays_of(baseline)))
+    def run(weights, windows):
+        return np.asarray(program.forward(weights, windows))
 
     return run
 
 
 def _compile_forward(model):
-    """Compile ``(weights, windows, baseline) -> reconstruction``.
-
-    It leaves `model` alone, and adds what the baseline reconstructs, unless it is None.
-    """
+    """Compile ``(weights, windows) -> reconstruction``, which leaves `model` alone."""
     keras = import_keras()
 
     def forward(weights, windows):
@@ -456,12 +440,11 @@ def _compile_forward(model):
 
         compiled = torch.no_grad()(forward)
 
-    def run(weights, windows, baseline):
+    def run(weights, windows):
         # Converted first, so that no backend takes an array for a Python constant and
         # compiles it in; as the weights are by the caller, once.
         result = compiled(weights, keras.ops.convert_to_tensor(windows))
-        result = keras.ops.convert_to_numpy(result)
-        return result if baseline is None else result + baseline(windows)
+        return keras.ops.convert_to_numpy(result)
 
     return run
 

@@ -2,9 +2,11 @@
 """What detectors share that compare readings with what a model expected of them.
 
 A *model* (`_residuals`) predicts readings, a *rule* (`_row_errors`) makes one error per
-row and channel of the residuals, and a threshold flags rows.
+row and channel of the residuals; the two are a *view* (`_views`). A threshold flags
+rows.
 """
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,8 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
-from tsanomaly._residuals import Residuals
-from tsanomaly._row_errors import RULES, mean_of_known, squared_residuals
+from tsanomaly._row_errors import RULES, mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._validation import (
     VersionedState,
@@ -32,17 +33,16 @@ from tsanomaly._validation import (
     remember_parameters,
     validate_series,
 )
-from tsanomaly._windows import RowAverage, TrailingWindows
+from tsanomaly._views import Series
 
 __all__ = ["ResidualDetector"]
 
 # Rows that are scored at a time, by a rule that looks back only.
 _BLOCK = 65_536
 
-# Normalised scores rise a little on any rows that were not learned from. Where the
-# machine drifts, they rise by more than half of the distance from the median to the
-# 99 % quantile.
-_LEAST_DRIFT = 0.5
+# Channels whose standard deviations differ by more, or that have larger ones, were not
+# scaled.
+_LARGEST_SPREAD = 100.0
 
 
 class ResidualDetector(
@@ -57,16 +57,14 @@ class ResidualDetector(
     A subclass has the parameters `row_error`, `missing`, `contamination` and
     `random_state`, maybe `stride`, and defines
 
-    - ``_window_size()``: rows of the windows that errors are made of;
-    - ``_architecture()``: what is known of the model before it is fitted, at least its
-      `n_rows` and `forecasts`, as `_residuals` describes them;
-    - ``_fit_model(windows, rows, spread, seed)``: fit the model on some of the rows,
-      whose channels have the standard deviations `spread`, set attributes, and return
-      the model; if it has the method ``errors_of_halves(windows, rows)``, as
-      `WindowModel`, the threshold makes allowance for drift;
-    - ``_model()``: the fitted model again, as `_residuals` describes it;
+    - ``_make_views()``: the views, with unfitted rules from `_make_rule`, and of their
+      models what is known before they are fitted: `n_rows` and `forecasts`;
+    - ``_fit_views(series, views, rows, seed)``: fit the models on some of the rows, and
+      the rules, set attributes, and return the view that scores rows, its errors of the
+      series, and errors of rows that were not learned from, or None;
+    - ``_view()``: the view that scores rows again, with the rules ``_rules``;
     - ``_scoring_parameters``: names of the parameters that its scores depend on;
-    - if need be, ``_check_series(windows, rule)``, which raises if the model cannot be
+    - if need be, ``_check_series(series, views)``, which raises if the models cannot be
       fitted on a series, and ``_n_trained(n_rows)``, how many of the rows it learns
       from, the first ones.
     """
@@ -156,8 +154,8 @@ class ResidualDetector(
             -1 for anomalies, +1 for normal rows and breaks, as from
             ``fit(X).predict(X)``, without a second run of the model.
         """
-        errors, windows = self._fit(X)
-        scores = -mean_of_known(self._mark_missing(errors, windows), axis=1)
+        errors, series = self._fit(X)
+        scores = -mean_of_known(self._mark_missing(errors, series), axis=1)
         return np.where(scores < self.offset_, -1, 1)
 
     def score_samples(self, X):
@@ -210,7 +208,7 @@ class ResidualDetector(
             If a row is not in `X`.
         """
         X, breaks = self._validate(X)
-        if self._rule.looks_ahead:
+        if self.n_lookahead_:
             causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
             raise ValueError(
                 "score_rows cannot score single rows with "
@@ -231,9 +229,9 @@ class ResidualDetector(
         wanted, position = np.unique(rows, return_inverse=True)
         wanted_breaks = breaks[wanted]
         scores = np.full(len(wanted), np.nan)
-        windows, wanted = self._windows(X, breaks), wanted[~wanted_breaks]
-        errors = self._rule.errors_at(self._residuals(windows), wanted)
-        self._mark_missing(errors, windows, wanted)
+        series, wanted = self._series(X, breaks), wanted[~wanted_breaks]
+        errors = self._view().errors_at(series, wanted)
+        self._mark_missing(errors, series, wanted)
         scores[~wanted_breaks] = -mean_of_known(errors, axis=1)
         return scores[position]
 
@@ -312,16 +310,8 @@ class ResidualDetector(
             a reading is missing. With 'multiscale' rules, errors come from more
             reconstructions of a row than this one.
         """
-        windows = self._windows(*self._validate(X))
-        average = RowAverage(windows.X.shape)
-        rows, covers_from = self._rule.windows_to_run(windows)
-        done = 0
-        for batch, _, expected in self._model().run(windows, rows):
-            if not self._rule.looks_ahead:
-                expected = expected[:, -1:]
-            average.add(expected, batch, covers_from[done : done + len(batch)])
-            done += len(batch)
-        return average.result()
+        expected = self._view().expected(self._series(*self._validate(X)))
+        return expected + self.center_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -329,35 +319,30 @@ class ResidualDetector(
         return tags
 
     def _fit(self, X):
-        """Fit, and return the errors of the training rows, unmarked, and windows."""
-        rule = self._make_rule()
+        """Fit, and return the errors of the training rows, unmarked, and the series."""
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
-            # Until the rows to train on are known, whose means are to be filled in.
-            self.fill_values_ = np.zeros(X.shape[1], dtype=np.float32)
             self.n_samples_fit_ = len(X)
-            self._set_context(rule)
-            windows = self._windows(X, breaks)
-            check_series_length(windows, rule.window_size, self.n_context_ + 1)
-            self._check_series(windows, rule)
+            views = self._make_views()
+            self._check_views(views, breaks)
+            kept = np.flatnonzero(~breaks)
+            rows = kept[: self._n_trained(len(kept))]
+            self.center_, spread = _moments(X[rows], self)
+            _warn_of_unscaled(spread, self)
+            series = self._series(X, breaks)
+            self._check_series(series, views)
             seed = draw_seed(self.random_state)
-            rows = windows.rows[: self._n_trained(len(windows.rows))]
-            self.fill_values_, spread = _moments(windows.X[rows], self)
-            if windows.fill_values is not None:
-                windows.fill_values = self.fill_values_
-            model = self._fit_model(windows, rows, spread, seed)
+            view, errors, held_out = self._fit_views(series, views, rows, seed)
+            self._rules = view.rules
+            self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
             remember_parameters(self, ("row_error", *self._scoring_parameters))
-            residuals = Residuals(model, windows, self.n_context_)
-            allowance = _drift_allowance(model, rule, windows, rows)
-            errors = rule.fit(residuals, rows, allowance)
-            self._rule = rule
-            self._set_threshold(errors, residuals, allowance)
-        return errors, windows
+            self._set_threshold(errors, series, held_out)
+        return errors, series
 
-    def _make_rule(self):
-        """Make the unfitted rule, if its parameters go together."""
+    def _make_rule(self, window_size):
+        """Make an unfitted rule, if its parameters go together."""
         stride = int(self.stride)
-        rule = RULES[self.row_error](self._window_size(), stride)
+        rule = RULES[self.row_error](window_size, stride)
         if stride != 1 and not rule.overlaps:
             strided = [name for name, other in RULES.items() if other.overlaps]
             raise ValueError(
@@ -376,37 +361,37 @@ class ResidualDetector(
         """How many of the rows the model learns from, the first ones."""
         return n_rows
 
-    def _check_series(self, windows, rule):
-        """Raise if the model cannot be fitted on a series; a hook."""
+    def _check_series(self, series, views):
+        """Raise if the models cannot be fitted on a series; a hook."""
 
-    def _set_context(self, rule):
-        """Set how many neighbouring rows a score depends on."""
-        model = self._architecture()
-        if model.forecasts and rule.overlaps:
-            causal = [name for name, other in RULES.items() if not other.looks_ahead]
-            raise ValueError(
-                f"row_error={self.row_error!r} averages the reconstructions of a row, "
-                "and this model forecasts every row once. Use one of "
-                f"{', '.join(map(repr, causal))}."
-            )
-        self.n_context_ = model.n_rows - 1
-        if model.forecasts:  # of several rows, one after the other
-            self.n_context_ += rule.n_rows - 1
-        self.n_lookahead_ = (rule.window_size - 1) * rule.looks_ahead
+    def _check_views(self, views, breaks):
+        """Raise if models and rules do not go together, or need more rows."""
+        for view in views:
+            if view.model.forecasts and view.rule.overlaps:
+                causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
+                raise ValueError(
+                    f"row_error={self.row_error!r} averages the reconstructions of a "
+                    "row, and this model forecasts every row once. Use one of "
+                    f"{', '.join(map(repr, causal))}."
+                )
+        n_needed = max(view.n_context for view in views) + 1
+        check_series_length(breaks, self.window_size, n_needed)
 
-    def _set_threshold(self, errors, residuals, allowance):
+    def _set_threshold(self, errors, series, held_out):
         """Set what follows from the errors of the training rows."""
         row_errors = mean_of_known(errors, axis=1)
-        if self.contamination == "auto":
-            threshold = midway_threshold(row_errors[residuals.whole], AUTO_SHARE)
-            if allowance:
-                threshold = self._rule.raised(threshold, allowance)
-        else:
-            counted = row_errors[residuals.rows]
+        counted = row_errors[~series.breaks]
+        if self.contamination != "auto":
             threshold = midway_threshold(counted, self.contamination)
+        elif held_out is not None:
+            threshold = midway_threshold(mean_of_known(held_out, axis=1), AUTO_SHARE)
+        else:
+            whole = series.windows(self.n_context_ + 1).whole
+            threshold = midway_threshold(row_errors[whole], AUTO_SHARE)
         self.offset_ = -float(threshold)
-        worst = max(threshold, row_errors[residuals.rows].max())
-        self.missing_error_ = 2.0 * errors.shape[1] * float(worst)
+        self.missing_error_ = (
+            2.0 * errors.shape[1] * float(max(threshold, counted.max()))
+        )
 
     def _validate(self, X, reset=False):
         """Validate a series, to be scored or, with `reset`, to be fitted on."""
@@ -414,31 +399,20 @@ class ResidualDetector(
             check_is_fitted(self)
             check_parameters_unchanged(self)
             _check_numbers(self)
-        X, breaks = validate_series(self, X, reset=reset, missing="allow")
-        if X.dtype == np.float32:
-            return X, breaks
-        largest = max(np.fmax.reduce(X, axis=None), -np.fmin.reduce(X, axis=None))
-        if largest <= np.finfo(np.float32).max:  # the usual case, without a copy
-            return X, breaks
+        return validate_series(self, X, reset=reset, missing="allow")
+
+    def _series(self, X, breaks):
+        """A series as models take it: centred in double precision, then float32."""
         with np.errstate(over="ignore"):
-            too_large = np.isinf(X.astype(np.float32))
+            centred = np.subtract(X, self.center_, dtype=np.float64).astype(np.float32)
+            too_large = np.isinf(centred)
         if too_large.any():
             raise ValueError(
                 f"Input X contains a value too large for float32, in which the model "
                 f"computes, in {locate(self, too_large)}. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline."
             )
-        return X, breaks
-
-    def _windows(self, X, breaks):
-        """Windows of a series as the model takes them."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
-        partly = np.isnan(X).any(axis=1) & ~breaks
-        fill_values = self.fill_values_ if partly.any() else None
-        return TrailingWindows(X, self._architecture().n_rows, breaks, fill_values)
-
-    def _residuals(self, windows):
-        return Residuals(self._model(), windows, self.n_context_)
+        return Series(np.ascontiguousarray(centred), breaks)
 
     def _errors_by_block(self, X, breaks):
         """Errors of every row, those of missing readings included.
@@ -453,30 +427,31 @@ class ResidualDetector(
         errors : ndarray of shape (n_rows, n_channels)
             Their errors, NaN at breaks.
         """
-        if self._rule.looks_ahead:
-            windows = self._windows(X, breaks)
-            errors = self._rule.errors(self._residuals(windows))
-            yield slice(None), self._mark_missing(errors, windows)
+        view = self._view()
+        if self.n_lookahead_:
+            series = self._series(X, breaks)
+            yield slice(None), self._mark_missing(view.errors(series), series)
             return
         n_rows = len(breaks) - np.count_nonzero(breaks)
         done = 0
         for start in range(0, len(X), _BLOCK):
             first = max(0, start - self.n_context_)
             block = slice(first, start + _BLOCK)
-            windows = self._windows(X[block], breaks[block])
-            rows = windows.rows[windows.rows >= start - first]
+            series = self._series(X[block], breaks[block])
+            rows = np.flatnonzero(~series.breaks)
+            rows = rows[rows >= start - first]
             with telling_a_part(done, n_rows):
-                errors = self._rule.errors_at(self._residuals(windows), rows)
+                errors = view.errors_at(series, rows)
             done += len(rows)
-            yield first + rows, self._mark_missing(errors, windows, rows)
+            yield first + rows, self._mark_missing(errors, series, rows)
 
-    def _mark_missing(self, errors, windows, rows=slice(None)):
+    def _mark_missing(self, errors, series, rows=slice(None)):
         """Add the error of missing readings to errors, in place, if they are to count.
 
         Parameters
         ----------
         errors : ndarray of shape (n_rows, n_channels)
-        windows : TrailingWindows
+        series : Series
         rows : ndarray of shape (n_rows,) or slice, default=slice(None)
             The rows that the errors are of; breaks among them stay as they are.
 
@@ -484,10 +459,11 @@ class ResidualDetector(
         -------
         errors : ndarray of shape (n_rows, n_channels)
         """
-        if self.missing == "anomaly" and windows.fill_values is not None:
-            missing = np.isnan(windows.X[rows])
-            missing &= ~missing.all(axis=1, keepdims=True)  # breaks
-            _add(self.missing_error_, errors, missing)
+        if self.missing == "anomaly":
+            missing = np.isnan(series.X[rows])
+            if missing.any():
+                missing &= ~missing.all(axis=1, keepdims=True)  # breaks
+                _add(self.missing_error_, errors, missing)
         return errors
 
     def _make_last_row_errors(self):
@@ -503,34 +479,29 @@ class ResidualDetector(
         """
         check_parameters_unchanged(self)
         _check_numbers(self)
-        model, rule, kind = self._model(), self._rule, type(self)
+        kind = type(self)
         has_own = (
             kind.transform is not ResidualDetector.transform
             or kind.score_samples is not ResidualDetector.score_samples
         )
-        if has_own or rule.looks_ahead or self.n_context_ != model.n_rows - 1:
+        of_last = None if has_own else self._view().make_last_row_errors()
+        if of_last is None:
             return None
-        run = model.make_runner()
-        run(np.zeros((1, model.n_rows, self.n_features_in_), np.float32))  # compiles
+        of_last(np.zeros((1, self.n_features_in_), np.float32))  # compiles
 
-        def of_last(Z):
+        def errors_of_last(Z):
             with np.errstate(over="ignore"):
-                window = np.asarray(Z, dtype=np.float32)
-            if np.isinf(window).any() or np.isnan(window).all(axis=1).any():
+                rows = np.subtract(Z, self.center_, dtype=np.float64)
+                rows = rows.astype(np.float32)
+            missing = np.isnan(rows)
+            if np.isinf(rows).any() or missing.all(axis=1).any():
                 return None
-            if len(window) < model.n_rows:
-                padding = np.repeat(window[:1], model.n_rows - len(window), axis=0)
-                window = np.concatenate([padding, window])
-            expected = run(window[None])
-            actual = window[None, -expected.shape[1] :]
-            last = slice(-rule.n_rows, None)
-            squared = squared_residuals(actual[:, last], expected[:, last])
-            errors = rule.errors_of_windows(squared)
+            errors = of_last(rows)
             if self.missing == "anomaly":
-                _add(self.missing_error_, errors, np.isnan(window[None, -1]))
+                _add(self.missing_error_, errors, missing[-1:])
             return errors
 
-        return of_last
+        return errors_of_last
 
 
 def _check_numbers(detector):
@@ -538,8 +509,10 @@ def _check_numbers(detector):
 
     Scores would be NaN, as at a break, and no row be flagged.
     """
-    rule = detector._rule
-    parts = [rule, *(part for part in vars(rule).values() if hasattr(part, "__dict__"))]
+    parts = list(detector._rules)
+    parts += [
+        v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
+    ]
     learned = {name: v for name, v in vars(detector).items() if name.endswith("_")}
     for numbers in (learned, *map(vars, parts)):
         for name, value in numbers.items():
@@ -559,17 +532,24 @@ def _holds_nan(value):
     return isinstance(value, (float, np.floating)) and np.isnan(value)
 
 
-def _drift_allowance(model, rule, windows, rows):
-    """How much normalised scores rise, in the median, on rows not learned from.
-
-    0 where the rule has no normalised scores, where the model cannot tell, or where
-    the rise is too small to come from drift.
-    """
-    if not (hasattr(rule, "rise") and hasattr(model, "errors_of_halves")):
-        return 0.0
-    errors = model.errors_of_halves(windows, rows[windows.whole[rows]])
-    allowance = 0.0 if errors is None else rule.rise(*errors)
-    return allowance if allowance > _LEAST_DRIFT else 0.0
+def _warn_of_unscaled(spread, detector):
+    """Warn if channels have standard deviations that tell of no scaling."""
+    varying = spread[spread > 0]
+    if not len(varying):
+        return
+    largest, smallest = spread.argmax(), np.where(spread > 0, spread, np.inf).argmin()
+    ratio = spread[largest] / spread[smallest]
+    if max(ratio, spread[largest], 1 / spread[largest]) <= _LARGEST_SPREAD:
+        return
+    warnings.warn(
+        f"Readings of {name_column(detector, largest)} have a standard deviation of "
+        f"{spread[largest]:.3g}, those of {name_column(detector, smallest)} one of "
+        f"{spread[smallest]:.3g}. Errors are compared across channels, and the network "
+        "learns badly from readings of other sizes than about 1. Scale the series, for "
+        "example with sklearn.preprocessing.StandardScaler in a pipeline.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _moments(X, estimator):
@@ -583,8 +563,7 @@ def _moments(X, estimator):
             "in all). Drop the column, or fit on rows that hold readings of it."
         )
     mean, std = (np.nanmean, np.nanstd) if missing.any() else (np.mean, np.std)
-    mean = mean(X, axis=0, dtype=np.float64).astype(np.float32)
-    return mean, std(X, axis=0, dtype=np.float64)
+    return mean(X, axis=0, dtype=np.float64), std(X, axis=0, dtype=np.float64)
 
 
 def _add(error, errors, missing):

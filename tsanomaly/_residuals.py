@@ -36,6 +36,8 @@ class Residuals:
         The series, in windows of `model.n_rows` rows.
     n_context : int
         Rows before a row that its error depends on.
+    weights : ndarray of shape (n_channels,) or None, default=None
+        What the squares of each channel are multiplied by.
 
     Attributes
     ----------
@@ -49,14 +51,20 @@ class Residuals:
         Rows whose errors rest on no padding; breaks count as padded.
     """
 
-    def __init__(self, model, windows, n_context):
+    def __init__(self, model, windows, n_context, weights=None):
         self._model = model
+        self._weights = weights
         self._windows = windows
         self.shape = windows.X.shape
         self.rows = windows.rows
         self.first_rows = windows.first_rows
         self.whole = np.zeros(len(windows.X), dtype=bool)
         self.whole[self.rows] = self.rows - self.first_rows[self.rows] >= n_context
+
+    def whole_of(self, rows):
+        """Those of the rows whose errors rest on no padding, or all if none does."""
+        whole = rows[self.whole[rows]]
+        return whole if len(whole) else rows
 
     def batches(self, rows, n_rows):
         """Squared residuals of the last rows of windows.
@@ -79,7 +87,10 @@ class Residuals:
             yield from self._windows_of_forecasts(rows, n_rows)
             return
         for batch, actual, expected in self._model.run(self._windows, rows):
-            yield batch, squared_residuals(actual[:, -n_rows:], expected[:, -n_rows:])
+            squared = squared_residuals(actual[:, -n_rows:], expected[:, -n_rows:])
+            if self._weights is not None:
+                squared *= self._weights
+            yield batch, squared
 
     def _windows_of_forecasts(self, rows, n_rows):
         """Every row is forecast once, and its residual is in several windows."""

@@ -18,6 +18,7 @@ __all__ = [
     "RowErrorRule",
     "error_of_level",
     "evenly",
+    "join_shares",
     "level_of_error",
     "levels_of_rows",
     "limit_of_rows",
@@ -30,8 +31,7 @@ __all__ = [
     "squared_residuals",
 ]
 
-# Windows that are looked at, at most, to see how large errors are, and how a machine
-# drifts from one half of a series to the other.
+# Windows that are looked at, at most, to see how large errors are.
 _MOST_SAMPLED_WINDOWS = 1000
 
 # Rows that errors are put together for at a time.
@@ -42,15 +42,14 @@ _BLOCK = 4096
 # the means of a whole window, and rank the rows after it above ones that are abnormal.
 _LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
 
-# Smaller medians, relative to that quantile, are those of machines that stand still.
-_LOG_FLOOR = 1e-3
-
 # Exponent of the power mean that makes one level of several, and how often that of the
 # row alone counts in it.
 _EXPONENT, _ROW_WEIGHT = 2, 3
 
-# The limit rises with drift by a factor of exp(20) at the most, as good as none.
-_LARGEST_RISE = 20.0
+# A mean over several rows counts at most by so much, and by so many times the score of
+# the later half of these rows if that is above 0. What ended many rows ago would
+# otherwise fill the longer means, and rank the rows after it above others.
+_HEAD_START, _MOST_OF_HALF = 0.5, 1.5
 
 
 def squared_residuals(actual, reconstructed):
@@ -113,27 +112,21 @@ def _lengths(window_size):
     return window_size >> np.arange(n_lengths(window_size))
 
 
-def limit_of_rows(errors, allowance):
+def limit_of_rows(errors):
     """The most that a row counts with in a mean over several.
 
     Parameters
     ----------
     errors : ndarray of shape (n_windows, window_size)
         Mean squared residuals of the rows in training windows.
-    allowance : float
-        By how much levels rise on rows that were not learned from. The limit rises with
-        them, as the threshold does.
 
     Returns
     -------
     limit : float
         Infinity where nearly all errors are 0, which are no scale.
     """
-    median, high = np.quantile(errors, [0.5, _LIMIT_QUANTILE])
-    if not high > 0:
-        return np.inf
-    unit = np.log(high / max(median, _LOG_FLOOR * high))
-    return float(_LIMIT * high * np.exp(min(allowance * unit, _LARGEST_RISE)))
+    high = np.quantile(errors, _LIMIT_QUANTILE)
+    return float(_LIMIT * high) if high > 0 else np.inf
 
 
 def _limited(squared, limit):
@@ -237,10 +230,33 @@ def multiscale_errors(levels, shares, *, window_size, first_rows=None):
             ahead = block[:, None] + lengths[:-1] - 1
             ahead = np.minimum(ahead, last[block][:, None])
             both = levels[ahead, index[:-1]], shares[ahead, index[:-1]]
-            block_levels = np.concatenate([both[0], block_levels], axis=1)
+            after = np.concatenate([both[0], block_levels[:, -1:]], axis=1)
+            block_levels = np.concatenate(
+                [_within_reach(after)[:, :-1], _within_reach(block_levels)], axis=1
+            )
             block_shares = np.concatenate([both[1], block_shares], axis=1)
+        else:
+            block_levels = _within_reach(block_levels)
         errors[block] = share_out(block_levels, block_shares)
     return errors
+
+
+def _within_reach(levels):
+    """Levels of means over several rows, as far as half of these rows bear them out.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_lengths)
+        Of the longest mean first, each over half as many rows as the one before it.
+
+    Returns
+    -------
+    limited : ndarray of the same shape
+    """
+    limited = levels.copy()
+    most = _HEAD_START + _MOST_OF_HALF * np.maximum(levels[:, 1:], 0)
+    np.fmin(levels[:, :-1], most, out=limited[:, :-1])
+    return limited
 
 
 def levels_of_rows(levels):
@@ -287,16 +303,34 @@ def share_out(levels, shares):
         error of the row.
     """
     level, weights = levels_of_rows(levels)
+    return error_of_level(level)[:, None] * join_shares(weights, shares)
+
+
+def join_shares(weights, shares):
+    """What the channels contribute to the errors of rows, from several shares.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_rows, n_levels)
+        How much each counts; those of a row sum to 1.
+    shares : ndarray of shape (n_rows, n_levels, n_channels)
+        With a mean of 1 over the channels, or over those that are not NaN.
+
+    Returns
+    -------
+    joined : ndarray of shape (n_rows, n_channels)
+        NaN where a channel contributes to none. The mean over the others is 1.
+    """
     known = ~np.isnan(shares)
     if known.all():
-        shares = np.einsum("rl,rlc->rc", weights, shares)
-    else:
-        somewhere = known.any(axis=1)  # (n_rows, n_channels)
-        # Levels that know fewer channels than the row count as much as the others.
-        fewer = somewhere.sum(axis=1)[:, None] / known.sum(axis=2)
-        shares = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
-        shares[~somewhere] = np.nan
-    return error_of_level(level)[:, None] * shares
+        return np.einsum("rl,rlc->rc", weights, shares)
+    somewhere = known.any(axis=1)  # (n_rows, n_channels)
+    # Levels that know fewer channels than the row count as much as the others.
+    n_known = np.maximum(known.sum(axis=2), 1)
+    fewer = somewhere.sum(axis=1)[:, None] / n_known
+    joined = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
+    joined[~somewhere] = np.nan
+    return joined
 
 
 def error_of_level(level):
@@ -305,15 +339,17 @@ def error_of_level(level):
 
 
 def level_of_error(error):
-    """Inverse of `error_of_level`, for errors above 0."""
-    return error + np.log(-np.expm1(-error))
+    """Inverse of `error_of_level`, for errors that are not negative."""
+    with np.errstate(divide="ignore"):  # -inf of 0
+        return error + np.log(-np.expm1(-error))
 
 
 class RowErrorRule:
     """How the squared residuals of windows become the errors of rows.
 
-    This base class is what all rules share: a rule that is causal and has nothing to
-    learn. Another one defines ``_errors_of_windows``, and the attributes that differ.
+    This base class is what all rules share: a rule that is causal and learns nothing
+    but the scale of its errors. Another one defines ``errors_of_windows``, and the
+    attributes that differ.
 
     Parameters
     ----------
@@ -324,6 +360,8 @@ class RowErrorRule:
 
     Attributes
     ----------
+    calibration : LogCalibration
+        The scale of its errors.
     looks_ahead : bool
         Whether the error of a row depends on rows after it, `window_size` - 1 of them.
     overlaps : bool
@@ -349,7 +387,7 @@ class RowErrorRule:
         """Bytes that `fit` takes, beside those of the errors."""
         return 0
 
-    def fit(self, residuals, rows, allowance):
+    def fit(self, residuals, rows):
         """Learn the scale of training errors.
 
         Parameters
@@ -357,17 +395,36 @@ class RowErrorRule:
         residuals : Residuals
             Those of the training series.
         rows : ndarray of int
-            Rows that were trained on.
-        allowance : float
-            How much normalised scores rise on rows that were not learned from, as from
-            `rise`.
+            Rows whose errors are the scale; if their windows are padded, only where all
+            are.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
             Errors of all rows, as from `errors`, without a second run of the model.
         """
-        return self.errors(residuals)
+        errors = self.errors(residuals)
+        self._calibrate(errors[residuals.whole_of(rows)])
+        return errors
+
+    def _calibrate(self, errors):
+        """Learn the scale of the errors of rows."""
+        self.calibration = LogCalibration(mean_of_known(errors, axis=1))
+
+    def levels(self, errors):
+        """Normalised scores of rows.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_rows,)
+            Means over the channels of the errors that this rule makes.
+
+        Returns
+        -------
+        levels : ndarray of shape (n_rows,)
+            0 for the median of the training rows, 1 for their 99 % quantile.
+        """
+        return self.calibration(errors)
 
     def errors(self, residuals):
         """Errors of every row of a series.
@@ -491,61 +548,33 @@ class Multiscale(RowErrorRule):
         """Bytes that `fit` takes, beside those of the errors."""
         return 4 * n_timestamps * n_channels * n_lengths(self.window_size)
 
-    def fit(self, residuals, rows, allowance):
+    def fit(self, residuals, rows):
         """Learn the limit of single rows and the scales, and return errors."""
+        rows = residuals.whole_of(rows)
         self.limit = np.inf
-        self.limit = self._find_limit(residuals, rows, allowance)
+        self.limit = self._find_limit(residuals, rows)
         means, shares = self._by_length(residuals)
-        whole = residuals.whole[residuals.rows]
-        self.calibration = LogCalibration(means[whole])
+        self.calibration = LogCalibration(means[np.isin(residuals.rows, rows)])
         return self._combine(residuals, means, shares)
+
+    def levels(self, errors):
+        """Normalised scores of rows, which their errors are made of."""
+        return level_of_error(errors)
 
     def errors_of_windows(self, squared):
         """Errors of the last rows of windows."""
         means, shares = means_and_shares(squared, self.limit)
-        return share_out(self.calibration(means), shares)
+        return share_out(_within_reach(self.calibration(means)), shares)
 
-    def rise(self, inside, outside):
-        """How much normalised scores rise on rows that were not learned from.
-
-        Parameters
-        ----------
-        inside, outside : ndarray of shape (n_windows, window_size)
-            Mean squared residuals of the rows in some windows, by a model that learned
-            from them, and by one that did not. The channels are averaged first, unlike
-            in the errors of rows: the same where no reading is missing, and a share of
-            the memory.
-
-        Returns
-        -------
-        rise : float
-            Its median.
-        """
-        inside, outside = (
-            means_by_length(errors[:, :, None], np.inf)[:, :, 0]
-            for errors in (inside, outside)
-        )
-        calibration = LogCalibration(inside)
-        inside, outside = (
-            levels_of_rows(calibration(means))[0] for means in (inside, outside)
-        )
-        return float(np.median(outside - inside))
-
-    def raised(self, threshold, allowance):
-        """A threshold, raised by what `rise` returned."""
-        return error_of_level(level_of_error(threshold) + allowance)
-
-    def _find_limit(self, residuals, rows, allowance):
+    def _find_limit(self, residuals, rows):
         """The most that a row counts with in a mean over several."""
-        # Windows that do not overlap, and hold no row twice to fill up a window.
-        apart = rows[:: -self.window_size][::-1]
-        whole = apart[residuals.whole[apart]]
-        rows = evenly(whole if len(whole) else apart)
+        # Windows that do not overlap.
+        rows = evenly(rows[:: -self.window_size][::-1])
         errors = [
             mean_of_known(squared, axis=2)
             for _, squared in residuals.batches(rows, self.n_rows)
         ]
-        return limit_of_rows(np.concatenate(errors), allowance)
+        return limit_of_rows(np.concatenate(errors))
 
     def _by_length(self, residuals):
         """Means and shares of all windows, as from `means_and_shares`."""

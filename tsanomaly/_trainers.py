@@ -113,12 +113,12 @@ class JaxTrainer(_Trainer):
         self._gradient = jax.jit(loss)
         self._update = jax.jit(partial(_step))
 
-    def fit(self, weights, training, validation, control, *, seed, verbose, linear):
+    def fit(self, weights, training, validation, control, *, seed, verbose):
         """Train, and return the history; as `KerasTrainer.fit`."""
         import jax
 
         # Brought to jax once, not with every step.
-        vector, linear = jax.device_put((np.concatenate(weights, axis=None), linear))
+        vector = jax.device_put(np.concatenate(weights, axis=None))
         state, history = self._state, {}
         # Keras takes a look at a first batch, and draws anew: the same windows here.
         training.on_epoch_end()
@@ -138,7 +138,7 @@ class JaxTrainer(_Trainer):
                 parts = self._share_out(*training[0])
                 for number in range(len(training)):
                     step = epoch * len(training) + number
-                    results = self._submit(pool, vector, parts, seed, step, linear)
+                    results = self._submit(pool, vector, parts, seed, step)
                     if number + 1 < len(training):  # while jax computes
                         parts = self._share_out(*training[number + 1])
                     of_parts, gradients = zip(*results, strict=True)
@@ -154,7 +154,7 @@ class JaxTrainer(_Trainer):
                 logs = {"loss": np.mean(losses)}
                 weights = _split(np.asarray(vector), self._shapes)
                 if validation is not None:
-                    logs["val_loss"] = self._validate(weights, validation, linear)
+                    logs["val_loss"] = self._validate(weights, validation)
                 if progress:
                     progress.on_epoch_end(epoch, logs)
                 for name, value in logs.items():
@@ -191,7 +191,7 @@ class JaxTrainer(_Trainer):
             parts.append((seen[windows], target[windows], counted))
         return parts
 
-    def _submit(self, pool, vector, parts, seed, step, linear):
+    def _submit(self, pool, vector, parts, seed, step):
         """Have loss and gradient of each part computed.
 
         Returns
@@ -203,7 +203,7 @@ class JaxTrainer(_Trainer):
 
         def of_part(number, part):
             drawn_by = np.uint32(seed), np.uint32(step * len(parts) + number)
-            return self._gradient(vector, *part, *drawn_by, linear)
+            return self._gradient(vector, *part, *drawn_by)
 
         if len(parts) == 1:
             # By default jax returns at once, and computes in a thread of its own.
@@ -214,13 +214,11 @@ class JaxTrainer(_Trainer):
             parts,
         )
 
-    def _validate(self, weights, batches, linear):
+    def _validate(self, weights, batches):
         """Mean loss of all batches."""
         losses = [
             np.nanmean(
-                np.square(
-                    target - np.asarray(self._program.forward(weights, seen, linear))
-                )
+                np.square(target - np.asarray(self._program.forward(weights, seen)))
             )
             for seen, target in (batches[number] for number in range(len(batches)))
         ]
@@ -290,7 +288,6 @@ class KerasTrainer(_Trainer):
         *,
         seed,
         verbose,
-        linear=None,
         callbacks=(),
     ):
         """Train, from given weights.
@@ -307,9 +304,6 @@ class KerasTrainer(_Trainer):
             Seed of dropout.
         verbose : int
             As in Keras.
-        linear : tuple of ndarray or None, default=None
-            Mean, components and gains of a linear map, for `JaxTrainer`, which
-            subtracts it. None here: the batches hold what it leaves over.
         callbacks : sequence of keras.callbacks.Callback, default=()
             Called beside the library's own. Without validation batches, what they
             leave as weights is kept.
@@ -476,7 +470,6 @@ def batch_class():
             rows,
             batch_size,
             n_batches,
-            baseline,
             *,
             forecasts=False,
             noise=None,
@@ -487,7 +480,6 @@ def batch_class():
             self._windows = windows
             self._rows = rows
             self._shape = (n_batches, batch_size)
-            self._baseline = baseline
             self._noise = noise
             self._seed = seed
             self._rng = None if seed is None else np.random.default_rng(seed)
@@ -521,8 +513,6 @@ def batch_class():
                 seen += filled
             if self._forecasts:
                 return seen, batch[:, -1]
-            if self._baseline is not None:
-                batch = batch - self._baseline(seen)
             return seen, batch
 
     return Batches

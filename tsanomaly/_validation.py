@@ -271,29 +271,30 @@ def name_column(estimator, column):
     return f"the column at position {column}"
 
 
-def check_series_length(windows, window_size, n_needed):
+def check_series_length(breaks, window_size, n_needed):
     """Raise unless a series holds enough rows that follow each other.
 
     Parameters
     ----------
-    windows : TrailingWindows
-        The windows of a training series.
-    window_size : int
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows of the training series that are NaN in every channel.
+    window_size : int or tuple of int
         What the user calls by that name.
     n_needed : int
         Rows that the score of one row depends on, itself included.
     """
-    lengths = windows.rows - windows.first_rows[windows.rows] + 1
-    longest = int(lengths.max(initial=0))
+    n_rows = np.count_nonzero(~breaks)
+    edges = np.flatnonzero(np.concatenate([[True], breaks, [True]]))
+    longest = int(np.diff(edges).max() - 1)
     if longest >= n_needed:
         return
-    if not len(windows.rows):
+    if not n_rows:
         raise ValueError(
-            f"Every one of the {len(windows.X):,} training rows is NaN in every "
+            f"Every one of the {len(breaks):,} training rows is NaN in every "
             "channel, and there is nothing to learn (n_samples=0). Fit on rows that "
             "hold readings; a scaler makes NaN of channels that overflow."
         )
-    stretch = "series" if len(windows.rows) == len(windows.X) else "longest stretch"
+    stretch = "series" if n_rows == len(breaks) else "longest stretch"
     if n_needed == window_size:
         text = f"window_size={window_size} is longer than the training {stretch} "
     else:

@@ -8,6 +8,7 @@ from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector
 from tsanomaly._reconstruction_error import ReconstructionError
+from tsanomaly._relations import relation_weights
 from tsanomaly._row_errors import RULES, n_lengths
 from tsanomaly._saving._specs import (
     ANYTHING,
@@ -69,24 +70,33 @@ def _check_features(features):
 def _check_residual_detector(detector):
     """Raise unless the weights of a network are those of its architecture."""
     _check_context(detector)
-    window_size, n_features = int(detector.window_size), detector.n_features_in_
-    rule = detector._rule
-    _check_equal("_rule", type(rule), RULES[detector.row_error])
-    _check_equal("window_size of _rule", rule.window_size, window_size)
-    _check_equal("stride of _rule", rule.stride, detector.stride)
-    lookahead = (window_size - 1) * rule.looks_ahead
-    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
+    (n_rows, n_linear), n_features = detector._window_sizes(), detector.n_features_in_
     has_linear = hasattr(detector, "linear_mean_")
     _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
+    sizes = [n_rows]
+    for name in ("relation_gain_", "predictable_", "_residual_weights"):
+        _check_equal(name, hasattr(detector, name), has_linear)
     if has_linear:
         n_readings = len(detector.linear_mean_)
-        _check_equal("length of linear_mean_", n_readings, window_size * n_features)
+        _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
+        counts = relation_weights(detector.relation_gain_)[1] > 0
+        sizes = [n_linear, n_rows] if counts else [n_linear]
+    rules = detector._rules
+    _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
+    found = [rule.window_size for rule in rules]
+    _check_equal("window_size of _rules", found, sizes)
+    strides = {rule.stride for rule in rules}
+    _check_equal("stride of _rules", strides, {detector.stride})
+    lookahead = (max(sizes) - 1) * rules[0].looks_ahead
+    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
     if detector.network is not None:  # has whatever weights it has
-        if not window_size - 1 <= detector.n_context_ <= 2 * window_size:
+        if not max(sizes) - 1 <= detector.n_context_ <= 2 * max(sizes):
             raise ValueError(f"n_context_ is {detector.n_context_}")
         return
-    _check_equal("n_context_", detector.n_context_, window_size - 1)
-    shapes = _weight_shapes(n_features, tuple(detector.units), detector.latent_dim)
+    _check_equal("n_context_", detector.n_context_, max(sizes) - 1)
+    latent_dim = detector.latent_dim
+    latent_dim = None if isinstance(latent_dim, str) else latent_dim
+    shapes = _weight_shapes(n_features, tuple(detector.units), latent_dim)
     _check_equal("shapes of weights_", [w.shape for w in detector.weights_], shapes)
 
 
@@ -148,14 +158,13 @@ def _check_fleet(fleet):
 
 _BY_NUMBER = Array("f", "n") | Number("f")
 
-_RULE = {"window_size": Number("i", 2), "stride": Number("i", 1)}
+_RULE = {
+    "window_size": Number("i", 2),
+    "stride": Number("i", 1),
+    "calibration": Instance("LogCalibration"),
+}
 _MULTISCALE = State(
-    {
-        **_RULE,
-        "limit": Number("f", 0, finite=False),
-        "calibration": Instance("LogCalibration"),
-    },
-    check=_check_multiscale,
+    {**_RULE, "limit": Number("f", 0, finite=False)}, check=_check_multiscale
 )
 
 ESTIMATORS = {
@@ -187,7 +196,7 @@ ESTIMATORS = {
         {
             **_CONTEXT,
             **_FITTED_WITH,
-            "fill_values_": Array("f", "d", dtype="float32"),
+            "center_": Array("f", "d", dtype="float64"),
             "history_": Items(Items(Number("f")), kinds=(dict,)),
             "weights_": Items(Numbers("f")),
             "n_iter_": Number("i", 0),
@@ -195,7 +204,10 @@ ESTIMATORS = {
             "linear_mean_": Array("f", "w", dtype="float32").maybe(),
             "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
             "linear_gains_": Array("f", "c", dtype="float32").maybe(),
-            "_rule": Instance("RowErrorRule"),
+            "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
+            "predictable_": Array("b", "d").maybe(),
+            "_residual_weights": Array("f", "d", low=0).maybe(),
+            "_rules": Items(Instance("RowErrorRule")),
             "offset_": Number("f"),
             "missing_error_": _POSITIVE,
         },

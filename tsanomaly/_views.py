@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""Errors of the rows of a series, by one model or by two that are judged apart.
+
+A *view* is a model (`_residuals`) with the rule (`_row_errors`) that makes errors of
+its residuals. A *blend* puts together two views, each on its own scale.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsanomaly._residuals import Residuals
+from tsanomaly._row_errors import (
+    error_of_level,
+    join_shares,
+    mean_of_known,
+    squared_residuals,
+)
+from tsanomaly._windows import RowAverage, TrailingWindows
+
+__all__ = ["Blend", "Series", "View"]
+
+# Exponent of the power mean that makes one level of those of two views.
+_EXPONENT = 2
+
+# A normalised score as low as that of no error at all.
+_FAR = 1e4
+
+
+class Series(NamedTuple):
+    """A series as models take it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_timestamps, n_channels)
+        float32, centred: a channel without any reading in a window is seen as 0.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that are NaN in every channel.
+    """
+
+    X: np.ndarray
+    breaks: np.ndarray
+
+    @property
+    def is_incomplete(self):
+        """Whether readings are missing in rows that hold others."""
+        return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
+
+    def windows(self, n_rows):
+        """The windows of so many rows that end at each row."""
+        fill_values = None
+        if self.is_incomplete:
+            fill_values = np.zeros(self.X.shape[1], np.float32)
+        return TrailingWindows(self.X, n_rows, self.breaks, fill_values)
+
+
+class View:
+    """Errors of rows by one model.
+
+    Parameters
+    ----------
+    model : object
+        As described in `_residuals`.
+    rule : RowErrorRule
+        Fitted, or to be fitted by `fit`.
+    weights : ndarray of shape (n_channels,) or None, default=None
+        What the squared residuals of each channel are multiplied by.
+    """
+
+    def __init__(self, model, rule, weights=None):
+        self.model = model
+        self.rule = rule
+        self.weights = weights
+
+    @property
+    def rules(self):
+        """The rule, in a list."""
+        return [self.rule]
+
+    @property
+    def n_context(self):
+        """Rows before a row that its error depends on."""
+        n_context = self.model.n_rows - 1
+        if self.model.forecasts:  # of several rows, one after the other
+            n_context += self.rule.n_rows - 1
+        return n_context
+
+    @property
+    def n_lookahead(self):
+        """Rows after a row that its error depends on."""
+        return (self.rule.window_size - 1) * self.rule.looks_ahead
+
+    def residuals(self, series):
+        """Squared residuals of a series, by windows."""
+        windows = series.windows(self.model.n_rows)
+        return Residuals(self.model, windows, self.n_context, self.weights)
+
+    def fit(self, series, rows):
+        """Fit the rule.
+
+        Parameters
+        ----------
+        series : Series
+            The training series.
+        rows : ndarray of int
+            Rows whose errors are the scale, as in `RowErrorRule.fit`.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            Those of the series, without a second run of the model.
+        """
+        return self.rule.fit(self.residuals(series), rows)
+
+    def errors(self, series):
+        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        return self.rule.errors(self.residuals(series))
+
+    def errors_at(self, series, rows):
+        """Errors of some rows without breaks: (n_rows, n_channels)."""
+        if self.rule.looks_ahead:
+            return self.errors(series)[rows]
+        return self.rule.errors_at(self.residuals(series), rows)
+
+    def expected(self, series):
+        """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
+        windows = series.windows(self.model.n_rows)
+        average = RowAverage(series.X.shape)
+        rows, covers_from = self.rule.windows_to_run(windows)
+        done = 0
+        for batch, _, expected in self.model.run(windows, rows):
+            if not self.rule.looks_ahead:
+                expected = expected[:, -1:]
+            average.add(expected, batch, covers_from[done : done + len(batch)])
+            done += len(batch)
+        return average.result()
+
+    def make_last_row_errors(self):
+        """Make a function for the errors of single rows, for streams.
+
+        Returns
+        -------
+        of_last : callable or None
+            From rows of a stretch, centred float32 of shape (n, n_channels), to the
+            errors of the last of them, (1, n_channels). None where a row needs more
+            than one run of the model.
+        """
+        model, rule = self.model, self.rule
+        if rule.looks_ahead or self.n_context != model.n_rows - 1:
+            return None
+        run = model.make_runner()
+
+        def of_last(rows):
+            window = rows[-model.n_rows :]
+            if len(window) < model.n_rows:
+                padding = np.repeat(window[:1], model.n_rows - len(window), axis=0)
+                window = np.concatenate([padding, window])
+            expected = run(window[None])
+            actual = window[None, -expected.shape[1] :]
+            last = slice(-rule.n_rows, None)
+            squared = squared_residuals(actual[:, last], expected[:, last])
+            if self.weights is not None:
+                squared *= self.weights
+            return rule.errors_of_windows(squared)
+
+        return of_last
+
+
+class Blend:
+    r"""Errors of rows by two views, each judged on its own scale.
+
+    With the normalised scores :math:`l_1` and :math:`l_2` of a row, and the weight
+    :math:`w` of the second view, the row has
+    :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})`, and the error
+    :math:`\log(1 + e^l)`. The channels get it by their shares of the errors of the
+    views, each by its part of the sum.
+
+    Parameters
+    ----------
+    first, second : View
+        With rules of one kind.
+    channel_weights : ndarray of shape (n_channels,)
+        How far what the second expects of a channel counts, in [0, 1].
+    weight : float
+        Weight of the second, in (0, 1].
+    """
+
+    def __init__(self, first, second, channel_weights, weight):
+        self._views = first, second
+        self._channel_weights = channel_weights
+        self._weight = weight
+
+    @property
+    def rules(self):
+        """The rules of both."""
+        return [view.rule for view in self._views]
+
+    @property
+    def n_context(self):
+        """Rows before a row that its error depends on."""
+        return max(view.n_context for view in self._views)
+
+    @property
+    def n_lookahead(self):
+        """Rows after a row that its error depends on."""
+        return max(view.n_lookahead for view in self._views)
+
+    def errors(self, series):
+        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        return self.join([view.errors(series) for view in self._views])
+
+    def errors_at(self, series, rows):
+        """Errors of some rows without breaks: (n_rows, n_channels)."""
+        return self.join([view.errors_at(series, rows) for view in self._views])
+
+    def join(self, errors):
+        """Errors of rows, from those by each view.
+
+        Parameters
+        ----------
+        errors : list of ndarray of shape (n_rows, n_channels)
+
+        Returns
+        -------
+        errors : ndarray of shape (n_rows, n_channels)
+        """
+        of_rows = [mean_of_known(by_view, axis=1) for by_view in errors]
+        levels = np.stack(
+            [
+                view.rule.levels(by_view)
+                for view, by_view in zip(self._views, of_rows, strict=True)
+            ],
+            axis=1,
+        )  # (n_rows, 2)
+        known = ~np.isnan(levels).all(axis=1)
+        joined = np.full(errors[0].shape, np.nan)
+        if not known.any():
+            return joined
+        # A row whose errors are all 0 has a level of -inf.
+        levels = np.nan_to_num(levels[known], nan=-_FAR, neginf=-_FAR)
+        highest = levels.max(axis=1)
+        parts = np.exp(_EXPONENT * (levels - highest[:, None]))
+        parts *= 1 - self._weight, self._weight
+        total = np.maximum(parts.sum(axis=1), np.finfo(np.float64).tiny)
+        parts /= total[:, None]
+        level = highest + np.log(total) / _EXPONENT
+        shares = np.stack(
+            [
+                _shares(by_view[known], mean[known])
+                for by_view, mean in zip(errors, of_rows, strict=True)
+            ],
+            axis=1,
+        )
+        joined[known] = error_of_level(level)[:, None] * join_shares(parts, shares)
+        return joined
+
+    def make_last_row_errors(self):
+        """Make a function for the errors of single rows; as of a view."""
+        functions = [view.make_last_row_errors() for view in self._views]
+        if None in functions:
+            return None
+        return lambda rows: self.join([of_last(rows) for of_last in functions])
+
+    def expected(self, series):
+        """What readings should have been, each channel as the view that knows it."""
+        first, second = (view.expected(series) for view in self._views)
+        return first + self._channel_weights * (second - first)
+
+
+def _shares(errors, means):
+    """Errors of the channels, relative to their mean; alike where all are 0."""
+    shares = np.where(np.isnan(errors), np.nan, 1.0)
+    positive = (means > 0)[:, None]
+    return np.divide(errors, means[:, None], out=shares, where=positive)
