@@ -2,9 +2,7 @@
 import warnings
 from functools import partial
 from numbers import Integral, Real
-from pickle import PicklingError
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
@@ -12,11 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._backend import check_not_forked
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._memory import check_memory
-from tsanomaly._network import Network, build_lstm_autoencoder, get_network
+from tsanomaly._network import (
+    Network,
+    build_lstm_autoencoder,
+    get_network,
+    identify,
+)
 from tsanomaly._progress import tell
 from tsanomaly._relations import find_evidence, relation_weights
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._row_errors import evenly, mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
@@ -48,10 +50,6 @@ _MOVED = {
 # others, the last ones, tell what it knows.
 _LEARNED = 0.8
 
-# How much a channel that the network does not know counts in its view, at least, and
-# the smallest typical residual that channels are divided by, relative to their median.
-_LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
-
 # Channels that a warning names.
 _MOST_NAMED = 5
 
@@ -67,31 +65,41 @@ _OF_BOTH_VIEWS = (
 
 
 class LSTMAutoencoderDetector(ResidualDetector):
-    r"""Flag rows that an LSTM autoencoder reconstructs badly.
+    r"""Flag rows that an LSTM autoencoder or a linear map reconstructs badly.
 
-    The network learns to reproduce the windows of a mostly normal series [1]_, seen
-    through noise [2]_. What it has not learned, it reproduces badly: the residuals of a
-    row, in each channel, are its errors. A linear skip connection beside the network
-    reconstructs what needs no network. `transform` returns the errors, so that the
-    estimator works both as a detector with a threshold of its own, and as a step before
+    Both learn to reproduce the windows of a mostly normal series, seen through noise
+    [2]_. What they have not learned, they reproduce badly: the residuals of a row, in
+    each channel, are its errors. The two are judged apart. The linear map looks back
+    over long windows, and follows slow normal drift. The network [1]_ looks at short
+    ones, and learns relations between channels that are not linear. `fit` tests on
+    training rows that the network has not seen how much more it knows than the linear
+    map, and lets it count for as much (`relation_gain_`); where it knows nothing more,
+    the linear map scores alone. `transform` returns the errors, so that the estimator
+    works both as a detector with a threshold of its own, and as a step before
     :class:`ReconstructionThreshold`.
 
     Scale the series first, for example with
     :class:`~sklearn.preprocessing.StandardScaler` in a pipeline: errors are compared
-    across channels, and the network learns badly from unscaled readings.
+    across channels, and the network learns badly from unscaled readings. `fit` warns
+    of readings that were not scaled.
 
     Parameters
     ----------
-    window_size : int, default=80
-        Rows in a window. At least 2.
+    window_size : int or tuple of two int, default=(16, 80)
+        Rows in a window of the network, and in one of the linear map. A single number
+        is for both. At least 2.
 
-    units : tuple of int, default=(16,)
+    units : tuple of int, default=(32,)
         Widths of the encoder's LSTM layers, one for each entry. The decoder mirrors
         them.
 
-    latent_dim : int or None, default=4
-        Width of the dense bottleneck between encoder and decoder. None leaves it out:
-        the last encoder layer is the bottleneck then.
+    latent_dim : int, None or 'sequence', default='sequence'
+        What the decoder sees of a window:
+
+        - 'sequence': what the encoder gives at every row, from the last row to the
+          first. No single vector has to hold the window.
+        - None: what the encoder gives at the last row.
+        - int: that, through a dense layer of this width, the bottleneck.
 
     dropout : float, default=0.0
         Share of activations that training sets to zero between the layers, in [0, 1).
@@ -107,19 +115,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
     epochs : int, default=10
         Epochs of training, at most.
 
-    noise : float, default=1.0
+    noise : float, default=0.3
         Standard deviation of the white noise that training adds to the windows which
         the network sees, in units of that of each channel. The network learns to
         reconstruct the windows without it, and so how readings depend on each other,
         instead of copying them.
 
     linear_variance : float, default=0.8
-        How much of the windows' variance a linear skip connection beside the network
-        may reconstruct, in [0, 1): the network learns what that leaves over. It is the
-        linear map that best restores noisy windows, computed in closed form; this
-        share, with all principal components of the windows, determines how noisy, and
-        then the 64 largest components are kept. It follows slow normal drift, which a
-        recurrent network does not. 0 leaves it out, as a network that forecasts needs.
+        How much of the windows' variance the linear map may reconstruct, in [0, 1). It
+        is the linear map that best restores noisy windows, computed in closed form;
+        this share, with all principal components of the windows, determines how noisy,
+        and then the 64 largest components are kept. 0 leaves it out, as a network that
+        forecasts needs: the network then learns from all rows, and scores alone.
 
     training : Training or None, default=None
         How the network is trained: batch size, learning rate, held-out windows,
@@ -150,22 +157,22 @@ class LSTMAutoencoderDetector(ResidualDetector):
         0.002 VUS-PR on four groups of series. The other rules need every window, and
         take no other stride than 1.
 
-    missing : {'anomaly', 'ignore'}, default='anomaly'
+    missing : {'ignore', 'anomaly'}, default='ignore'
         What a missing reading (NaN) in a row that holds others says of the row:
 
+        - 'ignore': nothing. The row is judged by the other readings.
         - 'anomaly': that the row is abnormal, by this channel. The reading gets the
           error ``missing_error_``, beyond that of all training rows, on top of what the
           channel's earlier readings say.
-        - 'ignore': nothing. The row is judged by the other readings.
 
         In neither case training learns from what was not read. It may be set
         otherwise after `fit`.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out the first ``n_context_`` rows, whose windows are padded, when it sets
-        the threshold; where normal operation drifts, fewer, see the notes. Rows
-        that are flagged because a reading is missing come on top.
+        Share of the training rows to flag, in (0, 0.5]. With 'auto' the threshold is
+        the one that 1 % of rows exceed which were not learned from, see the notes; the
+        first rows, whose windows are padded, are left out. Rows that are flagged
+        because a reading is missing come on top.
 
     random_state : int, RandomState instance or None, default=None
         Controls initial weights, dropout and the draw of windows. With an int, scores
@@ -182,18 +189,28 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     linear_components_ : ndarray of shape (n_components, window_size * n_channels)
         Principal components of the training windows, time-major, at most 64, that the
-        skip connection projects windows on. Present unless ``linear_variance=0``, as
-        the next two.
+        linear map projects windows on. Present unless ``linear_variance=0``, as the
+        next four.
 
     linear_gains_ : ndarray of shape (n_components,)
         What each projection is multiplied by, in [0, 1].
 
     linear_mean_ : ndarray of shape (window_size * n_channels,)
-        Mean of the training windows.
+        Mean of the training windows, less `center_`.
 
-    fill_values_ : ndarray of shape (n_channels,)
-        Mean reading of each channel in training. The network sees it in the place of a
-        channel without any reading in a window.
+    relation_gain_ : ndarray of shape (n_channels,)
+        How much more the network knows of each channel than the linear map, in [0, 1]:
+        of the windows that were spoilt in this channel and that the linear map does not
+        tell from others, the share that the network does.
+
+    predictable_ : ndarray of shape (n_channels,), dtype=bool
+        Whether readings of each channel can be predicted, by either, from those of the
+        others or those before. `fit` warns if some cannot.
+
+    center_ : ndarray of shape (n_channels,)
+        Mean reading of each channel in training. It is subtracted in double precision;
+        models compute in single precision, and see it in the place of a channel without
+        any reading in a window.
 
     missing_error_ : float
         Error of a missing reading, with ``missing='anomaly'``: twice `n_channels` times
@@ -209,13 +226,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Threshold: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Rows before a row that its score depends on: ``window_size - 1``, or with a
-        network that forecasts `window_size`, and ``window_size - 1`` more where
-        `row_error` looks back over a window.
+        Rows before a row that its score depends on: those of the longest window that
+        counts but one, 79 by default, or with a network that forecasts `window_size`,
+        and ``window_size - 1`` more where `row_error` looks back over a window.
 
     n_lookahead_ : int
         Rows after a row that its score depends on: 0 for causal rules,
-        ``window_size - 1`` for 'multiscale_centered' and 'overlap_mean'.
+        ``window_size - 1`` for 'multiscale_centered' and 'overlap_mean', with the
+        longest window that counts.
 
     n_features_in_ : int
         Number of channels seen in `fit`.
@@ -242,9 +260,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
     training rows, 1 for their 99 % quantile. In the means over more than one row, the
     residuals of a row whose mean over the channels is beyond a limit are scaled down to
     it: one spike does not fill the means of all rows after it. The limit is three times
-    the
-    99 % quantile of that mean in the windows of training rows, and there is none if
-    that is 0. Of its normalised scores :math:`l_{t,k}` a row has the one
+    the 99 % quantile of that mean, in up to 1,000 windows of training rows that do not
+    overlap, and there is none if that is 0. Nor does what is over fill the longer
+    means: a normalised score :math:`l_{t,k}` counts at most
+    :math:`\frac{1}{2} + \frac{3}{2} \max(l_{t,\lfloor k/2 \rfloor}, 0)`. Of these
+    scores a row has the one
     :math:`l_t = \frac{1}{2} \log \frac{\sum_k a_k e^{2 l_{t,k}}}{\sum_k a_k}`,
     with :math:`a_1 = 3` for the row itself and :math:`a_k = 1` else: between their
     weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number
@@ -256,7 +276,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
     never negative.
 
-    Of a missing reading (NaN) the model sees the last one of its
+    Of a missing reading (NaN) the models see the last one of its
     channel in the window, or else the first, or else the mean of the training rows.
     Its residual is in no mean and no loss: "mean" above is that of the residuals there
     are. A channel without a reading in the rows that a rule looks at has no error
@@ -265,13 +285,33 @@ class LSTMAutoencoderDetector(ResidualDetector):
     ``missing='anomaly'`` errors are NaN at breaks alone. A channel without any reading
     in training is refused.
 
-    New rows of a machine whose normal operation drifts are less like the training rows
-    than these are like each other. With 'multiscale' rules ``contamination='auto'``
-    makes allowance for that: the skip connection is fitted on each half of the training
-    rows and applied to the other half, and the threshold, as a normalised score, is
-    raised by the median of how much higher the scores of those rows are than with the
-    one fitted on all, if that is above 0.5. The limit above rises by as much, whatever
-    `contamination` is.
+    **Two views.** The network learns from the first four fifths of the training rows,
+    drawn as windows, and its scales come from the last fifth. There the evidence is
+    found, without labels: in 300 windows (fewer of wide series) the last ten rows of
+    one channel are replaced by ten rows of the same channel from elsewhere, which
+    breaks its relation to the others and to its past, and nothing else. With the areas
+    under the ROC curve :math:`a` of the network and :math:`b` of the linear map (at
+    least 0.5) that tell these windows from the unspoilt ones, by the mean squared
+    residual of the ten rows, `relation_gain_` is :math:`(a - b) / (1 - b)`, at least 0.
+    A channel counts with :math:`w_c`, which is 0 up to a gain of 1/4, 1 from 1/2 on,
+    and linear in between. The squared residuals of the network are divided by the mean
+    of the channel in the last fifth (at least a hundredth of the median channel's), and
+    multiplied by :math:`w_c`, or 0.1 if that is more. With the median :math:`w` of all
+    :math:`w_c` and the normalised scores :math:`l_1` of the linear map and :math:`l_2`
+    of the network, a row has
+    :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})`, and the error
+    :math:`\log(1 + e^l)`; the channels get it by their shares in both. With
+    :math:`w = 0` the linear map scores alone, and the network is not run. With other
+    rules than the 'multiscale' ones :math:`l_1` and :math:`l_2` are made of their
+    errors, by the same logarithmic scale. `reconstruct` returns, for each channel, a
+    mean of what the two expect, with the weight :math:`w_c` of the network.
+
+    **Threshold.** ``contamination='auto'`` takes errors of rows that were not learned
+    from: of the last fifth, where the network counts, by the network and by a linear
+    map of the first half of the rows; otherwise of up to 1,000 rows of each half, by a
+    linear map of up to 1,000 windows of the other half. Their 99 % quantile is the
+    threshold. Series that are too short for that, and detectors without a linear map,
+    have that of all training rows.
 
     The first rows, which have no full window, are padded with the first row, in
     training too: a network that forecasts sees copies of the first row where there is
@@ -283,11 +323,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
     Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
     ``units=(64, 8), latent_dim=None``, or ``units=(64, 32), latent_dim=16`` with
     61,972 parameters on four channels; with ``noise=0, linear_variance=0`` they are
-    trained as published.
+    trained as published, and score alone. Set `window_size` and `epochs` to theirs.
 
     Any other network comes as `network`. Import Keras inside of the function: by then
-    the library has chosen a backend that is installed. With a skip connection a network
-    that reconstructs learns what that leaves over, which has either sign. Initialisers
+    the library has chosen a backend that is installed. What it sees is centred: each
+    channel has a mean of 0 over the training rows. Initialisers
     without a seed are seeded by `random_state`. A network is built and compiled once in
     a process for each shape of windows, so the function must depend on nothing but its
     arguments, and on its own parameters if it has `get_params`.
@@ -406,8 +446,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         -------
         model : keras.Model
             From windows (batch, window_size, n_channels) to their reconstruction, or
-            with a skip connection to what that leaves over, or to the row that follows.
-            Built anew at every call: changing it does not change the detector.
+            to the row that follows; less `center_`, all of them. Built anew at every
+            call: changing it does not change the detector.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
@@ -539,12 +579,15 @@ class LSTMAutoencoderDetector(ResidualDetector):
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
         linear, n_rows = views[0], views[0].model.n_rows
-        fit_map = partial(LinearMap.fit, variance=self.linear_variance, seed=seed)
         windows = series.windows(n_rows)
-        linear_map = fit_map(windows, rows)
+
+        def fit_linear(rows):
+            variance = self.linear_variance
+            return LinearModel(LinearMap.fit(windows, rows, variance, seed), n_rows)
+
+        linear.model = fit_linear(rows)
         for name in ("mean", "components", "gains"):
-            setattr(self, f"linear_{name}_", getattr(linear_map, name))
-        linear.model = LinearModel(linear_map, n_rows)
+            setattr(self, f"linear_{name}_", getattr(linear.model.linear_map, name))
         errors = linear.fit(series, rows)
 
         # The network does not learn from the last rows, which tell what it knows.
@@ -553,7 +596,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         network.model = self._train(series, rows[:n_learned], seed)
         weight = self._weigh(series, last, linear, network, seed)
         if not weight:
-            return linear, errors, _errors_of_halves(linear, fit_map, series, rows)
+            return linear, errors, linear.errors_of_halves(series, rows, fit_linear)
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
@@ -561,34 +604,17 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
         learned = rows[: len(rows) // 2]  # in the errors of the last rows by neither
-        apart = View(LinearModel(fit_map(windows, learned), n_rows), linear.rule)
+        apart = View(fit_linear(learned), linear.rule)
         held_out = [apart.errors_at(series, last), both[1][last]]
         return view, view.join(both), view.join(held_out)
 
     def _weigh(self, series, rows, linear, network, seed):
         """Find out what the network knows of each channel, and its weight."""
-        whole = linear.residuals(series).whole_of(rows)
-        squared = [
-            squared[:, -1]
-            for _, squared in network.residuals(series).batches(evenly(whole), 1)
-        ]
-        typical = np.nan_to_num(mean_of_known(np.concatenate(squared), axis=0))
-        varying = typical[typical > 0]
-        smallest = _SMALLEST * np.median(varying) if len(varying) else 1.0
-        scale = 1 / np.maximum(typical, smallest)
-        evidence = find_evidence(
-            network.model,
-            linear.model,
-            series,
-            whole,
-            network_weights=scale,
-            rng=np.random.default_rng([seed, 4]),
-        )
-        self.relation_gain_, self.predictable_ = evidence
-        weights, weight = relation_weights(self.relation_gain_)
-        self._residual_weights = scale * np.maximum(weights, _LEAST_WEIGHT)
+        rng = np.random.default_rng([seed, 4])
+        evidence = find_evidence(network, linear, series, rows, rng)
+        self.relation_gain_, self.predictable_, self._residual_weights = evidence
         self._warn_of_unpredictable()
-        return weight
+        return relation_weights(self.relation_gain_)[1]
 
     def _warn_of_unpredictable(self):
         """Warn if some channels, but not all, cannot be predicted."""
@@ -655,7 +681,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
                 # A copy, so that what is cached does not change with the parameter.
                 return Network(partial(clone(self.network, safe=False), *shape), *shape)
 
-            return get_network((shape, _identity(self.network)), make)
+            return get_network((shape, identify(self.network)), make)
         units = tuple(int(width) for width in self.units)
         latent_dim = self.latent_dim
         link = "sequence" if isinstance(latent_dim, str) else "state"
@@ -669,65 +695,3 @@ class LSTMAutoencoderDetector(ResidualDetector):
         lstm = len(units), link, dropout
         key = shape, units, latent_dim, dropout
         return get_network(key, lambda: Network(build, *shape, lstm))
-
-
-def _errors_of_halves(view, fit_map, series, rows):
-    """Errors of rows by a linear map that has not learned from them.
-
-    Parameters
-    ----------
-    view : View
-        Of the linear map of all rows; its rule makes errors here, too.
-    fit_map : callable
-        Fits another map on windows of some rows, ``(windows, rows)``.
-    series : Series
-        The training series.
-    rows : ndarray of int
-        Rows that were learned from.
-
-    Returns
-    -------
-    errors : ndarray of shape (n_rows, n_channels) or None
-        Those of some rows of each half, by the map of the other. None where the halves
-        do not hold two windows that do not overlap.
-    """
-    n_rows = view.model.n_rows
-    windows = series.windows(n_rows)
-    rows = rows[windows.whole[rows]]
-    middle, overlap = len(rows) // 2, n_rows - 1
-    if middle <= 2 * overlap:
-        return None
-    errors = []
-    for learned, held_out in (
-        (rows[:middle], rows[middle + overlap :]),
-        (rows[middle:], rows[: middle - overlap]),
-    ):
-        other = LinearModel(fit_map(windows, evenly(learned)), n_rows)
-        errors.append(View(other, view.rule).errors_at(series, evenly(held_out)))
-    return np.concatenate(errors)
-
-
-def _identity(network):
-    """What tells the networks that functions build apart, for the cache of them."""
-    try:
-        if hasattr(network, "get_params"):
-            return type(network), joblib.hash(network.get_params())
-        if isinstance(network, partial):
-            return network.func, joblib.hash((network.args, network.keywords))
-        hash(network)
-    except (AttributeError, PicklingError, TypeError):  # a lambda, for example
-        return _Same(network)
-    return network
-
-
-class _Same:
-    """A key that is equal for one and the same object, and keeps it alive."""
-
-    def __init__(self, thing):
-        self._thing = thing
-
-    def __eq__(self, other):
-        return isinstance(other, _Same) and other._thing is self._thing
-
-    def __hash__(self):
-        return id(self._thing)

@@ -10,6 +10,8 @@ import threading
 from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
+from pickle import PicklingError
 
 import joblib
 import numpy as np
@@ -26,7 +28,13 @@ from tsanomaly._trainers import (
     to_numpy,
 )
 
-__all__ = ["SCORING_BATCH", "Network", "build_lstm_autoencoder", "get_network"]
+__all__ = [
+    "SCORING_BATCH",
+    "Network",
+    "build_lstm_autoencoder",
+    "get_network",
+    "identify",
+]
 
 # Windows that go through the network together. On two CPU cores larger batches were no
 # faster; with one fixed shape nothing is ever compiled again, and a row's result does
@@ -549,3 +557,39 @@ def get_network(key, make):
     if is_full:
         release_memory()
     return network
+
+
+def identify(network):
+    """What tells the networks that functions build apart, for the cache of them.
+
+    Parameters
+    ----------
+    network : callable
+        As in LSTMAutoencoderDetector.
+
+    Returns
+    -------
+    key : hashable
+    """
+    try:
+        if hasattr(network, "get_params"):
+            return type(network), joblib.hash(network.get_params())
+        if isinstance(network, partial):
+            return network.func, joblib.hash((network.args, network.keywords))
+        hash(network)
+    except (AttributeError, PicklingError, TypeError):  # a lambda, for example
+        return _Same(network)
+    return network
+
+
+class _Same:
+    """A key that is equal for one and the same object, and keeps it alive."""
+
+    def __init__(self, thing):
+        self._thing = thing
+
+    def __eq__(self, other):
+        return isinstance(other, _Same) and other._thing is self._thing
+
+    def __hash__(self):
+        return id(self._thing)

@@ -9,6 +9,7 @@ __all__ = [
     "counting",
     "listening",
     "showing_bars",
+    "silence",
     "tell",
     "telling_a_part",
 ]
@@ -84,8 +85,13 @@ def counting(total, unit):
     outer = _listener.get()
     if total:
         outer(0, total, unit)
-    with listening(_nobody):
+    with silence():
         yield lambda done: outer(done, total, unit)
+
+
+def silence():
+    """Tell nothing of what is computed within this context."""
+    return listening(_nobody)
 
 
 @contextmanager

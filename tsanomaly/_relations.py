@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tsanomaly._row_errors import squared_residuals
+from tsanomaly._row_errors import evenly, mean_of_known, squared_residuals
 from tsanomaly._windows import fill_windows
 
 __all__ = ["Evidence", "find_evidence", "relation_weights"]
@@ -26,6 +26,10 @@ _MOST_WINDOWS, _MOST_READINGS = 300, 50_000_000
 # Below the first gain the network counts for nothing in a channel, from the second on
 # it counts fully.
 _LEAST_GAIN, _FULL_GAIN = 0.25, 0.5
+
+# How much a channel that the network does not know counts in its view, at least, and
+# the smallest typical residual that channels are divided by, relative to their median.
+_LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
 
 # A channel whose replacement neither model notices more often than this cannot be
 # predicted: 0.5 is by chance.
@@ -43,11 +47,15 @@ class Evidence(NamedTuple):
         areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5,
         the larger, ``(a - b) / (1 - b)``.
     predictable : ndarray of shape (n_channels,), dtype=bool
-        Whether either model tells them.
+        Whether either model tells them, or the channel never changes.
+    residual_weights : ndarray of shape (n_channels,)
+        What the squared residuals of the network are to be multiplied by: the inverse
+        of what they are typically, and how far the network counts in the channel.
     """
 
     gain: np.ndarray
     predictable: np.ndarray
+    residual_weights: np.ndarray
 
 
 def relation_weights(gain):
@@ -71,19 +79,16 @@ def relation_weights(gain):
     return weights, float(np.median(weights))
 
 
-def find_evidence(network, linear, series, rows, *, network_weights, rng):
+def find_evidence(network, linear, series, rows, rng):
     """Test what a network and a linear map know of each channel.
 
     Parameters
     ----------
-    network, linear : NetworkModel, LinearModel
+    network, linear : View
     series : Series
         The training series.
     rows : ndarray of int
-        Rows that the network has not learned from, in whole windows of both if there
-        are any.
-    network_weights : ndarray of shape (n_channels,)
-        What the squared residuals of the network are multiplied by.
+        Rows that the network has not learned from.
     rng : numpy.random.Generator
         Chooses windows, and what they are given.
 
@@ -91,13 +96,15 @@ def find_evidence(network, linear, series, rows, *, network_weights, rng):
     -------
     evidence : Evidence
     """
+    rows = linear.residuals(series).whole_of(rows)
+    inverse = 1 / _typical_residuals(network, series, rows)
     n_channels = series.X.shape[1]
-    size = max(network.n_rows, linear.n_rows) * n_channels
+    size = max(network.model.n_rows, linear.model.n_rows) * n_channels
     n_windows = min(_MOST_WINDOWS, max(_MOST_READINGS // (size * n_channels), 32))
     rows = np.sort(rng.choice(rows, min(n_windows, len(rows)), replace=False))
     tests = [
-        _Test(network, series, rows, network_weights),
-        _Test(linear, series, rows, np.ones(n_channels)),
+        _Test(network.model, series, rows, inverse),
+        _Test(linear.model, series, rows, np.ones(n_channels)),
     ]
     areas = np.empty((n_channels, 2))
     for channel in range(n_channels):
@@ -105,7 +112,23 @@ def find_evidence(network, linear, series, rows, *, network_weights, rng):
         areas[channel] = [test.area(channel, donors) for test in tests]
     known = np.maximum(areas[:, 1], 0.5)
     gain = (areas[:, 0] - known) / np.maximum(1 - known, np.finfo(np.float64).eps)
-    return Evidence(np.clip(gain, 0, 1), (areas > _UNNOTICED).any(axis=1))
+    gain = np.clip(gain, 0, 1)
+    counted = np.maximum(relation_weights(gain)[0], _LEAST_WEIGHT)
+    readings = series.X[~series.breaks]
+    is_constant = np.nanmin(readings, axis=0) == np.nanmax(readings, axis=0)
+    noticed = (areas > _UNNOTICED).any(axis=1)
+    return Evidence(gain, noticed | is_constant, inverse * counted)
+
+
+def _typical_residuals(view, series, rows):
+    """Mean squared residual of each channel, but none that is far below the others."""
+    residuals = view.residuals(series)
+    squared = [squared[:, -1] for _, squared in residuals.batches(evenly(rows), 1)]
+    typical = np.nan_to_num(mean_of_known(np.concatenate(squared), axis=0))
+    positive = typical[typical > 0]
+    if not len(positive):
+        return np.ones(len(typical))
+    return np.maximum(typical, _SMALLEST * np.median(positive))
 
 
 class _Test:

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsanomaly._progress import silence
 from tsanomaly._residuals import Residuals
 from tsanomaly._row_errors import (
     error_of_level,
+    evenly,
     join_shares,
     mean_of_known,
     squared_residuals,
@@ -122,6 +124,38 @@ class View:
             return self.errors(series)[rows]
         return self.rule.errors_at(self.residuals(series), rows)
 
+    def errors_of_halves(self, series, rows, fit):
+        """Errors of rows by a model that has not learned from them.
+
+        Parameters
+        ----------
+        series : Series
+            The training series.
+        rows : ndarray of int
+            Rows that the model of this view has learned from.
+        fit : callable
+            Fits another such model on some rows.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_rows, n_channels) or None
+            Those of some rows of each half, by the model of the other half and the rule
+            of this view. None where the halves do not hold two windows that do not
+            overlap.
+        """
+        rows = rows[self.residuals(series).whole[rows]]
+        middle, overlap = len(rows) // 2, self.n_context
+        if middle <= 2 * overlap:
+            return None
+        errors = []
+        for learned, held_out in (
+            (rows[:middle], rows[middle + overlap :]),
+            (rows[middle:], rows[: middle - overlap]),
+        ):
+            other = View(fit(evenly(learned)), self.rule, self.weights)
+            errors.append(other.errors_at(series, evenly(held_out)))
+        return np.concatenate(errors)
+
     def expected(self, series):
         """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
         windows = series.windows(self.model.n_rows)
@@ -207,11 +241,11 @@ class Blend:
 
     def errors(self, series):
         """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
-        return self.join([view.errors(series) for view in self._views])
+        return self.join(self._of_both(lambda view: view.errors(series)))
 
     def errors_at(self, series, rows):
         """Errors of some rows without breaks: (n_rows, n_channels)."""
-        return self.join([view.errors_at(series, rows) for view in self._views])
+        return self.join(self._of_both(lambda view: view.errors_at(series, rows)))
 
     def join(self, errors):
         """Errors of rows, from those by each view.
@@ -263,8 +297,15 @@ class Blend:
 
     def expected(self, series):
         """What readings should have been, each channel as the view that knows it."""
-        first, second = (view.expected(series) for view in self._views)
+        first, second = self._of_both(lambda view: view.expected(series))
         return first + self._channel_weights * (second - first)
+
+    def _of_both(self, function):
+        """Results of both views, of which the second tells how far it is."""
+        first, second = self._views
+        with silence():
+            result = function(first)
+        return [result, function(second)]
 
 
 def _shares(errors, means):
