@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import PathPatch
 
+from tests import reference
 from tsanomaly import LSTMAutoencoderDetector, Training
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -45,19 +46,147 @@ def tiny_detector(**parameters):
     return LSTMAutoencoderDetector(**parameters)
 
 
-def reconstruction_of(detector):
-    """A detector's map from windows to their reconstruction, both paths together."""
-    model = detector.to_keras()  # built anew at every call
+def related(n_timestamps, n_others=0, seed=0):
+    """A random series, its square, and others that nothing tells of; standardised."""
+    rng = np.random.default_rng(seed)
+    first = np.zeros(n_timestamps)
+    for t in range(1, n_timestamps):
+        first[t] = 0.8 * first[t - 1] + 0.6 * rng.normal()
+    others = rng.normal(size=(n_timestamps, n_others))
+    return np.column_stack([first, (first**2 - 1) / 1.4, others])
 
-    def reconstruct(windows):
-        windows = np.asarray(windows, dtype=np.float32)
-        seen = model.predict_on_batch(windows)
-        flat = windows.reshape(len(windows), -1) - detector.linear_mean_
-        code = flat @ detector.linear_components_.T * detector.linear_gains_
-        linear = code @ detector.linear_components_ + detector.linear_mean_
-        return seen + linear.reshape(windows.shape)
 
-    return reconstruct
+def blending_detector(**parameters):
+    """A tiny detector whose network learns what a linear map of `related` cannot."""
+    parameters = {
+        "window_size": (4, 8),
+        "units": (8,),
+        "latent_dim": "sequence",
+        "epochs": 20,
+        "noise": 0.1,
+        "batch_size": 32,
+        "learning_rate": 0.02,
+        **parameters,
+    }
+    return tiny_detector(**parameters)
+
+
+def reconstruction_of(detector, view="network"):
+    """What one view of a detector, 'network' or 'linear', makes of windows."""
+    if view == "network":
+        reconstruct = detector.to_keras().predict_on_batch  # built anew at every call
+    else:
+
+        def reconstruct(windows):
+            flat = windows.reshape(len(windows), -1) - detector.linear_mean_
+            code = flat @ detector.linear_components_.T * detector.linear_gains_
+            restored = code @ detector.linear_components_ + detector.linear_mean_
+            return restored.reshape(windows.shape)
+
+    def of_readings(windows):
+        centred = np.asarray(windows) - detector.center_
+        return reconstruct(centred.astype(np.float32)) + detector.center_
+
+    return of_readings
+
+
+def errors_of_view(detector, X, view, training, weights=1.0):
+    """Errors of rows by one view, by the loop.
+
+    Parameters
+    ----------
+    detector : LSTMAutoencoderDetector
+        Fitted.
+    X : ndarray of shape (n_timestamps, n_channels)
+    view : {'network', 'linear'}
+    training : list of int
+        Rows of `X` that are the scale of 'multiscale' rules.
+    weights : ndarray of shape (n_channels,) or float, default=1.0
+        What the squared residuals of each channel are multiplied by.
+    """
+    reconstruct, scale = reconstruction_of(detector, view), np.sqrt(weights)
+    sizes = np.broadcast_to(detector.window_size, 2)
+    breaks, fill = np.isnan(X).all(axis=1), detector.center_ * scale
+    arguments = (
+        X * scale,
+        lambda windows: reconstruct(np.array(windows) / scale) * scale,
+        sizes[0] if view == "network" else sizes[1],
+    )
+    rule = detector.row_error
+    if rule.startswith("multiscale"):
+        return multiscale_errors(
+            *arguments, training, rule == "multiscale_centered", breaks, fill
+        )
+    return reference.row_errors(
+        *arguments, rule, detector.stride, breaks=breaks, fill=fill
+    )
+
+
+def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, fill):
+    """Errors by the 'multiscale' rules, on the scale of the rows `training` of X."""
+    rows = [t for t in range(len(X)) if not breaks[t]]
+    lengths = [window_size]
+    while lengths[-1] > 1:
+        lengths.append(lengths[-1] // 2)
+    squared = {}
+    for t in rows:
+        window = reference.trailing_window(X, t, window_size, breaks)
+        seen = reference.filled(window, fill)[None]
+        squared[t] = (window - reconstruct(seen)[0]) ** 2
+    apart = [np.nanmean(squared[t], axis=1) for t in training[::-window_size]]
+    limit = 3 * np.quantile(apart, 0.99)
+    means, shares = {}, {}
+    for t in rows:
+        limited = [row * min(1, limit / np.nanmean(row)) for row in squared[t]]
+        for k in lengths:
+            last = np.array(limited)[-k:] if k > 1 else squared[t][-1:]
+            channels = reference.known_mean(last)
+            means[t, k] = np.nanmean(channels)
+            shares[t, k] = channels / means[t, k]
+    levels = {}
+    for k in lengths:
+        scale = logarithmic_scale([means[t, k] for t in training])
+        for t in rows:
+            levels[t, k] = scale(means[t, k])
+    errors = np.full(X.shape, np.nan)
+    for t in rows:
+        used = [(levels[t, 1], shares[t, 1])] * 3
+        ends = {"before": dict.fromkeys(lengths, t)}
+        if centered:
+            ends["after"] = dict.fromkeys(lengths, t)
+            for k in lengths:  # the k rows that start at t, or the last of its stretch
+                while ends["after"][k] < t + k - 1 and ends["after"][k] + 1 in squared:
+                    ends["after"][k] += 1
+        for end in ends.values():
+            for k in lengths[:-1]:
+                most = 0.5 + 1.5 * max(levels[end[k // 2], k // 2], 0)
+                used.append((min(levels[end[k], k], most), shares[end[k], k]))
+        weights = [np.exp(2 * level) for level, _ in used]
+        level = np.log(np.mean(weights)) / 2
+        errors[t] = np.log(1 + np.exp(level)) * joined_shares(
+            [share for _, share in used], weights
+        )
+    return errors
+
+
+def logarithmic_scale(errors):
+    """A map of errors: the median of given ones to 0, their 99 % quantile to 1."""
+    errors = np.array(errors)
+    floor = 1e-3 * max(np.median(errors), 1e-3 * errors.mean())
+    logs = np.log(errors + floor)
+    centre, top = np.median(logs), np.quantile(logs, 0.99)
+    return lambda error: (np.log(error + floor) - centre) / max(top - centre, 0.1)
+
+
+def joined_shares(shares, weights):
+    """Mean of what the channels contribute, over the channels that any share knows."""
+    shares = np.array(shares)
+    known = ~np.isnan(shares).all(axis=0)
+    joined = np.zeros(shares.shape[1])
+    for share, weight in zip(shares, weights, strict=True):
+        # Each speaks for all channels that any knows.
+        joined += weight * np.nan_to_num(share) / np.nansum(share) * known.sum()
+    return np.where(known, joined / np.sum(weights), np.nan)
 
 
 def shaded_ranges(axes):

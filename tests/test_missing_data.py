@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests import reference
-from tests.helpers import reconstruction_of, tiny_detector, wave
+from tests.helpers import errors_of_view, tiny_detector, wave
 from tsanomaly import (
     HybridDetector,
     ReconstructionThreshold,
@@ -81,23 +81,16 @@ def test_windows_are_filled_from_themselves(holes, empty):
     np.testing.assert_array_equal(windows, before)
 
 
-def test_errors_match_the_loop(by_rule):
+@pytest.mark.parametrize(("view", "linear_variance"), [("network", 0), ("linear", 0.8)])
+def test_errors_match_the_loop(by_rule, view, linear_variance):
+    """Of a network alone, and of a linear view that scores alone."""
     X, detector = by_rule
-    rule, breaks = detector.row_error, np.isnan(X).all(axis=1)
-    reconstruct, fill = reconstruction_of(detector), detector.fill_values_
-    if rule.startswith("multiscale"):
-        whole = [*range(4, 40), *range(45, 60)]
-        centered = rule == "multiscale_centered"
-        expected = reference.multiscale_errors(
-            X, reconstruct, 5, whole, centered, breaks, fill
-        )
-    else:
-        expected = reference.row_errors(
-            X, reconstruct, 5, rule, breaks=breaks, fill=fill
-        )
+    detector = clone(detector).set_params(linear_variance=linear_variance).fit(X)
+    whole = [*range(4, 40), *range(45, 60)]
+    expected = errors_of_view(detector, X, view, whole)
     errors = detector.transform(X)
     np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-9)
-    np.testing.assert_allclose(fill, np.nanmean(X, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(detector.center_, np.nanmean(X, axis=0))
 
 
 def test_a_missing_reading_is_never_normal(by_rule):
@@ -187,11 +180,14 @@ def test_reconstruct_fills_holes(by_rule):
     np.testing.assert_array_equal(np.isnan(reconstruction), np.tile(breaks[:, None], 3))
 
 
+@pytest.mark.parametrize("linear_variance", [0, 0.8])
 @pytest.mark.parametrize("missing", ["ignore", "anomaly"])
 @pytest.mark.parametrize("rule", CAUSAL)
-def test_pieces_and_streams_score_as_the_whole(rule, missing):
+def test_pieces_and_streams_score_as_the_whole(rule, missing, linear_variance):
     X = with_holes()
-    detector = tiny_detector(row_error=rule, missing=missing).fit(wave(50, 3))
+    detector = tiny_detector(
+        row_error=rule, missing=missing, linear_variance=linear_variance
+    ).fit(wave(50, 3))
     scores = detector.score_samples(X)
     rows = np.array([0, 11, 24, 25, 30, 40, 41, 43])
     np.testing.assert_allclose(detector.score_rows(X, rows), scores[rows], rtol=1e-5)
@@ -243,7 +239,7 @@ def test_a_channel_without_a_reading_in_training():
 def test_dropouts_in_training_do_not_move_the_threshold():
     X = wave(200, 2)
     X[50:80, 1] = np.nan
-    detector = tiny_detector(contamination=0.05).fit(X)
+    detector = tiny_detector(contamination=0.05, missing="anomaly").fit(X)
     flagged = detector.predict(X) == -1
     dropped = np.isnan(X[:, 1])
     assert flagged[dropped].all()
@@ -275,7 +271,8 @@ def test_a_threshold_behind_it(missing, channels):
 
 def test_explain_names_what_is_missing():
     X = pd.DataFrame(wave(200, 3), columns=["flow", "heat", "load"])
-    detector = make_pipeline(StandardScaler(), tiny_detector()).fit(X)
+    detector = make_pipeline(StandardScaler(), tiny_detector(missing="anomaly"))
+    detector.fit(X)
     new = X[100:160].reset_index(drop=True)
     new.loc[20:24, "heat"] = np.nan
     events = explain(detector, new)
@@ -294,7 +291,8 @@ def test_wrappers():
     level = ScoreTransformer(tiny_detector()).fit(X).transform(X)
     np.testing.assert_array_equal(np.isnan(level[:, 0]), np.isnan(X).all(axis=1))
     screener = make_pipeline(SimpleImputer(), IsolationForest(random_state=0))
-    hybrid = HybridDetector(screener, tiny_detector()).fit(wave(200, 3))
+    hybrid = HybridDetector(screener, tiny_detector(missing="anomaly"))
+    hybrid.fit(wave(200, 3))
     new = wave(100, 3)
     new[50:53, 1] = np.nan
     assert hybrid.screen(new)[50:53].all()  # no screener sees what was not read
@@ -364,13 +362,17 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     X = pd.DataFrame(wave(400, 3), columns=["flow", "heat", "load"])
     X.index = pd.date_range("2024-01-01", periods=400, freq="min", name="time")
     X.iloc[50:60, 1] = X.iloc[350:353, 2] = np.nan
+    X.iloc[351, 0] += 20
     X.to_csv("plant.csv")
     options = ["--epochs", "1", "--window-size", "5", "--no-plots", "--units", "3"]
     assert main(["train", "plant.csv", *options]) == 0
     model = "tsanomaly-results/model.skops"
     assert main(["detect", model, "plant.csv", "--no-plots"]) == 0
-    flagged = pd.read_csv("tsanomaly-results/predictions.csv")["flag"]
-    assert flagged[[*range(50, 60), *range(350, 353)]].all()
-    assert flagged.mean() < 0.2
+    predictions = pd.read_csv("tsanomaly-results/predictions.csv")
+    assert predictions["score"].notna().all()
+    flagged = predictions["flag"]
+    assert flagged[351]
+    assert not flagged[50:60].all()  # what is missing says nothing
+    assert flagged.mean() < 0.1
     assert main(["explain", model, "plant.csv", "--no-plots"]) == 0
     assert "load missing" in capsys.readouterr().out

@@ -3,13 +3,16 @@ import numpy as np
 import pytest
 
 from tests.helpers import tiny_detector, wave
+from tsanomaly._residuals import Residuals
 from tsanomaly._row_errors import (
-    Multiscale,
+    RULES,
     levels_of_rows,
     limit_of_rows,
     means_by_length,
+    multiscale_errors,
     share_out,
 )
+from tsanomaly._windows import TrailingWindows
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -40,21 +43,17 @@ def test_without_a_limit_all_counts(rng):
         np.testing.assert_allclose(means[:, i], squared[:, -length:].mean(axis=1))
 
 
-def test_the_limit_rises_with_drift(rng):
+def test_the_limit(rng):
     errors = rng.exponential(size=(100, 10))
     high = np.quantile(errors, 0.99)
-    assert limit_of_rows(errors, 0.0) == pytest.approx(3 * high)
-    # A level is the way from the median to the 99 % quantile, in logarithms.
-    one_level = high / np.median(errors)
-    assert limit_of_rows(errors, 2.0) == pytest.approx(3 * high * one_level**2)
+    assert limit_of_rows(errors) == pytest.approx(3 * high)
 
 
-@pytest.mark.parametrize("allowance", [0.0, 1.0, 1e6])
-def test_the_limit_of_machines_that_stand_still(allowance):
-    assert limit_of_rows(np.zeros((5, 4)), allowance) == np.inf
+def test_the_limit_of_machines_that_stand_still():
+    assert limit_of_rows(np.zeros((5, 4))) == np.inf
     mostly = np.zeros((10, 10))
     mostly[0] = 1.0
-    assert 3 <= limit_of_rows(mostly, allowance) < np.inf
+    assert limit_of_rows(mostly) == 3
 
 
 def test_the_highest_levels_count_most(rng):
@@ -89,21 +88,115 @@ def test_the_length_that_raised_the_error_decides_on_the_channels():
     np.testing.assert_allclose(errors.mean(axis=1), np.log1p(np.exp(level)))
 
 
-def test_the_rise_of_normalised_scores_by_the_loop(rng):
-    inside = rng.exponential(size=(80, 5))
-    outside = inside * np.array([1, 1, 1, 2, 30])  # short means rise most
-    squares = {"inside": [], "outside": []}
-    for length in (5, 2, 1, 1, 1):
-        learned = np.log(inside[:, -length:].mean(axis=1))
-        centre, top = np.median(learned), np.quantile(learned, 0.99)
-        for name, errors in (("inside", inside), ("outside", outside)):
-            logs = np.log(errors[:, -length:].mean(axis=1))
-            squares[name].append(np.exp((logs - centre) / (top - centre)) ** 2)
-    levels = {name: np.log(np.mean(part, axis=0)) / 2 for name, part in squares.items()}
-    expected = np.median(levels["outside"] - levels["inside"])
-    rise = Multiscale(window_size=5).rise(inside, outside)
-    assert rise == pytest.approx(expected, rel=0.02)  # but for a floor
-    assert rise > 0.5
+def counted(levels, lengths):
+    """The levels of means of so many rows, as far as those of half as many allow."""
+    most = [0.5 + 1.5 * max(level, 0) for level in levels[1:]]
+    return [
+        level if length == 1 else min(level, most[i])
+        for i, (level, length) in enumerate(zip(levels, lengths, strict=True))
+    ]
+
+
+def error_of_levels(before, after):
+    """Of those that count once, the last three times: log(1 + root mean square)."""
+    squares = [np.exp(2 * level) for level in [*before, before[-1], before[-1], *after]]
+    return np.log(1 + np.sqrt(np.mean(squares)))
+
+
+def test_a_mean_counts_as_far_as_its_later_half_bears_it_out(rng):
+    levels = rng.normal(scale=3, size=(60, 4))
+    shares = np.ones((60, 4, 1))
+    errors = multiscale_errors(levels, shares, window_size=8)
+    for row, error in zip(levels, errors, strict=True):
+        expected = error_of_levels(counted(row, [8, 4, 2, 1]), [])
+        assert error[0] == pytest.approx(expected)
+
+
+def test_a_mean_ahead_counts_as_far_as_its_earlier_half_bears_it_out(rng):
+    levels = rng.normal(scale=3, size=(60, 4))
+    shares = np.ones((60, 4, 1))
+    first_rows = np.repeat([0, 25], [25, 35])  # two stretches
+    lengths = [8, 4, 2, 1]
+    errors = multiscale_errors(levels, shares, window_size=8, first_rows=first_rows)
+    for t, error in enumerate(errors):
+        end = 24 if t < 25 else 59
+        ahead = [levels[min(t + k - 1, end), i] for i, k in enumerate(lengths)]
+        after = counted(ahead, lengths)[:-1]
+        expected = error_of_levels(counted(levels[t], lengths), after)
+        assert error[0] == pytest.approx(expected)
+
+
+def test_what_is_over_does_not_raise_the_rows_after_it():
+    """Though their longer means are filled by it."""
+    levels = np.array([[6.0, 6.0, 6.0, 6.0], [6.0, 6.0, 6.0, -0.5], [6, -0.5, -0.5, 0]])
+    during, next_row, later = multiscale_errors(
+        levels, np.ones((3, 4, 1)), window_size=8
+    )
+    assert during > 6
+    assert next_row < 5.5
+    assert later < 1
+
+
+class Nothing:
+    """A model that expects zeros: residuals are readings."""
+
+    forecasts = False
+    n_rows = 4
+
+    def run(self, windows, rows):
+        for start in range(0, len(rows), 10):
+            batch = rows[start : start + 10]
+            actual = windows.take(batch)
+            yield batch, actual, np.zeros_like(actual)
+
+
+def residuals_of(X):
+    model, breaks = Nothing(), np.isnan(X).all(axis=1)
+    return Residuals(model, TrailingWindows(X, 4, breaks), n_context=3)
+
+
+def assert_same_scale(one, other, X):
+    errors, same = one.errors(residuals_of(X)), other.errors(residuals_of(X))
+    np.testing.assert_array_equal(errors, same)
+    of_rows = errors.mean(axis=1)
+    np.testing.assert_array_equal(one.levels(of_rows), other.levels(of_rows))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_scale_of_a_rule_is_that_of_some_rows(name, rng):
+    X = rng.normal(size=(200, 2))
+    X[50] = np.nan
+    rows = np.r_[80:160]
+    rule = RULES[name](window_size=4)
+    errors = rule.fit(residuals_of(X), rows)
+    np.testing.assert_array_equal(errors, rule.errors(residuals_of(X)))
+    levels = rule.levels(errors.mean(axis=1))
+    assert np.isnan(levels[50])
+    if name.startswith("multiscale"):  # made of several levels
+        np.testing.assert_allclose(np.log1p(np.exp(levels)), errors.mean(axis=1))
+    else:
+        assert np.median(levels[rows]) == pytest.approx(0, abs=0.01)
+        assert np.quantile(levels[rows], 0.99) == pytest.approx(1, abs=0.01)
+    # Rows farther from these than a window are no part of it.
+    spoilt = X.copy()
+    spoilt[:70] *= 30
+    spoilt[170:] *= 30
+    again = RULES[name](window_size=4)
+    again.fit(residuals_of(spoilt), rows)
+    assert_same_scale(again, rule, X)
+
+
+@pytest.mark.parametrize("name", ["multiscale", "last", "window_mean"])
+def test_the_scale_leaves_padded_windows_out_where_there_are_others(name, rng):
+    X = rng.normal(size=(60, 2))
+    X[0] *= 1000
+    given, whole = RULES[name](window_size=4), RULES[name](window_size=4)
+    given.fit(residuals_of(X), np.arange(60))
+    whole.fit(residuals_of(X), np.arange(3, 60))
+    assert_same_scale(given, whole, X)
+    padded = RULES[name](window_size=4)  # there are no others
+    errors = padded.fit(residuals_of(X), np.arange(3)).mean(axis=1)
+    assert np.isfinite(padded.levels(errors)).all()
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])

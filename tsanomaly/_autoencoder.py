@@ -112,7 +112,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         of them, (batch, n_channels), to forecast it. A function, or an object with
         `get_params`, whose parameters a search then reaches. See the notes.
 
-    epochs : int, default=10
+    epochs : int, default=40
         Epochs of training, at most.
 
     noise : float, default=0.3
@@ -412,7 +412,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         latent_dim="sequence",
         dropout=0.0,
         network=None,
-        epochs=60,
+        epochs=40,
         noise=0.3,
         linear_variance=0.8,
         training=None,
@@ -551,7 +551,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         check_memory(
             needed,
             f"Training on {np.count_nonzero(~series.breaks):,} windows of "
-            f"{self.window_size} rows and {shape[1]:,} channels",
+            f"{' and '.join(f'{size:,}' for size in sorted({short, long}))} rows and "
+            f"{shape[1]:,} channels",
             "Lower window_size, average the series to a slower rate, or leave channels "
             "out.",
         )
@@ -655,7 +656,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     def _view(self):
         """The view that scores rows."""
         network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
-        if not self.linear_variance:
+        if not hasattr(self, "linear_mean_"):
             return network
         _, n_rows = self._window_sizes()
         linear_map = LinearMap(

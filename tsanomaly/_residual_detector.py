@@ -310,8 +310,8 @@ class ResidualDetector(
             a reading is missing. With 'multiscale' rules, errors come from more
             reconstructions of a row than this one.
         """
-        expected = self._view().expected(self._series(*self._validate(X)))
-        return expected + self.center_
+        series = self._series(*self._validate(X))
+        return self._view().expected(series) + self.center_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -491,7 +491,7 @@ class ResidualDetector(
 
         def errors_of_last(Z):
             with np.errstate(over="ignore"):
-                rows = np.subtract(Z, self.center_, dtype=np.float64)
+                rows = np.asarray(Z, dtype=np.float64) - self.center_
                 rows = rows.astype(np.float32)
             missing = np.isnan(rows)
             if np.isinf(rows).any() or missing.all(axis=1).any():

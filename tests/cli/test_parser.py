@@ -125,7 +125,7 @@ def test_the_help_states_choices_by_detector(command, show_help):
         for class_ in (LSTMAutoencoderDetector, WindowTransformer)
     )
     assert stated["--window-size"] == (
-        f"{network} for networks, {other} for other detectors"
+        f"{network[0]} and {network[1]} for networks, {other} for other detectors"
     )
     method = default(ReconstructionThreshold, "method")
     assert stated["--threshold-method"].startswith(f"{method}, ")

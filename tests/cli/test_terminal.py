@@ -45,8 +45,8 @@ def test_bars_show_how_far_a_network_is(detector, plant, folder, monkeypatch):
     model = str(folder / "model.skops")
     assert main(["detect", model, plant, "--threshold", "0", "--no-plots"]) == 0
     if detector == "lstm":
-        # 64 rows at a time.
-        assert f"scoring 600 rows {'█' * 2}{'░' * 18} 64 of 600 rows" in terminal.text
+        # 256 rows at a time, by the linear map.
+        assert f"scoring 600 rows {'█' * 8}{'░' * 12} 256 of 600 rows" in terminal.text
         assert f"explaining 600 rows {'█' * 20} 600 of 600 rows" in terminal.text
     else:
         assert "scoring 600 rows █" in terminal.text

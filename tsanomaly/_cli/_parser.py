@@ -14,11 +14,11 @@ from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._cli._values import (
     at_least_zero,
     fraction,
+    latent_dim,
     name_or_none,
     not_empty,
     number,
     whole,
-    whole_or_none,
 )
 from tsanomaly._version import __version__
 
@@ -332,8 +332,8 @@ def _add_training(parser):
         "--window-size",
         type=whole(1),
         metavar="ROWS",
-        help="rows in a window, at least 2 for networks (default: 80 for networks, 10 "
-        "for other detectors)",
+        help="rows in a window, at least 2 for networks, where it is also that of the "
+        "linear map (default: 16 and 80 for networks, 10 for other detectors)",
     )
     group.add_argument(
         "--units",
@@ -341,13 +341,14 @@ def _add_training(parser):
         nargs="+",
         metavar="N",
         help="widths of the LSTM layers, as in --units 64 32; for networks "
-        "(default: 16)",
+        "(default: 32)",
     )
     group.add_argument(
         "--latent-dim",
-        type=whole_or_none,
+        type=latent_dim,
         metavar="N",
-        help="width of the bottleneck, or none; for networks (default: 4)",
+        help="width of the bottleneck, or none; sequence shows the decoder all rows; "
+        "for networks (default: sequence)",
     )
     group.add_argument(
         "--scaler",
@@ -358,7 +359,7 @@ def _add_training(parser):
         "--epochs",
         type=whole(1),
         metavar="N",
-        help="training epochs, at most; for networks (default: 10)",
+        help="training epochs, at most; for networks (default: 40)",
     )
     group.add_argument(
         "--batch-size",

@@ -7,11 +7,11 @@ import math
 __all__ = [
     "at_least_zero",
     "fraction",
+    "latent_dim",
     "name_or_none",
     "not_empty",
     "number",
     "whole",
-    "whole_or_none",
 ]
 
 
@@ -77,6 +77,8 @@ def name_or_none(text):
     return None if text == "none" else text
 
 
-def whole_or_none(text):
-    """Read a whole number from 1 on, or "none"."""
-    return None if text == "none" else whole(1)(text)
+def latent_dim(text):
+    """Read a whole number from 1 on, "none", or "sequence"."""
+    if text in ("none", "sequence"):
+        return None if text == "none" else text
+    return whole(1)(text)
