@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tests.helpers import run_python, tiny_detector, wave
+from tests.helpers import reconstruction_of, run_python, tiny_detector, wave
 from tsanomaly import _network, _trainers
 from tsanomaly._backend import import_keras
 
@@ -13,6 +13,9 @@ ARCHITECTURES = [
     {"units": (5,), "latent_dim": None},
     {"units": (7,), "latent_dim": 2, "dropout": 0.5},
     {"units": (4, 5, 3), "latent_dim": None, "dropout": 0.2},
+    {"units": (5,), "latent_dim": "sequence"},
+    {"units": (6, 4), "latent_dim": "sequence"},
+    {"units": (4, 5), "latent_dim": "sequence", "dropout": 0.3},
 ]
 
 
@@ -21,19 +24,60 @@ def test_reconstructions_are_those_of_keras(architecture):
     X = wave(60, 3)
     detector = tiny_detector(**architecture, linear_variance=0).fit(X)
     windows = np.lib.stride_tricks.sliding_window_view(X, 5, axis=0).swapaxes(1, 2)
-    expected = np.asarray(detector.to_keras()(windows.astype(np.float32)))
+    expected = reconstruction_of(detector)(windows)
     reconstructed = detector.reconstruct(X)[4:]
     np.testing.assert_allclose(reconstructed, expected[:, -1], atol=1e-5)
 
 
-def test_a_model_is_saved_as_one_of_keras():
+def lstm(rows, kernel, recurrent, bias):
+    """What an LSTM layer gives for every row, one after the other."""
+    hidden = cell = np.zeros(len(recurrent))
+    outputs = []
+    for row in rows:
+        parts = np.split(row @ kernel + hidden @ recurrent + bias, 4)
+        i, f, o = (1 / (1 + np.exp(-parts[gate])) for gate in (0, 1, 3))
+        cell = f * cell + i * np.tanh(parts[2])
+        hidden = o * np.tanh(cell)
+        outputs.append(hidden)
+    return np.array(outputs)
+
+
+@pytest.mark.parametrize("units", [(5,), (6, 4)])
+def test_the_decoder_reads_what_the_encoder_gives_from_the_last_row_on(units):
+    X = wave(60, 3)
+    detector = tiny_detector(units=units, latent_dim="sequence", linear_variance=0)
+    detector.fit(X)
+    reconstructed = detector.reconstruct(X)
+    weights = detector.weights_
+    layers = [weights[i : i + 3] for i in range(0, 6 * len(units), 3)]
+    kernel, bias = weights[-2:]
+    for row in (4, 20, 59):
+        rows = X[row - 4 : row + 1] - detector.center_
+        for layer in layers[: len(units)]:
+            rows = lstm(rows, *layer)
+        rows = rows[::-1]
+        for layer in layers[len(units) :]:
+            rows = lstm(rows, *layer)
+        # The first that it gives is the last row.
+        expected = rows[0] @ kernel + bias + detector.center_
+        np.testing.assert_allclose(reconstructed[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("latent_dim", [2, "sequence"])
+def test_a_model_is_saved_as_one_of_keras(latent_dim):
     """Without anything of this package, so that Keras alone can load it."""
     keras = import_keras()
-    model = tiny_detector(units=(4, 3), latent_dim=2).fit(wave(60)).to_keras()
+    detector = tiny_detector(units=(4, 3), latent_dim=latent_dim).fit(wave(60))
+    model = detector.to_keras()
     text = model.to_json()
     assert "tsanomaly" not in text
     again = keras.models.model_from_json(text)
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+    again.set_weights(model.get_weights())
+    windows = wave(50).reshape(10, 5, 2)
+    np.testing.assert_array_equal(
+        again.predict_on_batch(windows), model.predict_on_batch(windows)
+    )
     assert type(again.layers[1].kernel_initializer) is keras.initializers.Zeros
 
 
@@ -41,6 +85,8 @@ def test_a_model_is_saved_as_one_of_keras():
     "parameters",
     [
         {"units": (6, 4), "latent_dim": 3},
+        {"latent_dim": "sequence"},
+        {"units": (6, 4), "latent_dim": "sequence"},
         {"linear_variance": 0, "noise": 0, "batch_size": 33},
         {"batch_size": 1, "windows_per_epoch": 20},
         {"batch_size": 130, "validation_fraction": 0.3, "epochs": 4},
@@ -115,7 +161,8 @@ def test_double_precision_in_jax():
     """What else runs in the process may have set it, for all threads."""
     code = """
 from tests.helpers import tiny_detector, wave
-print(*tiny_detector().fit(wave(60)).score_samples(wave(60)))
+detector = tiny_detector(linear_variance=0).fit(wave(60))
+print(*detector.score_samples(wave(60)))
 """
     single, double = (
         np.array(run_python(code, JAX_ENABLE_X64=x64).split(), dtype=float)
@@ -124,9 +171,11 @@ print(*tiny_detector().fit(wave(60)).score_samples(wave(60)))
     np.testing.assert_allclose(double, single, rtol=1e-3)
 
 
-def test_dropout_drops_in_training_alone():
+@pytest.mark.parametrize("latent_dim", [None, "sequence"])
+def test_dropout_drops_in_training_alone(latent_dim):
     X = wave(300)
     parameters = {"epochs": 2, "noise": 0, "linear_variance": 0}
+    parameters["latent_dim"] = latent_dim
     losses = {
         dropout: tiny_detector(dropout=dropout, units=(4, 4), **parameters).fit(X)
         for dropout in (0.0, 0.6)

@@ -8,8 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 from tests import reference
-from tests.helpers import tiny_detector, wave
-from tsanomaly import LSTMAutoencoderDetector, Training, _trainers
+from tests.helpers import reconstruction_of, related, tiny_detector, wave
+from tsanomaly import LSTMAutoencoderDetector, Training, _autoencoder, _trainers
 from tsanomaly._backend import import_keras
 from tsanomaly._windows import TrailingWindows
 from tsanomaly.metrics import make_anomaly_scorer
@@ -17,20 +17,13 @@ from tsanomaly.metrics import make_anomaly_scorer
 
 def test_noise_is_not_what_the_network_learns_to_reconstruct(series):
     """It is added to what the network sees, in proportion to each channel's spread."""
-    seen = []
-
-    def recorded(windows):
-        seen.append(windows)
-        return np.zeros_like(windows)
-
     windows = TrailingWindows(
         series.astype(np.float32), 5, np.zeros(len(series), dtype=bool)
     )
     source = _trainers.batch_class()
     noise = np.array([0.0, 2.0], dtype=np.float32)
-    batches = source(windows, windows.rows, 100, 2, recorded, noise=noise, seed=0)
+    batches = source(windows, windows.rows, 100, 2, noise=noise, seed=0)
     noisy, target = batches[0]
-    np.testing.assert_array_equal(seen[0], noisy)
     np.testing.assert_array_equal(noisy[:, :, 0], target[:, :, 0])
     added = (noisy - target)[:, :, 1]
     assert abs(added.mean()) < 0.3
@@ -59,7 +52,7 @@ def test_stops_early_and_keeps_the_best_weights(series):
         [reference.trailing_window(X, row, 5) for row in range(150, 200)],
         dtype=np.float32,
     )
-    output = detector.to_keras().predict(held_out, verbose=0)
+    output = reconstruction_of(detector)(held_out)
     loss = ((held_out - output) ** 2).mean()
     assert loss == pytest.approx(min(losses), rel=0.1)
 
@@ -234,8 +227,47 @@ def test_callbacks(series):
     np.testing.assert_allclose(still.weights_[0], first.weights_[0], atol=1e-6)
 
 
-def test_no_linear_map_is_mistaken_for_a_target():
-    """Keras' loop and the library's learn the same from the same first weights."""
+def test_the_network_learns_windows_and_not_what_a_linear_map_leaves_over():
+    X = wave(200)
+    parameters = {"learning_rate": 1e-12, "noise": 0, "windows_per_epoch": 160}
+    beside = tiny_detector(**parameters).fit(X)
+    alone = tiny_detector(**parameters, linear_variance=0).fit(X[:160])
+    # From the same first weights, the mean square of the readings about their mean.
+    for detector in (beside, alone):
+        (loss,) = detector.history_["loss"]
+        assert loss == pytest.approx(X[:160].var(), rel=0.1)
+
+
+def test_the_network_does_not_learn_from_the_last_fifth_beside_a_linear_view():
+    X = related(400)
+    spoilt = X.copy()
+    spoilt[320:] = X[:80] * [1, -1]  # of the same mean
+    spoilt[320:] += X[320:].mean(axis=0) - spoilt[320:].mean(axis=0)
+    weights = []
+    for parameters in ({}, {"linear_variance": 0}):
+        for series in (X, spoilt):
+            detector = tiny_detector(noise=0, **parameters).fit(series)
+            weights.append(detector.weights_[0])
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-5)
+    assert not np.allclose(weights[2], weights[3], atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be predicted:UserWarning")
+def test_held_out_windows_are_not_those_that_tell_what_the_network_knows(monkeypatch):
+    told = []
+    find_evidence = _autoencoder.find_evidence
+
+    def recorded(network, linear, series, rows, *others):
+        told.append(rows)
+        return find_evidence(network, linear, series, rows, *others)
+
+    monkeypatch.setattr(_autoencoder, "find_evidence", recorded)
+    tiny_detector(validation_fraction=0.5).fit(wave(200))
+    np.testing.assert_array_equal(told, [range(80, 100)])
+
+
+def test_loops_of_keras_and_of_the_library_learn_the_same():
+    """From the same first weights."""
     X = wave(200)
     parameters = {"learning_rate": 1e-12}
     by_keras = tiny_detector(loss="mean_squared_error", **parameters).fit(X)
@@ -250,9 +282,9 @@ def test_windows_in_their_shape():
     X = np.arange(20.0, dtype=np.float32).reshape(10, 2)
     windows = TrailingWindows(X, 4, np.zeros(10, dtype=bool))
     source = _trainers.batch_class()
-    seen, target = source(windows, np.array([5]), 1, 1, None)[0]
+    seen, target = source(windows, np.array([5]), 1, 1)[0]
     np.testing.assert_array_equal(seen, target)
     np.testing.assert_array_equal(seen, X[None, 2:6])
-    seen, target = source(windows, np.array([5]), 1, 1, None, forecasts=True)[0]
+    seen, target = source(windows, np.array([5]), 1, 1, forecasts=True)[0]
     np.testing.assert_array_equal(seen, X[None, 2:5])
     np.testing.assert_array_equal(target, X[5:6])

@@ -35,6 +35,10 @@ _LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
 # predicted: 0.5 is by chance.
 _UNNOTICED = 0.6
 
+# Where a channel idles, most replacements change nothing. It is judged by those that
+# differ by more than so much of its variance, if there are as many.
+_LEAST_CHANGE, _FEWEST_WINDOWS = 0.25, 20
+
 
 class Evidence(NamedTuple):
     """What was found.
@@ -47,7 +51,7 @@ class Evidence(NamedTuple):
         areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5,
         the larger, ``(a - b) / (1 - b)``.
     predictable : ndarray of shape (n_channels,), dtype=bool
-        Whether either model tells them, or the channel never changes.
+        Whether either model tells them, or the channel hardly ever changes.
     residual_weights : ndarray of shape (n_channels,)
         What the squared residuals of the network are to be multiplied by: the inverse
         of what they are typically, and how far the network counts in the channel.
@@ -107,17 +111,36 @@ def find_evidence(network, linear, series, rows, rng):
         _Test(linear.model, series, rows, np.ones(n_channels)),
     ]
     areas = np.empty((n_channels, 2))
+    predictable = np.ones(n_channels, dtype=bool)
+    last_rows = series.windows(_REPLACED)
+    variance = np.nanvar(series.X, axis=0, dtype=np.float64)
     for channel in range(n_channels):
         donors = rng.choice(rows, len(rows))
-        areas[channel] = [test.area(channel, donors) for test in tests]
+        as_read, others = (last_rows.take(of)[:, :, channel] for of in (rows, donors))
+        with np.errstate(over="ignore"):
+            change = mean_of_known(np.square(others - as_read, dtype=float), axis=1)
+        is_other = change > _LEAST_CHANGE * variance[channel]
+        errors = [test.errors_with(channel, donors) for test in tests]
+        areas[channel] = [
+            _area(test.as_read, replaced)
+            for test, replaced in zip(tests, errors, strict=True)
+        ]
+        if np.count_nonzero(is_other) >= _FEWEST_WINDOWS:
+            predictable[channel] = any(
+                _area(test.as_read[is_other], replaced[is_other]) > _UNNOTICED
+                for test, replaced in zip(tests, errors, strict=True)
+            )
     known = np.maximum(areas[:, 1], 0.5)
     gain = (areas[:, 0] - known) / np.maximum(1 - known, np.finfo(np.float64).eps)
     gain = np.clip(gain, 0, 1)
     counted = np.maximum(relation_weights(gain)[0], _LEAST_WEIGHT)
-    readings = series.X[~series.breaks]
-    is_constant = np.nanmin(readings, axis=0) == np.nanmax(readings, axis=0)
-    noticed = (areas > _UNNOTICED).any(axis=1)
-    return Evidence(gain, noticed | is_constant, inverse * counted)
+    return Evidence(gain, predictable, inverse * counted)
+
+
+def _area(as_read, replaced):
+    """Area under the ROC curve of errors of windows that were read and replaced."""
+    is_replaced = np.repeat([0, 1], [len(as_read), len(replaced)])
+    return roc_auc_score(is_replaced, np.concatenate([as_read, replaced]))
 
 
 def _typical_residuals(view, series, rows):
@@ -132,37 +155,34 @@ def _typical_residuals(view, series, rows):
 
 
 class _Test:
-    """How well a model tells replaced readings from those that were read."""
+    """Errors of windows by a model, as they were read and with others in their place.
+
+    Attributes
+    ----------
+    as_read : ndarray of shape (n_windows,)
+    """
 
     def __init__(self, model, series, rows, weights):
         self._model = model
         self._series = series.windows(model.n_rows)
         self._rows = rows
         self._weights = weights
-        self._n_replaced = min(_REPLACED, model.n_rows)
-        self._as_read = self._errors(self._series.take(rows))
+        self._last = slice(-min(_REPLACED, model.n_rows), None)
+        self.as_read = self._errors(self._series.take(rows))
 
-    def area(self, channel, donors):
-        """Area under the ROC curve, the last rows of a channel replaced by others."""
+    def errors_with(self, channel, donors):
+        """Errors with the last rows of a channel replaced by those of other windows."""
         windows = self._series.take(self._rows)
         others = self._series.take(donors)
-        last = slice(-self._n_replaced, None)
-        windows[:, last, channel] = others[:, last, channel]
-        replaced = self._errors(windows)
-        errors = np.concatenate([self._as_read, replaced])
-        is_replaced = np.repeat([0, 1], len(self._rows))
-        known = np.isfinite(errors)
-        if len(np.unique(is_replaced[known])) < 2:
-            return 0.5
-        return roc_auc_score(is_replaced[known], errors[known])
+        windows[:, self._last, channel] = others[:, self._last, channel]
+        return self._errors(windows)
 
     def _errors(self, windows):
         """Mean squared residuals of the last rows of windows."""
         totals = []
         given = _Given(windows, self._series.fill_values)
         for _, actual, expected in self._model.run(given, np.arange(len(windows))):
-            last = slice(-self._n_replaced, None)
-            squared = squared_residuals(actual[:, last], expected[:, last])
+            squared = squared_residuals(actual[:, self._last], expected[:, self._last])
             totals.append(np.nansum(squared * self._weights, axis=(1, 2)))
         return np.concatenate(totals)
 
