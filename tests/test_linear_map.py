@@ -90,15 +90,30 @@ def test_threads_that_fit_at_the_same_time_limit_linear_algebra_in_turn():
     assert limits() == before
 
 
+@pytest.mark.filterwarnings("ignore:.*Scale the series:UserWarning")
 def test_the_linear_map_does_not_depend_on_offset_and_unit():
     X = np.cumsum(np.random.default_rng(0).normal(size=(2000, 2)), axis=0)
     gains = tiny_detector().fit(X).linear_gains_
-    for other in (X + 1000, X * 1e-25):
+    for other in (X + 1000, X + 1e9, X * 1e-25):
         np.testing.assert_allclose(
             tiny_detector().fit(other).linear_gains_, gains, rtol=0.01
         )
 
 
+def test_the_linear_map_learns_from_all_windows_but_those_held_out():
+    X = wave(200)
+    components = []
+    for first in (155, 165):  # of 160 that are learned from
+        spoilt = X.copy()
+        spoilt[first:] = spoilt[first:, ::-1] * 3
+        detector = tiny_detector(validation_fraction=0.2).fit(spoilt)
+        components.append(detector.linear_components_)
+    expected = tiny_detector().fit(X[:160]).linear_components_
+    np.testing.assert_array_equal(components[1], expected)
+    assert not np.allclose(components[0], expected, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be predicted:UserWarning")
 def test_the_linear_map_keeps_few_components():
     X = np.random.default_rng(0).normal(size=(400, 20))
     detector = tiny_detector().fit(X)

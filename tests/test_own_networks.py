@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
 
-from tests.helpers import reconstruction_of, tiny_detector, wave
+from tests.helpers import (
+    blending_detector,
+    reconstruction_of,
+    related,
+    tiny_detector,
+    wave,
+)
 from tests.own_networks import OWN_NETWORKS, forecaster, gru
 from tsanomaly import StreamingDetector, explain, load, save
 from tsanomaly._backend import import_keras
@@ -19,7 +25,9 @@ RULES = ["multiscale", "multiscale_centered", "last", "window_mean"]
 
 @pytest.fixture(scope="module", params=OWN_NETWORKS)
 def detector(request, series):
-    return tiny_detector(**OWN_NETWORKS[request.param]).fit(series)
+    """Of the network alone."""
+    parameters = {**OWN_NETWORKS[request.param], "linear_variance": 0}
+    return tiny_detector(**parameters).fit(series)
 
 
 def test_it_streams(detector, series):
@@ -270,6 +278,36 @@ def test_reconstructions_are_those_of_the_model(series):
     np.testing.assert_allclose(
         detector.reconstruct(series)[4:], expected[:, -1], atol=1e-5
     )
+
+
+def narrow(window_size, n_channels):
+    """Rows through one number, which is enough for two channels that are related."""
+    from keras import Input, Sequential, layers
+
+    return Sequential(
+        [
+            Input((window_size, n_channels)),
+            layers.Dense(16, "tanh"),
+            layers.Dense(1),
+            layers.Dense(16, "tanh"),
+            layers.Dense(n_channels),
+        ]
+    )
+
+
+def test_a_network_beside_a_linear_view_counts_for_what_it_knows_more():
+    X = related(500)
+    detector = blending_detector(network=narrow, epochs=30, batch_size=16).fit(X)
+    assert (detector.relation_gain_ > 0.5).all()
+    windows = np.lib.stride_tricks.sliding_window_view(X, 4, axis=0).swapaxes(1, 2)
+    np.testing.assert_allclose(
+        detector.reconstruct(X)[3:],
+        reconstruction_of(detector)(windows)[:, -1],
+        atol=1e-5,
+    )
+    stream = StreamingDetector(detector)
+    scores = [stream.update(row)[0] for row in X[:20]]
+    np.testing.assert_allclose(scores, detector.score_samples(X[:20]), rtol=1e-5)
 
 
 def wrong(kind):
