@@ -1132,7 +1132,7 @@ def test_defaults():
         "window_size": (16, 80),
         "units": (32,),
         "latent_dim": "sequence",
-        "epochs": 60,
+        "epochs": 40,
         "noise": 0.3,
         "linear_variance": 0.8,
         "row_error": "multiscale",

@@ -38,10 +38,7 @@ def stock_pipelines():
         "LOF": make_pipeline(*features(), LocalOutlierFactor(novelty=True)),
         "PCA": make_pipeline(*features(), *reconstruction_by_pca()),
         "LSTM": make_pipeline(
-            StandardScaler(),
-            LSTMAutoencoderDetector(
-                window_size=20, units=(32,), latent_dim=8, epochs=10, random_state=0
-            ),
+            StandardScaler(), LSTMAutoencoderDetector(random_state=0)
         ),
     }
 

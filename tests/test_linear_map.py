@@ -120,5 +120,6 @@ def test_the_linear_map_keeps_few_components():
     assert detector.linear_components_.shape == (64, 100)
     assert ((detector.linear_gains_ >= 0) & (detector.linear_gains_ <= 1)).all()
     detector.set_params(linear_variance=0).fit(X)
-    assert not hasattr(detector, "linear_components_")
+    for name in ("linear_components_", "relation_gain_", "predictable_"):
+        assert not hasattr(detector, name)
     assert np.isfinite(detector.score_samples(X)).all()
