@@ -114,79 +114,12 @@ def errors_of_view(detector, X, view, training, weights=1.0):
     )
     rule = detector.row_error
     if rule.startswith("multiscale"):
-        return multiscale_errors(
+        return reference.multiscale_errors(
             *arguments, training, rule == "multiscale_centered", breaks, fill
         )
     return reference.row_errors(
         *arguments, rule, detector.stride, breaks=breaks, fill=fill
     )
-
-
-def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, fill):
-    """Errors by the 'multiscale' rules, on the scale of the rows `training` of X."""
-    rows = [t for t in range(len(X)) if not breaks[t]]
-    lengths = [window_size]
-    while lengths[-1] > 1:
-        lengths.append(lengths[-1] // 2)
-    squared = {}
-    for t in rows:
-        window = reference.trailing_window(X, t, window_size, breaks)
-        seen = reference.filled(window, fill)[None]
-        squared[t] = (window - reconstruct(seen)[0]) ** 2
-    apart = [np.nanmean(squared[t], axis=1) for t in training[::-window_size]]
-    limit = 3 * np.quantile(apart, 0.99)
-    means, shares = {}, {}
-    for t in rows:
-        limited = [row * min(1, limit / np.nanmean(row)) for row in squared[t]]
-        for k in lengths:
-            last = np.array(limited)[-k:] if k > 1 else squared[t][-1:]
-            channels = reference.known_mean(last)
-            means[t, k] = np.nanmean(channels)
-            shares[t, k] = channels / means[t, k]
-    levels = {}
-    for k in lengths:
-        scale = logarithmic_scale([means[t, k] for t in training])
-        for t in rows:
-            levels[t, k] = scale(means[t, k])
-    errors = np.full(X.shape, np.nan)
-    for t in rows:
-        used = [(levels[t, 1], shares[t, 1])] * 3
-        ends = {"before": dict.fromkeys(lengths, t)}
-        if centered:
-            ends["after"] = dict.fromkeys(lengths, t)
-            for k in lengths:  # the k rows that start at t, or the last of its stretch
-                while ends["after"][k] < t + k - 1 and ends["after"][k] + 1 in squared:
-                    ends["after"][k] += 1
-        for end in ends.values():
-            for k in lengths[:-1]:
-                most = 0.5 + 1.5 * max(levels[end[k // 2], k // 2], 0)
-                used.append((min(levels[end[k], k], most), shares[end[k], k]))
-        weights = [np.exp(2 * level) for level, _ in used]
-        level = np.log(np.mean(weights)) / 2
-        errors[t] = np.log(1 + np.exp(level)) * joined_shares(
-            [share for _, share in used], weights
-        )
-    return errors
-
-
-def logarithmic_scale(errors):
-    """A map of errors: the median of given ones to 0, their 99 % quantile to 1."""
-    errors = np.array(errors)
-    floor = 1e-3 * max(np.median(errors), 1e-3 * errors.mean())
-    logs = np.log(errors + floor)
-    centre, top = np.median(logs), np.quantile(logs, 0.99)
-    return lambda error: (np.log(error + floor) - centre) / max(top - centre, 0.1)
-
-
-def joined_shares(shares, weights):
-    """Mean of what the channels contribute, over the channels that any share knows."""
-    shares = np.array(shares)
-    known = ~np.isnan(shares).all(axis=0)
-    joined = np.zeros(shares.shape[1])
-    for share, weight in zip(shares, weights, strict=True):
-        # Each speaks for all channels that any knows.
-        joined += weight * np.nan_to_num(share) / np.nansum(share) * known.sum()
-    return np.where(known, joined / np.sum(weights), np.nan)
 
 
 def shaded_ranges(axes):

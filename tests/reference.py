@@ -91,61 +91,73 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
     )
 
 
-def multiscale_errors(
-    X, reconstruct, window_size, training, centered, breaks, fill=None
-):
-    """Errors by the 'multiscale' rules, calibrated on the rows `training` of X."""
-    X = np.asarray(X, dtype=np.float32)
+def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, fill):
+    """Errors by the 'multiscale' rules, on the scale of the rows `training` of X."""
     rows = [t for t in range(len(X)) if not breaks[t]]
     lengths = [window_size]
     while lengths[-1] > 1:
         lengths.append(lengths[-1] // 2)
     squared = {}
     for t in rows:
-        window = trailing_window(X, t, window_size, breaks)[None]
-        seen = window if fill is None else filled(window[0], fill)[None]
-        squared[t] = (window - reconstruct(seen).astype(np.float64))[0] ** 2
-    apart = [t for t in rows[::-window_size] if t in training]
-    apart = [np.nanmean(squared[t], axis=1) for t in apart]
+        window = trailing_window(X, t, window_size, breaks)
+        seen = filled(window, fill)[None]
+        squared[t] = (window - reconstruct(seen)[0]) ** 2
+    apart = [np.nanmean(squared[t], axis=1) for t in training[::-window_size]]
     limit = 3 * np.quantile(apart, 0.99)
     means, shares = {}, {}
     for t in rows:
-        last = squared[t][-1:]
         limited = [row * min(1, limit / np.nanmean(row)) for row in squared[t]]
         for k in lengths:
-            channels = known_mean(np.array(limited)[-k:] if k > 1 else last)
+            last = np.array(limited)[-k:] if k > 1 else squared[t][-1:]
+            channels = known_mean(last)
             means[t, k] = np.nanmean(channels)
             shares[t, k] = channels / means[t, k]
     levels = {}
     for k in lengths:
-        learned = np.array([means[t, k] for t in training])
-        floor = 1e-3 * max(np.median(learned), 1e-3 * learned.mean())
-        logs = np.log(learned + floor)
-        centre, top = np.median(logs), np.quantile(logs, 0.99)
+        scale = logarithmic_scale([means[t, k] for t in training])
         for t in rows:
-            level = np.log(means[t, k] + floor) - centre
-            levels[t, k] = level / max(top - centre, 0.1)
+            levels[t, k] = scale(means[t, k])
     errors = np.full(X.shape, np.nan)
     for t in rows:
-        used = []
-        for k in lengths:
-            used += [(t, k)] * (3 if k == 1 else 1)
-            if centered and k > 1:
-                later = t
-                while later < t + k - 1 and later + 1 in rows:
-                    later += 1
-                used.append((later, k))
-        weights = [np.exp(2 * levels[key]) for key in used]
-        level = np.log(np.sqrt(np.mean(weights)))
-        table = np.array([shares[key] for key in used])
-        table[:, np.isnan(table).all(axis=0)] = 0
-        known = (table != 0).any(axis=0)
-        table = np.nan_to_num(table)
-        # Every length speaks for all channels that any length knows.
-        table *= known.sum() / table.sum(axis=1, keepdims=True)
-        share = np.where(known, np.average(table, axis=0, weights=weights), np.nan)
-        errors[t] = np.log(1 + np.exp(level)) * share
+        used = [(levels[t, 1], shares[t, 1])] * 3
+        ends = {"before": dict.fromkeys(lengths, t)}
+        if centered:
+            ends["after"] = dict.fromkeys(lengths, t)
+            for k in lengths:  # the k rows that start at t, or the last of its stretch
+                while ends["after"][k] < t + k - 1 and ends["after"][k] + 1 in squared:
+                    ends["after"][k] += 1
+        for end in ends.values():
+            for k in lengths[:-1]:
+                level = levels[end[k], k]
+                if not centered:
+                    level = min(level, 0.5 + 1.5 * max(levels[t, k // 2], 0))
+                used.append((level, shares[end[k], k]))
+        weights = [np.exp(2 * level) for level, _ in used]
+        level = np.log(np.mean(weights)) / 2
+        errors[t] = np.log(1 + np.exp(level)) * joined_shares(
+            [share for _, share in used], weights
+        )
     return errors
+
+
+def logarithmic_scale(errors):
+    """A map of errors: the median of given ones to 0, their 99 % quantile to 1."""
+    errors = np.array(errors)
+    floor = 1e-3 * max(np.median(errors), 1e-3 * errors.mean())
+    logs = np.log(errors + floor)
+    centre, top = np.median(logs), np.quantile(logs, 0.99)
+    return lambda error: (np.log(error + floor) - centre) / max(top - centre, 0.1)
+
+
+def joined_shares(shares, weights):
+    """Mean of what the channels contribute, over the channels that any share knows."""
+    shares = np.array(shares)
+    known = ~np.isnan(shares).all(axis=0)
+    joined = np.zeros(shares.shape[1])
+    for share, weight in zip(shares, weights, strict=True):
+        # Each speaks for all channels that any knows.
+        joined += weight * np.nan_to_num(share) / np.nansum(share) * known.sum()
+    return np.where(known, joined / np.sum(weights), np.nan)
 
 
 def best_f_score(errors, y, beta):

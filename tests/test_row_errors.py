@@ -112,20 +112,6 @@ def test_a_mean_counts_as_far_as_its_later_half_bears_it_out(rng):
         assert error[0] == pytest.approx(expected)
 
 
-def test_a_mean_ahead_counts_as_far_as_its_earlier_half_bears_it_out(rng):
-    levels = rng.normal(scale=3, size=(60, 4))
-    shares = np.ones((60, 4, 1))
-    first_rows = np.repeat([0, 25], [25, 35])  # two stretches
-    lengths = [8, 4, 2, 1]
-    errors = multiscale_errors(levels, shares, window_size=8, first_rows=first_rows)
-    for t, error in enumerate(errors):
-        end = 24 if t < 25 else 59
-        ahead = [levels[min(t + k - 1, end), i] for i, k in enumerate(lengths)]
-        after = counted(ahead, lengths)[:-1]
-        expected = error_of_levels(counted(levels[t], lengths), after)
-        assert error[0] == pytest.approx(expected)
-
-
 def test_what_is_over_does_not_raise_the_rows_after_it():
     """Though their longer means are filled by it."""
     levels = np.array([[6.0, 6.0, 6.0, 6.0], [6.0, 6.0, 6.0, -0.5], [6, -0.5, -0.5, 0]])

@@ -297,8 +297,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     and linear in between. The squared residuals of the network are divided by the mean
     of the channel in the last fifth (at least a hundredth of the median channel's), and
     multiplied by :math:`w_c`, or 0.1 if that is more. With the median :math:`w` of all
-    :math:`w_c` and the normalised scores :math:`l_1` of the linear map and :math:`l_2`
-    of the network, a row has
+    :math:`w_c` (0 of channels that never change) and the normalised scores :math:`l_1`
+    of the linear map and :math:`l_2` of the network, a row has
     :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})`, and the error
     :math:`\log(1 + e^l)`; the channels get it by their shares in both. With
     :math:`w = 0` the linear map scores alone, and the network is not run. With other
@@ -309,9 +309,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     **Threshold.** ``contamination='auto'`` takes errors of rows that were not learned
     from: of the last fifth, where the network counts, by the network and by a linear
     map of the first half of the rows; otherwise of up to 1,000 rows of each half, by a
-    linear map of up to 1,000 windows of the other half. Their 99 % quantile is the
-    threshold. Series that are too short for that, and detectors without a linear map,
-    have that of all training rows.
+    linear map of up to 1,000 windows of the other half. The threshold is their 99 %
+    quantile, or that of all training rows if it is higher, or if there is no such map.
 
     The first rows, which have no full window, are padded with the first row, in
     training too: a network that forecasts sees copies of the first row where there is
@@ -601,7 +600,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
-        last = last[windows.whole[last]]
+        last = last[series.windows(view.n_context + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
         learned = rows[: len(rows) // 2]  # in the errors of the last rows by neither
@@ -630,7 +629,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
                 "from the others nor from those before: see predictable_. A fault that "
                 "shows in them alone is found only if they are far out of range.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=8,
             )
 
     def _train(self, series, rows, seed):
@@ -639,7 +638,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         del training["validation_fraction"]
         windows = series.windows(network.n_rows)
         validation_rows = windows.rows[self._n_trained(len(windows.rows)) :]
-        spread = np.nanstd(windows.X[rows], axis=0, dtype=np.float64)
+        readings = np.ma.masked_invalid(windows.X[rows])
+        spread = readings.std(axis=0, dtype=np.float64).filled(0)
         self.weights_, self.history_ = network.train(
             windows,
             rows,
@@ -655,16 +655,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _view(self):
         """The view that scores rows."""
+        linear = None
+        if hasattr(self, "linear_mean_"):
+            linear_map = LinearMap(
+                self.linear_mean_, self.linear_components_, self.linear_gains_
+            )
+            model = LinearModel(linear_map, self._window_sizes()[1])
+            linear = View(model, self._rules[0])
+            if len(self._rules) == 1:
+                return linear
         network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
-        if not hasattr(self, "linear_mean_"):
+        if linear is None:
             return network
-        _, n_rows = self._window_sizes()
-        linear_map = LinearMap(
-            self.linear_mean_, self.linear_components_, self.linear_gains_
-        )
-        linear = View(LinearModel(linear_map, n_rows), self._rules[0])
-        if len(self._rules) == 1:
-            return linear
         network.weights = self._residual_weights
         return self._join(linear, network)
 

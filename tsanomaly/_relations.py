@@ -37,7 +37,7 @@ _UNNOTICED = 0.6
 
 # Where a channel idles, most replacements change nothing. It is judged by those that
 # differ by more than so much of its variance, if there are as many.
-_LEAST_CHANGE, _FEWEST_WINDOWS = 0.25, 20
+_LEAST_CHANGE, _FEWEST_WINDOWS = 0.25, 100
 
 
 class Evidence(NamedTuple):
@@ -100,7 +100,8 @@ def find_evidence(network, linear, series, rows, rng):
     -------
     evidence : Evidence
     """
-    rows = linear.residuals(series).whole_of(rows)
+    longest = max(network, linear, key=lambda view: view.n_context)
+    rows = longest.residuals(series).whole_of(rows)
     inverse = 1 / _typical_residuals(network, series, rows)
     n_channels = series.X.shape[1]
     size = max(network.model.n_rows, linear.model.n_rows) * n_channels
@@ -178,7 +179,7 @@ class _Test:
         return self._errors(windows)
 
     def _errors(self, windows):
-        """Mean squared residuals of the last rows of windows."""
+        """Sums of the squared residuals of the last rows of windows."""
         totals = []
         given = _Given(windows, self._series.fill_values)
         for _, actual, expected in self._model.run(given, np.arange(len(windows))):

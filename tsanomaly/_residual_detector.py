@@ -277,9 +277,10 @@ class ResidualDetector(
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
             Squared residuals, gathered by `row_error`: non-negative, higher = worse.
-            With 'multiscale' rules, the error of the row, without unit, shared out
-            among the channels. NaN at breaks, and with ``missing='ignore'`` where a
-            channel has no reading that the rule could look at.
+            With 'multiscale' rules, and where two models score together, the error of
+            the row, without unit, shared out among the channels. NaN at breaks, and
+            with ``missing='ignore'`` where a channel has no reading that the rule could
+            look at.
 
         Raises
         ------
@@ -383,11 +384,12 @@ class ResidualDetector(
         counted = row_errors[~series.breaks]
         if self.contamination != "auto":
             threshold = midway_threshold(counted, self.contamination)
-        elif held_out is not None:
-            threshold = midway_threshold(mean_of_known(held_out, axis=1), AUTO_SHARE)
         else:
             whole = series.windows(self.n_context_ + 1).whole
             threshold = midway_threshold(row_errors[whole], AUTO_SHARE)
+            if held_out is not None:
+                held_out = mean_of_known(held_out, axis=1)
+                threshold = max(threshold, midway_threshold(held_out, AUTO_SHARE))
         self.offset_ = -float(threshold)
         self.missing_error_ = (
             2.0 * errors.shape[1] * float(max(threshold, counted.max()))
@@ -513,7 +515,11 @@ def _check_numbers(detector):
     parts += [
         v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
     ]
-    learned = {name: v for name, v in vars(detector).items() if name.endswith("_")}
+    learned = {
+        name: value
+        for name, value in vars(detector).items()
+        if name.endswith("_") or name == "_residual_weights"
+    }
     for numbers in (learned, *map(vars, parts)):
         for name, value in numbers.items():
             if _holds_nan(value):
@@ -548,7 +554,7 @@ def _warn_of_unscaled(spread, detector):
         "learns badly from readings of other sizes than about 1. Scale the series, for "
         "example with sklearn.preprocessing.StandardScaler in a pipeline.",
         UserWarning,
-        stacklevel=2,
+        stacklevel=6,
     )
 
 

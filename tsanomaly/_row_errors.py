@@ -230,10 +230,7 @@ def multiscale_errors(levels, shares, *, window_size, first_rows=None):
             ahead = block[:, None] + lengths[:-1] - 1
             ahead = np.minimum(ahead, last[block][:, None])
             both = levels[ahead, index[:-1]], shares[ahead, index[:-1]]
-            after = np.concatenate([both[0], block_levels[:, -1:]], axis=1)
-            block_levels = np.concatenate(
-                [_within_reach(after)[:, :-1], _within_reach(block_levels)], axis=1
-            )
+            block_levels = np.concatenate([both[0], block_levels], axis=1)
             block_shares = np.concatenate([both[1], block_shares], axis=1)
         else:
             block_levels = _within_reach(block_levels)

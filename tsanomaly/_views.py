@@ -25,6 +25,9 @@ __all__ = ["Blend", "Series", "View"]
 # Exponent of the power mean that makes one level of those of two views.
 _EXPONENT = 2
 
+# Half of a series with less of the variance of all is of a machine that stood still.
+_STANDSTILL = 0.1
+
 # A normalised score as low as that of no error at all.
 _FAR = 1e4
 
@@ -140,8 +143,8 @@ class View:
         -------
         errors : ndarray of shape (n_rows, n_channels) or None
             Those of some rows of each half, by the model of the other half and the rule
-            of this view. None where the halves do not hold two windows that do not
-            overlap.
+            of this view; not by one of rows that hardly change. None where the halves
+            do not hold two windows that do not overlap.
         """
         rows = rows[self.residuals(series).whole[rows]]
         middle, overlap = len(rows) // 2, self.n_context
@@ -152,9 +155,11 @@ class View:
             (rows[:middle], rows[middle + overlap :]),
             (rows[middle:], rows[: middle - overlap]),
         ):
-            other = View(fit(evenly(learned)), self.rule, self.weights)
-            errors.append(other.errors_at(series, evenly(held_out)))
-        return np.concatenate(errors)
+            # Of a machine that stood still nothing is learned about one that runs.
+            if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
+                other = View(fit(evenly(learned)), self.rule, self.weights)
+                errors.append(other.errors_at(series, evenly(held_out)))
+        return np.concatenate(errors) if errors else None
 
     def expected(self, series):
         """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
@@ -306,6 +311,11 @@ class Blend:
         with silence():
             result = function(first)
         return [result, function(second)]
+
+
+def _variance(series, rows):
+    """Variance of the readings of some rows, summed over the channels."""
+    return np.nanvar(series.X[rows], axis=0, dtype=np.float64).sum()
 
 
 def _shares(errors, means):
