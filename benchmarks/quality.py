@@ -24,6 +24,7 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from relations import WithoutNetwork
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
@@ -63,6 +64,7 @@ def detectors(seed):
         "PCA, windows": make_pipeline(WindowTransformer(10), *reconstruction()),
         "PCA, windows of 50": make_pipeline(WindowTransformer(50), *reconstruction()),
         "LSTM": LSTMAutoencoderDetector(random_state=seed),
+        "LSTM, without its network": WithoutNetwork(random_state=seed),
         "LSTM, looks ahead": LSTMAutoencoderDetector(
             row_error="multiscale_centered", random_state=seed
         ),
