@@ -6,7 +6,7 @@
 plant_a, window protocol: StandardScaler on the first 8,000 rows, windows of 50 at
 stride 1, a test window counts as anomalous if any of its rows is, its score is its mean
 squared residual; with the published network of 61,972 parameters, without noise and
-linear skip connection. plant_a and SMD machine-1-6 by row: average precision and
+linear map. plant_a and SMD machine-1-6 by row: average precision and
 ROC-AUC of the row scores, at the defaults of the library, but for the rule. The first
 fit of each set includes the compilation of the network.
 """
