@@ -170,9 +170,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. With 'auto' the threshold is
-        the one that 1 % of rows exceed which were not learned from, see the notes; the
-        first rows, whose windows are padded, are left out. Rows that are flagged
-        because a reading is missing come on top.
+        the higher one of what 1 % of training rows exceed and 1 % of rows that were not
+        learned from, see the notes, without the first rows, whose windows are padded.
+        Rows that are flagged for a missing reading come on top.
 
     random_state : int, RandomState instance or None, default=None
         Controls initial weights, dropout and the draw of windows. With an int, scores
@@ -204,8 +204,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         tell from others, the share that the network does.
 
     predictable_ : ndarray of shape (n_channels,), dtype=bool
-        Whether readings of each channel can be predicted, by either, from those of the
-        others or those before. `fit` warns if some cannot.
+        Whether readings of a channel can be predicted, by either, from others or those
+        before, or cannot be told of a short or wide series. `fit` warns if some cannot.
 
     center_ : ndarray of shape (n_channels,)
         Mean reading of each channel in training. It is subtracted in double precision;

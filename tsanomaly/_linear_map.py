@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The best linear reconstruction of noisy windows, in closed form.
 
-Nothing here knows of the network, which learns to reconstruct what this leaves over.
+Nothing here knows of networks.
 """
 
 import threading

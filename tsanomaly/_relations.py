@@ -33,7 +33,8 @@ _LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
 
 # A channel whose replacement neither model notices more often than this cannot be
 # predicted: 0.5 is by chance.
-_UNNOTICED = 0.6
+# The linear map has learned from these rows, and notices noise in up to 0.66.
+_UNNOTICED = 0.7
 
 # Where a channel idles, most replacements change nothing. It is judged by those that
 # differ by more than so much of its variance, if there are as many.
@@ -51,7 +52,8 @@ class Evidence(NamedTuple):
         areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5,
         the larger, ``(a - b) / (1 - b)``.
     predictable : ndarray of shape (n_channels,), dtype=bool
-        Whether either model tells them, or the channel hardly ever changes.
+        Whether either model tells them; also True where there were too few windows in
+        which the channel changes, as in short or very wide series.
     residual_weights : ndarray of shape (n_channels,)
         What the squared residuals of the network are to be multiplied by: the inverse
         of what they are typically, and how far the network counts in the channel.

@@ -315,7 +315,8 @@ class Blend:
 
 def _variance(series, rows):
     """Variance of the readings of some rows, summed over the channels."""
-    return np.nanvar(series.X[rows], axis=0, dtype=np.float64).sum()
+    readings = np.ma.masked_invalid(series.X[rows])
+    return readings.var(axis=0, dtype=np.float64).filled(0).sum()
 
 
 def _shares(errors, means):

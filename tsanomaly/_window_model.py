@@ -15,9 +15,10 @@ from tsanomaly._windows import fill_windows
 
 __all__ = ["LinearModel", "NetworkModel"]
 
-# Windows that the linear map reconstructs together. Always as many, so that the last
-# bits of a row do not depend on how many rows are scored with it.
-_LINEAR_BATCH = 256
+# Windows that the linear map reconstructs together, fewer if they are wide. Always as
+# many, so that the last bits of a row do not depend on how many are scored with it.
+_LARGEST_BATCH, _SMALLEST_BATCH = 256, 32
+_READINGS_OF_BATCH = 2**20
 
 
 class NetworkModel:
@@ -106,13 +107,14 @@ class LinearModel:
         """Bytes that fitting takes, about, as for the network."""
         n_timestamps, n_channels = shape
         size = window_size * n_channels
-        return LinearMap.memory(n_timestamps, size) + 16 * _LINEAR_BATCH * size
+        return LinearMap.memory(n_timestamps, size) + 16 * _batch_size(size) * size
 
     def run(self, windows, rows):
         """Predict the rows of windows; as `Network.run`."""
-        for start in range(0, len(rows), _LINEAR_BATCH):
-            batch = rows[start : start + _LINEAR_BATCH]
-            actual = windows.take(np.resize(batch, _LINEAR_BATCH))
+        size = _batch_size(len(self.linear_map.mean))
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            actual = windows.take(np.resize(batch, size))
             seen = windows.fill(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
             expected = self.linear_map(seen)
             yield batch, actual[: len(batch)], expected[: len(batch)]
@@ -121,6 +123,12 @@ class LinearModel:
     def make_runner(self):
         """Make a function that predicts the rows of one window; as above."""
         return lambda window: self.linear_map(_as_seen(window))
+
+
+def _batch_size(n_readings):
+    """How many windows of so many readings the linear map reconstructs together."""
+    size = min(_READINGS_OF_BATCH // n_readings, _LARGEST_BATCH)
+    return max(size, _SMALLEST_BATCH)
 
 
 def _as_seen(window):
