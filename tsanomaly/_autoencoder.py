@@ -603,7 +603,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         last = last[series.windows(view.n_context + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
-        learned = rows[: len(rows) // 2]  # in the errors of the last rows by neither
+        learned = rows[: len(rows) // 2]  # the last rows are not among these
         apart = View(fit_linear(learned), linear.rule)
         held_out = [apart.errors_at(series, last), both[1][last]]
         return view, view.join(both), view.join(held_out)

@@ -20,7 +20,8 @@ __all__ = ["Evidence", "find_evidence", "relation_weights"]
 # Rows at the end of a window that are replaced.
 _REPLACED = 10
 
-# Windows that are tested, at most, and readings in all of them.
+# Windows that are tested, at most, and readings in those of all channels; of very wide
+# series more, since fewer than 32 windows tell nothing.
 _MOST_WINDOWS, _MOST_READINGS = 300, 50_000_000
 
 # Below the first gain the network counts for nothing in a channel, from the second on
