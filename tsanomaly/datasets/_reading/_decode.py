@@ -18,8 +18,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BLOCK = 2**20
 # The mark of the end of a file in DOS.
-_END = re.compile(r"\x1a[\r\n]*+\Z")
+_END = re.compile(rb"\x1a[\r\n]*+\Z")
 # What stands in names of channels in Western files: signs of units, and letters.
 _WESTERN = frozenset("°µ²³±·ºª½€‰–—’‘“”") | (
     frozenset(map(chr, range(0xC0, 0x100))) - frozenset("×÷")
@@ -52,12 +53,12 @@ def read_text(path, encoding, max_bytes):
         large.
     """
     data, path = read_bytes(path, max_bytes), str(path)
-    text, encoding = _decode(data, encoding, path)
-    if end := _END.search(text):
-        text = text[: end.start()]
-    position = text.find("\0")
+    data, encoding = _to_utf8(data, encoding, path)
+    if end := _END.search(data):
+        data = data[: end.start()]
+    position = data.find(b"\0")
     if position >= 0:
-        line = count_lines(text[:position])
+        line = count_lines(data[:position])
         raise fault(
             f"{path}, line {line}",
             "there is a NUL character. Either the file is damaged or its encoding is "
@@ -65,20 +66,20 @@ def read_text(path, encoding, max_bytes):
             Parameter("encoding", "utf-16"),
             ".",
         )
-    return text.encode("utf-8", "surrogatepass"), encoding
+    return data, encoding
 
 
-def _decode(data, encoding, path):
-    """The text of a file, without byte order mark, and the encoding it was in."""
+def _to_utf8(data, encoding, path):
+    """The text in UTF-8, without byte order mark, and the encoding it was in."""
     if encoding != "auto":
         if data.startswith(codecs.BOM_UTF8) and re.fullmatch(
             "utf[-_ ]?8", encoding, re.IGNORECASE
         ):
             encoding = "utf-8-sig"
-        return _decode_as(data, encoding, path), encoding
+        return _recode(data, encoding, path), encoding
     for mark, name in _MARKS:
         if data.startswith(mark):
-            return _decode_as(data, name, path), name
+            return _recode(data, name, path), name
     # Text of ASCII characters in UTF-16 has a NUL in every other byte.
     zeros = [data[start::2].count(0) for start in (0, 1)] if 0 in data else [0, 0]
     for n_zeros, others, name in (
@@ -86,14 +87,15 @@ def _decode(data, encoding, path):
         (zeros[0], zeros[1], "utf-16-be"),
     ):
         if not others and n_zeros > len(data) / 4:
-            return _decode_as(data, name, path), name
+            return _recode(data, name, path), name
     try:
-        return data.decode("utf-8"), "utf-8"
+        _check_utf8(data)
+        return data, "utf-8"
     except UnicodeDecodeError as error:
-        line = count_lines(data[: error.start].decode("utf-8"))
+        line = count_lines(data[: error.start])
     readings = _legacy_encodings(data)
     if len(readings) == 1:
-        return _decode_as(data, readings[0], path), readings[0]
+        return _recode(data, readings[0], path), readings[0]
     possible = f" ({' or '.join(readings)})" if readings else ""
     raise fault(
         f"{path}, line {line}",
@@ -106,12 +108,14 @@ def _decode(data, encoding, path):
     )
 
 
-def _decode_as(data, encoding, path):
+def _recode(data, encoding, path):
+    """A text of some encoding in UTF-8."""
     try:
         text = data.decode(encoding)
     except UnicodeError as error:
         start = getattr(error, "start", 0)
-        line = count_lines(data[:start].decode(encoding, "ignore")) if start else 1
+        above = data[:start].decode(encoding, "ignore") if start else ""
+        line = count_lines(above.encode("utf-8", "surrogatepass"))
         raise fault(
             f"{path}, line {line}",
             f"the text is not {encoding} ({error}). Pass the right one as ",
@@ -125,7 +129,21 @@ def _decode_as(data, encoding, path):
             f" is not known ({error}). Pass the name of a text encoding of Python, or "
             "'auto'.",
         ) from error
-    return text.lstrip("\ufeff")
+    return text.lstrip("\ufeff").encode("utf-8", "surrogatepass")
+
+
+def _check_utf8(data):
+    """Raise UnicodeDecodeError for bytes that are not UTF-8."""
+    if data.isascii():
+        return
+    # In blocks: a second copy of a large file would take as long as to read it.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _BLOCK):
+            decoder.decode(data[start : start + _BLOCK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        data.decode("utf-8")  # which tells the place
 
 
 def _legacy_encodings(data):
@@ -155,6 +173,8 @@ def _legacy_encodings(data):
     return readings
 
 
-def count_lines(text):
-    """Number of the line that a text ends in, from 1."""
-    return text.count("\n") + text.count("\r") - text.count("\r\n") + 1
+def count_lines(data):
+    """Number of the line that a text in UTF-8 ends in, from 1."""
+    n_returns = data.count(b"\r")
+    n_both = data.count(b"\r\n") if n_returns else 0  # which takes longer
+    return data.count(b"\n") + n_returns - n_both + 1

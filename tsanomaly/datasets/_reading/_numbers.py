@@ -19,7 +19,7 @@ __all__ = [
     "read_numbers",
 ]
 
-_FEW_ROWS, _N_CELLS = 64, 2**17  # that are read at once
+_N_ROWS, _N_CELLS = 2**10, 2**17  # that are read at once
 _SWAP = str.maketrans(",.", ".,")
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 # 1,234 may be a thousand. A thousand has 1 to 3 digits before the comma, the first
@@ -255,7 +255,7 @@ def _read(columns, decimal):
     numbers = np.empty(shape, order="F")
     is_read = np.empty(shape, dtype=bool, order="F")
     # Blocks of rows, since these are side by side in the file.
-    n_rows = max(_FEW_ROWS, _N_CELLS // len(columns))
+    n_rows = max(_N_ROWS, _N_CELLS // len(columns))
     n_columns = max(1, _N_CELLS // n_rows)
     for i in range(0, shape[0], n_rows):
         for j in range(0, shape[1], n_columns):

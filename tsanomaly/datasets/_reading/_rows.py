@@ -14,6 +14,7 @@ from tsanomaly.datasets._reading._bounds import (
     join_cells,
     strip_cells,
 )
+from tsanomaly.datasets._reading._decode import count_lines
 from tsanomaly.datasets._reading._header import refuse_second_header
 from tsanomaly.datasets._reading._names import has_time_name
 from tsanomaly.datasets._reading._records import Records, Source
@@ -55,7 +56,7 @@ class Rows:
         self._is_known = any(map(has_time_name, names))
         self._blank = None  # the first blank line between rows
         self._texts, self._size = [], 0  # what holds cells, and its bytes
-        self._starts, self._ends = [], []  # of shape (n_rows, n_columns) each
+        self._starts = self._ends = None  # of shape (n_columns, n_rows at most)
         self.lines = array("q")
         self.have_ends = self.hold_sep = False
 
@@ -77,7 +78,11 @@ class Rows:
             If a line is neither blank nor as long as the header.
         """
         # Half of the bytes may be there twice: as they are, and without quotes.
-        self._dtype = np.uint32 if 2 * len(source.data) < 2**32 else np.int64
+        dtype = np.uint32 if 2 * len(source.data) < 2**32 else np.int64
+        # Behind each cell there is a byte, and of memory only what is filled is taken.
+        n_bytes, width = len(source.data) - source.position, len(self._names)
+        shape = (width, min(count_lines(source.data), n_bytes // width + 1))
+        self._starts, self._ends = np.empty(shape, dtype), np.empty(shape, dtype)
         records = Records(self._read_plain(source, sep), sep, max_columns)
         n_rows = max(16, _N_CELLS // len(self._names))
         while True:
@@ -118,8 +123,9 @@ class Rows:
         self._size += len(data)
 
     def _add(self, lines, starts, ends, position):
-        self._starts.append((starts + position).astype(self._dtype))
-        self._ends.append((ends + position).astype(self._dtype))
+        rows = slice(len(self.lines), len(self.lines) + len(starts))
+        np.add(starts.T, position, out=self._starts[:, rows], casting="unsafe")
+        np.add(ends.T, position, out=self._ends[:, rows], casting="unsafe")
         self.lines.extend(lines)
 
     def table(self):
@@ -132,11 +138,8 @@ class Rows:
         starts, ends : ndarray of int of shape (n_columns, n_rows)
             Where in there each cell starts and ends.
         """
-        none = np.empty((0, len(self._names)), dtype=self._dtype)
-        starts, ends = (
-            np.concatenate([none.T, *(part.T for part in parts)], axis=1)
-            for parts in (self._starts, self._ends)
-        )
+        n_rows = len(self.lines)
+        starts, ends = self._starts[:, :n_rows], self._ends[:, :n_rows]
         return b"".join(self._texts), starts, ends
 
     def _sift(self, lines, rows):
@@ -204,7 +207,9 @@ def _split(piece, sep, width):
     """
     if width < 2 or not sep.isascii() or b'"' in piece:
         return None
-    if not piece.endswith(b"\n") or piece.count(b"\r") != piece.count(b"\r\n"):
+    if not piece.endswith(b"\n"):
+        return None
+    if b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n"):
         return None
     codes = np.frombuffer(piece, np.uint8)
     ends = np.flatnonzero((codes == ord(sep)) | (codes == _NEWLINE))

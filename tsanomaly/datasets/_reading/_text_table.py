@@ -15,6 +15,7 @@ from tsanomaly.datasets._reading._table import Column, Table, fault
 
 __all__ = ["read_text_table"]
 
+_N_ROWS = 1_024  # that are looked at together
 _HINT = re.compile(r'"?sep=([^\w"\r\n])"?(?:\r\n|\r|\n)')
 
 
@@ -80,8 +81,7 @@ def read_text_table(
     data, starts, ends = rows.table()
     n_rows = len(rows.lines)
     if not keep_empty_rows:
-        filled = np.flatnonzero((starts < ends).any(axis=0))
-        n_rows = int(filled[-1]) + 1 if len(filled) else 0
+        n_rows = _last_filled(starts, ends)
     if not n_rows:
         raise fault(
             path, f"there is a header in line {header_line}, but no row below it."
@@ -99,6 +99,16 @@ def read_text_table(
     if n_empty:
         table.notes.append(f"{n_empty} rows without any value at the end left out")
     return table
+
+
+def _last_filled(starts, ends):
+    """How many rows there are up to the last one that has a value."""
+    for stop in range(starts.shape[1], 0, -_N_ROWS):
+        rows = slice(max(0, stop - _N_ROWS), stop)
+        filled = np.flatnonzero((starts[:, rows] < ends[:, rows]).any(axis=0))
+        if len(filled):
+            return rows.start + int(filled[-1]) + 1
+    return 0
 
 
 def _first_record(records):
