@@ -12,6 +12,7 @@ from tsanomaly._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._autoencoder import LSTMAutoencoderDetector
+    from tsanomaly._autoregressive_detector import AutoregressiveDetector
     from tsanomaly._backend import set_compilation_cache
     from tsanomaly._compare import compare_detectors
     from tsanomaly._ensemble import make_ensemble
@@ -25,10 +26,12 @@ if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._streaming import StreamingDetector
     from tsanomaly._threshold import ReconstructionThreshold
     from tsanomaly._training import Training
+    from tsanomaly._window_neighbors import WindowNeighborsDetector
     from tsanomaly._window_transformer import WindowTransformer
     from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
+    "AutoregressiveDetector",
     "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
@@ -39,6 +42,7 @@ __all__ = [
     "StreamingDetector",
     "TemporalFeatures",
     "Training",
+    "WindowNeighborsDetector",
     "WindowTransformer",
     "__version__",
     "compare_detectors",
@@ -59,6 +63,7 @@ __all__ = [
 # Where public names come from, when they are first asked for. Until then the package
 # imports nothing: its command line answers at once, also to Ctrl-C.
 _HOMES = {
+    "AutoregressiveDetector": "_autoregressive_detector",
     "FleetDetector": "_fleet",
     "HybridDetector": "_hybrid",
     "LSTMAutoencoderDetector": "_autoencoder",
@@ -69,6 +74,7 @@ _HOMES = {
     "StreamingDetector": "_streaming",
     "TemporalFeatures": "_features",
     "Training": "_training",
+    "WindowNeighborsDetector": "_window_neighbors",
     "WindowTransformer": "_window_transformer",
     "compare_detectors": "_compare",
     "describe": "_saving",

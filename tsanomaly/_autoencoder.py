@@ -29,7 +29,7 @@ from tsanomaly._validation import (
     moved_parameters,
     name_column,
 )
-from tsanomaly._views import Blend, View
+from tsanomaly._views import Blend, View, errors_of_halves
 from tsanomaly._window_model import LinearModel, NetworkModel
 
 __all__ = ["LSTMAutoencoderDetector"]
@@ -382,7 +382,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
     (300, 2)
     """
 
-    _scoring_parameters = ("window_size", "units", "latent_dim", "network", "stride")
+    _scoring_parameters = (
+        "row_error",
+        "window_size",
+        "units",
+        "latent_dim",
+        "network",
+        "stride",
+    )
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
@@ -596,7 +603,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
         network.model = self._train(series, rows[:n_learned], seed)
         weight = self._weigh(series, last, linear, network, seed)
         if not weight:
-            return linear, errors, linear.errors_of_halves(series, rows, fit_linear)
+            held_out = errors_of_halves(
+                linear, series, rows, lambda rows: View(fit_linear(rows), linear.rule)
+            )
+            return linear, errors, held_out
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
@@ -672,7 +682,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _join(self, linear, network):
         """Both views together."""
-        return Blend(linear, network, *relation_weights(self.relation_gain_))
+        of_channels, weight = relation_weights(self.relation_gain_)
+        channel_weights = np.stack([1 - of_channels, of_channels])
+        return Blend([linear, network], (1 - weight, weight), channel_weights)
 
     def _network(self):
         """The network, compiled once per process."""

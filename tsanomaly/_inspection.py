@@ -126,8 +126,8 @@ def detector_errors(detector, X):
 def training_errors(detector, X):
     """Errors of the rows that a detector was just fitted on.
 
-    LocalOutlierFactor keeps those of its training rows: scored like new ones, they
-    would count themselves among their neighbours.
+    Detectors by neighbours keep those of their training rows: scored like new ones,
+    they would count themselves among their neighbours.
 
     Parameters
     ----------
@@ -146,9 +146,11 @@ def training_errors(detector, X):
         # A frozen one was fitted earlier, on other rows.
         is_frozen |= isinstance(last, FrozenEstimator)
         last = inside[-1]
-    if is_frozen or not hasattr(last, "negative_outlier_factor_"):
-        return detector_errors(detector, X)
-    return -last.negative_outlier_factor_
+    if not is_frozen:
+        for name in ("negative_outlier_factor_", "training_scores_"):
+            if hasattr(last, name):
+                return -getattr(last, name)
+    return detector_errors(detector, X)
 
 
 def errors_and_threshold(detector, X):

@@ -336,7 +336,7 @@ class ResidualDetector(
             view, errors, held_out = self._fit_views(series, views, rows, seed)
             self._rules = view.rules
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
-            remember_parameters(self, ("row_error", *self._scoring_parameters))
+            remember_parameters(self, self._scoring_parameters)
             self._set_threshold(errors, series, held_out)
         return errors, series
 

@@ -27,6 +27,7 @@ __all__ = [
     "means_by_length",
     "multiscale_errors",
     "n_lengths",
+    "power_mean",
     "share_out",
     "squared_residuals",
 ]
@@ -45,6 +46,9 @@ _LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
 # Exponent of the power mean that makes one level of several, and how often that of the
 # row alone counts in it.
 _EXPONENT, _ROW_WEIGHT = 2, 3
+
+# A normalised score as low as that of no error at all.
+_FAR = 1e4
 
 # A mean over several rows counts at most by so much, and by so many times the score of
 # the later half of these rows if that is above 0. What ended many rows ago would
@@ -279,6 +283,32 @@ def levels_of_rows(levels):
     parts /= total[:, None]
     count = levels.shape[1] - 1 + _ROW_WEIGHT
     return highest + np.log(total / count) / _EXPONENT, parts
+
+
+def power_mean(levels, weights=1.0):
+    """One level for every row, out of several.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_rows, n_levels)
+        Several levels of every row; that of a row whose errors are 0 is -inf.
+    weights : ndarray of shape (n_levels,) or float, default=1.0
+        How much each counts; not all 0.
+
+    Returns
+    -------
+    level : ndarray of shape (n_rows,)
+        Half the logarithm of the mean of ``exp(2 * levels)``.
+    parts : ndarray of shape (n_rows, n_levels)
+        Share of each level in that mean; those of a row sum to 1.
+    """
+    levels = np.nan_to_num(levels, nan=-_FAR, neginf=-_FAR)
+    weights = np.broadcast_to(weights, levels.shape[1])
+    highest = levels.max(axis=1)
+    parts = weights * np.exp(_EXPONENT * (levels - highest[:, None]))
+    total = np.maximum(parts.sum(axis=1), np.finfo(np.float64).tiny)
+    parts /= total[:, None]
+    return highest + np.log(total / weights.sum()) / _EXPONENT, parts
 
 
 def share_out(levels, shares):

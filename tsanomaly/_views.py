@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Errors of the rows of a series, by one model or by two that are judged apart.
+"""Errors of the rows of a series, by one model or by several that are judged apart.
 
 A *view* is a model (`_residuals`) with the rule (`_row_errors`) that makes errors of
-its residuals. A *blend* puts together two views, each on its own scale.
+its residuals. A *blend* puts together several views, each on its own scale.
 """
 
 from typing import NamedTuple
@@ -16,20 +16,15 @@ from tsanomaly._row_errors import (
     evenly,
     join_shares,
     mean_of_known,
+    power_mean,
     squared_residuals,
 )
 from tsanomaly._windows import RowAverage, TrailingWindows
 
-__all__ = ["Blend", "Series", "View"]
-
-# Exponent of the power mean that makes one level of those of two views.
-_EXPONENT = 2
+__all__ = ["Blend", "Series", "View", "errors_of_halves"]
 
 # Half of a series with less of the variance of all is of a machine that stood still.
 _STANDSTILL = 0.1
-
-# A normalised score as low as that of no error at all.
-_FAR = 1e4
 
 
 class Series(NamedTuple):
@@ -127,40 +122,6 @@ class View:
             return self.errors(series)[rows]
         return self.rule.errors_at(self.residuals(series), rows)
 
-    def errors_of_halves(self, series, rows, fit):
-        """Errors of rows by a model that has not learned from them.
-
-        Parameters
-        ----------
-        series : Series
-            The training series.
-        rows : ndarray of int
-            Rows that the model of this view has learned from.
-        fit : callable
-            Fits another such model on some rows.
-
-        Returns
-        -------
-        errors : ndarray of shape (n_rows, n_channels) or None
-            Those of some rows of each half, by the model of the other half and the rule
-            of this view; not by one of rows that hardly change. None where the halves
-            do not hold two windows that do not overlap.
-        """
-        rows = rows[self.residuals(series).whole[rows]]
-        middle, overlap = len(rows) // 2, self.n_context
-        if middle <= 2 * overlap:
-            return None
-        errors = []
-        for learned, held_out in (
-            (rows[:middle], rows[middle + overlap :]),
-            (rows[middle:], rows[: middle - overlap]),
-        ):
-            # Of a machine that stood still nothing is learned about one that runs.
-            if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
-                other = View(fit(evenly(learned)), self.rule, self.weights)
-                errors.append(other.errors_at(series, evenly(held_out)))
-        return np.concatenate(errors) if errors else None
-
     def expected(self, series):
         """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
         windows = series.windows(self.model.n_rows)
@@ -206,32 +167,31 @@ class View:
 
 
 class Blend:
-    r"""Errors of rows by two views, each judged on its own scale.
+    r"""Errors of rows by several views, each judged on its own scale.
 
-    With the normalised scores :math:`l_1` and :math:`l_2` of a row, and the weight
-    :math:`w` of the second view, the row has
-    :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})`, and the error
+    With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum
+    to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, and the error
     :math:`\log(1 + e^l)`. The channels get it by their shares of the errors of the
     views, each by its part of the sum.
 
     Parameters
     ----------
-    first, second : View
-        With rules of one kind.
-    channel_weights : ndarray of shape (n_channels,)
-        How far what the second expects of a channel counts, in [0, 1].
-    weight : float
-        Weight of the second, in (0, 1].
+    views : list of View
+        With rules of one kind. The last one tells how far it is.
+    weights : sequence of float
+        How much each counts; they sum to 1.
+    channel_weights : ndarray of shape (n_views, n_channels)
+        How far what each expects of a channel counts; those of a channel sum to 1.
     """
 
-    def __init__(self, first, second, channel_weights, weight):
-        self._views = first, second
+    def __init__(self, views, weights, channel_weights):
+        self._views = views
+        self._weights = np.asarray(weights)
         self._channel_weights = channel_weights
-        self._weight = weight
 
     @property
     def rules(self):
-        """The rules of both."""
+        """The rules of all."""
         return [view.rule for view in self._views]
 
     @property
@@ -246,11 +206,11 @@ class Blend:
 
     def errors(self, series):
         """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
-        return self.join(self._of_both(lambda view: view.errors(series)))
+        return self.join(self._of_each(lambda view: view.errors(series)))
 
     def errors_at(self, series, rows):
         """Errors of some rows without breaks: (n_rows, n_channels)."""
-        return self.join(self._of_both(lambda view: view.errors_at(series, rows)))
+        return self.join(self._of_each(lambda view: view.errors_at(series, rows)))
 
     def join(self, errors):
         """Errors of rows, from those by each view.
@@ -270,19 +230,12 @@ class Blend:
                 for view, by_view in zip(self._views, of_rows, strict=True)
             ],
             axis=1,
-        )  # (n_rows, 2)
+        )  # (n_rows, n_views)
         known = ~np.isnan(levels).all(axis=1)
         joined = np.full(errors[0].shape, np.nan)
         if not known.any():
             return joined
-        # A row whose errors are all 0 has a level of -inf.
-        levels = np.nan_to_num(levels[known], nan=-_FAR, neginf=-_FAR)
-        highest = levels.max(axis=1)
-        parts = np.exp(_EXPONENT * (levels - highest[:, None]))
-        parts *= 1 - self._weight, self._weight
-        total = np.maximum(parts.sum(axis=1), np.finfo(np.float64).tiny)
-        parts /= total[:, None]
-        level = highest + np.log(total) / _EXPONENT
+        level, parts = power_mean(levels[known], self._weights)
         shares = np.stack(
             [
                 _shares(by_view[known], mean[known])
@@ -302,15 +255,55 @@ class Blend:
 
     def expected(self, series):
         """What readings should have been, each channel as the view that knows it."""
-        first, second = self._of_both(lambda view: view.expected(series))
-        return first + self._channel_weights * (second - first)
+        expected = self._of_each(lambda view: view.expected(series))
+        return sum(
+            weights * by_view
+            for weights, by_view in zip(self._channel_weights, expected, strict=True)
+        )
 
-    def _of_both(self, function):
-        """Results of both views, of which the second tells how far it is."""
-        first, second = self._views
+    def _of_each(self, function):
+        """Results of all views, of which the last tells how far it is."""
         with silence():
-            result = function(first)
-        return [result, function(second)]
+            results = [function(view) for view in self._views[:-1]]
+        return [*results, function(self._views[-1])]
+
+
+def errors_of_halves(view, series, rows, refit):
+    """Errors of rows by a model that has not learned from them.
+
+    Parameters
+    ----------
+    view : View or Blend
+        Fitted on `rows`.
+    series : Series
+        The training series.
+    rows : ndarray of int
+        Rows that it has learned from.
+    refit : callable
+        Makes another such view, with the same rules, that has learned from some rows.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_rows, n_channels) or None
+        Those of some rows of each half, by a view that has learned from the other
+        half; not by one of rows that hardly change. None where the halves do not hold
+        two windows that do not overlap.
+    """
+    overlap = view.n_context
+    rows = rows[series.windows(overlap + 1).whole[rows]]
+    middle = len(rows) // 2
+    if middle <= 2 * overlap:
+        return None
+    errors = []
+    for learned, held_out in (
+        (rows[:middle], rows[middle + overlap :]),
+        (rows[middle:], rows[: middle - overlap]),
+    ):
+        # Of a machine that stood still nothing is learned about one that runs.
+        if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
+            other = refit(evenly(learned))
+            errors.append(other.errors_at(series, evenly(held_out)))
+    return np.concatenate(errors) if errors else None
 
 
 def _variance(series, rows):

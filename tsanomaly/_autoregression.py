@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""Models that forecast a row from the rows before it.
+
+They are what `_residuals` asks of a model.
+"""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils import get_tags
+
+from tsanomaly._linear_map import in_one_thread
+from tsanomaly._progress import tell
+from tsanomaly._trainers import INPUT_LIMIT
+
+__all__ = ["Forecast", "RegressorModel", "RidgeModel", "most_lags"]
+
+# Rows that are forecast together. Always as many, so that the last bits of a row do
+# not depend on how many are scored with it.
+_BATCH = 256
+
+# Numbers that a row is forecast from, at most: what ridge regression costs grows with
+# their square.
+_MOST_INPUTS = 600
+
+# Rows that are put together for a regressor, at most, and numbers in them.
+_BLOCK, _MOST_NUMBERS = 4096, 50_000_000
+
+# Rows that a channel with missing readings is learned from, at most.
+_MOST_ROWS_WITH_GAPS = 5_000
+
+
+def most_lags(lags, shape):
+    """How many rows before a row it is forecast from.
+
+    Parameters
+    ----------
+    lags : int
+        How many are wanted.
+    shape : tuple of int
+        ``(n_timestamps, n_channels)`` of the training series.
+
+    Returns
+    -------
+    lags : int
+        Fewer if there are many channels, or a short series.
+    """
+    n_timestamps, n_channels = shape
+    return max(1, min(lags, _MOST_INPUTS // n_channels, n_timestamps // 4))
+
+
+class Forecast:
+    """A model that forecasts a row; what all have in common.
+
+    Parameters
+    ----------
+    lags : int
+        Rows before a row that it is forecast from.
+    """
+
+    forecasts = True
+
+    def __init__(self, lags):
+        self.lags = lags
+
+    @property
+    def n_rows(self):
+        """Rows of the windows that the model takes."""
+        return self.lags + 1
+
+    def run(self, windows, rows):
+        """Forecast the last rows of windows; as `Network.run`."""
+        for start in range(0, len(rows), _BATCH):
+            batch = rows[start : start + _BATCH]
+            actual = windows.take(np.resize(batch, _BATCH))
+            expected = self.forecast(_inputs(windows, actual))
+            n_rows = len(batch)
+            yield batch, actual[:n_rows, -1:], expected[:n_rows, None]
+            tell(start + n_rows, len(rows), "rows")
+
+    def memory(self, shape):
+        """Bytes that fitting takes, about, on a series of a shape."""
+        n_timestamps, n_channels = shape
+        n_inputs = self.lags * n_channels
+        return 32 * n_inputs**2 + 16 * min(_MOST_NUMBERS, n_timestamps * n_inputs)
+
+
+class RidgeModel(Forecast):
+    r"""A row as a linear function of the rows before it.
+
+    Parameters
+    ----------
+    coefficients : ndarray of shape (lags * n_channels, n_channels)
+        float32. The inputs are time-major, the oldest row first.
+    """
+
+    def __init__(self, coefficients):
+        super().__init__(coefficients.shape[0] // coefficients.shape[1])
+        self.coefficients = coefficients
+
+    @classmethod
+    def fit(cls, windows, rows, alpha):
+        r"""Ridge regression.
+
+        With the inputs of :math:`n` rows in :math:`A`, and the rows in :math:`Y`, it
+        solves :math:`(A^T A + \alpha n I) W = A^T Y`. A channel with missing readings
+        is learned from the rows that hold one of it.
+
+        Parameters
+        ----------
+        windows : TrailingWindows
+            Source of the windows, of ``lags + 1`` rows.
+        rows : ndarray of int
+            Rows to learn from.
+        alpha : float
+            The penalty, relative to the number of rows.
+
+        Returns
+        -------
+        model : RidgeModel
+        """
+        known = ~np.isnan(windows.X[rows])
+        with in_one_thread():
+            coefficients = _regress(windows, rows, alpha)
+            for channel in np.flatnonzero(~known.all(axis=0)):
+                some = rows[known[:, channel]]
+                some = some[_evenly(len(some), _MOST_ROWS_WITH_GAPS)]
+                of_all = _regress(windows, some, alpha)
+                coefficients[:, channel] = of_all[:, channel]
+        return cls(coefficients.astype(np.float32))
+
+    def forecast(self, inputs):
+        """Rows from those before them, (n_rows, lags * n_channels) float32."""
+        return inputs @ self.coefficients
+
+
+class RegressorModel(Forecast):
+    """A row as a regressor of scikit-learn predicts it from the rows before it.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Fitted.
+    lags : int
+    """
+
+    def __init__(self, regressor, lags):
+        super().__init__(lags)
+        self.regressor = regressor
+
+    @classmethod
+    def fit(cls, windows, rows, regressor):
+        """Fit a clone of a regressor.
+
+        Parameters
+        ----------
+        windows : TrailingWindows
+            Source of the windows, of ``lags + 1`` rows.
+        rows : ndarray of int
+            Rows to learn from, those that lack a reading left out if others do not.
+        regressor : estimator
+            One that takes a single target is fitted once for each channel.
+
+        Returns
+        -------
+        model : RegressorModel
+        """
+        lags = windows.window_size - 1
+        complete = rows[~np.isnan(windows.X[rows]).any(axis=1)]
+        rows = complete if len(complete) else rows
+        most = max(_MOST_NUMBERS // (windows.window_size * windows.X.shape[1]), 1)
+        rows = rows[_evenly(len(rows), most)]
+        filled = windows.fill(windows.take(rows))
+        targets = filled[:, -1]
+        regressor = clone(regressor)
+        if targets.shape[1] == 1:
+            targets = targets[:, 0]
+        elif not get_tags(regressor).target_tags.multi_output:
+            regressor = MultiOutputRegressor(regressor)
+        inputs = np.clip(filled[:, :-1], -INPUT_LIMIT, INPUT_LIMIT)
+        return cls(regressor.fit(inputs.reshape(len(rows), -1), targets), lags)
+
+    def forecast(self, inputs):
+        """Rows from those before them, (n_rows, lags * n_channels) float32."""
+        return np.asarray(self.regressor.predict(inputs)).reshape(len(inputs), -1)
+
+
+def _inputs(windows, actual):
+    """What the last rows of windows are forecast from, flat."""
+    before = windows.fill(np.clip(actual[:, :-1], -INPUT_LIMIT, INPUT_LIMIT))
+    return before.reshape(len(before), -1)
+
+
+def _regress(windows, rows, alpha):
+    """Coefficients of ridge regression; missing readings are filled in."""
+    from scipy.linalg import solve
+
+    n_channels = windows.X.shape[1]
+    n_inputs = (windows.window_size - 1) * n_channels
+    squares, products = np.zeros((n_inputs, n_inputs)), np.zeros((n_inputs, n_channels))
+    for start in range(0, len(rows), _BLOCK):
+        filled = windows.fill(windows.take(rows[start : start + _BLOCK]))
+        filled = filled.astype(np.float64).reshape(len(filled), -1)
+        inputs = filled[:, :n_inputs]
+        squares += inputs.T @ inputs
+        products += inputs.T @ filled[:, n_inputs:]
+    penalty = max(alpha * len(rows), np.finfo(np.float32).tiny)
+    squares.flat[:: n_inputs + 1] += penalty
+    return solve(squares, products, assume_a="pos", overwrite_a=True)
+
+
+def _evenly(n, most):
+    """Positions of some of `n` rows, evenly spaced, if they are more than `most`."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)

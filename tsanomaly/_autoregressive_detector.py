@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+
+from tsanomaly._autoregression import (
+    Forecast,
+    RegressorModel,
+    RidgeModel,
+    most_lags,
+)
+from tsanomaly._memory import check_memory
+from tsanomaly._residual_detector import ResidualDetector
+from tsanomaly._row_errors import RULES
+from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions
+from tsanomaly._views import Blend, View, errors_of_halves
+
+__all__ = ["AutoregressiveDetector"]
+
+_CAUSAL = [name for name, rule in RULES.items() if not rule.overlaps]
+
+
+class AutoregressiveDetector(ResidualDetector):
+    r"""Detect rows that the rows before them did not lead to expect.
+
+    Every row is forecast from the rows before it, all channels from all channels, by
+    ridge regression (a vector autoregressive model [1]_) or by any regressor of
+    scikit-learn. What it differs by from the forecast is its residual.
+
+    By default there are two forecasts, from the row before and from the 20 rows before,
+    each judged on its own scale. A forecast from one row tells when a level is left;
+    one from many follows what goes up and down, and tells when that changes.
+
+    Parameters
+    ----------
+    lags : int or tuple of int, default=(1, 20)
+        How many rows before a row it is forecast from; several numbers for several
+        forecasts. Fewer, if these rows hold more than 600 readings, or are more than a
+        quarter of the training rows: see `lags_`.
+
+    regressor : estimator or None, default=None
+        A regressor that forecasts a row, of shape (n_channels,), from the readings of
+        the rows before it, (lags * n_channels,), the oldest row first. It is cloned;
+        one that takes a single target is fitted once for each channel. None is ridge
+        regression in closed form, which is much faster.
+
+    alpha : float, default=0.01
+        Penalty of ridge regression, relative to the number of rows: with the inputs
+        :math:`A` of :math:`n` rows :math:`Y`, it solves
+        :math:`(A^T A + \alpha n I) W = A^T Y`. Not used with `regressor`.
+
+    window_size : int, default=80
+        Rows that `row_error` gathers the residuals of.
+
+    row_error : {'multiscale', 'multiscale_centered', 'last', 'window_mean'}, \
+            default='multiscale'
+        How the residuals of the last rows become the error of a row; as of
+        :class:`LSTMAutoencoderDetector`, but for ``'overlap_mean'``: a row is forecast
+        once.
+
+    missing : {'ignore', 'anomaly'}, default='ignore'
+        What a missing reading (NaN) in a row that holds others means. With 'ignore' the
+        row is judged by what was read, with 'anomaly' a missing reading is as bad as
+        the worst training row, twice. In the rows before, it is taken as the reading
+        before it.
+
+    contamination : 'auto' or float, default='auto'
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, or of
+        rows that were forecast without having been learned from, whichever threshold is
+        higher; rows that rest on padding do not count.
+
+    random_state : int, RandomState instance or None, default=None
+        Not used by ridge regression. It is set on a regressor that has a parameter
+        `random_state` which is None.
+
+    Attributes
+    ----------
+    lags_ : tuple of int
+        Rows before a row that each forecast is made from, without repeats.
+
+    coefficients_ : list of ndarray of shape (lags * n_channels, n_channels)
+        What ridge regression has learned, for each of `lags_`. Only if `regressor` is
+        None.
+
+    regressors_ : list of estimator
+        The fitted regressors, for each of `lags_`. Only if `regressor` is not None.
+
+    center_ : ndarray of shape (n_channels,)
+        Mean of the training readings, which models see readings less of.
+
+    offset_ : float
+        Rows with a lower score are flagged.
+
+    n_context_, n_lookahead_ : int
+        Rows before and after a row that its score depends on.
+
+    n_samples_fit_ : int
+        Number of training rows.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    LSTMAutoencoderDetector : Windows as a network and a linear map reconstruct them.
+    WindowNeighborsDetector : Windows beside the nearest of the training series.
+
+    Notes
+    -----
+    Scale the series first. Fitting takes time in proportion to the number of rows and
+    the square of the number of inputs: a tenth of a second for 8,000 rows of four
+    channels. Forecasts are of one row ahead, so a fault that goes on is seen where it
+    begins and where it ends more than in between; the means over several rows of the
+    'multiscale' rules carry it.
+
+    References
+    ----------
+    .. [1] H. Lütkepohl. "New Introduction to Multiple Time Series Analysis." Springer,
+           2005. https://doi.org/10.1007/978-3-540-27752-1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import AutoregressiveDetector
+    >>> time = np.arange(600)
+    >>> X = np.column_stack([np.sin(time / 5), np.cos(time / 5)])
+    >>> X += 0.01 * np.random.default_rng(0).normal(size=X.shape)
+    >>> detector = AutoregressiveDetector().fit(X)
+    >>> X[400, 1] += 0.5
+    >>> int(detector.score_samples(X).argmin())
+    400
+    >>> int(detector.transform(X)[400].argmax())
+    1
+
+    Another regressor:
+
+    >>> from sklearn.ensemble import ExtraTreesRegressor
+    >>> forest = ExtraTreesRegressor(n_estimators=10, random_state=0)
+    >>> detector = AutoregressiveDetector(lags=3, regressor=forest).fit(X)
+    >>> detector.reconstruct(X).shape
+    (600, 2)
+    """
+
+    _scoring_parameters = ("row_error", "window_size")
+
+    _parameter_constraints: dict = {
+        **{
+            name: constraint
+            for name, constraint in ResidualDetector._parameter_constraints.items()
+            if name != "stride"
+        },
+        "lags": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "regressor": [HasMethods(["fit", "predict"]), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "window_size": [Interval(Integral, 2, None, closed="left")],
+        "row_error": [StrOptions(set(_CAUSAL))],
+    }
+
+    def __init__(
+        self,
+        lags=(1, 20),
+        *,
+        regressor=None,
+        alpha=0.01,
+        window_size=80,
+        row_error="multiscale",
+        missing="ignore",
+        contamination="auto",
+        random_state=None,
+    ):
+        self.lags = lags
+        self.regressor = regressor
+        self.alpha = alpha
+        self.window_size = window_size
+        self.row_error = row_error
+        self.missing = missing
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def _lags(self):
+        """Rows that forecasts are made from, as many as the series allows."""
+        lags = [self.lags] if isinstance(self.lags, Integral) else self.lags
+        if not len(lags) or not all(
+            isinstance(n_rows, Integral)
+            and not isinstance(n_rows, bool)
+            and n_rows >= 1
+            for n_rows in lags
+        ):
+            raise ValueError(
+                "The 'lags' parameter of AutoregressiveDetector must be an int of at "
+                f"least 1, or several of them. Got {self.lags!r} instead, use for "
+                "example lags=(1, 20)."
+            )
+        shape = self.n_samples_fit_, self.n_features_in_
+        return tuple(sorted({most_lags(int(n_rows), shape) for n_rows in lags}))
+
+    def _make_views(self):
+        self.lags_ = self._lags()
+        window_size = int(self.window_size)
+        return [
+            View(Forecast(lags), self._make_rule(window_size)) for lags in self.lags_
+        ]
+
+    def _check_series(self, series, views):
+        """Refuse a series that is too large to fit on."""
+        shape = series.X.shape
+        check_memory(
+            sum(view.model.memory(shape) + view.rule.memory(*shape) for view in views),
+            f"Forecasting {shape[0]:,} rows of {shape[1]:,} channels",
+            "Lower lags or window_size, average the series to a slower rate, or leave "
+            "channels out.",
+        )
+
+    def _fit_views(self, series, views, rows, seed):
+        """Fit the forecasts."""
+        regressor = self.regressor
+        if regressor is not None:
+            regressor = _with_seed(clone(regressor), seed)
+
+        def refit(rows):
+            models = [self._fit_model(series, rows, view, regressor) for view in views]
+            return self._join(models, [view.rule for view in views])
+
+        for name in ("coefficients_", "regressors_"):
+            vars(self).pop(name, None)
+        for view in views:
+            view.model = self._fit_model(series, rows, view, regressor)
+        models = [view.model for view in views]
+        if regressor is None:
+            self.coefficients_ = [model.coefficients for model in models]
+        else:
+            self.regressors_ = [model.regressor for model in models]
+        errors = [view.fit(series, rows) for view in views]
+        view = self._join(models, [view.rule for view in views])
+        if isinstance(view, Blend):
+            errors = [view.join(errors)]
+        return view, errors[0], errors_of_halves(view, series, rows, refit)
+
+    def _fit_model(self, series, rows, view, regressor):
+        windows = series.windows(view.model.n_rows)
+        if regressor is None:
+            return RidgeModel.fit(windows, rows, self.alpha)
+        return RegressorModel.fit(windows, rows, regressor)
+
+    def _view(self):
+        if self.regressor is None:
+            models = map(RidgeModel, self.coefficients_)
+        else:
+            models = map(RegressorModel, self.regressors_, self.lags_)
+        return self._join(list(models), self._rules)
+
+    def _join(self, models, rules):
+        """All forecasts together."""
+        views = list(map(View, models, rules))
+        if len(views) == 1:
+            return views[0]
+        weights = np.full(len(views), 1 / len(views))
+        channels = np.broadcast_to(weights[:, None], (len(views), self.n_features_in_))
+        return Blend(views, weights, channels)
+
+
+def _with_seed(estimator, seed):
+    """Set `random_state` of an estimator, and of its parts, where it is None."""
+    unset = {
+        name: seed
+        for name, value in estimator.get_params().items()
+        if value is None and name.rpartition("__")[2] == "random_state"
+    }
+    return estimator.set_params(**unset)

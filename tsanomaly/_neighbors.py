@@ -1,0 +1,460 @@
+# SPDX-License-Identifier: MIT
+"""Distances of windows to the nearest ones of a training series.
+
+Windows of 1, 4, 16, … rows, each as the statistics of its channels or as the readings
+themselves. Nothing here knows of scikit-learn's estimators.
+"""
+
+import numpy as np
+
+from tsanomaly._calibration import LogCalibration
+from tsanomaly._progress import tell
+from tsanomaly._row_errors import (
+    error_of_level,
+    join_shares,
+    mean_of_known,
+    power_mean,
+)
+from tsanomaly._trainers import INPUT_LIMIT
+from tsanomaly._windows import trailing_blocks
+
+__all__ = ["FEATURES", "NeighborSearch", "NeighborView", "window_lengths"]
+
+FEATURES = ("scaled", "raw", "readings")
+
+# The ratio of a length to the one before it.
+_RATIO = 4
+
+# Rows of the longest windows that are compared reading by reading: of longer ones,
+# which all differ somewhere, the nearest are not near.
+_MOST_ROWS_OF_READINGS = 16
+
+# Statistics are clipped to so many times their spread in the training windows.
+_CLIP = 50.0
+
+# What varies less is a constant, or rounding.
+_SMALLEST_SPREAD = 1e-6
+
+# Rows whose windows are described together, and whose distances are computed together.
+_BLOCK, _BATCH = 8192, 512
+
+# Training windows are looked through in groups: the nearest ones lie in those groups
+# whose nearest are nearest.
+_N_GROUPS = 40
+
+# Rows that the scales are learned from, at most.
+_MOST_TESTED = 2000
+
+
+def window_lengths(window_size, n_timestamps):
+    """Rows in the windows that are compared.
+
+    Parameters
+    ----------
+    window_size : int
+        Rows in the longest windows, at most.
+    n_timestamps : int
+        Rows of the training series, or of its longest stretch.
+
+    Returns
+    -------
+    lengths : list of int
+        The powers of 4 up to `window_size`, and to a quarter of the rows; 1 at least.
+    """
+    most = max(1, min(window_size, n_timestamps // 4))
+    lengths = [1]
+    while lengths[-1] * _RATIO <= most:
+        lengths.append(lengths[-1] * _RATIO)
+    return lengths
+
+
+def window_statistics(block, lengths):
+    """Statistics of trailing windows of several lengths.
+
+    Each length is made of the one before it, four windows side by side: so the cost
+    does not grow with the length, nothing is lost to cancellation, and a row has the
+    same statistics wherever the block starts.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n_rows, n_channels)
+        NaN where a reading is missing.
+    lengths : list of int
+        As from `window_lengths`.
+
+    Yields
+    ------
+    statistics : ndarray of shape (n_windows, n_statistics, n_channels)
+        For each length, of the windows that lie within the block: mean, standard
+        deviation, minimum, maximum and half the range; of one row, the reading. NaN
+        where a window holds no reading of a channel.
+    """
+    count = (~np.isnan(block)).astype(np.float64)
+    is_complete = count.all()
+    mean = block.astype(np.float64)
+    variance = np.where(count > 0, 0.0, np.nan)
+    low = high = mean
+    yield mean[:, None]
+    for length in lengths[:-1]:
+        parts = [
+            slice(shift * length, len(mean) - (_RATIO - 1 - shift) * length)
+            for shift in range(_RATIO)
+        ]
+        if is_complete:
+            joined = sum(mean[part] for part in parts) / _RATIO
+            variance = (
+                sum(variance[part] + (mean[part] - joined) ** 2 for part in parts)
+                / _RATIO
+            )
+            count = count[parts[0]]
+        else:
+            total = sum(count[part] for part in parts)
+            shares = [
+                np.divide(
+                    count[part], total, out=np.zeros(total.shape), where=total > 0
+                )
+                for part in parts
+            ]
+
+            def weighted(values, shares=shares, total=total):
+                summed = sum(
+                    share * np.where(share > 0, value, 0)
+                    for share, value in zip(shares, values, strict=True)
+                )
+                return np.where(total > 0, summed, np.nan)
+
+            joined = weighted([mean[part] for part in parts])
+            variance = weighted(
+                [variance[part] + (mean[part] - joined) ** 2 for part in parts]
+            )
+            count = total
+        mean = joined
+        low = np.fmin.reduce([low[part] for part in parts])
+        high = np.fmax.reduce([high[part] for part in parts])
+        yield np.stack([mean, np.sqrt(variance), low, high, (high - low) / 2], axis=1)
+
+
+class NeighborSearch:
+    """The nearest windows of a training series, by features of one kind and length.
+
+    Parameters
+    ----------
+    kind : {'scaled', 'raw', 'readings'}
+        Statistics, each scaled by its spread in these windows; as they are; or the
+        readings of the windows.
+    length : int
+        Rows in a window.
+    features : ndarray of shape (n_windows, n_features, n_channels)
+        Those of training windows, NaN where nothing was read.
+    rows : ndarray of shape (n_windows,)
+        Where each window ends in the training series.
+    readings : ndarray of shape (n_windows, n_channels)
+        The last row of each window.
+
+    Attributes
+    ----------
+    references : ndarray of shape (n_windows, n_features * n_channels)
+        The features, less `center` and divided by `spread`, float32.
+    readings : ndarray of shape (n_windows, n_channels)
+        float32; 0, the mean of the channel, where a reading is missing.
+    calibration : LogCalibration
+        The scale of the distances of training windows to others; set later.
+    """
+
+    def __init__(self, kind, length, features, rows, readings):
+        self.kind = kind
+        self.length = length
+        self.rows = rows
+        flat = features.reshape(len(features), -1)
+        known = np.ma.masked_invalid(flat)
+        self.center = known.mean(axis=0).filled(0)
+        self.spread = np.ones(flat.shape[1])
+        if kind == "scaled":
+            spread = known.std(axis=0).filled(0)
+            self.spread = np.where(spread > _SMALLEST_SPREAD, spread, 1.0)
+        self.references = np.nan_to_num(self._scale(features))
+        self.readings = np.nan_to_num(readings).astype(np.float32)
+
+    def _scale(self, features):
+        limit = _CLIP if self.kind == "scaled" else INPUT_LIMIT
+        flat = (features.reshape(len(features), -1) - self.center) / self.spread
+        return np.clip(flat, -limit, limit).astype(np.float32)
+
+    def search(self, features, n_neighbors, rows=None):
+        """Find the nearest windows.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, n_features, n_channels)
+            NaN where a window holds no reading of a channel; what is known counts.
+        n_neighbors : int
+            How many are looked for.
+        rows : ndarray of shape (n,) or None, default=None
+            Where the windows end, if they are of the training series: those that they
+            overlap with are no neighbours of theirs, unless there are no others.
+
+        Returns
+        -------
+        distances : ndarray of shape (n,)
+            Mean of the Euclidean distances.
+        shares : ndarray of shape (n, n_channels)
+            Squared distances by channel, with a mean of 1 over those that are known;
+            NaN for the others.
+        readings : ndarray of shape (n, n_channels)
+            Mean of the last rows of the nearest windows.
+        """
+        flat = self._scale(features)
+        known = ~np.isnan(flat)
+        is_complete = known.all()
+        if not is_complete:
+            flat = np.where(known, flat, 0)
+        halves = self._halves(flat, None if is_complete else known)
+        if rows is not None:
+            is_far = np.abs(rows[:, None] - self.rows) >= self.length
+            is_far[~is_far.any(axis=1)] = True
+            halves[~is_far] = np.inf
+        nearest = _nearest(halves, min(n_neighbors, halves.shape[1]))
+        squared = np.square(flat[:, None] - self.references[nearest], dtype=np.float64)
+        if not is_complete:
+            squared *= known[:, None]
+        if rows is not None:
+            squared[~np.take_along_axis(is_far, nearest, axis=1)] = np.nan
+        n_channels = features.shape[2]
+        by_channel = squared.reshape(*nearest.shape, -1, n_channels).sum(axis=2)
+        total = by_channel.sum(axis=2)
+        of_channel = ~np.isnan(features).all(axis=1)
+        if not is_complete:
+            total *= (known.shape[1] / known.sum(axis=1))[:, None]
+        distances = mean_of_known(np.sqrt(total), axis=1)
+        by_channel = np.where(of_channel, mean_of_known(by_channel, axis=1), np.nan)
+        means = mean_of_known(by_channel, axis=1)[:, None]
+        shares = np.where(of_channel, 1.0, np.nan)
+        np.divide(by_channel, means, out=shares, where=means > 0)
+        return distances, shares, self.readings[nearest].mean(axis=1)
+
+    def _halves(self, flat, known):
+        """Half of the squared distances to all windows, less half of the own square."""
+        squares = np.square(self.references) / 2
+        if known is None:
+            return squares.sum(axis=1) - flat @ self.references.T
+        return known.astype(np.float32) @ squares.T - flat @ self.references.T
+
+
+class NeighborView:
+    """Errors of rows by how far their windows are from those of a training series.
+
+    It is asked for what `_views.View` is asked for.
+
+    Parameters
+    ----------
+    searches : list of NeighborSearch
+        By kind and length, the shortest first.
+    kinds : sequence of str
+        The kinds, as in `FEATURES`.
+    lengths : list of int
+        As from `window_lengths`.
+    n_neighbors : int
+        How many of the nearest count.
+    """
+
+    n_lookahead = 0
+
+    def __init__(self, searches, kinds, lengths, n_neighbors):
+        self.rules = searches
+        self._kinds = kinds
+        self._lengths = lengths
+        self._n_neighbors = n_neighbors
+
+    @property
+    def n_context(self):
+        """Rows before a row that its error depends on."""
+        return self._lengths[-1] - 1
+
+    @classmethod
+    def fit(cls, series, rows, kinds, lengths, n_neighbors, max_samples, rng):
+        """Choose training windows, and learn the scale of the distances.
+
+        Parameters
+        ----------
+        series : Series
+        rows : ndarray of int
+            Rows whose windows are to be compared with.
+        kinds, lengths, n_neighbors
+            As for the class.
+        max_samples : int
+            Windows that are kept of each length, at most.
+        rng : numpy.random.Generator
+            Chooses them.
+
+        Returns
+        -------
+        view : NeighborView
+        """
+        chosen, tested = [], _evenly(_whole(series, rows, lengths[-1]), _MOST_TESTED)
+        for length in lengths:
+            whole = _whole(series, rows, length)
+            size = min(max_samples, len(whole))
+            chosen.append(np.sort(rng.choice(whole, size, replace=False)))
+        view = cls([], kinds, lengths, n_neighbors)
+        needed = np.unique(np.concatenate([*chosen, tested]))
+        kept = [features for _, features in view._features(series, needed)]
+        for number, (i, kind) in enumerate(view._pairs()):
+            features = np.concatenate([features[number] for features in kept])
+            of_chosen, of_tested = (
+                features[np.searchsorted(needed, some)] for some in (chosen[i], tested)
+            )
+            readings = series.X[chosen[i]]
+            search = NeighborSearch(kind, lengths[i], of_chosen, chosen[i], readings)
+            distances, _, _ = search.search(of_tested, n_neighbors, tested)
+            search.calibration = LogCalibration(distances)
+            view.rules.append(search)
+        return view
+
+    @classmethod
+    def memory(cls, shape, kinds, lengths, max_samples):
+        """Bytes that `fit` takes, about, on a series of a shape."""
+        n_timestamps, n_channels = shape
+        n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else 5
+        of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
+        n_windows = 2 * min(max_samples, n_timestamps) + _MOST_TESTED
+        distances = 16 * max_samples * _MOST_TESTED
+        return (n_windows + 2 * _BLOCK) * of_windows + distances
+
+    def _pairs(self):
+        """Number of the length, and kind, of each search."""
+        return [
+            (i, kind)
+            for i, length in enumerate(self._lengths)
+            for kind in self._kinds
+            if kind != "readings" or length <= _MOST_ROWS_OF_READINGS
+        ]
+
+    def _features(self, series, rows):
+        """Yield some of the rows, and their features for each of the searches."""
+        context = self.n_context
+        positions = np.arange(len(series.X))
+        for block_rows, block, current in trailing_blocks(
+            series.X, series.breaks, context, _BLOCK
+        ):
+            wanted = np.isin(positions[block_rows], rows, assume_unique=True)
+            if wanted.any():
+                ends = np.arange(len(block))[current][wanted]
+                yield positions[block_rows][wanted], self._of_block(block, ends)
+
+    def _of_block(self, block, ends):
+        """Features of the windows of a block that end at some of its rows."""
+        statistics = {}
+        if set(self._kinds) - {"readings"}:
+            for i, values in enumerate(window_statistics(block, self._lengths)):
+                statistics[i] = values[ends - (self._lengths[i] - 1)]
+        features = []
+        for i, kind in self._pairs():
+            if kind == "readings":
+                window = np.arange(1 - self._lengths[i], 1)
+                features.append(block[ends[:, None] + window].astype(np.float64))
+            else:
+                features.append(statistics[i])
+        return features
+
+    def errors(self, series):
+        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        errors = np.full(series.X.shape, np.nan)
+        rows = np.flatnonzero(~series.breaks)
+        errors[rows] = self.errors_at(series, rows)
+        return errors
+
+    def errors_at(self, series, rows, is_training=False):
+        """Errors of some rows without breaks, in order: (n_rows, n_channels).
+
+        Of the training series, on request, by windows that do not overlap with theirs.
+        """
+        errors = [np.empty((0, series.X.shape[1]))]
+        done = 0
+        for batch, features in self._batches(series, rows):
+            levels, shares, _ = self._search(features, batch if is_training else None)
+            errors.append(_join(levels, shares))
+            done += len(batch)
+            tell(done, len(rows), "rows")
+        return np.concatenate(errors)
+
+    def expected(self, series):
+        """What readings should have been: (n_timestamps, n_channels); NaN at breaks.
+
+        Each search expects the mean of the last rows of the nearest windows, and counts
+        by its part of the error.
+        """
+        expected = np.full(series.X.shape, np.nan)
+        for batch, features in self._batches(series, np.flatnonzero(~series.breaks)):
+            levels, _, readings = self._search(features)
+            parts = power_mean(levels)[1]
+            expected[batch] = np.einsum("rs,rsc->rc", parts, readings)
+        return expected
+
+    def make_last_row_errors(self):
+        """Make a function for the errors of single rows; as of a view."""
+
+        def of_last(rows):
+            size = self.n_context + 1
+            rows = rows[-size:]
+            if len(rows) < size:
+                padding = np.repeat(rows[:1], size - len(rows), axis=0)
+                rows = np.concatenate([padding, rows])
+            features = self._of_block(rows, np.array([size - 1]))
+            return _join(*self._search(features)[:2])
+
+        return of_last
+
+    def _batches(self, series, rows):
+        for some, features in self._features(series, rows):
+            for start in range(0, len(some), _BATCH):
+                batch = slice(start, start + _BATCH)
+                yield some[batch], [values[batch] for values in features]
+
+    def _search(self, features, rows=None):
+        """Levels, shares and readings of rows, by all searches."""
+        levels, shares, readings = [], [], []
+        for search, values in zip(self.rules, features, strict=True):
+            distances, of_channels, nearest = search.search(
+                values, self._n_neighbors, rows
+            )
+            levels.append(search.calibration(distances))
+            shares.append(of_channels)
+            readings.append(nearest)
+        return tuple(np.stack(part, axis=1) for part in (levels, shares, readings))
+
+
+def _join(levels, shares):
+    """Errors of rows and channels, from the levels and shares of all searches."""
+    level, parts = power_mean(levels)
+    return error_of_level(level)[:, None] * join_shares(parts, shares)
+
+
+def _whole(series, rows, length):
+    """Those of the rows whose windows need no padding, or all if none does."""
+    whole = rows[series.windows(length).whole[rows]]
+    return whole if len(whole) else rows
+
+
+def _evenly(rows, most):
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.intp)]
+
+
+def _nearest(values, n_nearest):
+    """Positions of the smallest values of each row, (n_rows, n_nearest)."""
+    n_rows, n_values = values.shape
+    n_grouped = n_values - n_values % _N_GROUPS
+    if n_nearest > _N_GROUPS or n_grouped < 4 * _N_GROUPS:
+        return np.argpartition(values, n_nearest - 1, axis=1)[:, :n_nearest]
+    # The smallest are in the groups that have the smallest minima.
+    grouped = values[:, :n_grouped].reshape(n_rows, -1, _N_GROUPS)
+    groups = np.argpartition(grouped.min(axis=1), n_nearest - 1, axis=1)[:, :n_nearest]
+    inside = np.take_along_axis(grouped, groups[:, None], axis=2).reshape(n_rows, -1)
+    left = np.concatenate([inside, values[:, n_grouped:]], axis=1)
+    best = np.argpartition(left, n_nearest - 1, axis=1)[:, :n_nearest]
+    group = np.take_along_axis(groups, best % n_nearest, axis=1)
+    is_inside = best < inside.shape[1]
+    return np.where(
+        is_inside,
+        best // n_nearest * _N_GROUPS + group,
+        best - inside.shape[1] + n_grouped,
+    )

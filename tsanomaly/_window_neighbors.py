@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral
+
+import numpy as np
+
+from tsanomaly._memory import check_memory
+from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
+from tsanomaly._residual_detector import ResidualDetector
+from tsanomaly._row_errors import mean_of_known
+from tsanomaly._sklearn_compat import Interval
+from tsanomaly._validation import check_series_length
+
+__all__ = ["WindowNeighborsDetector"]
+
+
+class WindowNeighborsDetector(ResidualDetector):
+    r"""Detect windows that are far from all windows of the training series.
+
+    The windows of 1, 4, 16, 64 and 256 rows that end at a row are compared with up to
+    1,000 training windows each, by the mean, standard deviation, minimum, maximum and
+    range of every channel. The mean distance to the five nearest [1]_ is judged on a
+    scale of its own for each length, and the lengths count together.
+
+    Parameters
+    ----------
+    window_size : int, default=256
+        Rows in the longest windows, at most: lengths are the powers of 4 up to it, and
+        none is longer than a quarter of the training rows. See `lengths_`.
+
+    features : str or tuple of str, default=('scaled', 'raw')
+        What windows are compared by; several kinds count together.
+
+        - 'scaled': the statistics, each divided by its standard deviation over the
+          training windows. A channel that hardly moves counts as much as the others.
+        - 'raw': the statistics as they are. A channel counts as much as it moves.
+        - 'readings': the readings of the windows, of 1, 4 and 16 rows. The order of
+          the rows counts.
+
+    n_neighbors : int, default=5
+        How many of the nearest windows count.
+
+    max_samples : int, default=1000
+        Training windows of each length that are kept, at most; a random choice. Scoring
+        takes time in proportion.
+
+    missing : {'ignore', 'anomaly'}, default='ignore'
+        What a missing reading (NaN) in a row that holds others means. With 'ignore'
+        windows are judged by what was read in them, with 'anomaly' a missing reading
+        is as bad as the worst training row, twice.
+
+    contamination : 'auto' or float, default='auto'
+        Share of the training rows to flag by `training_scores_`, in (0, 0.5]. 'auto'
+        flags 1 % of those whose windows rest on no padding.
+
+    random_state : int, RandomState instance or None, default=None
+        Controls which training windows are kept.
+
+    Attributes
+    ----------
+    lengths_ : tuple of int
+        Rows in the windows that are compared.
+
+    training_scores_ : ndarray of shape (n_timestamps,)
+        Scores of the training rows, by windows that do not overlap with theirs; NaN at
+        breaks. What `score_samples` says of them is better than of new rows, since a
+        training window is its own neighbour.
+
+    center_ : ndarray of shape (n_channels,)
+        Mean of the training readings.
+
+    offset_ : float
+        Rows with a lower score are flagged.
+
+    n_context_, n_lookahead_ : int
+        Rows before and after a row that its score depends on.
+
+    n_samples_fit_ : int
+        Number of training rows.
+
+    n_features_in_ : int
+        Number of channels seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the channels, if `fit` was given a frame with string column names.
+
+    See Also
+    --------
+    AutoregressiveDetector : Rows that those before them did not lead to expect.
+    LSTMAutoencoderDetector : Windows as a network and a linear map reconstruct them.
+    sklearn.neighbors.LocalOutlierFactor : Distances relative to those of neighbours.
+
+    Notes
+    -----
+    Scale the series first. Statistics of a window are made of those of four windows of
+    a quarter of its length, so that the cost does not grow with the length. The
+    normalised score of a row is the power mean, with exponent 2, of those of all
+    lengths and kinds: 0 for the median of training windows, 1 for their 99 % quantile,
+    in the logarithm of the distance. Its error is :math:`\log(1 + e^l)`.
+
+    `transform` shares the error out among the channels by the squared distance to the
+    nearest windows. `reconstruct` returns the mean of the last rows of the nearest
+    windows.
+
+    References
+    ----------
+    .. [1] F. Angiulli, C. Pizzuti. "Fast Outlier Detection in High Dimensional Spaces."
+           PKDD 2002. https://doi.org/10.1007/3-540-45681-3_2
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import WindowNeighborsDetector
+    >>> time = np.arange(600)
+    >>> X = np.column_stack([np.sin(time / 5), np.cos(time / 5)])
+    >>> detector = WindowNeighborsDetector(random_state=0).fit(X)
+    >>> X[400:410, 1] *= 0.2
+    >>> int(detector.score_samples(X).argmin()) in range(400, 425)
+    True
+    >>> int(detector.transform(X)[405].argmax())
+    1
+    """
+
+    _scoring_parameters = ("window_size", "features", "n_neighbors")
+
+    _parameter_constraints: dict = {
+        **{
+            name: constraint
+            for name, constraint in ResidualDetector._parameter_constraints.items()
+            if name not in ("row_error", "stride")
+        },
+        "window_size": [Interval(Integral, 1, None, closed="left")],
+        "features": [str, tuple, list],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "max_samples": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        window_size=256,
+        *,
+        features=("scaled", "raw"),
+        n_neighbors=5,
+        max_samples=1000,
+        missing="ignore",
+        contamination="auto",
+        random_state=None,
+    ):
+        self.window_size = window_size
+        self.features = features
+        self.n_neighbors = n_neighbors
+        self.max_samples = max_samples
+        self.missing = missing
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def fit_transform(self, X, y=None):
+        """Fit, and return the errors of the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            ``fit(X).transform(X)``. `training_scores_` are a fairer basis of a
+            threshold.
+        """
+        return self.fit(X).transform(X)
+
+    def fit_predict(self, X, y=None):
+        """Fit, and label the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as in `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_timestamps,)
+            ``fit(X).predict(X)``: -1 for anomalies, +1 for normal rows and breaks.
+        """
+        return self.fit(X).predict(X)
+
+    def _kinds(self):
+        """Kinds of features, without repeats."""
+        kinds = self.features
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+        if not kinds or not set(kinds) <= set(FEATURES):
+            raise ValueError(
+                "The 'features' parameter of WindowNeighborsDetector must be one or "
+                f"several of {', '.join(map(repr, FEATURES))}. Got {self.features!r} "
+                "instead, use for example features=('scaled', 'raw')."
+            )
+        return list(dict.fromkeys(kinds))
+
+    def _make_views(self):
+        self._kinds()
+        return []
+
+    def _check_views(self, views, breaks):
+        check_series_length(breaks, self.window_size, 1)
+
+    def _check_series(self, series, views):
+        """Choose the lengths, and refuse a series that is too large to fit on."""
+        edges = np.flatnonzero(np.concatenate([[True], series.breaks, [True]]))
+        longest = int(np.diff(edges).max() - 1)
+        self.lengths_ = tuple(window_lengths(int(self.window_size), longest))
+        kinds, shape = self._kinds(), series.X.shape
+        needed = NeighborView.memory(shape, kinds, self.lengths_, self.max_samples)
+        check_memory(
+            needed,
+            f"Comparing windows of {shape[1]:,} channels with {self.max_samples:,}",
+            "Lower max_samples or window_size, or leave channels out.",
+        )
+
+    def _fit_views(self, series, views, rows, seed):
+        """Keep some of the windows."""
+        view = NeighborView.fit(
+            series,
+            rows,
+            self._kinds(),
+            self.lengths_,
+            n_neighbors=int(self.n_neighbors),
+            max_samples=int(self.max_samples),
+            rng=np.random.default_rng(seed),
+        )
+        errors = np.full(series.X.shape, np.nan)
+        errors[rows] = view.errors_at(series, rows, is_training=True)
+        self.training_scores_ = -mean_of_known(errors, axis=1)
+        return view, errors, None
+
+    def _view(self):
+        return NeighborView(
+            self._rules, self._kinds(), self.lengths_, int(self.n_neighbors)
+        )
