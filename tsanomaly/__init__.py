@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._autoregressive_detector import AutoregressiveDetector
     from tsanomaly._backend import set_compilation_cache
     from tsanomaly._compare import compare_detectors
-    from tsanomaly._ensemble import make_ensemble
+    from tsanomaly._ensemble import EnsembleDetector, make_ensemble
     from tsanomaly._explain import explain
     from tsanomaly._features import TemporalFeatures
     from tsanomaly._fleet import FleetDetector
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for editors, which see no further
 
 __all__ = [
     "AutoregressiveDetector",
+    "EnsembleDetector",
     "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
@@ -64,6 +65,7 @@ __all__ = [
 # imports nothing: its command line answers at once, also to Ctrl-C.
 _HOMES = {
     "AutoregressiveDetector": "_autoregressive_detector",
+    "EnsembleDetector": "_ensemble",
     "FleetDetector": "_fleet",
     "HybridDetector": "_hybrid",
     "LSTMAutoencoderDetector": "_autoencoder",

@@ -37,7 +37,7 @@ from tsanomaly._validation import (
 from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import TrailingWindows
 
-__all__ = ["HybridDetector", "fit_without"]
+__all__ = ["HybridDetector", "errors_of_all", "fit_without"]
 
 
 def _errors_at(detector, X, rows):
@@ -61,7 +61,7 @@ def _run_at(detector, X, rows):
     return detector_errors(detector, piece)[positions]
 
 
-def _errors_of_all(detector, X, breaks):
+def errors_of_all(detector, X, breaks):
     """Errors of all rows, NaN at breaks, which not every detector takes."""
     if not breaks.any():
         errors = detector_errors(detector, X)
@@ -339,7 +339,7 @@ class HybridDetector(
         """
         X = self._validate(X, reset=False)
         breaks = find_breaks(X)
-        screened = _errors_of_all(self.screener_, X, breaks)
+        screened = errors_of_all(self.screener_, X, breaks)
         return self._candidates(screened, X, breaks)
 
     def score_samples(self, X):
@@ -401,7 +401,7 @@ class HybridDetector(
             self.screener_ = fit_without(
                 clone(screener), X, y, breaks, nothing, metadata["screener"]
             )
-            screened = _errors_of_all(self.screener_, X, breaks)
+            screened = errors_of_all(self.screener_, X, breaks)
             trimmed = nothing
             if self.trim_fraction > 0:
                 cut = midway_threshold(screened[~breaks], self.trim_fraction)
@@ -410,7 +410,7 @@ class HybridDetector(
                 clone(detector), X, y, breaks, trimmed, metadata["detector"]
             )
             self._set_context()
-            detected = _errors_of_all(self.detector_, X, breaks)
+            detected = errors_of_all(self.detector_, X, breaks)
             kept = ~(breaks | trimmed)
 
             self._cut, self._floor = -np.inf, 0.0
@@ -473,10 +473,10 @@ class HybridDetector(
     def _levels(self, X):
         """Error of each row, on the scale that both parts share."""
         breaks = find_breaks(X)
-        screened = _errors_of_all(self.screener_, X, breaks)
+        screened = errors_of_all(self.screener_, X, breaks)
         candidates = self._candidates(screened, X, breaks)
         if self.combine != "cascade":
-            detected = _errors_of_all(self.detector_, X, breaks)
+            detected = errors_of_all(self.detector_, X, breaks)
         else:
             detected = np.full(len(screened), np.nan)
             rows = np.flatnonzero(candidates)

@@ -21,6 +21,9 @@ __all__ = [
     "errors_and_threshold",
     "find_threshold",
     "fitted_steps",
+    "gives_channel_errors",
+    "is_normalised",
+    "kept_training_errors",
     "last_step",
     "offset_of",
     "one_model_per_group",
@@ -123,11 +126,35 @@ def detector_errors(detector, X):
     return -np.asarray(scores, dtype=np.float64).reshape(-1)
 
 
+def kept_training_errors(detector):
+    """Errors of its training rows, as far as a fitted detector keeps them.
+
+    Detectors by neighbours do: scored like new ones, training rows would count
+    themselves among their neighbours.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_timestamps,) or None
+        Higher = worse.
+    """
+    last = detector
+    while inside := inner_steps(last):
+        if isinstance(last, FrozenEstimator):
+            return None  # it was fitted earlier, on other rows
+        last = inside[-1]
+    for name in ("negative_outlier_factor_", "training_scores_"):
+        if hasattr(last, name):
+            return -getattr(last, name)
+    return None
+
+
 def training_errors(detector, X):
     """Errors of the rows that a detector was just fitted on.
-
-    Detectors by neighbours keep those of their training rows: scored like new ones,
-    they would count themselves among their neighbours.
 
     Parameters
     ----------
@@ -139,18 +166,10 @@ def training_errors(detector, X):
     Returns
     -------
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse.
+        Higher = worse; as from `kept_training_errors`, or as of new rows.
     """
-    last, is_frozen = detector, False
-    while inside := inner_steps(last):
-        # A frozen one was fitted earlier, on other rows.
-        is_frozen |= isinstance(last, FrozenEstimator)
-        last = inside[-1]
-    if not is_frozen:
-        for name in ("negative_outlier_factor_", "training_scores_"):
-            if hasattr(last, name):
-                return -getattr(last, name)
-    return detector_errors(detector, X)
+    errors = kept_training_errors(detector)
+    return detector_errors(detector, X) if errors is None else errors
 
 
 def errors_and_threshold(detector, X):
@@ -228,6 +247,19 @@ def reconstructs(detector):
     return any(hasattr(step, "reconstruct") for step in fitted_steps(detector))
 
 
+def gives_channel_errors(detector):
+    """Whether a detector gives an error for every channel, and what it expected."""
+    return hasattr(detector, "reconstruct") and hasattr(detector, "transform")
+
+
+def is_normalised(detector):
+    r"""Whether the errors of a detector are :math:`\log(1 + e^l)` of a score `l`.
+
+    That is 0 for the median of training rows, and 1 for their 99 % quantile.
+    """
+    return getattr(last_step(detector), "_is_normalised", False)
+
+
 def takes_missing(detector):
     """Whether missing readings get to a step that has a say on them.
 
@@ -243,8 +275,10 @@ def takes_missing(detector):
     """
     steps = fitted_steps(detector)
     return any(
-        hasattr(step, "get_params") and "missing" in step.get_params(deep=False)
+        name.rpartition("__")[2] == "missing"
         for step in steps
+        if hasattr(step, "get_params")
+        for name in step.get_params()
     ) and all(get_tags(step).input_tags.allow_nan for step in steps)
 
 

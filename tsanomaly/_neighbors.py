@@ -38,6 +38,9 @@ _SMALLEST_SPREAD = 1e-6
 # Rows whose windows are described together, and whose distances are computed together.
 _BLOCK, _BATCH = 8192, 512
 
+# How far a window counts at least, and by how many times the level of its last quarter.
+_HEAD_START, _MOST_OF_QUARTER = 0.5, 1.5
+
 # Training windows are looked through in groups: the nearest ones lie in those groups
 # whose nearest are nearest.
 _N_GROUPS = 40
@@ -370,8 +373,10 @@ class NeighborView:
         """
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
+        n_before = _rows_before(series)
         for batch, features in self._batches(series, rows):
             levels, shares, _ = self._search(features, batch if is_training else None)
+            levels = self._counted(levels, n_before[batch])
             errors.append(_join(levels, shares))
             done += len(batch)
             tell(done, len(rows), "rows")
@@ -384,8 +389,10 @@ class NeighborView:
         by its part of the error.
         """
         expected = np.full(series.X.shape, np.nan)
+        n_before = _rows_before(series)
         for batch, features in self._batches(series, np.flatnonzero(~series.breaks)):
             levels, _, readings = self._search(features)
+            levels = self._counted(levels, n_before[batch])
             parts = power_mean(levels)[1]
             expected[batch] = np.einsum("rs,rsc->rc", parts, readings)
         return expected
@@ -396,13 +403,38 @@ class NeighborView:
         def of_last(rows):
             size = self.n_context + 1
             rows = rows[-size:]
+            n_before = len(rows) - 1
             if len(rows) < size:
                 padding = np.repeat(rows[:1], size - len(rows), axis=0)
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
-            return _join(*self._search(features)[:2])
+            levels, shares, _ = self._search(features)
+            return _join(self._counted(levels, np.array([n_before])), shares)
 
         return of_last
+
+    def _counted(self, levels, n_before):
+        """Levels as they count.
+
+        Not at all where the window rests on padding. And that of a window counts by no
+        more than 1/2, and 3/2 of the level of its last quarter: what is over would
+        otherwise be seen until it has left the longest windows.
+
+        Parameters
+        ----------
+        levels : ndarray of shape (n_rows, n_searches)
+        n_before : ndarray of shape (n_rows,)
+            Rows of the stretch before each row.
+        """
+        counted = levels.copy()
+        number = {pair: column for column, pair in enumerate(self._pairs())}
+        for (i, kind), column in number.items():
+            if i:
+                of_quarter = levels[:, number[i - 1, kind]]
+                most = _HEAD_START + _MOST_OF_QUARTER * np.maximum(of_quarter, 0)
+                counted[:, column] = np.minimum(counted[:, column], most)
+            counted[n_before < self._lengths[i] - 1, column] = np.nan
+        return counted
 
     def _batches(self, series, rows):
         for some, features in self._features(series, rows):
@@ -427,6 +459,11 @@ def _join(levels, shares):
     """Errors of rows and channels, from the levels and shares of all searches."""
     level, parts = power_mean(levels)
     return error_of_level(level)[:, None] * join_shares(parts, shares)
+
+
+def _rows_before(series):
+    """How many rows of its stretch there are before each row."""
+    return np.arange(len(series.X)) - series.windows(1).first_rows
 
 
 def _whole(series, rows, length):

@@ -340,6 +340,11 @@ class ResidualDetector(
             self._set_threshold(errors, series, held_out)
         return errors, series
 
+    @property
+    def _is_normalised(self):
+        """Whether errors are made of normalised scores, as `is_normalised` says."""
+        return getattr(self, "row_error", "multiscale").startswith("multiscale")
+
     def _make_rule(self, window_size):
         """Make an unfitted rule, if its parameters go together."""
         stride = int(self.stride)

@@ -291,7 +291,8 @@ def power_mean(levels, weights=1.0):
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row; that of a row whose errors are 0 is -inf.
+        Several levels of every row; -inf where an error is 0, NaN where one is not
+        known, but not of all.
     weights : ndarray of shape (n_levels,) or float, default=1.0
         How much each counts; not all 0.
 
@@ -302,13 +303,13 @@ def power_mean(levels, weights=1.0):
     parts : ndarray of shape (n_rows, n_levels)
         Share of each level in that mean; those of a row sum to 1.
     """
+    weights = np.where(np.isnan(levels), 0, weights)
     levels = np.nan_to_num(levels, nan=-_FAR, neginf=-_FAR)
-    weights = np.broadcast_to(weights, levels.shape[1])
     highest = levels.max(axis=1)
     parts = weights * np.exp(_EXPONENT * (levels - highest[:, None]))
     total = np.maximum(parts.sum(axis=1), np.finfo(np.float64).tiny)
     parts /= total[:, None]
-    return highest + np.log(total / weights.sum()) / _EXPONENT, parts
+    return highest + np.log(total / weights.sum(axis=1)) / _EXPONENT, parts
 
 
 def share_out(levels, shares):
