@@ -32,10 +32,13 @@ from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from tsanomaly import (
+    AutoregressiveDetector,
+    EnsembleDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
+    WindowNeighborsDetector,
     WindowTransformer,
     make_ensemble,
 )
@@ -43,6 +46,7 @@ from tsanomaly.datasets import load_nab, load_skab, load_smd
 from tsanomaly.metrics import channel_hit_rate, vus_pr
 
 CLIP = 10.0
+FEATURES = ("scaled", "raw", "readings")
 
 
 def detectors(seed):
@@ -69,9 +73,45 @@ def detectors(seed):
             row_error="multiscale_centered", random_state=seed
         ),
         "HybridDetector": HybridDetector(random_state=seed),
+        **members(seed),
         "ensemble": make_ensemble(random_state=seed),
-        "ensemble, no network": make_ensemble("drop", random_state=seed),
+        "ensemble, looks ahead": looking_ahead(make_ensemble(random_state=seed)),
+        **{
+            f"ensemble, no {name}": without(make_ensemble(random_state=seed), name)
+            for name in ("network", "autoregression", "neighbors")
+        },
     }
+
+
+def members(seed):
+    """Detectors without a network."""
+
+    def neighbors(features):
+        return WindowNeighborsDetector(features=features, random_state=seed)
+
+    return {
+        "autoregression": AutoregressiveDetector(random_state=seed),
+        "autoregression, 1 lag": AutoregressiveDetector(1, random_state=seed),
+        "autoregression, 20 lags": AutoregressiveDetector(20, random_state=seed),
+        "neighbors": neighbors(("scaled", "raw")),
+        **{f"neighbors, {kind}": neighbors(kind) for kind in FEATURES},
+    }
+
+
+def without(ensemble, name):
+    """An ensemble without one of its detectors."""
+    pairs = zip(ensemble.detectors, ensemble.weights, strict=True)
+    kept = [(pair, weight) for pair, weight in pairs if pair[0] != name]
+    detectors, weights = zip(*kept, strict=True)
+    return EnsembleDetector(list(detectors), weights=list(weights))
+
+
+def looking_ahead(ensemble):
+    """An ensemble whose detectors look ahead, those that can."""
+    return ensemble.set_params(
+        network__row_error="multiscale_centered",
+        autoregression__row_error="multiscale_centered",
+    )
 
 
 def series(root):

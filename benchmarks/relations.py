@@ -28,11 +28,14 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
 from tsanomaly import (
+    AutoregressiveDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
+    WindowNeighborsDetector,
     WindowTransformer,
     explain,
     make_ensemble,
@@ -63,7 +66,13 @@ def detectors(seed):
         "LOF, windows": make_pipeline(
             WindowTransformer(10), LocalOutlierFactor(novelty=True)
         ),
+        "autoregression": AutoregressiveDetector(random_state=seed),
+        "neighbors": WindowNeighborsDetector(random_state=seed),
+        "neighbors, readings": WindowNeighborsDetector(
+            features="readings", random_state=seed
+        ),
         "ensemble": make_ensemble(random_state=seed),
+        "ensemble, no network": make_ensemble("drop", random_state=seed),
     }
 
 
@@ -127,7 +136,7 @@ def measure(detector, train, test, y, causes):
     }
     if causes is not None:
         row["events_flagged"] = np.mean([flags[a:b].any() for a, b, _ in causes])
-        if isinstance(detector, LSTMAutoencoderDetector):
+        if hasattr(detector, "reconstruct"):
             row["first_named"] = first_named(detector, test, causes)
     return row
 
@@ -159,8 +168,9 @@ def main():
             for label, detector in detectors(seed).items():
                 if arguments.only and label not in arguments.only:
                     continue
-                if train.isna().any(axis=None) and "LSTM" not in label:
-                    continue  # takes no missing readings
+                takes_missing = get_tags(detector).input_tags.allow_nan
+                if train.isna().any(axis=None) and not takes_missing:
+                    continue
                 row = {"detector": label, "suite": suite, "series": name, "seed": seed}
                 row |= measure(detector, train, test, y, causes)
                 rows.append(row)
