@@ -5,6 +5,7 @@ import pytest
 from sklearn.covariance import EllipticEnvelope
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
@@ -15,12 +16,15 @@ from sklearn.utils.estimator_checks import (
 
 from tests.helpers import tiny_detector
 from tsanomaly import (
+    AutoregressiveDetector,
+    EnsembleDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     ScoreTransformer,
     TemporalFeatures,
+    WindowNeighborsDetector,
     WindowTransformer,
 )
 
@@ -33,7 +37,15 @@ WINDOWED = {
     ),
 }
 EXPECTED = dict.fromkeys(
-    [WindowTransformer, TemporalFeatures, LSTMAutoencoderDetector, HybridDetector],
+    [
+        WindowTransformer,
+        TemporalFeatures,
+        LSTMAutoencoderDetector,
+        AutoregressiveDetector,
+        WindowNeighborsDetector,
+        EnsembleDetector,
+        HybridDetector,
+    ],
     WINDOWED,
 )
 
@@ -46,6 +58,27 @@ SMALL_INSTANCES = [
     tiny_detector(window_size=3, row_error="last", contamination=0.1),
     tiny_detector(window_size=3, row_error="multiscale_centered"),
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
+    AutoregressiveDetector(lags=(1, 2), window_size=3),
+    AutoregressiveDetector(
+        lags=1, regressor=LinearRegression(), window_size=3, row_error="last"
+    ),
+    WindowNeighborsDetector(random_state=0),
+    WindowNeighborsDetector(window_size=4, max_samples=20, random_state=0),
+    WindowNeighborsDetector(window_size=4, features="readings", contamination=0.1),
+    EnsembleDetector(
+        [
+            ("forecast", AutoregressiveDetector(lags=(1, 2), window_size=3)),
+            ("neighbors", WindowNeighborsDetector(window_size=4)),
+        ]
+    ),
+    EnsembleDetector(
+        [
+            ("forecast", AutoregressiveDetector(lags=1, window_size=3)),
+            ("forest", IsolationForest(n_estimators=5, random_state=0)),
+        ],
+        weights=[2, 1],
+        contamination=0.1,
+    ),
     ReconstructionError(PCA()),
     ReconstructionError(StandardScaler()),
     ScoreTransformer(IsolationForest(n_estimators=5, random_state=0)),

@@ -12,16 +12,20 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
 from tests.own_networks import OWN_NETWORKS
 from tsanomaly import (
+    AutoregressiveDetector,
+    EnsembleDetector,
     HybridDetector,
     ReconstructionError,
     ReconstructionThreshold,
     TemporalFeatures,
+    WindowNeighborsDetector,
     WindowTransformer,
 )
 from tsanomaly._context import get_context
@@ -47,10 +51,36 @@ DETECTORS = {
         screen_fraction=0.2,
     ),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
+    "forecasts": AutoregressiveDetector(lags=(1, 3), window_size=4),
+    "regressor": AutoregressiveDetector(
+        lags=2, regressor=LinearRegression(), row_error="last"
+    ),
+    "neighbors": WindowNeighborsDetector(window_size=16, random_state=0),
+    "readings": WindowNeighborsDetector(
+        window_size=4, features="readings", max_samples=50, random_state=0
+    ),
+    "ensemble": EnsembleDetector(
+        [
+            ("network", tiny_detector()),
+            ("forecasts", AutoregressiveDetector(lags=(1, 3), window_size=4)),
+            ("neighbors", WindowNeighborsDetector(window_size=16, random_state=0)),
+        ],
+        weights=[3, 1, 2],
+    ),
+    "mixed ensemble": EnsembleDetector(
+        [
+            ("forecasts", AutoregressiveDetector(lags=1, window_size=4)),
+            (
+                "forest",
+                make_pipeline(WindowTransformer(3), IsolationForest(random_state=0)),
+            ),
+        ]
+    ),
     **{name: tiny_detector(**given) for name, given in OWN_NETWORKS.items()},
 }
 CAUSAL = [n for n in DETECTORS if n not in ("overlap_mean", "multiscale_centered")]
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
+OTHERS = ["forecasts", "regressor", "neighbors", "readings"]
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +175,20 @@ def test_same_seed_same_scores(detectors, name, series):
     )
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_score_is_minus_mean_error(detectors, rule, series):
-    detector = detectors[rule]
+@pytest.mark.parametrize("name", [*RULES, *OTHERS, "ensemble"])
+def test_score_is_minus_mean_error(detectors, name, series):
+    detector = detectors[name]
     errors = detector.transform(series)
     assert errors.shape == series.shape
     assert (errors >= 0).all()
-    np.testing.assert_array_equal(detector.score_samples(series), -errors.mean(axis=1))
+    scores = detector.score_samples(series)
+    if name == "ensemble":  # the means of others, in another order
+        np.testing.assert_allclose(scores, -errors.mean(axis=1), rtol=1e-12)
+    else:
+        np.testing.assert_array_equal(scores, -errors.mean(axis=1))
 
 
-@pytest.mark.parametrize("name", ["multiscale", "last", "window_mean"])
+@pytest.mark.parametrize("name", ["multiscale", "last", "window_mean", *OTHERS])
 @settings(max_examples=20)
 @given(rows=st.lists(st.integers(-100, 99), max_size=80), seed=st.integers(0, 5))
 def test_score_rows_is_score_samples_at_those_rows(detectors, name, rows, seed):
@@ -176,6 +210,11 @@ def test_context_adds_up(detectors):
     assert get_context(detectors["multiscale"]) == (4, 0)
     assert get_context(detectors["multiscale_centered"]) == (4, 4)
     assert get_context(detectors["pca"]) == (4, 0)
+    assert get_context(detectors["forecasts"]) == (6, 0)
+    assert get_context(detectors["regressor"]) == (2, 0)
+    assert get_context(detectors["neighbors"]) == (15, 0)
+    assert get_context(detectors["ensemble"]) == (15, 0)
+    assert get_context(detectors["mixed ensemble"]) == (4, 0)
     stacked = make_pipeline(WindowTransformer(3), tiny_detector()).fit(wave(50))
     assert get_context(stacked) == (6, 0)
 

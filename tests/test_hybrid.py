@@ -21,6 +21,7 @@ from sklearn.svm import OneClassSVM
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    AutoregressiveDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
@@ -220,8 +221,8 @@ def test_defaults(series):
     hybrid = HybridDetector(
         detector=tiny_detector(), contamination=0.1, random_state=0
     ).fit(small)
-    assert isinstance(hybrid.screener_[1].transformer_, PCA)
-    assert get_context(hybrid) == (9, 0)
+    assert isinstance(hybrid.screener_, AutoregressiveDetector)
+    assert get_context(hybrid) == (8, 0)
     assert (hybrid.predict(small) == -1).sum() == 15
     assert isinstance(HybridDetector()._parts()[1], LSTMAutoencoderDetector)
 

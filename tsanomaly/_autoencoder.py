@@ -23,6 +23,7 @@ from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import (
+    are_counts,
     check_moved,
     check_parameters_unchanged,
     locate,
@@ -382,14 +383,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     (300, 2)
     """
 
-    _scoring_parameters = (
-        "row_error",
-        "window_size",
-        "units",
-        "latent_dim",
-        "network",
-        "stride",
-    )
+    _scoring_parameters = ("window_size", "units", "latent_dim", "network")
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
@@ -496,10 +490,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _check_units(self):
         """Check what the constraints of single parameters cannot say."""
-        if not self.units or not all(
-            isinstance(width, Integral) and not isinstance(width, bool) and width >= 1
-            for width in self.units
-        ):
+        if not self.units or not are_counts(self.units, 1):
             raise ValueError(
                 "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
                 f"of at least 1, one for each LSTM layer. Got {self.units!r} instead, "
@@ -516,10 +507,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         """Check what the constraints of single parameters cannot say."""
         sizes = self.window_size
         sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
-        if len(sizes) != 2 or not all(
-            isinstance(size, Integral) and not isinstance(size, bool) and size >= 2
-            for size in sizes
-        ):
+        if len(sizes) != 2 or not are_counts(sizes, 2):
             raise ValueError(
                 "The 'window_size' parameter of LSTMAutoencoderDetector must be an int "
                 "of at least 2, or two of them, for the network and for the linear "
@@ -586,10 +574,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
         linear, n_rows = views[0], views[0].model.n_rows
-        windows = series.windows(n_rows)
 
         def fit_linear(rows):
-            variance = self.linear_variance
+            windows, variance = series.windows(n_rows), self.linear_variance
             return LinearModel(LinearMap.fit(windows, rows, variance, seed), n_rows)
 
         linear.model = fit_linear(rows)
@@ -603,10 +590,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
         network.model = self._train(series, rows[:n_learned], seed)
         weight = self._weigh(series, last, linear, network, seed)
         if not weight:
-            held_out = errors_of_halves(
-                linear, series, rows, lambda rows: View(fit_linear(rows), linear.rule)
-            )
-            return linear, errors, held_out
+
+            def refit(rows):
+                return View(fit_linear(rows), linear.rule)
+
+            return linear, errors, errors_of_halves(linear, series, rows, refit)
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)

@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 from tsanomaly._linear_map import in_one_thread
 from tsanomaly._progress import tell
 from tsanomaly._trainers import INPUT_LIMIT
+from tsanomaly._window_model import as_seen
 
 __all__ = ["Forecast", "RegressorModel", "RidgeModel", "most_lags"]
 
@@ -20,8 +21,8 @@ __all__ = ["Forecast", "RegressorModel", "RidgeModel", "most_lags"]
 _BATCH = 256
 
 # Numbers that a row is forecast from, at most: what ridge regression costs grows with
-# their square.
-_MOST_INPUTS = 600
+# their square. And how many training rows there are to be for each.
+_MOST_INPUTS, _ROWS_PER_INPUT = 600, 10
 
 # Rows that are put together for a regressor, at most, and numbers in them.
 _BLOCK, _MOST_NUMBERS = 4096, 50_000_000
@@ -46,7 +47,8 @@ def most_lags(lags, shape):
         Fewer if there are many channels, or a short series.
     """
     n_timestamps, n_channels = shape
-    return max(1, min(lags, _MOST_INPUTS // n_channels, n_timestamps // 4))
+    most_inputs = min(_MOST_INPUTS, n_timestamps // _ROWS_PER_INPUT)
+    return max(1, min(lags, most_inputs // n_channels))
 
 
 class Forecast:
@@ -58,7 +60,7 @@ class Forecast:
         Rows before a row that it is forecast from.
     """
 
-    forecasts = True
+    forecasts = runs_several = True
 
     def __init__(self, lags):
         self.lags = lags
@@ -77,6 +79,15 @@ class Forecast:
             n_rows = len(batch)
             yield batch, actual[:n_rows, -1:], expected[:n_rows, None]
             tell(start + n_rows, len(rows), "rows")
+
+    def make_runner(self):
+        """Make a function that forecasts the last rows of windows."""
+
+        def run(windows):
+            seen = as_seen(windows[:, :-1])
+            return self.forecast(seen.reshape(len(seen), -1))[:, None]
+
+        return run
 
     def memory(self, shape):
         """Bytes that fitting takes, about, on a series of a shape."""

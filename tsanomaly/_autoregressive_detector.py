@@ -14,6 +14,7 @@ from tsanomaly._memory import check_memory
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._row_errors import RULES
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions
+from tsanomaly._validation import are_counts
 from tsanomaly._views import Blend, View, errors_of_halves
 
 __all__ = ["AutoregressiveDetector"]
@@ -36,8 +37,8 @@ class AutoregressiveDetector(ResidualDetector):
     ----------
     lags : int or tuple of int, default=(1, 20)
         How many rows before a row it is forecast from; several numbers for several
-        forecasts. Fewer, if these rows hold more than 600 readings, or are more than a
-        quarter of the training rows: see `lags_`.
+        forecasts. Fewer, if these rows hold more than 600 readings, or more than a
+        tenth of the number of training rows: see `lags_`.
 
     regressor : estimator or None, default=None
         A regressor that forecasts a row, of shape (n_channels,), from the readings of
@@ -145,7 +146,7 @@ class AutoregressiveDetector(ResidualDetector):
     (600, 2)
     """
 
-    _scoring_parameters = ("row_error", "window_size")
+    _scoring_parameters = ("window_size",)
 
     _parameter_constraints: dict = {
         **{
@@ -184,12 +185,7 @@ class AutoregressiveDetector(ResidualDetector):
     def _lags(self):
         """Rows that forecasts are made from, as many as the series allows."""
         lags = [self.lags] if isinstance(self.lags, Integral) else self.lags
-        if not len(lags) or not all(
-            isinstance(n_rows, Integral)
-            and not isinstance(n_rows, bool)
-            and n_rows >= 1
-            for n_rows in lags
-        ):
+        if not len(lags) or not are_counts(lags, 1):
             raise ValueError(
                 "The 'lags' parameter of AutoregressiveDetector must be an int of at "
                 f"least 1, or several of them. Got {self.lags!r} instead, use for "

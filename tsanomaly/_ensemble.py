@@ -10,7 +10,7 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,6 +24,8 @@ from tsanomaly._inspection import (
     gives_channel_errors,
     is_normalised,
     kept_training_errors,
+    last_step,
+    offset_of,
 )
 from tsanomaly._row_errors import join_shares, mean_of_known
 from tsanomaly._sklearn_compat import (
@@ -82,11 +84,12 @@ class EnsembleDetector(
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out the first rows, whose windows are padded.
+        leaves out the first rows, whose windows are padded; or fewer, if the mean of
+        the detectors' own thresholds is higher.
 
     Attributes
     ----------
-    named_detectors_ : :class:`~sklearn.utils.Bunch`
+    named_detectors_ : dict of str to estimator
         The fitted clones by name, without those that were left out.
 
     left_out_ : dict of str to str
@@ -305,11 +308,13 @@ class EnsembleDetector(
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the channels; None takes those seen in `fit`, or ``x0``, ``x1``, …
+            Names of the channels. None takes those seen in `fit`, or ``x0``, ``x1`` and
+            so on.
 
         Returns
         -------
         names : ndarray of str objects of shape (n_channels,)
+            Those of the channels.
         """
         check_is_fitted(self)
         first = next(iter(self.named_detectors_.values()))
@@ -326,6 +331,7 @@ class EnsembleDetector(
         Returns
         -------
         params : dict
+            Values by name.
         """
         return self._get_params("detectors", deep=deep)
 
@@ -378,7 +384,7 @@ class EnsembleDetector(
 
     def _fit_detectors(self, X, y, breaks):
         """Fit clones of those that can be fitted."""
-        self.named_detectors_, self.left_out_ = Bunch(), {}
+        self.named_detectors_, self.left_out_ = {}, {}
         nothing = np.zeros(len(breaks), dtype=bool)
         first_error = None
         for name, detector in self.detectors:
@@ -414,7 +420,14 @@ class EnsembleDetector(
             n_context = getattr(self, "n_context_", 0)
             whole = TrailingWindows(breaks, n_context + 1, breaks).whole
             counted = whole if whole.any() else counted
-        self.offset_ = -midway_threshold(errors[counted], share)
+        threshold = midway_threshold(errors[counted], share)
+        if self.contamination == "auto":
+            # Some detectors set theirs on rows that they have not learned from.
+            own = [
+                _own_threshold(detector) for detector in self.named_detectors_.values()
+            ]
+            threshold = max(threshold, float(self._weights @ own))
+        self.offset_ = -threshold
 
     def _validate(self, X, *, reset):
         if not reset:
@@ -496,6 +509,13 @@ def _training_errors(detector, X, breaks):
     errors = np.full(len(breaks), np.nan)
     errors[~breaks] = kept
     return errors
+
+
+def _own_threshold(detector):
+    """The threshold of a detector, on the scale of errors that are averaged."""
+    if is_normalised(detector):
+        return -offset_of(last_step(detector))
+    return np.logaddexp(0, 1)  # the 99 % quantile
 
 
 def _on_scale(errors, scale):

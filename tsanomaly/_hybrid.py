@@ -4,16 +4,15 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
-from sklearn.decomposition import PCA
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import AUTO_SHARE, Calibration, midway_threshold
 from tsanomaly._context import get_context, rows_with_context, sees_other_rows
 from tsanomaly._inspection import check_detector, detector_errors, fitted_steps
-from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._sklearn_compat import (
     HasMethods,
     Interval,
@@ -22,7 +21,6 @@ from tsanomaly._sklearn_compat import (
     _fit_context,
     _safe_indexing,
 )
-from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,
@@ -34,7 +32,6 @@ from tsanomaly._validation import (
     find_gaps,
     remember_parameters,
 )
-from tsanomaly._window_transformer import WindowTransformer
 from tsanomaly._windows import TrailingWindows
 
 __all__ = ["HybridDetector", "errors_of_all", "fit_without"]
@@ -436,11 +433,7 @@ class HybridDetector(
         """Screener and detector, unfitted; the default ones if none is given."""
         screener, detector = self.screener, self.detector
         if screener is None:
-            screener = make_pipeline(
-                WindowTransformer(10),
-                ReconstructionError(PCA(0.9)),
-                ReconstructionThreshold(),
-            )
+            screener = AutoregressiveDetector(lags=1, window_size=8)
         if detector is None:
             detector = LSTMAutoencoderDetector(random_state=draw_seed(random_state))
         return screener, detector

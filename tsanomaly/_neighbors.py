@@ -22,6 +22,9 @@ __all__ = ["FEATURES", "NeighborSearch", "NeighborView", "window_lengths"]
 
 FEATURES = ("scaled", "raw", "readings")
 
+# Statistics of windows of more than one row.
+_N_STATISTICS = 5
+
 # The ratio of a length to the one before it.
 _RATIO = 4
 
@@ -39,11 +42,11 @@ _SMALLEST_SPREAD = 1e-6
 _BLOCK, _BATCH = 8192, 512
 
 # How far a window counts at least, and by how many times the level of its last quarter.
-_HEAD_START, _MOST_OF_QUARTER = 0.5, 1.5
+_HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
 
 # Training windows are looked through in groups: the nearest ones lie in those groups
 # whose nearest are nearest.
-_N_GROUPS = 40
+_N_GROUPS, _FEW_ROWS = 40, 8
 
 # Rows that the scales are learned from, at most.
 _MOST_TESTED = 2000
@@ -183,13 +186,19 @@ class NeighborSearch:
         flat = (features.reshape(len(features), -1) - self.center) / self.spread
         return np.clip(flat, -limit, limit).astype(np.float32)
 
-    def search(self, features, n_neighbors, rows=None):
+    def half_squares(self):
+        """Half of the squared features of the training windows, for `search`."""
+        return np.square(self.references) / 2
+
+    def search(self, features, half_squares, n_neighbors, rows=None):
         """Find the nearest windows.
 
         Parameters
         ----------
         features : ndarray of shape (n, n_features, n_channels)
             NaN where a window holds no reading of a channel; what is known counts.
+        half_squares : ndarray
+            As from `half_squares`, which takes time.
         n_neighbors : int
             How many are looked for.
         rows : ndarray of shape (n,) or None, default=None
@@ -211,7 +220,12 @@ class NeighborSearch:
         is_complete = known.all()
         if not is_complete:
             flat = np.where(known, flat, 0)
-        halves = self._halves(flat, None if is_complete else known)
+        # Half of the squared distance, less half of the own square.
+        halves = -(flat @ self.references.T)
+        if is_complete:
+            halves += half_squares.sum(axis=1)
+        else:
+            halves += known.astype(np.float32) @ half_squares.T
         if rows is not None:
             is_far = np.abs(rows[:, None] - self.rows) >= self.length
             is_far[~is_far.any(axis=1)] = True
@@ -234,13 +248,6 @@ class NeighborSearch:
         shares = np.where(of_channel, 1.0, np.nan)
         np.divide(by_channel, means, out=shares, where=means > 0)
         return distances, shares, self.readings[nearest].mean(axis=1)
-
-    def _halves(self, flat, known):
-        """Half of the squared distances to all windows, less half of the own square."""
-        squares = np.square(self.references) / 2
-        if known is None:
-            return squares.sum(axis=1) - flat @ self.references.T
-        return known.astype(np.float32) @ squares.T - flat @ self.references.T
 
 
 class NeighborView:
@@ -308,7 +315,9 @@ class NeighborView:
             )
             readings = series.X[chosen[i]]
             search = NeighborSearch(kind, lengths[i], of_chosen, chosen[i], readings)
-            distances, _, _ = search.search(of_tested, n_neighbors, tested)
+            distances, _, _ = search.search(
+                of_tested, search.half_squares(), n_neighbors, tested
+            )
             search.calibration = LogCalibration(distances)
             view.rules.append(search)
         return view
@@ -317,7 +326,7 @@ class NeighborView:
     def memory(cls, shape, kinds, lengths, max_samples):
         """Bytes that `fit` takes, about, on a series of a shape."""
         n_timestamps, n_channels = shape
-        n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else 5
+        n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else _N_STATISTICS
         of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
         n_windows = 2 * min(max_samples, n_timestamps) + _MOST_TESTED
         distances = 16 * max_samples * _MOST_TESTED
@@ -330,6 +339,16 @@ class NeighborView:
             for i, length in enumerate(self._lengths)
             for kind in self._kinds
             if kind != "readings" or length <= _MOST_ROWS_OF_READINGS
+        ]
+
+    def sizes(self):
+        """Kind and length of each search, and how many features a channel has in it."""
+        return [
+            (
+                (kind, self._lengths[i]),
+                self._lengths[i] if kind == "readings" else _N_STATISTICS if i else 1,
+            )
+            for i, kind in self._pairs()
         ]
 
     def _features(self, series, rows):
@@ -373,9 +392,11 @@ class NeighborView:
         """
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
-        n_before = _rows_before(series)
+        n_before, squares = _rows_before(series), self._half_squares()
         for batch, features in self._batches(series, rows):
-            levels, shares, _ = self._search(features, batch if is_training else None)
+            levels, shares, _ = self._search(
+                features, squares, batch if is_training else None
+            )
             levels = self._counted(levels, n_before[batch])
             errors.append(_join(levels, shares))
             done += len(batch)
@@ -389,9 +410,9 @@ class NeighborView:
         by its part of the error.
         """
         expected = np.full(series.X.shape, np.nan)
-        n_before = _rows_before(series)
+        n_before, squares = _rows_before(series), self._half_squares()
         for batch, features in self._batches(series, np.flatnonzero(~series.breaks)):
-            levels, _, readings = self._search(features)
+            levels, _, readings = self._search(features, squares)
             levels = self._counted(levels, n_before[batch])
             parts = power_mean(levels)[1]
             expected[batch] = np.einsum("rs,rsc->rc", parts, readings)
@@ -399,16 +420,16 @@ class NeighborView:
 
     def make_last_row_errors(self):
         """Make a function for the errors of single rows; as of a view."""
+        size, squares = self.n_context + 1, self._half_squares()
 
         def of_last(rows):
-            size = self.n_context + 1
             rows = rows[-size:]
             n_before = len(rows) - 1
             if len(rows) < size:
                 padding = np.repeat(rows[:1], size - len(rows), axis=0)
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
-            levels, shares, _ = self._search(features)
+            levels, shares, _ = self._search(features, squares)
             return _join(self._counted(levels, np.array([n_before])), shares)
 
         return of_last
@@ -417,7 +438,7 @@ class NeighborView:
         """Levels as they count.
 
         Not at all where the window rests on padding. And that of a window counts by no
-        more than 1/2, and 3/2 of the level of its last quarter: what is over would
+        more than 1, and twice the level of its last quarter: what is over would
         otherwise be seen until it has left the longest windows.
 
         Parameters
@@ -442,12 +463,15 @@ class NeighborView:
                 batch = slice(start, start + _BATCH)
                 yield some[batch], [values[batch] for values in features]
 
-    def _search(self, features, rows=None):
+    def _half_squares(self):
+        return [search.half_squares() for search in self.rules]
+
+    def _search(self, features, squares, rows=None):
         """Levels, shares and readings of rows, by all searches."""
         levels, shares, readings = [], [], []
-        for search, values in zip(self.rules, features, strict=True):
+        for search, values, half in zip(self.rules, features, squares, strict=True):
             distances, of_channels, nearest = search.search(
-                values, self._n_neighbors, rows
+                values, half, self._n_neighbors, rows
             )
             levels.append(search.calibration(distances))
             shares.append(of_channels)
@@ -480,7 +504,8 @@ def _nearest(values, n_nearest):
     """Positions of the smallest values of each row, (n_rows, n_nearest)."""
     n_rows, n_values = values.shape
     n_grouped = n_values - n_values % _N_GROUPS
-    if n_nearest > _N_GROUPS or n_grouped < 4 * _N_GROUPS:
+    is_small = n_rows < _FEW_ROWS or n_grouped < 4 * _N_GROUPS
+    if is_small or n_nearest > _N_GROUPS:
         return np.argpartition(values, n_nearest - 1, axis=1)[:, :n_nearest]
     # The smallest are in the groups that have the smallest minima.
     grouped = values[:, :n_grouped].reshape(n_rows, -1, _N_GROUPS)

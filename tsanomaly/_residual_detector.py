@@ -54,8 +54,8 @@ class ResidualDetector(
 ):
     """Base class of detectors that compare readings with what a model expected.
 
-    A subclass has the parameters `row_error`, `missing`, `contamination` and
-    `random_state`, maybe `stride`, and defines
+    A subclass has the parameters `missing`, `contamination` and `random_state`, maybe
+    `row_error` and `stride`, and defines
 
     - ``_make_views()``: the views, with unfitted rules from `_make_rule`, and of their
       models what is known before they are fitted: `n_rows` and `forecasts`;
@@ -63,7 +63,7 @@ class ResidualDetector(
       the rules, set attributes, and return the view that scores rows, its errors of the
       series, and errors of rows that were not learned from, or None;
     - ``_view()``: the view that scores rows again, with the rules ``_rules``;
-    - ``_scoring_parameters``: names of the parameters that its scores depend on;
+    - ``_scoring_parameters``: names of the other parameters that scores depend on;
     - if need be, ``_check_series(series, views)``, which raises if the models cannot be
       fitted on a series, and ``_n_trained(n_rows)``, how many of the rows it learns
       from, the first ones.
@@ -336,7 +336,8 @@ class ResidualDetector(
             view, errors, held_out = self._fit_views(series, views, rows, seed)
             self._rules = view.rules
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
-            remember_parameters(self, self._scoring_parameters)
+            shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
+            remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
             self._set_threshold(errors, series, held_out)
         return errors, series
 

@@ -10,7 +10,8 @@ A *model*, of which nothing more is asked here, says what readings should have b
   ``(n, k, n_channels)`` and what these should have been, of the same shape; `k` is
   `n_rows`, or 1 for a model that forecasts.
 - ``make_runner()`` returns a function for one window of shape
-  ``(1, n_rows, n_channels)``, prepared for many calls.
+  ``(1, n_rows, n_channels)``, prepared for many calls; ``runs_several`` says whether it
+  takes several windows as well.
 """
 
 import numpy as np

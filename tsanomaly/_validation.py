@@ -4,6 +4,7 @@
 import warnings
 from contextlib import contextmanager
 from functools import partial, wraps
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
@@ -24,6 +25,7 @@ __all__ = [
     "VersionWarning",
     "VersionedState",
     "all_or_nothing",
+    "are_counts",
     "as_series",
     "check_columns",
     "check_labels",
@@ -269,6 +271,14 @@ def name_column(estimator, column):
     if hasattr(estimator, "feature_names_in_"):
         return f"column {str(estimator.feature_names_in_[column])!r}"
     return f"the column at position {column}"
+
+
+def are_counts(values, least):
+    """Whether all values are whole numbers of at least so much, and no bool."""
+    return all(
+        isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+        for value in values
+    )
 
 
 def check_series_length(breaks, window_size, n_needed):

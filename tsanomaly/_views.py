@@ -146,17 +146,23 @@ class View:
             than one run of the model.
         """
         model, rule = self.model, self.rule
-        if rule.looks_ahead or self.n_context != model.n_rows - 1:
+        n_windows = self.n_context - model.n_rows + 2  # that are run for one row
+        if rule.looks_ahead or (n_windows > 1 and not model.runs_several):
             return None
-        run = model.make_runner()
+        run, size = model.make_runner(), self.n_context + 1
 
         def of_last(rows):
-            window = rows[-model.n_rows :]
-            if len(window) < model.n_rows:
-                padding = np.repeat(window[:1], model.n_rows - len(window), axis=0)
-                window = np.concatenate([padding, window])
-            expected = run(window[None])
-            actual = window[None, -expected.shape[1] :]
+            rows = rows[-size:]
+            if len(rows) < size:
+                padding = np.repeat(rows[:1], size - len(rows), axis=0)
+                rows = np.concatenate([padding, rows])
+            windows = np.lib.stride_tricks.sliding_window_view(
+                rows, model.n_rows, axis=0
+            ).swapaxes(1, 2)
+            expected = run(windows)
+            actual = windows[:, -expected.shape[1] :]
+            if n_windows > 1:  # of a model that forecasts one row of each
+                actual, expected = actual[None, :, -1], expected[None, :, -1]
             last = slice(-rule.n_rows, None)
             squared = squared_residuals(actual[:, last], expected[:, last])
             if self.weights is not None:

@@ -13,7 +13,7 @@ from tsanomaly._progress import tell
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._windows import fill_windows
 
-__all__ = ["LinearModel", "NetworkModel"]
+__all__ = ["LinearModel", "NetworkModel", "as_seen"]
 
 # Windows that the linear map reconstructs together, fewer if they are wide. Always as
 # many, so that the last bits of a row do not depend on how many are scored with it.
@@ -31,6 +31,8 @@ class NetworkModel:
     weights : list of ndarray
         Its weights.
     """
+
+    runs_several = False
 
     def __init__(self, network, weights):
         self._network = network
@@ -81,7 +83,7 @@ class NetworkModel:
 
         def run(window):
             given = window[:, :-1] if self.forecasts else window
-            return run_network(_as_seen(given))
+            return run_network(as_seen(given))
 
         return run
 
@@ -96,7 +98,7 @@ class LinearModel:
         Rows of its windows.
     """
 
-    forecasts = False
+    forecasts, runs_several = False, True
 
     def __init__(self, linear_map, n_rows):
         self.linear_map = linear_map
@@ -122,7 +124,7 @@ class LinearModel:
 
     def make_runner(self):
         """Make a function that predicts the rows of one window; as above."""
-        return lambda window: self.linear_map(_as_seen(window))
+        return lambda window: self.linear_map(as_seen(window))
 
 
 def _batch_size(n_readings):
@@ -131,7 +133,7 @@ def _batch_size(n_readings):
     return max(size, _SMALLEST_BATCH)
 
 
-def _as_seen(window):
+def as_seen(window):
     """A window as models take it: clipped, and filled where nothing was read."""
     clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
     return fill_windows(clipped, np.zeros(window.shape[2], np.float32))

@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import tsanomaly
 from tsanomaly._backend import import_keras
 from tsanomaly._cli import _commands, _pictures, main
+from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._parameter_error import Parameter, ParameterError
 
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
@@ -171,9 +172,10 @@ def test_the_report_without_labels(model, plant, folder, capsys):
     assert "measures" not in page.cells
 
 
-@pytest.mark.parametrize("detector", ["lstm", "hybrid", "iforest", "lof", "pca"])
+@pytest.mark.parametrize("detector", DETECTORS)
 def test_every_detector_trains_a_model_that_loads(detector, plant, folder, capsys):
-    options = TINY if detector in ("lstm", "hybrid") else ["--window-size", "5"]
+    has_network = detector in ("lstm", "ensemble", "hybrid")
+    options = TINY if has_network else ["--window-size", "5"]
     options += ["--columns", "sensor_3", "sensor_1", "--scaler", "robust"]
     command = ["train", plant, "--detector", detector, *options]
     assert main([*command, "--no-plots", "--quantile", "0.9"]) == 0

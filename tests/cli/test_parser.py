@@ -10,9 +10,11 @@ import pytest
 
 from tests.helpers import run_python
 from tsanomaly import (
+    AutoregressiveDetector,
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
     Training,
+    WindowNeighborsDetector,
     WindowTransformer,
     explain,
 )
@@ -120,12 +122,18 @@ def test_the_help_states_the_defaults(command, show_help):
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_help_states_choices_by_detector(command, show_help):
     stated = defaults_in_help(show_help(command))
-    network, other = (
+    network, forecasts, neighbors, other = (
         default(class_, "window_size")
-        for class_ in (LSTMAutoencoderDetector, WindowTransformer)
+        for class_ in (
+            LSTMAutoencoderDetector,
+            AutoregressiveDetector,
+            WindowNeighborsDetector,
+            WindowTransformer,
+        )
     )
     assert stated["--window-size"] == (
-        f"{network[0]} and {network[1]} for networks, {other} for other detectors"
+        f"{network[0]} and {network[1]} for networks, {forecasts} for autoregression, "
+        f"{neighbors} for neighbors, {other} for other detectors"
     )
     method = default(ReconstructionThreshold, "method")
     assert stated["--threshold-method"].startswith(f"{method}, ")

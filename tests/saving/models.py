@@ -27,12 +27,15 @@ from sklearn.svm import OneClassSVM
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    AutoregressiveDetector,
+    EnsembleDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     ScoreTransformer,
     TemporalFeatures,
+    WindowNeighborsDetector,
     WindowTransformer,
 )
 from tsanomaly.metrics import make_anomaly_scorer
@@ -63,6 +66,22 @@ class OtherNetwork(LSTMAutoencoderDetector):
 
 MODELS = {
     "window": WindowTransformer(3),
+    "forecasts": AutoregressiveDetector(lags=(1, 2), window_size=3),
+    "neighbors": WindowNeighborsDetector(4, max_samples=30, random_state=0),
+    "readings": WindowNeighborsDetector(
+        4, features=("readings", "scaled"), max_samples=30, random_state=0
+    ),
+    "mean of detectors": make_pipeline(
+        StandardScaler(),
+        EnsembleDetector(
+            [
+                ("forecasts", AutoregressiveDetector(lags=1, window_size=3)),
+                ("forest", small_forest()),
+                ("too long", AutoregressiveDetector(lags=1, window_size=9_999)),
+            ],
+            weights=[1, 2, 1],
+        ),
+    ),
     "features": TemporalFeatures(windows=(3,), lags=(2,), rates=(1,)),
     "calendar": make_pipeline(
         TemporalFeatures(windows=[3, 4], calendar=True, interactions=True),

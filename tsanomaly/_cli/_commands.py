@@ -70,6 +70,7 @@ from tsanomaly._cli._numbers import (
     rows_to_judge,
     summarise,
 )
+from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import (
     N_DRAWN_CHANNELS,
     draw_anomalies,
@@ -409,7 +410,7 @@ def compare(
     read_params,
     network_params,
     threshold_params,
-    detectors=("lstm", "hybrid", "iforest", "lof", "pca"),
+    detectors=DETECTORS,
     window_size=None,
     scaler="standard",
     random_state=0,

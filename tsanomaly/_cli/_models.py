@@ -41,7 +41,8 @@ def build(
 
     Parameters
     ----------
-    detector : {'lstm', 'hybrid', 'iforest', 'lof', 'pca'}
+    detector : {'lstm', 'ensemble', 'hybrid', 'autoregression', 'neighbors', \
+            'iforest', 'lof', 'pca'}
         What it is built on.
     network_params : dict
         Keywords for `LSTMAutoencoderDetector`, and `batch_size`.
@@ -66,13 +67,16 @@ def build(
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
     from tsanomaly import (
+        AutoregressiveDetector,
         HybridDetector,
         LSTMAutoencoderDetector,
         ReconstructionError,
         ReconstructionThreshold,
         ScoreTransformer,
         Training,
+        WindowNeighborsDetector,
         WindowTransformer,
+        make_ensemble,
     )
 
     scalers = {
@@ -84,7 +88,7 @@ def build(
     if scaler != "none":
         steps.append(("scale", scalers[scaler]()))
     windows = {} if window_size is None else {"window_size": window_size}
-    if detector in ("lstm", "hybrid"):
+    if detector in ("lstm", "ensemble", "hybrid"):
         params = dict(network_params)
         if "batch_size" in params:
             params["training"] = Training(batch_size=params.pop("batch_size"))
@@ -94,6 +98,12 @@ def build(
         if detector == "hybrid":
             cascade = HybridDetector(detector=network, random_state=random_state)
             errors = ScoreTransformer(cascade, calibrate=None)
+        elif detector == "ensemble":
+            errors = make_ensemble(network, random_state=random_state)
+    elif detector == "autoregression":
+        errors = AutoregressiveDetector(random_state=random_state, **windows)
+    elif detector == "neighbors":
+        errors = WindowNeighborsDetector(random_state=random_state, **windows)
     else:
         steps.append(("window", WindowTransformer(**windows)))
         errors = {

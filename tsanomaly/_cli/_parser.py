@@ -22,10 +22,19 @@ from tsanomaly._cli._values import (
 )
 from tsanomaly._version import __version__
 
-__all__ = ["Call", "parse"]
+__all__ = ["DETECTORS", "Call", "parse"]
 
-_DETECTORS = ("lstm", "hybrid", "iforest", "lof", "pca")
-_NETWORKS = {"lstm", "hybrid"}
+DETECTORS = (
+    "lstm",
+    "ensemble",
+    "hybrid",
+    "autoregression",
+    "neighbors",
+    "iforest",
+    "lof",
+    "pca",
+)
+_NETWORKS = {"lstm", "ensemble", "hybrid"}
 
 # Parameters that travel together: to `read_sensor_csv`, to the network, and to the
 # threshold of a model that is to be trained.
@@ -186,13 +195,13 @@ def _check_training(given, parser):
     for name in _GROUPS["network_params"]:
         if name in given and not detectors & _NETWORKS:
             parser.error(
-                f"--{name.replace('_', '-')} is for networks: choose the detector lstm "
-                "or hybrid, or leave it out"
+                f"--{name.replace('_', '-')} is for networks: choose the detector "
+                "lstm, ensemble or hybrid, or leave it out"
             )
     if given.get("window_size") == 1 and detectors & _NETWORKS:
         parser.error(
             "argument --window-size: networks need windows of at least 2 rows: pass a "
-            "larger number, or choose other detectors than lstm and hybrid"
+            "larger number, or choose other detectors than lstm, ensemble and hybrid"
         )
     if "method" not in given:
         if "k" in given and "quantile" in given:
@@ -333,7 +342,8 @@ def _add_training(parser):
         type=whole(1),
         metavar="ROWS",
         help="rows in a window, at least 2 for networks, where it is also that of the "
-        "linear map (default: 16 and 80 for networks, 10 for other detectors)",
+        "linear map (default: 16 and 80 for networks, 80 for autoregression, 256 for "
+        "neighbors, 10 for other detectors)",
     )
     group.add_argument(
         "--units",
@@ -531,10 +541,12 @@ def _add_train(commands):
     _add_complete_reading(parser)
     parser.add_argument(
         "--detector",
-        choices=_DETECTORS,
-        help="lstm: LSTM autoencoder; hybrid: the same, only on rows that PCA finds "
-        "suspicious; iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA "
-        "on windows (default: lstm)",
+        choices=DETECTORS,
+        help="lstm: LSTM autoencoder; ensemble: the same, forecasts and the nearest "
+        "windows; hybrid: the LSTM autoencoder, only on rows that forecasts find "
+        "suspicious; autoregression: forecasts; neighbors: the nearest windows; "
+        "iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA on windows "
+        "(default: lstm)",
     )
     _add_training(parser)
 
@@ -592,7 +604,7 @@ def _add_compare(commands):
     )
     _add_complete_reading(parser)
     parser.add_argument(
-        "--detectors", nargs="+", choices=_DETECTORS, help="(default: all)"
+        "--detectors", nargs="+", choices=DETECTORS, help="(default: all)"
     )
     _add_training(parser)
 

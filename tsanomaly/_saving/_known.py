@@ -63,7 +63,9 @@ _CONTAINERS = {f"sklearn.{name}" for name in _known_sklearn.CONTAINERS}
 
 # Transformers that return a column for each channel.
 _AS_MANY = {
+    "AutoregressiveDetector",
     "Binarizer",
+    "EnsembleDetector",
     "LSTMAutoencoderDetector",
     "MaxAbsScaler",
     "MinMaxScaler",
@@ -73,6 +75,7 @@ _AS_MANY = {
     "ReconstructionError",
     "RobustScaler",
     "StandardScaler",
+    "WindowNeighborsDetector",
 }
 
 

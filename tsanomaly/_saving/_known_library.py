@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Classes of this library that a file may hold, and what their attributes may be."""
 
+import numpy as np
+
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
+from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
+from tsanomaly._ensemble import EnsembleDetector
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector
+from tsanomaly._neighbors import FEATURES, NeighborSearch
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._relations import relation_weights
 from tsanomaly._row_errors import RULES, n_lengths
@@ -27,6 +32,7 @@ from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._training import Training
 from tsanomaly._validation import check_parameters_unchanged
+from tsanomaly._window_neighbors import WindowNeighborsDetector
 from tsanomaly._window_transformer import WindowTransformer
 
 __all__ = ["ESTIMATORS", "PLAIN"]
@@ -122,6 +128,66 @@ def _weight_shapes(n_features, units, latent_dim):
     return shapes
 
 
+def _check_forecasts(detector):
+    """Raise unless there are as many forecasts as there should be, each of its size."""
+    _check_context(detector)
+    lags, n_features = detector.lags_, detector.n_features_in_
+    rules = detector._rules
+    _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
+    _check_equal("number of _rules", len(rules), len(lags))
+    sizes = {rule.window_size for rule in rules}
+    _check_equal("window_size of _rules", sizes, {detector.window_size})
+    _check_equal("stride of _rules", {rule.stride for rule in rules}, {1})
+    n_context = max(lags) + rules[0].n_rows - 1
+    _check_equal("n_context_", detector.n_context_, n_context)
+    lookahead = (detector.window_size - 1) * rules[0].looks_ahead
+    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
+    widths = [n_rows * n_features for n_rows in lags]
+    if detector.regressor is None:
+        found = [coefficients.shape for coefficients in detector.coefficients_]
+        expected = [(width, n_features) for width in widths]
+        _check_equal("shapes of coefficients_", found, expected)
+    else:
+        found = [regressor.n_features_in_ for regressor in detector.regressors_]
+        _check_equal("columns of regressors_", found, widths)
+
+
+def _check_neighbors(detector):
+    """Raise unless there is a search for each length and kind, each of its size."""
+    _check_context(detector)
+    lengths, n_features = detector.lengths_, detector.n_features_in_
+    _check_equal("lengths_", list(lengths), [4**i for i in range(len(lengths))])
+    _check_equal("n_context_", detector.n_context_, lengths[-1] - 1)
+    _check_equal("n_lookahead_", detector.n_lookahead_, 0)
+    _check_equal(
+        "length of training_scores_",
+        len(detector.training_scores_),
+        detector.n_samples_fit_,
+    )
+    searches, expected = detector._rules, detector._view().sizes()
+    found = [(search.kind, search.length) for search in searches]
+    _check_equal("_rules", found, [pair for pair, _ in expected])
+    for search, (_, n_each) in zip(searches, expected, strict=True):
+        shape = search.references.shape[1], search.readings.shape[1]
+        _check_equal("columns", shape, (n_each * n_features, n_features))
+        _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
+
+
+def _check_ensemble(ensemble):
+    """Raise unless the detectors go together."""
+    members = ensemble.named_detectors_
+    if not members or not set(members) <= {name for name, _ in ensemble.detectors}:
+        raise ValueError(f"named_detectors_ are {list(members)}")
+    for attribute in ("_scales", "_weights"):
+        _check_equal(attribute, len(getattr(ensemble, attribute)), len(members))
+    for name, detector in members.items():
+        check_detector(detector, name)
+        n_features = getattr(detector, "n_features_in_", ensemble.n_features_in_)
+        _check_equal(f"channels of {name}", n_features, ensemble.n_features_in_)
+    if hasattr(ensemble, "n_context_"):
+        _check_context(ensemble)
+
+
 def _check_multiscale(rule):
     shape = (n_lengths(rule.window_size),)
     _check_equal("shape of calibration", rule.calibration.floor.shape, shape)
@@ -167,7 +233,39 @@ _MULTISCALE = State(
     {**_RULE, "limit": Number("f", 0, finite=False)}, check=_check_multiscale
 )
 
+# What all residual detectors have learned.
+_RESIDUALS = {
+    **_CONTEXT,
+    **_FITTED_WITH,
+    "center_": Array("f", "d", dtype="float64"),
+    "n_samples_fit_": Number("i", 1),
+    "offset_": Number("f"),
+    "missing_error_": _POSITIVE,
+}
+
 ESTIMATORS = {
+    AutoregressiveDetector: State(
+        {
+            **_RESIDUALS,
+            "lags_": Items(Number("i", 1), kinds=(tuple,)),
+            "coefficients_": Items(Numbers("f")).maybe(),
+            "regressors_": Items(_FITTED).maybe(),
+            "_rules": Items(Instance("RowErrorRule")),
+        },
+        check=_check_forecasts,
+    ),
+    EnsembleDetector: State(
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "named_detectors_": Items(_FITTED, kinds=(dict,)),
+            "left_out_": Items(Text(), kinds=(dict,)),
+            "offset_": Number("f"),
+            "_weights": Array("f", "k", low=0, high=1),
+            "_scales": Items(NOTHING | Instance("Calibration")),
+        },
+        check=_check_ensemble,
+    ),
     FleetDetector: State(
         {
             "groups_": ANYTHING,
@@ -194,13 +292,10 @@ ESTIMATORS = {
     ),
     LSTMAutoencoderDetector: State(
         {
-            **_CONTEXT,
-            **_FITTED_WITH,
-            "center_": Array("f", "d", dtype="float64"),
+            **_RESIDUALS,
             "history_": Items(Items(Number("f")), kinds=(dict,)),
             "weights_": Items(Numbers("f")),
             "n_iter_": Number("i", 0),
-            "n_samples_fit_": Number("i", 1),
             "linear_mean_": Array("f", "w", dtype="float32").maybe(),
             "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
             "linear_gains_": Array("f", "c", dtype="float32").maybe(),
@@ -208,8 +303,6 @@ ESTIMATORS = {
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "d", low=0).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
-            "offset_": Number("f"),
-            "missing_error_": _POSITIVE,
         },
         check=_check_residual_detector,
     ),
@@ -239,6 +332,15 @@ ESTIMATORS = {
         {**_CONTEXT, **_FITTED_WITH, "_calendar": FLAG}, check=_check_features
     ),
     Training: State({}),
+    WindowNeighborsDetector: State(
+        {
+            **_RESIDUALS,
+            "lengths_": Items(Number("i", 1), kinds=(tuple,)),
+            "training_scores_": Array("f", "n", finite=False),
+            "_rules": Items(Instance("NeighborSearch")),
+        },
+        check=_check_neighbors,
+    ),
     WindowTransformer: State({**_CONTEXT}, check=_check_window),
 }
 
@@ -265,6 +367,18 @@ PLAIN = {
     LogCalibration: State(
         {"floor": _BY_NUMBER, "centre": _BY_NUMBER, "unit": _BY_NUMBER},
         check=_check_log_calibration,
+    ),
+    NeighborSearch: State(
+        {
+            "kind": Text(*FEATURES),
+            "length": Number("i", 1),
+            "rows": Array("i", "n", low=0),
+            "center": Array("f", "w"),
+            "spread": Array("f", "w", low=1e-300),
+            "references": Array("f", "n", "w", dtype="float32"),
+            "readings": Array("f", "n", "d", dtype="float32"),
+            "calibration": Instance("LogCalibration"),
+        }
     ),
     StreamingDetector: State(
         {
