@@ -258,7 +258,6 @@ class EnsembleDetector(
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    @available_if(_all_give_channel_errors)
     def transform(self, X):
         """Error of each row in each channel.
 
@@ -497,6 +496,12 @@ class EnsembleDetector(
                 for _, detector in self.detectors
             )
         return tags
+
+
+# Not as a decorator: what scikit-learn wraps to return frames would always be there.
+EnsembleDetector.transform = available_if(_all_give_channel_errors)(
+    EnsembleDetector.transform
+)
 
 
 def _training_errors(detector, X, breaks):
