@@ -71,9 +71,7 @@ def whole(X, n_context):
     """Rows that so many others come before, in their stretch."""
     breaks = np.isnan(X).all(axis=1)
     return [
-        t
-        for t in range(n_context, len(X))
-        if not breaks[t - n_context : t + 1].any()
+        t for t in range(n_context, len(X)) if not breaks[t - n_context : t + 1].any()
     ]
 
 
@@ -467,9 +465,7 @@ def test_frames_keep_their_names(series):
         detector.predict(frame[["pressure", "flow"]])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("row_error", "last"), ("window_size", 7)]
-)
+@pytest.mark.parametrize(("name", "value"), [("row_error", "last"), ("window_size", 7)])
 def test_parameters_changed_after_fit_are_refused(name, value, series):
     detector = tiny().fit(series).set_params(**{name: value})
     for method in ("predict", "transform", "reconstruct"):
@@ -531,7 +527,10 @@ def test_bad_parameters(parameters, message, series):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda X: X[:5], r"window_size=4 .* needs 5 rows.*\(n_samples=4\)|n_samples=5"),
+        (
+            lambda X: X[:5],
+            r"window_size=4 .* needs 5 rows.*\(n_samples=4\)|n_samples=5",
+        ),
         (lambda X: np.insert(X, range(0, 200, 4), np.nan, axis=0), "longest stretch"),
         (lambda X: X * np.nan, "200 training rows is NaN in every"),
         (lambda X: X * [np.nan, 1], "no reading in the column at position 0"),

@@ -60,7 +60,7 @@ SMALL_INSTANCES = [
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
     AutoregressiveDetector(lags=(1, 2), window_size=3),
     AutoregressiveDetector(
-        lags=1, regressor=LinearRegression(), window_size=3, row_error="last"
+        lags=1, regressor=LinearRegression(), row_error="last", contamination=0.1
     ),
     WindowNeighborsDetector(random_state=0),
     WindowNeighborsDetector(window_size=4, max_samples=20, random_state=0),

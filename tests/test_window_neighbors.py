@@ -93,7 +93,9 @@ class Naive:
         for length, kind in self.pairs:
             rows = self._whole(X, length)
             features = np.array([self._features(X, t, length, kind) for t in rows])
-            center = np.nan_to_num(reference.known_mean(features.reshape(len(rows), -1)))
+            center = np.nan_to_num(
+                reference.known_mean(features.reshape(len(rows), -1))
+            )
             spread = np.ones(len(center))
             if kind == "scaled":
                 flat = features.reshape(len(rows), -1)
@@ -187,10 +189,13 @@ def test_everything_matches_the_loop(features, series_of):
     expected = naive.errors(new)
     np.testing.assert_allclose(detector.transform(new), expected, rtol=5e-3, atol=1e-5)
     np.testing.assert_allclose(
-        detector.score_samples(new), -np.ma.masked_invalid(expected).mean(axis=1),
+        detector.score_samples(new),
+        -np.ma.masked_invalid(expected).mean(axis=1),
         rtol=5e-3,
     )
-    np.testing.assert_allclose(detector.reconstruct(new), naive.expected(new), atol=0.01)
+    np.testing.assert_allclose(
+        detector.reconstruct(new), naive.expected(new), atol=0.01
+    )
     training = np.ma.masked_invalid(naive.errors(X, is_training=True)).mean(axis=1)
     np.testing.assert_allclose(
         detector.training_scores_, -training.filled(np.nan), rtol=5e-3
@@ -433,7 +438,9 @@ def test_few_fresh_rows_are_flagged(rng):
 
 def test_fitting_and_scoring_at_once(series):
     detector = tiny().fit(series)
-    np.testing.assert_array_equal(tiny().fit_transform(series), detector.transform(series))
+    np.testing.assert_array_equal(
+        tiny().fit_transform(series), detector.transform(series)
+    )
     np.testing.assert_array_equal(tiny().fit_predict(series), detector.predict(series))
 
 
@@ -456,7 +463,9 @@ def test_seeds_choose_the_windows(series):
     )
     assert one != other
     # Where all are kept, there is no choice.
-    one, other = (tiny(random_state=s).fit(series).score_samples(series) for s in (0, 1))
+    one, other = (
+        tiny(random_state=s).fit(series).score_samples(series) for s in (0, 1)
+    )
     np.testing.assert_array_equal(one, other)
 
 
