@@ -320,7 +320,7 @@ def test_weights_changed_after_fit_are_refused(series):
     np.testing.assert_array_equal(ensemble.decision_function(series), expected)
     ensemble.set_params(weights=[1, 2])
     for method in ("predict", "transform", "reconstruct"):
-        with pytest.raises(ValueError, match="weights was changed from .* Fit .* aga"):
+        with pytest.raises(ValueError, match=r"weights was changed from .* Fit .* a"):
             getattr(ensemble, method)(series)
 
 
@@ -369,10 +369,8 @@ def test_errors_of_channels_need_them_from_all(series):
             assert hasattr(ensemble, method)
     mixed = EnsembleDetector([("forecasts", forecasts()), ("forest", FOREST)])
     for ensemble in (mixed, clone(mixed).fit(series)):
-        for method in ("transform", "reconstruct"):
+        for method in ("transform", "reconstruct", "fit_transform"):
             assert not hasattr(ensemble, method)
-            with pytest.raises(AttributeError):
-                getattr(ensemble, method)(series)
 
 
 def test_who_is_left_out_needs_no_errors_of_channels(series):
