@@ -181,15 +181,14 @@ class RegressorModel(Forecast):
         rows = complete if len(complete) else rows
         most = max(_MOST_NUMBERS // (windows.window_size * windows.X.shape[1]), 1)
         rows = rows[_evenly(len(rows), most)]
-        filled = windows.fill(windows.take(rows))
-        targets = filled[:, -1]
+        actual = windows.take(rows)
+        inputs, targets = _inputs(windows, actual), windows.fill(actual)[:, -1]
         regressor = clone(regressor)
         if targets.shape[1] == 1:
             targets = targets[:, 0]
         elif not get_tags(regressor).target_tags.multi_output:
             regressor = MultiOutputRegressor(regressor)
-        inputs = np.clip(filled[:, :-1], -INPUT_LIMIT, INPUT_LIMIT)
-        return cls(regressor.fit(inputs.reshape(len(rows), -1), targets), lags)
+        return cls(regressor.fit(inputs, targets), lags)
 
     def forecast(self, inputs):
         """Rows from those before them, (n_rows, lags * n_channels) float32."""
@@ -210,11 +209,11 @@ def _regress(windows, rows, alpha):
     n_inputs = (windows.window_size - 1) * n_channels
     squares, products = np.zeros((n_inputs, n_inputs)), np.zeros((n_inputs, n_channels))
     for start in range(0, len(rows), _BLOCK):
-        filled = windows.fill(windows.take(rows[start : start + _BLOCK]))
-        filled = filled.astype(np.float64).reshape(len(filled), -1)
-        inputs = filled[:, :n_inputs]
+        actual = windows.take(rows[start : start + _BLOCK])
+        # Gaps are filled without the row: its reading must not be its own input.
+        inputs = _inputs(windows, actual).astype(np.float64)
         squares += inputs.T @ inputs
-        products += inputs.T @ filled[:, n_inputs:]
+        products += inputs.T @ windows.fill(actual)[:, -1].astype(np.float64)
     penalty = max(alpha * len(rows), np.finfo(np.float32).tiny)
     squares.flat[:: n_inputs + 1] += penalty
     return solve(squares, products, assume_a="pos", overwrite_a=True)

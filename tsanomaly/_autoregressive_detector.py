@@ -14,7 +14,7 @@ from tsanomaly._memory import check_memory
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._row_errors import RULES
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions
-from tsanomaly._validation import are_counts
+from tsanomaly._validation import are_counts, check_series_length
 from tsanomaly._views import Blend, View, errors_of_halves
 
 __all__ = ["AutoregressiveDetector"]
@@ -201,6 +201,12 @@ class AutoregressiveDetector(ResidualDetector):
             View(Forecast(lags), self._make_rule(window_size)) for lags in self.lags_
         ]
 
+    def _check_views(self, views, breaks):
+        n_needed = max(view.n_context for view in views) + 1
+        check_series_length(
+            breaks, n_needed, lags=self.lags, window_size=self.window_size
+        )
+
     def _check_series(self, series, views):
         """Refuse a series that is too large to fit on."""
         shape = series.X.shape
@@ -243,7 +249,7 @@ class AutoregressiveDetector(ResidualDetector):
         return RegressorModel.fit(windows, rows, regressor)
 
     def _view(self):
-        if self.regressor is None:
+        if hasattr(self, "coefficients_"):
             models = map(RidgeModel, self.coefficients_)
         else:
             models = map(RegressorModel, self.regressors_, self.lags_)

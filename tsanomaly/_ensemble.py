@@ -373,8 +373,12 @@ class EnsembleDetector(
                 )
             check_detector(detector, name)
         weights = np.ones(len(names)) if self.weights is None else self.weights
-        weights = np.asarray(weights, dtype=np.float64)
-        if weights.shape != (len(names),) or not (weights >= 0).all():
+        try:
+            weights = np.asarray(weights, dtype=np.float64)
+        except (TypeError, ValueError):
+            weights = np.empty(0)
+        is_number = np.isfinite(weights) & (weights >= 0)
+        if weights.shape != (len(names),) or not is_number.all():
             raise ValueError(
                 f"weights must be a number of at least 0 for each of the {len(names)} "
                 f"detectors, got {self.weights!r}."
@@ -498,10 +502,10 @@ class EnsembleDetector(
         return tags
 
 
-# Not as a decorator: what scikit-learn wraps to return frames would always be there.
-EnsembleDetector.transform = available_if(_all_give_channel_errors)(
-    EnsembleDetector.transform
-)
+# Not as decorators: what scikit-learn wraps to return frames would always be there.
+for _name in ("transform", "fit_transform", "get_feature_names_out"):
+    _method = available_if(_all_give_channel_errors)(getattr(EnsembleDetector, _name))
+    setattr(EnsembleDetector, _name, _method)
 
 
 def _training_errors(detector, X, breaks):
@@ -527,7 +531,8 @@ def _on_scale(errors, scale):
     """Errors as they are averaged."""
     if scale is None:
         return errors
-    return np.logaddexp(0, scale(errors) / 2)
+    with np.errstate(invalid="ignore"):  # NaN at breaks
+        return np.logaddexp(0, scale(errors) / 2)
 
 
 def make_ensemble(detector=None, *, random_state=None):

@@ -127,10 +127,10 @@ def detector_errors(detector, X):
 
 
 def kept_training_errors(detector):
-    """Errors of its training rows, as far as a fitted detector keeps them.
+    """Errors of its training rows, if a fitted detector keeps them.
 
-    Detectors by neighbours do: scored like new ones, training rows would count
-    themselves among their neighbours.
+    LocalOutlierFactor does: scored like new ones, training rows would count themselves
+    among their neighbours.
 
     Parameters
     ----------
@@ -147,10 +147,8 @@ def kept_training_errors(detector):
         if isinstance(last, FrozenEstimator):
             return None  # it was fitted earlier, on other rows
         last = inside[-1]
-    for name in ("negative_outlier_factor_", "training_scores_"):
-        if hasattr(last, name):
-            return -getattr(last, name)
-    return None
+    kept = getattr(last, "negative_outlier_factor_", None)
+    return None if kept is None else -kept
 
 
 def training_errors(detector, X):

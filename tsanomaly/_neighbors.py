@@ -52,7 +52,7 @@ _N_GROUPS, _FEW_ROWS = 40, 8
 _MOST_TESTED = 2000
 
 
-def window_lengths(window_size, n_timestamps):
+def window_lengths(window_size, n_timestamps, kinds):
     """Rows in the windows that are compared.
 
     Parameters
@@ -61,13 +61,18 @@ def window_lengths(window_size, n_timestamps):
         Rows in the longest windows, at most.
     n_timestamps : int
         Rows of the training series, or of its longest stretch.
+    kinds : list of str
+        What windows are compared by, as in `FEATURES`.
 
     Returns
     -------
     lengths : list of int
-        The powers of 4 up to `window_size`, and to a quarter of the rows; 1 at least.
+        The powers of 4 up to `window_size`, to a quarter of the rows, and to 16 if only
+        readings are compared; 1 at least.
     """
     most = max(1, min(window_size, n_timestamps // 4))
+    if set(kinds) == {"readings"}:
+        most = min(most, _MOST_ROWS_OF_READINGS)
     lengths = [1]
     while lengths[-1] * _RATIO <= most:
         lengths.append(lengths[-1] * _RATIO)
@@ -164,7 +169,7 @@ class NeighborSearch:
     readings : ndarray of shape (n_windows, n_channels)
         float32; 0, the mean of the channel, where a reading is missing.
     calibration : LogCalibration
-        The scale of the distances of training windows to others; set later.
+        The scale of the distances of training windows; set later.
     """
 
     def __init__(self, kind, length, features, rows, readings):
@@ -186,24 +191,39 @@ class NeighborSearch:
         flat = (features.reshape(len(features), -1) - self.center) / self.spread
         return np.clip(flat, -limit, limit).astype(np.float32)
 
-    def half_squares(self):
-        """Half of the squared features of the training windows, for `search`."""
-        return np.square(self.references) / 2
+    def prepare(self):
+        """Work out what `search` needs of the training windows, once for many calls.
 
-    def search(self, features, half_squares, n_neighbors, rows=None):
-        """Find the nearest windows.
+        Returns
+        -------
+        half_squares : ndarray of shape (n_windows, n_features * n_channels)
+            Half of the squared features.
+        overlapping : ndarray of shape (n_windows, n_most)
+            Which windows each overlaps with; itself, again and again, where there are
+            no more.
+        """
+        n_windows = len(self.rows)
+        first = np.searchsorted(self.rows, self.rows - self.length, side="right")
+        last = np.searchsorted(self.rows, self.rows + self.length)
+        overlapping = first[:, None] + np.arange((last - first).max())
+        own = np.arange(n_windows)[:, None]
+        overlapping = np.where(overlapping < last[:, None], overlapping, own)
+        return np.square(self.references) / 2, overlapping
+
+    def search(self, features, prepared, n_neighbors):
+        """Find the nearest windows, the nearest of all and what overlaps with it aside.
+
+        A training window is its own nearest, and those that it overlaps with come
+        next. So training windows and new ones are judged alike.
 
         Parameters
         ----------
         features : ndarray of shape (n, n_features, n_channels)
             NaN where a window holds no reading of a channel; what is known counts.
-        half_squares : ndarray
-            As from `half_squares`, which takes time.
+        prepared : tuple
+            As from `prepare`.
         n_neighbors : int
             How many are looked for.
-        rows : ndarray of shape (n,) or None, default=None
-            Where the windows end, if they are of the training series: those that they
-            overlap with are no neighbours of theirs, unless there are no others.
 
         Returns
         -------
@@ -215,6 +235,7 @@ class NeighborSearch:
         readings : ndarray of shape (n, n_channels)
             Mean of the last rows of the nearest windows.
         """
+        half_squares, overlapping = prepared
         flat = self._scale(features)
         known = ~np.isnan(flat)
         is_complete = known.all()
@@ -226,24 +247,22 @@ class NeighborSearch:
             halves += half_squares.sum(axis=1)
         else:
             halves += known.astype(np.float32) @ half_squares.T
-        if rows is not None:
-            is_far = np.abs(rows[:, None] - self.rows) >= self.length
-            is_far[~is_far.any(axis=1)] = True
-            halves[~is_far] = np.inf
-        nearest = _nearest(halves, min(n_neighbors, halves.shape[1]))
+        if overlapping.shape[1] < halves.shape[1]:  # else there are no others
+            aside = overlapping[halves.argmin(axis=1)]
+            np.put_along_axis(halves, aside, np.inf, axis=1)
+        n_others = max(halves.shape[1] - overlapping.shape[1], 1)
+        nearest = _nearest(halves, min(n_neighbors, n_others))
         squared = np.square(flat[:, None] - self.references[nearest], dtype=np.float64)
         if not is_complete:
             squared *= known[:, None]
-        if rows is not None:
-            squared[~np.take_along_axis(is_far, nearest, axis=1)] = np.nan
         n_channels = features.shape[2]
         by_channel = squared.reshape(*nearest.shape, -1, n_channels).sum(axis=2)
         total = by_channel.sum(axis=2)
         of_channel = ~np.isnan(features).all(axis=1)
         if not is_complete:
             total *= (known.shape[1] / known.sum(axis=1))[:, None]
-        distances = mean_of_known(np.sqrt(total), axis=1)
-        by_channel = np.where(of_channel, mean_of_known(by_channel, axis=1), np.nan)
+        distances = np.sqrt(total).mean(axis=1)
+        by_channel = np.where(of_channel, by_channel.mean(axis=1), np.nan)
         means = mean_of_known(by_channel, axis=1)[:, None]
         shares = np.where(of_channel, 1.0, np.nan)
         np.divide(by_channel, means, out=shares, where=means > 0)
@@ -315,9 +334,7 @@ class NeighborView:
             )
             readings = series.X[chosen[i]]
             search = NeighborSearch(kind, lengths[i], of_chosen, chosen[i], readings)
-            distances, _, _ = search.search(
-                of_tested, search.half_squares(), n_neighbors, tested
-            )
+            distances, _, _ = search.search(of_tested, search.prepare(), n_neighbors)
             search.calibration = LogCalibration(distances)
             view.rules.append(search)
         return view
@@ -329,7 +346,7 @@ class NeighborView:
         n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else _N_STATISTICS
         of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
         n_windows = 2 * min(max_samples, n_timestamps) + _MOST_TESTED
-        distances = 16 * max_samples * _MOST_TESTED
+        distances = 16 * min(max_samples, n_timestamps) * _MOST_TESTED
         return (n_windows + 2 * _BLOCK) * of_windows + distances
 
     def _pairs(self):
@@ -385,20 +402,14 @@ class NeighborView:
         errors[rows] = self.errors_at(series, rows)
         return errors
 
-    def errors_at(self, series, rows, is_training=False):
-        """Errors of some rows without breaks, in order: (n_rows, n_channels).
-
-        Of the training series, on request, by windows that do not overlap with theirs.
-        """
+    def errors_at(self, series, rows):
+        """Errors of some rows without breaks, in order: (n_rows, n_channels)."""
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
-        n_before, squares = _rows_before(series), self._half_squares()
+        n_before, prepared = _rows_before(series), self._prepare()
         for batch, features in self._batches(series, rows):
-            levels, shares, _ = self._search(
-                features, squares, batch if is_training else None
-            )
-            levels = self._counted(levels, n_before[batch])
-            errors.append(_join(levels, shares))
+            levels, shares, _ = self._search(features, prepared)
+            errors.append(_join(self._counted(levels, n_before[batch]), shares))
             done += len(batch)
             tell(done, len(rows), "rows")
         return np.concatenate(errors)
@@ -410,9 +421,9 @@ class NeighborView:
         by its part of the error.
         """
         expected = np.full(series.X.shape, np.nan)
-        n_before, squares = _rows_before(series), self._half_squares()
+        n_before, prepared = _rows_before(series), self._prepare()
         for batch, features in self._batches(series, np.flatnonzero(~series.breaks)):
-            levels, _, readings = self._search(features, squares)
+            levels, _, readings = self._search(features, prepared)
             levels = self._counted(levels, n_before[batch])
             parts = power_mean(levels)[1]
             expected[batch] = np.einsum("rs,rsc->rc", parts, readings)
@@ -420,7 +431,7 @@ class NeighborView:
 
     def make_last_row_errors(self):
         """Make a function for the errors of single rows; as of a view."""
-        size, squares = self.n_context + 1, self._half_squares()
+        size, prepared = self.n_context + 1, self._prepare()
 
         def of_last(rows):
             rows = rows[-size:]
@@ -429,7 +440,7 @@ class NeighborView:
                 padding = np.repeat(rows[:1], size - len(rows), axis=0)
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
-            levels, shares, _ = self._search(features, squares)
+            levels, shares, _ = self._search(features, prepared)
             return _join(self._counted(levels, np.array([n_before])), shares)
 
         return of_last
@@ -463,15 +474,15 @@ class NeighborView:
                 batch = slice(start, start + _BATCH)
                 yield some[batch], [values[batch] for values in features]
 
-    def _half_squares(self):
-        return [search.half_squares() for search in self.rules]
+    def _prepare(self):
+        return [search.prepare() for search in self.rules]
 
-    def _search(self, features, squares, rows=None):
+    def _search(self, features, prepared):
         """Levels, shares and readings of rows, by all searches."""
         levels, shares, readings = [], [], []
-        for search, values, half in zip(self.rules, features, squares, strict=True):
+        for search, values, ready in zip(self.rules, features, prepared, strict=True):
             distances, of_channels, nearest = search.search(
-                values, half, self._n_neighbors, rows
+                values, ready, self._n_neighbors
             )
             levels.append(search.calibration(distances))
             shares.append(of_channels)

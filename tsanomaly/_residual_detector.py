@@ -382,7 +382,7 @@ class ResidualDetector(
                     f"{', '.join(map(repr, causal))}."
                 )
         n_needed = max(view.n_context for view in views) + 1
-        check_series_length(breaks, self.window_size, n_needed)
+        check_series_length(breaks, n_needed, window_size=self.window_size)
 
     def _set_threshold(self, errors, series, held_out):
         """Set what follows from the errors of the training rows."""

@@ -281,17 +281,17 @@ def are_counts(values, least):
     )
 
 
-def check_series_length(breaks, window_size, n_needed):
+def check_series_length(breaks, n_needed, **parameters):
     """Raise unless a series holds enough rows that follow each other.
 
     Parameters
     ----------
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows of the training series that are NaN in every channel.
-    window_size : int or tuple of int
-        What the user calls by that name.
     n_needed : int
         Rows that the score of one row depends on, itself included.
+    **parameters : dict
+        What the user set that these follow from, such as ``window_size=10``.
     """
     n_rows = np.count_nonzero(~breaks)
     edges = np.flatnonzero(np.concatenate([[True], breaks, [True]]))
@@ -305,15 +305,17 @@ def check_series_length(breaks, window_size, n_needed):
             "hold readings; a scaler makes NaN of channels that overflow."
         )
     stretch = "series" if n_rows == len(breaks) else "longest stretch"
-    if n_needed == window_size:
-        text = f"window_size={window_size} is longer than the training {stretch} "
+    given = " and ".join(f"{name}={value}" for name, value in parameters.items())
+    if list(parameters.values()) == [n_needed]:
+        text = f"{given} is longer than the training {stretch} "
     else:
         text = (
-            f"With window_size={window_size} the score of a row needs {n_needed} rows, "
-            f"more than the training {stretch} has "
+            f"With {given} the score of a row needs {n_needed} rows, more than the "
+            f"training {stretch} has "
         )
     raise ValueError(
-        f"{text}(n_samples={longest}). Fit on a longer series or lower window_size."
+        f"{text}(n_samples={longest}). Fit on a longer series or lower "
+        f"{' or '.join(parameters)}."
     )
 
 

@@ -6,7 +6,6 @@ import numpy as np
 from tsanomaly._memory import check_memory
 from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import Interval
 from tsanomaly._validation import check_series_length
 
@@ -19,7 +18,9 @@ class WindowNeighborsDetector(ResidualDetector):
     The windows of 1, 4, 16, 64 and 256 rows that end at a row are compared with up to
     1,000 training windows each, by the mean, standard deviation, minimum, maximum and
     range of every channel. The mean distance to the five nearest [1]_ is judged on a
-    scale of its own for each length, and the lengths count together.
+    scale of its own for each length, and the lengths count together. The nearest of all
+    and the windows that overlap with it are left out: a training window is its own
+    nearest.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ class WindowNeighborsDetector(ResidualDetector):
         is as bad as the worst training row, twice.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag by `training_scores_`, in (0, 0.5]. 'auto'
-        flags 1 % of those whose windows rest on no padding.
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of those whose
+        windows rest on no padding.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -59,11 +60,6 @@ class WindowNeighborsDetector(ResidualDetector):
     ----------
     lengths_ : tuple of int
         Rows in the windows that are compared.
-
-    training_scores_ : ndarray of shape (n_timestamps,)
-        Scores of the training rows, by windows that do not overlap with theirs; NaN at
-        breaks. What `score_samples` says of them is better than of new rows, since a
-        training window is its own neighbour.
 
     center_ : ndarray of shape (n_channels,)
         Mean of the training readings.
@@ -153,41 +149,6 @@ class WindowNeighborsDetector(ResidualDetector):
         self.contamination = contamination
         self.random_state = random_state
 
-    def fit_transform(self, X, y=None):
-        """Fit, and return the errors of the training rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_timestamps, n_channels)
-            A series, as in `fit`.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        errors : ndarray of shape (n_timestamps, n_channels)
-            ``fit(X).transform(X)``. `training_scores_` are a fairer basis of a
-            threshold.
-        """
-        return self.fit(X).transform(X)
-
-    def fit_predict(self, X, y=None):
-        """Fit, and label the training rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_timestamps, n_channels)
-            A series, as in `fit`.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_timestamps,)
-            ``fit(X).predict(X)``: -1 for anomalies, +1 for normal rows and breaks.
-        """
-        return self.fit(X).predict(X)
-
     def _kinds(self):
         """Kinds of features, without repeats."""
         kinds = self.features
@@ -205,14 +166,14 @@ class WindowNeighborsDetector(ResidualDetector):
         return []
 
     def _check_views(self, views, breaks):
-        check_series_length(breaks, self.window_size, 1)
+        check_series_length(breaks, 1, window_size=self.window_size)
 
     def _check_series(self, series, views):
         """Choose the lengths, and refuse a series that is too large to fit on."""
         edges = np.flatnonzero(np.concatenate([[True], series.breaks, [True]]))
         longest = int(np.diff(edges).max() - 1)
-        self.lengths_ = tuple(window_lengths(int(self.window_size), longest))
         kinds, shape = self._kinds(), series.X.shape
+        self.lengths_ = tuple(window_lengths(int(self.window_size), longest, kinds))
         needed = NeighborView.memory(shape, kinds, self.lengths_, self.max_samples)
         check_memory(
             needed,
@@ -231,10 +192,7 @@ class WindowNeighborsDetector(ResidualDetector):
             max_samples=int(self.max_samples),
             rng=np.random.default_rng(seed),
         )
-        errors = np.full(series.X.shape, np.nan)
-        errors[rows] = view.errors_at(series, rows, is_training=True)
-        self.training_scores_ = -mean_of_known(errors, axis=1)
-        return view, errors, None
+        return view, view.errors(series), None
 
     def _view(self):
         return NeighborView(

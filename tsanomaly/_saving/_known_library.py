@@ -159,11 +159,6 @@ def _check_neighbors(detector):
     _check_equal("lengths_", list(lengths), [4**i for i in range(len(lengths))])
     _check_equal("n_context_", detector.n_context_, lengths[-1] - 1)
     _check_equal("n_lookahead_", detector.n_lookahead_, 0)
-    _check_equal(
-        "length of training_scores_",
-        len(detector.training_scores_),
-        detector.n_samples_fit_,
-    )
     searches, expected = detector._rules, detector._view().sizes()
     found = [(search.kind, search.length) for search in searches]
     _check_equal("_rules", found, [pair for pair, _ in expected])
@@ -336,7 +331,6 @@ ESTIMATORS = {
         {
             **_RESIDUALS,
             "lengths_": Items(Number("i", 1), kinds=(tuple,)),
-            "training_scores_": Array("f", "n", finite=False),
             "_rules": Items(Instance("NeighborSearch")),
         },
         check=_check_neighbors,
