@@ -185,7 +185,7 @@ class EnsembleDetector(
         with all_or_nothing(self):
             X = self._validate(X, reset=True)
             breaks = find_breaks(X)
-            self._fit_detectors(X, y, breaks)
+            of_rows = self._fit_detectors(X, y, breaks)
             weights = {name: weights[name] for name in self.named_detectors_}
             if not sum(weights.values()):
                 raise ValueError(
@@ -195,14 +195,15 @@ class EnsembleDetector(
             total = sum(weights.values())
             self._weights = np.array(list(weights.values())) / total
             self._set_context()
-            self._scales, errors = [], []
-            for detector in self.named_detectors_.values():
-                of_rows = _training_errors(detector, X, breaks)
-                scale = None
-                if not is_normalised(detector):
-                    scale = Calibration(of_rows[~breaks], "tail")
-                self._scales.append(scale)
-                errors.append(_on_scale(of_rows, scale))
+            self._scales = [
+                None
+                if is_normalised(detector)
+                else Calibration(errors[~breaks], "tail")
+                for detector, errors in zip(
+                    self.named_detectors_.values(), of_rows, strict=True
+                )
+            ]
+            errors = list(map(_on_scale, of_rows, self._scales))
             remember_parameters(self, ["weights"])
             self._set_threshold(np.stack(errors, axis=1) @ self._weights, breaks)
         return self
@@ -386,18 +387,19 @@ class EnsembleDetector(
         return dict(zip(names, weights.tolist(), strict=True))
 
     def _fit_detectors(self, X, y, breaks):
-        """Fit clones of those that can be fitted."""
+        """Fit clones of those that can be fitted; return their training errors."""
         self.named_detectors_, self.left_out_ = {}, {}
-        nothing = np.zeros(len(breaks), dtype=bool)
-        first_error = None
+        first_error, of_rows = None, []
         for name, detector in self.detectors:
+            detector = clone(detector)
             try:
-                fitted = fit_without(clone(detector), X, y, breaks, nothing, {})
+                errors = _fit(detector, X, y, breaks)
             except ValueError as error:
                 first_error = first_error or error
                 self.left_out_[name] = str(error)
             else:
-                self.named_detectors_[name] = fitted
+                self.named_detectors_[name] = detector
+                of_rows.append(errors)
         if not self.named_detectors_:
             raise first_error
         for name, reason in self.left_out_.items():
@@ -407,6 +409,7 @@ class EnsembleDetector(
                 UserWarning,
                 stacklevel=4,
             )
+        return of_rows
 
     def _set_context(self):
         for name in ("n_context_", "n_lookahead_"):
@@ -508,15 +511,17 @@ for _name in ("transform", "fit_transform", "get_feature_names_out"):
     setattr(EnsembleDetector, _name, _method)
 
 
-def _training_errors(detector, X, breaks):
-    """Errors of the training rows, NaN at breaks."""
+def _fit(detector, X, y, breaks):
+    """Fit a detector, and return the errors of the training rows, NaN at breaks."""
+    if gives_channel_errors(detector):  # which it has worked out in fit
+        return mean_of_known(np.asarray(detector.fit_transform(X, y)), axis=1)
+    nothing = np.zeros(len(breaks), dtype=bool)
+    fit_without(detector, X, y, breaks, nothing, {})
     kept = kept_training_errors(detector)
     if kept is None:
         return errors_of_all(detector, X, breaks)
-    if len(kept) == len(breaks):
-        return kept
     errors = np.full(len(breaks), np.nan)
-    errors[~breaks] = kept
+    errors[~breaks if len(kept) < len(breaks) else slice(None)] = kept
     return errors
 
 

@@ -39,14 +39,14 @@ _CLIP = 50.0
 _SMALLEST_SPREAD = 1e-6
 
 # Rows whose windows are described together, and whose distances are computed together.
-_BLOCK, _BATCH = 8192, 512
+_BLOCK, _BATCH = 8192, 1024
 
 # How far a window counts at least, and by how many times the level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
 
 # Training windows are looked through in groups: the nearest ones lie in those groups
 # whose nearest are nearest.
-_N_GROUPS, _FEW_ROWS = 40, 8
+_N_GROUPS, _FEW_ROWS = 125, 8
 
 # Rows that the scales are learned from, at most.
 _MOST_TESTED = 2000
@@ -242,11 +242,12 @@ class NeighborSearch:
         if not is_complete:
             flat = np.where(known, flat, 0)
         # Half of the squared distance, less half of the own square.
-        halves = -(flat @ self.references.T)
+        halves = flat @ self.references.T
         if is_complete:
-            halves += half_squares.sum(axis=1)
+            of_windows = half_squares.sum(axis=1)
         else:
-            halves += known.astype(np.float32) @ half_squares.T
+            of_windows = known.astype(np.float32) @ half_squares.T
+        np.subtract(of_windows, halves, out=halves)
         if overlapping.shape[1] < halves.shape[1]:  # else there are no others
             aside = overlapping[halves.argmin(axis=1)]
             np.put_along_axis(halves, aside, np.inf, axis=1)
