@@ -105,9 +105,7 @@ class Naive:
             scaled = np.nan_to_num(scaled).reshape(features.shape)
             readings = np.nan_to_num(X[rows] - self.center)
             self.known[length, kind] = rows, scaled, center, spread, readings
-            distances = [
-                self._search(X, t, length, kind, is_training=True)[0] for t in longest
-            ]
+            distances = [self._search(X, t, length, kind)[0] for t in longest]
             self.scales[length, kind] = reference.logarithmic_scale(distances)
 
     def _whole(self, X, length):
@@ -123,7 +121,7 @@ class Naive:
         window = reference.trailing_window(X - self.center, t, length, breaks)
         return window if kind == "readings" or length == 1 else statistics_of(window)
 
-    def _search(self, X, t, length, kind, is_training=False):
+    def _search(self, X, t, length, kind):
         """Mean distance to the nearest, shares of the channels, and readings."""
         rows, windows, center, spread, readings = self.known[length, kind]
         features = self._features(X, t, length, kind)
@@ -132,8 +130,8 @@ class Naive:
         scaled = np.clip(scaled, -limit, limit).reshape(features.shape)
         squared = (scaled - windows) ** 2
         total = np.nanmean(squared, axis=(1, 2)) * scaled.size
-        if is_training:  # those that overlap with it are no neighbours
-            total[np.abs(np.array(rows) - t) < length] = np.inf
+        # The nearest, and those that overlap with it, do not count.
+        total[np.abs(np.array(rows) - rows[total.argmin()]) < length] = np.inf
         nearest = np.argsort(total, kind="stable")[: self.n_neighbors]
         squares = np.nansum(squared[nearest], axis=1).mean(axis=0)
         squares[np.isnan(features).all(axis=0)] = np.nan
@@ -142,13 +140,13 @@ class Naive:
         share = squares / mean if mean > 0 else alike
         return np.sqrt(total[nearest]).mean(), share, readings[nearest].mean(axis=0)
 
-    def _levels(self, X, t, is_training):
+    def _levels(self, X, t):
         """What counts: weights, shares, readings."""
         breaks = np.isnan(X).all(axis=1)
         n_before = len(X[:t]) - np.flatnonzero(np.r_[True, breaks[:t]])[-1]
         levels, counted = {}, []
         for length, kind in self.pairs:
-            distance, share, reading = self._search(X, t, length, kind, is_training)
+            distance, share, reading = self._search(X, t, length, kind)
             level = levels[length, kind] = self.scales[length, kind](distance)
             if length > 1:
                 most = 1 + 2 * max(levels[length // 4, kind], 0)  # of the last quarter
@@ -157,10 +155,10 @@ class Naive:
                 counted.append((np.exp(2 * level), share, reading))
         return zip(*counted, strict=True)
 
-    def errors(self, X, is_training=False):
+    def errors(self, X):
         errors = np.full(X.shape, np.nan)
         for t in np.flatnonzero(~np.isnan(X).all(axis=1)):
-            weights, shares, _ = self._levels(X, t, is_training)
+            weights, shares, _ = self._levels(X, t)
             level = np.log(np.mean(weights)) / 2
             shared = reference.joined_shares(shares, weights)
             errors[t] = np.log(1 + np.exp(level)) * shared
@@ -169,7 +167,7 @@ class Naive:
     def expected(self, X):
         expected = np.full(X.shape, np.nan)
         for t in np.flatnonzero(~np.isnan(X).all(axis=1)):
-            weights, _, readings = self._levels(X, t, is_training=False)
+            weights, _, readings = self._levels(X, t)
             expected[t] = np.average(readings, axis=0, weights=weights) + self.center
         return expected
 
@@ -180,7 +178,7 @@ class Naive:
     ids=[*KINDS, "two kinds"],
 )
 def test_everything_matches_the_loop(features, series_of):
-    """Of training rows, by windows that do not overlap with theirs, and of new ones."""
+    """Of new rows and of training rows."""
     X, new = series_of(120, 3), with_gaps()[20:75]
     new[35:40, 1] += 3
     detector = tiny(features=features, n_neighbors=3).fit(X)
@@ -196,9 +194,8 @@ def test_everything_matches_the_loop(features, series_of):
     np.testing.assert_allclose(
         detector.reconstruct(new), naive.expected(new), atol=0.01
     )
-    training = np.ma.masked_invalid(naive.errors(X, is_training=True)).mean(axis=1)
     np.testing.assert_allclose(
-        detector.training_scores_, -training.filled(np.nan), rtol=5e-3
+        detector.fit_transform(X), naive.errors(X), rtol=5e-3, atol=1e-5
     )
 
 
@@ -211,26 +208,23 @@ def test_neighbors_are_those_of_scikit_learn(n_neighbors, n_new, rng):
     ).fit(X)
     search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(X)
     of_training = search.kneighbors(X)[0][:, 1:].mean(axis=1)  # without themselves
-    distances, nearest = search.kneighbors(new, n_neighbors)
+    distances, nearest = (found[:, 1:] for found in search.kneighbors(new))
     scale = reference.logarithmic_scale(of_training)
     errors = np.log1p(np.exp(scale(distances.mean(axis=1))))
     np.testing.assert_allclose(-detector.score_samples(new), errors, rtol=1e-3)
-    errors = np.log1p(np.exp(scale(of_training)))
-    np.testing.assert_allclose(-detector.training_scores_, errors, rtol=1e-3)
     np.testing.assert_allclose(
         detector.reconstruct(new), X[nearest].mean(axis=1), atol=1e-5
     )
 
 
-def test_a_training_window_is_no_neighbour_of_its_own():
-    X = wave(400)
-    X[200:210, 1] = 0
-    detector = tiny(n_neighbors=1).fit(X)
-    assert detector.training_scores_.argmin() in range(200, 226)
-    assert detector.training_scores_[205] < detector.score_samples(X)[205] - 0.5
-    assert detector.offset_ < np.median(detector.training_scores_)
-    whole = np.arange(15, 400)
-    assert (detector.training_scores_[whole] < detector.offset_).sum() == 3  # of 385
+def test_training_rows_score_like_new_ones():
+    """Although a training window is its own nearest."""
+    X = wave(1200)
+    detector = WindowNeighborsDetector(64, random_state=0).fit(X[:600])
+    scores = detector.score_samples(X)[63:]
+    known, new = np.median(scores[:537]), np.median(scores[537:])
+    assert abs(known - new) < 0.2 * abs(known)
+    assert (detector.predict(X[:600])[63:] == -1).sum() == 5  # of 537
 
 
 def test_the_order_of_rows_counts_in_readings_alone(rng):
@@ -321,10 +315,9 @@ def test_short_series(n_rows, features, series):
     X = series[:n_rows]
     detector = WindowNeighborsDetector(features=features, random_state=0).fit(X)
     assert np.isfinite(detector.score_samples(series)).all()
-    assert np.isfinite(detector.training_scores_).all()
     assert (detector.transform(series) >= 0).all()
     assert np.isfinite(detector.reconstruct(series)).all()
-    assert (detector.predict(X) == 1).all()
+    assert (detector.predict(X) == -1).sum() <= 2
 
 
 @pytest.mark.parametrize("features", [*KINDS, ("scaled", "raw")], ids=str)
@@ -356,7 +349,6 @@ def test_a_missing_reading_is_never_normal():
         marking.transform(X),
     )
     np.testing.assert_array_equal(np.isnan(scores), breaks)
-    np.testing.assert_array_equal(np.isnan(ignoring.training_scores_), breaks)
     np.testing.assert_array_equal(np.isnan(marked), np.tile(breaks[:, None], 3))
     # A channel has no error where none of its windows that count holds a reading.
     assert np.isfinite(errors[~missing]).all()
@@ -427,9 +419,8 @@ def test_blocks_are_scored_as_one(monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
-def test_contamination_flags_the_stated_share_of_training_scores(share, series):
-    detector = tiny(contamination=share).fit(series)
-    flagged = detector.training_scores_ < detector.offset_
+def test_contamination_flags_the_stated_share_of_training_rows(share, series):
+    flagged = tiny(contamination=share).fit_predict(series) == -1
     assert flagged.sum() == int(share * len(series))
 
 
