@@ -39,12 +39,14 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     attribution : {'auto', 'occlusion'} or callable, default='auto'
         How the errors of rows are split among the channels:
 
-        - 'auto': exactly, if the detector reconstructs readings: the errors of
-          :class:`LSTMAutoencoderDetector` and :class:`ReconstructionError` are sums
-          over channels, and the columns of windows are folded back onto theirs. The
-          normalised score of a :class:`ScoreTransformer` is split as the error of its
-          detector, and the error of a cascade as that of the part which scored the
-          row. All other detectors are explained by 'occlusion'.
+        - 'auto': exactly, if the detector says what it expected: the errors of
+          :class:`LSTMAutoencoderDetector`, :class:`AutoregressiveDetector`,
+          :class:`WindowNeighborsDetector`, of an :class:`EnsembleDetector` of such
+          detectors, and of :class:`ReconstructionError` are sums over channels, and the
+          columns of windows are folded back onto theirs. The normalised score of a
+          :class:`ScoreTransformer` is split as the error of its detector, and the error
+          of a cascade as that of the part which scored the row. All other detectors are
+          explained by 'occlusion'.
         - 'occlusion': by how far the error falls if one channel reads as in normal
           rows. A channel is replaced, over the flagged rows and the context of their
           scores, by the line between the readings around, and by eight stretches of
