@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -21,6 +22,7 @@ from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
     LSTMAutoencoderDetector,
+    ReconstructionThreshold,
     StreamingDetector,
     WindowNeighborsDetector,
     WindowTransformer,
@@ -540,3 +542,41 @@ def test_any_detector_may_take_the_place_of_the_network():
 def test_what_cannot_take_the_place_of_the_network(detector):
     with pytest.raises(ValueError, match="detector"):
         make_ensemble(detector)
+
+
+def test_a_frozen_detector_is_not_fitted_again(series):
+    fitted = forecasts().fit(series[:150])
+    ensemble = EnsembleDetector(
+        [("frozen", FrozenEstimator(fitted)), ("neighbors", neighbors())]
+    ).fit(series)
+    assert ensemble.named_detectors_["frozen"].estimator is fitted
+    parts = fitted.score_samples(series), ensemble.named_detectors_["neighbors"]
+    expected = (parts[0] + parts[1].score_samples(series)) / 2
+    np.testing.assert_allclose(ensemble.score_samples(series), expected)
+
+
+def test_wrong_parameters_of_a_detector_are_errors(series):
+    for wrong in (
+        {"forecasts__row_error": "multi"},
+        {"forecasts__lags": ()},
+        {"neighbors__features": "foo"},
+    ):
+        ensemble = small().set_params(**wrong)
+        with pytest.raises(ValueError, match="parameter"):
+            ensemble.fit(series)
+
+
+def test_a_threshold_behind_it_is_set_on_what_was_read(rng):
+    X = wave(400)
+    X[rng.random(400) < 0.05, 1] = np.nan
+    member = forecasts(missing="anomaly")
+    alone = make_pipeline(clone(member), ReconstructionThreshold()).fit(X)
+    inside = make_pipeline(
+        EnsembleDetector([("forecasts", member)]), ReconstructionThreshold()
+    ).fit(X)
+    np.testing.assert_allclose(inside[-1].threshold_, alone[-1].threshold_)
+
+
+def test_weights_may_be_a_series(series):
+    ensemble = small().set_params(weights=pd.Series([1, 2])).fit(series)
+    assert np.isfinite(ensemble.score_samples(series)).all()

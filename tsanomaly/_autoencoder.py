@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-import warnings
 from functools import partial
 from numbers import Integral, Real
 
@@ -18,8 +17,8 @@ from tsanomaly._network import (
 )
 from tsanomaly._progress import tell
 from tsanomaly._relations import find_evidence, relation_weights
-from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._sklearn_compat import Interval, StrOptions
+from tsanomaly._residual_detector import ResidualDetector, warn_of_unpredictable
+from tsanomaly._sklearn_compat import Interval, InvalidParameterError, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import (
@@ -28,7 +27,6 @@ from tsanomaly._validation import (
     check_parameters_unchanged,
     locate,
     moved_parameters,
-    name_column,
 )
 from tsanomaly._views import Blend, View, errors_of_halves
 from tsanomaly._window_model import LinearModel, NetworkModel
@@ -50,9 +48,6 @@ _MOVED = {
 # Share of the training rows that the network learns from beside a linear view. The
 # others, the last ones, tell what it knows.
 _LEARNED = 0.8
-
-# Channels that a warning names.
-_MOST_NAMED = 5
 
 # What is learned by two views, and not by a network alone.
 _OF_BOTH_VIEWS = (
@@ -491,7 +486,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     def _check_units(self):
         """Check what the constraints of single parameters cannot say."""
         if not self.units or not are_counts(self.units, 1):
-            raise ValueError(
+            raise InvalidParameterError(
                 "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
                 f"of at least 1, one for each LSTM layer. Got {self.units!r} instead, "
                 "use for example units=(64, 32)."
@@ -508,7 +503,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         sizes = self.window_size
         sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
         if len(sizes) != 2 or not are_counts(sizes, 2):
-            raise ValueError(
+            raise InvalidParameterError(
                 "The 'window_size' parameter of LSTMAutoencoderDetector must be an int "
                 "of at least 2, or two of them, for the network and for the linear "
                 f"view. Got {self.window_size!r} instead, use for example "
@@ -594,41 +589,32 @@ class LSTMAutoencoderDetector(ResidualDetector):
             def refit(rows):
                 return View(fit_linear(rows), linear.rule)
 
-            return linear, errors, errors_of_halves(linear, series, rows, refit)
+            return (
+                linear,
+                errors,
+                partial(errors_of_halves, linear, series, rows, refit),
+            )
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
         last = last[series.windows(view.n_context + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
-        learned = rows[: len(rows) // 2]  # the last rows are not among these
-        apart = View(fit_linear(learned), linear.rule)
-        held_out = [apart.errors_at(series, last), both[1][last]]
-        return view, view.join(both), view.join(held_out)
+
+        def held_out():
+            learned = rows[: len(rows) // 2]  # the last rows are not among these
+            apart = View(fit_linear(learned), linear.rule)
+            return view.join([apart.errors_at(series, last), both[1][last]])
+
+        return view, view.join(both), held_out
 
     def _weigh(self, series, rows, linear, network, seed):
         """Find out what the network knows of each channel, and its weight."""
         rng = np.random.default_rng([seed, 4])
         evidence = find_evidence(network, linear, series, rows, rng)
         self.relation_gain_, self.predictable_, self._residual_weights = evidence
-        self._warn_of_unpredictable()
+        warn_of_unpredictable(self, self.predictable_)
         return relation_weights(self.relation_gain_)[1]
-
-    def _warn_of_unpredictable(self):
-        """Warn if some channels, but not all, cannot be predicted."""
-        unknown = np.flatnonzero(~self.predictable_)
-        if 0 < len(unknown) < len(self.predictable_):
-            names = [name_column(self, channel) for channel in unknown[:_MOST_NAMED]]
-            more = f" and {len(unknown) - len(names)} more" * (
-                len(unknown) > len(names)
-            )
-            warnings.warn(
-                f"Readings of {', '.join(names)}{more} cannot be predicted, neither "
-                "from the others nor from those before: see predictable_. A fault that "
-                "shows in them alone is found only if they are far out of range.",
-                UserWarning,
-                stacklevel=8,
-            )
 
     def _train(self, series, rows, seed):
         """Train the network, and set what it has learned."""

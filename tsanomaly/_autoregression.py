@@ -11,6 +11,7 @@ from sklearn.utils import get_tags
 
 from tsanomaly._linear_map import in_one_thread
 from tsanomaly._progress import tell
+from tsanomaly._row_errors import evenly
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._window_model import as_seen
 
@@ -27,8 +28,8 @@ _MOST_INPUTS, _ROWS_PER_INPUT = 600, 10
 # Rows that are put together for a regressor, at most, and numbers in them.
 _BLOCK, _MOST_NUMBERS = 4096, 50_000_000
 
-# Rows that a channel with missing readings is learned from, at most.
-_MOST_ROWS_WITH_GAPS = 5_000
+# Penalty of ridge regression, at least, relative to the mean square of the inputs.
+_LEAST_PENALTY = 1e-10
 
 
 def most_lags(lags, shape):
@@ -130,14 +131,20 @@ class RidgeModel(Forecast):
         -------
         model : RidgeModel
         """
-        known = ~np.isnan(windows.X[rows])
+        missing = np.isnan(windows.X[rows])
         with in_one_thread():
-            coefficients = _regress(windows, rows, alpha)
-            for channel in np.flatnonzero(~known.all(axis=0)):
-                some = rows[known[:, channel]]
-                some = some[_evenly(len(some), _MOST_ROWS_WITH_GAPS)]
-                of_all = _regress(windows, some, alpha)
-                coefficients[:, channel] = of_all[:, channel]
+            squares, products = _sums(windows, rows)
+            coefficients = _solve(squares, products, alpha, len(rows))
+            for channel in np.flatnonzero(missing.any(axis=0)):
+                is_known = ~missing[:, channel]
+                n_known = np.count_nonzero(is_known)
+                if 2 * n_known < len(rows):
+                    of_known = _sums(windows, rows[is_known])[0]
+                else:
+                    of_known = squares - _sums(windows, rows[~is_known])[0]
+                coefficients[:, channel] = _solve(
+                    of_known, products[:, channel], alpha, n_known
+                )
         return cls(coefficients.astype(np.float32))
 
     def forecast(self, inputs):
@@ -180,7 +187,7 @@ class RegressorModel(Forecast):
         complete = rows[~np.isnan(windows.X[rows]).any(axis=1)]
         rows = complete if len(complete) else rows
         most = max(_MOST_NUMBERS // (windows.window_size * windows.X.shape[1]), 1)
-        rows = rows[_evenly(len(rows), most)]
+        rows = evenly(rows, most)
         actual = windows.take(rows)
         inputs, targets = _inputs(windows, actual), windows.fill(actual)[:, -1]
         regressor = clone(regressor)
@@ -192,7 +199,15 @@ class RegressorModel(Forecast):
 
     def forecast(self, inputs):
         """Rows from those before them, (n_rows, lags * n_channels) float32."""
-        return np.asarray(self.regressor.predict(inputs)).reshape(len(inputs), -1)
+        predicted = np.asarray(self.regressor.predict(inputs), dtype=np.float64)
+        shape = len(inputs), inputs.shape[1] // self.lags
+        if predicted.size != shape[0] * shape[1] or not np.isfinite(predicted).all():
+            raise ValueError(
+                f"regressor={self.regressor!r} must predict a number for each of "
+                f"{shape[1]} channels, got an array of shape {predicted.shape} with "
+                f"{np.count_nonzero(~np.isfinite(predicted))} NaN or infinite ones."
+            )
+        return predicted.reshape(shape)
 
 
 def _inputs(windows, actual):
@@ -201,10 +216,8 @@ def _inputs(windows, actual):
     return before.reshape(len(before), -1)
 
 
-def _regress(windows, rows, alpha):
-    """Coefficients of ridge regression; missing readings are filled in."""
-    from scipy.linalg import solve
-
+def _sums(windows, rows):
+    """Products of the inputs of rows with each other, and with what was read."""
     n_channels = windows.X.shape[1]
     n_inputs = (windows.window_size - 1) * n_channels
     squares, products = np.zeros((n_inputs, n_inputs)), np.zeros((n_inputs, n_channels))
@@ -213,12 +226,17 @@ def _regress(windows, rows, alpha):
         # Gaps are filled without the row: its reading must not be its own input.
         inputs = _inputs(windows, actual).astype(np.float64)
         squares += inputs.T @ inputs
-        products += inputs.T @ windows.fill(actual)[:, -1].astype(np.float64)
-    penalty = max(alpha * len(rows), np.finfo(np.float32).tiny)
-    squares.flat[:: n_inputs + 1] += penalty
-    return solve(squares, products, assume_a="pos", overwrite_a=True)
+        products += inputs.T @ np.nan_to_num(actual[:, -1].astype(np.float64))
+    return squares, products
 
 
-def _evenly(n, most):
-    """Positions of some of `n` rows, evenly spaced, if they are more than `most`."""
-    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+def _solve(squares, products, alpha, n_rows):
+    """Coefficients of ridge regression."""
+    from scipy.linalg import solve
+
+    n_inputs = len(squares)
+    # Channels that are the same leave no other choice than some penalty.
+    least = max(_LEAST_PENALTY * squares.trace() / n_inputs, np.finfo(np.float32).tiny)
+    penalised = squares.copy()
+    penalised.flat[:: n_inputs + 1] += max(alpha * n_rows, least)
+    return solve(penalised, products, assume_a="pos", overwrite_a=True)

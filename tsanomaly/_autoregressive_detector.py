@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,7 +14,12 @@ from tsanomaly._autoregression import (
 from tsanomaly._memory import check_memory
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._row_errors import RULES
-from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions
+from tsanomaly._sklearn_compat import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from tsanomaly._validation import are_counts, check_series_length
 from tsanomaly._views import Blend, View, errors_of_halves
 
@@ -37,14 +43,15 @@ class AutoregressiveDetector(ResidualDetector):
     ----------
     lags : int or tuple of int, default=(1, 20)
         How many rows before a row it is forecast from; several numbers for several
-        forecasts. Fewer, if these rows hold more than 600 readings, or more than a
-        tenth of the number of training rows: see `lags_`.
+        forecasts. Fewer, but one at least, if these rows hold more than 600 readings,
+        or more than a tenth of the number of training rows: see `lags_`.
 
     regressor : estimator or None, default=None
         A regressor that forecasts a row, of shape (n_channels,), from the readings of
         the rows before it, (lags * n_channels,), the oldest row first. It is cloned;
-        one that takes a single target is fitted once for each channel. None is ridge
-        regression in closed form, which is much faster.
+        one that takes a single target is fitted once for each channel; for each of
+        `lags` it is fitted on all rows, and with ``contamination='auto'`` on either
+        half. None is ridge regression in closed form, which is much faster.
 
     alpha : float, default=0.01
         Penalty of ridge regression, relative to the number of rows: with the inputs
@@ -146,7 +153,7 @@ class AutoregressiveDetector(ResidualDetector):
     (600, 2)
     """
 
-    _scoring_parameters = ("window_size",)
+    _scoring_parameters = ("lags", "regressor", "window_size")
 
     _parameter_constraints: dict = {
         **{
@@ -186,7 +193,7 @@ class AutoregressiveDetector(ResidualDetector):
         """Rows that forecasts are made from, as many as the series allows."""
         lags = [self.lags] if isinstance(self.lags, Integral) else self.lags
         if not len(lags) or not are_counts(lags, 1):
-            raise ValueError(
+            raise InvalidParameterError(
                 "The 'lags' parameter of AutoregressiveDetector must be an int of at "
                 f"least 1, or several of them. Got {self.lags!r} instead, use for "
                 "example lags=(1, 20)."
@@ -240,7 +247,7 @@ class AutoregressiveDetector(ResidualDetector):
         view = self._join(models, [view.rule for view in views])
         if isinstance(view, Blend):
             errors = [view.join(errors)]
-        return view, errors[0], errors_of_halves(view, series, rows, refit)
+        return view, errors[0], partial(errors_of_halves, view, series, rows, refit)
 
     def _fit_model(self, series, rows, view, regressor):
         windows = series.windows(view.model.n_rows)

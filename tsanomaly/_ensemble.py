@@ -30,6 +30,7 @@ from tsanomaly._inspection import (
 from tsanomaly._row_errors import join_shares, mean_of_known
 from tsanomaly._sklearn_compat import (
     Interval,
+    InvalidParameterError,
     StrOptions,
     _BaseComposition,
     _fit_context,
@@ -75,12 +76,13 @@ class EnsembleDetector(
     Parameters
     ----------
     detectors : list of (str, estimator) tuples
-        Names and detectors. They are cloned. One that cannot be fitted on a series,
-        for example because it is too short, is left out with a warning.
+        Names and detectors. They are cloned. One that raises ValueError in `fit`, for
+        example because the series is too short, is left out with a warning, unless one
+        of its parameters is out of range.
 
     weights : array-like of shape (n_detectors,) or None, default=None
-        How much each counts, not negative; of those that are left out, the others take
-        over. None means that all count the same.
+        How much each counts, not negative; the others take over from those that are
+        left out. None means that all count the same.
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
@@ -116,9 +118,10 @@ class EnsembleDetector(
 
     Notes
     -----
-    With the normalised scores :math:`l_i` of a row (0 for the median of the training
-    rows, 1 for their 99 % quantile) and weights :math:`w_i` that sum to 1, the error of
-    the row is :math:`\sum_i w_i \log(1 + e^{l_i})`. Detectors of this library with
+    With the normalised scores :math:`l_i` of a row (about 0 for the median of the
+    training rows, about 1 for their 99 % quantile) and weights :math:`w_i` that sum to
+    1, the error of the row is :math:`\sum_i w_i \log(1 + e^{l_i})`. Detectors of this
+    library with
     'multiscale' errors, and :class:`WindowNeighborsDetector`, have such a score. Of
     others it is half of ``-log10`` of the share of training rows that are at least as
     abnormal, continued beyond the worst by a generalised Pareto tail, as in
@@ -181,32 +184,30 @@ class EnsembleDetector(
         UserWarning
             For each detector that is left out.
         """
-        weights = self._check_detectors()
-        with all_or_nothing(self):
-            X = self._validate(X, reset=True)
-            breaks = find_breaks(X)
-            of_rows = self._fit_detectors(X, y, breaks)
-            weights = {name: weights[name] for name in self.named_detectors_}
-            if not sum(weights.values()):
-                raise ValueError(
-                    f"weights={self.weights!r} are 0 for all detectors that could be "
-                    f"fitted ({', '.join(weights)}). Give one of them a weight."
-                )
-            total = sum(weights.values())
-            self._weights = np.array(list(weights.values())) / total
-            self._set_context()
-            self._scales = [
-                None
-                if is_normalised(detector)
-                else Calibration(errors[~breaks], "tail")
-                for detector, errors in zip(
-                    self.named_detectors_.values(), of_rows, strict=True
-                )
-            ]
-            errors = list(map(_on_scale, of_rows, self._scales))
-            remember_parameters(self, ["weights"])
-            self._set_threshold(np.stack(errors, axis=1) @ self._weights, breaks)
+        self._fit(X, y)
         return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_transform(self, X, y=None):
+        """Fit, and return the errors of the training rows.
+
+        Only if all detectors give errors of channels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            A series, as in `fit`.
+        y : array-like of shape (n_timestamps,) or None, default=None
+            Passed on to the detectors.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            As from ``fit(X).transform(X)``, without a second run of the detectors, and
+            with missing readings as the detectors' own `fit_transform` counts them.
+        """
+        errors, breaks = self._fit(X, y)
+        return self._join(errors, ~breaks)
 
     def score_samples(self, X):
         """Opposite of the mean error of each row.
@@ -285,7 +286,7 @@ class EnsembleDetector(
     def reconstruct(self, X):
         """Return the readings that the detectors expected.
 
-        Only if all detectors say what they expected.
+        Only if all detectors say what they expected, and give errors of channels.
 
         Parameters
         ----------
@@ -386,20 +387,56 @@ class EnsembleDetector(
             )
         return dict(zip(names, weights.tolist(), strict=True))
 
+    def _fit(self, X, y):
+        """Fit, and return the errors of channels by each detector, and the breaks."""
+        weights = self._check_detectors()
+        with all_or_nothing(self):
+            X = self._validate(X, reset=True)
+            breaks = find_breaks(X)
+            by_channel, of_rows = self._fit_detectors(X, y, breaks)
+            weights = np.array([weights[name] for name in self.named_detectors_])
+            if not weights.any():
+                raise ValueError(
+                    f"weights={self.weights!r} are 0 for all detectors that could be "
+                    f"fitted ({', '.join(self.named_detectors_)}). Give one of them a "
+                    "weight."
+                )
+            weights /= weights.max()
+            self._weights = weights / weights.sum()
+            self._set_context()
+            self._scales = [
+                None
+                if is_normalised(detector)
+                else Calibration(errors[~breaks], "tail")
+                for detector, errors in zip(
+                    self.named_detectors_.values(), of_rows, strict=True
+                )
+            ]
+            errors = list(map(_on_scale, of_rows, self._scales))
+            remember_parameters(self, ["weights"])
+            self._set_threshold(np.stack(errors, axis=1) @ self._weights, breaks)
+        return by_channel, breaks
+
     def _fit_detectors(self, X, y, breaks):
-        """Fit clones of those that can be fitted; return their training errors."""
+        """Fit clones of those that can be fitted; return their training errors.
+
+        By channel, or None for those without, and of rows; NaN at breaks.
+        """
         self.named_detectors_, self.left_out_ = {}, {}
-        first_error, of_rows = None, []
+        first_error, by_channel, of_rows = None, [], []
         for name, detector in self.detectors:
             detector = clone(detector)
             try:
                 errors = _fit(detector, X, y, breaks)
+            except InvalidParameterError:
+                raise
             except ValueError as error:
                 first_error = first_error or error
                 self.left_out_[name] = str(error)
             else:
                 self.named_detectors_[name] = detector
-                of_rows.append(errors)
+                by_channel.append(errors if errors.ndim == 2 else None)
+                of_rows.append(errors if errors.ndim == 1 else mean_of_known(errors, 1))
         if not self.named_detectors_:
             raise first_error
         for name, reason in self.left_out_.items():
@@ -407,9 +444,9 @@ class EnsembleDetector(
                 f"The ensemble goes without {name!r}, which could not be fitted: "
                 f"{reason}",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        return of_rows
+        return by_channel, of_rows
 
     def _set_context(self):
         for name in ("n_context_", "n_lookahead_"):
@@ -512,9 +549,12 @@ for _name in ("transform", "fit_transform", "get_feature_names_out"):
 
 
 def _fit(detector, X, y, breaks):
-    """Fit a detector, and return the errors of the training rows, NaN at breaks."""
-    if gives_channel_errors(detector):  # which it has worked out in fit
-        return mean_of_known(np.asarray(detector.fit_transform(X, y)), axis=1)
+    """Fit a detector, and return the errors of the training rows, NaN at breaks.
+
+    By channel if it gives such errors, and was not fitted before.
+    """
+    if gives_channel_errors(detector) and hasattr(detector, "fit_transform"):
+        return np.asarray(detector.fit_transform(X, y))  # which were worked out in fit
     nothing = np.zeros(len(breaks), dtype=bool)
     fit_without(detector, X, y, breaks, nothing, {})
     kept = kept_training_errors(detector)

@@ -253,7 +253,7 @@ def gives_channel_errors(detector):
 def is_normalised(detector):
     r"""Whether the errors of a detector are :math:`\log(1 + e^l)` of a score `l`.
 
-    That is 0 for the median of training rows, and 1 for their 99 % quantile.
+    That is about 0 for the median of training rows, about 1 for their 99 % quantile.
     """
     return getattr(last_step(detector), "_is_normalised", False)
 

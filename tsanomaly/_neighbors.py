@@ -11,6 +11,7 @@ from tsanomaly._calibration import LogCalibration
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import (
     error_of_level,
+    evenly,
     join_shares,
     mean_of_known,
     power_mean,
@@ -38,8 +39,9 @@ _CLIP = 50.0
 # What varies less is a constant, or rounding.
 _SMALLEST_SPREAD = 1e-6
 
-# Rows whose windows are described together, and whose distances are computed together.
-_BLOCK, _BATCH = 8192, 1024
+# Rows whose windows are described together, and whose distances are computed together;
+# of these fewer, if their nearest windows hold more numbers.
+_BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
 
 # How far a window counts at least, and by how many times the level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
@@ -183,21 +185,22 @@ class NeighborSearch:
         if kind == "scaled":
             spread = known.std(axis=0).filled(0)
             self.spread = np.where(spread > _SMALLEST_SPREAD, spread, 1.0)
-        self.references = np.nan_to_num(self._scale(features))
+        self.references = np.nan_to_num(self._scale(features)).astype(np.float32)
         self.readings = np.nan_to_num(readings).astype(np.float32)
 
     def _scale(self, features):
         limit = _CLIP if self.kind == "scaled" else INPUT_LIMIT
         flat = (features.reshape(len(features), -1) - self.center) / self.spread
-        return np.clip(flat, -limit, limit).astype(np.float32)
+        return np.clip(flat, -limit, limit)
 
     def prepare(self):
         """Work out what `search` needs of the training windows, once for many calls.
 
         Returns
         -------
-        half_squares : ndarray of shape (n_windows, n_features * n_channels)
-            Half of the squared features.
+        references, half_squares : ndarray of shape (n_windows, n_features * n_channels)
+            The features, and half of their squares, in double precision: in single
+            precision small differences of large features would be lost.
         overlapping : ndarray of shape (n_windows, n_most)
             Which windows each overlaps with; itself, again and again, where there are
             no more.
@@ -208,7 +211,8 @@ class NeighborSearch:
         overlapping = first[:, None] + np.arange((last - first).max())
         own = np.arange(n_windows)[:, None]
         overlapping = np.where(overlapping < last[:, None], overlapping, own)
-        return np.square(self.references) / 2, overlapping
+        references = self.references.astype(np.float64)
+        return references, np.square(references) / 2, overlapping
 
     def search(self, features, prepared, n_neighbors):
         """Find the nearest windows, the nearest of all and what overlaps with it aside.
@@ -235,25 +239,25 @@ class NeighborSearch:
         readings : ndarray of shape (n, n_channels)
             Mean of the last rows of the nearest windows.
         """
-        half_squares, overlapping = prepared
+        references, half_squares, overlapping = prepared
         flat = self._scale(features)
         known = ~np.isnan(flat)
         is_complete = known.all()
         if not is_complete:
             flat = np.where(known, flat, 0)
         # Half of the squared distance, less half of the own square.
-        halves = flat @ self.references.T
+        halves = flat @ references.T
         if is_complete:
             of_windows = half_squares.sum(axis=1)
         else:
-            of_windows = known.astype(np.float32) @ half_squares.T
+            of_windows = known.astype(np.float64) @ half_squares.T
         np.subtract(of_windows, halves, out=halves)
         if overlapping.shape[1] < halves.shape[1]:  # else there are no others
             aside = overlapping[halves.argmin(axis=1)]
             np.put_along_axis(halves, aside, np.inf, axis=1)
         n_others = max(halves.shape[1] - overlapping.shape[1], 1)
         nearest = _nearest(halves, min(n_neighbors, n_others))
-        squared = np.square(flat[:, None] - self.references[nearest], dtype=np.float64)
+        squared = np.square(flat[:, None] - references[nearest])
         if not is_complete:
             squared *= known[:, None]
         n_channels = features.shape[2]
@@ -320,7 +324,7 @@ class NeighborView:
         -------
         view : NeighborView
         """
-        chosen, tested = [], _evenly(_whole(series, rows, lengths[-1]), _MOST_TESTED)
+        chosen, tested = [], evenly(_whole(series, rows, lengths[-1]), _MOST_TESTED)
         for length in lengths:
             whole = _whole(series, rows, length)
             size = min(max_samples, len(whole))
@@ -335,20 +339,25 @@ class NeighborView:
             )
             readings = series.X[chosen[i]]
             search = NeighborSearch(kind, lengths[i], of_chosen, chosen[i], readings)
-            distances, _, _ = search.search(of_tested, search.prepare(), n_neighbors)
-            search.calibration = LogCalibration(distances)
+            prepared, size = search.prepare(), view._batch_size(series.X.shape[1])
+            distances = [
+                search.search(of_tested[start : start + size], prepared, n_neighbors)[0]
+                for start in range(0, len(tested), size)
+            ]
+            search.calibration = LogCalibration(np.concatenate(distances))
             view.rules.append(search)
         return view
 
     @classmethod
-    def memory(cls, shape, kinds, lengths, max_samples):
+    def memory(cls, shape, kinds, lengths, max_samples, n_neighbors):
         """Bytes that `fit` takes, about, on a series of a shape."""
         n_timestamps, n_channels = shape
         n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else _N_STATISTICS
         of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
         n_windows = 2 * min(max_samples, n_timestamps) + _MOST_TESTED
-        distances = 16 * min(max_samples, n_timestamps) * _MOST_TESTED
-        return (n_windows + 2 * _BLOCK) * of_windows + distances
+        nearest = 32 * max(_MOST_NUMBERS, n_neighbors * n_features * n_channels)
+        distances = 16 * min(max_samples, n_timestamps) * _BATCH
+        return (n_windows + 2 * _BLOCK) * of_windows + nearest + distances
 
     def _pairs(self):
         """Number of the length, and kind, of each search."""
@@ -469,10 +478,16 @@ class NeighborView:
             counted[n_before < self._lengths[i] - 1, column] = np.nan
         return counted
 
+    def _batch_size(self, n_channels):
+        """Rows whose distances are computed together."""
+        widest = max(n_each for _, n_each in self.sizes()) * n_channels
+        return max(1, min(_BATCH, _MOST_NUMBERS // (self._n_neighbors * widest)))
+
     def _batches(self, series, rows):
+        size = self._batch_size(series.X.shape[1])
         for some, features in self._features(series, rows):
-            for start in range(0, len(some), _BATCH):
-                batch = slice(start, start + _BATCH)
+            for start in range(0, len(some), size):
+                batch = slice(start, start + size)
                 yield some[batch], [values[batch] for values in features]
 
     def _prepare(self):
@@ -506,10 +521,6 @@ def _whole(series, rows, length):
     """Those of the rows whose windows need no padding, or all if none does."""
     whole = rows[series.windows(length).whole[rows]]
     return whole if len(whole) else rows
-
-
-def _evenly(rows, most):
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.intp)]
 
 
 def _nearest(values, n_nearest):

@@ -35,7 +35,7 @@ from tsanomaly._validation import (
 )
 from tsanomaly._views import Series
 
-__all__ = ["ResidualDetector"]
+__all__ = ["ResidualDetector", "warn_of_unpredictable"]
 
 # Rows that are scored at a time, by a rule that looks back only.
 _BLOCK = 65_536
@@ -43,6 +43,9 @@ _BLOCK = 65_536
 # Channels whose standard deviations differ by more, or that have larger ones, were not
 # scaled.
 _LARGEST_SPREAD = 100.0
+
+# Channels that a warning names, at most.
+_MOST_NAMED = 5
 
 
 class ResidualDetector(
@@ -61,7 +64,8 @@ class ResidualDetector(
       models what is known before they are fitted: `n_rows` and `forecasts`;
     - ``_fit_views(series, views, rows, seed)``: fit the models on some of the rows, and
       the rules, set attributes, and return the view that scores rows, its errors of the
-      series, and errors of rows that were not learned from, or None;
+      series, and a function that returns errors of rows that were not learned from;
+      both it and what it returns may be None;
     - ``_view()``: the view that scores rows again, with the rules ``_rules``;
     - ``_scoring_parameters``: names of the other parameters that scores depend on;
     - if need be, ``_check_series(series, views)``, which raises if the models cannot be
@@ -393,9 +397,10 @@ class ResidualDetector(
         else:
             whole = series.windows(self.n_context_ + 1).whole
             threshold = midway_threshold(row_errors[whole], AUTO_SHARE)
-            if held_out is not None:
-                held_out = mean_of_known(held_out, axis=1)
-                threshold = max(threshold, midway_threshold(held_out, AUTO_SHARE))
+            others = None if held_out is None else held_out()
+            if others is not None:
+                others = mean_of_known(others, axis=1)
+                threshold = max(threshold, midway_threshold(others, AUTO_SHARE))
         self.offset_ = -float(threshold)
         self.missing_error_ = (
             2.0 * errors.shape[1] * float(max(threshold, counted.max()))
@@ -556,11 +561,34 @@ def _warn_of_unscaled(spread, detector):
     warnings.warn(
         f"Readings of {name_column(detector, largest)} have a standard deviation of "
         f"{spread[largest]:.3g}, those of {name_column(detector, smallest)} one of "
-        f"{spread[smallest]:.3g}. Errors are compared across channels, and the network "
-        "learns badly from readings of other sizes than about 1. Scale the series, for "
+        f"{spread[smallest]:.3g}. Errors are compared across channels, and models "
+        "learn badly from readings of other sizes than about 1. Scale the series, for "
         "example with sklearn.preprocessing.StandardScaler in a pipeline.",
         UserWarning,
         stacklevel=6,
+    )
+
+
+def warn_of_unpredictable(detector, predictable):
+    """Warn, in `_fit_views`, if some channels, but not all, cannot be predicted.
+
+    Parameters
+    ----------
+    detector : ResidualDetector
+    predictable : ndarray of shape (n_channels,), dtype=bool
+    """
+    unknown = np.flatnonzero(~predictable)
+    if not 0 < len(unknown) < len(predictable):
+        return
+    names = [name_column(detector, channel) for channel in unknown[:_MOST_NAMED]]
+    n_more = len(unknown) - len(names)
+    warnings.warn(
+        f"Readings of {', '.join(names)}{f' and {n_more} more' * (n_more > 0)} cannot "
+        "be predicted, neither from the others nor from those before: see "
+        "predictable_. A fault that shows in them alone is found only if they are far "
+        "out of range.",
+        UserWarning,
+        stacklevel=8,
     )
 
 

@@ -100,9 +100,9 @@ def _ratio(total, count):
     return np.divide(total, count, out=mean, where=count > 0)
 
 
-def evenly(rows):
-    """Some of the rows, evenly spaced, if they are many."""
-    n_rows = min(len(rows), _MOST_SAMPLED_WINDOWS)
+def evenly(rows, most=_MOST_SAMPLED_WINDOWS):
+    """Some of the rows, evenly spaced, if they are more than `most`."""
+    n_rows = min(len(rows), most)
     return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
 
 

@@ -304,14 +304,17 @@ def check_series_length(breaks, n_needed, **parameters):
             "channel, and there is nothing to learn (n_samples=0). Fit on rows that "
             "hold readings; a scaler makes NaN of channels that overflow."
         )
-    stretch = "series" if n_rows == len(breaks) else "longest stretch"
+    is_whole = n_rows == len(breaks)
+    stretch = (
+        "training series" if is_whole else "longest stretch of the training series"
+    )
     given = " and ".join(f"{name}={value}" for name, value in parameters.items())
     if list(parameters.values()) == [n_needed]:
-        text = f"{given} is longer than the training {stretch} "
+        text = f"{given} is longer than the {stretch} "
     else:
         text = (
             f"With {given} the score of a row needs {n_needed} rows, more than the "
-            f"training {stretch} has "
+            f"{stretch} has "
         )
     raise ValueError(
         f"{text}(n_samples={longest}). Fit on a longer series or lower "
@@ -412,6 +415,8 @@ def _plain(value):
     if isinstance(value, partial):
         items = sorted(value.keywords.items())
         return value.func, _plain(value.args), *((n, _plain(item)) for n, item in items)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        value = np.asarray(value)
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(_plain(item) for item in value)
     if isinstance(value, np.generic):

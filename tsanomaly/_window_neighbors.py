@@ -6,7 +6,7 @@ import numpy as np
 from tsanomaly._memory import check_memory
 from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._sklearn_compat import Interval
+from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
 
 __all__ = ["WindowNeighborsDetector"]
@@ -32,13 +32,15 @@ class WindowNeighborsDetector(ResidualDetector):
         What windows are compared by; several kinds count together.
 
         - 'scaled': the statistics, each divided by its standard deviation over the
-          training windows. A channel that hardly moves counts as much as the others.
-        - 'raw': the statistics as they are. A channel counts as much as it moves.
+          training windows, and clipped at 50 of these. A channel that hardly moves
+          counts as much as the others.
+        - 'raw': the statistics as they are, but half of the range. A channel counts as
+          much as it moves.
         - 'readings': the readings of the windows, of 1, 4 and 16 rows. The order of
           the rows counts.
 
     n_neighbors : int, default=5
-        How many of the nearest windows count.
+        How many of the nearest windows count; fewer if so many are not kept.
 
     max_samples : int, default=1000
         Training windows of each length that are kept, at most; a random choice. Scoring
@@ -91,7 +93,10 @@ class WindowNeighborsDetector(ResidualDetector):
     a quarter of its length, so that the cost does not grow with the length. The
     normalised score of a row is the power mean, with exponent 2, of those of all
     lengths and kinds: 0 for the median of training windows, 1 for their 99 % quantile,
-    in the logarithm of the distance. Its error is :math:`\log(1 + e^l)`.
+    in the logarithm of the distance. A window that rests on padding, in the first rows
+    of a series or after a break, does not count. Any other counts at most by 1, and
+    twice the score of its last quarter: what is over would otherwise be seen until it
+    has left the longest windows. The error of the row is :math:`\log(1 + e^l)`.
 
     `transform` shares the error out among the channels by the squared distance to the
     nearest windows. `reconstruct` returns the mean of the last rows of the nearest
@@ -153,8 +158,10 @@ class WindowNeighborsDetector(ResidualDetector):
         """Kinds of features, without repeats."""
         kinds = self.features
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        if not kinds or not set(kinds) <= set(FEATURES):
-            raise ValueError(
+        if not kinds or not all(
+            isinstance(kind, str) and kind in FEATURES for kind in kinds
+        ):
+            raise InvalidParameterError(
                 "The 'features' parameter of WindowNeighborsDetector must be one or "
                 f"several of {', '.join(map(repr, FEATURES))}. Got {self.features!r} "
                 "instead, use for example features=('scaled', 'raw')."
@@ -166,7 +173,8 @@ class WindowNeighborsDetector(ResidualDetector):
         return []
 
     def _check_views(self, views, breaks):
-        check_series_length(breaks, 1, window_size=self.window_size)
+        n_needed = int(self.n_neighbors) + 2  # the nearest of all is left out
+        check_series_length(breaks, n_needed, n_neighbors=self.n_neighbors)
 
     def _check_series(self, series, views):
         """Choose the lengths, and refuse a series that is too large to fit on."""
@@ -174,11 +182,13 @@ class WindowNeighborsDetector(ResidualDetector):
         longest = int(np.diff(edges).max() - 1)
         kinds, shape = self._kinds(), series.X.shape
         self.lengths_ = tuple(window_lengths(int(self.window_size), longest, kinds))
-        needed = NeighborView.memory(shape, kinds, self.lengths_, self.max_samples)
+        needed = NeighborView.memory(
+            shape, kinds, self.lengths_, int(self.max_samples), int(self.n_neighbors)
+        )
         check_memory(
             needed,
             f"Comparing windows of {shape[1]:,} channels with {self.max_samples:,}",
-            "Lower max_samples or window_size, or leave channels out.",
+            "Lower max_samples, n_neighbors or window_size, or leave channels out.",
         )
 
     def _fit_views(self, series, views, rows, seed):

@@ -198,10 +198,11 @@ def _check_training(given, parser):
                 f"--{name.replace('_', '-')} is for networks: choose the detector "
                 "lstm, ensemble or hybrid, or leave it out"
             )
-    if given.get("window_size") == 1 and detectors & _NETWORKS:
+    if given.get("window_size") == 1 and detectors & {*_NETWORKS, "autoregression"}:
         parser.error(
-            "argument --window-size: networks need windows of at least 2 rows: pass a "
-            "larger number, or choose other detectors than lstm, ensemble and hybrid"
+            "argument --window-size: networks and autoregression need windows of at "
+            "least 2 rows: pass a larger number, or choose other detectors than lstm, "
+            "ensemble, hybrid and autoregression"
         )
     if "method" not in given:
         if "k" in given and "quantile" in given:
@@ -342,8 +343,8 @@ def _add_training(parser):
         type=whole(1),
         metavar="ROWS",
         help="rows in a window, at least 2 for networks, where it is also that of the "
-        "linear map (default: 16 and 80 for networks, 80 for autoregression, 256 for "
-        "neighbors, 10 for other detectors)",
+        "linear map, and for autoregression (default: 16 and 80 for networks, 80 for "
+        "autoregression, 256 for neighbors, 10 for other detectors)",
     )
     group.add_argument(
         "--units",

@@ -6,11 +6,12 @@ import numpy as np
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
+from tsanomaly._context import get_context
 from tsanomaly._ensemble import EnsembleDetector
 from tsanomaly._features import TemporalFeatures
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
-from tsanomaly._inspection import check_detector
+from tsanomaly._inspection import check_detector, is_normalised
 from tsanomaly._neighbors import FEATURES, NeighborSearch
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._relations import relation_weights
@@ -30,6 +31,7 @@ from tsanomaly._saving._specs import (
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training
 from tsanomaly._validation import check_parameters_unchanged
 from tsanomaly._window_neighbors import WindowNeighborsDetector
@@ -40,6 +42,9 @@ __all__ = ["ESTIMATORS", "PLAIN"]
 # Readings in the context of a row, at most: 8 MB, and 64 such windows go through a
 # network together. 10,000 rows of 100 channels are as many.
 _MOST_READINGS = 2**20
+
+# Rows of a training series, at most: more than fit into memory.
+_MOST_ROWS = 2**48
 
 _CONTEXT = {"n_context_": Number("i", 0), "n_lookahead_": Number("i", 0)}
 _FITTED_WITH = {"_fitted_with": Items(ANYTHING, kinds=(dict,))}
@@ -168,10 +173,18 @@ def _check_neighbors(detector):
         _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
 
 
+def _check_search(search):
+    if not len(search.rows) or (np.diff(search.rows) <= 0).any():
+        raise ValueError("rows do not increase")
+    if search.rows[-1] > _MOST_ROWS:
+        raise ValueError(f"a row has the number {search.rows[-1]:,}")
+
+
 def _check_ensemble(ensemble):
     """Raise unless the detectors go together."""
     members = ensemble.named_detectors_
-    if not members or not set(members) <= {name for name, _ in ensemble.detectors}:
+    names = [name for name, _ in ensemble.detectors if name in members]
+    if not members or list(members) != names:
         raise ValueError(f"named_detectors_ are {list(members)}")
     for attribute in ("_scales", "_weights"):
         _check_equal(attribute, len(getattr(ensemble, attribute)), len(members))
@@ -179,8 +192,15 @@ def _check_ensemble(ensemble):
         check_detector(detector, name)
         n_features = getattr(detector, "n_features_in_", ensemble.n_features_in_)
         _check_equal(f"channels of {name}", n_features, ensemble.n_features_in_)
+    if not np.isclose(ensemble._weights.sum(), 1):
+        raise ValueError("_weights do not sum to 1")
+    found = [scale is None for scale in ensemble._scales]
+    _check_equal("_scales", found, list(map(is_normalised, members.values())))
     if hasattr(ensemble, "n_context_"):
         _check_context(ensemble)
+        contexts = [get_context(detector) for detector in members.values()]
+        farthest = tuple(map(max, zip(*contexts, strict=True)))
+        _check_equal("context", (ensemble.n_context_, ensemble.n_lookahead_), farthest)
 
 
 def _check_multiscale(rule):
@@ -369,10 +389,13 @@ PLAIN = {
             "rows": Array("i", "n", low=0),
             "center": Array("f", "w"),
             "spread": Array("f", "w", low=1e-300),
-            "references": Array("f", "n", "w", dtype="float32"),
+            "references": Array(
+                "f", "n", "w", low=-INPUT_LIMIT, high=INPUT_LIMIT, dtype="float32"
+            ),
             "readings": Array("f", "n", "d", dtype="float32"),
             "calibration": Instance("LogCalibration"),
-        }
+        },
+        check=_check_search,
     ),
     StreamingDetector: State(
         {
