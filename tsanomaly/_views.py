@@ -298,7 +298,7 @@ def errors_of_halves(view, series, rows, refit):
     overlap = view.n_context
     rows = rows[series.windows(overlap + 1).whole[rows]]
     middle = len(rows) // 2
-    if middle <= 2 * overlap:
+    if middle <= overlap + 1:
         return None
     errors = []
     for learned, held_out in (
