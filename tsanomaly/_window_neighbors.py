@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -9,7 +8,6 @@ from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
-from tsanomaly._views import errors_of_halves
 
 __all__ = ["WindowNeighborsDetector"]
 
@@ -55,8 +53,7 @@ class WindowNeighborsDetector(ResidualDetector):
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of those whose
-        windows rest on no padding, or of rows of each half that are compared with
-        windows of the other half, whichever threshold is higher.
+        windows rest on no padding.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -196,25 +193,16 @@ class WindowNeighborsDetector(ResidualDetector):
 
     def _fit_views(self, series, views, rows, seed):
         """Keep some of the windows."""
-        fit = partial(
-            NeighborView.fit,
+        view = NeighborView.fit(
             series,
-            kinds=self._kinds(),
-            lengths=self.lengths_,
+            rows,
+            self._kinds(),
+            self.lengths_,
             n_neighbors=int(self.n_neighbors),
             max_samples=int(self.max_samples),
             rng=np.random.default_rng(seed),
         )
-        view = fit(rows)
-
-        def refit(rows):
-            other = fit(rows)
-            for search, own in zip(other.rules, view.rules, strict=True):
-                search.calibration = own.calibration
-            return other
-
-        held_out = partial(errors_of_halves, view, series, rows, refit)
-        return view, view.errors(series), held_out
+        return view, view.errors(series), None
 
     def _view(self):
         return NeighborView(
