@@ -139,8 +139,8 @@ class AutoregressiveDetector(ResidualDetector):
     >>> X += 0.01 * np.random.default_rng(0).normal(size=X.shape)
     >>> detector = AutoregressiveDetector().fit(X)
     >>> X[400, 1] += 0.5
-    >>> int(detector.score_samples(X).argmin())
-    400
+    >>> int(detector.predict(X)[400])
+    -1
     >>> int(detector.transform(X)[400].argmax())
     1
 
