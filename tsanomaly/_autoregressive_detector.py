@@ -61,11 +61,11 @@ class AutoregressiveDetector(ResidualDetector):
     window_size : int, default=80
         Rows that `row_error` gathers the residuals of.
 
-    row_error : {'multiscale', 'multiscale_centered', 'last', 'window_mean'}, \
-            default='multiscale'
-        How the residuals of the last rows become the error of a row; as of
-        :class:`LSTMAutoencoderDetector`, but for ``'overlap_mean'``: a row is forecast
-        once.
+    row_error : str, default='multiscale'
+        How the residuals of the last rows become the error of a row: 'multiscale',
+        'multiscale_centered', 'last' or 'window_mean', as of
+        :class:`LSTMAutoencoderDetector`. Its 'overlap_mean' is not for forecasts: there
+        is one for each row.
 
     missing : {'ignore', 'anomaly'}, default='ignore'
         What a missing reading (NaN) in a row that holds others means. With 'ignore' the
