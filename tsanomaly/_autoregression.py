@@ -25,7 +25,7 @@ _BATCH = 256
 # their square. And how many training rows there are to be for each.
 _MOST_INPUTS, _ROWS_PER_INPUT = 600, 10
 
-# Rows that are put together for a regressor, at most, and numbers in them.
+# Rows that sums are taken of at a time, and numbers that a regressor is given, at most.
 _BLOCK, _MOST_NUMBERS = 4096, 50_000_000
 
 # Penalty of ridge regression, at least, relative to the mean square of the inputs.

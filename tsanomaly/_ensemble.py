@@ -27,7 +27,7 @@ from tsanomaly._inspection import (
     last_step,
     offset_of,
 )
-from tsanomaly._row_errors import join_shares, mean_of_known
+from tsanomaly._row_errors import join_shares, mean_of_known, shares_of
 from tsanomaly._sklearn_compat import (
     Interval,
     InvalidParameterError,
@@ -491,11 +491,7 @@ class EnsembleDetector(
             by_channel = by_channel[known]
             means = mean_of_known(by_channel, axis=1)
             of_rows.append(weight * _on_scale(means, scale))
-            share = np.where(np.isnan(by_channel), np.nan, 1.0)
-            positive = (means > 0)[:, None]
-            shares.append(
-                np.divide(by_channel, means[:, None], out=share, where=positive)
-            )
+            shares.append(shares_of(by_channel, means))
         of_rows = np.stack(of_rows, axis=1)
         total = of_rows.sum(axis=1)
         parts = of_rows / np.maximum(total, np.finfo(np.float64).tiny)[:, None]

@@ -15,6 +15,7 @@ from tsanomaly._row_errors import (
     join_shares,
     mean_of_known,
     power_mean,
+    shares_of,
 )
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._windows import trailing_blocks
@@ -119,7 +120,6 @@ def window_statistics(block, lengths):
                 sum(variance[part] + (mean[part] - joined) ** 2 for part in parts)
                 / _RATIO
             )
-            count = count[parts[0]]
         else:
             total = sum(count[part] for part in parts)
             shares = [
@@ -268,9 +268,8 @@ class NeighborSearch:
             total *= (known.shape[1] / known.sum(axis=1))[:, None]
         distances = np.sqrt(total).mean(axis=1)
         by_channel = np.where(of_channel, by_channel.mean(axis=1), np.nan)
-        means = mean_of_known(by_channel, axis=1)[:, None]
-        shares = np.where(of_channel, 1.0, np.nan)
-        np.divide(by_channel, means, out=shares, where=means > 0)
+        means = mean_of_known(by_channel, axis=1)
+        shares = shares_of(by_channel, means)
         return distances, shares, self.readings[nearest].mean(axis=1)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "n_lengths",
     "power_mean",
     "share_out",
+    "shares_of",
     "squared_residuals",
 ]
 
@@ -332,6 +333,26 @@ def share_out(levels, shares):
     """
     level, weights = levels_of_rows(levels)
     return error_of_level(level)[:, None] * join_shares(weights, shares)
+
+
+def shares_of(errors, means):
+    """What the channels contribute to the errors of rows.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_rows, n_channels)
+        NaN where nothing is known of a channel.
+    means : ndarray of shape (n_rows,)
+        Their means over the channels.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_rows, n_channels)
+        Errors relative to their mean; alike where all are 0.
+    """
+    shares = np.where(np.isnan(errors), np.nan, 1.0)
+    positive = (means > 0)[:, None]
+    return np.divide(errors, means[:, None], out=shares, where=positive)
 
 
 def join_shares(weights, shares):

@@ -17,6 +17,7 @@ from tsanomaly._row_errors import (
     join_shares,
     mean_of_known,
     power_mean,
+    shares_of,
     squared_residuals,
 )
 from tsanomaly._windows import RowAverage, TrailingWindows
@@ -244,7 +245,7 @@ class Blend:
         level, parts = power_mean(levels[known], self._weights)
         shares = np.stack(
             [
-                _shares(by_view[known], mean[known])
+                shares_of(by_view[known], mean[known])
                 for by_view, mean in zip(errors, of_rows, strict=True)
             ],
             axis=1,
@@ -316,10 +317,3 @@ def _variance(series, rows):
     """Variance of the readings of some rows, summed over the channels."""
     readings = np.ma.masked_invalid(series.X[rows])
     return readings.var(axis=0, dtype=np.float64).filled(0).sum()
-
-
-def _shares(errors, means):
-    """Errors of the channels, relative to their mean; alike where all are 0."""
-    shares = np.where(np.isnan(errors), np.nan, 1.0)
-    positive = (means > 0)[:, None]
-    return np.divide(errors, means[:, None], out=shares, where=positive)
