@@ -12,7 +12,7 @@ from sklearn.base import (
 )
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
@@ -38,11 +38,10 @@ from tsanomaly._sklearn_compat import (
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
-    as_series,
-    check_parameters_unchanged,
     draw_seed,
     find_breaks,
     remember_parameters,
+    validate_for_parts,
 )
 from tsanomaly._window_neighbors import WindowNeighborsDetector
 from tsanomaly._windows import TrailingWindows
@@ -222,7 +221,7 @@ class EnsembleDetector(
         scores : ndarray of shape (n_timestamps,)
             The lower, the more abnormal, at most 0; NaN at breaks.
         """
-        X = self._validate(X, reset=False)
+        X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
         errors = np.zeros(len(breaks))
         for detector, scale, weight in self._members():
@@ -277,7 +276,7 @@ class EnsembleDetector(
             each by its part of it. NaN at breaks, and where a channel has no reading
             that a detector could look at.
         """
-        X = self._validate(X, reset=False)
+        X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
         errors = [detector.transform(X) for detector, *_ in self._members()]
         return self._join([np.asarray(by_channel) for by_channel in errors], ~breaks)
@@ -298,7 +297,7 @@ class EnsembleDetector(
         expected : ndarray of shape (n_timestamps, n_channels)
             Weighted mean of what they expected, in the unit of `X`. NaN at breaks.
         """
-        X = self._validate(X, reset=False)
+        X = validate_for_parts(self, X, reset=False)
         return sum(
             weight * detector.reconstruct(X) for detector, _, weight in self._members()
         )
@@ -391,7 +390,7 @@ class EnsembleDetector(
         """Fit, and return the errors of channels by each detector, and the breaks."""
         weights = self._check_detectors()
         with all_or_nothing(self):
-            X = self._validate(X, reset=True)
+            X = validate_for_parts(self, X, reset=True)
             breaks = find_breaks(X)
             by_channel, of_rows = self._fit_detectors(X, y, breaks)
             weights = np.array([weights[name] for name in self.named_detectors_])
@@ -471,18 +470,6 @@ class EnsembleDetector(
             ]
             threshold = max(threshold, float(self._weights @ own))
         self.offset_ = -threshold
-
-    def _validate(self, X, *, reset):
-        if not reset:
-            check_is_fitted(self)
-            check_parameters_unchanged(self)
-        X = as_series(X)
-        if hasattr(X, "iloc"):  # the detectors may want the frame as it is
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        return validate_data(
-            self, X, reset=reset, dtype="numeric", ensure_all_finite=False
-        )
 
     def _join(self, errors, known):
         """Errors of rows and channels, from those by each detector."""

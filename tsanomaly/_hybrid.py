@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
@@ -25,12 +24,11 @@ from tsanomaly._validation import (
     FitRouter,
     VersionedState,
     all_or_nothing,
-    as_series,
-    check_parameters_unchanged,
     draw_seed,
     find_breaks,
     find_gaps,
     remember_parameters,
+    validate_for_parts,
 )
 from tsanomaly._windows import TrailingWindows
 
@@ -333,7 +331,7 @@ class HybridDetector(
             Rows that the detector is to look at: those that the screener suspects, and
             those in which a reading is missing; never a break.
         """
-        X = self._validate(X, reset=False)
+        X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
         screened = errors_of_all(self.screener_, X, breaks)
         return self._candidates(screened, X, breaks)
@@ -351,7 +349,7 @@ class HybridDetector(
         scores : ndarray of shape (n_timestamps,)
             The lower, the more abnormal, at most 0; NaN at breaks.
         """
-        X = self._validate(X, reset=False)
+        X = validate_for_parts(self, X, reset=False)
         return -self._levels(X)
 
     def decision_function(self, X):
@@ -390,7 +388,7 @@ class HybridDetector(
         check_detector(screener, "screener")
         check_detector(detector, "detector")
         with all_or_nothing(self):
-            X = self._validate(X, reset=True)
+            X = validate_for_parts(self, X, reset=True)
             metadata = self._route_fit(fit_params)
             breaks = find_breaks(X)
             nothing = np.zeros(len(breaks), dtype=bool)
@@ -445,18 +443,6 @@ class HybridDetector(
         with suppress(ValueError):  # if a part does not say, neither can this
             contexts = [get_context(self.screener_), get_context(self.detector_)]
             self.n_context_, self.n_lookahead_ = map(max, zip(*contexts, strict=True))
-
-    def _validate(self, X, *, reset):
-        if not reset:
-            check_is_fitted(self)
-            check_parameters_unchanged(self)
-        X = as_series(X)
-        if hasattr(X, "iloc"):  # the parts may want the frame as it is
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        return validate_data(
-            self, X, reset=reset, dtype="numeric", ensure_all_finite=False
-        )
 
     def _candidates(self, screened, X, breaks):
         suspected = (screened > self._cut) | (self.screen_fraction == 1)

@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._sklearn_compat import _raise_for_params
 from tsanomaly._version import __version__
@@ -41,6 +41,7 @@ __all__ = [
     "name_column",
     "remember_parameters",
     "unmasked",
+    "validate_for_parts",
     "validate_series",
 ]
 
@@ -187,6 +188,35 @@ def check_columns(X, user):
                 "column, make a time column the index, or encode categories as "
                 "numbers."
             )
+
+
+def validate_for_parts(estimator, X, *, reset):
+    """Validate a series as far as an estimator can that passes it on to its parts.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, unless `reset` is True.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+    reset : bool
+        Whether the channels are those that later series are to have.
+
+    Returns
+    -------
+    X : DataFrame or ndarray of shape (n_timestamps, n_channels)
+        A frame is left as it is: the parts may want that.
+    """
+    if not reset:
+        check_is_fitted(estimator)
+        check_parameters_unchanged(estimator)
+    X = as_series(X)
+    if hasattr(X, "iloc"):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    return validate_data(
+        estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False
+    )
 
 
 def find_breaks(X):
