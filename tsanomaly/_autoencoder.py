@@ -218,6 +218,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     n_iter_ : int
         Epochs that were run.
 
+    median_error_ : float
+        Median error of the training rows whose windows rest on no padding.
+
     offset_ : float
         Threshold: ``decision_function = score_samples - offset_``.
 

@@ -97,6 +97,9 @@ class AutoregressiveDetector(ResidualDetector):
     center_ : ndarray of shape (n_channels,)
         Mean of the training readings, which models see readings less of.
 
+    median_error_ : float
+        Median error of the training rows whose windows rest on no padding.
+
     offset_ : float
         Rows with a lower score are flagged.
 

@@ -22,6 +22,7 @@ from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES, mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
+from tsanomaly._start_up import StartUpView, fit_start_up
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -66,7 +67,9 @@ class ResidualDetector(
       the rules, set attributes, and return the view that scores rows, its errors of the
       series, and a function that returns errors of rows that were not learned from;
       both it and what it returns may be None;
-    - ``_view()``: the view that scores rows again, with the rules ``_rules``;
+    - ``_view()``: the view that scores rows again, with the rules ``_rules``; unless
+      the class says that it ``_judges_start_up``, errors of rows whose windows are
+      padded may be NaN;
     - ``_scoring_parameters``: names of the other parameters that scores depend on;
     - if need be, ``_check_series(series, views)``, which raises if the models cannot be
       fitted on a series, and ``_n_trained(n_rows)``, how many of the rows it learns
@@ -76,6 +79,7 @@ class ResidualDetector(
     stride = 1  # a parameter of detectors that have a rule which takes it
 
     _sees_other_rows = True
+    _judges_start_up = False
     _scoring_parameters: tuple = ()
 
     _parameter_constraints: dict = {
@@ -234,7 +238,7 @@ class ResidualDetector(
         wanted_breaks = breaks[wanted]
         scores = np.full(len(wanted), np.nan)
         series, wanted = self._series(X, breaks), wanted[~wanted_breaks]
-        errors = self._view().errors_at(series, wanted)
+        errors = self._scorer().errors_at(series, wanted)
         self._mark_missing(errors, series, wanted)
         scores[~wanted_breaks] = -mean_of_known(errors, axis=1)
         return scores[position]
@@ -316,7 +320,7 @@ class ResidualDetector(
             reconstructions of a row than this one.
         """
         series = self._series(*self._validate(X))
-        return self._view().expected(series) + self.center_
+        return self._scorer().expected(series) + self.center_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -339,11 +343,21 @@ class ResidualDetector(
             seed = draw_seed(self.random_state)
             view, errors, held_out = self._fit_views(series, views, rows, seed)
             self._rules = view.rules
+            if not self._judges_start_up:
+                rng = np.random.default_rng([seed, 5])
+                self._start_up = fit_start_up(series, rows, rng)
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
-            self._set_threshold(errors, series, held_out)
+            self._set_threshold(errors, series, held_out, view)
         return errors, series
+
+    def _scorer(self, view=None):
+        """The view that scores rows, also those whose windows are padded."""
+        view = self._view() if view is None else view
+        if self._judges_start_up:
+            return view
+        return StartUpView(view, self._start_up, self.median_error_, self._threshold)
 
     @property
     def _is_normalised(self):
@@ -388,19 +402,23 @@ class ResidualDetector(
         n_needed = max(view.n_context for view in views) + 1
         check_series_length(breaks, n_needed, window_size=self.window_size)
 
-    def _set_threshold(self, errors, series, held_out):
-        """Set what follows from the errors of the training rows."""
-        row_errors = mean_of_known(errors, axis=1)
-        counted = row_errors[~series.breaks]
+    def _set_threshold(self, errors, series, held_out, view):
+        """Set what follows from the errors of the training rows, and complete them."""
+        kept = np.flatnonzero(~series.breaks)
+        whole = series.windows(self.n_context_ + 1).whole
+        judged = mean_of_known(errors[whole], axis=1)
+        self.median_error_ = float(np.median(judged))
+        threshold = midway_threshold(judged, AUTO_SHARE)
+        others = None if held_out is None else held_out()
+        if others is not None:
+            others = midway_threshold(mean_of_known(others, axis=1), AUTO_SHARE)
+            threshold = max(threshold, others)
+        self._threshold = float(threshold)
+        if not self._judges_start_up:
+            errors[kept] = self._scorer(view).fill(errors[kept], series, kept)
+        counted = mean_of_known(errors[kept], axis=1)
         if self.contamination != "auto":
             threshold = midway_threshold(counted, self.contamination)
-        else:
-            whole = series.windows(self.n_context_ + 1).whole
-            threshold = midway_threshold(row_errors[whole], AUTO_SHARE)
-            others = None if held_out is None else held_out()
-            if others is not None:
-                others = mean_of_known(others, axis=1)
-                threshold = max(threshold, midway_threshold(others, AUTO_SHARE))
         self.offset_ = -float(threshold)
         self.missing_error_ = (
             2.0 * errors.shape[1] * float(max(threshold, counted.max()))
@@ -440,7 +458,7 @@ class ResidualDetector(
         errors : ndarray of shape (n_rows, n_channels)
             Their errors, NaN at breaks.
         """
-        view = self._view()
+        view = self._scorer()
         if self.n_lookahead_:
             series = self._series(X, breaks)
             yield slice(None), self._mark_missing(view.errors(series), series)
@@ -497,7 +515,7 @@ class ResidualDetector(
             kind.transform is not ResidualDetector.transform
             or kind.score_samples is not ResidualDetector.score_samples
         )
-        of_last = None if has_own else self._view().make_last_row_errors()
+        of_last = None if has_own else self._scorer().make_last_row_errors()
         if of_last is None:
             return None
         of_last(np.zeros((1, self.n_features_in_), np.float32))  # compiles
@@ -523,6 +541,8 @@ def _check_numbers(detector):
     Scores would be NaN, as at a break, and no row be flagged.
     """
     parts = list(detector._rules)
+    if not detector._judges_start_up:
+        parts.append(detector._start_up)
     parts += [
         v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
     ]

@@ -50,6 +50,9 @@ class Residuals:
         First row of the stretch that each row belongs to.
     whole : ndarray of shape (n_timestamps,), dtype=bool
         Rows whose errors rest on no padding; breaks count as padded.
+    known : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that end a window of the model without padding. Of other windows, of which
+        the model was not meant to know anything, all residuals are NaN.
     """
 
     def __init__(self, model, windows, n_context, weights=None):
@@ -61,11 +64,12 @@ class Residuals:
         self.first_rows = windows.first_rows
         self.whole = np.zeros(len(windows.X), dtype=bool)
         self.whole[self.rows] = self.rows - self.first_rows[self.rows] >= n_context
+        self.known = windows.whole
 
     def whole_of(self, rows):
-        """Those of the rows whose errors rest on no padding, or all if none does."""
+        """Those of the rows whose errors rest on no padding; if none, all such rows."""
         whole = rows[self.whole[rows]]
-        return whole if len(whole) else rows
+        return whole if len(whole) else self.rows[self.whole[self.rows]]
 
     def batches(self, rows, n_rows):
         """Squared residuals of the last rows of windows.
@@ -82,7 +86,7 @@ class Residuals:
         rows : ndarray of shape (n,)
             Some of them, in their order.
         squared : ndarray of shape (n, n_rows, n_channels)
-            float64; NaN where a reading is missing.
+            float64; NaN where a reading is missing, and of rows that are not `known`.
         """
         if self._model.forecasts and n_rows > 1:
             yield from self._windows_of_forecasts(rows, n_rows)
@@ -91,6 +95,7 @@ class Residuals:
             squared = squared_residuals(actual[:, -n_rows:], expected[:, -n_rows:])
             if self._weights is not None:
                 squared *= self._weights
+            squared[~self.known[batch]] = np.nan
             yield batch, squared
 
     def _windows_of_forecasts(self, rows, n_rows):

@@ -157,6 +157,8 @@ def means_by_length(squared, limit):
     Returns
     -------
     means : ndarray of shape (n_windows, n_lengths, n_channels)
+        NaN over rows of which one is not known at all: a mean over fewer rows is on
+        another scale.
     """
     lengths = _lengths(squared.shape[1])
     limited = _limited(squared, limit)
@@ -171,6 +173,8 @@ def means_by_length(squared, limit):
             for values in (limited, known)
         )
         means = _ratio(totals, counts)
+        unknown = ~known.any(axis=2)[:, ::-1]
+        means[np.logical_or.accumulate(unknown, axis=1)[:, lengths - 1]] = np.nan
     means[:, -1] = squared[:, -1]
     return means
 
@@ -267,22 +271,31 @@ def levels_of_rows(levels):
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row, that of the row alone last.
+        Several levels of every row, that of the row alone last; NaN where one is not
+        known.
 
     Returns
     -------
     level : ndarray of shape (n_rows,)
         Half the logarithm of the mean of ``exp(2 * levels)``, in which the last counts
-        three times: between their weighted mean and the highest.
+        three times: between their weighted mean and the highest. NaN if none is known.
     parts : ndarray of shape (n_rows, n_levels)
         Share of each level in that mean; those of a row sum to 1.
     """
-    highest = levels.max(axis=1)
+    highest = np.fmax.reduce(levels, axis=1)
     parts = np.exp(_EXPONENT * (levels - highest[:, None]))
     parts[:, -1] *= _ROW_WEIGHT
+    count = levels.shape[1] - 1 + _ROW_WEIGHT
+    unknown = np.isnan(levels)
+    if unknown.any():
+        parts[unknown] = 0
+        weights = np.ones(levels.shape[1])
+        weights[-1] = _ROW_WEIGHT
+        count = np.where(unknown, 0, weights).sum(axis=1)
+        nothing = count == 0
+        count[nothing], parts[nothing, -1] = 1, 1
     total = parts.sum(axis=1)
     parts /= total[:, None]
-    count = levels.shape[1] - 1 + _ROW_WEIGHT
     return highest + np.log(total / count) / _EXPONENT, parts
 
 
@@ -384,7 +397,8 @@ def join_shares(weights, shares):
 
 def error_of_level(level):
     """A positive number that rises with the level, and is close to it if that is."""
-    return np.logaddexp(0, level)
+    with np.errstate(invalid="ignore"):  # NaN where nothing is known
+        return np.logaddexp(0, level)
 
 
 def level_of_error(error):
@@ -485,7 +499,8 @@ class RowErrorRule:
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            float64; NaN at breaks, and where nothing is known of a channel.
+            float64; NaN at breaks, where nothing is known of a channel, and in rows
+            that the rule cannot judge because their windows are padded.
         """
         errors = np.full(residuals.shape, np.nan)
         errors[residuals.rows] = self.errors_at(residuals, residuals.rows)
@@ -522,8 +537,11 @@ class RowErrorRule:
         Returns
         -------
         errors : ndarray of shape (n_windows, n_channels)
+            NaN where a row of the window is not known at all.
         """
-        return mean_of_known(squared, axis=1)
+        errors = mean_of_known(squared, axis=1)
+        errors[np.isnan(squared).all(axis=2).any(axis=1)] = np.nan
+        return errors
 
     def windows_to_run(self, series):
         """Which windows to run for values of every row, and the rows each is for.
@@ -575,6 +593,8 @@ class OverlapMean(RowErrorRule):
         """Errors of every row of a series."""
         average = RowAverage(residuals.shape)
         rows, covers_from = self.windows_to_run(residuals)
+        known = residuals.known[rows]
+        rows, covers_from = rows[known], covers_from[known]
         done = 0
         for batch, squared in residuals.batches(rows, self.n_rows):
             average.add(squared, batch, covers_from[done : done + len(batch)])

@@ -114,7 +114,10 @@ class View:
         return self.rule.fit(self.residuals(series), rows)
 
     def errors(self, series):
-        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        """Errors of all rows of a series, (n_timestamps, n_channels).
+
+        NaN at breaks, and in rows whose windows are padded.
+        """
         return self.rule.errors(self.residuals(series))
 
     def errors_at(self, series, rows):
@@ -154,9 +157,11 @@ class View:
 
         def of_last(rows):
             rows = rows[-size:]
-            if len(rows) < size:
-                padding = np.repeat(rows[:1], size - len(rows), axis=0)
-                rows = np.concatenate([padding, rows])
+            n_padded = size - len(rows)
+            if len(rows) < model.n_rows:
+                return np.full((1, rows.shape[1]), np.nan)
+            if n_padded:
+                rows = np.concatenate([np.repeat(rows[:1], n_padded, axis=0), rows])
             windows = np.lib.stride_tricks.sliding_window_view(
                 rows, model.n_rows, axis=0
             ).swapaxes(1, 2)
@@ -168,6 +173,8 @@ class View:
             squared = squared_residuals(actual[:, last], expected[:, last])
             if self.weights is not None:
                 squared *= self.weights
+            if n_padded:  # of a model that forecasts
+                squared[:, :n_padded] = np.nan
             return rule.errors_of_windows(squared)
 
         return of_last
@@ -179,7 +186,8 @@ class Blend:
     With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum
     to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, and the error
     :math:`\log(1 + e^l)`. The channels get it by their shares of the errors of the
-    views, each by its part of the sum.
+    views, each by its part of the sum. A row that one of the views cannot judge has no
+    error.
 
     Parameters
     ----------
@@ -212,7 +220,7 @@ class Blend:
         return max(view.n_lookahead for view in self._views)
 
     def errors(self, series):
-        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        """Errors of all rows of a series, as of a view."""
         return self.join(self._of_each(lambda view: view.errors(series)))
 
     def errors_at(self, series, rows):
@@ -238,7 +246,7 @@ class Blend:
             ],
             axis=1,
         )  # (n_rows, n_views)
-        known = ~np.isnan(levels).all(axis=1)
+        known = ~np.isnan(levels).any(axis=1)
         joined = np.full(errors[0].shape, np.nan)
         if not known.any():
             return joined

@@ -66,6 +66,9 @@ class WindowNeighborsDetector(ResidualDetector):
     center_ : ndarray of shape (n_channels,)
         Mean of the training readings.
 
+    median_error_ : float
+        Median error of the training rows whose windows rest on no padding.
+
     offset_ : float
         Rows with a lower score are flagged.
 
@@ -121,6 +124,7 @@ class WindowNeighborsDetector(ResidualDetector):
     1
     """
 
+    _judges_start_up = True  # by the windows that rest on no padding
     _scoring_parameters = ("window_size", "features", "n_neighbors")
 
     _parameter_constraints: dict = {

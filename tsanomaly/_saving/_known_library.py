@@ -78,9 +78,24 @@ def _check_features(features):
     _check_equal("n_context_", features.n_context_, features._reach())
 
 
+def _check_start_up(detector):
+    """Raise unless rows are compared with rows of as many channels."""
+    search, n_features = detector._start_up, detector.n_features_in_
+    _check_equal("_start_up", (search.kind, search.length), ("readings", 1))
+    _check_search_columns(search, 1, n_features)
+
+
+def _check_search_columns(search, n_each, n_features):
+    """Raise unless windows are described by so many numbers for each channel."""
+    shape = search.references.shape[1], search.readings.shape[1]
+    _check_equal("columns", shape, (n_each * n_features, n_features))
+    _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
+
+
 def _check_residual_detector(detector):
     """Raise unless the weights of a network are those of its architecture."""
     _check_context(detector)
+    _check_start_up(detector)
     (n_rows, n_linear), n_features = detector._window_sizes(), detector.n_features_in_
     has_linear = hasattr(detector, "linear_mean_")
     _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
@@ -136,6 +151,7 @@ def _weight_shapes(n_features, units, latent_dim):
 def _check_forecasts(detector):
     """Raise unless there are as many forecasts as there should be, each of its size."""
     _check_context(detector)
+    _check_start_up(detector)
     lags, n_features = detector.lags_, detector.n_features_in_
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
@@ -168,9 +184,7 @@ def _check_neighbors(detector):
     found = [(search.kind, search.length) for search in searches]
     _check_equal("_rules", found, [pair for pair, _ in expected])
     for search, (_, n_each) in zip(searches, expected, strict=True):
-        shape = search.references.shape[1], search.readings.shape[1]
-        _check_equal("columns", shape, (n_each * n_features, n_features))
-        _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
+        _check_search_columns(search, n_each, n_features)
 
 
 def _check_search(search):
@@ -256,6 +270,8 @@ _RESIDUALS = {
     "n_samples_fit_": Number("i", 1),
     "offset_": Number("f"),
     "missing_error_": _POSITIVE,
+    "median_error_": _POSITIVE,
+    "_threshold": _POSITIVE,
 }
 
 ESTIMATORS = {
@@ -266,6 +282,7 @@ ESTIMATORS = {
             "coefficients_": Items(Numbers("f")).maybe(),
             "regressors_": Items(_FITTED).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
+            "_start_up": Instance("NeighborSearch"),
         },
         check=_check_forecasts,
     ),
@@ -318,6 +335,7 @@ ESTIMATORS = {
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "d", low=0).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
+            "_start_up": Instance("NeighborSearch"),
         },
         check=_check_residual_detector,
     ),
