@@ -18,11 +18,12 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._autoregression import RidgeModel
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES, mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
-from tsanomaly._start_up import StartUpView, fit_start_up
+from tsanomaly._start_up import StartUpView, StepView
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -344,8 +345,9 @@ class ResidualDetector(
             view, errors, held_out = self._fit_views(series, views, rows, seed)
             self._rules = view.rules
             if not self._judges_start_up:
-                rng = np.random.default_rng([seed, 5])
-                self._start_up = fit_start_up(series, rows, rng)
+                step = StepView.fit(series, rows)
+                self._step_coefficients = step.model.coefficients
+                self._step_rule = step.rule
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
@@ -357,7 +359,8 @@ class ResidualDetector(
         view = self._view() if view is None else view
         if self._judges_start_up:
             return view
-        return StartUpView(view, self._start_up, self.median_error_, self._threshold)
+        step = StepView(RidgeModel(self._step_coefficients), self._step_rule)
+        return StartUpView(view, step, self.median_error_, self._threshold)
 
     @property
     def _is_normalised(self):
@@ -542,14 +545,14 @@ def _check_numbers(detector):
     """
     parts = list(detector._rules)
     if not detector._judges_start_up:
-        parts.append(detector._start_up)
+        parts.append(detector._step_rule)
     parts += [
         v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
     ]
     learned = {
         name: value
         for name, value in vars(detector).items()
-        if name.endswith("_") or name == "_residual_weights"
+        if name.endswith("_") or name in ("_residual_weights", "_step_coefficients")
     }
     for numbers in (learned, *map(vars, parts)):
         for name, value in numbers.items():

@@ -15,6 +15,7 @@ from tsanomaly._windows import RowAverage
 
 __all__ = [
     "RULES",
+    "LastRow",
     "RowErrorRule",
     "error_of_level",
     "evenly",

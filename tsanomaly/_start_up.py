@@ -2,45 +2,77 @@
 """Rows that a view cannot judge: the first of a series, and those after a break.
 
 Their windows are padded, and what a model makes of copies of a first row says nothing
-about the machine. They are judged by what is known of them: how far the row itself is
-from rows of the training series.
+about the machine. They are judged by what is known of them: how far each is from what
+the row before it leads to expect.
 """
 
 import numpy as np
 
-from tsanomaly._neighbors import NeighborView
+from tsanomaly._autoregression import RidgeModel
+from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import silence
-from tsanomaly._row_errors import level_of_error, mean_of_known, shares_of
+from tsanomaly._row_errors import LastRow, mean_of_known, shares_of
+from tsanomaly._views import View, errors_of_halves
 
-__all__ = ["StartUpView", "fit_start_up"]
+__all__ = ["StartUpView", "StepView"]
 
-# Training rows that are kept, at most, and how many of the nearest count.
-_MOST_ROWS, _N_NEIGHBORS = 1000, 5
+# Penalty of the ridge regression.
+_ALPHA = 0.01
 
 # The unit of normalised scores, in logarithms of errors, and the largest logarithm.
 _SMALLEST_UNIT, _LARGEST_UNIT, _MOST_LOG = 0.1, 10.0, 690.0
 
 
-def fit_start_up(series, rows, rng):
-    """Choose training rows that rows are compared with.
+class StepView(View):
+    """Errors of rows by a forecast from the row before; the first is its own.
 
     Parameters
     ----------
-    series : Series
-        The training series.
-    rows : ndarray of int
-        Rows to choose from.
-    rng : numpy.random.Generator
-        Chooses them.
-
-    Returns
-    -------
-    search : NeighborSearch
+    model : RidgeModel
+        Of one lag.
+    rule : LastRow
     """
-    view = NeighborView.fit(
-        series, rows, ["readings"], [1], _N_NEIGHBORS, _MOST_ROWS, rng
-    )
-    return view.rules[0]
+
+    @classmethod
+    def fit(cls, series, rows):
+        """Learn the forecast and the scale of its errors.
+
+        Parameters
+        ----------
+        series : Series
+            The training series.
+        rows : ndarray of int
+            Rows to learn from.
+
+        Returns
+        -------
+        view : StepView
+        """
+        rule = LastRow(2)
+
+        def fit_step(rows):
+            return cls(RidgeModel.fit(series.windows(2), rows, _ALPHA), rule)
+
+        with silence():
+            view = fit_step(rows)
+            View.fit(view, series, rows)
+            errors = errors_of_halves(view, series, rows, fit_step)
+        if errors is not None:
+            of_rows = mean_of_known(errors, axis=1)
+            level = rule.levels(midway_threshold(of_rows, AUTO_SHARE))
+            rule.calibration.unit *= max(level, 1.0)
+        return view
+
+    def residuals(self, series):
+        """Squared residuals of a series; those of padded rows, too."""
+        residuals = super().residuals(series)
+        residuals.known[residuals.rows] = True
+        return residuals
+
+    def make_last_row_errors(self):
+        """Make a function for the errors of single rows, for streams."""
+        of_last = super().make_last_row_errors()
+        return lambda rows: of_last(np.concatenate([rows[:1], rows]))
 
 
 class StartUpView:
@@ -50,17 +82,17 @@ class StartUpView:
     ----------
     view : View or Blend
         What judges the other rows, and has NaN for these.
-    search : NeighborSearch
-        As from `fit_start_up`.
+    step : StepView
+        What judges these.
     median, threshold : float
-        Error of the view in half of the training rows, and in one of a hundred: as
-        large are those of rows that are as far from the others as half of the training
-        rows, and as one of a hundred.
+        Error of the view in half of the training rows, and in one of a hundred. As
+        large become those of the rows that `step` judges: of its median, and of one row
+        of a hundred.
     """
 
-    def __init__(self, view, search, median, threshold):
+    def __init__(self, view, step, median, threshold):
         self._view = view
-        self._rows = NeighborView([search], ["readings"], [1], _N_NEIGHBORS)
+        self._step = step
         smallest = np.finfo(np.float64).tiny
         self._log_threshold = np.log(max(threshold, smallest))
         unit = self._log_threshold - np.log(max(median, smallest))
@@ -95,8 +127,8 @@ class StartUpView:
         unknown = np.isnan(errors).all(axis=1)
         if unknown.any():
             with silence():
-                by_row = self._rows.errors_at(series, rows[unknown])
-            errors[unknown] = self._on_scale(by_row)
+                of_steps = self._step.errors_at(series, rows[unknown])
+            errors[unknown] = self._on_scale(of_steps)
         return errors
 
     def expected(self, series):
@@ -108,19 +140,20 @@ class StartUpView:
         by_view = self._view.make_last_row_errors()
         if by_view is None:
             return None
-        by_row = self._rows.make_last_row_errors()
+        by_step = self._step.make_last_row_errors()
 
         def of_last(rows):
             errors = by_view(rows)
             if np.isnan(errors).all():
-                errors = self._on_scale(by_row(rows))
+                errors = self._on_scale(by_step(rows))
             return errors
 
         return of_last
 
     def _on_scale(self, errors):
-        """Errors of rows alone, on the scale of the view."""
+        """Errors of steps on the scale of the view."""
         means = mean_of_known(errors, axis=1)
-        logs = self._log_threshold + self._unit * (level_of_error(means) - 1)
+        levels = self._step.rule.levels(means)
+        logs = self._log_threshold + self._unit * (levels - 1)
         of_rows = np.exp(np.clip(logs, -_MOST_LOG, _MOST_LOG))
         return of_rows[:, None] * shares_of(errors, means)

@@ -79,17 +79,9 @@ def _check_features(features):
 
 
 def _check_start_up(detector):
-    """Raise unless rows are compared with rows of as many channels."""
-    search, n_features = detector._start_up, detector.n_features_in_
-    _check_equal("_start_up", (search.kind, search.length), ("readings", 1))
-    _check_search_columns(search, 1, n_features)
-
-
-def _check_search_columns(search, n_each, n_features):
-    """Raise unless windows are described by so many numbers for each channel."""
-    shape = search.references.shape[1], search.readings.shape[1]
-    _check_equal("columns", shape, (n_each * n_features, n_features))
-    _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
+    """Raise unless the first rows are judged by a rule for single rows."""
+    rule = detector._step_rule
+    _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
 
 
 def _check_residual_detector(detector):
@@ -184,7 +176,9 @@ def _check_neighbors(detector):
     found = [(search.kind, search.length) for search in searches]
     _check_equal("_rules", found, [pair for pair, _ in expected])
     for search, (_, n_each) in zip(searches, expected, strict=True):
-        _check_search_columns(search, n_each, n_features)
+        shape = search.references.shape[1], search.readings.shape[1]
+        _check_equal("columns", shape, (n_each * n_features, n_features))
+        _check_equal("shape of calibration", np.shape(search.calibration.floor), ())
 
 
 def _check_search(search):
@@ -282,7 +276,8 @@ ESTIMATORS = {
             "coefficients_": Items(Numbers("f")).maybe(),
             "regressors_": Items(_FITTED).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
-            "_start_up": Instance("NeighborSearch"),
+            "_step_coefficients": Array("f", "d", "d", dtype="float32"),
+            "_step_rule": Instance("RowErrorRule"),
         },
         check=_check_forecasts,
     ),
@@ -335,7 +330,8 @@ ESTIMATORS = {
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "d", low=0).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
-            "_start_up": Instance("NeighborSearch"),
+            "_step_coefficients": Array("f", "d", "d", dtype="float32"),
+            "_step_rule": Instance("RowErrorRule"),
         },
         check=_check_residual_detector,
     ),
