@@ -19,8 +19,8 @@ __all__ = ["StartUpView", "StepView"]
 # Penalty of the ridge regression.
 _ALPHA = 0.01
 
-# The unit of normalised scores, in logarithms of errors, and the largest logarithm.
-_SMALLEST_UNIT, _LARGEST_UNIT, _MOST_LOG = 0.1, 10.0, 690.0
+# What a normalised score of 2 adds to the threshold, at least, in thresholds.
+_SMALLEST_UNIT = 0.01
 
 
 class StepView(View):
@@ -85,18 +85,17 @@ class StartUpView:
     step : StepView
         What judges these.
     median, threshold : float
-        Error of the view in half of the training rows, and in one of a hundred. As
-        large become those of the rows that `step` judges: of its median, and of one row
-        of a hundred.
+        Errors of the view that half of the training rows exceed, and one of a hundred.
+        Rows that `step` judges get the first for a normalised score of 0, the second
+        for 1, and what is linear in the score in between and beyond.
     """
 
     def __init__(self, view, step, median, threshold):
         self._view = view
         self._step = step
-        smallest = np.finfo(np.float64).tiny
-        self._log_threshold = np.log(max(threshold, smallest))
-        unit = self._log_threshold - np.log(max(median, smallest))
-        self._unit = np.clip(unit, _SMALLEST_UNIT, _LARGEST_UNIT)
+        self._median = median
+        self._distance = max(threshold - median, 0.0)
+        self._unit = max(self._distance, _SMALLEST_UNIT * threshold)
 
     def errors(self, series):
         """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
@@ -154,6 +153,7 @@ class StartUpView:
         """Errors of steps on the scale of the view."""
         means = mean_of_known(errors, axis=1)
         levels = self._step.rule.levels(means)
-        logs = self._log_threshold + self._unit * (levels - 1)
-        of_rows = np.exp(np.clip(logs, -_MOST_LOG, _MOST_LOG))
+        of_rows = self._median * np.exp(np.minimum(levels, 0))
+        of_rows += self._distance * np.clip(levels, 0, 1)
+        of_rows += self._unit * np.maximum(levels - 1, 0)
         return of_rows[:, None] * shares_of(errors, means)
