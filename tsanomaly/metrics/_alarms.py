@@ -9,7 +9,10 @@ from sklearn.utils import Bunch
 from tsanomaly._sklearn_compat import Interval, validate_params
 from tsanomaly._validation import unmasked
 from tsanomaly.metrics._checks import (
+    check_clock,
+    check_freq,
     check_predictions,
+    check_times,
     find_events,
     owners,
     touched,
@@ -95,7 +98,7 @@ def detection_delay(y_true, y_pred, *, times=None):
         clock = np.arange(len(y_true), dtype=np.float64)
         per_event = np.full(len(events[0]), np.nan)
     else:
-        clock = _check_times(times, len(y_true))
+        clock = check_times(times, len(y_true))
         per_event = np.full(len(events[0]), "NaT", dtype="timedelta64[ns]")
     # Overlaps are in order: the first that an event owns holds its first flagged row.
     found, first = np.unique(owners(events, overlaps), return_index=True)
@@ -164,6 +167,7 @@ def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
     --------
     event_precision_recall_fscore : Count found events and false alarms.
     detection_delay : How late events are found.
+    alarm_report : What alarms ask of an operator, also without labels.
 
     Notes
     -----
@@ -184,15 +188,11 @@ def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
     import pandas as pd
 
     y_true, y_pred = check_predictions(y_true, y_pred)
-    if (times is None) == (freq is None):
-        raise ValueError(
-            "Either times, one for each row, or freq, the time from row to row, must "
-            f"be given, got {'none' if times is None else 'both'} of them."
-        )
+    check_clock(times, freq)
     if times is None:
-        duration = len(y_true) * _check_freq(freq)
+        duration = len(y_true) * check_freq(freq)
     else:
-        times = _check_times(times, len(y_true))
+        times = check_times(times, len(y_true))
         duration = times[-1] - times[0]
         if len(times) > 1:
             duration = duration + pd.Series(np.diff(times)).median()
@@ -311,51 +311,6 @@ def channel_hit_rate(channels, errors, *, at=1.0):
     chance = (n_looked_at - above.sum(axis=1)) / tied.sum(axis=1)
     hits = (above & causes).sum(axis=1) + chance * (tied & causes).sum(axis=1)
     return float((hits / n_causes).mean())
-
-
-def _check_times(times, n_timestamps):
-    """Times of rows, as datetime64 in UTC or without a zone."""
-    import pandas as pd
-
-    index = pd.Index(times)
-    if not isinstance(index, pd.DatetimeIndex):
-        raise ValueError(
-            f"times must be a DatetimeIndex or datetime64, got {index.dtype}. "
-            "pandas.to_datetime converts."
-        )
-    if len(index) != n_timestamps:
-        raise ValueError(
-            f"y_true has {n_timestamps:,} rows and times {len(index):,}. They must be "
-            "of the same rows."
-        )
-    if index.hasnans:
-        raise ValueError("times must not be missing, got NaT.")
-    if not index.is_monotonic_increasing:
-        raise ValueError(
-            "times must be in order, but they go back after row "
-            f"{int((np.diff(index.asi8) < 0).argmax())}. Sort the series first."
-        )
-    if index.tz is not None:
-        index = index.tz_convert(None)
-    return index.to_numpy()
-
-
-def _check_freq(freq):
-    import pandas as pd
-    from pandas.tseries.frequencies import to_offset
-
-    try:
-        # Timedelta does not know "h", nor to_offset what numpy has.
-        is_numpy = isinstance(freq, np.timedelta64)
-        step = pd.Timedelta(freq if is_numpy else to_offset(freq))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"freq={freq!r} is no fixed duration, such as '5min'. Pass times instead "
-            "where the time from row to row varies."
-        ) from error
-    if not step > pd.Timedelta(0):
-        raise ValueError(f"freq must be a positive duration, got {freq!r}.")
-    return step
 
 
 def _check_errors(errors):

@@ -10,8 +10,11 @@ from tsanomaly._validation import check_labels, unmasked
 from tsanomaly._windows import runs
 
 __all__ = [
+    "check_clock",
+    "check_freq",
     "check_predictions",
     "check_scores",
+    "check_times",
     "find_events",
     "fscore",
     "owners",
@@ -83,6 +86,104 @@ def check_predictions(y_true, y_pred):
     y_pred = check_labels(y_pred, name="y_pred")
     _check_lengths(y_true, y_pred, "y_pred")
     return y_true, y_pred
+
+
+def check_clock(times, freq):
+    """Raise unless one of the two ways to say when rows were read is used.
+
+    Parameters
+    ----------
+    times : array-like or None
+        When each row was read.
+    freq : object
+        Time from row to row, or None.
+    """
+    if (times is None) == (freq is None):
+        raise ValueError(
+            "Either times, one for each row, or freq, the time from row to row, must "
+            f"be given, got {'none' if times is None else 'both'} of them."
+        )
+
+
+def check_times(times, n_timestamps, name="y_true"):
+    """Validate the times of rows.
+
+    Parameters
+    ----------
+    times : DatetimeIndex or array-like of datetime64
+        When each row was read.
+    n_timestamps : int
+        Rows of the series.
+    name : str, default='y_true'
+        What has so many rows, for the message.
+
+    Returns
+    -------
+    times : ndarray of shape (n_timestamps,), dtype=datetime64
+        In UTC or without a zone.
+
+    Raises
+    ------
+    ValueError
+        If they are no times, of other rows, missing or not in order.
+    """
+    import pandas as pd
+
+    index = pd.Index(times)
+    if not isinstance(index, pd.DatetimeIndex):
+        raise ValueError(
+            f"times must be a DatetimeIndex or datetime64, got {index.dtype}. "
+            "pandas.to_datetime converts."
+        )
+    if len(index) != n_timestamps:
+        raise ValueError(
+            f"{name} has {n_timestamps:,} rows and times {len(index):,}. They must be "
+            "of the same rows."
+        )
+    if index.hasnans:
+        raise ValueError("times must not be missing, got NaT.")
+    if not index.is_monotonic_increasing:
+        raise ValueError(
+            "times must be in order, but they go back after row "
+            f"{int((np.diff(index.asi8) < 0).argmax())}. Sort the series first."
+        )
+    if index.tz is not None:
+        index = index.tz_convert(None)
+    return index.to_numpy()
+
+
+def check_freq(freq):
+    """Validate a time from row to row.
+
+    Parameters
+    ----------
+    freq : str, Timedelta, timedelta or DateOffset
+        Such as ``"5min"``.
+
+    Returns
+    -------
+    step : Timedelta
+
+    Raises
+    ------
+    ValueError
+        If it is no positive duration.
+    """
+    import pandas as pd
+    from pandas.tseries.frequencies import to_offset
+
+    try:
+        # Timedelta does not know "h", nor to_offset what numpy has.
+        is_numpy = isinstance(freq, np.timedelta64)
+        step = pd.Timedelta(freq if is_numpy else to_offset(freq))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"freq={freq!r} is no fixed duration, such as '5min'. Pass times instead "
+            "where the time from row to row varies."
+        ) from error
+    if not step > pd.Timedelta(0):
+        raise ValueError(f"freq must be a positive duration, got {freq!r}.")
+    return step
 
 
 def find_events(flags):
