@@ -18,6 +18,7 @@ from tsanomaly._inspection import (
 from tsanomaly._progress import counting, showing_bars
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import (
     FLOATS,
     as_series,
@@ -209,6 +210,8 @@ def compare_detectors(
 
     y_test = check_labels(y_test, len(X_test), "y_test").astype(np.int64)
     X_train, X_test = as_series(X_train), as_series(X_test)
+    for X in (X_train, X_test):
+        warn_if_unordered(X)
     functions = _checked_metrics(metrics)
     rows = _named(detectors)
     if baselines:

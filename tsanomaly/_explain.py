@@ -6,6 +6,7 @@ import numpy as np
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
 from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
 from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
 
@@ -133,6 +134,7 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
             "X must have two dimensions, (n_timestamps, n_channels), got an array of "
             f"shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
         )
+    warn_if_unordered(X)
     if flagged is None:
         errors, threshold = errors_and_threshold(detector, X)
         flagged = errors > threshold

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._hybrid import fit_without
 from tsanomaly._progress import anybody_listens, counting, showing_bars
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import VersionedState, all_or_nothing, find_breaks
 
 __all__ = ["FleetDetector", "fit_joined"]
@@ -532,7 +533,9 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         frame = X.iloc[:, np.arange(X.shape[1]) != found[0]]
         # Plain numpy, whatever pandas keeps the column in.
         names = pd.Index(np.asarray(names, dtype=object)).infer_objects().to_numpy()
-        return frame, names, np.split(order, ends)
+        rows = np.split(order, ends)
+        warn_if_unordered(frame, self, groups=rows)
+        return frame, names, rows
 
     def _in_order(self, frame):
         """The channels, in the order of `fit`."""

@@ -15,6 +15,7 @@ from tsanomaly._inspection import (
     training_errors,
 )
 from tsanomaly._sklearn_compat import HasMethods, StrOptions, _fit_context
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import (
     FitRouter,
     VersionedState,
@@ -157,6 +158,7 @@ class ScoreTransformer(
             X = as_series(X)
             # The detector validates the rest: it may want the frame as it is.
             validate_data(self, X, skip_check_array=True)
+            warn_if_unordered(X, self)
             routed = self._route_fit(fit_params)
             self.detector_ = clone(self.detector).fit(X, y, **routed["detector"])
             for name in ("n_context_", "n_lookahead_"):
@@ -208,6 +210,7 @@ class ScoreTransformer(
         X = as_series(X)
         if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
             validate_data(self, X, reset=False, skip_check_array=True)
+        warn_if_unordered(X, self)
         errors = detector_errors(self.detector_, X)
         # A forest would call a row without readings the most normal of all.
         errors[find_breaks(X)] = np.nan

@@ -22,6 +22,7 @@ from tsanomaly._inspection import (
 )
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import output_container
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import check_columns, unmasked
 
 __all__ = ["StreamingDetector"]
@@ -327,6 +328,7 @@ class StreamingDetector:
         times = None
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             check_columns(X, type(self).__name__)
+            warn_if_unordered(X, self)
             if hasattr(X.index, "tz_localize"):
                 times = _wall_time(X.index)
             X = self._in_order(X, X.columns)

@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._sklearn_compat import _raise_for_params
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._version import __version__
 
 __all__ = [
@@ -76,10 +77,16 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
         accepted; if the columns are not those of `fit`; if X is a list of series.
     TypeError
         If X is sparse.
+
+    Warns
+    -----
+    UserWarning
+        If the index of a frame holds times that are not in order.
     """
-    X = as_series(X)
+    given = X = as_series(X)
     check_columns(X, type(estimator).__name__)
     X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
+    warn_if_unordered(given, estimator)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(X.sum()):  # the usual case, without a mask of the whole series
             return X, np.zeros(len(X), dtype=bool)
@@ -213,6 +220,7 @@ def validate_for_parts(estimator, X, *, reset):
     X = as_series(X)
     if hasattr(X, "iloc"):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
+        warn_if_unordered(X, estimator)
         return X
     return validate_data(
         estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False

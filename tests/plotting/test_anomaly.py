@@ -2,9 +2,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from hypothesis import given
 from sklearn.ensemble import IsolationForest
 
 from tests.helpers import shaded_ranges
+from tests.metrics.slow_reference import label_pairs
 from tsanomaly import ReconstructionThreshold
 from tsanomaly.plotting import AnomalyDisplay
 
@@ -29,13 +31,20 @@ def test_what_is_drawn(frame):
     assert display.figure_ is flow.figure
     assert display.events_["hit"][0].tolist() == [60]
     assert display.events_["miss"][0].tolist() == [80]
-    n_false = len(display.events_["false alarm"][0])
+    n_false, n_outside = (
+        len(display.events_[name][0]) for name in ("false alarm", "outside label")
+    )
     for axes in display.axes_:
-        assert n_shaded(axes) == [1, 1, n_false]
+        assert n_shaded(axes) == [1, 1, n_false, n_outside]
     labels = [text.get_text() for text in flow.get_legend().get_texts()]
-    assert labels == ["hit", "miss", "false alarm", "threshold"]
+    assert labels == ["hit", "miss", "false alarm", "outside label", "threshold"]
     ticks = [label.get_text() for label in events.get_yticklabels()]
-    assert ticks == ["hit: 1", "miss: 1", f"false alarm: {n_false}"]
+    assert ticks == [
+        "hit: 1",
+        "miss: 1",
+        f"false alarm: {n_false}",
+        f"outside label: {n_outside}",
+    ]
 
 
 def test_outcomes_differ_without_colour(frame):
@@ -47,12 +56,44 @@ def test_outcomes_differ_without_colour(frame):
         "hit": 1,
         "miss": 1,
         "false alarm": 2,
+        "outside label": 1,
     }
     for axes in display.axes_:
-        assert len({patch.get_hatch() for patch in axes.patches}) == 3
+        assert len({patch.get_hatch() for patch in axes.patches}) == 4
     # On lines of their own, below each other
     heights = [ranges[0, :2, 1] for ranges in shaded_ranges(display.axes_[-1])]
-    np.testing.assert_allclose(heights, [[-0.4, 0.4], [0.6, 1.4], [1.6, 2.4]])
+    np.testing.assert_allclose(
+        heights, [[-0.4, 0.4], [0.6, 1.4], [1.6, 2.4], [2.6, 3.4]]
+    )
+
+
+def test_rows_beside_a_label_are_false(frame):
+    """A long alarm that touches a label is not a hit over its whole length."""
+    y, flagged = np.zeros((2, 100), dtype=int)
+    y[30:35] = y[45:50] = y[60:65] = 1
+    flagged[20:55] = flagged[60:65] = flagged[80:90] = 1
+    display = AnomalyDisplay.from_predictions(frame, flagged * 1.0, 0.5, flagged, y)
+    rows = {name: np.transpose(each).tolist() for name, each in display.events_.items()}
+    assert rows == {
+        "hit": [[30, 34], [45, 49], [60, 64]],
+        "miss": [],
+        "false alarm": [[80, 89]],
+        "outside label": [[20, 29], [35, 44], [50, 54]],
+    }
+    for axes in display.axes_:
+        assert n_shaded(axes) == [3, 0, 1, 3]
+
+
+@given(label_pair=label_pairs())
+def test_every_flagged_row_is_shown_once(label_pair):
+    y, flagged = label_pair
+    display = AnomalyDisplay(None, None, 0.5, flagged == 1, y == 1)
+    shown = np.zeros(len(y), dtype=int)
+    for name, ranges in display._events().items():
+        if name in ("false alarm", "outside label"):
+            for first, last in zip(*ranges, strict=True):
+                shown[first : last + 1] += 1
+    np.testing.assert_array_equal(shown, flagged * (1 - y))
 
 
 def test_without_labels_on_given_axes(frame):

@@ -5,6 +5,7 @@ import numpy as np
 
 from tsanomaly._fleet import fit_joined
 from tsanomaly._inspection import one_model_per_group
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import draw_seed
 from tsanomaly.distributed._collections import Partitions, is_frame, join
 
@@ -106,7 +107,10 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
                 if lengths[i]
             ]
         )
-    return fit_joined(detector, [join(pieces) for pieces in dask.compute(*blocks)])
+    blocks = [join(pieces) for pieces in dask.compute(*blocks)]
+    for block in blocks:
+        warn_if_unordered(block)
+    return fit_joined(detector, blocks)
 
 
 def _cut(rows, start, end):

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._context import get_context
 from tsanomaly._inspection import check_detector
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly.distributed._collections import Partitions, is_frame, join
 
 __all__ = ["decision_function", "predict", "score_samples", "transform"]
@@ -263,7 +264,9 @@ def _run(model, method, before, rows, after, sample):
     pieces = [piece for piece in (before, rows, after) if piece is not None]
     pieces = [piece for piece in pieces if len(piece)]
     start = 0 if before is None else len(before)
-    results = np.asarray(getattr(model, method)(join(pieces)))
+    joined = join(pieces)
+    warn_if_unordered(joined)
+    results = np.asarray(getattr(model, method)(joined))
     results = results[start : start + len(rows)].astype(_type_of(method), copy=False)
     if isinstance(sample, np.ndarray):
         return results

@@ -3,7 +3,7 @@ import numpy as np
 
 from tsanomaly._inspection import errors_and_threshold
 from tsanomaly._validation import check_labels
-from tsanomaly.metrics._checks import find_events, touched
+from tsanomaly.metrics._checks import find_events, owners, touched
 from tsanomaly.plotting._common import (
     RowAxis,
     check_readings,
@@ -34,6 +34,7 @@ _STYLES = {
     "hit": _outcome(0.0, 0.45, 0.70),
     "miss": _outcome(0.84, 0.37, 0.0, "////"),
     "false alarm": _outcome(0.40, 0.40, 0.40, "...."),
+    "outside label": _outcome(0.80, 0.47, 0.65, "xxxx"),
     "flagged": _outcome(0.84, 0.37, 0.0),
 }
 
@@ -43,7 +44,9 @@ class AnomalyDisplay:
 
     With labels, events are told apart: a *hit* is a labelled event with a flagged row,
     a *miss* one without, a *false alarm* a run of flagged rows of which none is
-    labelled. They differ in hatching, and each has a line of its own below.
+    labelled. *Outside label* are the other false rows: those of an alarm that touches a
+    label, before, after or between the labelled events. All differ in hatching, and
+    each has a line of its own below.
 
     Made by `from_estimator` or `from_predictions`; the constructor stores what is
     drawn.
@@ -68,8 +71,8 @@ class AnomalyDisplay:
     axes_ : ndarray of shape (n_channels + 2,) of matplotlib Axes
         One for each channel, one for the scores, one for the events.
     events_ : dict of str to tuple of two ndarray of int
-        First and last rows, both included: of 'hit', 'miss' and 'false alarm', or of
-        'flagged' if there are no labels.
+        First and last rows, both included: of 'hit', 'miss', 'false alarm' and
+        'outside label', or of 'flagged' if there are no labels.
 
     See Also
     --------
@@ -258,8 +261,12 @@ class AnomalyDisplay:
         events = find_events(self.target)
         overlaps = find_events(self.flagged & self.target)
         found, justified = touched(events, overlaps), touched(alarms, overlaps)
+        # A run of false rows starts where its alarm does, or right after a label.
+        false_rows = find_events(self.flagged & ~self.target)
+        beside = justified[owners(alarms, false_rows)]
         return {
             "hit": tuple(rows[found] for rows in events),
             "miss": tuple(rows[~found] for rows in events),
             "false alarm": tuple(rows[~justified] for rows in alarms),
+            "outside label": tuple(rows[beside] for rows in false_rows),
         }

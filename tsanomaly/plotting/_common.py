@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, unmasked
 
 __all__ = [
@@ -60,7 +61,7 @@ LABELLED = {
 }
 
 
-def check_readings(X, channels=None):
+def check_readings(X, channels=None, *, in_order=True):
     """Bring a series into a frame of the channels to draw.
 
     Parameters
@@ -69,6 +70,8 @@ def check_readings(X, channels=None):
         A series, rows in time order.
     channels : list of str or int, or None, default=None
         Columns, by name or position; None is all.
+    in_order : bool, default=True
+        Whether to warn if the index says that rows are not in time order.
 
     Returns
     -------
@@ -94,6 +97,8 @@ def check_readings(X, channels=None):
     check_columns(readings, "A Display")
     if not readings.size:
         raise ValueError(f"X has no readings to draw, its shape is {X.shape}.")
+    if in_order:
+        warn_if_unordered(readings)
     return readings.astype(np.float64)
 
 

@@ -105,7 +105,7 @@ class ContributionDisplay:
             If `X` does not suit the detector; and as in `from_predictions`.
         """
         check_detector(estimator, "estimator")
-        readings = check_readings(X)
+        readings = check_readings(X, in_order=False)  # errors are in the same order
         if not hasattr(X, "iloc"):
             X = np.asarray(as_series(X))
         rows = np.flatnonzero(~find_breaks(X))

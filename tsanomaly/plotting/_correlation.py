@@ -85,7 +85,7 @@ class CorrelationDisplay:
             raise ValueError(
                 f"method must be 'pearson', 'spearman' or 'kendall', got {method!r}."
             )
-        readings = check_readings(X, channels)
+        readings = check_readings(X, channels, in_order=False)
         correlation = readings.corr(method=method).to_numpy()
         display = cls(correlation, list(readings.columns))
         return display.plot(ax, im_kwargs=im_kwargs)
