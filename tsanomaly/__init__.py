@@ -11,6 +11,7 @@ from tsanomaly._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for editors, which see no further
+    from tsanomaly._alarm_filter import AlarmFilter
     from tsanomaly._autoencoder import LSTMAutoencoderDetector
     from tsanomaly._autoregressive_detector import AutoregressiveDetector
     from tsanomaly._backend import set_compilation_cache
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._windows import merge_windows, sliding_windows
 
 __all__ = [
+    "AlarmFilter",
     "AutoregressiveDetector",
     "EnsembleDetector",
     "FleetDetector",
@@ -64,6 +66,7 @@ __all__ = [
 # Where public names come from, when they are first asked for. Until then the package
 # imports nothing: its command line answers at once, also to Ctrl-C.
 _HOMES = {
+    "AlarmFilter": "_alarm_filter",
     "AutoregressiveDetector": "_autoregressive_detector",
     "EnsembleDetector": "_ensemble",
     "FleetDetector": "_fleet",

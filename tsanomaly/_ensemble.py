@@ -96,6 +96,10 @@ class EnsembleDetector(
     left_out_ : dict of str to str
         Why detectors were left out, by name.
 
+    median_error_ : float
+        Median error of the training rows, with 'auto' those whose windows rest on no
+        padding.
+
     offset_ : float
         Rows with a lower score are flagged.
 
@@ -462,6 +466,7 @@ class EnsembleDetector(
             n_context = getattr(self, "n_context_", 0)
             whole = TrailingWindows(breaks, n_context + 1, breaks).whole
             counted = whole if whole.any() else counted
+        self.median_error_ = float(np.median(errors[counted]))
         threshold = midway_threshold(errors[counted], share)
         if self.contamination == "auto":
             # Some detectors set theirs on rows that they have not learned from.

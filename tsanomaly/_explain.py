@@ -3,6 +3,13 @@ from numbers import Integral
 
 import numpy as np
 
+from tsanomaly._alarm_filter import (
+    AlarmFilter,
+    AlarmTracker,
+    alarm_duration,
+    alarm_table,
+    median_error_of,
+)
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
 from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
 from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
@@ -10,7 +17,10 @@ from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
 
-__all__ = ["explain"]
+__all__ = ["explain", "name_channels"]
+
+# What alarms are described by, beside their rows.
+_OF_ALARMS = ("severity", "priority", "state")
 
 
 @validate_params(
@@ -18,15 +28,25 @@ __all__ = ["explain"]
         "attribution": [StrOptions({"auto", "occlusion"}), callable],
         "n_channels": [Interval(Integral, 1, None, closed="left")],
         "max_gap": [Interval(Integral, 0, None, closed="left")],
+        "alarm_filter": [AlarmFilter, None],
     },
     prefer_skip_nested_validation=True,
 )
-def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_gap=0):
+def explain(
+    detector,
+    X,
+    *,
+    flagged=None,
+    attribution="auto",
+    n_channels=3,
+    max_gap=0,
+    alarm_filter=None,
+):
     """Say when a series is abnormal, in which channels, and what was expected.
 
-    Flagged rows that follow each other are one event. Its channels are ranked by their
-    share of the error of its rows. Channels that have no reading in some of them are
-    named, too.
+    Flagged rows that follow each other are one event, or an `alarm_filter` says which
+    rows are one alarm. Its channels are ranked by their share of the error of its
+    flagged rows. Channels that have no reading in some of them are named, too.
 
     Parameters
     ----------
@@ -60,6 +80,11 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
         How many channels to name, at most. Those without any share are not named.
     max_gap : int, default=0
         Flagged ranges with so many other rows between them, or fewer, are one event.
+        Alarms go by the off-delay of the filter instead.
+    alarm_filter : AlarmFilter or None, default=None
+        Explain the alarms of this filter. What alarms are measured by is the median
+        error of the training rows, the ``median_error_`` of a detector; of one that
+        does not have it, the median error of `X`.
 
     Returns
     -------
@@ -81,14 +106,19 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
           unit of `X`; if there is none, the median of the rows that are not flagged
         - ``sentence`` : str, all this for people
 
+        With an `alarm_filter`, after the score also ``raised``, ``severity``,
+        ``priority`` and ``state``, as of :meth:`AlarmFilter.alarms`.
+
     Raises
     ------
     ValueError
-        If a parameter is out of range, the detector has no scores, or what `flagged` or
-        `attribution` give does not fit `X`.
+        If a parameter is out of range, the detector has no scores, what `flagged` or
+        `attribution` give does not fit `X`, or both `flagged` and an `alarm_filter`
+        are given.
 
     See Also
     --------
+    AlarmFilter : What is an alarm.
     tsanomaly.plotting.ContributionDisplay : The same for every row, as a picture.
     tsanomaly.plotting.ReconstructionDisplay : Readings and what was expected.
 
@@ -135,14 +165,7 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
             f"shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
         )
     warn_if_unordered(X)
-    if flagged is None:
-        errors, threshold = errors_and_threshold(detector, X)
-        flagged = errors > threshold
-    else:
-        flagged = _check_flagged(flagged, len(X))
-        errors = detector_errors(detector, X)
-    errors[find_breaks(X)] = np.nan
-    flagged = flagged & ~np.isnan(errors)  # breaks are no events
+    errors, flagged, events = _find_events(detector, X, flagged, max_gap, alarm_filter)
     rows = np.flatnonzero(flagged)
     contributions = _attribute(detector, X, rows, ~flagged, attribution)
     expected, source = _expect(detector, X, rows, ~flagged)
@@ -153,17 +176,21 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
     readings = np.asarray(readings[rows], dtype=np.float64)
     step, clock = median_step(index), _clock(index)
     table = []
-    for start, end in _events(flagged, max_gap):
+    for found in events:
+        start, end = found["start"], found["end"]
         inside = slice(*np.searchsorted(rows, [start, end + 1]))
         peak = rows[inside][np.argmax(errors[rows[inside]])]
         event = {
             "start": index[start],
             "end": index[end],
             "peak": index[peak],
-            "duration": _duration(index, start, end, step),
+            "duration": alarm_duration(index, start, end, step),
             "score": -errors[peak],
         }
-        event |= _name_channels(contributions[inside], names, n_channels)
+        if alarm_filter is not None:
+            event["raised"] = index[found["raised"]]
+            event |= {name: found[name] for name in _OF_ALARMS}
+        event |= name_channels(contributions[inside], names, n_channels)
         event |= {"reading": np.nan, "expected": np.nan}
         if event["channels"]:
             first = names.index(event["channels"][0])
@@ -171,20 +198,39 @@ def explain(detector, X, *, flagged=None, attribution="auto", n_channels=3, max_
         gaps = _gaps(readings[inside], names)
         event["sentence"] = f"{_when(event, clock)}: {_what(event, gaps, source)}"
         table.append(event)
-    return _to_frame(table, index, step)
+    columns = ["start", "end", "peak", "duration", "score"]
+    if alarm_filter is not None:
+        columns += ["raised", *_OF_ALARMS]
+    columns += ["channels", "shares", "reading", "expected", "sentence"]
+    return alarm_table(table, columns, index, step)
 
 
-def _to_frame(table, index, step):
-    import pandas as pd
-
-    columns = ["start", "end", "peak", "duration", "score", "channels", "shares"]
-    columns += ["reading", "expected", "sentence"]
-    frame = pd.DataFrame(table, columns=columns)
-    # Without events, too, columns have the types that they have with some.
-    floats = dict.fromkeys(["score", "reading", "expected"], np.float64)
-    labels = dict.fromkeys(["start", "end", "peak"], index.dtype)
-    duration = np.int64 if step is None else f"timedelta64[{index.unit}]"
-    return frame.astype({**labels, **floats, "duration": duration})
+def _find_events(detector, X, flagged, max_gap, alarm_filter):
+    """Errors of rows, those to explain, and where events or alarms start and end."""
+    if alarm_filter is not None and flagged is not None:
+        raise ValueError(
+            "flagged and alarm_filter are both given, and each says which rows to "
+            "explain. Pass one of them; alarm_filter=AlarmFilter(threshold=...) sets "
+            "another threshold."
+        )
+    if flagged is None:
+        errors, threshold = errors_and_threshold(detector, X)
+        flagged = errors > threshold
+    else:
+        flagged = _check_flagged(flagged, len(X))
+        errors = detector_errors(detector, X)
+    errors[find_breaks(X)] = np.nan
+    if alarm_filter is None:
+        flagged = flagged & ~np.isnan(errors)  # breaks are no events
+        return errors, flagged, _events(flagged, max_gap)
+    median_error = median_error_of(detector)
+    if median_error is None:
+        median_error = np.nanmedian(errors)
+    events, flagged = AlarmTracker(alarm_filter, threshold, median_error).run(errors)
+    belongs = np.zeros(len(errors), dtype=bool)
+    for event in events:
+        belongs[event["start"] : event["end"] + 1] = True
+    return errors, flagged & belongs, events
 
 
 def _check_flagged(flagged, n_timestamps):
@@ -242,11 +288,26 @@ def _events(flagged, max_gap):
     apart = start[1:] - end[:-1] - 1 > max_gap
     first, last = np.ones(len(start), dtype=bool), np.ones(len(start), dtype=bool)
     first[1:], last[:-1] = apart, apart
-    return zip(start[first].tolist(), end[last].tolist(), strict=True)
+    pairs = zip(start[first].tolist(), end[last].tolist(), strict=True)
+    return [{"start": start, "end": end} for start, end in pairs]
 
 
-def _name_channels(contributions, names, n_channels):
-    """The channels with the largest shares."""
+def name_channels(contributions, names, n_channels):
+    """The channels with the largest shares of the errors of rows.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n_rows, n_channels)
+        Non-negative.
+    names : list
+    n_channels : int
+        How many to name, at most; those without a share are not named.
+
+    Returns
+    -------
+    named : dict
+        The lists 'channels' and 'shares', the largest first.
+    """
     largest = contributions.max()
     if not largest > 0:
         return {"channels": [], "shares": []}
@@ -264,10 +325,6 @@ def _compare(readings, expected):
     distance = np.abs(readings - expected)
     row = 0 if np.isnan(distance).all() else np.nanargmax(distance)
     return {"reading": float(readings[row]), "expected": float(expected[row])}
-
-
-def _duration(index, start, end, step):
-    return end - start + 1 if step is None else index[end] - index[start] + step
 
 
 def _clock(index):

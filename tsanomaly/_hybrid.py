@@ -169,6 +169,9 @@ class HybridDetector(
     screener_, detector_ : estimator
         The fitted clones.
 
+    median_error_ : float
+        Median error of the training rows that the threshold is set on.
+
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
@@ -423,6 +426,7 @@ class HybridDetector(
                 n_context = getattr(self, "n_context_", 0)
                 whole = counted & TrailingWindows(breaks, n_context + 1, breaks).whole
                 counted = whole if whole.any() else counted
+            self.median_error_ = float(np.median(levels[counted]))
             self.offset_ = -midway_threshold(levels[counted], share)
         return levels
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._attribution import channel_errors
 from tsanomaly._context import get_context
 from tsanomaly._inspection import (
     check_detector,
@@ -22,6 +23,7 @@ from tsanomaly._inspection import (
 )
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import output_container
+from tsanomaly._stream_alarms import StreamAlarms
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import check_columns, unmasked
 
@@ -48,10 +50,18 @@ class StreamingDetector:
         stream. All its steps have to be causal. A step of another library says how many
         rows it needs in its attributes ``n_context_`` and ``n_lookahead_``.
 
+    alarm_filter : AlarmFilter or None, default=None
+        Find alarms, which `alarms` returns: the same as
+        ``explain(detector, X, alarm_filter=alarm_filter)`` for all rows so far. It
+        costs little but in rows above the threshold, in which the channels are found.
+
     Attributes
     ----------
     detector : estimator
         The detector.
+
+    alarm_filter : AlarmFilter or None
+        The filter.
 
     n_context_ : int
         Rows before a row that its score depends on: as many are kept, at most.
@@ -66,7 +76,8 @@ class StreamingDetector:
         If `detector` is not fitted.
     ValueError
         If a step looks ahead, or does not say how many rows it needs; the message names
-        it. If `detector` has no scores, or no threshold.
+        it. If `detector` has no scores, or no threshold; with an `alarm_filter` also
+        if it does not have a ``median_error_``.
 
     See Also
     --------
@@ -113,10 +124,11 @@ class StreamingDetector:
     (False, True)
     """
 
-    def __init__(self, detector):
+    def __init__(self, detector, alarm_filter=None):
         check_is_fitted(detector)
         check_detector(detector, "detector")
         self.detector = detector
+        self.alarm_filter = alarm_filter
         self._plan = None
         self._prepare()
         self.reset()
@@ -205,6 +217,43 @@ class StreamingDetector:
         # Of the smallest type, so that the first rows determine it.
         self._rows = np.empty((0, width), dtype=np.float32)
         self._times = np.empty(0, dtype=_TIME)
+        self._alarms = None
+        if self.alarm_filter is not None:
+            threshold = self._prepare().threshold
+            self._alarms = StreamAlarms(self.alarm_filter, self.detector, threshold)
+
+    def alarms(self, n_channels=3):
+        """Return the alarms so far.
+
+        Parameters
+        ----------
+        n_channels : int, default=3
+            How many channels of an alarm to name, at most.
+
+        Returns
+        -------
+        alarms : DataFrame
+            One row per alarm, in time order, of the last 1,000 since the stream was
+            made or reset: ``start``, ``end``, ``raised``, ``peak``, ``score``,
+            ``severity``, ``priority``, ``state``, ``channels`` and ``shares``, as from
+            :func:`explain`. The state of the last one is 'active' if it is not over.
+            Rows are told by their times, or by numbers from 0 on if they came without.
+            Channels are named where the detector gives errors of channels.
+
+        Raises
+        ------
+        AttributeError
+            If the stream has no `alarm_filter`.
+        """
+        if self._alarms is None:
+            raise AttributeError(
+                f"This {type(self).__name__} has no alarm_filter, and so no alarms. "
+                "Make it with alarm_filter=AlarmFilter()."
+            )
+        plan = self._prepare()
+        names = plan.names
+        names = list(range(self._rows.shape[1])) if names is None else list(names)
+        return self._alarms.table(names, n_channels)
 
     @property
     def n_context_(self):
@@ -248,15 +297,34 @@ class StreamingDetector:
     def _extend(self, rows, times):
         """Score rows and take them, or neither."""
         scores, flags = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
-        end = 0
+        end, pieces = 0, []
         for kept, kept_times, n_new in self._pieces(rows, times):
             start, end = end, end + n_new
             if n_new:
                 scores[start:end], flags[start:end] = self._run(kept, kept_times, n_new)
+                pieces.append((start, kept, kept_times, n_new))
             end += 1  # the break, if another piece follows
+        if self._alarms is not None:
+
+            def contributions_at(positions):
+                return self._contributions(pieces, positions)
+
+            self._alarms = self._alarms.extended(-scores, times, contributions_at)
         if len(rows):
             self._keep(kept, kept_times)
         return scores, flags
+
+    def _contributions(self, pieces, positions):
+        """Contributions of the channels to the errors of some of the new rows."""
+        found = []
+        for start, rows, times, n_new in pieces:
+            inside = positions[(positions >= start) & (positions < start + n_new)]
+            if len(inside):
+                X = self._prepare().as_given(rows, times)
+                inside = inside - start + len(rows) - n_new
+                normal = np.zeros(len(rows), dtype=bool)
+                found.append(channel_errors(self.detector, X, inside, normal))
+        return None if any(part is None for part in found) else np.concatenate(found)
 
     def _pieces(self, rows, times):
         """Split new rows at breaks.
@@ -407,6 +475,10 @@ class _Plan:
                 "ReconstructionThreshold after that."
             )
         self._score_method = score_method(last)
+        self.threshold = 0.0  # of the opposites of scores
+        if self._score_method == "score_samples":
+            offset = offset_of(last)
+            self.threshold = None if offset is None else -offset
         self.n_context = sum(contexts)
         self.width = getattr(steps[0], "n_features_in_", None)
         self.names = getattr(steps[0], "feature_names_in_", None)
@@ -478,14 +550,12 @@ class _Plan:
         names = getattr(step, "feature_names_in_", None)
         index = None
         if position == 0 and not _is_plain_scaler(step):
-            times = times[len(times) - Z.shape[0] :]
-            index = None if np.isnat(times).all() else times
-        if not isinstance(Z, np.ndarray) or (names is None and index is None):
-            return Z
-        import pandas as pd
+            index = times[len(times) - Z.shape[0] :]
+        return _to_frame(Z, names, index)
 
-        index = None if index is None else pd.DatetimeIndex(index)
-        return pd.DataFrame(Z, index=index, columns=names, copy=False)
+    def as_given(self, rows, times):
+        """Rows as the detector was given them in `fit`."""
+        return _to_frame(rows, self.names, times)
 
     def _fills_breaks(self):
         """Whether a step gives values to a row that is NaN in every channel."""
@@ -500,6 +570,17 @@ class _Plan:
         import pandas as pd
 
         return issparse(Z) or not pd.isna(np.asarray(Z)).all()
+
+
+def _to_frame(Z, names, times):
+    """Rows with names and times, if there are any."""
+    index = None if times is None or np.isnat(times).all() else times
+    if not isinstance(Z, np.ndarray) or (names is None and index is None):
+        return Z
+    import pandas as pd
+
+    index = None if index is None else pd.DatetimeIndex(index)
+    return pd.DataFrame(Z, index=index, columns=names, copy=False)
 
 
 def _is_plain_scaler(step):

@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from tsanomaly._alarm_filter import AlarmFilter, AlarmTracker
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
@@ -29,6 +30,7 @@ from tsanomaly._saving._specs import (
     Text,
 )
 from tsanomaly._score_transformer import ScoreTransformer
+from tsanomaly._stream_alarms import StreamAlarms
 from tsanomaly._streaming import StreamingDetector
 from tsanomaly._threshold import ReconstructionThreshold
 from tsanomaly._trainers import INPUT_LIMIT
@@ -269,6 +271,7 @@ _RESIDUALS = {
 }
 
 ESTIMATORS = {
+    AlarmFilter: State({}),
     AutoregressiveDetector: State(
         {
             **_RESIDUALS,
@@ -287,6 +290,7 @@ ESTIMATORS = {
             **_FITTED_WITH,
             "named_detectors_": Items(_FITTED, kinds=(dict,)),
             "left_out_": Items(Text(), kinds=(dict,)),
+            "median_error_": Number("f"),
             "offset_": Number("f"),
             "_weights": Array("f", "k", low=0, high=1),
             "_scales": Items(NOTHING | Instance("Calibration")),
@@ -309,6 +313,7 @@ ESTIMATORS = {
             **_FITTED_WITH,
             "screener_": _FITTED,
             "detector_": _FITTED,
+            "median_error_": Number("f"),
             "offset_": Number("f"),
             "_cut": Number("f", finite=False),
             "_floor": Number("f"),
@@ -372,8 +377,24 @@ ESTIMATORS = {
     WindowTransformer: State({**_CONTEXT}, check=_check_window),
 }
 
+# An alarm of a stream.
+_ALARM = Items(ANYTHING, kinds=(dict,))
+
 # Classes that are no estimators.
 PLAIN = {
+    AlarmTracker: State(
+        {
+            "rules": Instance("AlarmFilter"),
+            "fitted_threshold": Number("f"),
+            "threshold": Number("f"),
+            "unit": _POSITIVE,
+            "n_rows": Number("i", 0),
+            "accumulated": _POSITIVE,
+            "n_above": Number("i", 0),
+            "alarm": NOTHING | _ALARM,
+            "is_raised": FLAG,
+        }
+    ),
     Calibration: State(
         {
             "knots": Array("f", "n"),
@@ -411,12 +432,15 @@ PLAIN = {
         },
         check=_check_search,
     ),
+    StreamAlarms: State({"tracker": Instance("AlarmTracker"), "over": Items(_ALARM)}),
     StreamingDetector: State(
         {
             "detector": _FITTED,
             "_plan": NOTHING,
             "_rows": Array("f", "n", "*", finite=False),
             "_times": Array("M", "n"),
+            "alarm_filter": NOTHING | Instance("AlarmFilter"),
+            "_alarms": NOTHING | Instance("StreamAlarms"),
         },
         check=lambda stream: check_detector(stream.detector, "detector"),
     ),

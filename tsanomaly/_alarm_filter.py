@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: MIT
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from tsanomaly._inspection import last_step
+from tsanomaly._sklearn_compat import Interval
+from tsanomaly._validation import as_series, median_step
+
+__all__ = [
+    "AlarmFilter",
+    "AlarmTracker",
+    "alarm_duration",
+    "alarm_table",
+    "median_error_of",
+]
+
+# Severities from which an alarm has a higher priority than "low".
+_MEDIUM, _HIGH = 50.0, 87.5
+
+# The distance from the median error to the threshold, at least, in thresholds.
+_SMALLEST_UNIT = 1e-3
+
+# How far beyond the tracked threshold the fitted quantile lies: one row in a hundred.
+_TRACKED_SHARE = 0.01
+
+
+class AlarmFilter(BaseEstimator):
+    r"""Turn errors of rows into alarms.
+
+    A flagged row is not yet an alarm: single rows just above the threshold come and go.
+    An alarm is raised when errors were above the threshold for long enough or far
+    enough, and is over after some quiet rows. The terms are those of ISA-18.2 [1]_ and
+    OPC UA [2]_: on-delay, off-delay, deadband.
+
+    Parameters
+    ----------
+    trigger : float, default=0.25
+        Accumulated excess that raises an alarm, not negative. The excess of a row is
+        how far its error is above the threshold, in units: the distance from the median
+        error of the training rows to the threshold.
+
+    max_excess : float, default=3.0
+        What a row adds to the accumulated excess, at most.
+
+    decay : float, default=0.1
+        What a row that is not above the threshold takes away from it.
+
+    on_delay : int, default=1
+        Rows in a row that must be above the threshold for an alarm to be raised. Longer
+        delays lose short events.
+
+    off_delay : int, default=10
+        Quiet rows after which an alarm is over. Alarms closer to each other are one.
+
+    deadband : float, default=0.0
+        How far below the threshold, in units, an error has to fall for a row to be
+        quiet while there is an alarm.
+
+    tracking : float, default=0.0
+        How fast the threshold follows machines that drift, in units per row: it rises
+        by 0.99 times as much with each row above it, and falls by 0.01 times as much
+        with each other row, but never below that of the detector. So it tends to where
+        1 % of the rows are above it, and alarms that never end, end. 0 holds it fixed.
+
+    threshold : float or None, default=None
+        Errors above it are in excess. None takes that of the detector.
+
+    See Also
+    --------
+    explain : Alarms of a series, and the channels behind them.
+    StreamingDetector : Alarms while readings arrive.
+    metrics.alarm_report : How many alarms there are, and how many in vain.
+
+    Notes
+    -----
+    With the threshold :math:`q`, the unit :math:`u` and the error :math:`e_t` of a row,
+    the excess is :math:`x_t = (e_t - q) / u`, and the accumulated excess
+    :math:`c_t = c_{t-1} + \min(x_t, 3)` if :math:`x_t > 0`, and
+    :math:`\max(c_{t-1} - 0.1, 0)` otherwise. An alarm is raised where
+    :math:`c_t > 0.25`. It begins at the row from which on :math:`c` was above 0, and
+    ends with the last row that was not quiet. A break ends an alarm.
+
+    The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
+    alarm: 0 at the threshold, 50 for an error as far above it as it is above the median
+    error of the training rows, 75 for twice as far, and 100 for errors without bound.
+    The priority is 'low' below 50, 'high' from 87.5 on (three units) and 'medium' in
+    between.
+
+    References
+    ----------
+    .. [1] ANSI/ISA-18.2-2016. "Management of Alarm Systems for the Process Industries."
+
+    .. [2] OPC Foundation. "OPC UA Part 9: Alarms and Conditions."
+           https://reference.opcfoundation.org/Core/Part9/v105/docs/
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsanomaly import AlarmFilter
+    >>> errors = np.full(100, 1.0)
+    >>> errors[20] = 2.1  # just above the threshold, once
+    >>> errors[[40, 42, 43]] = 4.0
+    >>> alarms = AlarmFilter().alarms(errors, threshold=2.0, median_error=1.0)
+    >>> alarms[["start", "end", "severity", "priority"]].values.tolist()
+    [[40, 43, 75.0, 'medium']]
+    """
+
+    _parameter_constraints: dict = {
+        "trigger": [Interval(Real, 0, None, closed="left")],
+        "max_excess": [Interval(Real, 0, None, closed="neither")],
+        "decay": [Interval(Real, 0, None, closed="left")],
+        "on_delay": [Interval(Integral, 1, None, closed="left")],
+        "off_delay": [Interval(Integral, 1, None, closed="left")],
+        "deadband": [Interval(Real, 0, None, closed="left")],
+        "tracking": [Interval(Real, 0, None, closed="left")],
+        "threshold": [Real, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        trigger=0.25,
+        max_excess=3.0,
+        decay=0.1,
+        on_delay=1,
+        off_delay=10,
+        deadband=0.0,
+        tracking=0.0,
+        threshold=None,
+    ):
+        self.trigger = trigger
+        self.max_excess = max_excess
+        self.decay = decay
+        self.on_delay = on_delay
+        self.off_delay = off_delay
+        self.deadband = deadband
+        self.tracking = tracking
+        self.threshold = threshold
+
+    def alarms(self, errors, *, threshold=None, median_error, index=None):
+        """Find the alarms in the errors of a series.
+
+        Parameters
+        ----------
+        errors : array-like of shape (n_timestamps,)
+            Higher = worse: the opposite of what `score_samples` returns. NaN at breaks.
+        threshold : float or None, default=None
+            That of the detector. Not needed if the filter has one.
+        median_error : float
+            Median error of the training rows.
+        index : Index or None, default=None
+            Labels of the rows; None numbers them.
+
+        Returns
+        -------
+        alarms : DataFrame
+            One row per alarm, in time order:
+
+            - ``start``, ``end`` : labels of the first row, and of the last that was not
+              quiet
+            - ``raised`` : label of the row in which the alarm was raised
+            - ``peak`` : label of the row with the largest error
+            - ``duration`` : Timedelta, where each row lasts the median time from row
+              to row; number of rows if the index does not hold times in order
+            - ``error`` : that of the peak
+            - ``severity`` : float from 0 to 100, see the notes
+            - ``priority`` : 'low', 'medium' or 'high'
+            - ``state`` : 'active' if the last rows belong to it, or 'cleared'
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or no threshold is given.
+        """
+        import pandas as pd
+
+        errors = np.asarray(as_series(errors), dtype=np.float64)
+        if errors.ndim != 1:
+            raise ValueError(
+                "errors must hold one number for each row, got an array of shape "
+                f"{errors.shape}. Pass -detector.score_samples(X)."
+            )
+        index = pd.RangeIndex(len(errors)) if index is None else pd.Index(index)
+        if len(index) != len(errors):
+            raise ValueError(
+                f"index has {len(index):,} labels and errors {len(errors):,} rows. "
+                "Pass the index of the series that was scored."
+            )
+        tracker = AlarmTracker(self, threshold, median_error)
+        step = median_step(index)
+        table = [
+            {
+                "start": index[alarm["start"]],
+                "end": index[alarm["end"]],
+                "raised": index[alarm["raised"]],
+                "peak": index[alarm["peak"]],
+                "duration": alarm_duration(index, alarm["start"], alarm["end"], step),
+                **{name: alarm[name] for name in _DESCRIPTION},
+            }
+            for alarm in tracker.run(errors)[0]
+        ]
+        return alarm_table(table, [*_LABELS, "duration", *_DESCRIPTION], index, step)
+
+
+# Columns that hold labels of rows, and those that describe an alarm.
+_LABELS = ("start", "end", "raised", "peak")
+_DESCRIPTION = ("error", "severity", "priority", "state")
+
+
+def alarm_duration(index, start, end, step):
+    """How long rows last, both included: a Timedelta, or their number."""
+    return end - start + 1 if step is None else index[end] - index[start] + step
+
+
+def alarm_table(rows, columns, index, step):
+    """Put alarms or events into a frame.
+
+    Without rows, too, columns have the types that they have with some.
+
+    Parameters
+    ----------
+    rows : list of dict
+    columns : list of str
+    index : Index
+        Of the series, whose labels are in the columns 'start', 'end', 'raised' and
+        'peak'.
+    step : Timedelta or None
+        Time from row to row, if the index holds times in order.
+
+    Returns
+    -------
+    table : DataFrame
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=columns)
+    floats = {"error", "severity", "score", "reading", "expected"}
+    types = dict.fromkeys(floats, np.float64) | dict.fromkeys(_LABELS, index.dtype)
+    types["duration"] = np.int64 if step is None else f"timedelta64[{index.unit}]"
+    return frame.astype({name: types[name] for name in columns if name in types})
+
+
+def median_error_of(detector):
+    """Median error of the training rows of a fitted detector.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+
+    Returns
+    -------
+    median_error : float or None
+        None if the detector does not say.
+    """
+    median_error = getattr(last_step(detector), "median_error_", None)
+    return None if median_error is None else float(median_error)
+
+
+class AlarmTracker:
+    """Alarms while errors arrive, one row after the other.
+
+    Parameters
+    ----------
+    rules : AlarmFilter
+        Its parameters are checked here.
+    threshold : float or None
+        That of the detector.
+    median_error : float
+        Median error of the training rows.
+    """
+
+    def __init__(self, rules, threshold, median_error):
+        rules._validate_params()
+        if rules.threshold is not None:
+            threshold = rules.threshold
+        if threshold is None:
+            raise ValueError(
+                "threshold is needed where the filter has none: pass that of the "
+                "detector, -detector.offset_."
+            )
+        if not (np.isfinite(threshold) and np.isfinite(median_error)):
+            raise ValueError(
+                "threshold and median_error must be finite numbers, got "
+                f"{threshold!r} and {median_error!r}."
+            )
+        self.rules = rules
+        self.fitted_threshold = self.threshold = float(threshold)
+        smallest = max(_SMALLEST_UNIT * abs(threshold), np.finfo(np.float64).tiny)
+        self.unit = max(float(threshold) - float(median_error), smallest)
+        self.n_rows = 0
+        self.forget()
+
+    def forget(self):
+        """Forget what was accumulated, and the alarm that there may be."""
+        self.accumulated, self.n_above = 0.0, 0
+        self.alarm = None  # the one that there is, or that may become one
+        self.is_raised = False
+
+    def step(self, error):
+        """Take the error of the next row.
+
+        Parameters
+        ----------
+        error : float
+            NaN at a break.
+
+        Returns
+        -------
+        is_above : bool
+            Whether the row is above the threshold.
+        over : dict or None
+            The alarm that is over with this row.
+        """
+        rules, row = self.rules, self.n_rows
+        self.n_rows += 1
+        if error != error:  # a break
+            over = self._clear()
+            return False, over
+        excess = (error - self.threshold) / self.unit
+        is_above = excess > 0
+        if rules.tracking:
+            share = 1 - _TRACKED_SHARE if is_above else -_TRACKED_SHARE
+            moved = self.threshold + rules.tracking * self.unit * share
+            self.threshold = max(moved, self.fitted_threshold)
+        if is_above:
+            self._add(row, error, excess)
+            return True, None
+        self.n_above = 0
+        self.accumulated = max(self.accumulated - rules.decay, 0.0)
+        if self.is_raised:
+            if excess > -rules.deadband:
+                self.alarm["end"] = row
+            elif row - self.alarm["end"] >= rules.off_delay:
+                return False, self._clear()
+        elif not self.accumulated:
+            self.alarm = None
+        return False, None
+
+    def run(self, errors):
+        """Take the errors of a series, and return its alarms.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_timestamps,)
+
+        Returns
+        -------
+        alarms : list of dict
+            With the rows 'start', 'end', 'raised' and 'peak', and 'error', 'severity',
+            'priority' and 'state'. The last one may be active.
+        above : ndarray of shape (n_timestamps,), dtype=bool
+            Rows above the threshold.
+        """
+        steps = [self.step(error) for error in errors.tolist()]
+        alarms = [over for _, over in steps if over is not None]
+        if self.is_raised:
+            alarms.append(self.alarm)
+        return alarms, np.array([is_above for is_above, _ in steps], dtype=bool)
+
+    def _add(self, row, error, excess):
+        """Take a row that is above the threshold."""
+        if self.alarm is None:
+            self.alarm = {"start": row, "error": -np.inf, "severity": 0.0}
+        alarm = self.alarm
+        alarm["end"] = row
+        if error > alarm["error"]:
+            alarm["peak"], alarm["error"] = row, error
+        severity = 100.0 * (1.0 - 2.0**-excess)
+        alarm["severity"] = max(alarm["severity"], severity)
+        alarm["priority"] = _priority(alarm["severity"])
+        self.n_above += 1
+        self.accumulated += min(excess, self.rules.max_excess)
+        is_due = self.accumulated > self.rules.trigger
+        if is_due and self.n_above >= self.rules.on_delay and not self.is_raised:
+            self.is_raised = True
+            alarm["raised"], alarm["state"] = row, "active"
+
+    def _clear(self):
+        """End the alarm, and return it if it was raised."""
+        over = self.alarm if self.is_raised else None
+        if over is not None:
+            over["state"] = "cleared"
+        self.forget()
+        return over
+
+
+def _priority(severity):
+    if severity >= _HIGH:
+        return "high"
+    return "medium" if severity >= _MEDIUM else "low"

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The alarms of a stream: what a batch would find in the rows so far."""
+
+from copy import copy, deepcopy
+
+import numpy as np
+
+from tsanomaly._alarm_filter import AlarmTracker, median_error_of
+from tsanomaly._explain import name_channels
+
+__all__ = ["StreamAlarms"]
+
+# Alarms that are kept, at most: the last ones.
+_MOST_ALARMS = 1000
+
+# Rows of an alarm whose labels are told.
+_LABELS = ("start", "end", "raised", "peak")
+
+
+class StreamAlarms:
+    """Alarms while readings arrive.
+
+    Parameters
+    ----------
+    alarm_filter : AlarmFilter
+    detector : estimator
+        A fitted detector, whose median error is known.
+    threshold : float or None
+        That of the detector.
+
+    Attributes
+    ----------
+    tracker : AlarmTracker
+    over : list of dict
+        Alarms that are over.
+    """
+
+    def __init__(self, alarm_filter, detector, threshold):
+        median_error = median_error_of(detector)
+        if median_error is None:
+            raise ValueError(
+                f"{detector!r} does not say how large errors usually are, and alarms "
+                "are measured by that. Put it into a ScoreTransformer, with a "
+                "ReconstructionThreshold after that, or set median_error_ on its last "
+                "step: the median of -score_samples(X) of its training rows."
+            )
+        self.tracker = AlarmTracker(alarm_filter, threshold, median_error)
+        self.over = []
+
+    def extended(self, errors, times, contributions_at):
+        """The alarms after further rows; these stay as they are.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_rows,)
+            Of the rows, NaN at breaks.
+        times : ndarray of shape (n_rows,)
+            Their times, datetime64 or NaT.
+        contributions_at : callable
+            From some of these rows, an array of their positions, to the contributions
+            of the channels to their errors, (n, n_channels), or None.
+
+        Returns
+        -------
+        other : StreamAlarms
+        """
+        other, tracker, above = copy(self), copy(self.tracker), []
+        other.tracker = tracker
+        tracker.alarm = deepcopy(tracker.alarm)  # the others do not change any more
+        for position, (error, time) in enumerate(
+            zip(errors.tolist(), times, strict=True)
+        ):
+            row = tracker.n_rows
+            is_above, over = tracker.step(error)
+            if is_above:
+                above.append((position, tracker.alarm))
+            if tracker.alarm is not None:
+                _note_time(tracker.alarm, row, time)
+            if over is not None:
+                other.over = [*other.over, over][-_MOST_ALARMS:]
+        kept = [*other.over, tracker.alarm]
+        above = [
+            (position, alarm)
+            for position, alarm in above
+            if any(alarm is one for one in kept)
+        ]
+        if above:
+            positions = np.array([position for position, _ in above])
+            parts = contributions_at(positions)
+            if parts is not None:
+                for (_, alarm), part in zip(above, np.nan_to_num(parts), strict=True):
+                    alarm["contributions"] = alarm.get("contributions", 0.0) + part
+        return other
+
+    def table(self, names, n_channels):
+        """Alarms as a frame, the one that is active last.
+
+        Parameters
+        ----------
+        names : list
+            Of the channels.
+        n_channels : int
+            How many to name, at most.
+
+        Returns
+        -------
+        alarms : DataFrame
+        """
+        import pandas as pd
+
+        alarms = list(self.over)
+        if self.tracker.is_raised:
+            alarms.append(self.tracker.alarm)
+        rows = [_describe(alarm, names, n_channels) for alarm in alarms]
+        columns = [*_LABELS, "score", "severity", "priority", "state"]
+        return pd.DataFrame(rows, columns=[*columns, "channels", "shares"])
+
+
+def _note_time(alarm, row, time):
+    """Keep the time of a row that the alarm is told by."""
+    times = alarm.setdefault("times", np.full(len(_LABELS), "NaT", "datetime64[ns]"))
+    for number, name in enumerate(_LABELS):
+        if alarm.get(name) == row:
+            times[number] = time
+
+
+def _describe(alarm, names, n_channels):
+    """One row of the table."""
+    import pandas as pd
+
+    labels = [alarm[name] for name in _LABELS]
+    if not np.isnat(alarm["times"]).any():
+        labels = [pd.Timestamp(time) for time in alarm["times"]]
+    contributions = alarm.get("contributions", np.zeros(len(names)))
+    return {
+        **dict(zip(_LABELS, labels, strict=True)),
+        "score": -alarm["error"],
+        **{name: alarm[name] for name in ("severity", "priority", "state")},
+        **name_channels(contributions[None], names, n_channels),
+    }
