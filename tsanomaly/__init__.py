@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._autoregressive_detector import AutoregressiveDetector
     from tsanomaly._backend import set_compilation_cache
     from tsanomaly._compare import compare_detectors
+    from tsanomaly._cross_fit import fit_cross_fitted
     from tsanomaly._ensemble import EnsembleDetector, make_ensemble
     from tsanomaly._explain import explain
     from tsanomaly._features import TemporalFeatures
@@ -53,6 +54,7 @@ __all__ = [
     "describe",
     "distributed",
     "explain",
+    "fit_cross_fitted",
     "load",
     "make_ensemble",
     "merge_windows",
@@ -84,6 +86,7 @@ _HOMES = {
     "compare_detectors": "_compare",
     "describe": "_saving",
     "explain": "_explain",
+    "fit_cross_fitted": "_cross_fit",
     "load": "_saving",
     "make_ensemble": "_ensemble",
     "merge_windows": "_windows",

@@ -51,8 +51,9 @@ class AlarmFilter(BaseEstimator):
         Rows in a row that must be above the threshold for an alarm to be raised. Longer
         delays lose short events.
 
-    off_delay : int, default=10
-        Quiet rows after which an alarm is over. Alarms closer to each other are one.
+    off_delay : int, default=60
+        Quiet rows after which an alarm is over. What is closer to each other is one
+        alarm. The `end` of an alarm is its last row that was not quiet.
 
     deadband : float, default=0.0
         How far below the threshold, in units, an error has to fall for a row to be
@@ -125,7 +126,7 @@ class AlarmFilter(BaseEstimator):
         max_excess=3.0,
         decay=0.1,
         on_delay=1,
-        off_delay=10,
+        off_delay=60,
         deadband=0.0,
         tracking=0.0,
         threshold=None,

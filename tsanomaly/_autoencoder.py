@@ -604,10 +604,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
 
-        def held_out():
+        def held_out(most):
             learned = rows[: len(rows) // 2]  # the last rows are not among these
             apart = View(fit_linear(learned), linear.rule)
-            return view.join([apart.errors_at(series, last), both[1][last]])
+            return last, view.join([apart.errors_at(series, last), both[1][last]])
 
         return view, view.join(both), held_out
 

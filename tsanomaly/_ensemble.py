@@ -209,8 +209,22 @@ class EnsembleDetector(
             As from ``fit(X).transform(X)``, without a second run of the detectors, and
             with missing readings as the detectors' own `fit_transform` counts them.
         """
-        errors, breaks = self._fit(X, y)
+        errors, _, breaks = self._fit(X, y)
         return self._join(errors, ~breaks)
+
+    @available_if(_all_give_channel_errors)
+    def _fit_held_out(self, X, y=None):
+        """Fit, and return errors of the training rows, and those of rows held out.
+
+        As of a residual detector. A detector without errors of rows held out has those
+        of all rows.
+        """
+        self._validate_params()
+        errors, others, breaks = self._fit(X, y, held_out=True)
+        known = ~breaks & ~np.any([np.isnan(e).all(axis=1) for e in others], axis=0)
+        if not known.any():
+            others, known = errors, ~breaks
+        return self._join(errors, ~breaks), self._join(others, known)
 
     def score_samples(self, X):
         """Opposite of the mean error of each row.
@@ -390,13 +404,16 @@ class EnsembleDetector(
             )
         return dict(zip(names, weights.tolist(), strict=True))
 
-    def _fit(self, X, y):
-        """Fit, and return the errors of channels by each detector, and the breaks."""
+    def _fit(self, X, y, held_out=False):
+        """Fit, and return the errors of channels by each detector, and the breaks.
+
+        Those of the training rows, and those of rows held out if they are wanted.
+        """
         weights = self._check_detectors()
         with all_or_nothing(self):
             X = validate_for_parts(self, X, reset=True)
             breaks = find_breaks(X)
-            by_channel, of_rows = self._fit_detectors(X, y, breaks)
+            by_channel, others, of_rows = self._fit_detectors(X, y, breaks, held_out)
             weights = np.array([weights[name] for name in self.named_detectors_])
             if not weights.any():
                 raise ValueError(
@@ -418,19 +435,23 @@ class EnsembleDetector(
             errors = list(map(_on_scale, of_rows, self._scales))
             remember_parameters(self, ["weights"])
             self._set_threshold(np.stack(errors, axis=1) @ self._weights, breaks)
-        return by_channel, breaks
+        return by_channel, others, breaks
 
-    def _fit_detectors(self, X, y, breaks):
+    def _fit_detectors(self, X, y, breaks, held_out):
         """Fit clones of those that can be fitted; return their training errors.
 
-        By channel, or None for those without, and of rows; NaN at breaks.
+        By channel, or None for those without; by channel of rows held out; and of rows.
+        NaN at breaks.
         """
         self.named_detectors_, self.left_out_ = {}, {}
-        first_error, by_channel, of_rows = None, [], []
+        first_error, by_channel, others, of_rows = None, [], [], []
         for name, detector in self.detectors:
             detector = clone(detector)
             try:
-                errors = _fit(detector, X, y, breaks)
+                if held_out and hasattr(detector, "_fit_held_out"):
+                    errors, of_others = detector._fit_held_out(X, y)
+                else:
+                    errors = of_others = _fit(detector, X, y, breaks)
             except InvalidParameterError:
                 raise
             except ValueError as error:
@@ -439,6 +460,7 @@ class EnsembleDetector(
             else:
                 self.named_detectors_[name] = detector
                 by_channel.append(errors if errors.ndim == 2 else None)
+                others.append(of_others if errors.ndim == 2 else None)
                 of_rows.append(errors if errors.ndim == 1 else mean_of_known(errors, 1))
         if not self.named_detectors_:
             raise first_error
@@ -449,7 +471,7 @@ class EnsembleDetector(
                 UserWarning,
                 stacklevel=5,
             )
-        return by_channel, of_rows
+        return by_channel, others, of_rows
 
     def _set_context(self):
         for name in ("n_context_", "n_lookahead_"):

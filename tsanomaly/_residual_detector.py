@@ -46,6 +46,9 @@ _BLOCK = 65_536
 # scaled.
 _LARGEST_SPREAD = 100.0
 
+# Rows of each part of the series that were not learned from and set the threshold.
+_MOST_HELD_OUT = 1000
+
 # Channels that a warning names, at most.
 _MOST_NAMED = 5
 
@@ -66,8 +69,8 @@ class ResidualDetector(
       models what is known before they are fitted: `n_rows` and `forecasts`;
     - ``_fit_views(series, views, rows, seed)``: fit the models on some of the rows, and
       the rules, set attributes, and return the view that scores rows, its errors of the
-      series, and a function that returns errors of rows that were not learned from;
-      both it and what it returns may be None;
+      series, and a function that returns some rows and their errors by models that have
+      not learned from them, at most so many of a part of the series, or None;
     - ``_view()``: the view that scores rows again, with the rules ``_rules``; unless
       the class says that it ``_judges_start_up``, errors of rows whose windows are
       padded may be NaN;
@@ -143,7 +146,7 @@ class ResidualDetector(
             a threshold that is set on these errors, by the next step of a pipeline, is
             set on what was read, as `offset_` is.
         """
-        errors, _ = self._fit(X)
+        errors, *_ = self._fit(X)
         return errors
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -163,7 +166,7 @@ class ResidualDetector(
             -1 for anomalies, +1 for normal rows and breaks, as from
             ``fit(X).predict(X)``, without a second run of the model.
         """
-        errors, series = self._fit(X)
+        errors, series, _ = self._fit(X)
         scores = -mean_of_known(self._mark_missing(errors, series), axis=1)
         return np.where(scores < self.offset_, -1, 1)
 
@@ -328,8 +331,34 @@ class ResidualDetector(
         tags.input_tags.allow_nan = True
         return tags
 
+    def _fit_held_out(self, X, y=None):
+        """Fit, and return errors of the training rows, and those of rows held out.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            As from `fit_transform`.
+        held_out : ndarray of shape (n_timestamps, n_channels)
+            Those by models that have not learned from the rows; NaN in rows without.
+            If there are none, those of rows whose windows rest on no padding.
+        """
+        self._validate_params()
+        errors, series, held_out = self._fit(X)
+        others = np.full(errors.shape, np.nan)
+        rows = np.empty(0, dtype=np.intp)
+        if held_out is not None:
+            rows, of_rows = held_out(None)
+            others[rows] = of_rows
+        if not len(rows):
+            whole = series.windows(self.n_context_ + 1).whole
+            others[whole] = errors[whole]
+        return errors, others
+
     def _fit(self, X):
-        """Fit, and return the errors of the training rows, unmarked, and the series."""
+        """Fit, and return the errors of the training rows, unmarked, and the series.
+
+        And what `_fit_views` returned last.
+        """
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
             self.n_samples_fit_ = len(X)
@@ -352,7 +381,7 @@ class ResidualDetector(
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
             self._set_threshold(errors, series, held_out, view)
-        return errors, series
+        return errors, series, held_out
 
     def _scorer(self, view=None):
         """The view that scores rows, also those whose windows are padded."""
@@ -412,10 +441,11 @@ class ResidualDetector(
         judged = mean_of_known(errors[whole], axis=1)
         self.median_error_ = float(np.median(judged))
         threshold = midway_threshold(judged, AUTO_SHARE)
-        others = None if held_out is None else held_out()
-        if others is not None:
-            others = midway_threshold(mean_of_known(others, axis=1), AUTO_SHARE)
-            threshold = max(threshold, others)
+        if held_out is not None:
+            others = held_out(_MOST_HELD_OUT)[1]
+            if len(others):
+                others = midway_threshold(mean_of_known(others, axis=1), AUTO_SHARE)
+                threshold = max(threshold, others)
         self._threshold = float(threshold)
         if not self._judges_start_up:
             errors[kept] = self._scorer(view).fill(errors[kept], series, kept)

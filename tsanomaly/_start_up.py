@@ -16,8 +16,8 @@ from tsanomaly._views import View, errors_of_halves
 
 __all__ = ["StartUpView", "StepView"]
 
-# Penalty of the ridge regression.
-_ALPHA = 0.01
+# Penalty of the ridge regression, and rows that its errors are looked at in, at most.
+_ALPHA, _MOST_ROWS = 0.01, 1000
 
 # What a normalised score of 2 adds to the threshold, at least, in thresholds.
 _SMALLEST_UNIT = 0.01
@@ -56,8 +56,8 @@ class StepView(View):
         with silence():
             view = fit_step(rows)
             View.fit(view, series, rows)
-            errors = errors_of_halves(view, series, rows, fit_step)
-        if errors is not None:
+            errors = errors_of_halves(view, series, rows, fit_step, _MOST_ROWS)[1]
+        if len(errors):
             of_rows = mean_of_known(errors, axis=1)
             level = rule.levels(midway_threshold(of_rows, AUTO_SHARE))
             rule.calibration.unit *= max(level, 1.0)

@@ -283,7 +283,7 @@ class Blend:
         return [*results, function(self._views[-1])]
 
 
-def errors_of_halves(view, series, rows, refit):
+def errors_of_halves(view, series, rows, refit, most=None):
     """Errors of rows by a model that has not learned from them.
 
     Parameters
@@ -296,29 +296,34 @@ def errors_of_halves(view, series, rows, refit):
         Rows that it has learned from.
     refit : callable
         Makes another such view, with the same rules, that has learned from some rows.
+    most : int or None, default=None
+        Rows of each half whose errors are wanted, at most; None takes all.
 
     Returns
     -------
-    errors : ndarray of shape (n_rows, n_channels) or None
-        Those of some rows of each half, by a view that has learned from the other
-        half; not by one of rows that hardly change. None where the halves do not hold
-        two windows that do not overlap.
+    rows : ndarray of int
+        Those that have an error: of each half, by a view that has learned from the
+        other half; not by one of rows that hardly change. None where the halves do not
+        hold two windows that do not overlap.
+    errors : ndarray of shape (n_rows, n_channels)
     """
     overlap = view.n_context
     rows = rows[series.windows(overlap + 1).whole[rows]]
     middle = len(rows) // 2
-    if middle <= overlap + 1:
-        return None
-    errors = []
-    for learned, held_out in (
-        (rows[:middle], rows[middle + overlap :]),
-        (rows[middle:], rows[: middle - overlap]),
-    ):
-        # Of a machine that stood still nothing is learned about one that runs.
-        if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
-            other = refit(evenly(learned))
-            errors.append(other.errors_at(series, evenly(held_out)))
-    return np.concatenate(errors) if errors else None
+    found, errors = [], []
+    if middle > overlap + 1:
+        for learned, held_out in (
+            (rows[middle:], rows[: middle - overlap]),
+            (rows[:middle], rows[middle + overlap :]),
+        ):
+            # Of a machine that stood still nothing is learned about one that runs.
+            if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
+                other = refit(evenly(learned))
+                found.append(held_out if most is None else evenly(held_out, most))
+                errors.append(other.errors_at(series, found[-1]))
+    if not found:
+        return rows[:0], np.empty((0, series.X.shape[1]))
+    return np.concatenate(found), np.concatenate(errors)
 
 
 def _variance(series, rows):

@@ -19,10 +19,10 @@ threshold : float or None
 quantile, k : float or None
     What to compute another threshold from, on the training errors of the model: their
     quantile, or their mean + `k` standard deviations.
-max_gap : int
-    Events with at most this many rows between them are one.
+alarm_params : dict
+    Keywords for `AlarmFilter`.
 n_channels : int
-    How many channels of an event to name, at most.
+    How many channels of an alarm to name, at most.
 train_fraction : float
     Share of the rows, the first ones, that a model is or was trained on.
 output_dir : Path
@@ -45,7 +45,7 @@ from tsanomaly._cli._files import (
     make_folder,
     plain,
     row_label,
-    write_events,
+    write_alarms,
     write_figure,
     write_file,
     write_json,
@@ -98,6 +98,9 @@ __all__ = [
 ]
 
 _RESULTS = Path("tsanomaly-results")
+
+# Alarms that are told on the terminal, at most: the most severe ones.
+_MOST_TOLD = 5
 
 
 def generate(
@@ -217,7 +220,7 @@ def train(
     csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
         See above.
     """
-    from tsanomaly import save
+    from tsanomaly import fit_cross_fitted, save
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     model = build(
@@ -242,7 +245,7 @@ def train(
     y = needed(labels)[:n_train] if threshold_params["method"] == "f_score" else None
     progress(f"training {detector} on {n_train:,} rows")
     start = perf_counter()
-    model.fit(frame[:n_train], y)
+    fit_cross_fitted(model, frame[:n_train], y)
     seconds = perf_counter() - start
     progress("saving")
     file = folder / "model.skops"
@@ -295,11 +298,11 @@ def detect(
     csv,
     *,
     read_params,
+    alarm_params,
     fill=False,
     threshold=None,
     quantile=None,
     k=None,
-    max_gap=0,
     n_channels=3,
     output_dir=_RESULTS,
     plots=True,
@@ -309,7 +312,7 @@ def detect(
 
     Parameters
     ----------
-    model, csv, read_params, fill, threshold, quantile, k, max_gap, n_channels, \
+    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
             output_dir, plots, progress
         See above.
     """
@@ -322,14 +325,14 @@ def detect(
         detector,
         frame,
         threshold=threshold,
-        max_gap=max_gap,
+        alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
     )
     table = predictions(frame, found)
     files = [
         write_table(folder / "predictions.csv", table, **row_label(frame)),
-        write_events(folder / "events.csv", found.events),
+        write_alarms(folder / "alarms.csv", found.alarms),
     ]
     if plots:
         progress("drawing")
@@ -339,12 +342,19 @@ def detect(
         "rows": len(frame),
         "threshold": found.threshold,
         "flagged_rows": int(found.flagged.sum()),
-        "events": len(found.events),
+        "alarms": len(found.alarms),
     }
     text = (
         f"{result['flagged_rows']:,} of {len(frame):,} rows are above the threshold "
-        f"{found.threshold:.6g}; events: {len(found.events):,}"
+        f"{found.threshold:.6g}; alarms: {len(found.alarms):,}"
     )
+    worst = found.alarms.nlargest(_MOST_TOLD, "severity")
+    text += "".join(
+        f"\n{alarm.priority} ({alarm.severity:.0f}): {visible(alarm.sentence)}"
+        for alarm in worst.itertuples()
+    )
+    if len(found.alarms) > len(worst):
+        text += f"\nand {len(found.alarms) - len(worst):,} less severe, in alarms.csv"
     return _finish(result, text, files)
 
 
@@ -500,11 +510,11 @@ def explain(
     csv,
     *,
     read_params,
+    alarm_params,
     fill=False,
     threshold=None,
     quantile=None,
     k=None,
-    max_gap=0,
     n_channels=3,
     output_dir=_RESULTS,
     plots=True,
@@ -514,7 +524,7 @@ def explain(
 
     Parameters
     ----------
-    model, csv, read_params, fill, threshold, quantile, k, max_gap, n_channels, \
+    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
             output_dir, plots, progress
         See above.
     """
@@ -529,11 +539,11 @@ def explain(
         detector,
         frame,
         threshold=threshold,
-        max_gap=max_gap,
+        alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
     )
-    files = [write_events(folder / "events.csv", found.events)]
+    files = [write_alarms(folder / "alarms.csv", found.alarms)]
     if plots:
         progress("drawing")
         figure = draw_contributions(frame, found, labels)
@@ -544,9 +554,9 @@ def explain(
                 detector, frame, labels, channels=main_channels(found)
             )
             files.append(write_figure(folder / "reconstruction.png", display.figure_))
-    sentences = found.events["sentence"].map(visible).tolist()
-    result = {"events": plain(found.events)}
-    return _finish(result, "\n".join(sentences) or "Nothing is flagged.", files)
+    sentences = found.alarms["sentence"].map(visible).tolist()
+    result = {"alarms": plain(found.alarms)}
+    return _finish(result, "\n".join(sentences) or "There is no alarm.", files)
 
 
 def report(
@@ -554,11 +564,11 @@ def report(
     csv,
     *,
     read_params,
+    alarm_params,
     fill=False,
     threshold=None,
     quantile=None,
     k=None,
-    max_gap=0,
     n_channels=3,
     train_fraction=0.0,
     title=None,
@@ -572,7 +582,7 @@ def report(
     ----------
     title : str or None
         The heading; None names the file of the readings.
-    model, csv, read_params, fill, threshold, quantile, k, max_gap, n_channels, \
+    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
             train_fraction, output_dir, plots, progress
         See above.
     """
@@ -587,7 +597,7 @@ def report(
         detector,
         frame,
         threshold=threshold,
-        max_gap=max_gap,
+        alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
     )
@@ -608,9 +618,9 @@ def report(
     result = {
         "rows": len(frame),
         "flagged_rows": int(found.flagged.sum()),
-        "events": len(found.events),
+        "alarms": len(found.alarms),
     }
-    text = f"rows: {len(frame):,}; events: {len(found.events):,}"
+    text = f"rows: {len(frame):,}; alarms: {len(found.alarms):,}"
     return _finish(result, text, [file])
 
 

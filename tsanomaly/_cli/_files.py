@@ -19,7 +19,7 @@ __all__ = [
     "plain",
     "png",
     "row_label",
-    "write_events",
+    "write_alarms",
     "write_figure",
     "write_file",
     "write_json",
@@ -109,12 +109,12 @@ def row_label(frame):
     return {"index_label": frame.index.name or "row"}
 
 
-def write_events(path, events):
-    """Events as a file, lists of channels as text."""
-    table = events.copy()
-    table["channels"] = ["; ".join(map(str, names)) for names in events["channels"]]
+def write_alarms(path, alarms):
+    """Alarms as a file, lists of channels as text."""
+    table = alarms.copy()
+    table["channels"] = ["; ".join(map(str, names)) for names in alarms["channels"]]
     table["shares"] = [
-        "; ".join(f"{share:.4f}" for share in shares) for shares in events["shares"]
+        "; ".join(f"{share:.4f}" for share in shares) for shares in alarms["shares"]
     ]
     return write_table(path, table, index=False)
 

@@ -31,7 +31,7 @@ class Detection(NamedTuple):
     threshold: float
     flagged: np.ndarray  # (n_timestamps,)
     contributions: np.ndarray  # (n_timestamps, n_channels)
-    events: object  # a frame, as from `explain`, with errors instead of scores
+    alarms: object  # a frame, as from `explain`, with errors instead of scores
 
 
 def build(
@@ -178,7 +178,7 @@ def score(model, frame, threshold):
     return errors, threshold, errors > threshold
 
 
-def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
+def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
     """Return what a model says of readings.
 
     Parameters
@@ -189,7 +189,9 @@ def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
         The readings.
     threshold : float or None
         Another threshold than that of the model.
-    max_gap, n_channels : int
+    alarm_params : dict
+        Keywords for `AlarmFilter`.
+    n_channels : int
         As of :func:`tsanomaly.explain`.
     progress : callable
         Called with a line of text before each step.
@@ -198,7 +200,7 @@ def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
     -------
     found : Detection
     """
-    from tsanomaly import explain
+    from tsanomaly import AlarmFilter, explain
     from tsanomaly._attribution import channel_errors, occlude
 
     progress(f"scoring {len(frame):,} rows")
@@ -214,17 +216,16 @@ def run_model(model, frame, *, threshold, max_gap, n_channels, progress):
             rows = np.flatnonzero(flagged)
             parts = occlude(model, frame, rows, ~flagged)
         contributions[rows] = parts
-    progress("describing events")
-    events = explain(
+    progress("describing alarms")
+    alarms = explain(
         model,
         frame,
-        flagged=flagged,
+        alarm_filter=AlarmFilter(threshold=threshold, **alarm_params),
         attribution=lambda detector, X, rows: np.nan_to_num(contributions[rows]),
         n_channels=n_channels,
-        max_gap=max_gap,
     )
-    events["score"] = -events["score"]  # higher = worse, as in the other files
-    return Detection(errors, threshold, flagged, contributions, events)
+    alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
+    return Detection(errors, threshold, flagged, contributions, alarms)
 
 
 def predictions(frame, found):

@@ -52,6 +52,7 @@ _GROUPS = {
     ),
     "network_params": ("units", "latent_dim", "epochs", "batch_size"),
     "threshold_params": ("method", "quantile", "k"),
+    "alarm_params": ("trigger", "off_delay"),
 }
 
 _REPEATED = {"timestamp"}  # the option, once for each value
@@ -447,10 +448,17 @@ def _add_override(parser):
 
 def _add_explaining(parser):
     parser.add_argument(
-        "--max-gap",
-        type=whole(0),
+        "--trigger",
+        type=at_least_zero,
+        metavar="EXCESS",
+        help="accumulated excess over the threshold that raises an alarm, in distances "
+        "from the median error to the threshold (default: 0.25)",
+    )
+    parser.add_argument(
+        "--off-delay",
+        type=whole(1),
         metavar="ROWS",
-        help="join events with at most this many rows between them (default: 0)",
+        help="quiet rows after which an alarm is over (default: 60)",
     )
     parser.add_argument(
         "--channels",
@@ -537,7 +545,7 @@ def _add_train(commands):
         _GENERATE,
         _TRAIN,
         f"{_TRAIN} --k 3",
-        groups=tuple(_GROUPS),
+        groups=("read_params", "network_params", "threshold_params"),
     )
     _add_complete_reading(parser)
     parser.add_argument(
@@ -556,16 +564,16 @@ def _add_detect(commands):
     parser = _add(
         commands,
         "detect",
-        "score new readings with a model, and list events",
+        "score new readings with a model, and list alarms",
         "Score readings. Writes predictions.csv (score, flag and top channel of\n"
-        "each row), events.csv and anomalies.png. A higher score is worse. Only\n"
+        "each row), alarms.csv and anomalies.png. A higher score is worse. Only\n"
         "models that reconstruct readings (lstm, pca) name a top channel in rows\n"
         "that are not flagged.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly detect {_USE}",
         f"tsanomaly detect {_USE} --quantile 0.95",
-        groups=("read_params",),
+        groups=("read_params", "alarm_params"),
     )
     _add_model(parser)
     _add_complete_reading(parser)
@@ -601,7 +609,7 @@ def _add_compare(commands):
         "trivial baselines. Writes comparison.csv and comparison.png.",
         _GENERATE,
         f"tsanomaly compare {_PLANT} --detectors iforest pca --train-fraction 0.5",
-        groups=tuple(_GROUPS),
+        groups=("read_params", "network_params", "threshold_params"),
     )
     _add_complete_reading(parser)
     parser.add_argument(
@@ -615,12 +623,12 @@ def _add_explain(commands):
         commands,
         "explain",
         "say in sentences what is abnormal, and in which channel",
-        "One sentence for each event. Writes events.csv, contributions.png and, if\n"
+        "One sentence for each alarm. Writes alarms.csv, contributions.png and, if\n"
         "the model reconstructs readings, reconstruction.png.",
         _GENERATE,
         _TRAIN,
-        f"tsanomaly explain {_USE} --max-gap 10",
-        groups=("read_params",),
+        f"tsanomaly explain {_USE} --off-delay 30",
+        groups=("read_params", "alarm_params"),
     )
     _add_model(parser)
     _add_complete_reading(parser)
@@ -632,14 +640,14 @@ def _add_report(commands):
     parser = _add(
         commands,
         "report",
-        "write data, events, metrics and plots as one HTML page",
-        "Write report.html: a summary of the data, plots, events with explanations,\n"
+        "write data, alarms, metrics and plots as one HTML page",
+        "Write report.html: a summary of the data, plots, alarms with explanations,\n"
         "metrics if there are labels, settings and versions. One file, which needs\n"
         "no network.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly report {_USE} --train-fraction 0.8",
-        groups=("read_params",),
+        groups=("read_params", "alarm_params"),
     )
     _add_model(parser)
     _add_complete_reading(parser)

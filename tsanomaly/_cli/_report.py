@@ -48,8 +48,8 @@ th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eae
   vertical-align: top; }
 th { background: #f6f8fa; }
 td.text, th.text { text-align: left; }
-#events td.text { min-width: 15rem; }
-td.when, #events td.when { white-space: nowrap; min-width: 0; }
+#alarms td.text { min-width: 15rem; }
+td.when, #alarms td.when { white-space: nowrap; min-width: 0; }
 td.code { font-family: ui-monospace, monospace; font-size: .85rem; text-align: left;
   overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
@@ -150,7 +150,7 @@ def make_page(
     sections = [
         _heading(title, summary, found),
         _section(
-            "Events", pictures.get("events", "") + _events(found.events), "events"
+            "Alarms", pictures.get("alarms", "") + _alarms(found.alarms), "alarms"
         ),
         _section("Readings", _readings(summary) + pictures.get("readings", "")),
     ]
@@ -191,7 +191,7 @@ def _draw(detector, frame, labels, found):
         f"{len(channels)} of {frame.shape[1]} channels, those with most of the error"
     )
     shown = "All channels" if len(channels) == frame.shape[1] else shown
-    events = [
+    alarms = [
         (
             f"{shown}, the score and the threshold. A higher score is more abnormal.",
             draw_anomalies(frame, found, labels),
@@ -199,12 +199,12 @@ def _draw(detector, frame, labels, found):
     ]
     figure = draw_contributions(frame, found, labels)
     if figure is not None:
-        events.append(("Which channels the errors come from.", figure))
+        alarms.append(("Which channels the errors come from.", figure))
     if reconstructs(detector):
         display = ReconstructionDisplay.from_estimator(
             detector, frame, labels, channels=channels
         )
-        events.append(("Readings and what was expected.", display.figure_))
+        alarms.append(("Readings and what was expected.", display.figure_))
     shown = shown_readings(frame).capitalize()
     shaded = "" if labels is None else "; labelled anomalies are shaded"
     captions = {
@@ -214,7 +214,7 @@ def _draw(detector, frame, labels, found):
     }
     figures = draw_readings(frame, labels)
     readings = [(captions[name], figure) for name, figure in figures.items()]
-    return {"events": events, "readings": readings}
+    return {"alarms": alarms, "readings": readings}
 
 
 def _as_html(text):
@@ -241,7 +241,7 @@ def _heading(title, summary, found):
     numbers = [
         (summary["rows"], "row", ""),
         (summary["channels"], "channel", ""),
-        (len(found.events), "event", ""),
+        (len(found.alarms), "alarm", ""),
         (found.flagged.sum(), "row", f" flagged, {found.flagged.mean():.1%}"),
     ]
     boxes = "".join(
@@ -275,25 +275,31 @@ def _table(head, rows, kinds):
     )
 
 
-def _events(events):
-    if not len(events):
-        return "<p>Nothing is flagged.</p>"
+def _alarms(alarms):
+    if not len(alarms):
+        return "<p>There is no alarm.</p>"
     rows = [
         (
             number,
-            event.sentence,
+            alarm.sentence,
+            f"{alarm.severity:.0f}",
+            alarm.priority,
             ", ".join(
                 f"{name} {share:.0%}"
-                for name, share in zip(event.channels, event.shares, strict=True)
+                for name, share in zip(alarm.channels, alarm.shares, strict=True)
             ),
-            event.start,
-            event.end,
-            f"{event.score:.4g}",
+            alarm.start,
+            alarm.end,
+            alarm.state,
         )
-        for number, event in enumerate(events.itertuples(), 1)
+        for number, alarm in enumerate(
+            alarms.sort_values("severity", ascending=False, kind="stable").itertuples(),
+            1,
+        )
     ]
-    head = ["", "in words", "channels", "start", "end", "score"]
-    return _table(head, rows, ["", "text", "text", "text when", "text when", ""])
+    head = ["", "in words", "severity", "priority", "channels", "start", "end", "state"]
+    kinds = ["", "text", "", "text", "text", "text when", "text when", "text"]
+    return _table(head, rows, kinds)
 
 
 def _readings(summary):

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+from tsanomaly._inspection import results_at
+from tsanomaly._sklearn_compat import Interval, _safe_indexing, validate_params
+from tsanomaly._validation import check_columns
+
+__all__ = ["fit_cross_fitted"]
+
+
+@validate_params(
+    {
+        "pipeline": [Pipeline],
+        "n_blocks": [Interval(Integral, 2, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
+    """Fit a pipeline, and its threshold on errors of rows that were not learned from.
+
+    ``pipeline.fit`` sets the threshold of its last step on the errors of the rows that
+    the steps before it have learned from. They are smaller than those of new rows, so
+    that more of these are flagged than the threshold says. Here the threshold is set on
+    errors by steps that have not learned from the rows.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        That ends in a :class:`ReconstructionThreshold`, or another estimator that is
+        fitted on errors.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series, rows in time order.
+    y : array-like of shape (n_timestamps,) or None, default=None
+        Labels, for a threshold that needs them.
+    n_blocks : int, default=3
+        Blocks of rows that are held out in turn, while clones of the steps are fitted
+        on the others. The detectors of this library that have errors of rows held out
+        anyway, those that compare readings with what a model expected, are fitted once.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        The given one, fitted on all rows.
+
+    Raises
+    ------
+    ValueError
+        As from ``pipeline.fit``, or if the pipeline has one step only.
+
+    Warns
+    -----
+    UserWarning
+        If the series is too short to fit the steps on a part of it. The threshold is
+        then that of ``pipeline.fit``.
+
+    See Also
+    --------
+    ReconstructionThreshold : What is a threshold.
+
+    Notes
+    -----
+    Blocks are held out rather than single rows: the neighbours of a row that are
+    learned from tell most of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from tsanomaly import (
+    ...     ReconstructionError, ReconstructionThreshold, WindowTransformer,
+    ...     fit_cross_fitted,
+    ... )
+    >>> rng = np.random.default_rng(0)
+    >>> X, new = rng.normal(size=(300, 2)), rng.normal(size=(3000, 2))
+    >>> pipeline = make_pipeline(
+    ...     WindowTransformer(50), ReconstructionError(PCA(40)),
+    ...     ReconstructionThreshold(),
+    ... )
+    >>> bool((pipeline.fit(X).predict(new) == -1).mean() > 0.5)
+    True
+    >>> bool((fit_cross_fitted(pipeline, X).predict(new) == -1).mean() < 0.05)
+    True
+    """
+    check_columns(X, "fit_cross_fitted")
+    if len(pipeline.steps) < 2:
+        raise ValueError(
+            "pipeline must have a step that gives errors and one that sets a threshold "
+            f"on them, got {pipeline!r}."
+        )
+    steps, last = pipeline.steps[:-1], pipeline.steps[-1][1]
+    if hasattr(steps[-1][1], "_fit_held_out"):
+        fitted, errors = _fit_once(steps, X, y)
+        pipeline.steps[:-1] = fitted
+    else:
+        pipeline.fit(X, y)
+        errors = _cross_fit(steps, X, y, n_blocks)
+        if errors is None:
+            return pipeline
+    last.fit(errors, y)
+    return pipeline
+
+
+def _fit_once(steps, X, y):
+    """Fit clones of steps of which the last has errors of rows held out."""
+    fitted = []
+    for name, step in steps:
+        if step is None or step == "passthrough":
+            fitted.append((name, step))
+            continue
+        step = clone(step)
+        fitted.append((name, step))
+        if hasattr(step, "_fit_held_out"):
+            errors = step._fit_held_out(X, y)[1]
+        else:
+            X = step.fit_transform(X, y)
+    return fitted, errors
+
+
+def _cross_fit(steps, X, y, n_blocks):
+    """Errors of rows by steps that were fitted on the other blocks, or None."""
+    n_rows = len(X)
+    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int)
+    errors = []
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        head = Pipeline([(name, clone(step, safe=False)) for name, step in steps])
+        rows, part = _without(X, start, stop, head)
+        try:
+            head.fit(part, None if y is None else np.asarray(y)[rows])
+        except ValueError as error:
+            warnings.warn(
+                f"The steps could not be fitted on {len(rows):,} of {n_rows:,} rows "
+                f"({error}), so the threshold is set on errors of rows that were "
+                "learned from. New rows have larger ones. Fit on a longer series.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return None
+        errors.append(results_at(head, "transform", X, np.arange(start, stop)))
+    return np.concatenate(errors)
+
+
+def _without(X, start, stop, head):
+    """The series without a block, with a break in its place if the steps take one.
+
+    Which rows they are, and the rows.
+    """
+    n_rows = len(X)
+    takes_breaks = all(
+        get_tags(step).input_tags.allow_nan
+        for _, step in head.steps
+        if step is not None and step != "passthrough"
+    )
+    has_break = takes_breaks and 0 < start and stop < n_rows
+    rows = np.r_[0 : start + has_break, stop:n_rows]
+    part = _safe_indexing(X, rows)
+    if has_break:
+        if hasattr(part, "iloc"):
+            part = part.astype(np.float64)
+            part.iloc[start] = np.nan
+        else:
+            part = np.array(part, dtype=np.float64)
+            part[start] = np.nan
+    return rows, part
