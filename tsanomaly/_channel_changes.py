@@ -13,11 +13,12 @@ from tsanomaly._windows import runs
 
 __all__ = ["departures", "find_noise_changes", "find_steps"]
 
-# Rows whose median is the level at that time, and whose differences are the noise.
-_LEVEL_ROWS, _NOISE_ROWS = 64, 32
+# Rows whose median is the level at that time: fewest and most of them, and how many
+# blocks there should be.
+_LEVEL_ROWS, _N_LEVELS = (16, 64), 40
 
-# Fewest blocks that say what is usual.
-_N_BLOCKS = 16
+# Rows whose differences are the noise, and fewest blocks that say what is usual.
+_NOISE_ROWS, _N_BLOCKS = 32, 16
 
 # A change is so many times as large as any other, and a step so many times the noise.
 _ALONE, _STEP_NOISE = 3.0, 2.0
@@ -54,22 +55,23 @@ def find_steps(channels, references):
     measured = [
         number
         for number, channel in enumerate(channels)
-        if channel.is_measured and len(channel) >= _N_BLOCKS * _LEVEL_ROWS
+        if channel.is_measured and len(channel) >= _N_LEVELS * _LEVEL_ROWS[0]
     ]
     n_rows = len(channels[0].present) if channels else 0
+    size = int(np.clip(n_rows // _N_LEVELS, *_LEVEL_ROWS))
     if not measured:
         return steps
-    levels = _levels([channels[number] for number in measured])
+    levels = _levels([channels[number] for number in measured], size)
     before = None
     chosen = [references[number] for number in measured]
     if all(reference is not None for reference in chosen):
-        before = _levels(chosen)
+        before = _levels(chosen, size)
         before = before if before.shape[1] >= _N_BLOCKS else None
     unexplained, earlier = _unexplained(levels, before)
     for place, number in enumerate(measured):
         channel = channels[number]
         usual = None if earlier is None else _changes(earlier[place])
-        floor = _smallest_step(channel)
+        floor = _smallest_step(channel, size)
         found = _jumps(unexplained[place], usual, floor, spare=2)
         raw = _changes(levels[place])
         change = _changes(unexplained[place])
@@ -80,18 +82,20 @@ def find_steps(channels, references):
             if raw[block] / change[block] >= 0.5
             and _stays(unexplained[place], block, change[block])
         ]
-        rows = [_locate(channel, block) for block in found]
+        rows = [_locate(channel, block, size) for block in found]
         for row, stop in zip(rows, [*rows[1:], n_rows], strict=False):
-            steps[number].append(_as_step(channel, row, stop))
+            steps[number].append(_as_step(channel, row, stop, size))
         if before is not None and not found:
-            steps[number].extend(_elsewhere(channel, levels[place], before[place]))
+            steps[number].extend(
+                _elsewhere(channel, levels[place], before[place], floor)
+            )
     return steps
 
 
-def _elsewhere(channel, levels, before):
+def _elsewhere(channel, levels, before, floor):
     """A step between a reference and all that follows: levels far from all of its."""
     low, high = np.nanmin(before), np.nanmax(before)
-    margin = max(high - low, _smallest_step(channel))
+    margin = max(high - low, floor)
     known = levels[~np.isnan(levels)]
     if not ((known < low - margin).all() or (known > high + margin).all()):
         return
@@ -103,26 +107,30 @@ def _elsewhere(channel, levels, before):
     yield Fault("step_change", *rows, len(channel), text)
 
 
-def _levels(channels):
-    """Medians of blocks of rows: (n_channels, n_blocks); NaN where there is none."""
-    levels = []
-    for channel in channels:
-        filled = np.full(len(channel.present), np.nan)
-        filled[channel.rows] = channel.values
-        blocks = _blocks(filled, _LEVEL_ROWS)
-        n_known = _blocks(channel.present, _LEVEL_ROWS).sum(axis=1)
-        level = np.median(blocks, axis=1)  # NaN wherever one reading is
-        for block in np.flatnonzero((n_known < _LEVEL_ROWS) & (n_known > 0)):
-            known = blocks[block][~np.isnan(blocks[block])]
-            if len(known) >= _LEVEL_ROWS / 2:
-                level[block] = np.median(known)
-        # Blocks that lie in two stretches are in none.
-        heads = np.zeros(len(channel.present), dtype=bool)
-        heads[channel.rows] = channel.heads
-        heads = _blocks(heads, _LEVEL_ROWS)[:, 1:].any(axis=1)
-        level[heads] = np.nan
-        levels.append(level)
-    return np.array(levels)
+def _levels(channels, size):
+    """Medians of blocks of rows: (n_channels, n_blocks).
+
+    NaN before the first reading, and in blocks with rows of two stretches. A block with
+    few readings has the level of the one before.
+    """
+    return np.array([_level(channel, size) for channel in channels])
+
+
+def _level(channel, size):
+    filled = np.full(len(channel.present), np.nan)
+    filled[channel.rows] = channel.values
+    blocks = _blocks(filled, size)
+    n_known = _blocks(channel.present, size).sum(axis=1)
+    level = np.median(blocks, axis=1)  # NaN wherever one reading is
+    for block in np.flatnonzero((n_known < size) & (n_known >= size / 2)):
+        level[block] = np.median(blocks[block][~np.isnan(blocks[block])])
+    # Forward-filled, so that a step during a dropout is not missed.
+    source = np.maximum.accumulate(np.where(np.isnan(level), 0, np.arange(len(level))))
+    level = level[source]
+    heads = np.zeros(len(channel.present), dtype=bool)
+    heads[channel.rows[1:]] = channel.heads[1:]
+    level[_blocks(heads, size).any(axis=1)] = np.nan
+    return level
 
 
 def _unexplained(levels, before):
@@ -151,20 +159,26 @@ def _center(levels):
     return np.nanmean(levels, axis=1, keepdims=True)
 
 
-def _changes(levels):
-    """From the block before to the block after, 0 where one is not known."""
+def _changes(levels, width=1):
+    """From a block before to a block after, 0 where one is not known."""
     changes = np.zeros_like(levels)
-    changes[..., 1:-1] = levels[..., 2:] - levels[..., :-2]
-    return np.nan_to_num(changes)
+    changes[..., width:-width] = levels[..., 2 * width :] - levels[..., : -2 * width]
+    # A block that is not known lies between two stretches.
+    changes[np.isnan(changes) | np.isnan(levels)] = 0
+    return changes
 
 
-def _smallest_step(channel):
+def _smallest_step(channel, size):
     """The smallest step of a channel that is more than its noise and resolution."""
-    blocks = _blocks(channel.values, _LEVEL_ROWS)
+    blocks = _blocks(channel.values, size)
     noise = np.median(np.abs(blocks - np.median(blocks, axis=1, keepdims=True)))
+    return max(_STEP_NOISE * 1.4826 * noise, 3 * _resolution(channel))
+
+
+def _resolution(channel):
+    """The smallest change of a channel, but for a few."""
     change = channel.differences()
-    resolution = np.quantile(change, 0.05) if len(change) else 0.0
-    return max(_STEP_NOISE * 1.4826 * noise, 3 * resolution)
+    return np.quantile(change, 0.05) if len(change) else 0.0
 
 
 def _jumps(levels, usual, floor, *, spare, width=1):
@@ -183,8 +197,7 @@ def _jumps(levels, usual, floor, *, spare, width=1):
     width : int, default=1
         Blocks from a block to those whose difference is its change.
     """
-    changes = np.zeros(len(levels))
-    changes[width:-width] = np.nan_to_num(levels[2 * width :] - levels[: -2 * width])
+    changes = _changes(levels, width)
     sizes = np.abs(changes)
     least = floor
     if usual is not None:
@@ -223,9 +236,9 @@ def _stays(levels, block, change):
     return (np.median(after) - np.median(before)) / change >= 0.5
 
 
-def _locate(channel, block):
+def _locate(channel, block, size):
     """First row after a step that lies in or beside a block of rows."""
-    ends = (block - 1) * _LEVEL_ROWS, (block + 2) * _LEVEL_ROWS
+    ends = (block - 1) * size, (block + 2) * size
     start, stop = np.searchsorted(channel.rows, ends)
     part = channel.values[start:stop]
     part = part - np.median(part)
@@ -234,11 +247,11 @@ def _locate(channel, block):
     return channel.rows[start + 1 + int(np.argmax(gain))]
 
 
-def _as_step(channel, row, stop):
+def _as_step(channel, row, stop, size):
     middle = np.searchsorted(channel.rows, row)
     last = np.searchsorted(channel.rows, stop) - 1
-    before = np.median(channel.values[max(0, middle - 2 * _LEVEL_ROWS) : middle])
-    after = np.median(channel.values[middle : middle + 2 * _LEVEL_ROWS])
+    before = np.median(channel.values[max(0, middle - 2 * size) : middle])
+    after = np.median(channel.values[middle : middle + 2 * size])
     text = (
         f"steps from about {before:.4g} to {after:.4g} and stays there, a change that "
         "neither the other channels nor its own past explain"
@@ -283,8 +296,10 @@ def _noise_levels(channel):
     kept = int(0.9 * _NOISE_ROWS)
     blocks = np.partition(_blocks(off, _NOISE_ROWS), kept, axis=1)
     mean = blocks[:, :kept].mean(axis=1)
-    # Of equal readings, rounding is left.
-    mean[mean <= 1e-9 * np.abs(values).max(initial=0)] = np.nan
+    # Of equal readings, rounding is left. Less than the resolution is not known.
+    is_none = mean <= 1e-9 * np.abs(values).max(initial=0)
+    mean = np.maximum(mean, _resolution(channel) / 2)
+    mean[is_none] = np.nan
     return np.log(mean)
 
 
@@ -304,7 +319,8 @@ def _lasting(levels):
     for start, stop in zip(places, [*places[1:], len(levels)], strict=False):
         earlier = found[-1][0] if found else 0
         difference = np.median(levels[start:stop]) - np.median(levels[earlier:start])
-        found.append((start, stop - 1, difference))
+        if abs(difference) >= np.log(_NOISE_RATIO):
+            found.append((start, stop - 1, difference))
     return found
 
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tsanomaly._windows import runs
+from tsanomaly._wording import count
 
 __all__ = [
     "LONG",
     "Channel",
     "Fault",
-    "count_rows",
     "find_holds",
     "find_missing",
     "usual_length",
@@ -37,13 +37,17 @@ _NEAR = 5
 
 
 class Fault(NamedTuple):
-    """A finding: rows are positions, both ends included; `text` says what was seen."""
+    """A finding: what was seen in rows from `start` to `end`, both included.
+
+    `advice` says what to do, if that is not the same for all findings of the kind.
+    """
 
     kind: str
     start: int
     end: int
     n_rows: int
     text: str
+    advice: str = ""
 
 
 class Channel:
@@ -64,12 +68,14 @@ class Channel:
         Readings that do not follow on the one before: breaks lie between.
     present : ndarray of shape (n_timestamps,), dtype=bool
         Rows with a reading.
+    hold_starts : ndarray of int
+        First readings of runs of equal ones.
     """
 
     def __init__(self, values, breaks):
         self.present = ~np.isnan(values)
         self.rows = np.flatnonzero(self.present)
-        self.values = values[self.rows]
+        self.values = values if self.present.all() else values[self.rows]
         largest = np.abs(self.values).max(initial=0)
         if largest > 1e100:  # differences and squares would overflow
             self.values = self.values / largest
@@ -78,10 +84,16 @@ class Channel:
         self.heads[1:] = parts[1:] != parts[:-1]
         changed = self.heads.copy()
         changed[1:] |= self.values[1:] != self.values[:-1]
-        # Runs of equal readings.
         self.hold_starts = np.flatnonzero(changed)
-        self.hold_lengths = np.diff(self.hold_starts, append=len(self.rows))
-        self.hold_values = self.values[self.hold_starts]
+
+    # Not kept, since they are as long as the series.
+    @property
+    def hold_lengths(self):
+        return np.diff(self.hold_starts, append=len(self.rows))
+
+    @property
+    def hold_values(self):
+        return self.values[self.hold_starts]
 
     def __len__(self):
         return len(self.rows)
@@ -95,8 +107,8 @@ class Channel:
         """Whether it has many values, and changes often: no state, no constant."""
         if len(self.hold_starts) < _N_LEVELS:
             return False
-        sample = self.hold_values[:: max(1, len(self.hold_values) // 5000)]
-        return len(np.unique(sample)) >= _N_LEVELS
+        values = self.hold_values
+        return len(np.unique(values[:: max(1, len(values) // 5000)])) >= _N_LEVELS
 
     @property
     def counts_up(self):
@@ -151,13 +163,14 @@ def find_missing(channel, reference, breaks):
         return
     source = channel if reference is None or not len(reference) else reference
     distances = np.diff(source.rows)
-    usual = 1 if not len(distances) else usual_length(distances)
+    usual = usual_length(np.append(np.diff(channel.rows), 1))
+    usual = max(usual, usual_length(np.append(distances, 1)))
     start, end = runs(absent.astype(np.int8))
     length = end - start + 1
     long = length >= LONG * usual
-    often = "every row has one" if usual == 1 else f"one in {usual} rows"
+    often = "one in every row" if usual == 1 else f"one in {usual} rows"
     for first, last, rows in zip(start[long], end[long], length[long], strict=True):
-        text = f"has no reading in {count_rows(rows)}; usual is {often}"
+        text = f"has no reading in {count(rows, 'row')}, where {often} is usual"
         yield Fault("missing", kept[first], kept[last], rows, text)
     share = length[~long].sum() / n_rows
     if reference is not None and len(reference):
@@ -190,9 +203,16 @@ def find_holds(channel, reference):
         least = max(least, lengths.max() + 1)
     low, high = channel.range
     rails = {"railed_low": low, "railed_high": high} if low < high else {}
-    rails = {kind: value for kind, value in rails.items() if value != 0}
-    for hold in np.flatnonzero(channel.hold_lengths >= least):
-        value, length = channel.hold_values[hold], int(channel.hold_lengths[hold])
+    held, values = channel.hold_lengths, channel.hold_values
+    rails = {
+        kind: value
+        for kind, value in rails.items()
+        # Once, and reached in small steps: it is stuck where it happened to be.
+        if value != 0
+        and ((values == value).sum() > 1 or not _is_approached(channel, value))
+    }
+    for hold in np.flatnonzero(held >= least):
+        value, length = values[hold], int(held[hold])
         if value in rails.values() or _is_state(value, length, channel, reference):
             continue
         kind, what = "flatline", f"stays at {value:.6g}"
@@ -200,15 +220,16 @@ def find_holds(channel, reference):
             kind, what = "stuck_at_zero", "is exactly 0"
         first = channel.hold_starts[hold]
         rows = channel.rows[first], channel.rows[first + length - 1]
-        text = f"{what} for {count_rows(length)}; usual is {count_rows(usual)} at most"
+        usually = f"where {count(int(usual), 'row')} at most is usual"
+        text = f"{what} for {count(length, 'row')}, {usually}"
         yield Fault(kind, *rows, length, text)
     for kind, value in rails.items():
-        places = channel.hold_values == value
-        starts, lengths = channel.hold_starts[places], channel.hold_lengths[places]
-        longest, count = int(lengths.max()), int(lengths.sum())
+        places = values == value
+        starts, lengths = channel.hold_starts[places], held[places]
+        longest, n_rows = int(lengths.max()), int(lengths.sum())
         if longest >= least:
             starts, lengths = starts[lengths >= least], lengths[lengths >= least]
-        elif not _is_cut_off(channel, value, count):
+        elif not _is_cut_off(channel, value, n_rows):
             continue
         is_state = _is_state(value, longest, channel, reference)
         # A machine jumps to a state that it rests in; the end of a range is reached
@@ -216,13 +237,13 @@ def find_holds(channel, reference):
         if is_state and (reference is not None or not _is_approached(channel, value)):
             continue
         first, last = starts[0], starts[-1] + lengths[-1] - 1
-        count = int((channel.values[first : last + 1] == value).sum())
+        n_rows = int((channel.values[first : last + 1] == value).sum())
         end = "lowest" if kind == "railed_low" else "highest"
         text = (
-            f"is exactly at its {end} value, {value:.6g}, in {count_rows(count)}, "
+            f"is exactly at its {end} value, {value:.6g}, in {count(n_rows, 'row')}, "
             f"{longest:,} of them in succession"
         )
-        yield Fault(kind, channel.rows[first], channel.rows[last], count, text)
+        yield Fault(kind, channel.rows[first], channel.rows[last], n_rows, text)
 
 
 def _is_state(value, length, channel, reference):
@@ -235,22 +256,20 @@ def _is_state(value, length, channel, reference):
     return len(others) >= 3 and length <= LONG * others[-2]
 
 
-def _is_cut_off(channel, value, count):
+def _is_cut_off(channel, value, n_rows):
     """Whether too many readings are at the end of the range for that to be chance."""
-    if count < max(LONG, _CUT_OFF * len(channel)):
+    if n_rows < max(LONG, _CUT_OFF * len(channel)):
         return False
     # How many readings have the same value elsewhere follows from the resolution.
     counts = np.unique(channel.values[channel.values != value], return_counts=True)[1]
-    return count >= _CUT_OFF_RATIO * usual_length(counts)
+    return n_rows >= _CUT_OFF_RATIO * usual_length(counts)
 
 
 def _is_approached(channel, value):
     """Whether readings come close to a value before they are at it."""
     before = channel.hold_starts[channel.hold_values == value] - 1
     distance = np.abs(channel.values[before[before >= 0]] - value)
-    return np.median(distance) <= _NEAR * np.median(channel.differences())
-
-
-def count_rows(number):
-    """A number of rows in words."""
-    return f"{number:,} row{'' if number == 1 else 's'}"
+    change = channel.differences()
+    if not len(distance) or not len(change):
+        return True
+    return np.median(distance) <= _NEAR * np.median(change)

@@ -15,15 +15,14 @@ from tsanomaly._channel_faults import (
 )
 from tsanomaly._validation import as_series, check_columns
 from tsanomaly._windows import runs
-from tsanomaly._wording import called, clock_format, span
-from tsanomaly.datasets._steps import show_step
+from tsanomaly._wording import called, clock_format, count, span, time_span
 
 __all__ = ["sensor_health"]
 
 # What to do, by finding.
 _ADVICE = {
     "missing": "Check the connection and the logger",
-    "flatline": "Check whether the sensor or the logger is frozen",
+    "flatline": "Check whether the sensor or the logger is frozen, or gaps were filled",
     "stuck_at_zero": "Check the sensor's supply and wiring, or whether the machine was "
     "off",
     "railed_low": "Check the range of the sensor; what lies below is cut off",
@@ -37,6 +36,9 @@ _ADVICE = {
     "gap": "Put a break there with tsanomaly.datasets.insert_breaks",
     "clock": "Sort the rows, keep one row for each time, and log in UTC",
 }
+
+# The same of rows that are empty.
+_AT_BREAKS = "Check the logger; detectors take the rows for a break"
 
 # More findings of one kind and channel are put into one.
 _MOST = 5
@@ -52,6 +54,9 @@ _RATE_RATIO = 1.5
 
 # Rows that tell whether a channel can be predicted: stretches of so many, and how many.
 _STRETCH, _N_STRETCHES, _FEWEST_PREDICTED = 2000, 10, 400
+
+# Channels that are predicted from each other; more are taken in groups.
+_MOST_RELATED = 200
 
 # Share of the variance that has to be predicted, and that was clearly predicted before.
 _PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
@@ -151,8 +156,8 @@ def sensor_health(frame, reference=None):
       short as usual, and 6 robust standard deviations away, in 48 rows or more.
     - 'clock': times that go backwards, times that are there twice, missing times.
 
-    Steps and changes of the noise that more than half of the measured channels, and at
-    least two, show at once come from the machine, and are left out.
+    Steps and changes of the noise that a quarter of the measured channels, and at least
+    two, show at once are left out: they come from the machine.
 
     A row that is NaN in every channel is a break. Steps and repeated values are not
     looked for across one, nor is the clock.
@@ -206,7 +211,7 @@ def _read(frame, name):
             if getattr(dtype, "kind", "O") == "O":
                 column = column.astype(np.float64)
             values[position] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        names, index = list(X.columns), X.index
+        names, index = list(X.columns), X.index.to_flat_index()
     else:
         values = _as_numbers(X, name)
         names, index = list(range(values.shape[1])), pd.RangeIndex(len(values))
@@ -308,7 +313,7 @@ def _overlaps(fault, others):
 
 
 def _without_common(found, n_measured):
-    """Faults without those that most channels show at once."""
+    """Faults without changes that many channels show at once."""
     changes = [
         (position, fault)
         for position, faults in enumerate(found)
@@ -322,7 +327,7 @@ def _without_common(found, n_measured):
             for other_position, other in changes
             if other.kind == fault.kind and abs(other.start - fault.start) <= _AT_ONCE
         }
-        if len(together) >= 2 and len(together) > n_measured / 2:
+        if len(together) >= max(2, n_measured / 4):
             common.add((position, fault))
     return [
         [fault for fault in faults if (position, fault) not in common]
@@ -337,9 +342,17 @@ def _predicted_share(series, measured):
     better one counts. NaN where there is too little to tell.
     """
     share = np.full(len(series.values), np.nan)
-    columns, n_rows = np.flatnonzero(measured), len(series.breaks)
-    if n_rows < _FEWEST_PREDICTED or not len(columns):
-        return share
+    columns = np.flatnonzero(measured)
+    if len(series.breaks) >= _FEWEST_PREDICTED:
+        for start in range(0, len(columns), _MOST_RELATED):
+            group = columns[start : start + _MOST_RELATED]
+            share[group] = _share_of_group(series, group)
+    return share
+
+
+def _share_of_group(series, columns):
+    """The same for channels that are predicted from each other."""
+    n_rows = len(series.breaks)
     size = min(_STRETCH, n_rows // 4)
     n_stretches = min(_N_STRETCHES, n_rows // size) // 2 * 2
     starts = np.linspace(0, n_rows - size, n_stretches).astype(int)
@@ -350,9 +363,7 @@ def _predicted_share(series, measured):
         [np.concatenate(arrays) for arrays in zip(*parts[half::2], strict=True)]
         for half in (0, 1)
     ]
-    best = np.fmax(_explained(*halves), _explained(*halves[::-1]))
-    share[columns] = best
-    return share
+    return np.fmax(_explained(*halves), _explained(*halves[::-1]))
 
 
 def _regressors(stretch):
@@ -430,21 +441,12 @@ def _index_faults(series, before):
 
     faults = []
     if len(series.values) > 1:
-        lengths = []
         start, end = runs(series.breaks.astype(np.int8))
         for first, last in zip(start.tolist(), end.tolist(), strict=True):
-            if last - first + 1 >= LONG:
-                lengths.append((first, last))
-        faults += [
-            Fault(
-                "gap",
-                first,
-                last,
-                last - first + 1,
-                f"no channel has a reading in {last - first + 1:,} rows",
-            )
-            for first, last in lengths
-        ]
+            length = last - first + 1
+            if length >= LONG:
+                text = f"no channel has a reading in {count(length, 'row')}"
+                faults.append(Fault("gap", first, last, length, text, _AT_BREAKS))
     if isinstance(series.index, pd.DatetimeIndex):
         faults += _clock_faults(series)
         faults += _rate_faults(series, before)
@@ -512,7 +514,7 @@ def _rate_faults(series, before):
     limit = LONG * usual_length(usual)
     step = np.median(usual)
     for row, length in zip(rows[steps >= limit], steps[steps >= limit], strict=True):
-        text = f"no row for {_length(length)}; usual is one every {_length(step)}"
+        text = f"no row for {_length(length)}, where one every {_length(step)} is usual"
         yield Fault("gap", row - 1, row, 2, text)
     levels = _rates(steps)
     reference = None if before is None else _rates(usual)
@@ -523,7 +525,9 @@ def _rate_faults(series, before):
             end = rows[(last + 1) * _RATE_ROWS - 1]
         changed = np.median(steps[first * _RATE_ROWS : (last + 1) * _RATE_ROWS])
         other = changed / np.exp(difference)
-        text = f"a row every {_length(changed)}; usual is one every {_length(other)}"
+        text = (
+            f"a row every {_length(changed)}, where one every {_length(other)} is usual"
+        )
         yield Fault("sampling_rate", start, end, end - start + 1, text)
 
 
@@ -535,7 +539,9 @@ def _rates(steps):
 
 
 def _length(seconds):
-    return show_step(round(seconds * 1e9))
+    import pandas as pd
+
+    return time_span(pd.Timedelta(round(float(seconds) * 1e9), unit="ns"))
 
 
 def _gather(faults):
@@ -559,28 +565,28 @@ def _to_frame(faults, series):
     import pandas as pd
 
     index, clock = series.index, clock_format(series.index)
-    rows = []
+    starts = np.array([fault.start for _, fault in faults], dtype=np.intp)
+    ends = np.array([fault.end for _, fault in faults], dtype=np.intp)
+    channels, messages = [], []
     for position, fault in faults:
         name = None if position is None else series.names[position]
-        start, end = index[fault.start], index[fault.end]
-        when = span(start, end, clock)
-        what = fault.text if name is None else f"{called(name)} {fault.text}"
-        rows.append(
-            {
-                "channel": name,
-                "finding": fault.kind,
-                "start": start,
-                "end": end,
-                "n_rows": int(fault.n_rows),
-                "message": f"{when}: {what}. {_ADVICE[fault.kind]}.",
-            }
-        )
-    columns = ["channel", "finding", "start", "end", "n_rows", "message"]
-    data = {column: [row[column] for row in rows] for column in columns}
-    for column in ("channel", "finding", "message"):
-        data[column] = pd.Series(data[column], dtype=object)
-    for column, attribute in (("start", "start"), ("end", "end")):
-        places = [getattr(fault, attribute) for _, fault in faults]
-        data[column] = pd.Series(index[np.array(places, dtype=np.intp)])
-    data["n_rows"] = pd.Series(data["n_rows"], dtype=np.int64)
-    return pd.DataFrame(data, columns=columns)
+        channels.append(name)
+        labels, form = (index[fault.start], index[fault.end]), clock
+        if pd.NaT in labels:
+            labels, form = (fault.start, fault.end), None
+        what = fault.text if position is None else f"{called(name)} {fault.text}"
+        advice = fault.advice or _ADVICE[fault.kind]
+        messages.append(f"{span(*labels, form)}: {what}. {advice}.")
+    # A column of tuples or of None alone is one of objects, too.
+    names = np.empty(len(channels), dtype=object)
+    names[:] = channels
+    return pd.DataFrame(
+        {
+            "channel": pd.Series(names, dtype=object),
+            "finding": pd.Series([fault.kind for _, fault in faults], dtype=object),
+            "start": index[starts],
+            "end": index[ends],
+            "n_rows": np.array([fault.n_rows for _, fault in faults], dtype=np.int64),
+            "message": pd.Series(messages, dtype=object),
+        }
+    )

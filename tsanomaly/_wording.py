@@ -5,7 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
-__all__ = ["called", "clock_format", "number", "span"]
+__all__ = ["called", "clock_format", "count", "number", "span", "time_span"]
 
 
 def clock_format(index):
@@ -49,3 +49,36 @@ def number(value, scale):
     if digits > 6 or abs(value) >= 1e9:
         return f"{value:.3g}"
     return f"{value:,.{max(digits, 0)}f}"
+
+
+def count(number, noun, rest=""):
+    """A number of things, as in "1 gap in time" or "2 gaps in time"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}{rest}"
+
+
+def time_span(length):
+    """A time span as people say it: its two largest units.
+
+    Parameters
+    ----------
+    length : Timedelta
+        Not negative.
+
+    Returns
+    -------
+    words : str
+        Such as "1 min", "2 days 3 h" or "0.25 s".
+    """
+    days, hours, minutes, seconds, *small = length.components
+    milliseconds, microseconds, nanoseconds = small
+    seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
+    parts = [
+        count(days, "day") if days else None,
+        f"{hours} h" if hours else None,
+        f"{minutes} min" if minutes else None,
+        f"{seconds:.9g} s" if seconds else None,
+    ]
+    first = next((i for i, part in enumerate(parts) if part), None)
+    if first is None:
+        return "0 s"
+    return " ".join(part for part in parts[first : first + 2] if part)
