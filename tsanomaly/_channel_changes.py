@@ -122,8 +122,14 @@ def _level(channel, size):
     blocks = _blocks(filled, size)
     n_known = _blocks(channel.present, size).sum(axis=1)
     level = np.median(blocks, axis=1)  # NaN wherever one reading is
-    for block in np.flatnonzero((n_known < size) & (n_known >= size / 2)):
-        level[block] = np.median(blocks[block][~np.isnan(blocks[block])])
+    partly = np.flatnonzero((n_known < size) & (n_known >= size / 2))
+    if len(partly):
+        known, ordered = n_known[partly], np.sort(blocks[partly], axis=1)  # NaN last
+        below, above = (
+            ordered[np.arange(len(partly)), place]
+            for place in ((known - 1) // 2, known // 2)
+        )
+        level[partly] = (below + above) / 2
     # Forward-filled, so that a step during a dropout is not missed.
     source = np.maximum.accumulate(np.where(np.isnan(level), 0, np.arange(len(level))))
     level = level[source]
@@ -151,12 +157,12 @@ def _unexplained(levels, before):
     weights = precision / precision.diagonal()[:, None]
     # In the unit of the channel itself.
     weights = weights * scale / scale.T
-    unexplained = [weights @ (part - _center(part)) for part in parts]
+    unexplained = []
+    for part in parts:
+        rest = weights @ np.nan_to_num(part - np.nanmean(part, axis=1, keepdims=True))
+        rest[np.isnan(part)] = np.nan
+        unexplained.append(rest)
     return unexplained[0], None if before is None else unexplained[1]
-
-
-def _center(levels):
-    return np.nanmean(levels, axis=1, keepdims=True)
 
 
 def _changes(levels, width=1):
@@ -238,8 +244,9 @@ def _stays(levels, block, change):
 
 def _locate(channel, block, size):
     """First row after a step that lies in or beside a block of rows."""
-    ends = (block - 1) * size, (block + 2) * size
-    start, stop = np.searchsorted(channel.rows, ends)
+    ends = np.array([block - 1, block, block + 2]) * size
+    start, middle, stop = np.searchsorted(channel.rows, ends)
+    start = max(0, min(start, middle - size))  # earlier ones before a dropout
     part = channel.values[start:stop]
     part = part - np.median(part)
     before, count = np.cumsum(part)[:-1], np.arange(1, len(part))

@@ -76,9 +76,6 @@ class Channel:
         self.present = ~np.isnan(values)
         self.rows = np.flatnonzero(self.present)
         self.values = values if self.present.all() else values[self.rows]
-        largest = np.abs(self.values).max(initial=0)
-        if largest > 1e100:  # differences and squares would overflow
-            self.values = self.values / largest
         parts = np.cumsum(breaks)[self.rows]
         self.heads = np.ones(len(self.rows), dtype=bool)
         self.heads[1:] = parts[1:] != parts[:-1]
@@ -124,12 +121,12 @@ class Channel:
 
 
 def usual_length(lengths):
-    """The length that all but 5 % do not exceed, of the two or more without the last.
+    """The length that 95 % do not exceed.
 
     Parameters
     ----------
     lengths : ndarray of shape (n,)
-        Any that can be sorted.
+        In any order. The largest of two or more is never it: it may be a fault.
 
     Returns
     -------
@@ -138,8 +135,8 @@ def usual_length(lengths):
     """
     if not len(lengths):
         return None
-    rank = int(0.95 * (len(lengths) - 1))
-    return np.partition(lengths, rank)[rank]
+    # Not numpy.partition, which is slow where most are equal.
+    return np.sort(lengths)[int(0.95 * (len(lengths) - 1))]
 
 
 def find_missing(channel, reference, breaks):
@@ -163,8 +160,9 @@ def find_missing(channel, reference, breaks):
         return
     source = channel if reference is None or not len(reference) else reference
     distances = np.diff(source.rows)
-    usual = usual_length(np.append(np.diff(channel.rows), 1))
-    usual = max(usual, usual_length(np.append(distances, 1)))
+    usual = usual_length(np.append(distances, 1))
+    if source is not channel:
+        usual = max(usual, usual_length(np.append(np.diff(channel.rows), 1)))
     start, end = runs(absent.astype(np.int8))
     length = end - start + 1
     long = length >= LONG * usual
@@ -232,6 +230,9 @@ def find_holds(channel, reference):
         elif not _is_cut_off(channel, value, n_rows):
             continue
         is_state = _is_state(value, longest, channel, reference)
+        if reference is not None:
+            before = reference.hold_lengths[reference.hold_values == value].sum()
+            is_state &= n_rows / len(channel) <= 3 * before / len(reference)
         # A machine jumps to a state that it rests in; the end of a range is reached
         # in passing.
         if is_state and (reference is not None or not _is_approached(channel, value)):

@@ -64,6 +64,9 @@ _PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
 # Rows before whose mean helps to predict, and the ridge penalty, per row.
 _PAST, _RIDGE = 20, 1e-3
 
+# Readings beyond are not physical, and their squares would overflow.
+_LARGEST = 1e100
+
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -126,41 +129,46 @@ def sensor_health(frame, reference=None):
     Notes
     -----
     Usual is what `reference` shows, or else `frame` itself. A run of rows is *long* if
-    it has 10 times the length that 95 % of the runs do not exceed, and 10 rows or more.
-    A channel is *measured* if it takes 20 different values or more; binary, constant
-    and few-valued channels are only looked at for missing readings.
+    it is 10 times as long as 95 % of the runs, and so 10 rows at least. A channel is
+    *measured* if it takes 20 different values or more; binary, constant and few-valued
+    channels are only looked at for missing readings.
 
-    - 'missing': a channel has no reading in a long run of rows, in at least 20 % of the
-      other rows, unless it is read at regular intervals, or in none at all. With a
-      reference: in twice the share of before, and 10 points more.
+    - 'missing': a channel has no reading in a long run of rows; or in 20 % of the other
+      rows, unless it is read at regular intervals, beside a reference in twice the
+      share of before and 10 points more; or in none at all.
     - 'flatline': a measured channel repeats a value in a long run of rows, with a
-      reference also longer than ever there. 'stuck_at_zero': the value is 0.
-      'railed_low', 'railed_high': it is the lowest or highest one. No finding are
-      values that a channel rests at time and again: in three or more runs, or in the
-      reference for a third of the time; and counters that stand still. A rail is
-      reported in spite of that if readings come close to it before they are at it.
-    - 'step_change': the median of 64 rows changes by 3 times as much as in any other
-      place, by 2 standard deviations of the noise, and does not change back. Up to
-      three steps of a channel are looked for.
-    - 'noise_change': in 96 rows or more, the mean distance of a reading from the middle
-      of its neighbours is twice as large as usual, or half, and the logarithm is 6
-      robust standard deviations away. More than three such stretches are a habit.
-    - 'unpredictable': a ridge regression on the other channels in the same row, and
-      on all channels in the row before and in the mean of 20 rows before, predicts
-      less than 5 % of the variance of a measured channel, in rows that it was not
-      fitted on. It needs 400 rows. Channels for which that is so in the reference, too,
-      are not reported.
-    - 'gap': a step between times that is long, or a long run of rows without any
-      reading.
-    - 'sampling_rate': the median of 16 steps between times is 1.5 times as long or as
-      short as usual, and 6 robust standard deviations away, in 48 rows or more.
+      reference also longer than ever there. 'stuck_at_zero': the value is 0. A value
+      that a channel rests at time and again, in three runs or more, or in the reference
+      for a third as long, is none; nor are counters that stand still.
+    - 'railed_low', 'railed_high': the value is the lowest or highest one, and not 0; or
+      1 % of the readings have it, 10 times as many as other values. A value that the
+      channel rests at is none if readings jump there; one that they come close to
+      before they reach it is the end of a range.
+    - 'step_change': the median of a block of rows (64, in short series fewer, down to
+      16) changes by 3 times as much as anywhere else, and by 2 standard deviations of
+      the noise, after what a ridge regression on the changes of the other channels
+      explains; and it does not change back. Up to three steps of a channel are looked
+      for, in 640 rows or more. With a reference, also if all medians are farther from
+      those of the reference than these are apart.
+    - 'noise_change': the mean distance of readings from the middle of their neighbours,
+      in blocks of 32, doubles or halves. It does so for good, by 3 times as much (of
+      the logarithm) as anywhere else; or in 96 rows or more, by 6 robust standard
+      deviations of the blocks, and beside a reference to what is not met there. More
+      than three such stretches are a habit.
+    - 'unpredictable': ridge regression on the other channels in the same row, and on
+      all channels in the row before and in the mean of 20 rows before, explains less
+      than 5 % of the variance of a measured channel in rows that it was not fitted on,
+      and if there is a reference, 20 % or more there. It takes 400 rows.
+    - 'gap': a long step between times, or 10 rows in succession without any reading.
+    - 'sampling_rate': the median of 16 steps between times is longer or shorter than
+      usual by half, and by 6 robust standard deviations, in 48 rows or more.
     - 'clock': times that go backwards, times that are there twice, missing times.
 
     Steps and changes of the noise that a quarter of the measured channels, and at least
     two, show at once are left out: they come from the machine.
 
-    A row that is NaN in every channel is a break. Steps and repeated values are not
-    looked for across one, nor is the clock.
+    A row that is NaN in every channel is a break. Steps, repeated values and times are
+    not compared across one.
 
     Examples
     --------
@@ -179,7 +187,8 @@ def sensor_health(frame, reference=None):
     series = _read(frame, "frame")
     before = None if reference is None else _read_reference(reference, frame, series)
     faults = [(None, fault) for fault in _index_faults(series, before)]
-    found = _channels(series, before)
+    with np.errstate(over="ignore"):  # spreads next to 0 are divided by
+        found = _channels(series, before)
     faults += [
         (position, fault)
         for position, channel in enumerate(found)
@@ -217,6 +226,7 @@ def _read(frame, name):
         names, index = list(range(values.shape[1])), pd.RangeIndex(len(values))
         values = values.T.copy()
     values[np.isinf(values)] = np.nan
+    np.clip(values, -_LARGEST, _LARGEST, out=values)
     breaks = np.isnan(values).all(axis=0)
     if not len(values):
         breaks[:] = False
