@@ -182,8 +182,9 @@ def find_missing(channel, reference, breaks):
         text = f"has no reading in {share:.0%} of the rows, here and there"
         if before is not None:
             text += f"; it was {before:.0%} before"
-        first, *_, last = kept[absent] if absent.sum() > 1 else [*kept[absent]] * 2
-        yield Fault("missing", first, last, int(length[~long].sum()), text)
+        places = kept[absent]
+        n_absent = int(length[~long].sum())
+        yield Fault("missing", places[0], places[-1], n_absent, text)
 
 
 def find_holds(channel, reference):
