@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for editors, which see no further
     from tsanomaly._reconstruction_error import ReconstructionError
     from tsanomaly._saving import ModelFileError, describe, load, save
     from tsanomaly._score_transformer import ScoreTransformer
+    from tsanomaly._sensor_health import sensor_health
     from tsanomaly._streaming import StreamingDetector
     from tsanomaly._threshold import ReconstructionThreshold
     from tsanomaly._training import Training
@@ -61,6 +62,7 @@ __all__ = [
     "metrics",
     "plotting",
     "save",
+    "sensor_health",
     "set_compilation_cache",
     "sliding_windows",
 ]
@@ -91,6 +93,7 @@ _HOMES = {
     "make_ensemble": "_ensemble",
     "merge_windows": "_windows",
     "save": "_saving",
+    "sensor_health": "_sensor_health",
     "set_compilation_cache": "_backend",
     "sliding_windows": "_windows",
 }

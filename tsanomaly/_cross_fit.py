@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import warnings
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
@@ -128,7 +129,7 @@ def _cross_fit(steps, X, y, n_blocks):
     n_rows = len(X)
     edges = np.linspace(0, n_rows, n_blocks + 1).astype(int)
     errors = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         head = Pipeline([(name, clone(step, safe=False)) for name, step in steps])
         rows, part = _without(X, start, stop, head)
         try:
@@ -157,7 +158,7 @@ def _without(X, start, stop, head):
         for _, step in head.steps
         if step is not None and step != "passthrough"
     )
-    has_break = takes_breaks and 0 < start and stop < n_rows
+    has_break = takes_breaks and start > 0 and stop < n_rows
     rows = np.r_[0 : start + has_break, stop:n_rows]
     part = _safe_indexing(X, rows)
     if has_break:

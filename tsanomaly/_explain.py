@@ -16,6 +16,7 @@ from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
+from tsanomaly._wording import called, clock_format, number, span
 
 __all__ = ["explain", "name_channels"]
 
@@ -174,7 +175,7 @@ def explain(
     if isinstance(X, pd.DataFrame):
         index, names, readings = X.index, list(X.columns), X.to_numpy()
     readings = np.asarray(readings[rows], dtype=np.float64)
-    step, clock = median_step(index), _clock(index)
+    step, clock = median_step(index), clock_format(index)
     table = []
     for found in events:
         start, end = found["start"], found["end"]
@@ -196,7 +197,9 @@ def explain(
             first = names.index(event["channels"][0])
             event |= _compare(readings[inside, first], expected[inside, first])
         gaps = _gaps(readings[inside], names)
-        event["sentence"] = f"{_when(event, clock)}: {_what(event, gaps, source)}"
+        event["sentence"] = (
+            f"{span(event['start'], event['end'], clock)}: {_what(event, gaps, source)}"
+        )
         table.append(event)
     columns = ["start", "end", "peak", "duration", "score"]
     if alarm_filter is not None:
@@ -327,29 +330,6 @@ def _compare(readings, expected):
     return {"reading": float(readings[row]), "expected": float(expected[row])}
 
 
-def _clock(index):
-    """Format of times of the day, with as many digits as there are; None without."""
-    import pandas as pd
-
-    if not isinstance(index, pd.DatetimeIndex):
-        return None
-    if (index.microsecond != 0).any():
-        return "%H:%M:%S.%f"
-    return "%H:%M:%S" if (index.second != 0).any() else "%H:%M"
-
-
-def _when(event, clock):
-    """The range in words, as short as it is clear."""
-    start, end = event["start"], event["end"]
-    if clock is None:
-        return f"Row {start}" if start == end else f"Rows {start} to {end}"
-    text = start.strftime(f"%Y-%m-%d {clock}")
-    if start == end:
-        return text
-    same_day = start.date() == end.date()
-    return f"{text} to {end.strftime(clock if same_day else f'%Y-%m-%d {clock}')}"
-
-
 def _what(event, gaps, source):
     """The first channel, its reading and its share in words; and what is missing.
 
@@ -362,12 +342,12 @@ def _what(event, gaps, source):
         if not np.isnan(event["reading"]):
             text.append(_deviation(event["reading"], event["expected"], source))
         said = [
-            f"{_called(name)} {', '.join(text)}",
+            f"{called(name)} {', '.join(text)}",
             f"{100 * share:.0f} % of the error",
         ]
     else:
         said = ["no channel alone explains it"]
-    return "; ".join(said + [f"{_called(name)} {gap}" for name, gap in gaps.items()])
+    return "; ".join(said + [f"{called(name)} {gap}" for name, gap in gaps.items()])
 
 
 def _gaps(readings, names):
@@ -380,24 +360,12 @@ def _gaps(readings, names):
     }
 
 
-def _called(name):
-    return f"channel {name}" if isinstance(name, Integral) else str(name)
-
-
 def _deviation(reading, expected, source):
     distance = reading - expected
     if np.isnan(distance):
-        return f"at {_number(reading, reading)}"
+        return f"at {number(reading, reading)}"
     # To three digits of what matters, the distance.
-    far, usual = _number(abs(distance), distance), _number(expected, distance)
+    far, usual = number(abs(distance), distance), number(expected, distance)
     if distance == 0:
-        return f"as {source}, {_number(expected, expected)}"
+        return f"as {source}, {number(expected, expected)}"
     return f"{far} {'above' if distance > 0 else 'below'} {source} {usual}"
-
-
-def _number(value, scale):
-    """A number, to the decimals that show three digits of `scale`."""
-    digits = 2 - int(np.floor(np.log10(abs(scale)))) if scale else 0
-    if digits > 6 or abs(value) >= 1e9:
-        return f"{value:.3g}"
-    return f"{value:,.{max(digits, 0)}f}"

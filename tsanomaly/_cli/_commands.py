@@ -51,6 +51,7 @@ from tsanomaly._cli._files import (
     write_json,
     write_table,
 )
+from tsanomaly._cli._health import list_findings
 from tsanomaly._cli._info import info
 from tsanomaly._cli._inputs import needed, read, read_both, read_described
 from tsanomaly._cli._models import (
@@ -63,7 +64,6 @@ from tsanomaly._cli._models import (
     with_threshold,
 )
 from tsanomaly._cli._numbers import (
-    count,
     describe,
     measure,
     n_trained,
@@ -83,6 +83,7 @@ from tsanomaly._cli._pictures import (
 from tsanomaly._cli._text import one_line, visible
 from tsanomaly._inspection import errors_and_threshold, reconstructs, takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly._wording import count
 
 __all__ = [
     "compare",
@@ -101,6 +102,9 @@ _RESULTS = Path("tsanomaly-results")
 
 # Alarms that are told on the terminal, at most: the most severe ones.
 _MOST_TOLD = 5
+
+# Findings about sensors that are shown, after exploring and after training.
+_N_FINDINGS, _N_FINDINGS_SHORT = 20, 5
 
 
 def generate(
@@ -174,22 +178,35 @@ def explore(
     csv, read_params, columns, output_dir, plots, progress
         See above.
     """
+    from tsanomaly import sensor_health
+
     frame, labels = read(csv, read_params, columns=columns, progress=progress)
     folder = make_folder(output_dir)
     progress("summarising")
     summary = summarise(frame, labels)
-    files = [write_json(folder / "summary.json", summary)]
+    progress("looking at the sensors")
+    findings = sensor_health(frame)
+    text = f"{describe(summary)}\n\n"
+    text += list_findings(findings, _N_FINDINGS, "sensor_health.csv")
+    summary["sensor_health"] = plain(findings)
+    files = [
+        write_json(folder / "summary.json", summary),
+        write_table(folder / "sensor_health.csv", findings, index=False),
+    ]
     if plots:
         progress("drawing")
         if (shown := shown_readings(frame)) != "all channels":
-            text = f"Pictures show {shown}. Choose others with "
-            warning = ParameterWarning(text, Parameter("columns"), ".")
+            warning = ParameterWarning(
+                f"Pictures show {shown}. Choose others with ",
+                Parameter("columns"),
+                ".",
+            )
             warnings.warn(warning, stacklevel=2)
         files += [
             write_figure(folder / f"{name}.png", figure)
             for name, figure in draw_readings(frame, labels).items()
         ]
-    return _finish(summary, describe(summary), files)
+    return _finish(summary, text, files)
 
 
 def train(
@@ -220,7 +237,7 @@ def train(
     csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
         See above.
     """
-    from tsanomaly import fit_cross_fitted, save
+    from tsanomaly import fit_cross_fitted, save, sensor_health
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     model = build(
@@ -243,6 +260,8 @@ def train(
     n_train = n_trained(frame, train_fraction)
     check_training_rows(n_train, frame, csv, window_size)
     y = needed(labels)[:n_train] if threshold_params["method"] == "f_score" else None
+    progress("looking at the sensors")
+    findings = sensor_health(frame[:n_train])
     progress(f"training {detector} on {n_train:,} rows")
     start = perf_counter()
     fit_cross_fitted(model, frame[:n_train], y)
@@ -267,6 +286,7 @@ def train(
         "flagged_test_rows": int(flagged[n_train:].sum()),
         "fit_seconds": round(seconds, 3),
         "settings": settings(model),
+        "sensor_health": plain(findings),
     }
     files = [
         file,
@@ -290,6 +310,10 @@ def train(
         f"training rows are flagged, and {result['flagged_test_rows']:,} of "
         f"{result['test_rows']:,} others"
     )
+    if len(findings):
+        text += "\n" + list_findings(
+            findings, _N_FINDINGS_SHORT, "training.json", " of the training rows"
+        )
     return _finish(result, text, files)
 
 

@@ -7,8 +7,8 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from tsanomaly._cli._numbers import count
 from tsanomaly._saving._atomic_write import replace_file
+from tsanomaly._wording import count
 
 __all__ = ["format_table", "run_demo"]
 

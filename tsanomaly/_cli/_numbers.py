@@ -8,9 +8,9 @@ from tsanomaly._cli._files import plain
 from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._validation import find_breaks, median_step
+from tsanomaly._wording import count, time_span
 
 __all__ = [
-    "count",
     "describe",
     "duration",
     "measure",
@@ -141,37 +141,9 @@ def _strong_correlations(frame):
     ]
 
 
-def count(number, noun, rest=""):
-    """A number of things, as in "1 gap in time" or "2 gaps in time"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}{rest}"
-
-
 def duration(text):
-    """A time span as people say it: its two largest units, or what else a step is.
-
-    Parameters
-    ----------
-    text : str
-        As pandas writes it, such as "0 days 00:01:00".
-
-    Returns
-    -------
-    words : str
-        Such as "1 min", "2 days 3 h" or "0.25 s".
-    """
-    days, hours, minutes, seconds, *small = pd.Timedelta(text).components
-    milliseconds, microseconds, nanoseconds = small
-    seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
-    parts = [
-        count(days, "day") if days else None,
-        f"{hours} h" if hours else None,
-        f"{minutes} min" if minutes else None,
-        f"{seconds:.9g} s" if seconds else None,
-    ]
-    first = next((i for i, part in enumerate(parts) if part), None)
-    if first is None:
-        return "0 s"
-    return " ".join(part for part in parts[first : first + 2] if part)
+    """A time span, as pandas writes it, as people say it; or what else a step is."""
+    return time_span(pd.Timedelta(text))
 
 
 def describe(summary):

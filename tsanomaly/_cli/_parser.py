@@ -522,9 +522,10 @@ def _add_explore(commands):
     parser = _add(
         commands,
         "explore",
-        "summarise readings: gaps, missing values, correlations, periods",
+        "summarise readings: gaps, missing values, sensor faults, correlations",
         "Summarise a file: time range and gaps, missing readings and constant\n"
-        "channels, correlations. Writes summary.json, series.png, correlation.png and\n"
+        "channels, correlations, and sensors that are stuck, shifted or noisy. Writes\n"
+        "summary.json, sensor_health.csv, series.png, correlation.png and\n"
         "spectrum.png.",
         _GENERATE,
         f"tsanomaly explore {_PLANT}",
@@ -641,9 +642,9 @@ def _add_report(commands):
         commands,
         "report",
         "write data, alarms, metrics and plots as one HTML page",
-        "Write report.html: a summary of the data, plots, alarms with explanations,\n"
-        "metrics if there are labels, settings and versions. One file, which needs\n"
-        "no network.",
+        "Write report.html: a summary of the data, sensor health, plots, alarms with\n"
+        "explanations, metrics if there are labels, settings and versions. One file,\n"
+        "which needs no network.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly report {_USE} --train-fraction 0.8",

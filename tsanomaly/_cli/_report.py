@@ -9,7 +9,6 @@ import numpy as np
 from tsanomaly._cli._files import png
 from tsanomaly._cli._models import settings
 from tsanomaly._cli._numbers import (
-    count,
     duration,
     measure,
     rows_to_judge,
@@ -26,6 +25,7 @@ from tsanomaly._cli._pictures import (
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import reconstructs
 from tsanomaly._version import __version__
+from tsanomaly._wording import count
 
 __all__ = ["make_page"]
 
@@ -113,9 +113,13 @@ def make_page(
     page : str
         HTML without any reference to other files.
     """
+    from tsanomaly import sensor_health
+
     title = title or f"Anomalies in {csv.name}"
     progress("summarising")
     summary = summarise(frame, labels)
+    progress("looking at the sensors")
+    findings = sensor_health(frame)
     figures, measures, note = {}, None, ""
     if labels is not None:
         progress("computing metrics")
@@ -153,6 +157,7 @@ def make_page(
             "Alarms", pictures.get("alarms", "") + _alarms(found.alarms), "alarms"
         ),
         _section("Readings", _readings(summary) + pictures.get("readings", "")),
+        _section("Sensor health", _health(findings), "health"),
     ]
     if measures is not None:
         body = f"<p>{_as_html(note)}.</p>{_measures(measures)}"
@@ -334,6 +339,24 @@ def _readings(summary):
     sentence = "; ".join(lines)
     text = f"<p>{_as_html(sentence[0].upper() + sentence[1:])}.</p>"
     return text + _table(head, rows, ["text", *[""] * 5])
+
+
+def _health(findings):
+    if not len(findings):
+        return (
+            "<p>Nothing is found that points to a sensor, the logger or its clock.</p>"
+        )
+    rows = [
+        (
+            "all" if row.channel is None else row.channel,
+            row.finding.replace("_", " "),
+            row.message,
+            f"{row.n_rows:,}",
+        )
+        for row in findings.itertuples()
+    ]
+    head = ["channel", "finding", "in words", "rows"]
+    return _table(head, rows, ["text", "text", "text", ""])
 
 
 def _measures(measures):

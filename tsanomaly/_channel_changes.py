@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: MIT
+"""Changes that stay: of the level and the noise of channels, and of what is alike.
+
+A series is cut into blocks of rows, and each has one number: the median of a channel,
+or the logarithm of its noise. A change counts if no other block comes near it, so that
+cycles, loads and random walks set their own standard.
+"""
+
+import numpy as np
+
+from tsanomaly._channel_faults import Fault
+from tsanomaly._windows import runs
+
+__all__ = ["departures", "find_noise_changes", "find_steps"]
+
+# Rows whose median is the level at that time: fewest and most of them, and how many
+# blocks there should be.
+_LEVEL_ROWS, _N_LEVELS = (16, 64), 40
+
+# Rows whose differences are the noise, and fewest blocks that say what is usual.
+_NOISE_ROWS, _N_BLOCKS = 32, 16
+
+# A change is so many times as large as any other, and a step so many times the noise.
+_ALONE, _STEP_NOISE = 3.0, 2.0
+
+# So many changes of a channel are looked for; more are its habit.
+_MOST_CHANGES = 3
+
+# Noise that changed by less is not reported.
+_NOISE_RATIO = 2.0
+
+# A stretch is unusual from so many robust standard deviations of the blocks on.
+_DEVIATIONS = 6.0
+
+# Of the ridge regression of levels on each other, per block.
+_RIDGE = 1e-3
+
+
+def find_steps(channels, references):
+    """Steps of the level, per channel.
+
+    Parameters
+    ----------
+    channels : list of Channel
+        All of a series; those that are no measurements are left out.
+    references : list of (Channel or None)
+        The same of a reference.
+
+    Returns
+    -------
+    steps : list of list of Fault
+        For every channel.
+    """
+    steps = [[] for _ in channels]
+    measured = [
+        number
+        for number, channel in enumerate(channels)
+        if channel.is_measured and len(channel) >= _N_LEVELS * _LEVEL_ROWS[0]
+    ]
+    n_rows = len(channels[0].present) if channels else 0
+    size = int(np.clip(n_rows // _N_LEVELS, *_LEVEL_ROWS))
+    if not measured:
+        return steps
+    levels = _levels([channels[number] for number in measured], size)
+    before = None
+    chosen = [references[number] for number in measured]
+    if all(reference is not None for reference in chosen):
+        before = _levels(chosen, size)
+        before = before if before.shape[1] >= _N_BLOCKS else None
+    unexplained, earlier = _unexplained(levels, before)
+    for place, number in enumerate(measured):
+        channel = channels[number]
+        usual = None if earlier is None else _changes(earlier[place])
+        floor = _smallest_step(channel, size)
+        found = _jumps(unexplained[place], usual, floor, spare=2)
+        raw = _changes(levels[place])
+        change = _changes(unexplained[place])
+        # Not what another channel did, nor what comes back at once.
+        found = [
+            block
+            for block in found
+            if raw[block] / change[block] >= 0.5
+            and _stays(unexplained[place], block, change[block])
+        ]
+        rows = [_locate(channel, block, size) for block in found]
+        for row, stop in zip(rows, [*rows[1:], n_rows], strict=False):
+            steps[number].append(_as_step(channel, row, stop, size))
+        if before is not None and not found:
+            steps[number].extend(
+                _elsewhere(channel, levels[place], before[place], floor)
+            )
+    return steps
+
+
+def _elsewhere(channel, levels, before, floor):
+    """A step between a reference and all that follows: levels far from all of its."""
+    low, high = np.nanmin(before), np.nanmax(before)
+    margin = max(high - low, floor)
+    known = levels[~np.isnan(levels)]
+    if not ((known < low - margin).all() or (known > high + margin).all()):
+        return
+    text = (
+        f"is at about {np.median(known):.4g} throughout, far from the {low:.4g} to "
+        f"{high:.4g} of the reference"
+    )
+    rows = channel.rows[0], channel.rows[-1]
+    yield Fault("step_change", *rows, len(channel), text)
+
+
+def _levels(channels, size):
+    """Medians of blocks of rows: (n_channels, n_blocks).
+
+    NaN before the first reading, and in blocks with rows of two stretches. A block with
+    few readings has the level of the one before.
+    """
+    return np.array([_level(channel, size) for channel in channels])
+
+
+def _level(channel, size):
+    filled = np.full(len(channel.present), np.nan)
+    filled[channel.rows] = channel.values
+    blocks = _blocks(filled, size)
+    n_known = _blocks(channel.present, size).sum(axis=1)
+    level = np.median(blocks, axis=1)  # NaN wherever one reading is
+    partly = np.flatnonzero((n_known < size) & (n_known >= size / 2))
+    if len(partly):
+        known, ordered = n_known[partly], np.sort(blocks[partly], axis=1)  # NaN last
+        below, above = (
+            ordered[np.arange(len(partly)), place]
+            for place in ((known - 1) // 2, known // 2)
+        )
+        level[partly] = (below + above) / 2
+    # Forward-filled, so that a step during a dropout is not missed.
+    source = np.maximum.accumulate(np.where(np.isnan(level), 0, np.arange(len(level))))
+    level = level[source]
+    heads = np.zeros(len(channel.present), dtype=bool)
+    heads[channel.rows[1:]] = channel.heads[1:]
+    level[_blocks(heads, size).any(axis=1)] = np.nan
+    return level
+
+
+def _unexplained(levels, before):
+    """Levels without what the other channels explain, in changes; both parts."""
+    parts = [levels] if before is None else [levels, before]
+    n_channels = len(levels)
+    changes = np.concatenate([_changes(part) for part in parts], axis=1)
+    # The largest changes of a channel may be its faults.
+    limit = np.nanquantile(np.abs(changes), 0.98, axis=1, keepdims=True)
+    fitted = np.clip(changes, -limit, limit)
+    fitted = fitted[:, np.isfinite(fitted).all(axis=0)]
+    scale = fitted.std(axis=1, keepdims=True)
+    if n_channels == 1 or fitted.shape[1] < 4 * n_channels or not (scale > 0).all():
+        return levels, before
+    fitted = fitted / scale
+    gram = fitted @ fitted.T / fitted.shape[1] + _RIDGE * np.eye(n_channels)
+    precision = np.linalg.inv(gram)
+    weights = precision / precision.diagonal()[:, None]
+    # In the unit of the channel itself.
+    weights = weights * scale / scale.T
+    unexplained = []
+    for part in parts:
+        rest = weights @ np.nan_to_num(part - np.nanmean(part, axis=1, keepdims=True))
+        rest[np.isnan(part)] = np.nan
+        unexplained.append(rest)
+    return unexplained[0], None if before is None else unexplained[1]
+
+
+def _changes(levels, width=1):
+    """From a block before to a block after, 0 where one is not known."""
+    changes = np.zeros_like(levels)
+    changes[..., width:-width] = levels[..., 2 * width :] - levels[..., : -2 * width]
+    # A block that is not known lies between two stretches.
+    changes[np.isnan(changes) | np.isnan(levels)] = 0
+    return changes
+
+
+def _smallest_step(channel, size):
+    """The smallest step of a channel that is more than its noise and resolution."""
+    blocks = _blocks(channel.values, size)
+    noise = np.median(np.abs(blocks - np.median(blocks, axis=1, keepdims=True)))
+    return max(_STEP_NOISE * 1.4826 * noise, 3 * _resolution(channel))
+
+
+def _resolution(channel):
+    """The smallest change of a channel, but for a few."""
+    change = channel.differences()
+    return np.quantile(change, 0.05) if len(change) else 0.0
+
+
+def _jumps(levels, usual, floor, *, spare, width=1):
+    """Blocks where the level changes far more than anywhere else.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_blocks,)
+        NaN where there is none.
+    usual : ndarray or None
+        Changes in a reference.
+    floor : float
+        A smaller change is none.
+    spare : int
+        Blocks on either side of a jump that it changes, too.
+    width : int, default=1
+        Blocks from a block to those whose difference is its change.
+    """
+    changes = _changes(levels, width)
+    sizes = np.abs(changes)
+    least = floor
+    if usual is not None:
+        least = max(least, _ALONE * np.abs(usual).max(initial=0))
+    order, rest = [], [sizes.copy()]
+    for _ in range(_MOST_CHANGES):
+        left = rest[-1].copy()
+        order.append(int(left.argmax()))
+        left[max(0, order[-1] - spare) : order[-1] + spare + 1] = 0
+        rest.append(left)
+    for n_jumps in range(_MOST_CHANGES, 0, -1):
+        chosen = order[:n_jumps]
+        if sizes[chosen].min() > max(_ALONE * rest[n_jumps].max(), least):
+            return _without_excursions(sorted(chosen), changes)
+    return []
+
+
+def _without_excursions(blocks, changes):
+    """Jumps that do not undo each other: what comes back is an event."""
+    kept = []
+    for block in blocks:
+        if kept and abs(changes[kept[-1]] + changes[block]) < 0.5 * abs(changes[block]):
+            kept.pop()
+        else:
+            kept.append(block)
+    return kept
+
+
+def _stays(levels, block, change):
+    """Whether the level is still another one some blocks later."""
+    before = levels[max(0, block - 5) : max(0, block - 1)]
+    after = levels[block + 2 : block + 6]
+    before, after = before[~np.isnan(before)], after[~np.isnan(after)]
+    if not len(before) or not len(after):
+        return False
+    return (np.median(after) - np.median(before)) / change >= 0.5
+
+
+def _locate(channel, block, size):
+    """First row after a step that lies in or beside a block of rows."""
+    ends = np.array([block - 1, block, block + 2]) * size
+    start, middle, stop = np.searchsorted(channel.rows, ends)
+    start = max(0, min(start, middle - size))  # earlier ones before a dropout
+    part = channel.values[start:stop]
+    part = part - np.median(part)
+    before, count = np.cumsum(part)[:-1], np.arange(1, len(part))
+    gain = before**2 / count + (part.sum() - before) ** 2 / (len(part) - count)
+    return channel.rows[start + 1 + int(np.argmax(gain))]
+
+
+def _as_step(channel, row, stop, size):
+    middle = np.searchsorted(channel.rows, row)
+    last = np.searchsorted(channel.rows, stop) - 1
+    before = np.median(channel.values[max(0, middle - 2 * size) : middle])
+    after = np.median(channel.values[middle : middle + 2 * size])
+    text = (
+        f"steps from about {before:.4g} to {after:.4g} and stays there, a change that "
+        "neither the other channels nor its own past explain"
+    )
+    n_rows = int(last - middle + 1)
+    return Fault("step_change", row, channel.rows[last], n_rows, text)
+
+
+def find_noise_changes(channel, reference):
+    """Stretches with far more noise than usual, or far less."""
+    source = channel if reference is None else reference
+    if not source.is_measured:
+        return
+    levels = _noise_levels(channel)
+    usual = None if reference is None else _noise_levels(reference)
+    found = []
+    if usual is None:
+        found = _lasting(levels)
+    if not found:
+        found = departures(levels, usual, np.log(_NOISE_RATIO))
+    for first, last, difference in found:
+        start = first * _NOISE_ROWS + (first > 0)
+        end = len(channel) - 1
+        if last < len(levels) - 1:
+            end = min((last + 1) * _NOISE_ROWS, end)
+        rows = channel.rows[start], channel.rows[end]
+        text = f"has {np.exp(difference):.2g} times its usual noise"
+        yield Fault("noise_change", *rows, end - start + 1, text)
+
+
+def _noise_levels(channel):
+    """Logarithm of the noise of blocks of readings; NaN where there is none.
+
+    Noise is how far a reading is from the middle between its neighbours, so that the
+    slope of a cycle does not count, without the tenth of the rows where that is
+    farthest, so that spikes and steps do not.
+    """
+    values = channel.values
+    if len(values) < 3:
+        return np.empty(0)
+    off = np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2)
+    kept = int(0.9 * _NOISE_ROWS)
+    blocks = np.partition(_blocks(off, _NOISE_ROWS), kept, axis=1)
+    mean = blocks[:, :kept].mean(axis=1)
+    # Of equal readings, rounding is left. Less than the resolution is not known.
+    is_none = mean <= 1e-9 * np.abs(values).max(initial=0)
+    mean = np.maximum(mean, _resolution(channel) / 2)
+    mean[is_none] = np.nan
+    return np.log(mean)
+
+
+def _lasting(levels):
+    """Changes for good, each up to the next, as `departures` gives stretches."""
+    if len(levels) < _N_BLOCKS or np.isnan(levels).any():
+        return []
+    smooth = _running_median(levels, 5)
+    places = []
+    for block in _jumps(smooth, None, np.log(_NOISE_RATIO), spare=6, width=3):
+        part = smooth[max(0, block - 6) : block + 7]
+        change = np.abs(np.diff(part))
+        places.append(max(0, block - 6) + 1 + int(change.argmax()))
+    # What a few blocks show at an end is no lasting change.
+    places = [place for place in places if 5 <= place <= len(levels) - 5]
+    found = []
+    for start, stop in zip(places, [*places[1:], len(levels)], strict=False):
+        earlier = found[-1][0] if found else 0
+        difference = np.median(levels[start:stop]) - np.median(levels[earlier:start])
+        if abs(difference) >= np.log(_NOISE_RATIO):
+            found.append((start, stop - 1, difference))
+    return found
+
+
+def departures(levels, reference, least):
+    """Stretches of blocks whose level is far from what is usual.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_blocks,)
+        Logarithms; NaN where there is none.
+    reference : ndarray of shape (n_blocks,) or None
+        Those of a reference.
+    least : float
+        A smaller distance is never far.
+
+    Returns
+    -------
+    found : list of tuple of int, int, float
+        First and last block, and the difference to what is usual. Three at most: what
+        departs more often does so by habit.
+    """
+    smooth = _running_median(levels, 3)
+    usual = smooth if reference is None else _running_median(reference, 3)
+    known = usual[~np.isnan(usual)]
+    if len(known) < max(_N_BLOCKS, len(usual) / 2):
+        return []
+    center = np.median(known)
+    spread = 1.4826 * np.median(np.abs(known - center))
+    away = np.abs(smooth - center) > max(least, _DEVIATIONS * spread)
+    if reference is not None:
+        away &= (smooth > known.max()) | (smooth < known.min())
+    start, end = runs(away.astype(np.int8))
+    lasts = end - start >= 2
+    start, end = start[lasts], end[lasts]
+    if len(start) > _MOST_CHANGES:
+        return []
+    found = []
+    for first, last in zip(start.tolist(), end.tolist(), strict=True):
+        difference = np.nanmedian(smooth[first : last + 1]) - center
+        if reference is None and first == 0 and last < len(smooth) - 3:
+            # The later part is what changed.
+            first, last, difference = last + 1, len(smooth) - 1, -difference
+        found.append((first, last, difference))
+    return found
+
+
+def _running_median(levels, width):
+    if len(levels) < width:
+        return levels
+    padded = np.pad(levels, width // 2, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
+
+
+def _blocks(values, size):
+    """Whole blocks of rows: (n_blocks, size)."""
+    n_blocks = len(values) // size
+    return values[: n_blocks * size].reshape(n_blocks, size)

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""Faults of single channels: what their own readings tell.
+
+Functions take the readings of a channel, and those of the same channel in a reference
+or None, and yield faults. Without a reference, most rows of the channel tell what is
+usual in it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tsanomaly._windows import runs
+from tsanomaly._wording import count
+
+__all__ = [
+    "LONG",
+    "Channel",
+    "Fault",
+    "find_holds",
+    "find_missing",
+    "usual_length",
+]
+
+# A run of rows is long if it is so many times as long as all but 5 % of the others.
+LONG = 10
+
+# Fewer different values than this are states, not measurements.
+_N_LEVELS = 20
+
+# A value at the end of the range of a channel that so many readings have, and so many
+# times as many as another value, is where the sensor is cut off.
+_CUT_OFF, _CUT_OFF_RATIO = 0.01, 10
+
+# Readings that come so near to a value, in usual changes, approach it.
+_NEAR = 5
+
+
+class Fault(NamedTuple):
+    """A finding: what was seen in rows from `start` to `end`, both included.
+
+    `advice` says what to do, if that is not the same for all findings of the kind.
+    """
+
+    kind: str
+    start: int
+    end: int
+    n_rows: int
+    text: str
+    advice: str = ""
+
+
+class Channel:
+    """The readings of one channel, without what is missing.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_timestamps,)
+        NaN where there is no reading.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that separate two stretches.
+
+    Attributes
+    ----------
+    rows, values : ndarray of shape (n_readings,)
+        Where there is a reading, and which.
+    heads : ndarray of shape (n_readings,), dtype=bool
+        Readings that do not follow on the one before: breaks lie between.
+    present : ndarray of shape (n_timestamps,), dtype=bool
+        Rows with a reading.
+    hold_starts : ndarray of int
+        First readings of runs of equal ones.
+    """
+
+    def __init__(self, values, breaks):
+        self.present = ~np.isnan(values)
+        self.rows = np.flatnonzero(self.present)
+        self.values = values if self.present.all() else values[self.rows]
+        parts = np.cumsum(breaks)[self.rows]
+        self.heads = np.ones(len(self.rows), dtype=bool)
+        self.heads[1:] = parts[1:] != parts[:-1]
+        changed = self.heads.copy()
+        changed[1:] |= self.values[1:] != self.values[:-1]
+        self.hold_starts = np.flatnonzero(changed)
+
+    # Not kept, since they are as long as the series.
+    @property
+    def hold_lengths(self):
+        return np.diff(self.hold_starts, append=len(self.rows))
+
+    @property
+    def hold_values(self):
+        return self.values[self.hold_starts]
+
+    def __len__(self):
+        return len(self.rows)
+
+    @property
+    def range(self):
+        return self.values.min(initial=np.inf), self.values.max(initial=-np.inf)
+
+    @property
+    def is_measured(self):
+        """Whether it has many values, and changes often: no state, no constant."""
+        if len(self.hold_starts) < _N_LEVELS:
+            return False
+        values = self.hold_values
+        return len(np.unique(values[:: max(1, len(values) // 5000)])) >= _N_LEVELS
+
+    @property
+    def counts_up(self):
+        """Whether it is a counter, which may stand still: it hardly ever turns."""
+        change = np.diff(self.values)
+        turns = min((change < 0).sum(), (change > 0).sum())
+        return turns <= len(change) // 1000
+
+    def differences(self):
+        """Sizes of the changes from reading to reading, those of 0 left out."""
+        change = np.abs(np.diff(self.values)[~self.heads[1:]])
+        return change[change > 0]
+
+
+def usual_length(lengths):
+    """The length that 95 % do not exceed.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+        In any order. The largest of two or more is never it: it may be a fault.
+
+    Returns
+    -------
+    length : float or None
+        None if there are none.
+    """
+    if not len(lengths):
+        return None
+    # Not numpy.partition, which is slow where most are equal.
+    return np.sort(lengths)[int(0.95 * (len(lengths) - 1))]
+
+
+def find_missing(channel, reference, breaks):
+    """Runs of rows without a reading, and a share of such rows that is too high.
+
+    Parameters
+    ----------
+    channel, reference : Channel
+        The readings, and earlier ones or None.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that count as there for all channels.
+    """
+    # Without breaks, so that a long break is no missing reading.
+    kept = np.flatnonzero(~breaks)
+    absent = ~channel.present[kept]
+    if not absent.any():
+        return
+    n_rows = len(kept)
+    if absent.all():
+        yield Fault("missing", kept[0], kept[-1], n_rows, "has no reading at all")
+        return
+    source = channel if reference is None or not len(reference) else reference
+    distances = np.diff(source.rows)
+    usual = usual_length(np.append(distances, 1))
+    if source is not channel:
+        usual = max(usual, usual_length(np.append(np.diff(channel.rows), 1)))
+    start, end = runs(absent.astype(np.int8))
+    length = end - start + 1
+    long = length >= LONG * usual
+    often = "one in every row" if usual == 1 else f"one in {usual} rows"
+    for first, last, rows in zip(start[long], end[long], length[long], strict=True):
+        text = f"has no reading in {count(rows, 'row')}, where {often} is usual"
+        yield Fault("missing", kept[first], kept[last], rows, text)
+    share = length[~long].sum() / n_rows
+    if reference is not None and len(reference):
+        before = 1 - len(reference) / max(1, len(reference.present))
+        is_high = share > max(2 * before, before + 0.1)
+    else:
+        # Every tenth row, say, is a slower sensor.
+        is_regular = usual > 1 and np.median(distances) == usual
+        before, is_high = None, share > 0.2 and not is_regular
+    if is_high:
+        text = f"has no reading in {share:.0%} of the rows, here and there"
+        if before is not None:
+            text += f"; it was {before:.0%} before"
+        places = kept[absent]
+        n_absent = int(length[~long].sum())
+        yield Fault("missing", places[0], places[-1], n_absent, text)
+
+
+def find_holds(channel, reference):
+    """One value for too long: flat, zero, or the end of the sensor's range."""
+    source = channel if reference is None else reference
+    if not source.is_measured or source.counts_up or not len(channel):
+        return
+    is_special = np.isin(source.hold_values, [0, *source.range])
+    lengths = source.hold_lengths[~is_special]
+    usual = usual_length(lengths)
+    if usual is None:
+        return
+    least = LONG * usual
+    if reference is not None:
+        least = max(least, lengths.max() + 1)
+    low, high = channel.range
+    rails = {"railed_low": low, "railed_high": high} if low < high else {}
+    held, values = channel.hold_lengths, channel.hold_values
+    rails = {
+        kind: value
+        for kind, value in rails.items()
+        # Once, and reached in small steps: it is stuck where it happened to be.
+        if value != 0
+        and ((values == value).sum() > 1 or not _is_approached(channel, value))
+    }
+    for hold in np.flatnonzero(held >= least):
+        value, length = values[hold], int(held[hold])
+        if value in rails.values() or _is_state(value, length, channel, reference):
+            continue
+        kind, what = "flatline", f"stays at {value:.6g}"
+        if value == 0:
+            kind, what = "stuck_at_zero", "is exactly 0"
+        first = channel.hold_starts[hold]
+        rows = channel.rows[first], channel.rows[first + length - 1]
+        usually = f"where {count(int(usual), 'row')} at most is usual"
+        text = f"{what} for {count(length, 'row')}, {usually}"
+        yield Fault(kind, *rows, length, text)
+    for kind, value in rails.items():
+        places = values == value
+        starts, lengths = channel.hold_starts[places], held[places]
+        longest, n_rows = int(lengths.max()), int(lengths.sum())
+        if longest >= least:
+            starts, lengths = starts[lengths >= least], lengths[lengths >= least]
+        elif not _is_cut_off(channel, value, n_rows):
+            continue
+        is_state = _is_state(value, longest, channel, reference)
+        if reference is not None:
+            before = reference.hold_lengths[reference.hold_values == value].sum()
+            is_state &= n_rows / len(channel) <= 3 * before / len(reference)
+        # A machine jumps to a state that it rests in; the end of a range is reached
+        # in passing.
+        if is_state and (reference is not None or not _is_approached(channel, value)):
+            continue
+        first, last = starts[0], starts[-1] + lengths[-1] - 1
+        n_rows = int((channel.values[first : last + 1] == value).sum())
+        end = "lowest" if kind == "railed_low" else "highest"
+        text = (
+            f"is exactly at its {end} value, {value:.6g}, in {count(n_rows, 'row')}, "
+            f"{longest:,} of them in succession"
+        )
+        yield Fault(kind, channel.rows[first], channel.rows[last], n_rows, text)
+
+
+def _is_state(value, length, channel, reference):
+    """Whether a value is one that the channel rests at, time and again."""
+    if reference is not None:
+        before = reference.hold_lengths[reference.hold_values == value]
+        return len(before) > 0 and length <= 3 * before.max()
+    others = channel.hold_lengths[channel.hold_values == value]
+    others = np.sort(others[others >= min(LONG, length)])
+    return len(others) >= 3 and length <= LONG * others[-2]
+
+
+def _is_cut_off(channel, value, n_rows):
+    """Whether too many readings are at the end of the range for that to be chance."""
+    if n_rows < max(LONG, _CUT_OFF * len(channel)):
+        return False
+    # How many readings have the same value elsewhere follows from the resolution.
+    counts = np.unique(channel.values[channel.values != value], return_counts=True)[1]
+    return n_rows >= _CUT_OFF_RATIO * usual_length(counts)
+
+
+def _is_approached(channel, value):
+    """Whether readings come close to a value before they are at it."""
+    before = channel.hold_starts[channel.hold_values == value] - 1
+    distance = np.abs(channel.values[before[before >= 0]] - value)
+    change = channel.differences()
+    if not len(distance) or not len(change):
+        return True
+    return np.median(distance) <= _NEAR * np.median(change)

@@ -1,0 +1,602 @@
+# SPDX-License-Identifier: MIT
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+
+from tsanomaly._channel_changes import departures, find_noise_changes, find_steps
+from tsanomaly._channel_faults import (
+    LONG,
+    Channel,
+    Fault,
+    find_holds,
+    find_missing,
+    usual_length,
+)
+from tsanomaly._validation import as_series, check_columns
+from tsanomaly._windows import runs
+from tsanomaly._wording import called, clock_format, count, span, time_span
+
+__all__ = ["sensor_health"]
+
+# What to do, by finding.
+_ADVICE = {
+    "missing": "Check the connection and the logger",
+    "flatline": "Check whether the sensor or the logger is frozen, or gaps were filled",
+    "stuck_at_zero": "Check the sensor's supply and wiring, or whether the machine was "
+    "off",
+    "railed_low": "Check the range of the sensor; what lies below is cut off",
+    "railed_high": "Check the range of the sensor; what lies above is cut off",
+    "step_change": "Check whether the sensor was moved, exchanged or calibrated",
+    "noise_change": "Check mounting, wiring and filters of the sensor",
+    "unpredictable": "Leave it out of models that learn relations, or watch it with a "
+    "threshold of its own",
+    "sampling_rate": "Bring the rows to one rate with tsanomaly.datasets.regularize, "
+    "or train on one rate",
+    "gap": "Put a break there with tsanomaly.datasets.insert_breaks",
+    "clock": "Sort the rows, keep one row for each time, and log in UTC",
+}
+
+# The same of rows that are empty.
+_AT_BREAKS = "Check the logger; detectors take the rows for a break"
+
+# More findings of one kind and channel are put into one.
+_MOST = 5
+
+# Changes that start within so many rows come from one cause.
+_AT_ONCE = 128
+
+# Steps between times whose median is the sampling rate.
+_RATE_ROWS = 16
+
+# A sampling rate that changed by less is not reported.
+_RATE_RATIO = 1.5
+
+# Rows that tell whether a channel can be predicted: stretches of so many, and how many.
+_STRETCH, _N_STRETCHES, _FEWEST_PREDICTED = 2000, 10, 400
+
+# Channels that are predicted from each other; more are taken in groups.
+_MOST_RELATED = 200
+
+# Share of the variance that has to be predicted, and that was clearly predicted before.
+_PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
+
+# Rows before whose mean helps to predict, and the ridge penalty, per row.
+_PAST, _RIDGE = 20, 1e-3
+
+# Readings beyond are not physical, and their squares would overflow.
+_LARGEST = 1e100
+
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+class _Series(NamedTuple):
+    """A frame as arrays: channels first, and rows without any reading."""
+
+    values: np.ndarray  # (n_channels, n_timestamps)
+    breaks: np.ndarray  # (n_timestamps,)
+    names: list
+    index: object
+
+
+def sensor_health(frame, reference=None):
+    """Find faults of sensors, of the logger and of its clock.
+
+    A look at readings before a model is trained on them, or later beside those that it
+    was trained on. Each finding names a channel, a range of rows, and what to do.
+
+    Parameters
+    ----------
+    frame : DataFrame or array-like of shape (n_timestamps, n_channels)
+        Readings, rows in time order. NaN is a missing reading, and so is infinity. The
+        sampling rate and the clock are looked at if the index holds times.
+    reference : DataFrame or array-like of shape (n_rows, n_channels), default=None
+        Earlier readings of the same channels, from when all was well. What is usual is
+        learned from them. None learns it from `frame`, of which most rows should then
+        be sound.
+
+    Returns
+    -------
+    findings : DataFrame
+        One row per finding: those of the index first, then channel by channel, each in
+        time order. Columns:
+
+        - ``channel`` : name of the column, or its position for an array; None for
+          findings of the index or of all channels
+        - ``finding`` : str, one of the codes of the Notes
+        - ``start``, ``end`` : labels of the index of `frame`, both included; row
+          numbers for an array
+        - ``n_rows`` : int, how many rows of this range show it
+        - ``message`` : str, what was seen, and what to do
+
+        More than five findings of one code and channel are one row, from the first to
+        the last.
+
+    Raises
+    ------
+    ValueError
+        If a column does not hold real numbers, two columns have one name, there are not
+        two dimensions, or `reference` has other columns.
+    TypeError
+        If `frame` or `reference` is sparse, or one of them is a frame and the other is
+        none.
+
+    See Also
+    --------
+    explain : When a series is abnormal, by a detector that was trained.
+    tsanomaly.datasets.regularize : Readings on a regular grid of times.
+
+    Notes
+    -----
+    Usual is what `reference` shows, or else `frame` itself. A run of rows is *long* if
+    it is 10 times as long as 95 % of the runs, and so 10 rows at least. A channel is
+    *measured* if it takes 20 different values or more; binary, constant and few-valued
+    channels are only looked at for missing readings.
+
+    - 'missing': a channel has no reading in a long run of rows; or in 20 % of the other
+      rows, unless it is read at regular intervals, beside a reference in twice the
+      share of before and 10 points more; or in none at all.
+    - 'flatline': a measured channel repeats a value in a long run of rows, with a
+      reference also longer than ever there. 'stuck_at_zero': the value is 0. A value
+      that a channel rests at time and again, in three runs or more, or in the reference
+      for a third as long, is none; nor are counters that stand still.
+    - 'railed_low', 'railed_high': the value is the lowest or highest one, and not 0; or
+      1 % of the readings have it, 10 times as many as other values. A value that the
+      channel rests at is none if readings jump there; one that they come close to
+      before they reach it is the end of a range.
+    - 'step_change': the median of a block of rows (64, in short series fewer, down to
+      16) changes by 3 times as much as anywhere else, and by 2 standard deviations of
+      the noise, after what a ridge regression on the changes of the other channels
+      explains; and it does not change back. Up to three steps of a channel are looked
+      for, in 640 rows or more. With a reference, also if all medians are farther from
+      those of the reference than these are apart.
+    - 'noise_change': the mean distance of readings from the middle of their neighbours,
+      in blocks of 32, doubles or halves. It does so for good, by 3 times as much (of
+      the logarithm) as anywhere else; or in 96 rows or more, by 6 robust standard
+      deviations of the blocks, and beside a reference to what is not met there. More
+      than three such stretches are a habit.
+    - 'unpredictable': ridge regression on the other channels in the same row, and on
+      all channels in the row before and in the mean of 20 rows before, explains less
+      than 5 % of the variance of a measured channel in rows that it was not fitted on,
+      and if there is a reference, 20 % or more there. It takes 400 rows.
+    - 'gap': a long step between times, or 10 rows in succession without any reading.
+    - 'sampling_rate': the median of 16 steps between times is longer or shorter than
+      usual by half, and by 6 robust standard deviations, in 48 rows or more.
+    - 'clock': times that go backwards, times that are there twice, missing times.
+
+    Steps and changes of the noise that a quarter of the measured channels, and at least
+    two, show at once are left out: they come from the machine.
+
+    A row that is NaN in every channel is a break. Steps, repeated values and times are
+    not compared across one.
+
+    Examples
+    --------
+    >>> from tsanomaly import sensor_health
+    >>> from tsanomaly.datasets import make_sensor_data
+    >>> frame = make_sensor_data(3000, contamination=0, random_state=0).frame
+    >>> len(sensor_health(frame))
+    0
+    >>> frame.iloc[2000:2100, 1] = frame.iloc[2000, 1]
+    >>> frame.iloc[500:530, 2] = float("nan")
+    >>> sensor_health(frame)[["channel", "finding", "n_rows"]]
+        channel   finding  n_rows
+    0  sensor_2  flatline     100
+    1  sensor_3   missing      30
+    """
+    series = _read(frame, "frame")
+    before = None if reference is None else _read_reference(reference, frame, series)
+    faults = [(None, fault) for fault in _index_faults(series, before)]
+    with np.errstate(over="ignore"):  # spreads next to 0 are divided by
+        found = _channels(series, before)
+    faults += [
+        (position, fault)
+        for position, channel in enumerate(found)
+        for fault in sorted(channel, key=lambda fault: fault.start)
+    ]
+    return _to_frame(_gather(faults), series)
+
+
+def _read(frame, name):
+    """What a user gave as a series, as arrays."""
+    import pandas as pd
+
+    if issparse(frame):
+        raise TypeError(
+            f"{name} is sparse, and readings are needed. Pass {name}.toarray()."
+        )
+    X = as_series(frame)
+    if isinstance(X, pd.DataFrame):
+        check_columns(X, "sensor_health")
+        for column, dtype in X.dtypes.items():
+            if getattr(dtype, "kind", "O") == "c":
+                raise ValueError(
+                    f"Column {column!r} of {name} holds complex numbers. Pass its "
+                    "magnitude, or its real and imaginary parts as two columns."
+                )
+        values = np.empty((X.shape[1], len(X)))
+        for position, dtype in enumerate(X.dtypes):
+            column = X.iloc[:, position]
+            if getattr(dtype, "kind", "O") == "O":
+                column = column.astype(np.float64)
+            values[position] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        names, index = list(X.columns), X.index.to_flat_index()
+    else:
+        values = _as_numbers(X, name)
+        names, index = list(range(values.shape[1])), pd.RangeIndex(len(values))
+        values = values.T.copy()
+    values[np.isinf(values)] = np.nan
+    np.clip(values, -_LARGEST, _LARGEST, out=values)
+    breaks = np.isnan(values).all(axis=0)
+    if not len(values):
+        breaks[:] = False
+    return _Series(values, breaks, names, index)
+
+
+def _as_numbers(X, name):
+    try:
+        values = np.asarray(X)
+        if values.dtype.kind not in "biufO":
+            raise TypeError(f"its type is {values.dtype}")
+        values = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must hold real numbers, with NaN where a reading is missing: "
+            f"{error}."
+        ) from error
+    if values.ndim != 2:
+        raise ValueError(
+            f"{name} must have two dimensions, (n_timestamps, n_channels), got an "
+            f"array of shape {values.shape}. Reshape a single channel with "
+            f"{name}.reshape(-1, 1), or {name}.to_frame() for a Series."
+        )
+    return values
+
+
+def _read_reference(reference, frame, series):
+    """The reference, with its channels in the order of the frame."""
+    before = _read(reference, "reference")
+    if hasattr(reference, "columns") != hasattr(frame, "columns"):
+        raise TypeError(
+            "frame and reference must both be frames, or both arrays, got "
+            f"{type(frame).__name__} and {type(reference).__name__}."
+        )
+    if not hasattr(frame, "columns"):
+        if len(before.values) != len(series.values):
+            raise ValueError(
+                f"reference has {len(before.values)} channels, and frame has "
+                f"{len(series.values)}. Pass the same ones."
+            )
+        return before
+    missing = [name for name in series.names if name not in before.names]
+    others = [name for name in before.names if name not in series.names]
+    if missing or others:
+        what = f"lacks {missing[:3]}" if missing else f"has {others[:3]} besides"
+        raise ValueError(
+            f"reference must have the columns of frame, but {what}. Pass the same ones,"
+            " for example reference[frame.columns]."
+        )
+    order = [before.names.index(name) for name in series.names]
+    return before._replace(values=before.values[order], names=series.names)
+
+
+def _channels(series, before):
+    """Faults of every channel, as a list of lists."""
+    n_channels = len(series.values)
+    # A series of one channel has no other to tell a break from a missing reading.
+    outages = series.breaks if n_channels > 1 else np.zeros_like(series.breaks)
+    channels, earlier = [Channel(v, series.breaks) for v in series.values], None
+    earlier = [None] * n_channels
+    if before is not None:
+        earlier = [Channel(values, before.breaks) for values in before.values]
+        earlier = [channel if len(channel) else None for channel in earlier]
+    measured = np.array([channel.is_measured for channel in channels], dtype=bool)
+    found = []
+    for channel, reference, steps in zip(
+        channels, earlier, find_steps(channels, earlier), strict=True
+    ):
+        holds = list(find_holds(channel, reference))
+        changes = [*steps, *find_noise_changes(channel, reference)]
+        # A value that is held changes the level and the noise, too.
+        changes = [fault for fault in changes if not _overlaps(fault, holds)]
+        found.append([*find_missing(channel, reference, outages), *holds, *changes])
+    found = _without_common(found, measured.sum())
+    unknown = _predicted_share(series, measured) < _PREDICTED
+    if before is not None:
+        unknown &= _predicted_share(before, measured) >= _PREDICTED_BEFORE
+    for position in np.flatnonzero(unknown):
+        rows = np.flatnonzero(~np.isnan(series.values[position]))
+        text = "follows neither from the other channels nor from its own past"
+        found[position].append(
+            Fault("unpredictable", rows[0], rows[-1], len(rows), text)
+        )
+    return found
+
+
+def _overlaps(fault, others):
+    """Whether a change begins in or beside one of others, or noise covers it."""
+    return any(
+        other.start - _AT_ONCE <= fault.start <= other.end + _AT_ONCE
+        or (fault.kind == "noise_change" and fault.start <= other.start <= fault.end)
+        for other in others
+    )
+
+
+def _without_common(found, n_measured):
+    """Faults without changes that many channels show at once."""
+    changes = [
+        (position, fault)
+        for position, faults in enumerate(found)
+        for fault in faults
+        if fault.kind in ("step_change", "noise_change")
+    ]
+    common = set()
+    for position, fault in changes:
+        together = {
+            other_position
+            for other_position, other in changes
+            if other.kind == fault.kind and abs(other.start - fault.start) <= _AT_ONCE
+        }
+        if len(together) >= max(2, n_measured / 4):
+            common.add((position, fault))
+    return [
+        [fault for fault in faults if (position, fault) not in common]
+        for position, faults in enumerate(found)
+    ]
+
+
+def _predicted_share(series, measured):
+    """Share of the variance of every channel that a linear model predicts.
+
+    Two halves of the rows, in alternating stretches, test each other's model; the
+    better one counts. NaN where there is too little to tell.
+    """
+    share = np.full(len(series.values), np.nan)
+    columns = np.flatnonzero(measured)
+    if len(series.breaks) >= _FEWEST_PREDICTED:
+        for start in range(0, len(columns), _MOST_RELATED):
+            group = columns[start : start + _MOST_RELATED]
+            share[group] = _share_of_group(series, group)
+    return share
+
+
+def _share_of_group(series, columns):
+    """The same for channels that are predicted from each other."""
+    n_rows = len(series.breaks)
+    size = min(_STRETCH, n_rows // 4)
+    n_stretches = min(_N_STRETCHES, n_rows // size) // 2 * 2
+    starts = np.linspace(0, n_rows - size, n_stretches).astype(int)
+    stretches = [series.values[columns, start : start + size] for start in starts]
+    center, scale = _robust_scale(np.concatenate(stretches, axis=1))
+    parts = [_regressors((part - center) / scale) for part in stretches]
+    halves = [
+        [np.concatenate(arrays) for arrays in zip(*parts[half::2], strict=True)]
+        for half in (0, 1)
+    ]
+    return np.fmax(_explained(*halves), _explained(*halves[::-1]))
+
+
+def _regressors(stretch):
+    """What a model sees of rows: them, those before, and the mean of 20 before.
+
+    Parameters
+    ----------
+    stretch : ndarray of shape (n_channels, n_rows)
+        Scaled readings.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_rows - 20, 3 * n_channels)
+        The rows themselves first.
+    known : ndarray of shape (n_rows - 20, n_channels), dtype=bool
+        Where there was a reading.
+    """
+    X = np.clip(stretch, -6, 6).T
+    known = ~np.isnan(X)
+    X = _forward_filled(X)
+    total = np.cumsum(np.concatenate([np.zeros_like(X[:1]), X]), axis=0)
+    past = (total[_PAST:-1] - total[: -_PAST - 1]) / _PAST
+    return np.concatenate([X[_PAST:], X[_PAST - 1 : -1], past], axis=1), known[_PAST:]
+
+
+def _explained(fitted, tested):
+    """Explained variance of each channel in rows that a model was not fitted on."""
+    Z = fitted[0]
+    mean = Z.mean(axis=0)
+    Z = Z - mean
+    gram = Z.T @ Z / len(Z)
+    gram[np.diag_indices_from(gram)] += _RIDGE
+    n_channels = tested[1].shape[1]
+    # Row c of the precision matrix, over its diagonal, is 1 at c and the negative
+    # coefficients of the regression of c on all other columns elsewhere.
+    precision = np.linalg.inv(gram)[:n_channels]
+    weights = precision / precision.diagonal()[:, None]
+    Z, known = tested[0] - mean, tested[1]
+    left = np.where(known, Z @ weights.T, np.nan)
+    target = np.where(known, Z[:, :n_channels], np.nan)
+    share = np.full(n_channels, np.nan)
+    enough = known.sum(axis=0) >= _FEWEST_PREDICTED / 4
+    left, target = left[:, enough], target[:, enough]
+    variance = np.nanvar(target, axis=0)
+    variance[variance == 0] = np.nan
+    share[enough] = 1 - np.nanmean(left**2, axis=0) / variance
+    return share
+
+
+def _robust_scale(sample):
+    """Median and spread of every channel, as columns."""
+    center, scale = np.zeros(len(sample)), np.ones(len(sample))
+    for position, values in enumerate(sample):
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, center[position], high = np.quantile(values, [0.25, 0.5, 0.75])
+            scale[position] = (high - low) / 1.349 or np.ptp(values) or 1.0
+    return center[:, None], scale[:, None]
+
+
+def _forward_filled(X):
+    """Readings in the place of missing ones: the last, or else the usual one, 0."""
+    missing = np.isnan(X)
+    if not missing.any():
+        return X
+    last = np.where(missing, -1, np.arange(len(X))[:, None])
+    last = np.maximum.accumulate(last, axis=0)
+    filled = np.take_along_axis(X, np.maximum(last, 0), axis=0)
+    return np.where(last < 0, 0.0, filled)
+
+
+def _index_faults(series, before):
+    """Faults of all channels together, and of the times."""
+    import pandas as pd
+
+    faults = []
+    if len(series.values) > 1:
+        start, end = runs(series.breaks.astype(np.int8))
+        for first, last in zip(start.tolist(), end.tolist(), strict=True):
+            length = last - first + 1
+            if length >= LONG:
+                text = f"no channel has a reading in {count(length, 'row')}"
+                faults.append(Fault("gap", first, last, length, text, _AT_BREAKS))
+    if isinstance(series.index, pd.DatetimeIndex):
+        faults += _clock_faults(series)
+        faults += _rate_faults(series, before)
+    return sorted(faults, key=lambda fault: fault.start)
+
+
+def _time_steps(series):
+    """Steps between the times of rows, in seconds.
+
+    Returns
+    -------
+    rows : ndarray of int
+        The row at the end of each step.
+    steps : ndarray of float
+        Without those that start or end at a break, or where a time is missing.
+    """
+    known = ~np.asarray(series.index.isna())
+    if len(series.values) > 1:
+        known &= ~series.breaks
+    rows = np.flatnonzero(known)
+    times = series.index.asi8[rows]
+    steps = np.diff(times) * _SECONDS[series.index.unit]
+    follows = np.diff(rows) == 1
+    return rows[1:][follows], steps[follows]
+
+
+def _clock_faults(series):
+    rows, steps = _time_steps(series)
+    missing = np.flatnonzero(series.index.isna())
+    if len(missing):
+        text = f"{_n_times(len(missing))} missing"
+        yield Fault("clock", missing[0], missing[-1], len(missing), text)
+    repeated = rows[steps == 0]
+    if len(repeated):
+        text = f"{_n_times(len(repeated))} there twice"
+        yield Fault("clock", repeated[0], repeated[-1], len(repeated), text)
+    backwards = steps < 0
+    if backwards.any():
+        places = rows[backwards]
+        far = -steps[backwards].min()
+        times = "once" if len(places) == 1 else f"{len(places):,} times"
+        text = f"the clock goes backwards {times}, by up to {_length(far)}"
+        if (steps[backwards] > -3600).all() and far > 1800:
+            text += ", as at the end of summer time"
+        yield Fault("clock", places[0], places[-1], len(places), text)
+
+
+def _n_times(number):
+    return f"{number:,} time stamp{' is' if number == 1 else 's are'}"
+
+
+def _rate_faults(series, before):
+    import pandas as pd
+
+    rows, steps = _time_steps(series)
+    rows, steps = rows[steps > 0], steps[steps > 0]
+    usual = steps
+    if before is not None:
+        if not isinstance(before.index, pd.DatetimeIndex):
+            return
+        usual = _time_steps(before)[1]
+        usual = usual[usual > 0]
+    if len(usual) < 2 or not len(steps):
+        return
+    limit = LONG * usual_length(usual)
+    step = np.median(usual)
+    for row, length in zip(rows[steps >= limit], steps[steps >= limit], strict=True):
+        text = f"no row for {_length(length)}, where one every {_length(step)} is usual"
+        yield Fault("gap", row - 1, row, 2, text)
+    levels = _rates(steps)
+    reference = None if before is None else _rates(usual)
+    for first, last, difference in departures(levels, reference, np.log(_RATE_RATIO)):
+        start = rows[first * _RATE_ROWS] - (first > 0)
+        end = rows[-1]
+        if last < len(levels) - 1:
+            end = rows[(last + 1) * _RATE_ROWS - 1]
+        changed = np.median(steps[first * _RATE_ROWS : (last + 1) * _RATE_ROWS])
+        other = changed / np.exp(difference)
+        text = (
+            f"a row every {_length(changed)}, where one every {_length(other)} is usual"
+        )
+        yield Fault("sampling_rate", start, end, end - start + 1, text)
+
+
+def _rates(steps):
+    """Logarithm of the median of blocks of steps."""
+    n_blocks = len(steps) // _RATE_ROWS
+    blocks = steps[: n_blocks * _RATE_ROWS].reshape(n_blocks, _RATE_ROWS)
+    return np.log(np.median(blocks, axis=1))
+
+
+def _length(seconds):
+    import pandas as pd
+
+    return time_span(pd.Timedelta(round(float(seconds) * 1e9), unit="ns"))
+
+
+def _gather(faults):
+    """Faults with those of one channel and kind in one, where they are many."""
+    groups = {}
+    for position, fault in faults:
+        groups.setdefault((position, fault.kind), []).append(fault)
+    table = []
+    for (position, kind), group in groups.items():
+        if len(group) > _MOST:
+            worst = max(group, key=lambda fault: fault.n_rows)
+            n_rows = sum(fault.n_rows for fault in group)
+            text = f"{worst.text}, and {len(group) - 1:,} times more"
+            ends = max(fault.end for fault in group)
+            group = [Fault(kind, group[0].start, ends, n_rows, text)]
+        table += [(position, fault) for fault in group]
+    return table
+
+
+def _to_frame(faults, series):
+    import pandas as pd
+
+    index, clock = series.index, clock_format(series.index)
+    starts = np.array([fault.start for _, fault in faults], dtype=np.intp)
+    ends = np.array([fault.end for _, fault in faults], dtype=np.intp)
+    channels, messages = [], []
+    for position, fault in faults:
+        name = None if position is None else series.names[position]
+        channels.append(name)
+        labels, form = (index[fault.start], index[fault.end]), clock
+        if pd.NaT in labels:
+            labels, form = (fault.start, fault.end), None
+        what = fault.text if position is None else f"{called(name)} {fault.text}"
+        advice = fault.advice or _ADVICE[fault.kind]
+        messages.append(f"{span(*labels, form)}: {what}. {advice}.")
+    # A column of tuples or of None alone is one of objects, too.
+    names = np.empty(len(channels), dtype=object)
+    names[:] = channels
+    return pd.DataFrame(
+        {
+            "channel": pd.Series(names, dtype=object),
+            "finding": pd.Series([fault.kind for _, fault in faults], dtype=object),
+            "start": index[starts],
+            "end": index[ends],
+            "n_rows": np.array([fault.n_rows for _, fault in faults], dtype=np.int64),
+            "message": pd.Series(messages, dtype=object),
+        }
+    )
