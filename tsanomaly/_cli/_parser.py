@@ -452,7 +452,7 @@ def _add_explaining(parser):
         type=at_least_zero,
         metavar="EXCESS",
         help="accumulated excess over the threshold that raises an alarm, in distances "
-        "from the median error to the threshold (default: 0.25)",
+        "from the median error to the threshold (default: 0.5)",
     )
     parser.add_argument(
         "--off-delay",
