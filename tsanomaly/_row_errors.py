@@ -253,7 +253,8 @@ def _within_reach(levels):
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_lengths)
-        Of the longest mean first, each over half as many rows as the one before it.
+        Of the longest mean first, each over half as many rows as the one before it. NaN
+        where one is not known.
 
     Returns
     -------
@@ -261,7 +262,7 @@ def _within_reach(levels):
     """
     limited = levels.copy()
     most = _HEAD_START + _MOST_OF_HALF * np.maximum(levels[:, 1:], 0)
-    np.fmin(levels[:, :-1], most, out=limited[:, :-1])
+    np.minimum(levels[:, :-1], most, out=limited[:, :-1])
     return limited
 
 
