@@ -122,5 +122,5 @@ class StartUpView:
         """Errors of rows alone, on the scale of the view."""
         means = mean_of_known(errors, axis=1)
         logs = self._log_threshold + self._unit * (level_of_error(means) - 1)
-        of_rows = np.exp(np.clip(logs, -_MOST_LOG, _MOST_LOG))
+        of_rows = np.exp(np.minimum(logs, _MOST_LOG))  # 0 of the lowest
         return of_rows[:, None] * shares_of(errors, means)
