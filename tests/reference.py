@@ -108,8 +108,8 @@ def multiscale_errors(
 ):
     """Errors by the 'multiscale' rules, on the scale of the rows `training` of X.
 
-    NaN where nothing is known: of a padded window, or, with `forecasts`, of the rows
-    before the first and of those that are NaN, which are no breaks.
+    NaN where the residual of the row itself is not known: of a padded window, or, with
+    `forecasts`, of those that are NaN, which are no breaks.
     """
     rows = [t for t in range(len(X)) if not breaks[t]]
     lengths = [window_size]
@@ -146,7 +146,9 @@ def multiscale_errors(
                 levels[t, k] = scale(means[t, k])
     errors = np.full(X.shape, np.nan)
     for t in rows:
-        used = [(levels[t, 1], shares[t, 1])] * 3 if (t, 1) in levels else []
+        if (t, 1) not in levels:
+            continue
+        used = [(levels[t, 1], shares[t, 1])] * 3
         ends = {"before": dict.fromkeys(lengths, t)}
         if centered:
             ends["after"] = dict.fromkeys(lengths, t)
@@ -161,8 +163,6 @@ def multiscale_errors(
                 if not centered:
                     level = min(level, 0.5 + 1.5 * max(levels[t, k // 2], 0))
                 used.append((level, shares[end[k], k]))
-        if not used:
-            continue
         weights = [np.exp(2 * level) for level, _ in used]
         level = np.log(np.mean(weights)) / 2
         errors[t] = np.log(1 + np.exp(level)) * joined_shares(
