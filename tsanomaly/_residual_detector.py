@@ -344,8 +344,7 @@ class ResidualDetector(
             view, errors, held_out = self._fit_views(series, views, rows, seed)
             self._rules = view.rules
             if not self._judges_start_up:
-                rng = np.random.default_rng([seed, 5])
-                self._start_up = fit_start_up(series, rows, rng)
+                self._start_up = fit_start_up(series, rows)
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
