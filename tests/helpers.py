@@ -122,6 +122,21 @@ def errors_of_view(detector, X, view, training, weights=1.0):
     )
 
 
+def whole_rows(X, n_context):
+    """Rows that so many others come before, in their stretch."""
+    breaks = np.isnan(X).all(axis=1)
+    return [
+        t for t in range(n_context, len(X)) if not breaks[t - n_context : t + 1].any()
+    ]
+
+
+def with_start_up_rows(detector, X, errors):
+    """Errors of a detector's training series, with those of start-up rows."""
+    return reference.with_start_up_rows(
+        errors, X, whole_rows(X, detector.n_context_), -detector.offset_
+    )
+
+
 def shaded_ranges(axes):
     """Corners of the ranges that are shaded, for every patch: (n_ranges, 4, 2)."""
     return [

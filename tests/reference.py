@@ -55,7 +55,11 @@ def known_mean(values):
 
 
 def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=None):
-    """Errors of a function that maps windows to windows, row by row."""
+    """Errors of a function that maps windows to windows, row by row.
+
+    NaN at breaks, and where there is no window that rests on no padding, and of which
+    something is known in each row.
+    """
     if breaks is None:
         breaks = np.zeros(len(X), dtype=bool)
     X = np.asarray(X, dtype=np.float32)
@@ -66,49 +70,71 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
     outputs = reconstruct([filled(window, fill) for window in windows])
     outputs = outputs.astype(np.float64)
     errors = [[] for _ in X]
+    taken = set()  # rows that a window holds, padded or not
     first = 0  # of the stretch
     for t in rows:
         if breaks[t]:
             first = t + 1
             continue
         squared = (windows[t] - outputs[t]) ** 2
+        is_known = t - first >= window_size - 1
+        is_known &= not np.isnan(squared).all(axis=1).any()
         if rule == "last":
-            errors[t].append(squared[-1])
+            values = {t: squared[-1]}
         elif rule == "window_mean":
-            errors[t].append(known_mean(squared))
+            values = {t: known_mean(squared)}
         else:
             ends = t + 1 == len(X) or breaks[t + 1]
             on_grid = (t - first) % stride == 0
+            values = {}
             for j in range(window_size):
                 row = t - window_size + 1 + j
                 # A last window that is not on the grid is for the rows that no other
                 # window holds.
-                is_left = ends and row >= first and not errors[row]
+                is_left = ends and row not in taken
                 if row >= first and (on_grid or is_left):
-                    errors[row].append(squared[j])
+                    values[row] = squared[j]
+        taken.update(values)
+        if is_known:
+            for row, value in values.items():
+                errors[row].append(value)
     return np.array(
         [known_mean(e) if e else np.full(X.shape[1], np.nan) for e in errors]
     )
 
 
-def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, fill):
-    """Errors by the 'multiscale' rules, on the scale of the rows `training` of X."""
+def multiscale_errors(
+    X, reconstruct, window_size, training, centered, breaks, fill, forecasts=False
+):
+    """Errors by the 'multiscale' rules, on the scale of the rows `training` of X.
+
+    NaN where the residual of the row itself is not known: of a padded window, or, with
+    `forecasts`, of those that are NaN, which are no breaks.
+    """
     rows = [t for t in range(len(X)) if not breaks[t]]
     lengths = [window_size]
     while lengths[-1] > 1:
         lengths.append(lengths[-1] // 2)
-    squared = {}
-    for t in rows:
+    squared, first = {}, 0
+    for t in range(len(X)):
+        if breaks[t]:
+            first = t + 1
+            continue
         window = trailing_window(X, t, window_size, breaks)
         seen = filled(window, fill)[None]
         squared[t] = (window - reconstruct(seen)[0]) ** 2
+        n_padded = max(window_size - 1 - (t - first), 0)
+        squared[t][: n_padded if forecasts else window_size * (n_padded > 0)] = np.nan
     apart = [np.nanmean(squared[t], axis=1) for t in training[::-window_size]]
     limit = 3 * np.quantile(apart, 0.99)
     means, shares = {}, {}
     for t in rows:
-        limited = [row * min(1, limit / np.nanmean(row)) for row in squared[t]]
         for k in lengths:
-            last = np.array(limited)[-k:] if k > 1 else squared[t][-1:]
+            last = squared[t][-k:]
+            if np.isnan(last).all(axis=1).any():
+                continue  # a row of which nothing is known
+            if k > 1:
+                last = [row * min(1, limit / np.nanmean(row)) for row in last]
             channels = known_mean(last)
             means[t, k] = np.nanmean(channels)
             shares[t, k] = channels / means[t, k]
@@ -116,9 +142,12 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, f
     for k in lengths:
         scale = logarithmic_scale([means[t, k] for t in training])
         for t in rows:
-            levels[t, k] = scale(means[t, k])
+            if (t, k) in means:
+                levels[t, k] = scale(means[t, k])
     errors = np.full(X.shape, np.nan)
     for t in rows:
+        if (t, 1) not in levels:
+            continue
         used = [(levels[t, 1], shares[t, 1])] * 3
         ends = {"before": dict.fromkeys(lengths, t)}
         if centered:
@@ -128,6 +157,8 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, f
                     ends["after"][k] += 1
         for end in ends.values():
             for k in lengths[:-1]:
+                if (end[k], k) not in levels:
+                    continue
                 level = levels[end[k], k]
                 if not centered:
                     level = min(level, 0.5 + 1.5 * max(levels[t, k // 2], 0))
@@ -138,6 +169,72 @@ def multiscale_errors(X, reconstruct, window_size, training, centered, breaks, f
             [share for _, share in used], weights
         )
     return errors
+
+
+def with_start_up_rows(errors, X, whole, threshold):
+    """Errors of a training series, with those of rows that a detector has none for.
+
+    Such rows are judged by a forecast from the row before; a first row by one from
+    itself.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_timestamps, n_channels)
+        NaN at breaks, and in the rows that are to be judged.
+    X : ndarray of shape (n_timestamps, n_channels)
+        The series: at most 1,000 rows without breaks.
+    whole : list of int
+        Rows whose windows rest on no padding.
+    threshold : float
+        Error that rows are flagged above.
+    """
+    rows = [t for t in range(len(X)) if not np.isnan(X[t]).all()]
+    centred = X - np.nanmean(X, axis=0)
+    before = {t: t - 1 if t - 1 in rows else t for t in rows}
+    # Of a missing reading the forecast sees that of the row itself less its own, 0.
+    given = {t: np.nan_to_num(centred[before[t]]) for t in rows}
+
+    def squares(learned, judged):
+        by_row = {t: np.full(X.shape[1], np.nan) for t in judged}
+        for channel in range(X.shape[1]):
+            known = [t for t in learned if not np.isnan(X[t, channel])]
+            A = np.array([given[t] for t in known])
+            y = centred[known, channel]
+            penalty = max(0.01 * len(known), 1e-30) * np.eye(X.shape[1])
+            weights = np.linalg.solve(A.T @ A + penalty, A.T @ y)
+            for t in judged:
+                by_row[t][channel] = (centred[t, channel] - given[t] @ weights) ** 2
+        return by_row
+
+    by_channel = squares(rows, rows)
+    of_rows = {t: np.nanmean(by_channel[t]) for t in rows}
+    scale = logarithmic_scale([of_rows[t] for t in rows if before[t] != t])
+    # New rows have larger errors: those of each half by a forecast of the other.
+    inner = [t for t in rows if t - 1 in rows]
+    middle, unit = len(inner) // 2, 1.0
+    if middle > 2:
+        held_out = squares(inner[middle:], inner[: middle - 1])
+        held_out |= squares(inner[:middle], inner[middle + 1 :])
+        ordered = sorted(np.nanmean(e) for e in held_out.values())
+        n_above = int(0.01 * len(ordered) + 1e-9)
+        top = ordered[-1] * (1 + 1e-4)
+        if n_above:
+            top = (ordered[-n_above - 1] + ordered[-n_above]) / 2
+        unit = max(scale(top), 1.0)
+    median = np.median([np.nanmean(errors[t]) for t in whole])
+    result = errors.copy()
+    for t in rows:
+        if np.isnan(errors[t]).all():
+            level = scale(of_rows[t]) / unit
+            if level < 0:
+                error = median * np.exp(level)
+            elif level < 1:
+                error = median + level * (threshold - median)
+            else:
+                step = max(threshold - median, 0.01 * threshold)
+                error = threshold + (level - 1) * step
+            result[t] = error * by_channel[t] / of_rows[t]
+    return result
 
 
 def logarithmic_scale(errors):

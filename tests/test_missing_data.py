@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests import reference
-from tests.helpers import errors_of_view, tiny_detector, wave
+from tests.helpers import errors_of_view, tiny_detector, wave, with_start_up_rows
 from tsanomaly import (
     HybridDetector,
     ReconstructionThreshold,
@@ -88,6 +88,7 @@ def test_errors_match_the_loop(by_rule, view, linear_variance):
     detector = clone(detector).set_params(linear_variance=linear_variance).fit(X)
     whole = [*range(4, 40), *range(45, 60)]
     expected = errors_of_view(detector, X, view, whole)
+    expected = with_start_up_rows(detector, X, expected)
     errors = detector.transform(X)
     np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(detector.center_, np.nanmean(X, axis=0))

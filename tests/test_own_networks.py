@@ -15,6 +15,8 @@ from tests.helpers import (
     related,
     tiny_detector,
     wave,
+    whole_rows,
+    with_start_up_rows,
 )
 from tests.own_networks import OWN_NETWORKS, forecaster, gru
 from tsanomaly import StreamingDetector, explain, load, save
@@ -85,16 +87,18 @@ def test_forecasts_by_the_loop(series):
         before = X[np.maximum(np.arange(row - 5, row), start)]
         expected = forecast(before[None])[0]
         np.testing.assert_allclose(forecasts[row], expected, atol=1e-5)
-    np.testing.assert_allclose(
-        detector.transform(X), (X - forecasts) ** 2, rtol=1e-4, atol=1e-6
-    )
+    squared = (X - forecasts) ** 2
+    known = whole_rows(X, 5)  # have the rows that they are forecast from
+    squared[~np.isin(np.arange(len(X)), known)] = np.nan
+    expected = with_start_up_rows(detector, X, squared)
+    np.testing.assert_allclose(detector.transform(X), expected, rtol=1e-4, atol=1e-6)
     mean = tiny_detector(**OWN_NETWORKS["forecaster"], row_error="window_mean").fit(X)
     squared = (X - mean.reconstruct(X)) ** 2
-    for row, start in ((3, 0), (20, 0), (53, 51), (90, 51)):
-        last = squared[np.maximum(np.arange(row - 4, row + 1), start)]
-        np.testing.assert_allclose(
-            mean.transform(X)[row], last.mean(axis=0), rtol=1e-4, atol=1e-6
-        )
+    means = np.full(X.shape, np.nan)
+    for t in whole_rows(X, 9):  # have four others before them that are forecast
+        means[t] = squared[t - 4 : t + 1].mean(axis=0)
+    expected = with_start_up_rows(mean, X, means)
+    np.testing.assert_allclose(mean.transform(X), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_forecasts_are_not_read_off_the_row(series):

@@ -77,6 +77,36 @@ def test_the_highest_levels_count_most(rng):
     np.testing.assert_allclose(huge, [7000, -5000], atol=1)
 
 
+def test_levels_that_are_not_known_count_for_nothing(rng):
+    levels = rng.normal(size=(4, 3))
+    known, _ = levels_of_rows(levels[:, 1:])
+    levels[:2, 0] = np.nan
+    levels[2] = np.nan
+    levels[3, -1] = np.nan  # of the row itself
+    level, parts = levels_of_rows(levels)
+    np.testing.assert_allclose(level[:2], known[:2])
+    assert np.isnan(level[2:]).all()
+    assert (parts[:2, 0] == 0).all()
+    np.testing.assert_allclose(parts.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("first_rows", [None, np.zeros(6, dtype=int)])
+def test_means_that_are_not_known_are_left_out(first_rows, rng):
+    """As in the first rows, of which forecasts know more and more."""
+    levels, shares = rng.normal(size=(6, 3)), np.ones((6, 3, 1))
+    for row, length in ((0, 2), (0, 4), (1, 4), (2, 4)):
+        levels[row, {4: 0, 2: 1}[length]] = np.nan
+    errors = multiscale_errors(levels, shares, window_size=4, first_rows=first_rows)
+    for t, (error,) in enumerate(errors):
+        if first_rows is None:
+            before = [v for v in counted(levels[t], [4, 2, 1]) if not np.isnan(v)]
+            ahead = []
+        else:
+            before = levels[t, ~np.isnan(levels[t])]
+            ahead = [levels[min(t + 3, 5), 0], levels[min(t + 1, 5), 1]]
+        assert error == pytest.approx(error_of_levels(before, ahead))
+
+
 def test_the_length_that_raised_the_error_decides_on_the_channels():
     shares = np.array([[[2.0, 0.0], [0.0, 2.0]]]).repeat(3, axis=0)
     levels = np.array([[9.0, 9.0], [9.0, 8.0], [0.0, 9.0]])
@@ -173,16 +203,17 @@ def test_the_scale_of_a_rule_is_that_of_some_rows(name, rng):
 
 
 @pytest.mark.parametrize("name", ["multiscale", "last", "window_mean"])
-def test_the_scale_leaves_padded_windows_out_where_there_are_others(name, rng):
+def test_the_scale_leaves_padded_windows_out(name, rng):
     X = rng.normal(size=(60, 2))
     X[0] *= 1000
     given, whole = RULES[name](window_size=4), RULES[name](window_size=4)
     given.fit(residuals_of(X), np.arange(60))
     whole.fit(residuals_of(X), np.arange(3, 60))
     assert_same_scale(given, whole, X)
-    padded = RULES[name](window_size=4)  # there are no others
-    errors = padded.fit(residuals_of(X), np.arange(3)).mean(axis=1)
-    assert np.isfinite(padded.levels(errors)).all()
+    of_padded = RULES[name](window_size=4)  # there are no others: it is that of all
+    errors = of_padded.fit(residuals_of(X), np.arange(3))
+    assert_same_scale(of_padded, whole, X)
+    np.testing.assert_array_equal(np.isnan(errors).all(axis=1), np.arange(60) < 3)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])

@@ -167,7 +167,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. With 'auto' the threshold is
         the higher one of what 1 % of training rows exceed and 1 % of rows that were not
-        learned from, see the notes, without the first rows, whose windows are padded.
+        learned from, see the notes, without start-up rows.
         Rows that are flagged for a missing reading come on top.
 
     random_state : int, RandomState instance or None, default=None
@@ -219,7 +219,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Epochs that were run.
 
     median_error_ : float
-        Median error of the training rows whose windows rest on no padding.
+        Median error of the training rows that are no start-up rows.
 
     offset_ : float
         Threshold: ``decision_function = score_samples - offset_``.
@@ -311,12 +311,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
     linear map of up to 1,000 windows of the other half. The threshold is their 99 %
     quantile, or that of all training rows if it is higher, or if there is no such map.
 
-    The first rows, which have no full window, are padded with the first row, in
-    training too: a network that forecasts sees copies of the first row where there is
-    nothing before it. A row that is NaN in every channel is a break: no window holds
-    it, the rows after it are padded like the first ones, and it has no error and no
-    score itself (NaN) and is not flagged. Several series are trained on by joining them
-    with such a row.
+    **Start-up rows**, the first of a series and those after a break, have no full
+    window; rules that look ahead judge some of them by windows that begin there. The
+    others are judged by the row alone: by its squared distance from a forecast, ridge
+    regression on the row before it (on the first row itself for that one), as a
+    normalised score :math:`l` of which 1 is the 99 % quantile of rows not learned from,
+    if that is higher. With the threshold :math:`t` and the median :math:`m` of the
+    errors of rows with full windows, the error is :math:`m + l (t - m)`, or
+    :math:`m e^l` of negative scores. The channels get it by their squared distances.
+    Training fills up windows with copies of the first row.
+
+    **Breaks.** A row that is NaN in every channel is a break: no window holds it, and
+    it has no score (NaN) and is not flagged. Such a row joins several series.
 
     Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
     ``units=(64, 8), latent_dim=None``, or ``units=(64, 32), latent_dim=16`` with

@@ -76,7 +76,7 @@ class AutoregressiveDetector(ResidualDetector):
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, or of
         rows that were forecast without having been learned from, whichever threshold is
-        higher; rows that rest on padding do not count.
+        higher; start-up rows do not count.
 
     random_state : int, RandomState instance or None, default=None
         Not used by ridge regression. It is set on a regressor that has a parameter
@@ -98,7 +98,7 @@ class AutoregressiveDetector(ResidualDetector):
         Mean of the training readings, which models see readings less of.
 
     median_error_ : float
-        Median error of the training rows whose windows rest on no padding.
+        Median error of the training rows that are no start-up rows.
 
     offset_ : float
         Rows with a lower score are flagged.
@@ -127,6 +127,11 @@ class AutoregressiveDetector(ResidualDetector):
     channels. Forecasts are of one row ahead, so a fault that goes on is seen where it
     begins and where it ends more than in between; the means over several rows of the
     'multiscale' rules carry it.
+
+    Rows with fewer rows before them than the longest forecast takes, in a series or
+    after a break, are start-up rows, and judged by the row alone, as by
+    :class:`LSTMAutoencoderDetector`; with 'window_mean' also those after them, until a
+    window is full. 'multiscale' rules take the means over rows that are all forecast.
 
     References
     ----------

@@ -85,7 +85,7 @@ class EnsembleDetector(
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out the first rows, whose windows are padded; or fewer, if the mean of
+        leaves out start-up rows, which have no full window; or fewer, if the mean of
         the detectors' own thresholds is higher.
 
     Attributes

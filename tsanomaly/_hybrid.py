@@ -159,7 +159,7 @@ class HybridDetector(
 
     contamination : 'auto' or float, default='auto'
         Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out the first rows, whose windows are padded.
+        leaves out start-up rows, which have no full window.
 
     random_state : int, RandomState instance or None, default=None
         Controls the default detector. Parts that are passed have their own.

@@ -551,7 +551,8 @@ class ResidualDetector(
         of_last = None if has_own else self._scorer().make_last_row_errors()
         if of_last is None:
             return None
-        of_last(np.zeros((1, self.n_features_in_), np.float32))  # compiles
+        size = self.n_context_ + 1  # rows of fewer run no model
+        of_last(np.zeros((size, self.n_features_in_), np.float32))  # compiles
 
         def errors_of_last(Z):
             with np.errstate(over="ignore"):

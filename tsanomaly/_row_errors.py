@@ -254,7 +254,8 @@ def _within_reach(levels):
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_lengths)
-        Of the longest mean first, each over half as many rows as the one before it.
+        Of the longest mean first, each over half as many rows as the one before it. NaN
+        where one is not known.
 
     Returns
     -------
@@ -262,7 +263,7 @@ def _within_reach(levels):
     """
     limited = levels.copy()
     most = _HEAD_START + _MOST_OF_HALF * np.maximum(levels[:, 1:], 0)
-    np.fmin(levels[:, :-1], most, out=limited[:, :-1])
+    np.minimum(levels[:, :-1], most, out=limited[:, :-1])
     return limited
 
 
@@ -279,7 +280,8 @@ def levels_of_rows(levels):
     -------
     level : ndarray of shape (n_rows,)
         Half the logarithm of the mean of ``exp(2 * levels)``, in which the last counts
-        three times: between their weighted mean and the highest. NaN if none is known.
+        three times: between their weighted mean and the highest. NaN if the last is
+        not known: a fault of a single row would be lost in the others.
     parts : ndarray of shape (n_rows, n_levels)
         Share of each level in that mean; those of a row sum to 1.
     """
@@ -293,8 +295,8 @@ def levels_of_rows(levels):
         weights = np.ones(levels.shape[1])
         weights[-1] = _ROW_WEIGHT
         count = np.where(unknown, 0, weights).sum(axis=1)
-        nothing = count == 0
-        count[nothing], parts[nothing, -1] = 1, 1
+        nothing = unknown[:, -1]
+        highest[nothing], count[nothing], parts[nothing, -1] = np.nan, 1, 1
     total = parts.sum(axis=1)
     parts /= total[:, None]
     return highest + np.log(total / count) / _EXPONENT, parts

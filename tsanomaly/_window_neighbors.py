@@ -67,7 +67,7 @@ class WindowNeighborsDetector(ResidualDetector):
         Mean of the training readings.
 
     median_error_ : float
-        Median error of the training rows whose windows rest on no padding.
+        Median error of the training rows that are no start-up rows.
 
     offset_ : float
         Rows with a lower score are flagged.
