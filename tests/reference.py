@@ -174,8 +174,8 @@ def multiscale_errors(
 def with_start_up_rows(errors, X, whole, threshold):
     """Errors of a training series, with those of rows that a detector has none for.
 
-    Such rows are judged by a forecast from the row before; a first row by one from
-    itself.
+    Such rows are judged by a forecast from the row before; a first row by its distance
+    from the mean.
 
     Parameters
     ----------
@@ -221,11 +221,16 @@ def with_start_up_rows(errors, X, whole, threshold):
         if n_above:
             top = (ordered[-n_above - 1] + ordered[-n_above]) / 2
         unit = max(scale(top), 1.0)
+    distances = {t: centred[t] ** 2 for t in rows}
+    first_scale = logarithmic_scale([np.nanmean(distances[t]) for t in rows])
     median = np.median([np.nanmean(errors[t]) for t in whole])
     result = errors.copy()
     for t in rows:
         if np.isnan(errors[t]).all():
             level = scale(of_rows[t]) / unit
+            if before[t] == t:
+                by_channel[t], of_rows[t] = distances[t], np.nanmean(distances[t])
+                level = first_scale(of_rows[t])
             if level < 0:
                 error = median * np.exp(level)
             elif level < 1:

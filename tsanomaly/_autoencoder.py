@@ -314,8 +314,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     **Start-up rows**, the first of a series and those after a break, have no full
     window; rules that look ahead judge some of them by windows that begin there. The
     others are judged by the row alone: by its squared distance from a forecast, ridge
-    regression on the row before it (on the first row itself for that one), as a
-    normalised score :math:`l` of which 1 is the 99 % quantile of rows not learned from,
+    regression on the row before it (from the mean for a first row), as a normalised
+    score :math:`l` of which 1 is the 99 % quantile of rows not learned from,
     if that is higher. With the threshold :math:`t` and the median :math:`m` of the
     errors of rows with full windows, the error is :math:`m + l (t - m)`, or
     :math:`m e^l` of negative scores. The channels get it by their squared distances.

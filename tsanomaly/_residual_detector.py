@@ -18,7 +18,6 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._autoregression import RidgeModel
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES, mean_of_known
@@ -375,8 +374,8 @@ class ResidualDetector(
             self._rules = view.rules
             if not self._judges_start_up:
                 step = StepView.fit(series, rows)
-                self._step_coefficients = step.model.coefficients
-                self._step_rule = step.rule
+                self._step_coefficients = step.coefficients
+                self._step_rule, self._first_scale = step.rule, step.first_scale
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
@@ -388,7 +387,7 @@ class ResidualDetector(
         view = self._view() if view is None else view
         if self._judges_start_up:
             return view
-        step = StepView(RidgeModel(self._step_coefficients), self._step_rule)
+        step = StepView(self._step_coefficients, self._step_rule, self._first_scale)
         return StartUpView(view, step, self.median_error_, self._threshold)
 
     @property
@@ -576,7 +575,7 @@ def _check_numbers(detector):
     """
     parts = list(detector._rules)
     if not detector._judges_start_up:
-        parts.append(detector._step_rule)
+        parts += [detector._step_rule, detector._first_scale]
     parts += [
         v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
     ]

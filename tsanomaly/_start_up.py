@@ -3,13 +3,13 @@
 
 Their windows are padded, and what a model makes of copies of a first row says nothing
 about the machine. They are judged by what is known of them: how far each is from what
-the row before it leads to expect.
+the row before it leads to expect, and the very first from the mean.
 """
 
 import numpy as np
 
 from tsanomaly._autoregression import RidgeModel
-from tsanomaly._calibration import AUTO_SHARE, midway_threshold
+from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
 from tsanomaly._progress import silence
 from tsanomaly._row_errors import LastRow, mean_of_known, shares_of
 from tsanomaly._views import View, errors_of_halves
@@ -23,19 +23,31 @@ _ALPHA, _MOST_ROWS = 0.01, 1000
 _SMALLEST_UNIT = 0.01
 
 
-class StepView(View):
-    """Errors of rows by a forecast from the row before; the first is its own.
+class StepView:
+    """Normalised scores of rows by a forecast from the row before.
+
+    A first row, which has none before it, is judged by its distance from the mean of
+    the training rows.
 
     Parameters
     ----------
-    model : RidgeModel
-        Of one lag.
+    coefficients : ndarray of shape (n_channels, n_channels)
+        Of the forecast, as in `RidgeModel`.
     rule : LastRow
+        With the scale of its errors.
+    first_scale : LogCalibration
+        The scale of distances from the mean.
     """
+
+    def __init__(self, coefficients, rule, first_scale):
+        self.coefficients = coefficients
+        self.rule = rule
+        self.first_scale = first_scale
+        self._view = View(RidgeModel(coefficients), rule)
 
     @classmethod
     def fit(cls, series, rows):
-        """Learn the forecast and the scale of its errors.
+        """Learn the forecast and the scales.
 
         Parameters
         ----------
@@ -51,28 +63,59 @@ class StepView(View):
         rule = LastRow(2)
 
         def fit_step(rows):
-            return cls(RidgeModel.fit(series.windows(2), rows, _ALPHA), rule)
+            return View(RidgeModel.fit(series.windows(2), rows, _ALPHA), rule)
 
         with silence():
             view = fit_step(rows)
-            View.fit(view, series, rows)
+            view.fit(series, rows)
             errors = errors_of_halves(view, series, rows, fit_step, _MOST_ROWS)[1]
         if len(errors):
             of_rows = mean_of_known(errors, axis=1)
             level = rule.levels(midway_threshold(of_rows, AUTO_SHARE))
             rule.calibration.unit *= max(level, 1.0)
-        return view
+        distances = mean_of_known(_squares(series.X[rows]), axis=1)
+        return cls(view.model.coefficients, rule, LogCalibration(distances))
 
-    def residuals(self, series):
-        """Squared residuals of a series; those of padded rows, too."""
-        residuals = super().residuals(series)
-        residuals.known[residuals.rows] = True
-        return residuals
+    def levels(self, series, rows):
+        """Normalised scores of some rows without breaks, and the channels' shares.
 
-    def make_last_row_errors(self):
-        """Make a function for the errors of single rows, for streams."""
-        of_last = super().make_last_row_errors()
-        return lambda rows: of_last(np.concatenate([rows[:1], rows]))
+        Parameters
+        ----------
+        series : Series
+        rows : ndarray of int
+            In order.
+
+        Returns
+        -------
+        levels : ndarray of shape (n_rows,)
+        shares : ndarray of shape (n_rows, n_channels)
+            With a mean of 1 over the channels that have a reading; NaN for the others.
+        """
+        with silence():
+            errors = self._view.errors_at(series, rows)
+        is_first = series.windows(1).first_rows[rows] == rows
+        return self._join(errors, series.X[rows], is_first)
+
+    def make_last_row_levels(self):
+        """Make a function for the scores of single rows, for streams."""
+        of_last = self._view.make_last_row_errors()
+
+        def levels(rows):
+            is_first = np.array([len(rows) == 1])
+            return self._join(of_last(rows), rows[-1:], is_first)
+
+        return levels
+
+    def _join(self, errors, X, is_first):
+        errors = np.where(is_first[:, None], _squares(X), errors)
+        means = mean_of_known(errors, axis=1)
+        levels = np.where(is_first, self.first_scale(means), self.rule.levels(means))
+        return levels, shares_of(errors, means)
+
+
+def _squares(X):
+    """Squared distances from the mean, which is 0."""
+    return np.square(X, dtype=np.float64)
 
 
 class StartUpView:
@@ -125,9 +168,7 @@ class StartUpView:
         """
         unknown = np.isnan(errors).all(axis=1)
         if unknown.any():
-            with silence():
-                of_steps = self._step.errors_at(series, rows[unknown])
-            errors[unknown] = self._on_scale(of_steps)
+            errors[unknown] = self._errors(*self._step.levels(series, rows[unknown]))
         return errors
 
     def expected(self, series):
@@ -139,21 +180,19 @@ class StartUpView:
         by_view = self._view.make_last_row_errors()
         if by_view is None:
             return None
-        by_step = self._step.make_last_row_errors()
+        by_step = self._step.make_last_row_levels()
 
         def of_last(rows):
             errors = by_view(rows)
             if np.isnan(errors).all():
-                errors = self._on_scale(by_step(rows))
+                errors = self._errors(*by_step(rows))
             return errors
 
         return of_last
 
-    def _on_scale(self, errors):
-        """Errors of steps on the scale of the view."""
-        means = mean_of_known(errors, axis=1)
-        levels = self._step.rule.levels(means)
+    def _errors(self, levels, shares):
+        """Errors on the scale of the view."""
         of_rows = self._median * np.exp(np.minimum(levels, 0))
         of_rows += self._distance * np.clip(levels, 0, 1)
         of_rows += self._unit * np.maximum(levels - 1, 0)
-        return of_rows[:, None] * shares_of(errors, means)
+        return of_rows[:, None] * shares

@@ -84,6 +84,7 @@ def _check_start_up(detector):
     """Raise unless the first rows are judged by a rule for single rows."""
     rule = detector._step_rule
     _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
+    _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
 
 
 def _check_residual_detector(detector):
@@ -281,6 +282,7 @@ ESTIMATORS = {
             "_rules": Items(Instance("RowErrorRule")),
             "_step_coefficients": Array("f", "d", "d", dtype="float32"),
             "_step_rule": Instance("RowErrorRule"),
+            "_first_scale": Instance("LogCalibration"),
         },
         check=_check_forecasts,
     ),
@@ -337,6 +339,7 @@ ESTIMATORS = {
             "_rules": Items(Instance("RowErrorRule")),
             "_step_coefficients": Array("f", "d", "d", dtype="float32"),
             "_step_rule": Instance("RowErrorRule"),
+            "_first_scale": Instance("LogCalibration"),
         },
         check=_check_residual_detector,
     ),
