@@ -260,7 +260,7 @@ def rows_per(per, index, name="per"):
     """
     import pandas as pd
 
-    if isinstance(per, Integral):
+    if isinstance(per, Integral) and not isinstance(per, np.timedelta64):
         return float(per)
     try:
         time = pd.Timedelta(per)

@@ -97,7 +97,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         budget is that of all channels together. None goes by `quantile`.
 
     per : int, str, timedelta or None, default=None
-        The time that `false_alarms` is for: a number of rows, or a time such as '7D'.
+        The time that `false_alarms` is for: a number of rows, or a time such as '7D'
+        (as a string: :func:`save` takes no other).
         For a time, `fit` needs a frame with a DatetimeIndex, whose median step is the
         time of a row; in a pipeline, the steps before hand on such frames after
         ``set_output(transform="pandas")``.
@@ -228,10 +229,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         "tail_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "false_alarms": [Interval(Real, 0, None, closed="neither"), None],
         "per": [
+            np.timedelta64,  # before the interval: it counts as an Integral
             Interval(Integral, 1, None, closed="left"),
             str,
             timedelta,  # and pandas.Timedelta
-            np.timedelta64,
             None,
         ],
     }

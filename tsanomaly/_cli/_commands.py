@@ -40,7 +40,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from tsanomaly._cli._checks import check_step, check_training_rows
+from tsanomaly._cli._checks import check_step, check_training_rows, in_rows
 from tsanomaly._cli._files import (
     make_folder,
     plain,
@@ -236,6 +236,7 @@ def train(
         must_be_complete=not takes_missing(model),
         progress=progress,
     )
+    model["threshold"].set_params(**in_rows(threshold_params, frame))
     folder = make_folder(output_dir)
     n_train = n_trained(frame, train_fraction)
     check_training_rows(n_train, frame, csv, window_size)
@@ -463,7 +464,7 @@ def compare(
         name: build(
             name,
             network_params=network_params,
-            threshold_params=threshold_params,
+            threshold_params=in_rows(threshold_params, frame),
             window_size=window_size,
             scaler=scaler,
             random_state=random_state,

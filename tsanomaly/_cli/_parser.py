@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._cli._values import (
+    above_zero,
     at_least_zero,
     fraction,
     latent_dim,
     name_or_none,
     not_empty,
     number,
+    rows_or_time,
     whole,
 )
 from tsanomaly._version import __version__
@@ -51,7 +53,7 @@ _GROUPS = {
         "max_bytes",
     ),
     "network_params": ("units", "latent_dim", "epochs", "batch_size"),
-    "threshold_params": ("method", "quantile", "k"),
+    "threshold_params": ("method", "quantile", "k", "false_alarms", "per"),
 }
 
 _REPEATED = {"timestamp"}  # the option, once for each value
@@ -204,16 +206,25 @@ def _check_training(given, parser):
             "least 2 rows: pass a larger number, or choose other detectors than lstm, "
             "ensemble, hybrid and autoregression"
         )
+    if ("false_alarms" in given) != ("per" in given):
+        parser.error("--false-alarms and --per go together: give both")
+    if "false_alarms" in given and ("quantile" in given or "k" in given):
+        parser.error("give one of --quantile, --k and --false-alarms")
     if "method" not in given:
         if "k" in given and "quantile" in given:
             parser.error("give either --quantile or --k, or say --threshold-method")
         given["method"] = "sigma" if "k" in given else "quantile"
     method = given["method"]
-    for name, methods in (("quantile", ("quantile", "pot")), ("k", ("sigma", "mad"))):
+    tails, spreads = ("quantile", "pot"), ("sigma", "mad")
+    for name, methods in {
+        "quantile": tails,
+        "false_alarms": tails,
+        "k": spreads,
+    }.items():
         if name in given and method not in methods:
             parser.error(
-                f"--{name} is for --threshold-method {' or '.join(methods)}, not for "
-                f"{method}"
+                f"--{name.replace('_', '-')} is for --threshold-method "
+                f"{' or '.join(methods)}, not for {method}"
             )
 
 
@@ -403,6 +414,16 @@ def _add_training(parser):
         help="for quantile and pot (default: 0.99)",
     )
     group.add_argument("--k", type=at_least_zero, help="for sigma and mad (default: 3)")
+    group.add_argument(
+        "--false-alarms",
+        type=above_zero,
+        metavar="N",
+        help="for quantile and pot, instead of --quantile: as many false alarms as are "
+        "expected in the time --per",
+    )
+    group.add_argument(
+        "--per", type=rows_or_time, metavar="TIME", help="such as 7D, or rows"
+    )
 
 
 def _add_seed(parser, what):
