@@ -3,13 +3,13 @@
 
     python benchmarks/thresholds.py --json thresholds.json
 
-Thresholds are set on the errors of 5,000 rows, and applied to new ones: absolute values,
-squares and exponentials of first-order autoregressive series, whose coefficient is in
-the name, and errors of forecasts of four sinusoids with noise. No error is that of a row
-that a detector has learned from. "alarms" are runs of flagged rows, with at least 10
-rows in between that are not, per number that the budget allows; "flagged" is the share
-of flagged rows, relative to the stated one. Means of 20 seeds. Bar: alarms from 0.5 to
-2 times the budget.
+Thresholds are set on the errors of 5,000 rows, and applied to new ones: absolute
+values, squares and exponentials of first-order autoregressive series, whose coefficient
+is in the name, and errors of forecasts of four sinusoids with noise. No error is that
+of a row that a detector has learned from. "alarms" are runs of flagged rows, with at
+least 10 rows in between that are not, per number that the budget allows; "flagged" is
+the share of flagged rows, relative to the stated one. Means of 20 seeds. Bar: alarms
+from 0.5 to 2 times the budget.
 """
 
 import argparse

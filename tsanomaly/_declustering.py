@@ -148,7 +148,7 @@ def _extremal_index(gaps):
     return float(min(2 * first**2 / (len(gaps) * second), 1.0))
 
 
-def tail_peaks(errors, tail_fraction, *, breaks=None, few=1.0):
+def tail_peaks(errors, tail_fraction, *, breaks=None, few=np.inf):
     """Peaks of the tail, which is widened if it holds few of them.
 
     Parameters
@@ -160,7 +160,7 @@ def tail_peaks(errors, tail_fraction, *, breaks=None, few=1.0):
         it is doubled, to 0.1 at most.
     breaks : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
         Rows that no cluster crosses.
-    few : float, default=1.0
+    few : float, default=inf
         Fewer peaks than 30 are enough, if they are as many as this share of the errors
         of the tail before it is widened.
 
@@ -215,7 +215,7 @@ def return_level(errors, rate, tail_fraction):
     peaks : Peaks
         Those of the tail, before it is widened for their rate.
     """
-    (first, share), known = _tails(errors, tail_fraction, np.isnan(errors), 1.0)
+    (first, share), known = _tails(errors, tail_fraction, np.isnan(errors), np.inf)
     if len(first.excesses) < 2:
         # Every row that is flagged counts as an alarm.
         return midway_threshold(known, min(rate, 0.5)), first
