@@ -164,7 +164,7 @@ def test_a_budget_in_time(rng):
     [
         (
             {"false_alarms": None},
-            "per=100 is the time .* Pass for example false_alarms=1",
+            "per=100 is the time .* example false_alarms=1",
         ),
         ({"per": None}, "false_alarms=1 needs the time .* Pass per, "),
         ({"method": "sigma"}, "method='sigma' has none. Use method='quantile'"),
