@@ -196,6 +196,11 @@ def test_a_time_needs_times():
     with pytest.raises(ValueError, match="do not differ"):
         rows_per("1D", same)
     assert rows_per("1D", pd.date_range("2024", periods=3, freq="7h")) == 24 / 7
+    with pytest.raises(ValueError, match="not in order"):
+        rows_per("1D", pd.date_range("2024", periods=30, freq="h")[::-1])
+    hours = pd.date_range("2024", periods=30, freq="h")
+    joined = hours.append([pd.DatetimeIndex([pd.NaT]), hours])
+    assert rows_per("1D", joined) == 24
 
 
 @pytest.mark.parametrize(

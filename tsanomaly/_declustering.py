@@ -13,7 +13,6 @@ from tsanomaly._calibration import (
     tail_excesses,
 )
 from tsanomaly._parameter_error import Parameter, ParameterError
-from tsanomaly._validation import median_step
 
 __all__ = ["Peaks", "find_peaks", "return_level", "rows_per", "tail_peaks"]
 
@@ -29,6 +28,9 @@ _HALF_TRUST = 30
 # by benchmarks/thresholds.py: with 1, twice the budget where peaks are few, with 2 half
 # of it where errors are bell-shaped.
 _UNCERTAINTY = 1.5
+
+# Where time goes on from so many rows to the next, others are joints of series.
+_IN_ORDER = 0.9
 
 
 @dataclass
@@ -213,7 +215,7 @@ def return_level(errors, rate, tail_fraction):
         It never falls where the rate does. If no tail holds as many peaks, the level of
         the one that holds the most.
     peaks : Peaks
-        Those of the tail, before it is widened for their rate.
+        What the level follows from.
     """
     (first, share), known = _tails(errors, tail_fraction, np.isnan(errors), np.inf)
     if len(first.excesses) < 2:
@@ -230,9 +232,9 @@ def return_level(errors, rate, tail_fraction):
     ceiling = np.inf
     for peaks in tails[: highest + 1]:
         if peaks.rate >= rate:
-            return min(peaks.return_level(rate), ceiling), first
+            return min(peaks.return_level(rate), ceiling), peaks
         ceiling = peaks.level
-    return ceiling, first
+    return ceiling, tails[highest]
 
 
 def rows_per(per, index, name="per"):
@@ -274,20 +276,22 @@ def rows_per(per, index, name="per"):
             Parameter(name, per),
             " is not above 0. Pass a time such as '7D', or a number of rows.",
         )
-    step = None
-    if isinstance(index, pd.DatetimeIndex):
-        step = median_step(index)
-    if step is None:
-        what = (
-            "the rows have no times: X is no frame with a DatetimeIndex. Steps of a "
-            "pipeline hand on arrays, unless set_output(transform='pandas') is called "
-            "on it"
-            if not isinstance(index, pd.DatetimeIndex)
-            else "the times of the rows are not in order, or do not differ"
-        )
+    if not isinstance(index, pd.DatetimeIndex):
         raise ParameterError(
-            Parameter(name, per), f" is a time, and {what}. Pass a number of rows."
+            Parameter(name, per),
+            " is a time, and the rows have no times: X is no frame with a "
+            "DatetimeIndex. Steps of a pipeline hand on arrays, unless "
+            "set_output(transform='pandas') is called on it. Pass a number of rows.",
         )
+    steps = pd.Series(index).diff().dropna()
+    onwards = steps[steps > pd.Timedelta(0)]
+    if not len(steps) or len(onwards) < _IN_ORDER * len(steps):
+        raise ParameterError(
+            Parameter(name, per),
+            " is a time, and the times of the rows are not in order, or do not "
+            "differ. Pass a number of rows.",
+        )
+    step = onwards.median()
     if time < step:
         raise ParameterError(
             Parameter(name, per),

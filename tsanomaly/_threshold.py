@@ -92,16 +92,15 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     false_alarms : float or None, default=None
         Set the threshold so that normal rows are expected to raise this many alarms in
         the time `per`, in place of a `quantile`: with 'quantile' and 'pot', which then
-        give the same threshold. A run of flagged rows, with normal rows in between as
-        long as it stays near the threshold, is one alarm. With ``channels='each'``, the
-        budget is that of all channels together. None goes by `quantile`.
+        give the same threshold. Flagged rows close to each other are one alarm; see the
+        notes. With ``channels='each'``, the budget is that of all channels together.
+        None goes by `quantile`.
 
     per : int, str, timedelta or None, default=None
         The time that `false_alarms` is for: a number of rows, or a time such as '7D'
-        (as a string: :func:`save` takes no other).
-        For a time, `fit` needs a frame with a DatetimeIndex, whose median step is the
-        time of a row; in a pipeline, the steps before hand on such frames after
-        ``set_output(transform="pandas")``.
+        (a string: model files take no other). For a time, `fit` needs a frame with a
+        DatetimeIndex, whose median step is the time of a row; in a pipeline, the steps
+        before hand on such frames after ``set_output(transform="pandas")``.
 
     Attributes
     ----------
@@ -119,7 +118,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         room normal rows have.
 
     n_peaks_ : int or ndarray of shape (n_channels,)
-        Number of independent peaks that the threshold follows from. Only with 'pot' or
+        Number of independent peaks that the threshold follows from, only with 'pot' or
         `false_alarms`; one for every channel with 'pot' and ``channels='each'``.
 
     extremal_index_ : float or ndarray of shape (n_channels,)
@@ -280,7 +279,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         ValueError
             If parameters do not go together, `X` holds infinity, or no error of a
             channel that is to have a threshold, or `y` is missing, has other values
-            than 0 and 1, or no anomaly, where it is needed.
+            than 0 and 1, or no anomaly, where it is needed; if `per` is a time and `X`
+            has none.
+
+        Warns
+        -----
+        UserWarning
+            If the training rows say little of how often alarms are, with
+            `false_alarms`, or of the spread of errors, with 'mad'.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
