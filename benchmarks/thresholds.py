@@ -8,7 +8,7 @@ values, squares and exponentials of first-order autoregressive series, whose coe
 is in the name, and errors of forecasts of four sinusoids with noise. No error is that
 of a row that a detector has learned from. "alarms" are runs of flagged rows, with at
 least 10 rows in between that are not, per number that the budget allows; "flagged" is
-the share of flagged rows, relative to the stated one. Means of 20 seeds. Bar: alarms
+the share of flagged rows, relative to the stated one. Means of 40 seeds. Bar: alarms
 from 0.5 to 2 times the budget.
 """
 
@@ -27,6 +27,7 @@ from tsanomaly import AutoregressiveDetector, ReconstructionThreshold
 
 N_LEARNED, N_ROWS, QUIET = 3_000, 5_000, 10
 BUDGETS = (1_000, 10_000)
+FIRST_SEED = 1_000  # constants of the library were chosen on seeds from 0 to 19
 SHAPES = {"absolute": np.abs, "square": np.square, "exponential": np.exp}
 COEFFICIENTS = (0.0, 0.5, 0.9, 0.99)
 THRESHOLDS = {
@@ -84,13 +85,13 @@ def measure(parameters, errors, new):
 def main():
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--new-rows", type=int, default=200_000)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []
     for name, make in cases(arguments.new_rows).items():
-        for seed in range(arguments.seeds):
+        for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
             errors, new = make(np.random.default_rng(seed))
             for label, parameters in THRESHOLDS.items():
                 ratio = measure(parameters, errors, new)

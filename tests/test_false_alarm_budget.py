@@ -130,7 +130,7 @@ def test_channels_share_the_budget():
 
 
 def test_peaks_over_threshold_of_autocorrelated_errors():
-    """As many new rows are flagged as stated, about; of all errors, it was 6 times."""
+    """As many new rows are flagged as stated, about; by all errors, it is 4 times."""
     shares = []
     for seed in range(20):
         errors = autoregressive(0.99, 105_000, seed)

@@ -25,8 +25,8 @@ _HALF_TRUST = 30
 
 # What the shape of a tail is raised by, times the number of peaks. With 1 the mean
 # number of alarms is right if only the scale is estimated; the shape is, too. Measured
-# by benchmarks/thresholds.py: with 1, twice the budget where peaks are few, with 2 half
-# of it where errors are bell-shaped.
+# on series as of benchmarks/thresholds.py, of other seeds: with 1, twice the budget
+# where peaks are few, with 2 half of it where errors are bell-shaped.
 _UNCERTAINTY = 1.5
 
 # Where time goes on from so many rows to the next, others are joints of series.
