@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Slow, obvious loops: the oracle for the fast code."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -332,3 +332,33 @@ def temporal_features(
     }
     parts += [pd.DataFrame(part) for part in (ratios, differences, across)]
     return pd.concat(parts, axis=1).astype(float)
+
+
+def cluster_peaks(errors, level, breaks=None):
+    """Largest errors of the clusters beyond a level, and the extremal index.
+
+    Ferro and Segers 2003, sections 2 and 4, row by row.
+    """
+    stretch, beyond = 0, []
+    for row, error in enumerate(errors):
+        if breaks is not None and breaks[row]:
+            stretch += 1
+        elif error > level:
+            beyond.append((row, stretch, error))
+    neighbours = list(pairwise(beyond))
+    gaps = [b[0] - a[0] for a, b in neighbours if a[1] == b[1]]
+    index = 1.0
+    if gaps and max(gaps) <= 2:
+        index = 2 * sum(gaps) ** 2 / (len(gaps) * sum(gap**2 for gap in gaps))
+    elif gaps:
+        squares = sum((gap - 1) * (gap - 2) for gap in gaps)
+        index = 2 * sum(gap - 1 for gap in gaps) ** 2 / (len(gaps) * squares)
+    index = min(index, 1.0)
+    n_between = int(index * len(gaps) + 1e-9)
+    inside = sorted(gaps)[: len(gaps) - n_between]
+    clusters = [[beyond[0][2]]] if beyond else []
+    for a, b in neighbours:
+        if a[1] != b[1] or not inside or b[0] - a[0] > inside[-1]:
+            clusters.append([])
+        clusters[-1].append(b[2])
+    return sorted(max(cluster) for cluster in clusters), index

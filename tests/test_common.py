@@ -107,6 +107,9 @@ SMALL_INSTANCES = [
     ReconstructionThreshold(method="mad", k=1.0, channels="each"),
     ReconstructionThreshold(method="pot"),
     ReconstructionThreshold(method="pot", channels="each"),
+    ReconstructionThreshold(false_alarms=1, per=100),
+    ReconstructionThreshold(false_alarms=0.5, per=20, channels="each"),
+    ReconstructionThreshold(method="pot", false_alarms=2, per=50, channels="max"),
 ]
 
 

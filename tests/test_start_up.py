@@ -257,11 +257,11 @@ def test_start_up_rows_set_no_threshold(name, rule, size, stretch, factor):
     detector = clone(SMALL[name]).set_params(row_error=rule)
     detector.fit(X)
     with pytest.MonkeyPatch.context() as patch:
-        score = StartUpView._on_scale
+        score = StartUpView._errors
         patch.setattr(
             StartUpView,
-            "_on_scale",
-            lambda view, errors: factor * score(view, errors),
+            "_errors",
+            lambda view, *given: factor * score(view, *given),
         )
         other = clone(detector).fit(X)
     assert other.offset_ == detector.offset_

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: MIT
-import warnings
 from copy import copy
-from numbers import Real
+from datetime import timedelta
+from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import boxcox
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import (
     ErrorSummary,
-    fit_generalised_pareto,
-    margin,
     midway_threshold,
     relative_errors,
-    tail_excesses,
 )
-from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly._declustering import return_level, rows_per
+from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
+from tsanomaly._threshold_rules import (
+    f_score_threshold,
+    finite_median,
+    mad_threshold,
+    moved_median,
+    pot_threshold,
+    sigma_threshold,
+    warn_of_extrapolation,
+)
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -31,62 +37,12 @@ from tsanomaly._validation import (
 
 __all__ = ["ReconstructionThreshold"]
 
-# The normal distribution's standard deviation in units of its median absolute
-# deviation.
-_MAD_TO_SIGMA = 1.4826022185056018
-
-
-def _sigma_threshold(errors, k):
-    return errors.mean() + k * errors.std()
-
-
-def _mad_threshold(errors, k):
-    median = np.median(errors)
-    deviation = np.median(np.abs(errors - median))
-    if deviation == 0:
-        warnings.warn(
-            ParameterWarning(
-                Parameter("method", "mad"),
-                " cannot tell how errors spread, because at least half of them are "
-                f"{median:g}: every larger error is flagged. Use another ",
-                Parameter("method"),
-                ".",
-            ),
-            stacklevel=4,
-        )
-    return median + k * _MAD_TO_SIGMA * deviation
-
-
-def _pot_threshold(errors, share, tail_fraction):
-    """Quantile of a generalised Pareto tail: Siffer et al. 2017, equation 1."""
-    level, excesses = tail_excesses(errors, tail_fraction)
-    share_of_tail = share * len(errors) / max(len(excesses), 1)
-    if len(excesses) < 2 or share_of_tail >= 1:
-        # No tail to speak of, or ties hold so many errors below the level that the
-        # wanted share is not in the tail.
-        return midway_threshold(errors, share)
-    shape, scale = fit_generalised_pareto(excesses)
-    # (share^-shape - 1) / shape, also where the shape vanishes
-    return level + scale * boxcox(1 / share_of_tail, shape)
-
-
-def _f_score_threshold(errors, anomalous, beta):
-    """Threshold of the best F-beta score, midway between two neighbouring errors."""
-    order = np.argsort(-errors, kind="stable")
-    ordered = errors[order]
-    # A threshold fits behind an error only where the next one is smaller.
-    flagged = np.flatnonzero(np.append(ordered[1:] < ordered[:-1], True)) + 1
-    found = np.cumsum(anomalous[order])[flagged - 1]
-    # F-beta = (1 + beta²) found / (beta² anomalous + flagged)
-    f_score = (1 + beta**2) * found / (beta**2 * anomalous.sum() + flagged)
-    n_flagged = flagged[f_score.argmax()]
-    if n_flagged == len(errors):  # all of them: below the smallest
-        return ordered[-1] - margin(ordered[-1], ordered)
-    return midway_threshold(errors, n_flagged / len(errors))
+# Methods that a budget of false alarms goes with, in place of the quantile.
+_WITH_QUANTILE = ("quantile", "pot")
 
 
 class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
-    """Flag rows whose reconstruction errors exceed a threshold.
+    r"""Flag rows whose reconstruction errors exceed a threshold.
 
     The last step of a pipeline, after a step that turns readings into errors, such as
     :class:`LSTMAutoencoderDetector` or :class:`ReconstructionError`. It is cheap to fit
@@ -104,14 +60,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         - 'mad': median + `k` median absolute deviations, scaled to be standard
           deviations if errors are normal. Robust.
         - 'pot': peaks over threshold [1]_. The `quantile` of a generalised Pareto
-          distribution fitted to the largest errors [2]_: for quantiles close to 1, that
-          few training rows lie beyond. See the notes on errors that cannot exceed a
-          bound.
+          distribution fitted to the peaks of the largest errors [2]_: for quantiles
+          close to 1, that few training rows lie beyond. See the notes on
+          autocorrelated errors, and on errors that cannot exceed a bound.
         - 'f_score': the threshold with the best F-beta score on the labels `y`.
 
     quantile : float, default=0.99
         Share of normal rows that should stay below the threshold, in (0, 1). Used by
-        'quantile' and 'pot'.
+        'quantile' and 'pot', unless `false_alarms` is given.
 
     k : float, default=3.0
         Distance of the threshold, in standard deviations. Used by 'sigma' and 'mad'.
@@ -130,7 +86,21 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     tail_fraction : float, default=0.02
         Share of the training rows, the largest errors, that 'pot' fits its
         distribution to, in (0, 0.5]. It must exceed ``1 - quantile``. At least ten
-        errors, or half of them, are used.
+        errors, or half of them, are used; up to 0.1 of them if autocorrelation leaves
+        few independent peaks. With `false_alarms`, more if it allows more alarms.
+
+    false_alarms : float or None, default=None
+        Set the threshold so that normal rows are expected to raise this many alarms in
+        the time `per`, in place of a `quantile`: with 'quantile' and 'pot', which then
+        give the same threshold. Flagged rows close to each other are one alarm; see the
+        notes. With ``channels='each'``, the budget is that of all channels together.
+        None goes by `quantile`.
+
+    per : int, str, timedelta or None, default=None
+        The time that `false_alarms` is for: a number of rows, or a time such as '7D'
+        (a string: model files take no other). For a time, `fit` needs a frame with a
+        DatetimeIndex, whose median step is the time of a row; in a pipeline, the steps
+        before hand on such frames after ``set_output(transform="pandas")``.
 
     Attributes
     ----------
@@ -141,6 +111,19 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``. It
         is ``-threshold_``, or -1 with ``channels='each'``.
+
+    median_error_ : float
+        Median of the errors of the training rows, as they are compared:
+        ``-score_samples`` of those rows. How far it is from ``-offset_`` says how much
+        room normal rows have.
+
+    n_peaks_ : int or ndarray of shape (n_channels,)
+        Number of independent peaks that the threshold follows from, only with 'pot' or
+        `false_alarms`; one for every channel with 'pot' and ``channels='each'``.
+
+    extremal_index_ : float or ndarray of shape (n_channels,)
+        Share of peaks among the largest errors: 1 where errors are independent, 0.1
+        where they come in clusters of ten. Where `n_peaks_` is.
 
     n_context_, n_lookahead_ : int
         Neighbouring rows that a score depends on, always 0.
@@ -169,6 +152,27 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     differences in the last bits never flip a flag. Of `n` training rows,
     ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
 
+    Errors of neighbouring rows are alike, so the largest ones come in clusters. They
+    are told apart by automatic declustering [3]_: of the gaps between errors beyond a
+    level, the longest separate clusters, so many as the extremal index
+    :math:`\theta` says. Breaks separate clusters, too. 'pot' and `false_alarms` fit a
+    generalised Pareto distribution :math:`G` to the largest error of each cluster, the
+    peaks beyond the level :math:`u` [4]_. If :math:`m` of :math:`n` rows are beyond the
+    level, in :math:`n_c \approx \theta m` clusters, the thresholds :math:`x` solve
+
+    .. math::
+
+        \frac{m}{n} (1 - G(x - u)) = 1 - quantile
+        \quad \text{or} \quad
+        \frac{n_c}{n} (1 - G(x - u)) = \frac{false\_alarms}{per}
+
+    For `false_alarms` the shape of the distribution is drawn to that of an exponential
+    distribution, by :math:`n_c / (n_c + 30)`, and raised by :math:`1.5 / n_c`, since a
+    level from few peaks is uncertain, and it is the mean number of alarms that should
+    be kept. A warning says so if training rows hold fewer than 10 peaks, or fewer than
+    a tenth of the rows in which one alarm is allowed. Where more alarms are allowed
+    than any level is exceeded, the threshold is the level that is exceeded most often.
+
     Where errors cannot exceed a bound, the tail that 'pot' fits ends close to it,
     beyond the largest training error, and the threshold lies below that end. But a
     `quantile` beyond which not one of the training rows is expected may come out beyond
@@ -189,6 +193,13 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
            Generalized Pareto Distribution." Technometrics 29(3), 1987.
            https://doi.org/10.1080/00401706.1987.10488243
 
+    .. [3] C. A. T. Ferro, J. Segers. "Inference for Clusters of Extreme Values."
+           Journal of the Royal Statistical Society B 65(2), 2003.
+           https://doi.org/10.1111/1467-9868.00401
+
+    .. [4] S. Coles. "An Introduction to Statistical Modeling of Extreme Values."
+           Springer, 2001, section 5.3. https://doi.org/10.1007/978-1-4471-3675-0
+
     Examples
     --------
     >>> import numpy as np
@@ -199,6 +210,13 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     94.5
     >>> threshold.predict([[94.0], [95.0]])
     array([ 1, -1])
+
+    One false alarm in 2,000 rows:
+
+    >>> errors = np.random.default_rng(0).exponential(size=(5000, 1))
+    >>> budget = ReconstructionThreshold(false_alarms=1, per=2000).fit(errors)
+    >>> bool(6 < budget.threshold_ < 9)
+    True
     """
 
     _parameter_constraints: dict = {
@@ -208,6 +226,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         "channels": [StrOptions({"mean", "max", "each"})],
         "beta": [Interval(Real, 0, None, closed="neither")],
         "tail_fraction": [Interval(Real, 0, 0.5, closed="right")],
+        "false_alarms": [Interval(Real, 0, None, closed="neither"), None],
+        "per": [
+            np.timedelta64,  # before the interval: it counts as an Integral
+            Interval(Integral, 1, None, closed="left"),
+            str,
+            timedelta,  # and pandas.Timedelta
+            None,
+        ],
     }
 
     def __init__(
@@ -219,6 +245,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         channels="mean",
         beta=1.0,
         tail_fraction=0.02,
+        false_alarms=None,
+        per=None,
     ):
         self.method = method
         self.quantile = quantile
@@ -226,6 +254,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         self.channels = channels
         self.beta = beta
         self.tail_fraction = tail_fraction
+        self.false_alarms = false_alarms
+        self.per = per
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -249,10 +279,18 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         ValueError
             If parameters do not go together, `X` holds infinity, or no error of a
             channel that is to have a threshold, or `y` is missing, has other values
-            than 0 and 1, or no anomaly, where it is needed.
+            than 0 and 1, or no anomaly, where it is needed; if `per` is a time and `X`
+            has none.
+
+        Warns
+        -----
+        UserWarning
+            If the training rows say little of how often alarms are, with
+            `false_alarms`, or of the spread of errors, with 'mad'.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
+            index = getattr(X, "index", None)
             X, breaks = validate_series(self, X, reset=True, missing="allow")
             if breaks.all():
                 raise ValueError(
@@ -270,17 +308,21 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                         Parameter("method"),
                         ", or label an anomaly.",
                     )
-            errors = X[~breaks].astype(np.float64)
+            errors = X.astype(np.float64)
             if self.channels == "each":
                 self._check_every_channel(X)
-                columns = [column[~np.isnan(column)] for column in errors.T]
-                thresholds = [self._threshold(column) for column in columns]
-                self._summaries = [ErrorSummary(column) for column in columns]
+                columns = list(errors.T)
             else:
-                errors = self._reduce(errors)
-                thresholds = [self._threshold(errors, anomalous)]
-                self._summaries = [ErrorSummary(errors)]
-            self._set_thresholds(thresholds)
+                columns = [self._reduce(errors)]
+            for name in ("n_peaks_", "extremal_index_"):  # of another fit
+                vars(self).pop(name, None)
+            with np.errstate(over="ignore", invalid="ignore"):
+                if self.false_alarms is None:
+                    thresholds = self._thresholds(columns, breaks, anomalous)
+                    self._set_thresholds(thresholds)
+                else:
+                    rate = self.false_alarms / rows_per(self.per, index)
+                    self._keep_budget(columns, rate)
             if not np.isfinite(self.threshold_).all():
                 largest = np.nanmax(np.abs(errors))
                 raise ParameterError(
@@ -288,6 +330,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     Parameter("method", self.method),
                     ". Scale the series before the step that gives errors.",
                 )
+            self._summaries = [ErrorSummary(c[~np.isnan(c)]) for c in columns]
+            self.median_error_ = finite_median(self._compare(errors[~breaks]))
             self.n_context_ = self.n_lookahead_ = 0
             remember_parameters(self, ["channels"])
         return self
@@ -329,13 +373,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters_unchanged(self)
         X, _ = validate_series(self, X, reset=False, missing="allow")
-        X = X.astype(np.float64, copy=False)
-        if self.channels == "each":
-            with np.errstate(over="ignore"):
-                ratios = np.fmax.reduce(relative_errors(X, self.threshold_), axis=1)
-            largest = np.finfo(np.float64).max
-            return -np.clip(ratios, -largest, largest)
-        return -self._reduce(X)
+        return -self._compare(X.astype(np.float64, copy=False))
 
     def decision_function(self, X):
         """Score of each row, relative to the threshold.
@@ -399,6 +437,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         ``1 - quantile`` by at most 2 % of that (up to 10⁸ rows). Thresholds of fewer
         rows, and all of 'sigma', are those that `fit` would set.
 
+        With ``channels='each'``, `median_error_` is not known of other thresholds. It
+        is estimated: moved as it would be if the errors of channels were independent.
+
         Examples
         --------
         >>> import numpy as np
@@ -419,7 +460,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             other.set_params(method="quantile", quantile=quantile)
         else:
             other.set_params(method="sigma", k=k)
+        other.set_params(false_alarms=None, per=None)
         other._validate_params()
+        for name in ("n_peaks_", "extremal_index_"):
+            vars(other).pop(name, None)
         other._set_thresholds(
             [
                 summary.quantile_threshold(1 - quantile)
@@ -435,6 +479,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 "beyond the range of floating point. Use ",
                 Parameter("quantile"),
                 ".",
+            )
+        if self.channels == "each":
+            other.median_error_ = moved_median(
+                self.median_error_, self._summaries, self.threshold_, other.threshold_
             )
         return other
 
@@ -452,6 +500,55 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         self.threshold_ = np.where(np.abs(thresholds) <= tiny, floor, thresholds)
         self.offset_ = -1.0
 
+    def _thresholds(self, columns, breaks, anomalous):
+        """Thresholds of the errors that are compared, by the method."""
+        if self.method == "pot":
+            share = 1 - self.quantile
+            thresholds, peaks = zip(
+                *(pot_threshold(c, share, self.tail_fraction, breaks) for c in columns),
+                strict=True,
+            )
+            self._keep_peaks(peaks, several=self.channels == "each")
+            return thresholds
+        columns = [column[~np.isnan(column)] for column in columns]
+        return [self._threshold(column, anomalous) for column in columns]
+
+    def _keep_budget(self, columns, rate):
+        """Set thresholds that are exceeded at a rate, by any channel, and warn."""
+        levels, peaks = zip(
+            *(return_level(column, rate, self.tail_fraction) for column in columns),
+            strict=True,
+        )
+        self._set_thresholds(levels)
+        if self.channels == "each":
+            # Each alone keeps the budget. Several are exceeded more often.
+            ratios = self._compare(np.column_stack(columns))
+            level, of_all = return_level(ratios, rate, self.tail_fraction)
+            peaks = [of_all]
+            thresholds = self.threshold_
+            self._set_thresholds(thresholds + (level - 1) * np.abs(thresholds))
+        self._keep_peaks(peaks)
+        warn_of_extrapolation(peaks[0], rate)
+
+    def _keep_peaks(self, peaks, *, several=False):
+        self.n_peaks_ = [len(p.excesses) for p in peaks]
+        self.extremal_index_ = [p.extremal_index for p in peaks]
+        if several:
+            self.n_peaks_ = np.array(self.n_peaks_)
+            self.extremal_index_ = np.array(self.extremal_index_)
+        else:
+            (self.n_peaks_,) = self.n_peaks_
+            (self.extremal_index_,) = self.extremal_index_
+
+    def _compare(self, errors):
+        """Errors as they are compared with the threshold: one number for each row."""
+        if self.channels != "each":
+            return self._reduce(errors)
+        with np.errstate(over="ignore"):
+            ratios = np.fmax.reduce(relative_errors(errors, self.threshold_), axis=1)
+        largest = np.finfo(np.float64).max
+        return np.clip(ratios, -largest, largest)
+
     def _check_parameters(self, y):
         if self.method == "f_score":
             if self.channels == "each":
@@ -465,6 +562,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                     "None. Pass labels, 1 = anomaly and 0 = normal, or use another "
                     "method."
                 )
+        self._check_budget()
+        if self.false_alarms is not None:
+            return
         if self.method == "pot" and 1 - self.quantile >= self.tail_fraction:
             raise ParameterError(
                 Parameter("quantile", self.quantile),
@@ -474,6 +574,37 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 "(tail_fraction). Choose a ",
                 Parameter("quantile"),
                 f" above {1 - self.tail_fraction:g}.",
+            )
+
+    def _check_budget(self):
+        if self.false_alarms is None:
+            if self.per is not None:
+                raise ParameterError(
+                    Parameter("per", self.per),
+                    " is the time that a number of ",
+                    Parameter("false_alarms"),
+                    " is for, and that is None. Pass for example ",
+                    Parameter("false_alarms", 1),
+                    ".",
+                )
+            return
+        if self.per is None:
+            raise ParameterError(
+                Parameter("false_alarms", self.false_alarms),
+                " needs the time in which there may be so many. Pass ",
+                Parameter("per"),
+                ", a number of rows, or a time such as '7D'.",
+            )
+        if self.method not in _WITH_QUANTILE:
+            raise ParameterError(
+                Parameter("false_alarms", self.false_alarms),
+                " sets the threshold in place of a quantile, and ",
+                Parameter("method", self.method),
+                " has none. Use ",
+                Parameter("method", "quantile"),
+                ", or leave ",
+                Parameter("false_alarms"),
+                " out.",
             )
 
     def _reduce(self, errors):
@@ -490,17 +621,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 "channels='mean' or 'max'."
             )
 
-    def _threshold(self, errors, anomalous=None):
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self.method == "quantile":
-                return midway_threshold(errors, 1 - self.quantile)
-            if self.method == "sigma":
-                return _sigma_threshold(errors, self.k)
-            if self.method == "mad":
-                return _mad_threshold(errors, self.k)
-            if self.method == "pot":
-                return _pot_threshold(errors, 1 - self.quantile, self.tail_fraction)
-            return _f_score_threshold(errors, anomalous, self.beta)
+    def _threshold(self, errors, anomalous):
+        if self.method == "quantile":
+            return midway_threshold(errors, 1 - self.quantile)
+        if self.method == "sigma":
+            return sigma_threshold(errors, self.k)
+        if self.method == "mad":
+            return mad_threshold(errors, self.k)
+        return f_score_threshold(errors, anomalous, self.beta)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

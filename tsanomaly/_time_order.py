@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-__all__ = ["warn_if_unordered"]
+__all__ = ["stacklevel_of_user", "warn_if_unordered"]
 
 # A warning points at the first line outside of these: the user's.
 _LIBRARIES = {"tsanomaly", "sklearn", "joblib", "pandas", "contextlib"}
@@ -46,7 +46,7 @@ def warn_if_unordered(X, owner=None, *, groups=None):
     else:
         text = next(filter(None, (_describe_group(X, times, g) for g in groups)), None)
     if text:
-        warnings.warn(text, UserWarning, stacklevel=_stacklevel_of_user())
+        warnings.warn(text, UserWarning, stacklevel=stacklevel_of_user())
 
 
 def _times_of(index):
@@ -168,7 +168,7 @@ def _is_part(owner):
     return False
 
 
-def _stacklevel_of_user():
+def stacklevel_of_user():
     """Stack level, for a warning of the caller, of the line outside of libraries."""
     level = 0
     for _, package, _ in _frames():

@@ -224,6 +224,20 @@ def test_another_threshold_equals_that_of_another_training(model, plant, folder)
     assert (pd.read_csv(folder / "predictions.csv")["flag"] == 1).all()
 
 
+def test_a_budget_in_time_is_one_in_rows(plant, folder):
+    """By the step of the file: it is one of the last step of a pipeline."""
+    thresholds = []
+    for per in ("2h", "120"):
+        options = ["--detector", "pca", "--false-alarms", "1", "--per", per]
+        assert main(["train", plant, "--no-plots", *options]) == 0
+        last = tsanomaly.load(folder / "model.skops")[-1]
+        assert (last.false_alarms, last.per) == (1, 120)
+        thresholds.append(last.threshold_)
+    assert thresholds[0] == thresholds[1]
+    options = ["--detectors", "pca", "--false-alarms", "1", "--per", "2h"]
+    assert main(["compare", plant, "--no-plots", *options]) == 0
+
+
 def test_compare(plant, folder, capsys):
     options = ["--detectors", "pca", "iforest", "--train-fraction", "0.5", "--json"]
     assert main(["compare", plant, *options]) == 0

@@ -23,6 +23,8 @@ from tsanomaly._parameter_error import Parameter, ParameterError
 
 POT = ["train", "{plant}", "--detector", "pca", "--threshold-method", "pot"]
 POT += ["--quantile", "0.5"]
+NO_TIMES = ["--timestamp", "none", "--drop", "timestamp"]
+BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,10 @@ POT += ["--quantile", "0.5"]
         (POT, "--quantile above 0.98"),
         (["demo", "--compilation-cache", "tiny.csv"], "--compilation-cache tiny.csv "),
         (["train", "x.csv", "--threshold-method", "f_score"], "--label"),
+        (["train", "{plant}", *BUDGET, "1s"], "--per 1s is shorter"),
+        (["train", "{plant}", *BUDGET, "soon"], "--per soon is no time"),
+        (["train", "x.csv", *NO_TIMES, *BUDGET, "1D"], "no column of times"),
+        (["train", "x.csv", *NO_TIMES, *BUDGET, "1D"], "name the column with --timest"),
         (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
         (["explore", "{plant}", "--max-bytes", "99"], "more than 99 bytes"),
         (["explore", "{plant}", "--max-bytes", "99"], "--max-bytes"),

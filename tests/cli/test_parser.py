@@ -178,6 +178,13 @@ def test_the_threshold_follows_from_k():
     assert given == {"method": "sigma", "k": 2}
 
 
+@pytest.mark.parametrize(("typed", "per"), [("7D", "7D"), ("5000", 5000)])
+def test_a_budget_of_false_alarms(typed, per):
+    options = ["--false-alarms", "0.5", "--per", typed]
+    given = parse(["compare", "x.csv", *options]).keywords["threshold_params"]
+    assert given == {"method": "quantile", "false_alarms": 0.5, "per": per}
+
+
 def test_none_is_a_value():
     options = "--timestamp none --label none --latent-dim none --units 64 32"
     keywords = parse(["train", "x.csv", *options.split()]).keywords
@@ -220,6 +227,16 @@ def test_parameters_as_options(parameter, typed):
         ["train", "x.csv", "--quantile", "0.9", "--k", "3"],
         ["train", "x.csv", "--threshold-method", "sigma", "--quantile", "0.9"],
         ["train", "x.csv", "--quantile", "1.5"],
+        ["train", "x.csv", "--false-alarms", "1"],
+        ["train", "x.csv", "--per", "1D"],
+        ["train", "x.csv", "--per", "1.5", "--false-alarms", "1"],
+        ["train", "x.csv", "--per", "1D", "--false-alarms", "0"],
+        ["train", "x.csv", "--per", "1D", "--false-alarms", "1", "--quantile", ".9"],
+        ["train", "x.csv", "--per", "9", "--false-alarms", "1", "--k", "3"],
+        [
+            *["train", "x.csv", "--threshold-method", "mad"],
+            *["--false-alarms", "1", "--per", "9"],
+        ],
         ["train", "x.csv", "--epochs", "0"],
         ["train", "x.csv", "--window-size", "1"],
         ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],

@@ -109,6 +109,13 @@ MODELS = {
         )
         if (method, channels) != ("f_score", "each")
     },
+    **{
+        f"threshold_budget_{channels}": make_pipeline(
+            ReconstructionError(PCA(1)),
+            ReconstructionThreshold(channels=channels, false_alarms=1, per=50),
+        )
+        for channels in ("mean", "each")
+    },
     "score_tail": ScoreTransformer(small_forest()),
     "score_rank": ScoreTransformer(EllipticEnvelope(random_state=0), calibrate="rank"),
     "score_plain": ScoreTransformer(OneClassSVM(), calibrate=None),

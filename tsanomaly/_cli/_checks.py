@@ -3,9 +3,10 @@
 
 import pandas as pd
 
+from tsanomaly._declustering import rows_per
 from tsanomaly._parameter_error import Parameter, ParameterError
 
-__all__ = ["check_step", "check_training_rows"]
+__all__ = ["check_step", "check_training_rows", "in_rows"]
 
 # To train on. With less, what is usual cannot be told from what is not.
 _FEWEST_ROWS = 10
@@ -42,3 +43,22 @@ def check_training_rows(n_train, frame, csv, window_size):
             Parameter("window_size"),
             ".",
         )
+
+
+def in_rows(threshold_params, frame):
+    """Keywords of a threshold, with a budget per time as one per number of rows.
+
+    The threshold is the last step of a pipeline, and gets arrays without times.
+    """
+    if "per" not in threshold_params:
+        return threshold_params
+    per = threshold_params["per"]
+    if isinstance(per, str) and not isinstance(frame.index, pd.DatetimeIndex):
+        raise ParameterError(
+            Parameter("per", per),
+            " is a time, and the file has no column of times. Pass a number of rows, "
+            "or name the column with ",
+            Parameter("timestamp"),
+            ".",
+        )
+    return {**threshold_params, "per": max(round(rows_per(per, frame.index)), 1)}

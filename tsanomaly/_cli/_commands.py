@@ -40,7 +40,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from tsanomaly._cli._checks import check_step, check_training_rows
+from tsanomaly._cli._checks import check_step, check_training_rows, in_rows
 from tsanomaly._cli._files import (
     make_folder,
     plain,
@@ -217,6 +217,7 @@ def train(
     threshold_params,
     detector="lstm",
     window_size=None,
+    missing="ignore",
     scaler="standard",
     random_state=0,
     fill=False,
@@ -232,7 +233,7 @@ def train(
     ----------
     detector : str
         Name of a detector, as of `build`.
-    network_params, threshold_params, window_size, scaler, random_state
+    network_params, threshold_params, window_size, missing, scaler, random_state
         As of `build`.
     csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
         See above.
@@ -245,6 +246,7 @@ def train(
         network_params=network_params,
         threshold_params=threshold_params,
         window_size=window_size,
+        missing=missing,
         scaler=scaler,
         random_state=random_state,
     )
@@ -256,6 +258,7 @@ def train(
         must_be_complete=not takes_missing(model),
         progress=progress,
     )
+    model["threshold"].set_params(**in_rows(threshold_params, frame))
     folder = make_folder(output_dir)
     n_train = n_trained(frame, train_fraction)
     check_training_rows(n_train, frame, csv, window_size)
@@ -446,6 +449,7 @@ def compare(
     threshold_params,
     detectors=DETECTORS,
     window_size=None,
+    missing="ignore",
     scaler="standard",
     random_state=0,
     fill=False,
@@ -461,7 +465,7 @@ def compare(
     ----------
     detectors : sequence of str
         Names of detectors, as of `build`.
-    network_params, threshold_params, window_size, scaler, random_state
+    network_params, threshold_params, window_size, missing, scaler, random_state
         As of `build`.
     csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
         See above.
@@ -497,8 +501,9 @@ def compare(
         name: build(
             name,
             network_params=network_params,
-            threshold_params=threshold_params,
+            threshold_params=in_rows(threshold_params, frame),
             window_size=window_size,
+            missing=missing,
             scaler=scaler,
             random_state=random_state,
         )

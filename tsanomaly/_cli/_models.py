@@ -35,7 +35,14 @@ class Detection(NamedTuple):
 
 
 def build(
-    detector, *, network_params, threshold_params, window_size, scaler, random_state
+    detector,
+    *,
+    network_params,
+    threshold_params,
+    window_size,
+    missing,
+    scaler,
+    random_state,
 ):
     """Return an unfitted pipeline that ends in a threshold.
 
@@ -50,6 +57,8 @@ def build(
         Keywords for `ReconstructionThreshold`.
     window_size : int or None
         Rows in a window; None leaves that to the detector.
+    missing : {'ignore', 'anomaly'}
+        As of the detectors of this library.
     scaler : {'standard', 'minmax', 'robust', 'none'}
         How channels are scaled first.
     random_state : int
@@ -88,22 +97,24 @@ def build(
     if scaler != "none":
         steps.append(("scale", scalers[scaler]()))
     windows = {} if window_size is None else {"window_size": window_size}
+    shared = {"random_state": random_state, "missing": missing}
     if detector in ("lstm", "ensemble", "hybrid"):
         params = dict(network_params)
         if "batch_size" in params:
             params["training"] = Training(batch_size=params.pop("batch_size"))
-        errors = network = LSTMAutoencoderDetector(
-            random_state=random_state, **windows, **params
-        )
+        errors = network = LSTMAutoencoderDetector(**shared, **windows, **params)
         if detector == "hybrid":
             cascade = HybridDetector(detector=network, random_state=random_state)
             errors = ScoreTransformer(cascade, calibrate=None)
         elif detector == "ensemble":
             errors = make_ensemble(network, random_state=random_state)
+            errors.set_params(
+                autoregression__missing=missing, neighbors__missing=missing
+            )
     elif detector == "autoregression":
-        errors = AutoregressiveDetector(random_state=random_state, **windows)
+        errors = AutoregressiveDetector(**shared, **windows)
     elif detector == "neighbors":
-        errors = WindowNeighborsDetector(random_state=random_state, **windows)
+        errors = WindowNeighborsDetector(**shared, **windows)
     else:
         steps.append(("window", WindowTransformer(**windows)))
         errors = {

@@ -10,16 +10,19 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-from tsanomaly._cli._text import one_line, quoted
-from tsanomaly._cli._values import (
-    at_least_zero,
-    fraction,
-    latent_dim,
-    name_or_none,
-    not_empty,
-    number,
-    whole,
+from tsanomaly._cli._options import (
+    add_columns,
+    add_complete_reading,
+    add_explaining,
+    add_model,
+    add_override,
+    add_reading,
+    add_seed,
+    add_trained_share,
+    add_training,
 )
+from tsanomaly._cli._text import one_line, quoted
+from tsanomaly._cli._values import fraction, not_empty, whole
 from tsanomaly._version import __version__
 
 __all__ = ["DETECTORS", "Call", "parse"]
@@ -51,7 +54,7 @@ _GROUPS = {
         "max_bytes",
     ),
     "network_params": ("units", "latent_dim", "epochs", "batch_size"),
-    "threshold_params": ("method", "quantile", "k"),
+    "threshold_params": ("method", "quantile", "k", "false_alarms", "per"),
     "alarm_params": ("trigger", "off_delay"),
 }
 
@@ -205,16 +208,25 @@ def _check_training(given, parser):
             "least 2 rows: pass a larger number, or choose other detectors than lstm, "
             "ensemble, hybrid and autoregression"
         )
+    if ("false_alarms" in given) != ("per" in given):
+        parser.error("--false-alarms and --per go together: give both")
+    if "false_alarms" in given and ("quantile" in given or "k" in given):
+        parser.error("give one of --quantile, --k and --false-alarms")
     if "method" not in given:
         if "k" in given and "quantile" in given:
             parser.error("give either --quantile or --k, or say --threshold-method")
         given["method"] = "sigma" if "k" in given else "quantile"
     method = given["method"]
-    for name, methods in (("quantile", ("quantile", "pot")), ("k", ("sigma", "mad"))):
+    tails, spreads = ("quantile", "pot"), ("sigma", "mad")
+    for name, methods in {
+        "quantile": tails,
+        "false_alarms": tails,
+        "k": spreads,
+    }.items():
         if name in given and method not in methods:
             parser.error(
-                f"--{name} is for --threshold-method {' or '.join(methods)}, not for "
-                f"{method}"
+                f"--{name.replace('_', '-')} is for --threshold-method "
+                f"{' or '.join(methods)}, not for {method}"
             )
 
 
@@ -272,213 +284,6 @@ def _add(
     return parser
 
 
-def _add_reading(parser):
-    """The CSV file, and what can be said about it."""
-    parser.add_argument(
-        "csv",
-        type=Path,
-        metavar="CSV",
-        help="readings, one row per time step; separator, decimal mark, encoding, time "
-        "column and labels are detected",
-    )
-    group = parser.add_argument_group("reading the file")
-    group.add_argument(
-        "--timestamp",
-        type=name_or_none,
-        metavar="NAME",
-        action="append",
-        help="time column, or none; given twice for a column of dates and one of times "
-        "of day",
-    )
-    group.add_argument(
-        "--label",
-        type=name_or_none,
-        metavar="NAME",
-        help="column of labels, 1 = anomaly, or none (default: the first that is "
-        "detected)",
-    )
-    group.add_argument(
-        "--drop", nargs="+", metavar="NAME", help="columns that are not channels"
-    )
-    group.add_argument("--sep", help="field separator, such as ';'")
-    group.add_argument("--decimal", choices=[".", ","], help="decimal mark")
-    group.add_argument(
-        "--date-format", metavar="FORMAT", help="such as %%d.%%m.%%Y for 31.01.2024"
-    )
-    group.add_argument("--encoding", metavar="NAME", help="such as cp1252")
-    group.add_argument(
-        "--skiprows",
-        type=whole(0),
-        metavar="N",
-        help="lines to skip above the header (default: 0)",
-    )
-    group.add_argument(
-        "--max-bytes",
-        type=whole(1),
-        metavar="N",
-        help="most bytes of text, from a compressed file 100 times its size by default",
-    )
-    return group
-
-
-def _add_complete_reading(parser):
-    """The CSV file of a command that runs a detector, which may need every reading."""
-    _add_reading(parser).add_argument(
-        "--fill",
-        action="store_true",
-        help="forward-fill missing readings, and back-fill those at the start of the "
-        "file",
-    )
-
-
-def _add_columns(parser):
-    parser.add_argument(
-        "--columns", nargs="+", metavar="NAME", help="channels to use (default: all)"
-    )
-
-
-def _add_training(parser):
-    group = parser.add_argument_group("detector")
-    group.add_argument(
-        "--window-size",
-        type=whole(1),
-        metavar="ROWS",
-        help="rows in a window, at least 2 for networks, where it is also that of the "
-        "linear map, and for autoregression (default: 16 and 80 for networks, 80 for "
-        "autoregression, 256 for neighbors, 10 for other detectors)",
-    )
-    group.add_argument(
-        "--units",
-        type=whole(1),
-        nargs="+",
-        metavar="N",
-        help="widths of the LSTM layers, as in --units 64 32; for networks "
-        "(default: 32)",
-    )
-    group.add_argument(
-        "--latent-dim",
-        type=latent_dim,
-        metavar="N",
-        help="width of the bottleneck, or none; sequence shows the decoder all rows; "
-        "for networks (default: sequence)",
-    )
-    group.add_argument(
-        "--scaler",
-        choices=["standard", "minmax", "robust", "none"],
-        help="how channels are scaled first (default: standard)",
-    )
-    group.add_argument(
-        "--epochs",
-        type=whole(1),
-        metavar="N",
-        help="training epochs, at most; for networks (default: 40)",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=whole(1),
-        metavar="N",
-        help="windows in a training step; for networks (default: 32)",
-    )
-    _add_columns(group)
-    group.add_argument(
-        "--train-fraction",
-        type=fraction(0, 1, closed="right"),
-        metavar="SHARE",
-        help="train on this share of the rows, the first ones (default: 0.8)",
-    )
-    _add_seed(group, "seed of everything random")
-    group = parser.add_argument_group("threshold, set on the errors of training rows")
-    group.add_argument(
-        "--threshold-method",
-        dest="method",
-        choices=["quantile", "sigma", "mad", "pot", "f_score"],
-        help="quantile of the errors; sigma: mean + k standard deviations; mad: median "
-        "+ k median absolute deviations; pot: quantile of a fitted tail (peaks over "
-        "threshold); f_score: best F1 on the labels (default: quantile, or sigma if "
-        "--k is given)",
-    )
-    group.add_argument(
-        "--quantile",
-        type=fraction(0, 1),
-        metavar="Q",
-        help="for quantile and pot (default: 0.99)",
-    )
-    group.add_argument("--k", type=at_least_zero, help="for sigma and mad (default: 3)")
-
-
-def _add_seed(parser, what):
-    parser.add_argument(
-        "--seed",
-        dest="random_state",
-        type=whole(0),
-        metavar="N",
-        help=f"{what} (default: 0)",
-    )
-
-
-def _add_model(parser):
-    parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="file from train or tsanomaly.save"
-    )
-
-
-def _add_override(parser):
-    group = parser.add_argument_group(
-        "another threshold, without another training (default: that of the model)"
-    )
-    group = group.add_mutually_exclusive_group()
-    group.add_argument(
-        "--threshold",
-        type=number,
-        metavar="SCORE",
-        help="flag rows with a higher score",
-    )
-    group.add_argument(
-        "--quantile",
-        type=fraction(0, 1),
-        metavar="Q",
-        help="quantile of the errors of the training rows, which the model file keeps",
-    )
-    group.add_argument(
-        "--k",
-        type=at_least_zero,
-        help="mean + k standard deviations of these errors",
-    )
-
-
-def _add_explaining(parser):
-    parser.add_argument(
-        "--trigger",
-        type=at_least_zero,
-        metavar="EXCESS",
-        help="accumulated excess over the threshold that raises an alarm, in distances "
-        "from the median error to the threshold (default: 0.5)",
-    )
-    parser.add_argument(
-        "--off-delay",
-        type=whole(1),
-        metavar="ROWS",
-        help="quiet rows after which an alarm is over (default: 60)",
-    )
-    parser.add_argument(
-        "--channels",
-        dest="n_channels",
-        type=whole(1),
-        metavar="N",
-        help="channels to name, at most (default: 3)",
-    )
-
-
-def _add_trained_share(parser):
-    parser.add_argument(
-        "--train-fraction",
-        type=fraction(0, 1, closed="left"),
-        metavar="SHARE",
-        help="leave this share of the rows, the first ones, out of the metrics: those "
-        "that the model was trained on (default: 0)",
-    )
-
-
 def _add_generate(commands):
     parser = _add(
         commands,
@@ -515,7 +320,7 @@ def _add_generate(commands):
         help="such as spike, drift or level_shift (default: all that leave no gaps)",
     )
     parser.add_argument("--freq", help="time between rows (default: 1min)")
-    _add_seed(parser, "another seed is another plant")
+    add_seed(parser, "another seed is another plant")
 
 
 def _add_explore(commands):
@@ -531,8 +336,8 @@ def _add_explore(commands):
         f"tsanomaly explore {_PLANT}",
         groups=("read_params",),
     )
-    _add_reading(parser)
-    _add_columns(parser)
+    add_reading(parser)
+    add_columns(parser)
 
 
 def _add_train(commands):
@@ -548,7 +353,7 @@ def _add_train(commands):
         f"{_TRAIN} --k 3",
         groups=("read_params", "network_params", "threshold_params"),
     )
-    _add_complete_reading(parser)
+    add_complete_reading(parser)
     parser.add_argument(
         "--detector",
         choices=DETECTORS,
@@ -558,7 +363,7 @@ def _add_train(commands):
         "iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA on windows "
         "(default: lstm)",
     )
-    _add_training(parser)
+    add_training(parser)
 
 
 def _add_detect(commands):
@@ -576,10 +381,10 @@ def _add_detect(commands):
         f"tsanomaly detect {_USE} --quantile 0.95",
         groups=("read_params", "alarm_params"),
     )
-    _add_model(parser)
-    _add_complete_reading(parser)
-    _add_override(parser)
-    _add_explaining(parser)
+    add_model(parser)
+    add_complete_reading(parser)
+    add_override(parser)
+    add_explaining(parser)
 
 
 def _add_evaluate(commands):
@@ -595,10 +400,10 @@ def _add_evaluate(commands):
         f"tsanomaly evaluate {_USE} --train-fraction 0.8",
         groups=("read_params",),
     )
-    _add_model(parser)
-    _add_complete_reading(parser)
-    _add_override(parser)
-    _add_trained_share(parser)
+    add_model(parser)
+    add_complete_reading(parser)
+    add_override(parser)
+    add_trained_share(parser)
 
 
 def _add_compare(commands):
@@ -612,11 +417,11 @@ def _add_compare(commands):
         f"tsanomaly compare {_PLANT} --detectors iforest pca --train-fraction 0.5",
         groups=("read_params", "network_params", "threshold_params"),
     )
-    _add_complete_reading(parser)
+    add_complete_reading(parser)
     parser.add_argument(
         "--detectors", nargs="+", choices=DETECTORS, help="(default: all)"
     )
-    _add_training(parser)
+    add_training(parser)
 
 
 def _add_explain(commands):
@@ -631,10 +436,10 @@ def _add_explain(commands):
         f"tsanomaly explain {_USE} --off-delay 30",
         groups=("read_params", "alarm_params"),
     )
-    _add_model(parser)
-    _add_complete_reading(parser)
-    _add_override(parser)
-    _add_explaining(parser)
+    add_model(parser)
+    add_complete_reading(parser)
+    add_override(parser)
+    add_explaining(parser)
 
 
 def _add_report(commands):
@@ -650,11 +455,11 @@ def _add_report(commands):
         f"tsanomaly report {_USE} --train-fraction 0.8",
         groups=("read_params", "alarm_params"),
     )
-    _add_model(parser)
-    _add_complete_reading(parser)
-    _add_override(parser)
-    _add_explaining(parser)
-    _add_trained_share(parser)
+    add_model(parser)
+    add_complete_reading(parser)
+    add_override(parser)
+    add_explaining(parser)
+    add_trained_share(parser)
     parser.add_argument("--title", help="heading (default: name of the CSV file)")
 
 
@@ -670,7 +475,7 @@ def _add_info(commands):
         f"tsanomaly info {_MODEL}",
         folder=None,
     )
-    _add_model(parser)
+    add_model(parser)
 
 
 def _add_demo(commands):

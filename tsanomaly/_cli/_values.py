@@ -5,12 +5,14 @@ import argparse
 import math
 
 __all__ = [
+    "above_zero",
     "at_least_zero",
     "fraction",
     "latent_dim",
     "name_or_none",
     "not_empty",
     "number",
+    "rows_or_time",
     "whole",
 ]
 
@@ -46,6 +48,14 @@ def fraction(low, high, closed="neither"):
     return parse
 
 
+def above_zero(text):
+    """Read a number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
 def at_least_zero(text):
     """Read a number that is not negative."""
     value = number(text)
@@ -75,6 +85,15 @@ def not_empty(text):
 def name_or_none(text):
     """Read a name, or "none"."""
     return None if text == "none" else text
+
+
+def rows_or_time(text):
+    """Read a whole number of rows from 1 on, or leave the text of a time as it is."""
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return whole(1)(text)
 
 
 def latent_dim(text):

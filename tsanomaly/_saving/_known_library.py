@@ -353,6 +353,11 @@ ESTIMATORS = {
             "_summaries": Items(Instance("ErrorSummary")),
             "threshold_": Number("f") | Array("f", "d"),
             "offset_": Number("f"),
+            "median_error_": Number("f"),
+            "n_peaks_": (Number("i", 0) | Array("i", "d", low=0)).maybe(),
+            "extremal_index_": (
+                Number("f", 0, 1) | Array("f", "d", low=0, high=1)
+            ).maybe(),
         },
         check=_check_context,
     ),
