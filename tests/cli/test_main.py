@@ -234,24 +234,24 @@ def test_old_and_new_results_beside_each_other_are_named(
     """A file may be locked, as by a spreadsheet that shows it."""
     options = ["--no-plots", "--output-dir", "results"]
     assert main(["detect", model, plant, *options]) == 0
-    predictions, events = (
-        Path("results", f"{n}.csv") for n in ("predictions", "events")
+    predictions, alarms = (
+        Path("results", f"{n}.csv") for n in ("predictions", "alarms")
     )
-    before = predictions.read_bytes(), events.read_bytes()
+    before = predictions.read_bytes(), alarms.read_bytes()
     replace = os.replace
 
     def refuse(temporary, target):
-        if target.name == "events.csv":
+        if target.name == "alarms.csv":
             raise PermissionError(errno.EACCES, "Permission denied")
         replace(temporary, target)
 
     monkeypatch.setattr(os, "replace", refuse)
     assert main(["detect", model, plant, *options, "--threshold", "0"]) == 1
     message = capsys.readouterr().err
-    assert f"New are {predictions}; as they were are {events}." in message
+    assert f"New are {predictions}; as they were are {alarms}." in message
     assert predictions.read_bytes() != before[0]
-    assert events.read_bytes() == before[1]
-    assert sorted(Path("results").iterdir()) == [events, predictions]
+    assert alarms.read_bytes() == before[1]
+    assert sorted(Path("results").iterdir()) == [alarms, predictions]
 
 
 @pytest.mark.parametrize("command", ["train", "detect"])

@@ -144,8 +144,8 @@ def test_nor_by_wrong_usage(capsys):
 def test_no_table_holds_a_formula(named, folder):
     csv_file, model = named
     options = ["--timestamp", TIMES, "--no-plots", "--output-dir", "results"]
-    assert main(["detect", model, csv_file, "--quantile", "0.9", *options]) == 0
-    for name in ("predictions.csv", "events.csv"):
+    assert main(["detect", model, csv_file, "--quantile", "0.5", *options]) == 0
+    for name in ("predictions.csv", "alarms.csv"):
         text = Path("results", name).read_text()
         table = pd.read_csv(Path("results", name))
         for delimiter in ",;":

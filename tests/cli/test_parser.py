@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers import run_python
 from tsanomaly import (
+    AlarmFilter,
     AutoregressiveDetector,
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
@@ -72,7 +73,8 @@ IN_TRAINING = {
 }
 IN_READING = {"--skiprows": (read_sensor_csv, "skiprows")}
 IN_EXPLAINING = {
-    "--max-gap": (explain, "max_gap"),
+    "--trigger": (AlarmFilter, "trigger"),
+    "--off-delay": (AlarmFilter, "off_delay"),
     "--channels": (explain, "n_channels"),
 }
 OF_THE_LIBRARY = {
@@ -101,9 +103,9 @@ OF_THE_COMMANDS = {
     "--seed": "random_state",
     "--output-dir": "output_dir",
     "--detector": "detector",
+    "--missing": "missing",
     "--scaler": "scaler",
     "--train-fraction": "train_fraction",
-    "--max-gap": "max_gap",
     "--channels": "n_channels",
 }
 
@@ -147,7 +149,7 @@ def test_models_without_options_have_the_defaults_of_the_library(detector):
         **{name: keywords[name] for name in ("network_params", "threshold_params")},
         **{
             name: default(_commands.train, name)
-            for name in ("window_size", "scaler", "random_state")
+            for name in ("window_size", "missing", "scaler", "random_state")
         },
         detector=detector,
     )

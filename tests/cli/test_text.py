@@ -9,7 +9,7 @@ from itertools import chain
 import pandas as pd
 import pytest
 
-from tsanomaly._cli._files import write_events, write_table
+from tsanomaly._cli._files import write_alarms, write_table
 from tsanomaly._cli._text import one_line, quoted, visible
 
 
@@ -122,13 +122,13 @@ def test_numbers_and_names_stay_as_they_are(tmp_path):
     pd.testing.assert_frame_equal(table, pd.DataFrame({"name": names, "value": values}))
 
 
-def test_sentences_and_lists_of_events(tmp_path):
-    file = tmp_path / "events.csv"
+def test_sentences_and_lists_of_alarms(tmp_path):
+    file = tmp_path / "alarms.csv"
     sentence = "Row 3: flow 1.5 below expected -1,234.5; 60 % of the error; @b missing"
-    events = pd.DataFrame(
+    alarms = pd.DataFrame(
         {"channels": [["flow", "=a", "@b"]], "shares": [[0.6, 0.3, 0.1]]}
     ).assign(sentence=sentence)
-    write_events(file, events)
+    write_alarms(file, alarms)
     channels, shares, said = cells(file)[1]
     assert channels == "flow;' =a;' @b"
     assert shares == "0.6000; 0.3000; 0.1000"
