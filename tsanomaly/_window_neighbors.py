@@ -8,6 +8,7 @@ from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
+from tsanomaly._views import errors_of_halves
 
 __all__ = ["WindowNeighborsDetector"]
 
@@ -197,7 +198,11 @@ class WindowNeighborsDetector(ResidualDetector):
 
     def _fit_views(self, series, views, rows, seed):
         """Keep some of the windows."""
-        view = NeighborView.fit(
+        view = self._keep(series, rows, seed)
+        return view, view.errors(series), None
+
+    def _keep(self, series, rows, seed):
+        return NeighborView.fit(
             series,
             rows,
             self._kinds(),
@@ -206,7 +211,29 @@ class WindowNeighborsDetector(ResidualDetector):
             max_samples=int(self.max_samples),
             rng=np.random.default_rng(seed),
         )
-        return view, view.errors(series), None
+
+    def _fit_held_out(self, X, y=None):
+        """Fit, and return errors of the training rows, and those of rows held out.
+
+        These are by the windows of the other half of the rows. They do not set
+        `offset_`: a training window is compared without the nearest of all, as new ones
+        are, and 1 % of the training rows are flagged.
+        """
+        errors, others = super()._fit_held_out(X, y)
+        series = self._series(*self._validate(X))
+
+        def refit(rows):
+            view = self._keep(series, rows, 0)
+            for search, whole in zip(view.rules, self._rules, strict=True):
+                search.calibration = whole.calibration
+            return view
+
+        kept = np.flatnonzero(~series.breaks)
+        rows, of_rows = errors_of_halves(self._view(), series, kept, refit)
+        if len(rows):
+            others = np.full(errors.shape, np.nan)
+            others[rows] = of_rows
+        return errors, others
 
     def _view(self):
         return NeighborView(
