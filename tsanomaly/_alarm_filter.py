@@ -13,6 +13,7 @@ __all__ = [
     "AlarmTracker",
     "alarm_duration",
     "alarm_table",
+    "has_drifted",
     "median_error_of",
 ]
 
@@ -21,6 +22,9 @@ _MEDIUM, _HIGH = 50.0, 87.5
 
 # The distance from the median error to the threshold, at least, in thresholds.
 _SMALLEST_UNIT = 1e-3
+
+# Rows that tell of a drift, at least.
+_FEWEST_DRIFTED = 100
 
 # How far beyond the tracked threshold the fitted quantile lies: one row in a hundred.
 _TRACKED_SHARE = 0.01
@@ -257,6 +261,34 @@ def median_error_of(detector):
     """
     median_error = getattr(last_step(detector), "median_error_", None)
     return None if median_error is None else float(median_error)
+
+
+def has_drifted(errors, threshold, median_error):
+    """Whether new rows no longer look like those of the training series.
+
+    Faults are over at some time; where the machine, a sensor or the product has
+    changed, all errors are larger for good.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_timestamps,)
+        Of new rows, in time order; NaN at breaks.
+    threshold : float
+        That of the detector.
+    median_error : float
+        Median error of the training rows.
+
+    Returns
+    -------
+    drifted : bool
+        Whether the median error of the last quarter of the rows, of at least 100, is
+        closer to the threshold than to that of the training rows.
+    """
+    errors = errors[~np.isnan(errors)]
+    last = errors[-max(len(errors) // 4, _FEWEST_DRIFTED) :]
+    if len(last) < _FEWEST_DRIFTED:
+        return False
+    return bool(np.median(last) > (threshold + median_error) / 2)
 
 
 class AlarmTracker:

@@ -228,7 +228,8 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
         return errors, flagged, _events(flagged, max_gap)
     median_error = median_error_of(detector)
     if median_error is None:
-        median_error = np.nanmedian(errors)
+        known = errors[~np.isnan(errors)]
+        median_error = np.median(known) if len(known) else threshold
     events, flagged = AlarmTracker(alarm_filter, threshold, median_error).run(errors)
     belongs = np.zeros(len(errors), dtype=bool)
     for event in events:

@@ -370,6 +370,7 @@ def detect(
         "threshold": found.threshold,
         "flagged_rows": int(found.flagged.sum()),
         "alarms": len(found.alarms),
+        "drifted": found.drifted,
     }
     text = (
         f"{result['flagged_rows']:,} of {len(frame):,} rows are above the threshold "
@@ -382,6 +383,11 @@ def detect(
     )
     if len(found.alarms) > len(worst):
         text += f"\nand {len(found.alarms) - len(worst):,} less severe, in alarms.csv"
+    if found.drifted:
+        text += (
+            "\nthe last rows no longer look like the training rows: most errors are "
+            "closer to the threshold than usual. Train again on recent rows."
+        )
     return _finish(result, text, files)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._alarm_filter import has_drifted, median_error_of
 from tsanomaly._inspection import errors_and_threshold, reconstructs
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._validation import find_breaks
@@ -32,6 +33,7 @@ class Detection(NamedTuple):
     flagged: np.ndarray  # (n_timestamps,)
     contributions: np.ndarray  # (n_timestamps, n_channels)
     alarms: object  # a frame, as from `explain`, with errors instead of scores
+    drifted: bool = False  # whether the last rows no longer look like training rows
 
 
 def build(
@@ -236,7 +238,9 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
         n_channels=n_channels,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
-    return Detection(errors, threshold, flagged, contributions, alarms)
+    median_error = median_error_of(model)
+    drifted = median_error is not None and has_drifted(errors, threshold, median_error)
+    return Detection(errors, threshold, flagged, contributions, alarms, drifted)
 
 
 def predictions(frame, found):
