@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import warnings
+from contextlib import suppress
 from itertools import pairwise
 from numbers import Integral
 
@@ -8,9 +9,11 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from tsanomaly._context import get_context
 from tsanomaly._inspection import results_at
 from tsanomaly._sklearn_compat import Interval, _safe_indexing, validate_params
-from tsanomaly._validation import check_columns
+from tsanomaly._validation import check_columns, find_breaks
+from tsanomaly._windows import TrailingWindows
 
 __all__ = ["fit_cross_fitted"]
 
@@ -67,7 +70,8 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
     Notes
     -----
     Blocks are held out rather than single rows: the neighbours of a row that are
-    learned from tell most of it.
+    learned from tell most of it. Start-up rows, whose windows are padded, set no
+    threshold.
 
     Examples
     --------
@@ -144,7 +148,13 @@ def _cross_fit(steps, X, y, n_blocks):
             )
             return None
         errors.append(results_at(head, "transform", X, np.arange(start, stop)))
-    return np.concatenate(errors)
+    errors = np.concatenate(errors)
+    breaks = find_breaks(X)
+    with suppress(ValueError):  # steps that do not say how many rows they need
+        whole = TrailingWindows(breaks, get_context(head).n_context + 1, breaks).whole
+        if whole.any():
+            errors[~whole] = np.nan
+    return errors
 
 
 def _without(X, start, stop, head):
