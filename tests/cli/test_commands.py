@@ -152,7 +152,7 @@ def test_from_simulated_readings_to_a_report(folder):
     assert "@import" not in (folder / "report.html").read_text()
     cells = page.cells["alarms"]
     worst_first = alarms.sort_values("severity", ascending=False, kind="stable")
-    assert [cells[place] for place in range(1, len(cells), 8)] == (
+    assert [cells[place] for place in range(1, len(cells), 6)] == (
         worst_first["sentence"].tolist()
     )
     assert f"{measures['f1']:.4g}" in page.cells["measures"]

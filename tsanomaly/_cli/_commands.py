@@ -435,6 +435,7 @@ def evaluate(
             flagged[rest],
             np.empty((len(errors[rest]), 0)),
             None,
+            flagged[rest],
         )
         figures = {"anomalies": draw_anomalies(frame[rest], found, labels[rest])}
         figures |= draw_measures(

@@ -33,6 +33,7 @@ class Detection(NamedTuple):
     flagged: np.ndarray  # (n_timestamps,)
     contributions: np.ndarray  # (n_timestamps, n_channels)
     alarms: object  # a frame, as from `explain`, with errors instead of scores
+    in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is on
     drifted: bool = False  # whether the last rows no longer look like training rows
 
 
@@ -230,17 +231,27 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
             parts = occlude(model, frame, rows, ~flagged)
         contributions[rows] = parts
     progress("describing alarms")
+    alarm_filter = AlarmFilter(threshold=threshold, **alarm_params)
     alarms = explain(
         model,
         frame,
-        alarm_filter=AlarmFilter(threshold=threshold, **alarm_params),
+        alarm_filter=alarm_filter,
         attribution=lambda detector, X, rows: np.nan_to_num(contributions[rows]),
         n_channels=n_channels,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
+    known = errors[~np.isnan(errors)]
     median_error = median_error_of(model)
-    drifted = median_error is not None and has_drifted(errors, threshold, median_error)
-    return Detection(errors, threshold, flagged, contributions, alarms, drifted)
+    if median_error is None:
+        median_error = np.median(known) if len(known) else threshold
+    rows = alarm_filter.alarms(errors, median_error=median_error)
+    in_alarm = np.zeros(len(errors), dtype=bool)
+    for alarm in rows.itertuples():
+        in_alarm[alarm.start : alarm.end + 1] = True
+    drifted = has_drifted(errors, threshold, median_error)
+    return Detection(
+        errors, threshold, flagged, contributions, alarms, in_alarm, drifted
+    )
 
 
 def predictions(frame, found):

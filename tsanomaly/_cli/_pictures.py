@@ -61,7 +61,7 @@ def draw_anomalies(frame, found, labels):
     else:
         channels = list(range(min(frame.shape[1], N_DRAWN_CHANNELS)))
     return AnomalyDisplay.from_predictions(
-        frame, found.errors, found.threshold, found.flagged, labels, channels=channels
+        frame, found.errors, found.threshold, found.in_alarm, labels, channels=channels
     ).figure_
 
 

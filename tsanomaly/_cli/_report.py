@@ -198,7 +198,8 @@ def _draw(detector, frame, labels, found):
     shown = "All channels" if len(channels) == frame.shape[1] else shown
     alarms = [
         (
-            f"{shown}, the score and the threshold. A higher score is more abnormal.",
+            f"{shown}, the score, the threshold and the alarms. A higher score is more "
+            "abnormal.",
             draw_anomalies(frame, found, labels),
         )
     ]
@@ -293,8 +294,6 @@ def _alarms(alarms):
                 f"{name} {share:.0%}"
                 for name, share in zip(alarm.channels, alarm.shares, strict=True)
             ),
-            alarm.start,
-            alarm.end,
             alarm.state,
         )
         for number, alarm in enumerate(
@@ -302,8 +301,8 @@ def _alarms(alarms):
             1,
         )
     ]
-    head = ["", "in words", "severity", "priority", "channels", "start", "end", "state"]
-    kinds = ["", "text", "", "text", "text", "text when", "text when", "text"]
+    head = ["", "in words", "severity", "priority", "channels", "state"]
+    kinds = ["", "text", "", "text when", "text", "text when"]
     return _table(head, rows, kinds)
 
 
