@@ -320,6 +320,28 @@ class EnsembleDetector(
             weight * detector.reconstruct(X) for detector, _, weight in self._members()
         )
 
+    @available_if(_all_give_channel_errors)
+    def accept_new_normal(self, X):
+        """Take the level of other rows for normal, without training again.
+
+        Only if all detectors can, as those of this library that give errors of
+        channels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Normal rows since the change, as for :class:`LSTMAutoencoderDetector`.
+
+        Returns
+        -------
+        self : EnsembleDetector
+            The ensemble, whose detectors have other levels.
+        """
+        X = validate_for_parts(self, X, reset=False)
+        for detector in self.named_detectors_.values():
+            detector.accept_new_normal(X)
+        return self
+
     def get_feature_names_out(self, input_features=None):
         """Name the columns of `transform`, as the channels.
 

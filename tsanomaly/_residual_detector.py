@@ -325,6 +325,41 @@ class ResidualDetector(
         series = self._series(*self._validate(X))
         return self._scorer().expected(series) + self.center_
 
+    def accept_new_normal(self, X):
+        """Take the level of other rows for normal, without training again.
+
+        For a machine, or a sensor, that has been set anew: what the models know of the
+        course of the readings, and of how they go together, stays; the mean of each
+        channel over `X` takes the place of that over the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Normal rows since the change, as many as make up a cycle of the machine, as
+            they come to the detector: behind the same scaler.
+
+        Returns
+        -------
+        self : estimator
+            The detector, with another `center_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` has other channels than in `fit`, holds infinity, or no reading.
+        """
+        X, _ = self._validate(X)
+        known = ~np.isnan(X)
+        if not known.any():
+            raise ValueError(
+                f"X holds no reading (n_samples={len(X)}), so there is no level to "
+                "accept. Pass normal rows since the change."
+            )
+        total, count = np.where(known, X, 0).sum(axis=0), known.sum(axis=0)
+        level = np.divide(total, count, out=self.center_.copy(), where=count > 0)
+        self.center_ = level
+        return self
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
