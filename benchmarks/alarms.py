@@ -59,8 +59,8 @@ FAULTS = {
 
 DEFAULT = "and off-delay 60: the default"
 RULES = {  # whether the threshold is that of rows held out, and the parameters
-    "every run of rows, threshold of rows learned from": (False, None),
-    "every run of rows, threshold of rows held out": (True, None),
+    "every run, threshold of rows learned from": (False, None),
+    "every run, threshold of rows held out": (True, None),
     "on- and off-delay 3": (True, {"on_delay": 3, "off_delay": 3, "trigger": 0}),
     "accumulated excess, off-delay 10": (True, {"off_delay": 10}),
     DEFAULT: (True, {}),
@@ -467,25 +467,24 @@ def main():
     results, written = {}, perf_counter()
     for name in chosen:
         run, tables = PARTS[name]
-        if run is labelled and "groups" in results:
-            results[name] = results["groups"]  # the same models
-        else:
-            results[name] = []
+        key = "groups" if run is labelled else name  # one run for both
+        if key not in results:
+            results[key] = []
             for rows in run(arguments):
-                results[name] += rows
+                results[key] += rows
                 row = rows[0]
                 print(
-                    f"{name:<10} {row['series']:<18} {row['seed']:>2} "
+                    f"{key:<10} {row['series'].split('/')[-1]:<30} {row['seed']:>2} "
                     f"{row['detector']:<14} {row['fit_seconds']:6.1f} s",
                     flush=True,
                 )
                 if arguments.json and perf_counter() - written > 60:
                     write(arguments.json, results)
                     written = perf_counter()
-        if not results[name]:
+        if not results[key]:
             print(f"{name}: no detector takes it")
             continue
-        frame = pd.DataFrame(results[name])
+        frame = pd.DataFrame(results[key])
         said = frame.explode("warnings").dropna(subset="warnings")
         for (detector, text), rows in said.groupby(["detector", "warnings"]):
             print(f"{detector}, {rows['series'].nunique()} series: {text}")
