@@ -390,7 +390,7 @@ def plant_tables(rows):
     for name in ("start", "raised", "end"):
         table[f"{name}, mean"] = by[name].mean()
         table[f"{name}, range"] = [
-            f"{part.min():.0f} to {part.max():.0f}" if part.any() else ""
+            f"{part.min():.0f} to {part.max():.0f}" if part.notna().any() else ""
             for _, part in by[name]
         ]
     yield table.assign(named=by["named"].sum())
