@@ -34,7 +34,7 @@ from tsanomaly._validation import (
     remember_parameters,
     validate_series,
 )
-from tsanomaly._views import Series
+from tsanomaly._views import Series, raise_errors
 
 __all__ = ["ResidualDetector", "warn_of_unpredictable"]
 
@@ -373,19 +373,16 @@ class ResidualDetector(
         errors : ndarray of shape (n_timestamps, n_channels)
             As from `fit_transform`.
         held_out : ndarray of shape (n_timestamps, n_channels)
-            Those by models that have not learned from the rows; NaN in rows without.
-            If there are none, those of rows whose windows rest on no padding.
+            Those by models that have not learned from the rows, or the others where
+            there are none or these are larger, as where a half of the series is calm;
+            NaN in start-up rows.
         """
         self._validate_params()
         errors, series, held_out = self._fit(X)
-        others = np.full(errors.shape, np.nan)
-        rows = np.empty(0, dtype=np.intp)
+        others = errors.copy()
+        others[~series.windows(self.n_context_ + 1).whole] = np.nan
         if held_out is not None:
-            rows, of_rows = held_out(None)
-            others[rows] = of_rows
-        if not len(rows):
-            whole = series.windows(self.n_context_ + 1).whole
-            others[whole] = errors[whole]
+            raise_errors(others, *held_out(None))
         return errors, others
 
     def _fit(self, X):

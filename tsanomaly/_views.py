@@ -22,7 +22,7 @@ from tsanomaly._row_errors import (
 )
 from tsanomaly._windows import RowAverage, TrailingWindows
 
-__all__ = ["Blend", "Series", "View", "errors_of_halves"]
+__all__ = ["Blend", "Series", "View", "errors_of_halves", "raise_errors"]
 
 # Half of a series with less of the variance of all is of a machine that stood still.
 _STANDSTILL = 0.1
@@ -324,6 +324,12 @@ def errors_of_halves(view, series, rows, refit, most=None):
     if not found:
         return rows[:0], np.empty((0, series.X.shape[1]))
     return np.concatenate(found), np.concatenate(errors)
+
+
+def raise_errors(errors, rows, others):
+    """Put other errors of some rows into errors, in place, where they are larger."""
+    larger = mean_of_known(others, axis=1) > mean_of_known(errors[rows], axis=1)
+    errors[rows[larger]] = others[larger]
 
 
 def _variance(series, rows):

@@ -8,7 +8,7 @@ from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
-from tsanomaly._views import errors_of_halves
+from tsanomaly._views import errors_of_halves, raise_errors
 
 __all__ = ["WindowNeighborsDetector"]
 
@@ -229,10 +229,7 @@ class WindowNeighborsDetector(ResidualDetector):
             return view
 
         kept = np.flatnonzero(~series.breaks)
-        rows, of_rows = errors_of_halves(self._view(), series, kept, refit)
-        if len(rows):
-            others = np.full(errors.shape, np.nan)
-            others[rows] = of_rows
+        raise_errors(others, *errors_of_halves(self._view(), series, kept, refit))
         return errors, others
 
     def _view(self):
