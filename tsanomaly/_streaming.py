@@ -13,6 +13,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
 from tsanomaly._context import get_context
 from tsanomaly._inspection import (
@@ -127,6 +128,10 @@ class StreamingDetector:
     def __init__(self, detector, alarm_filter=None):
         check_is_fitted(detector)
         check_detector(detector, "detector")
+        if not isinstance(alarm_filter, AlarmFilter | None):
+            raise TypeError(
+                f"alarm_filter must be an AlarmFilter or None, got {alarm_filter!r}."
+            )
         self.detector = detector
         self.alarm_filter = alarm_filter
         self._plan = None
