@@ -57,6 +57,8 @@ class StreamingDetector:
         Find alarms, which `alarms` returns: the same as
         ``explain(detector, X, alarm_filter=alarm_filter)`` for all rows so far. It
         costs little but in rows above the threshold, in which the channels are found.
+        Rows without any reading that a step gives values to, as an imputer does, are
+        breaks to `explain` and rows as any other here.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Streams with alarms in files, and what is altered in them."""
+"""Streams with alarms in files, and files of them that were altered."""
 
 import copy
 import json
