@@ -362,3 +362,68 @@ def cluster_peaks(errors, level, breaks=None):
             clusters.append([])
         clusters[-1].append(b[2])
     return sorted(max(cluster) for cluster in clusters), index
+
+
+def alarms(errors, threshold, median_error, **rules):
+    """What AlarmFilter.alarms returns, as a list of dicts, with numbers of rows."""
+    unit = max(threshold - median_error, 1e-3 * abs(threshold))
+    excess, tracked = [], threshold
+    for error in errors:
+        excess.append((error - tracked) / unit)
+        if not np.isnan(error):
+            up = 0.99 if excess[-1] > 0 else -0.01
+            tracked = max(tracked + rules["tracking"] * unit * up, threshold)
+    found, first = [], 0
+    while first < len(errors):
+        alarm = _next_alarm(excess, first, **rules)
+        if alarm is None:
+            break
+        rows = range(alarm["start"], alarm["end"] + 1)
+        above = [t for t in rows if excess[t] > 0]
+        alarm["peak"] = max(above, key=lambda t: (errors[t], -t))
+        alarm["error"] = errors[alarm["peak"]]
+        alarm["severity"] = 100 * (1 - 0.5 ** max(excess[t] for t in above))
+        alarm["priority"] = (
+            "low"
+            if alarm["severity"] < 50
+            else "medium"
+            if alarm["severity"] < 87.5
+            else "high"
+        )
+        first = alarm.pop("over") + 1
+        alarm["state"] = "cleared" if first <= len(errors) else "active"
+        found.append(alarm)
+    return found
+
+
+def _next_alarm(excess, first, *, trigger, max_excess, decay, on_delay, **ends):
+    """Start, raised, end, and the row in which the next alarm is over."""
+    accumulated, start = 0.0, None
+    for t in range(first, len(excess)):
+        if np.isnan(excess[t]):
+            accumulated, start, first = 0.0, None, t + 1
+        elif excess[t] > 0:
+            start = t if start is None else start
+            accumulated += min(excess[t], max_excess)
+            latest = range(t - on_delay + 1, t + 1)
+            is_long = latest[0] >= first and all(excess[s] > 0 for s in latest)
+            if accumulated > trigger and is_long:
+                end, over = _end_of_alarm(excess, t, **ends)
+                return {"start": start, "raised": t, "end": end, "over": over}
+        else:
+            accumulated = max(accumulated - decay, 0.0)
+            start = None if accumulated == 0 else start
+    return None
+
+
+def _end_of_alarm(excess, raised, *, off_delay, deadband, tracking):
+    """The last row of an alarm, and the one in which it is over."""
+    end = raised
+    for t in range(raised + 1, len(excess)):
+        if np.isnan(excess[t]):
+            return end, t
+        if excess[t] > 0 or excess[t] > -deadband:
+            end = t
+        elif t - end == off_delay:
+            return end, t
+    return end, len(excess)

@@ -243,6 +243,7 @@ def alarm_table(rows, columns, index, step):
     frame = pd.DataFrame(rows, columns=columns)
     floats = {"error", "severity", "score", "reading", "expected"}
     types = dict.fromkeys(floats, np.float64) | dict.fromkeys(_LABELS, index.dtype)
+    types |= dict.fromkeys(["priority", "state", "sentence"], str)
     types["duration"] = np.int64 if step is None else f"timedelta64[{index.unit}]"
     return frame.astype({name: types[name] for name in columns if name in types})
 
@@ -310,8 +311,8 @@ class AlarmTracker:
             threshold = rules.threshold
         if threshold is None:
             raise ValueError(
-                "threshold is needed where the filter has none: pass that of the "
-                "detector, -detector.offset_."
+                "No threshold is known. Pass that of the detector, -detector.offset_, "
+                "or set one in the filter: AlarmFilter(threshold=...)."
             )
         if not (np.isfinite(threshold) and np.isfinite(median_error)):
             raise ValueError(

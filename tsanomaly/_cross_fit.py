@@ -7,12 +7,16 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
-from tsanomaly._context import get_context
-from tsanomaly._inspection import results_at
-from tsanomaly._sklearn_compat import Interval, _safe_indexing, validate_params
-from tsanomaly._validation import check_columns, find_breaks
+from tsanomaly._context import get_context, sees_other_rows
+from tsanomaly._inspection import fits_held_out, last_step, results_at
+from tsanomaly._sklearn_compat import (
+    Interval,
+    _safe_indexing,
+    _wrap_data_with_container,
+    validate_params,
+)
+from tsanomaly._validation import as_series, check_columns, find_breaks
 from tsanomaly._windows import TrailingWindows
 
 __all__ = ["fit_cross_fitted"]
@@ -55,7 +59,8 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
     Raises
     ------
     ValueError
-        As from ``pipeline.fit``, or if the pipeline has one step only.
+        As from ``pipeline.fit``, or if the pipeline has one step only, or none that
+        sets a threshold.
 
     Warns
     -----
@@ -94,55 +99,53 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
     True
     """
     check_columns(X, "fit_cross_fitted")
-    if len(pipeline.steps) < 2:
+    steps, last = pipeline.steps[:-1], pipeline.steps[-1][1]
+    if _is_idle(last) or all(_is_idle(step) for _, step in steps):
         raise ValueError(
             "pipeline must have a step that gives errors and one that sets a threshold "
             f"on them, got {pipeline!r}."
         )
-    steps, last = pipeline.steps[:-1], pipeline.steps[-1][1]
-    if hasattr(steps[-1][1], "_fit_held_out"):
-        fitted, errors = _fit_once(steps, X, y)
-        pipeline.steps[:-1] = fitted
+    if not hasattr(X, "iloc"):
+        X = np.asarray(as_series(X))
+    if fits_held_out(steps[-1][1]):
+        errors = _fit_once(steps, X, y)
     else:
         pipeline.fit(X, y)
         errors = _cross_fit(steps, X, y, n_blocks)
         if errors is None:
             return pipeline
-    last.fit(errors, y)
+    # In a frame, with names and times, if the step returns its errors in one.
+    giving = last_step(pipeline[:-1])
+    last.fit(_wrap_data_with_container("transform", errors, X, giving), y)
     return pipeline
 
 
+def _is_idle(step):
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
 def _fit_once(steps, X, y):
-    """Fit clones of steps of which the last has errors of rows held out."""
-    fitted = []
-    for name, step in steps:
-        if step is None or step == "passthrough":
-            fitted.append((name, step))
-            continue
-        step = clone(step)
-        fitted.append((name, step))
-        if hasattr(step, "_fit_held_out"):
-            errors = step._fit_held_out(X, y)[1]
-        else:
+    """Fit steps of which the last has errors of rows held out, and return these."""
+    for _, step in steps[:-1]:
+        if not _is_idle(step):
             X = step.fit_transform(X, y)
-    return fitted, errors
+    return steps[-1][1]._fit_held_out(X, y)[1]
 
 
 def _cross_fit(steps, X, y, n_blocks):
     """Errors of rows by steps that were fitted on the other blocks, or None."""
     n_rows = len(X)
-    edges = np.linspace(0, n_rows, n_blocks + 1).astype(int)
+    edges = np.linspace(0, n_rows, min(n_blocks, n_rows) + 1).astype(int)
     errors = []
     for start, stop in pairwise(edges):
-        head = Pipeline([(name, clone(step, safe=False)) for name, step in steps])
-        rows, part = _without(X, start, stop, head)
         try:
-            head.fit(part, None if y is None else np.asarray(y)[rows])
+            head = _fit_without(steps, X, y, start, stop)
         except ValueError as error:
             warnings.warn(
-                f"The steps could not be fitted on {len(rows):,} of {n_rows:,} rows "
-                f"({error}), so the threshold is set on errors of rows that were "
-                "learned from. New rows have larger ones. Fit on a longer series.",
+                f"The steps could not be fitted on {n_rows - stop + start:,} of "
+                f"{n_rows:,} rows ({error}), so the threshold is set on errors of rows "
+                "that were learned from. New rows have larger ones. Fit on a longer "
+                "series.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -157,25 +160,25 @@ def _cross_fit(steps, X, y, n_blocks):
     return errors
 
 
-def _without(X, start, stop, head):
-    """The series without a block, with a break in its place if the steps take one.
-
-    Which rows they are, and the rows.
-    """
-    n_rows = len(X)
-    takes_breaks = all(
-        get_tags(step).input_tags.allow_nan
-        for _, step in head.steps
-        if step is not None and step != "passthrough"
-    )
-    has_break = takes_breaks and start > 0 and stop < n_rows
-    rows = np.r_[0 : start + has_break, stop:n_rows]
-    part = _safe_indexing(X, rows)
-    if has_break:
+def _fit_without(steps, X, y, start, stop):
+    """Clones of steps, fitted on all rows but those of a block."""
+    head = Pipeline([(name, clone(step, safe=False)) for name, step in steps])
+    if start > 0 and stop < len(X) and sees_other_rows(head):
+        rows = np.r_[0 : start + 1, stop : len(X)]
+        part = _safe_indexing(X, rows)
         if hasattr(part, "iloc"):
             part = part.astype(np.float64)
             part.iloc[start] = np.nan
         else:
             part = np.array(part, dtype=np.float64)
             part[start] = np.nan
-    return rows, part
+        # Not every step takes a break; which do is known when they are fitted.
+        with suppress(ValueError):
+            return head.fit(part, _at(y, rows))
+        head = clone(head)
+    rows = np.r_[0:start, stop : len(X)]
+    return head.fit(_safe_indexing(X, rows), _at(y, rows))
+
+
+def _at(y, rows):
+    return None if y is None else np.asarray(y)[rows]

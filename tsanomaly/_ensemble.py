@@ -21,6 +21,7 @@ from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._hybrid import errors_of_all, fit_without
 from tsanomaly._inspection import (
     check_detector,
+    fits_held_out,
     gives_channel_errors,
     is_normalised,
     kept_training_errors,
@@ -470,7 +471,7 @@ class EnsembleDetector(
         for name, detector in self.detectors:
             detector = clone(detector)
             try:
-                if held_out and hasattr(detector, "_fit_held_out"):
+                if held_out and fits_held_out(detector):
                     errors, of_others = detector._fit_held_out(X, y)
                 else:
                     errors = of_others = _fit(detector, X, y, breaks)
@@ -583,9 +584,11 @@ for _name in ("transform", "fit_transform", "get_feature_names_out"):
 def _fit(detector, X, y, breaks):
     """Fit a detector, and return the errors of the training rows, NaN at breaks.
 
-    By channel if it gives such errors, and was not fitted before.
+    By channel if it gives such errors.
     """
-    if gives_channel_errors(detector) and hasattr(detector, "fit_transform"):
+    if gives_channel_errors(detector):
+        if not hasattr(detector, "fit_transform"):  # a frozen one
+            return np.asarray(detector.transform(X))
         return np.asarray(detector.fit_transform(X, y))  # which were worked out in fit
     nothing = np.zeros(len(breaks), dtype=bool)
     fit_without(detector, X, y, breaks, nothing, {})

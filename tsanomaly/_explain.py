@@ -11,8 +11,18 @@ from tsanomaly._alarm_filter import (
     median_error_of,
 )
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
-from tsanomaly._inspection import check_detector, detector_errors, errors_and_threshold
-from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
+from tsanomaly._inspection import (
+    check_detector,
+    detector_errors,
+    errors_and_threshold,
+    find_threshold,
+)
+from tsanomaly._sklearn_compat import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_params,
+)
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, find_breaks, median_step
 from tsanomaly._windows import runs
@@ -216,6 +226,8 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
             "explain. Pass one of them; alarm_filter=AlarmFilter(threshold=...) sets "
             "another threshold."
         )
+    if alarm_filter is not None:
+        return _find_alarms(detector, X, alarm_filter)
     if flagged is None:
         errors, threshold = errors_and_threshold(detector, X)
         flagged = errors > threshold
@@ -223,14 +235,27 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
         flagged = _check_flagged(flagged, len(X))
         errors = detector_errors(detector, X)
     errors[find_breaks(X)] = np.nan
-    if alarm_filter is None:
-        flagged = flagged & ~np.isnan(errors)  # breaks are no events
-        return errors, flagged, _events(flagged, max_gap)
+    flagged = flagged & ~np.isnan(errors)  # breaks are no events
+    return errors, flagged, _events(flagged, max_gap)
+
+
+def _find_alarms(detector, X, alarm_filter):
+    """Errors of rows, those above the threshold in an alarm, and the alarms."""
+    errors = detector_errors(detector, X)
+    threshold = alarm_filter.threshold
+    if threshold is None:
+        threshold = find_threshold(detector, X, errors)
+    errors[find_breaks(X)] = np.nan
     median_error = median_error_of(detector)
     if median_error is None:
         known = errors[~np.isnan(errors)]
         median_error = np.median(known) if len(known) else threshold
-    events, flagged = AlarmTracker(alarm_filter, threshold, median_error).run(errors)
+    try:
+        tracker = AlarmTracker(alarm_filter, threshold, median_error)
+    except InvalidParameterError as error:
+        # As another error: validate_params would say that it is one of explain.
+        raise ValueError(str(error)) from None
+    events, flagged = tracker.run(errors)
     belongs = np.zeros(len(errors), dtype=bool)
     for event in events:
         belongs[event["start"] : event["end"] + 1] = True

@@ -20,6 +20,7 @@ __all__ = [
     "detector_errors",
     "errors_and_threshold",
     "find_threshold",
+    "fits_held_out",
     "fitted_steps",
     "gives_channel_errors",
     "is_normalised",
@@ -248,6 +249,12 @@ def reconstructs(detector):
 def gives_channel_errors(detector):
     """Whether a detector gives an error for every channel, and what it expected."""
     return hasattr(detector, "reconstruct") and hasattr(detector, "transform")
+
+
+def fits_held_out(step):
+    """Whether a step has, once it is fitted, errors by models without the rows."""
+    # A frozen one passes the method on, and is not to be fitted.
+    return hasattr(step, "_fit_held_out") and not isinstance(step, FrozenEstimator)
 
 
 def is_normalised(detector):

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metadata_routing import _raise_for_params
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import _check_feature_names_in, _check_method_params
@@ -36,6 +37,7 @@ __all__ = [
     "_fit_context",
     "_raise_for_params",
     "_safe_indexing",
+    "_wrap_data_with_container",
     "check_parameters",
     "empty_tree",
     "output_container",

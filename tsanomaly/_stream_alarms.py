@@ -16,6 +16,9 @@ _MOST_ALARMS = 1000
 # Rows of an alarm whose labels are told.
 _LABELS = ("start", "end", "raised", "peak")
 
+# What describes an alarm, with the types that columns have without one, too.
+_TYPES = {"score": np.float64, "severity": np.float64, "priority": str, "state": str}
+
 
 class StreamAlarms:
     """Alarms while readings arrive.
@@ -112,8 +115,8 @@ class StreamAlarms:
         if self.tracker.is_raised:
             alarms.append(self.tracker.alarm)
         rows = [_describe(alarm, names, n_channels) for alarm in alarms]
-        columns = [*_LABELS, "score", "severity", "priority", "state"]
-        return pd.DataFrame(rows, columns=[*columns, "channels", "shares"])
+        columns = [*_LABELS, *_TYPES, "channels", "shares"]
+        return pd.DataFrame(rows, columns=columns).astype(_TYPES)
 
 
 def _note_time(alarm, row, time):
@@ -135,6 +138,6 @@ def _describe(alarm, names, n_channels):
     return {
         **dict(zip(_LABELS, labels, strict=True)),
         "score": -alarm["error"],
-        **{name: alarm[name] for name in ("severity", "priority", "state")},
+        **{name: alarm[name] for name in _TYPES if name != "score"},
         **name_channels(contributions[None], names, n_channels),
     }

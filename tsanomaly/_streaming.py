@@ -2,6 +2,7 @@
 from collections.abc import Mapping
 from copy import copy
 from datetime import datetime
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
@@ -11,8 +12,10 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
 from tsanomaly._context import get_context
 from tsanomaly._inspection import (
@@ -54,6 +57,8 @@ class StreamingDetector:
         Find alarms, which `alarms` returns: the same as
         ``explain(detector, X, alarm_filter=alarm_filter)`` for all rows so far. It
         costs little but in rows above the threshold, in which the channels are found.
+        Rows without any reading that a step gives values to, as an imputer does, are
+        breaks to `explain` and rows as any other here.
 
     Attributes
     ----------
@@ -127,6 +132,10 @@ class StreamingDetector:
     def __init__(self, detector, alarm_filter=None):
         check_is_fitted(detector)
         check_detector(detector, "detector")
+        if not isinstance(alarm_filter, AlarmFilter | None):
+            raise TypeError(
+                f"alarm_filter must be an AlarmFilter or None, got {alarm_filter!r}."
+            )
         self.detector = detector
         self.alarm_filter = alarm_filter
         self._plan = None
@@ -237,21 +246,24 @@ class StreamingDetector:
             made or reset: ``start``, ``end``, ``raised``, ``peak``, ``score``,
             ``severity``, ``priority``, ``state``, ``channels`` and ``shares``, as from
             :func:`explain`. The state of the last one is 'active' if it is not over.
-            Rows are told by their times, or by numbers from 0 on if they came without.
-            Channels are named where the detector gives errors of channels.
+            Rows are told by their times, without a zone, or by numbers from 0 on if
+            they came without times. Channels are named where the detector gives errors
+            of channels.
 
         Raises
         ------
         AttributeError
             If the stream has no `alarm_filter`.
+        TypeError, ValueError
+            If `n_channels` is not a positive integer.
         """
         if self._alarms is None:
             raise AttributeError(
                 f"This {type(self).__name__} has no alarm_filter, and so no alarms. "
                 "Make it with alarm_filter=AlarmFilter()."
             )
-        plan = self._prepare()
-        names = plan.names
+        check_scalar(n_channels, "n_channels", Integral, min_val=1)
+        names = self._prepare().names
         names = list(range(self._rows.shape[1])) if names is None else list(names)
         return self._alarms.table(names, n_channels)
 

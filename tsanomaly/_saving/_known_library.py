@@ -26,6 +26,7 @@ from tsanomaly._saving._specs import (
     Items,
     Number,
     Numbers,
+    Record,
     State,
     Text,
 )
@@ -248,6 +249,23 @@ def _check_fleet(fleet):
     )
 
 
+def _check_tracker(tracker):
+    tracker.rules._validate_params()
+    is_raised = tracker.alarm is not None and "raised" in tracker.alarm
+    _check_equal("is_raised", tracker.is_raised, is_raised)
+
+
+def _check_stream(stream):
+    """Raise unless alarms are of the channels of the stream."""
+    check_detector(stream.detector, "detector")
+    alarms = stream._alarms
+    _check_equal("_alarms", alarms is None, stream.alarm_filter is None)
+    for alarm in [] if alarms is None else [*alarms.over, alarms.tracker.alarm]:
+        if alarm is not None and "contributions" in alarm:
+            found, width = len(alarm["contributions"]), stream._rows.shape[1]
+            _check_equal("length of contributions", found, width)
+
+
 _BY_NUMBER = Array("f", "n") | Number("f")
 
 _RULE = {
@@ -385,8 +403,19 @@ ESTIMATORS = {
     WindowTransformer: State({**_CONTEXT}, check=_check_window),
 }
 
-# An alarm of a stream.
-_ALARM = Items(ANYTHING, kinds=(dict,))
+# What there is of an alarm of a stream before it is raised, and afterwards.
+_ROW = Number("i", 0)
+_NOT_RAISED = {
+    "start": _ROW,
+    "end": _ROW,
+    "peak": _ROW,
+    "error": Number("f", finite=False),
+    "severity": Number("f", 0, 100),
+    "priority": Text("low", "medium", "high"),
+    "times": Array("M", 4, dtype="datetime64[ns]"),
+    "contributions": Array("f", "d", low=0).maybe(),
+}
+_ALARM = {**_NOT_RAISED, "raised": _ROW, "state": Text("active", "cleared")}
 
 # Classes that are no estimators.
 PLAIN = {
@@ -395,13 +424,14 @@ PLAIN = {
             "rules": Instance("AlarmFilter"),
             "fitted_threshold": Number("f"),
             "threshold": Number("f"),
-            "unit": _POSITIVE,
+            "unit": Number("f", 5e-324),
             "n_rows": Number("i", 0),
             "accumulated": _POSITIVE,
             "n_above": Number("i", 0),
-            "alarm": NOTHING | _ALARM,
+            "alarm": Record(_ALARM) | Record(_NOT_RAISED) | NOTHING,
             "is_raised": FLAG,
-        }
+        },
+        check=_check_tracker,
     ),
     Calibration: State(
         {
@@ -440,7 +470,9 @@ PLAIN = {
         },
         check=_check_search,
     ),
-    StreamAlarms: State({"tracker": Instance("AlarmTracker"), "over": Items(_ALARM)}),
+    StreamAlarms: State(
+        {"tracker": Instance("AlarmTracker"), "over": Items(Record(_ALARM))}
+    ),
     StreamingDetector: State(
         {
             "detector": _FITTED,
@@ -450,7 +482,7 @@ PLAIN = {
             "alarm_filter": NOTHING | Instance("AlarmFilter"),
             "_alarms": NOTHING | Instance("StreamAlarms"),
         },
-        check=lambda stream: check_detector(stream.detector, "detector"),
+        check=_check_stream,
     ),
     **{
         rule: _MULTISCALE if issubclass(rule, RULES["multiscale"]) else State(_RULE)

@@ -23,6 +23,7 @@ __all__ = [
     "Items",
     "Number",
     "Numbers",
+    "Record",
     "State",
     "Text",
     "Texts",
@@ -276,6 +277,24 @@ class Instance(Spec):
             raise ValueError(f"is {_kind(value)}, not an estimator")
         if self.fitted:
             check_fitted(value)
+
+
+class Record(Spec):
+    """A dict of values of several kinds, each known by its key.
+
+    Parameters
+    ----------
+    fields : dict of str to Spec
+        By key.
+    """
+
+    def __init__(self, fields):
+        self.fields = fields
+
+    def check(self, value, sizes):
+        if type(value) is not dict:
+            raise ValueError(f"is {_kind(value)}")
+        State(self.fields).check_attributes(value, sizes)
 
 
 def check_fitted(estimator):
