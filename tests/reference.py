@@ -228,7 +228,7 @@ def with_start_up_rows(errors, X, whole, threshold):
     for t in rows:
         if np.isnan(errors[t]).all():
             level = scale(of_rows[t]) / unit
-            if before[t] == t:
+            if before[t] == t or np.isnan(X[t - 1]).any():
                 by_channel[t], of_rows[t] = distances[t], np.nanmean(distances[t])
                 level = first_scale(of_rows[t])
             if level < 0:

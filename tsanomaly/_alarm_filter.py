@@ -350,7 +350,7 @@ class AlarmTracker:
         rules, row = self.rules, self.n_rows
         self.n_rows += 1
         if error != error:  # a break
-            over = self._clear()
+            over = self.interrupt()
             return False, over
         excess = (error - self.threshold) / self.unit
         is_above = excess > 0
@@ -367,7 +367,7 @@ class AlarmTracker:
             if excess > -rules.deadband:
                 self.alarm["end"] = row
             elif row - self.alarm["end"] >= rules.off_delay:
-                return False, self._clear()
+                return False, self.interrupt()
         elif not self.accumulated:
             self.alarm = None
         return False, None
@@ -411,8 +411,8 @@ class AlarmTracker:
             self.is_raised = True
             alarm["raised"], alarm["state"] = row, "active"
 
-    def _clear(self):
-        """End the alarm, and return it if it was raised."""
+    def interrupt(self):
+        """End the alarm, as at a break, and return it if it was raised."""
         over = self.alarm if self.is_raised else None
         if over is not None:
             over["state"] = "cleared"

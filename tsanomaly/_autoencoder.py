@@ -314,12 +314,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
     **Start-up rows**, the first of a series and those after a break, have no full
     window; rules that look ahead judge some of them by windows that begin there. The
     others are judged by the row alone: by its squared distance from a forecast, ridge
-    regression on the row before it (from the mean for a first row), as a normalised
-    score :math:`l` of which 1 is the 99 % quantile of rows not learned from,
-    if that is higher. With the threshold :math:`t` and the median :math:`m` of the
-    errors of rows with full windows, the error is :math:`m + l (t - m)`, or
-    :math:`m e^l` of negative scores. The channels get it by their squared distances.
-    Training fills up windows with copies of the first row.
+    regression on the row before it, or from the mean where that is not complete. It
+    becomes a normalised score :math:`l`, of which 1 is the 99 % quantile of training
+    rows, or of rows that were not learned from if that is higher. With the threshold
+    :math:`t` and the median :math:`m` of the errors of rows with full windows, the
+    error is :math:`m + l (t - m)`, or :math:`m e^l` of negative scores; beyond
+    :math:`t` it rises by at least :math:`t / 100` per unit of :math:`l`. The channels
+    get it by their squared distances. Training fills up windows with copies of the
+    first row.
 
     **Breaks.** A row that is NaN in every channel is a break: no window holds it, and
     it has no score (NaN) and is not flagged. Such a row joins several series.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import warnings
 from contextlib import suppress
+from copy import deepcopy
 from numbers import Real
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -58,6 +60,15 @@ def _all_give_channel_errors(ensemble):
     """Whether there is an error for every channel."""
     members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
     return all(map(gives_channel_errors, members))
+
+
+def _all_accept_new_normal(ensemble):
+    """Whether all detectors can be told of another level."""
+    members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
+    return all(
+        hasattr(member, "accept_new_normal") and not isinstance(member, FrozenEstimator)
+        for member in members
+    )
 
 
 class EnsembleDetector(
@@ -215,17 +226,21 @@ class EnsembleDetector(
 
     @available_if(_all_give_channel_errors)
     def _fit_held_out(self, X, y=None):
-        """Fit, and return errors of the training rows, and those of rows held out.
+        """Fit, and return errors of training rows, and held out, as of its detectors.
 
-        As of a residual detector. A detector without errors of rows held out has those
-        of all rows.
+        One without errors of rows held out has those of all rows, if others have some.
         """
         self._validate_params()
         errors, others, breaks = self._fit(X, y, held_out=True)
+        joined = self._join(errors, ~breaks)
+        if all(held_out is None for held_out in others):
+            return joined, None
+        others = [
+            of_all if held_out is None else held_out
+            for of_all, held_out in zip(errors, others, strict=True)
+        ]
         known = ~breaks & ~np.any([np.isnan(e).all(axis=1) for e in others], axis=0)
-        if not known.any():
-            others, known = errors, ~breaks
-        return self._join(errors, ~breaks), self._join(others, known)
+        return joined, self._join(others, known) if known.any() else None
 
     def score_samples(self, X):
         """Opposite of the mean error of each row.
@@ -321,26 +336,27 @@ class EnsembleDetector(
             weight * detector.reconstruct(X) for detector, _, weight in self._members()
         )
 
-    @available_if(_all_give_channel_errors)
+    @available_if(_all_accept_new_normal)
     def accept_new_normal(self, X):
         """Take the level of other rows for normal, without training again.
 
-        Only if all detectors can, as those of this library that give errors of
-        channels.
+        Only if all detectors can, and none is frozen.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            Normal rows since the change, as for :class:`LSTMAutoencoderDetector`.
+            Normal rows since the change.
 
         Returns
         -------
         self : EnsembleDetector
-            The ensemble, whose detectors have other levels.
+            The ensemble.
         """
         X = validate_for_parts(self, X, reset=False)
-        for detector in self.named_detectors_.values():
-            detector.accept_new_normal(X)
+        pairs = self.named_detectors_.items()
+        self.named_detectors_ = {
+            name: deepcopy(detector).accept_new_normal(X) for name, detector in pairs
+        }
         return self
 
     def get_feature_names_out(self, input_features=None):
@@ -474,7 +490,7 @@ class EnsembleDetector(
                 if held_out and fits_held_out(detector):
                     errors, of_others = detector._fit_held_out(X, y)
                 else:
-                    errors = of_others = _fit(detector, X, y, breaks)
+                    errors, of_others = _fit(detector, X, y, breaks), None
             except InvalidParameterError:
                 raise
             except ValueError as error:
@@ -483,7 +499,7 @@ class EnsembleDetector(
             else:
                 self.named_detectors_[name] = detector
                 by_channel.append(errors if errors.ndim == 2 else None)
-                others.append(of_others if errors.ndim == 2 else None)
+                others.append(of_others)
                 of_rows.append(errors if errors.ndim == 1 else mean_of_known(errors, 1))
         if not self.named_detectors_:
             raise first_error

@@ -26,6 +26,7 @@ from tsanomaly._start_up import StartUpView, StepView
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
+    check_numbers,
     check_parameters_unchanged,
     check_series_length,
     draw_seed,
@@ -34,7 +35,7 @@ from tsanomaly._validation import (
     remember_parameters,
     validate_series,
 )
-from tsanomaly._views import Series, raise_errors
+from tsanomaly._views import Series, raised_errors
 
 __all__ = ["ResidualDetector", "warn_of_unpredictable"]
 
@@ -341,7 +342,8 @@ class ResidualDetector(
         Returns
         -------
         self : estimator
-            The detector, with another `center_`.
+            The detector, with another `center_`; that of a channel without a reading
+            stays.
 
         Raises
         ------
@@ -355,8 +357,11 @@ class ResidualDetector(
                 f"X holds no reading (n_samples={len(X)}), so there is no level to "
                 "accept. Pass normal rows since the change."
             )
-        total, count = np.where(known, X, 0).sum(axis=0), known.sum(axis=0)
+        count = known.sum(axis=0)
+        with np.errstate(over="ignore"):
+            total = np.where(known, X, 0).sum(axis=0, dtype=np.float64)
         level = np.divide(total, count, out=self.center_.copy(), where=count > 0)
+        self._series(X, ~known.any(axis=1))  # raises if they are too large
         self.center_ = level
         return self
 
@@ -372,18 +377,18 @@ class ResidualDetector(
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
             As from `fit_transform`.
-        held_out : ndarray of shape (n_timestamps, n_channels)
+        held_out : ndarray of shape (n_timestamps, n_channels) or None
             Those by models that have not learned from the rows, or the others where
             there are none or these are larger, as where a half of the series is calm;
-            NaN in start-up rows.
+            NaN in start-up rows. None if there are none at all.
         """
         self._validate_params()
         errors, series, held_out = self._fit(X)
-        others = errors.copy()
-        others[~series.windows(self.n_context_ + 1).whole] = np.nan
+        rows, of_rows = (), None
         if held_out is not None:
-            raise_errors(others, *held_out(None))
-        return errors, others
+            rows, of_rows = held_out(None)
+        whole = series.windows(self.n_context_ + 1).whole
+        return errors, raised_errors(errors, whole, rows, of_rows)
 
     def _fit(self, X):
         """Fit, and return the errors of the training rows, unmarked, and the series.
@@ -493,7 +498,7 @@ class ResidualDetector(
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
-            _check_numbers(self)
+            check_numbers(self)
         return validate_series(self, X, reset=reset, missing="allow")
 
     def _series(self, X, breaks):
@@ -573,7 +578,7 @@ class ResidualDetector(
             than one run of the model, or where a subclass has errors of its own.
         """
         check_parameters_unchanged(self)
-        _check_numbers(self)
+        check_numbers(self)
         kind = type(self)
         has_own = (
             kind.transform is not ResidualDetector.transform
@@ -598,40 +603,6 @@ class ResidualDetector(
             return errors
 
         return errors_of_last
-
-
-def _check_numbers(detector):
-    """Raise if what `fit` learned holds NaN, as in a file that was altered.
-
-    Scores would be NaN, as at a break, and no row be flagged.
-    """
-    parts = list(detector._rules)
-    if not detector._judges_start_up:
-        parts += [detector._step_rule, detector._first_scale]
-    parts += [
-        v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
-    ]
-    learned = {
-        name: value
-        for name, value in vars(detector).items()
-        if name.endswith("_") or name in ("_residual_weights", "_step_coefficients")
-    }
-    for numbers in (learned, *map(vars, parts)):
-        for name, value in numbers.items():
-            if _holds_nan(value):
-                raise ValueError(
-                    f"{name} of the fitted {type(detector).__name__} holds NaN, and no "
-                    "row would have a score. Fit it again, or load another copy of its "
-                    "file."
-                )
-
-
-def _holds_nan(value):
-    if isinstance(value, list):
-        return any(map(_holds_nan, value))
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind == "f" and np.isnan(value).any()
-    return isinstance(value, (float, np.floating)) and np.isnan(value)
 
 
 def _warn_of_unscaled(spread, detector):

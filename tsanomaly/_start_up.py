@@ -26,8 +26,8 @@ _SMALLEST_UNIT = 0.01
 class StepView:
     """Normalised scores of rows by a forecast from the row before.
 
-    A first row, which has none before it, is judged by its distance from the mean of
-    the training rows.
+    A row without a complete row before it, such as the first, is judged by its distance
+    from the mean of the training rows.
 
     Parameters
     ----------
@@ -93,7 +93,9 @@ class StepView:
         """
         with silence():
             errors = self._view.errors_at(series, rows)
+        before = np.maximum(rows - 1, 0)
         is_first = series.windows(1).first_rows[rows] == rows
+        is_first |= np.isnan(series.X[before]).any(axis=1)
         return self._join(errors, series.X[rows], is_first)
 
     def make_last_row_levels(self):
@@ -101,7 +103,7 @@ class StepView:
         of_last = self._view.make_last_row_errors()
 
         def levels(rows):
-            is_first = np.array([len(rows) == 1])
+            is_first = np.array([len(rows) == 1 or np.isnan(rows[-2]).any()])
             return self._join(of_last(rows), rows[-1:], is_first)
 
         return levels

@@ -4,6 +4,7 @@
 from copy import copy, deepcopy
 
 import numpy as np
+from sklearn.base import clone
 
 from tsanomaly._alarm_filter import AlarmTracker, median_error_of
 from tsanomaly._explain import name_channels
@@ -47,8 +48,17 @@ class StreamAlarms:
                 "ReconstructionThreshold after that, or set median_error_ on its last "
                 "step: the median of -score_samples(X) of its training rows."
             )
-        self.tracker = AlarmTracker(alarm_filter, threshold, median_error)
+        self.tracker = AlarmTracker(clone(alarm_filter), threshold, median_error)
         self.over = []
+
+    def interrupted(self):
+        """The alarms after rows that are not looked at."""
+        other = copy(self)
+        other.tracker = deepcopy(self.tracker)
+        over = other.tracker.interrupt()
+        if over is not None:
+            other.over = [*self.over, over][-_MOST_ALARMS:]
+        return other
 
     def extended(self, errors, times, contributions_at):
         """The alarms after further rows; these stay as they are.

@@ -194,6 +194,8 @@ class StreamingDetector:
     def warm_up(self, X):
         """Take rows without scoring them, as context of those to come.
 
+        An alarm that is on ends, as at a break. The rows are not counted.
+
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
@@ -218,6 +220,8 @@ class StreamingDetector:
             if len(rows):
                 self._run(*self._last(rows, times, self.n_context_ + 1), 1)
             self._keep(rows, times)
+            if self._alarms is not None:
+                self._alarms = self._alarms.interrupted()
         return self
 
     def reset(self):

@@ -59,9 +59,8 @@ def _times_of(index):
     if isinstance(index, pd.MultiIndex):
         for number, level in enumerate(index.levels):
             if isinstance(level, kinds):
-                others = np.stack(
-                    [index.codes[i] for i in range(index.nlevels) if i != number], 1
-                )
+                others = [c for i, c in enumerate(index.codes) if i != number]
+                others = np.stack(others, 1) if others else None
                 return index.get_level_values(number), others
     return None, None
 

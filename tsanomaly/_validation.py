@@ -31,6 +31,7 @@ __all__ = [
     "check_columns",
     "check_labels",
     "check_moved",
+    "check_numbers",
     "check_parameters_unchanged",
     "check_series_length",
     "draw_seed",
@@ -590,3 +591,37 @@ class VersionedState:
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def check_numbers(detector):
+    """Raise if what `fit` learned holds NaN, as in a file that was altered.
+
+    Scores would be NaN, as at a break, and no row be flagged.
+    """
+    parts = list(detector._rules)
+    if not detector._judges_start_up:
+        parts += [detector._step_rule, detector._first_scale]
+    parts += [
+        v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
+    ]
+    learned = {
+        name: value
+        for name, value in vars(detector).items()
+        if name.endswith("_") or name in ("_residual_weights", "_step_coefficients")
+    }
+    for numbers in (learned, *map(vars, parts)):
+        for name, value in numbers.items():
+            if _holds_nan(value):
+                raise ValueError(
+                    f"{name} of the fitted {type(detector).__name__} holds NaN, and no "
+                    "row would have a score. Fit it again, or load another copy of its "
+                    "file."
+                )
+
+
+def _holds_nan(value):
+    if isinstance(value, list):
+        return any(map(_holds_nan, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and np.isnan(value).any()
+    return isinstance(value, (float, np.floating)) and np.isnan(value)

@@ -22,7 +22,7 @@ from tsanomaly._row_errors import (
 )
 from tsanomaly._windows import RowAverage, TrailingWindows
 
-__all__ = ["Blend", "Series", "View", "errors_of_halves", "raise_errors"]
+__all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 
 # Half of a series with less of the variance of all is of a machine that stood still.
 _STANDSTILL = 0.1
@@ -326,10 +326,31 @@ def errors_of_halves(view, series, rows, refit, most=None):
     return np.concatenate(found), np.concatenate(errors)
 
 
-def raise_errors(errors, rows, others):
-    """Put other errors of some rows into errors, in place, where they are larger."""
-    larger = mean_of_known(others, axis=1) > mean_of_known(errors[rows], axis=1)
-    errors[rows[larger]] = others[larger]
+def raised_errors(errors, whole, rows, others):
+    """Errors of training rows, or those held out where they are larger.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_timestamps, n_channels)
+    whole : ndarray of shape (n_timestamps,), dtype=bool
+        Rows whose windows rest on no padding; the others get NaN.
+    rows : ndarray of int
+        Rows that have errors held out.
+    others : ndarray of shape (len(rows), n_channels)
+        These errors.
+
+    Returns
+    -------
+    raised : ndarray of shape (n_timestamps, n_channels) or None
+        None if there are none.
+    """
+    if not len(rows):
+        return None
+    raised = errors.copy()
+    raised[~whole] = np.nan
+    larger = mean_of_known(others, axis=1) > mean_of_known(raised[rows], axis=1)
+    raised[rows[larger]] = others[larger]
+    return raised
 
 
 def _variance(series, rows):

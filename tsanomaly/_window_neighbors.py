@@ -8,7 +8,7 @@ from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
-from tsanomaly._views import errors_of_halves, raise_errors
+from tsanomaly._views import errors_of_halves, raised_errors
 
 __all__ = ["WindowNeighborsDetector"]
 
@@ -219,7 +219,7 @@ class WindowNeighborsDetector(ResidualDetector):
         `offset_`: a training window is compared without the nearest of all, as new ones
         are, and 1 % of the training rows are flagged.
         """
-        errors, others = super()._fit_held_out(X, y)
+        errors, _ = super()._fit_held_out(X, y)
         series = self._series(*self._validate(X))
 
         def refit(rows):
@@ -229,8 +229,9 @@ class WindowNeighborsDetector(ResidualDetector):
             return view
 
         kept = np.flatnonzero(~series.breaks)
-        raise_errors(others, *errors_of_halves(self._view(), series, kept, refit))
-        return errors, others
+        found = errors_of_halves(self._view(), series, kept, refit)
+        whole = series.windows(self.n_context_ + 1).whole
+        return errors, raised_errors(errors, whole, *found)
 
     def _view(self):
         return NeighborView(

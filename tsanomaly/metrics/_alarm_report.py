@@ -213,7 +213,7 @@ def _read_clock(n_timestamps, times, freq):
     check_clock(times, freq)
     if times is None:
         step = check_freq(freq).as_unit("ns").value
-        starts = np.arange(n_timestamps, dtype=np.int64) * step
+        starts = np.arange(n_timestamps, dtype=np.float64) * step
         return starts, starts + step, step, n_timestamps * step
     times = check_times(times, n_timestamps, "y_pred").astype("datetime64[ns]")
     starts = times.astype(np.int64) - times[0].astype(np.int64)
