@@ -333,6 +333,14 @@ def test_frozen_steps_stay_as_they_are():
     np.testing.assert_array_equal(detector.center_, forecasts().fit(X).center_)
 
 
+def test_a_last_step_that_takes_no_nan():
+    """It is fitted without the start-up rows, which have no error."""
+    pipeline = make_pipeline(forecasts(), LocalOutlierFactor(novelty=True))
+    fit_cross_fitted(pipeline, noise(300))
+    assert pipeline[-1].n_samples_fit_ < 300
+    assert pipeline.predict(noise(50)).shape == (50,)
+
+
 # What does not work
 
 

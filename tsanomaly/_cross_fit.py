@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._inspection import fits_held_out, last_step, results_at
@@ -119,7 +120,11 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
             return pipeline
     # In a frame, with names and times, if the step returns its errors in one.
     giving = last_step(pipeline[:-1])
-    last.fit(_wrap_data_with_container("transform", errors, X, giving), y)
+    errors = _wrap_data_with_container("transform", errors, X, giving)
+    if not get_tags(last).input_tags.allow_nan:  # start-up rows have no error
+        rows = np.flatnonzero(~np.isnan(np.asarray(errors)).any(axis=1))
+        errors, y = _safe_indexing(errors, rows), _at(y, rows)
+    last.fit(errors, y)
     return pipeline
 
 
