@@ -6,11 +6,15 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
+    StreamingDetector,
     WindowNeighborsDetector,
     load,
     save,
@@ -71,3 +75,18 @@ def test_channels_without_a_reading_keep_their_level():
     assert detector.center_[1] == pytest.approx(X[:, 1].mean())
     with pytest.raises(ValueError, match="no reading"):
         detector.accept_new_normal(np.full((3, 2), np.nan))
+
+
+def test_a_stream_goes_on_with_another_level():
+    detector = make_pipeline(StandardScaler(), AutoregressiveDetector()).fit(wave(600))
+    center = detector[-1].center_
+    stream = StreamingDetector(detector).warm_up(wave(200))
+    shifted = wave(400)[200:] + 5
+    assert StreamingDetector(detector).update_many(shifted)[1].mean() > 0.5
+    assert stream.accept_new_normal(shifted) is stream
+    stream.warm_up(shifted)
+    assert stream.update_many(shifted)[1].mean() < 0.05
+    np.testing.assert_array_equal(detector[-1].center_, center)
+    forest = StreamingDetector(IsolationForest(random_state=0).fit(wave(100)))
+    with pytest.raises(AttributeError, match="No step of IsolationForest"):
+        forest.accept_new_normal(shifted)

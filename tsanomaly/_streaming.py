@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 from collections.abc import Mapping
-from copy import copy
+from copy import copy, deepcopy
 from datetime import datetime
 from numbers import Integral
 
@@ -223,6 +223,45 @@ class StreamingDetector:
             if self._alarms is not None:
                 self._alarms = self._alarms.interrupted()
         return self
+
+    def accept_new_normal(self, X):
+        """Take the level of other rows for normal, without training again.
+
+        The detector that the stream was made with stays as it is; the stream goes on
+        with a copy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_timestamps, n_channels)
+            Normal rows since the change, as many as make up a cycle of the machine, as
+            for `update_many`.
+
+        Returns
+        -------
+        self : StreamingDetector
+            The stream.
+
+        Raises
+        ------
+        AttributeError
+            If no step of the detector can: those of this library that compare readings
+            with what a model expected can.
+        ValueError
+            As from the method of that step.
+        """
+        rows, times = self._read_rows(X)
+        detector = deepcopy(self.detector)
+        Z = self._prepare().as_given(rows, times)
+        for step in fitted_steps(detector):
+            if hasattr(step, "accept_new_normal"):
+                step.accept_new_normal(Z)
+                self.detector, self._plan = detector, None
+                return self
+            Z = step.transform(Z) if hasattr(step, "transform") else Z
+        raise AttributeError(
+            f"No step of {self.detector!r} has accept_new_normal. Fit it again on rows "
+            "since the change."
+        )
 
     def reset(self):
         """Forget all rows: the next one is treated like a first row."""
