@@ -227,14 +227,12 @@ class StreamingDetector:
     def accept_new_normal(self, X):
         """Take the level of other rows for normal, without training again.
 
-        The detector that the stream was made with stays as it is; the stream goes on
-        with a copy.
+        The stream goes on with a copy of its detector.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            Normal rows since the change, as many as make up a cycle of the machine, as
-            for `update_many`.
+            Normal rows since the change, a whole cycle of the machine.
 
         Returns
         -------
@@ -244,8 +242,7 @@ class StreamingDetector:
         Raises
         ------
         AttributeError
-            If no step of the detector can: those of this library that compare readings
-            with what a model expected can.
+            If no step of the detector has this method.
         ValueError
             As from the method of that step.
         """
@@ -259,8 +256,7 @@ class StreamingDetector:
                 return self
             Z = step.transform(Z) if hasattr(step, "transform") else Z
         raise AttributeError(
-            f"No step of {self.detector!r} has accept_new_normal. Fit it again on rows "
-            "since the change."
+            f"No step of {self.detector!r} has accept_new_normal. Fit it again."
         )
 
     def reset(self):
