@@ -9,6 +9,7 @@ from tsanomaly._sklearn_compat import Interval
 from tsanomaly._validation import as_series, median_step
 
 __all__ = [
+    "LABELS",
     "AlarmFilter",
     "AlarmTracker",
     "alarm_duration",
@@ -16,6 +17,10 @@ __all__ = [
     "has_drifted",
     "median_error_of",
 ]
+
+# Columns that hold labels of rows, and those that describe an alarm.
+LABELS = ("start", "end", "raised", "peak")
+_DESCRIPTION = ("error", "severity", "priority", "state")
 
 # Severities from which an alarm has a higher priority than "low".
 _MEDIUM, _HIGH = 50.0, 87.5
@@ -197,21 +202,13 @@ class AlarmFilter(BaseEstimator):
         step = median_step(index)
         table = [
             {
-                "start": index[alarm["start"]],
-                "end": index[alarm["end"]],
-                "raised": index[alarm["raised"]],
-                "peak": index[alarm["peak"]],
+                **{name: index[alarm[name]] for name in LABELS},
                 "duration": alarm_duration(index, alarm["start"], alarm["end"], step),
                 **{name: alarm[name] for name in _DESCRIPTION},
             }
             for alarm in tracker.run(errors)[0]
         ]
-        return alarm_table(table, [*_LABELS, "duration", *_DESCRIPTION], index, step)
-
-
-# Columns that hold labels of rows, and those that describe an alarm.
-_LABELS = ("start", "end", "raised", "peak")
-_DESCRIPTION = ("error", "severity", "priority", "state")
+        return alarm_table(table, [*LABELS, "duration", *_DESCRIPTION], index, step)
 
 
 def alarm_duration(index, start, end, step):
@@ -242,25 +239,31 @@ def alarm_table(rows, columns, index, step):
 
     frame = pd.DataFrame(rows, columns=columns)
     floats = {"error", "severity", "score", "reading", "expected"}
-    types = dict.fromkeys(floats, np.float64) | dict.fromkeys(_LABELS, index.dtype)
+    types = dict.fromkeys(floats, np.float64) | dict.fromkeys(LABELS, index.dtype)
     types |= dict.fromkeys(["priority", "state", "sentence"], str)
     types["duration"] = np.int64 if step is None else f"timedelta64[{index.unit}]"
     return frame.astype({name: types[name] for name in columns if name in types})
 
 
-def median_error_of(detector):
+def median_error_of(detector, errors=()):
     """Median error of the training rows of a fitted detector.
 
     Parameters
     ----------
     detector : fitted estimator
+    errors : ndarray of shape (n_timestamps,), default=()
+        Errors to go by if the detector does not say; NaN is left out.
 
     Returns
     -------
     median_error : float or None
-        None if the detector does not say.
+        None if the detector does not say, and there are no errors.
     """
     median_error = getattr(last_step(detector), "median_error_", None)
+    if median_error is None:
+        known = np.asarray(errors, dtype=np.float64)
+        known = known[~np.isnan(known)]
+        median_error = np.median(known) if len(known) else None
     return None if median_error is None else float(median_error)
 
 

@@ -246,10 +246,9 @@ def _find_alarms(detector, X, alarm_filter):
     if threshold is None:
         threshold = find_threshold(detector, X, errors)
     errors[find_breaks(X)] = np.nan
-    median_error = median_error_of(detector)
-    if median_error is None:
-        known = errors[~np.isnan(errors)]
-        median_error = np.median(known) if len(known) else threshold
+    median_error = median_error_of(detector, errors)
+    if median_error is None:  # breaks alone
+        median_error = threshold
     try:
         tracker = AlarmTracker(alarm_filter, threshold, median_error)
     except InvalidParameterError as error:

@@ -498,7 +498,7 @@ class ResidualDetector(
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
-            check_numbers(self)
+            _check_learned(self)
         return validate_series(self, X, reset=reset, missing="allow")
 
     def _series(self, X, breaks):
@@ -578,7 +578,7 @@ class ResidualDetector(
             than one run of the model, or where a subclass has errors of its own.
         """
         check_parameters_unchanged(self)
-        check_numbers(self)
+        _check_learned(self)
         kind = type(self)
         has_own = (
             kind.transform is not ResidualDetector.transform
@@ -603,6 +603,14 @@ class ResidualDetector(
             return errors
 
         return errors_of_last
+
+
+def _check_learned(detector):
+    """Raise if what `fit` learned holds NaN."""
+    parts = list(detector._rules)
+    if not detector._judges_start_up:
+        parts += [detector._step_rule, detector._first_scale]
+    check_numbers(detector, parts, ("_residual_weights", "_step_coefficients"))
 
 
 def _warn_of_unscaled(spread, detector):

@@ -6,16 +6,13 @@ from copy import copy, deepcopy
 import numpy as np
 from sklearn.base import clone
 
-from tsanomaly._alarm_filter import AlarmTracker, median_error_of
+from tsanomaly._alarm_filter import LABELS, AlarmTracker, median_error_of
 from tsanomaly._explain import name_channels
 
 __all__ = ["StreamAlarms"]
 
 # Alarms that are kept, at most: the last ones.
 _MOST_ALARMS = 1000
-
-# Rows of an alarm whose labels are told.
-_LABELS = ("start", "end", "raised", "peak")
 
 # What describes an alarm, with the types that columns have without one, too.
 _TYPES = {"score": np.float64, "severity": np.float64, "priority": str, "state": str}
@@ -77,8 +74,8 @@ class StreamAlarms:
         -------
         other : StreamAlarms
         """
-        other, tracker, above = copy(self), copy(self.tracker), []
-        other.tracker = tracker
+        other, tracker = copy(self), copy(self.tracker)
+        other.tracker, ended, above = tracker, [], []
         tracker.alarm = deepcopy(tracker.alarm)  # the others do not change any more
         for position, (error, time) in enumerate(
             zip(errors.tolist(), times, strict=True)
@@ -90,13 +87,11 @@ class StreamAlarms:
             if tracker.alarm is not None:
                 _note_time(tracker.alarm, row, time)
             if over is not None:
-                other.over = [*other.over, over][-_MOST_ALARMS:]
-        kept = [*other.over, tracker.alarm]
-        above = [
-            (position, alarm)
-            for position, alarm in above
-            if any(alarm is one for one in kept)
-        ]
+                ended.append(over)
+        other.over = [*self.over, *ended][-_MOST_ALARMS:]
+        # Not of those that are too many, or that came to nothing.
+        kept = {id(alarm) for alarm in (*other.over, tracker.alarm)}
+        above = [(position, alarm) for position, alarm in above if id(alarm) in kept]
         if above:
             positions = np.array([position for position, _ in above])
             parts = contributions_at(positions)
@@ -125,14 +120,14 @@ class StreamAlarms:
         if self.tracker.is_raised:
             alarms.append(self.tracker.alarm)
         rows = [_describe(alarm, names, n_channels) for alarm in alarms]
-        columns = [*_LABELS, *_TYPES, "channels", "shares"]
+        columns = [*LABELS, *_TYPES, "channels", "shares"]
         return pd.DataFrame(rows, columns=columns).astype(_TYPES)
 
 
 def _note_time(alarm, row, time):
     """Keep the time of a row that the alarm is told by."""
-    times = alarm.setdefault("times", np.full(len(_LABELS), "NaT", "datetime64[ns]"))
-    for number, name in enumerate(_LABELS):
+    times = alarm.setdefault("times", np.full(len(LABELS), "NaT", "datetime64[ns]"))
+    for number, name in enumerate(LABELS):
         if alarm.get(name) == row:
             times[number] = time
 
@@ -141,12 +136,12 @@ def _describe(alarm, names, n_channels):
     """One row of the table."""
     import pandas as pd
 
-    labels = [alarm[name] for name in _LABELS]
+    labels = [alarm[name] for name in LABELS]
     if not np.isnat(alarm["times"]).any():
         labels = [pd.Timestamp(time) for time in alarm["times"]]
     contributions = alarm.get("contributions", np.zeros(len(names)))
     return {
-        **dict(zip(_LABELS, labels, strict=True)),
+        **dict(zip(LABELS, labels, strict=True)),
         "score": -alarm["error"],
         **{name: alarm[name] for name in _TYPES if name != "score"},
         **name_channels(contributions[None], names, n_channels),

@@ -593,29 +593,36 @@ class VersionedState:
         super().__setstate__(state)
 
 
-def check_numbers(detector):
+def check_numbers(estimator, parts, private=()):
     """Raise if what `fit` learned holds NaN, as in a file that was altered.
 
     Scores would be NaN, as at a break, and no row be flagged.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Its attributes that end in an underscore are looked at.
+    parts : list of object
+        Objects that it holds; all of their attributes are looked at.
+    private : sequence of str, default=()
+        Other attributes of the estimator to look at.
     """
-    parts = list(detector._rules)
-    if not detector._judges_start_up:
-        parts += [detector._step_rule, detector._first_scale]
+    parts = [*parts]
     parts += [
         v for part in parts for v in vars(part).values() if hasattr(v, "__dict__")
     ]
     learned = {
         name: value
-        for name, value in vars(detector).items()
-        if name.endswith("_") or name in ("_residual_weights", "_step_coefficients")
+        for name, value in vars(estimator).items()
+        if name.endswith("_") or name in private
     }
     for numbers in (learned, *map(vars, parts)):
         for name, value in numbers.items():
             if _holds_nan(value):
                 raise ValueError(
-                    f"{name} of the fitted {type(detector).__name__} holds NaN, and no "
-                    "row would have a score. Fit it again, or load another copy of its "
-                    "file."
+                    f"{name} of the fitted {type(estimator).__name__} holds NaN, and "
+                    "no row would have a score. Fit it again, or load another copy of "
+                    "its file."
                 )
 
 

@@ -240,15 +240,13 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
         n_channels=n_channels,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
-    known = errors[~np.isnan(errors)]
-    median_error = median_error_of(model)
-    if median_error is None:
-        median_error = np.median(known) if len(known) else threshold
-    rows = alarm_filter.alarms(errors, median_error=median_error)
-    in_alarm = np.zeros(len(errors), dtype=bool)
-    for alarm in rows.itertuples():
-        in_alarm[alarm.start : alarm.end + 1] = True
-    drifted = has_drifted(errors, threshold, median_error)
+    median_error = median_error_of(model, errors)
+    in_alarm, drifted = np.zeros(len(errors), dtype=bool), False
+    if median_error is not None:  # else there are breaks alone
+        drifted = has_drifted(errors, threshold, median_error)
+        rows = alarm_filter.alarms(errors, median_error=median_error)
+        for alarm in rows.itertuples():
+            in_alarm[alarm.start : alarm.end + 1] = True
     return Detection(
         errors, threshold, flagged, contributions, alarms, in_alarm, drifted
     )
