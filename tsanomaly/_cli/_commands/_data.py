@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Commands about readings alone, and the demonstration."""
+
+import warnings
+from pathlib import Path
+
+from tsanomaly._cli._checks import check_step
+from tsanomaly._cli._commands._results import RESULTS, finish
+from tsanomaly._cli._files import (
+    make_folder,
+    plain,
+    write_figure,
+    write_json,
+    write_table,
+)
+from tsanomaly._cli._health import list_findings
+from tsanomaly._cli._inputs import read
+from tsanomaly._cli._numbers import describe, summarise
+from tsanomaly._cli._pictures import N_DRAWN_CHANNELS, draw_readings, shown_readings
+from tsanomaly._cli._text import visible
+from tsanomaly._parameter_error import Parameter, ParameterWarning
+
+__all__ = ["demo", "explore", "generate"]
+
+# Findings about sensors that are shown.
+_N_FINDINGS = 20
+
+
+def generate(
+    *,
+    n_samples=10_000,
+    n_sensors=4,
+    contamination=0.0425,
+    kinds=None,
+    freq="1min",
+    random_state=0,
+    output_dir=RESULTS,
+    plots=True,
+    progress,
+):
+    """Simulate a plant.
+
+    Parameters
+    ----------
+    n_samples, n_sensors, contamination, kinds, freq, random_state
+        As of :func:`tsanomaly.datasets.make_sensor_data`.
+    output_dir, plots, progress
+        See above.
+    """
+    from tsanomaly.datasets import make_sensor_data
+    from tsanomaly.plotting import SeriesDisplay
+
+    check_step(freq)
+    progress("simulating")
+    plant = make_sensor_data(
+        n_samples,
+        n_sensors,
+        contamination=contamination,
+        kinds=kinds,
+        freq=freq,
+        random_state=random_state,
+    )
+    progress("writing")
+    folder = make_folder(output_dir)
+    table = plant.frame.assign(anomaly=plant.target)
+    files = [
+        write_table(folder / "plant.csv", table, index_label="timestamp"),
+        write_table(folder / "plant_events.csv", plant.events, index=False),
+    ]
+    if plots:
+        progress("drawing")
+        channels = list(range(min(n_sensors, N_DRAWN_CHANNELS)))
+        display = SeriesDisplay.from_series(
+            plant.frame, plant.target, channels=channels
+        )
+        files.append(write_figure(folder / "plant.png", display.figure_))
+    result = {
+        "rows": len(table),
+        "sensors": n_sensors,
+        "anomalous_rows": int(plant.target.sum()),
+        "events": len(plant.events),
+    }
+    text = (
+        f"{len(table):,} rows of {n_sensors} sensors, "
+        f"{plant.target.sum():,} rows anomalous; events: {len(plant.events)}"
+    )
+    return finish(result, text, files)
+
+
+def explore(
+    csv, *, read_params, columns=None, output_dir=RESULTS, plots=True, progress
+):
+    """Say and draw what a file holds.
+
+    Parameters
+    ----------
+    csv, read_params, columns, output_dir, plots, progress
+        See above.
+    """
+    from tsanomaly import sensor_health
+
+    frame, labels = read(csv, read_params, columns=columns, progress=progress)
+    folder = make_folder(output_dir)
+    progress("summarising")
+    summary = summarise(frame, labels)
+    progress("looking at the sensors")
+    findings = sensor_health(frame)
+    text = f"{describe(summary)}\n\n"
+    text += list_findings(findings, _N_FINDINGS, "sensor_health.csv")
+    summary["sensor_health"] = plain(findings)
+    files = [
+        write_json(folder / "summary.json", summary),
+        write_table(folder / "sensor_health.csv", findings, index=False),
+    ]
+    if plots:
+        progress("drawing")
+        if (shown := shown_readings(frame)) != "all channels":
+            warning = ParameterWarning(
+                f"Pictures show {shown}. Choose others with ",
+                Parameter("columns"),
+                ".",
+            )
+            warnings.warn(warning, stacklevel=2)
+        files += [
+            write_figure(folder / f"{name}.png", figure)
+            for name, figure in draw_readings(frame, labels).items()
+        ]
+    return finish(summary, text, files)
+
+
+def demo(*, output_dir=Path("tsanomaly-demo"), progress):
+    """Compare detectors on the data inside the package.
+
+    Parameters
+    ----------
+    output_dir, progress
+        See above.
+    """
+    from tsanomaly._cli._demo import format_table, run_demo
+
+    folder = make_folder(output_dir)
+
+    def show(text):
+        progress.keep(text)
+        progress("training and scoring")
+
+    table = run_demo(folder, progress=show)
+    place = visible(folder.resolve())
+    text = f"\n{format_table(table)}\n\nResults are in {place}"
+    return table.to_dict("records"), text
