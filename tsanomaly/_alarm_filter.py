@@ -45,7 +45,7 @@ class AlarmFilter(BaseEstimator):
 
     Parameters
     ----------
-    trigger : float, default=0.5
+    trigger : float, default=1.0
         Accumulated excess that raises an alarm, not negative. The excess of a row is
         how far its error is above the threshold, in units: the distance from the median
         error of the training rows to the threshold.
@@ -89,7 +89,7 @@ class AlarmFilter(BaseEstimator):
     the excess is :math:`x_t = (e_t - q) / u`, and the accumulated excess
     :math:`c_t = c_{t-1} + \min(x_t, 3)` if :math:`x_t > 0`, and
     :math:`\max(c_{t-1} - 0.1, 0)` otherwise. An alarm is raised where
-    :math:`c_t > 0.5`. It begins at the row from which on :math:`c` was above 0, and
+    :math:`c_t > 1`. It begins at the row from which on :math:`c` was above 0, and
     ends with the last row that was not quiet. A break ends an alarm.
 
     The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
@@ -131,7 +131,7 @@ class AlarmFilter(BaseEstimator):
     def __init__(
         self,
         *,
-        trigger=0.5,
+        trigger=1.0,
         max_excess=3.0,
         decay=0.1,
         on_delay=1,

@@ -7,6 +7,7 @@ What is written is there as a whole or not at all, also if the command is stoppe
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,43 +15,87 @@ import pandas as pd
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._saving._atomic_write import replace_file
 
-__all__ = [
-    "make_folder",
-    "plain",
-    "png",
-    "row_label",
-    "write_alarms",
-    "write_figure",
-    "write_file",
-    "write_json",
-    "write_table",
-]
+__all__ = ["RESULTS", "Results", "plain", "png", "write_table"]
+
+# Folder of the results, by default.
+RESULTS = Path("tsanomaly-results")
 
 # What a spreadsheet takes for a number, and shows as one.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
-def make_folder(output_dir):
-    """The folder for the results."""
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ParameterError(
-            f"The results cannot go to {output_dir}: it, or what it lies in, is a "
-            "file. Pass a folder to ",
-            Parameter("output_dir"),
-            ".",
-        ) from error
-    return output_dir
+class Results:
+    """The folder for the results of a command, and the files that are written there.
+
+    Parameters
+    ----------
+    folder : Path
+        Created if it is missing.
+    bom : bool, default=False
+        Whether tables begin with a byte order mark, by which spreadsheets know UTF-8.
+
+    Attributes
+    ----------
+    files : list of Path
+        What was written.
+    """
+
+    def __init__(self, folder, *, bom=False):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ParameterError(
+                f"The results cannot go to {folder}: it, or what it lies in, is a "
+                "file. Pass a folder to ",
+                Parameter("output_dir"),
+                ".",
+            ) from error
+        self.folder = folder
+        self.files = []
+        self._encoding = "utf-8-sig" if bom else "utf-8"
+
+    def data(self, name, data):
+        """Write bytes."""
+        path = self.new(name)
+        replace_file(path, data)
+
+    def new(self, name):
+        """The path of a file that is to be written."""
+        path = self.folder / name
+        self.files.append(path)
+        return path
+
+    def table(self, name, table, **how):
+        """Write a frame, with keywords of `write_table`."""
+        write_table(self.new(name), table, encoding=self._encoding, **how)
+
+    def rows(self, name, table):
+        """Write a frame of a row for each row of the readings."""
+        self.table(name, table, index_label=table.index.name or "row")
+
+    def json(self, name, result):
+        """Write a result as JSON."""
+        text = json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False)
+        self.data(name, f"{text}\n".encode(errors="backslashreplace"))
+
+    def figure(self, name, figure):
+        """Write a figure as PNG; it is closed."""
+        self.data(name, png(figure))
+
+    def alarms(self, name, alarms):
+        """Write alarms: lists of channels as text, durations in minutes."""
+        table = alarms.copy()
+        for column, form in (("channels", "{}"), ("shares", "{:.4f}")):
+            table[column] = ["; ".join(map(form.format, v)) for v in alarms[column]]
+        if alarms["duration"].dtype.kind == "m":
+            minutes = alarms["duration"] / pd.Timedelta(minutes=1)
+            place = table.columns.get_loc("duration")
+            table = table.drop(columns="duration")
+            table.insert(place, "minutes", minutes.round(3))
+        self.table(name, table, index=False)
 
 
-def write_file(path, data):
-    """Write bytes as a file."""
-    replace_file(path, data)
-    return path
-
-
-def write_table(path, table, *, index_label=None, index=True):
+def write_table(path, table, *, index_label=None, index=True, encoding="utf-8"):
     """Write a frame as CSV.
 
     Names and other texts are written so that a spreadsheet runs none of them.
@@ -65,6 +110,8 @@ def write_table(path, table, *, index_label=None, index=True):
         Name of the column of the index.
     index : bool, default=True
         Whether to write the index.
+    encoding : str, default='utf-8'
+        The encoding of the text.
     """
     table = table.copy(deep=False)
     table.columns = table.columns.map(_as_cell)
@@ -75,7 +122,7 @@ def write_table(path, table, *, index_label=None, index=True):
         table.index = table.index.map(_as_cell)
     label = _as_cell(index_label or table.index.name)
     text = table.to_csv(index_label=label, index=index)
-    return write_file(path, text.encode(errors="backslashreplace"))
+    replace_file(path, text.encode(encoding, errors="backslashreplace"))
 
 
 def _holds_numbers(dtype):
@@ -102,32 +149,6 @@ def _as_cell(value):
 def _as_text(part):
     begins = part.lstrip(" ").startswith(tuple("=+-@＝＋－＠"))
     return f"'{part}" if begins and not _NUMBER.fullmatch(part.strip(" ")) else part
-
-
-def row_label(frame):
-    """How the column of times or row numbers is called."""
-    return {"index_label": frame.index.name or "row"}
-
-
-def write_alarms(path, alarms):
-    """Alarms as a file, lists of channels as text."""
-    table = alarms.copy()
-    table["channels"] = ["; ".join(map(str, names)) for names in alarms["channels"]]
-    table["shares"] = [
-        "; ".join(f"{share:.4f}" for share in shares) for shares in alarms["shares"]
-    ]
-    return write_table(path, table, index=False)
-
-
-def write_json(path, result):
-    """Write a result as JSON."""
-    text = json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False)
-    return write_file(path, f"{text}\n".encode(errors="backslashreplace"))
-
-
-def write_figure(path, figure):
-    """Write a figure as PNG."""
-    return write_file(path, png(figure))
 
 
 def png(figure, dpi=110):

@@ -3,23 +3,59 @@
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
-from tsanomaly._inspection import check_detector, takes_missing
+import numpy as np
+import pandas as pd
+
+from tsanomaly._cli._prepare import prepare
+from tsanomaly._inspection import check_detector, is_fleet, takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._wording import count
 
-__all__ = ["needed", "read", "read_both", "read_described"]
+__all__ = ["Readings", "needed", "read", "read_both"]
 
 # Columns that a message names, at most.
 _MOST_LISTED = 20
 
 
+class Readings(NamedTuple):
+    """What a file holds, and what a detector gets of it.
+
+    Attributes
+    ----------
+    raw : DataFrame of shape (n_rows, n_channels)
+        The channels as they are in the file, with the column of machines if there is
+        one.
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The same on a grid, with breaks and filled, as far as that was asked for.
+    labels : ndarray of shape (n_timestamps,) or None
+        1 = anomaly.
+    rows : ndarray of int
+        Where in `frame` the rows are that results are written for: not the breaks that
+        were inserted.
+    label : str or None
+        The column of the labels.
+    notes : tuple of str
+        What was done to the readings, for the user.
+    """
+
+    raw: pd.DataFrame
+    frame: pd.DataFrame
+    labels: np.ndarray | None
+    rows: np.ndarray
+    label: str | None
+    notes: tuple
+
+
 def read(
     csv,
     read_params,
+    row_params=None,
     *,
     columns=None,
     model=None,
-    fill=False,
+    by=None,
     must_be_complete=False,
     progress,
 ):
@@ -27,16 +63,18 @@ def read(
 
     Parameters
     ----------
-    csv : Path
-        The file.
+    csv : Path or list of Path
+        The file, or files.
     read_params : dict
-        Keywords for :func:`tsanomaly.datasets.read_sensor_csv`.
+        Keywords for :func:`tsanomaly.datasets.read_sensor_file`.
+    row_params : dict or None, default=None
+        Keywords for `prepare`; None leaves the rows as they are in the file.
     columns : sequence of str or None, default=None
         The channels to return, in this order; None returns all.
     model : Path or None, default=None
         The file of the model whose channels these are, for the message of an error.
-    fill : bool, default=False
-        Whether to forward-fill missing readings.
+    by : str or None, default=None
+        The column that says which machine a row is from.
     must_be_complete : bool, default=False
         Whether missing readings are errors, unless they are filled. Rows without any
         reading stay: they are breaks.
@@ -45,45 +83,98 @@ def read(
 
     Returns
     -------
-    frame : DataFrame of shape (n_timestamps, n_channels)
-        The readings.
-    labels : ndarray of shape (n_timestamps,) or None
-        1 = anomaly.
+    readings : Readings
     """
-    from tsanomaly.datasets import read_sensor_csv
+    from tsanomaly.datasets import read_sensor_file
 
-    _check_file(csv, "readings", "plant.csv")
-    progress(f"reading {csv}")
-    frame, labels = read_sensor_csv(csv, return_labels=True, **read_params)
+    name = _check_files(csv, progress)
+    frame, labels = read_sensor_file(csv, return_labels=True, by=by, **read_params)
     if columns is not None:
-        frame = _choose(frame, columns, csv, model)
-    if fill or must_be_complete:
-        frame = _complete(frame, fill, csv, model)
-    if not labels.shape[1]:
-        return frame, None
-    labels = labels.iloc[:, 0].to_numpy()
-    if labels.mean() > 0.5:
+        wanted = columns if by is None else [*columns, by]
+        frame = _choose(frame, wanted, name, model)
+    label = labels.columns[0] if labels.shape[1] else None
+    labels = labels.iloc[:, 0].to_numpy() if labels.shape[1] else None
+    notes = _about_labels(label, labels, name)
+    readings = Readings(frame, frame, labels, np.arange(len(frame)), label, notes)
+    if row_params is not None:
+        readings = _prepared(readings, row_params, by)
+    if must_be_complete:
+        _check_complete(readings.frame, by, name, model)
+    return readings
+
+
+def _about_labels(label, labels, csv):
+    """What was taken for labels, in words; a warning if they seem to be swapped."""
+    if label is None:
+        return ()
+    share = labels.mean()
+    if share > 0.5:
         warnings.warn(
-            f"{labels.mean():.0%} of the rows of {csv} are labelled anomalous. Labels "
+            f"{share:.0%} of the rows of {csv} are labelled anomalous. Labels "
             "are 1 for an anomaly and 0 for a normal row: swap them if they are the "
             "other way round.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return frame, labels
+    anomalous = count(int(labels.sum()), "row", " anomalous")
+    return (f"column {label!r} holds labels, {anomalous}, and is no channel",)
 
 
-def _check_file(path, what, example):
+def _prepared(readings, row_params, by):
+    """Readings of one machine, or of each, as a detector gets them."""
+    frame = readings.raw
+    if by is None:
+        frame, labels, rows, notes = prepare(frame, readings.labels, **row_params)
+    else:
+        frame, labels, rows, notes = _prepared_fleet(readings, row_params, by)
+    notes = (*readings.notes, *notes)
+    return readings._replace(frame=frame, labels=labels, rows=rows, notes=notes)
+
+
+def _prepared_fleet(readings, row_params, by):
+    """The rows of each machine, one machine below the other."""
+    parts, start = [], 0
+    for machine, places in readings.raw.groupby(by, sort=False).indices.items():
+        labels = None if readings.labels is None else readings.labels[places]
+        part = readings.raw.iloc[places].drop(columns=by)
+        part = prepare(part, labels, **row_params)
+        frame = part.frame.assign(**{by: machine})
+        notes = [f"{by} {machine}: {note}" for note in part.notes]
+        parts.append((frame, part.labels, part.rows + start, notes))
+        start += len(frame)
+    frames, labels, rows, notes = zip(*parts, strict=True)
+    labels = None if readings.labels is None else np.concatenate(labels)
+    return pd.concat(frames), labels, np.concatenate(rows), sum(notes, [])
+
+
+def _check_files(csv, progress):
+    """Raise unless there is what is to be read; return how it is called."""
+    paths = csv if isinstance(csv, list) else [csv]
+    for path in paths:
+        if str(path) != "-" and not path.exists():
+            raise _no_file(path, "readings")
+    name = "standard input" if str(paths[0]) == "-" else str(paths[0])
+    if len(paths) > 1:
+        name += f" and {len(paths) - 1:,} more"
+    progress(f"reading {name}")
+    return name
+
+
+def _check_model(path):
     """Raise unless there is a file to read."""
     if path.is_dir():
         raise IsADirectoryError(
-            f"{path} is a folder. Pass the file of the {what}, for example "
-            f"{path / example}."
+            f"{path} is a folder. Pass the file of the model, for example "
+            f"{path / 'model.skops'}."
         )
     if not path.exists():
-        raise FileNotFoundError(
-            f"There is no file {path}. Pass the path of the file of the {what}, from "
-            f"here, {Path.cwd()}, or as a whole."
-        )
+        raise _no_file(path, "model")
+
+
+def _no_file(path, what):
+    return FileNotFoundError(
+        f"There is no file {path}. Pass the path of the file of the {what}, from "
+        f"here, {Path.cwd()}, or as a whole."
+    )
 
 
 def _choose(frame, columns, csv, model):
@@ -108,80 +199,72 @@ def _listed(names):
     return ", ".join(map(repr, names))
 
 
-def _complete(frame, fill, csv, model):
-    """Readings without gaps in single channels; empty rows stay, as breaks."""
-    missing = frame.isna()
+def _check_complete(frame, by, csv, model):
+    """Raise if single readings are missing; empty rows are breaks."""
+    channels = frame if by is None else frame.drop(columns=by)
+    missing = channels.isna()
     partly = missing.any(axis=1) & ~missing.all(axis=1)
     if not partly.any():
-        return frame
-    if fill:
-        known = ~missing.all(axis=1).to_numpy()  # times may be there twice
-        filled = frame.copy()
-        filled.loc[known] = frame[known].ffill().bfill().to_numpy()
-        return filled
+        return
     counts = missing[partly].sum()
     counts = counts[counts > 0]
-    channels = ", ".join(f"{name!r} ({count:,})" for name, count in counts.items())
-    first = partly.to_numpy().argmax()
-    cure = ["Pass ", Parameter("fill"), " to forward-fill them"]
+    listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
+    cure = ["Fill them with ", Parameter("fill", "previous")]
     if model is None:
         cure += [", or leave the channel out with ", Parameter("drop")]
     raise ParameterError(
         f"{csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: of "
-        f"{channels}. The first is row {first + 1:,} below the header, at "
-        f"{frame.index[first]}. The detector needs a reading of every channel in a "
-        "row, or of none, where the plant stood still. ",
+        f"{listed}. The first such row is at {frame.index[partly.to_numpy().argmax()]}. "
+        "The detector needs a reading of every channel in a row, or of none, where "
+        "the plant stood still. ",
         *cure,
         ".",
     )
 
 
-def read_both(model, csv, read_params, *, fill, progress):
+def read_both(model, csv, read_params, row_params, *, progress):
     """Return a model, and the readings of its channels.
 
     Parameters
     ----------
     model : Path
         The file of the model.
-    csv, read_params, fill, progress
+    csv, read_params, row_params, progress
         As of `read`.
 
     Returns
     -------
     detector : fitted estimator
         The model.
-    frame, labels
-        As of `read`.
-    """
-    detector, _ = _load(model, progress)
-    return detector, *_read_for(detector, model, csv, read_params, fill, progress)
-
-
-def read_described(model, csv, read_params, *, fill, progress):
-    """Return what `read_both` does, and what the file says of the model.
-
-    Parameters
-    ----------
-    model, csv, read_params, fill, progress
-        As of `read_both`.
-
-    Returns
-    -------
-    detector, frame, labels
-        As of `read_both`.
+    readings : Readings
+        What it is to judge.
     manifest : dict
         When and by which versions the model was written.
     """
     detector, manifest = _load(model, progress)
-    readings = _read_for(detector, model, csv, read_params, fill, progress)
-    return detector, *readings, manifest
+    names = getattr(detector, "feature_names_in_", None)
+    by = detector.by if is_fleet(detector) else None
+    readings = read(
+        csv,
+        read_params,
+        row_params,
+        columns=names,
+        model=model,
+        by=by,
+        must_be_complete=not takes_missing(detector),
+        progress=progress,
+    )
+    if names is None:
+        n_channels = getattr(detector, "n_features_in_", None)
+        _check_positions(readings.frame, n_channels, csv, model)
+    return detector, readings, manifest
 
 
 def _load(model, progress):
     """The detector in a file, and what the file says of it."""
     from tsanomaly._saving import load_described
 
-    _check_file(model, "model", "model.skops")
+    _check_model(model)
     progress(f"loading {model}")
     try:
         detector, manifest = load_described(model)
@@ -198,23 +281,6 @@ def _load(model, progress):
         text = f"{model} holds no detector for this command: {error}"
         raise ValueError(text) from error
     return detector, manifest
-
-
-def _read_for(detector, model, csv, read_params, fill, progress):
-    """Readings of the channels of a detector, and labels."""
-    names = getattr(detector, "feature_names_in_", None)
-    frame, labels = read(
-        csv,
-        read_params,
-        columns=names,
-        model=model,
-        fill=fill,
-        must_be_complete=not takes_missing(detector),
-        progress=progress,
-    )
-    if names is None:
-        _check_positions(frame, getattr(detector, "n_features_in_", None), csv, model)
-    return frame, labels
 
 
 def _check_positions(frame, n_channels, csv, model):

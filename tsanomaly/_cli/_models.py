@@ -15,6 +15,7 @@ __all__ = [
     "Detection",
     "build",
     "predictions",
+    "rows_in_alarm",
     "run_model",
     "score",
     "settings",
@@ -245,11 +246,26 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
     if median_error is not None:  # else there are breaks alone
         drifted = has_drifted(errors, threshold, median_error)
         rows = alarm_filter.alarms(errors, median_error=median_error)
-        for alarm in rows.itertuples():
-            in_alarm[alarm.start : alarm.end + 1] = True
+        in_alarm = rows_in_alarm(rows, len(errors))
     return Detection(
         errors, threshold, flagged, contributions, alarms, in_alarm, drifted
     )
+
+
+def rows_in_alarm(alarms, n_rows):
+    """Whether an alarm is on, for each row.
+
+    Parameters
+    ----------
+    alarms : DataFrame
+        As from `AlarmFilter.alarms`, of an array.
+    n_rows : int
+        Rows of the series.
+    """
+    is_on = np.zeros(n_rows, dtype=bool)
+    for start, end in zip(alarms["start"], alarms["end"], strict=True):
+        is_on[start : end + 1] = True
+    return is_on
 
 
 def predictions(frame, found):

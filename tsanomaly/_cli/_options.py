@@ -162,7 +162,8 @@ def add_training(parser):
         "--quantile",
         type=fraction(0, 1),
         metavar="Q",
-        help="for quantile and pot (default: 0.99)",
+        help="for quantile and pot: the share of rows below (default: 0.99 for pot, "
+        "--false-alarms for quantile)",
     )
     group.add_argument("--k", type=at_least_zero, help="for sigma and mad (default: 3)")
     group.add_argument(
@@ -170,10 +171,13 @@ def add_training(parser):
         type=above_zero,
         metavar="N",
         help="for quantile and pot, instead of --quantile: as many false alarms as are "
-        "expected in the time --per",
+        "expected in the time --per (default: 1)",
     )
     group.add_argument(
-        "--per", type=rows_or_time, metavar="TIME", help="such as 7D, or rows"
+        "--per",
+        type=rows_or_time,
+        metavar="TIME",
+        help="such as 7D, or rows (default: 300 rows)",
     )
 
 
@@ -223,7 +227,7 @@ def add_explaining(parser):
         type=at_least_zero,
         metavar="EXCESS",
         help="accumulated excess over the threshold that raises an alarm, in distances "
-        "from the median error to the threshold (default: 0.5)",
+        "from the median error to the threshold (default: 1.0)",
     )
     parser.add_argument(
         "--off-delay",

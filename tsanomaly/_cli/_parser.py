@@ -25,7 +25,7 @@ from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._cli._values import fraction, not_empty, whole
 from tsanomaly._version import __version__
 
-__all__ = ["DETECTORS", "Call", "parse"]
+__all__ = ["DEFAULT_BUDGET", "DETECTORS", "Call", "parse"]
 
 DETECTORS = (
     "lstm",
@@ -38,6 +38,10 @@ DETECTORS = (
     "pca",
 )
 _NETWORKS = {"lstm", "ensemble", "hybrid"}
+
+# A threshold for which nothing is said. Of the clusters of rows that exceed it, most stay
+# below what raises an alarm; `benchmarks/alarms.py` compares others.
+DEFAULT_BUDGET = {"false_alarms": 1, "per": 300}
 
 # Parameters that travel together: to `read_sensor_csv`, to the network, and to the
 # threshold of a model that is to be trained.
@@ -216,6 +220,8 @@ def _check_training(given, parser):
         if "k" in given and "quantile" in given:
             parser.error("give either --quantile or --k, or say --threshold-method")
         given["method"] = "sigma" if "k" in given else "quantile"
+        if not given.keys() & {"quantile", "k", "false_alarms"}:
+            given |= DEFAULT_BUDGET
     method = given["method"]
     tails, spreads = ("quantile", "pot"), ("sigma", "mad")
     for name, methods in {

@@ -4,14 +4,14 @@
 Each returns its result twice: as what JSON can hold, and as text. Defaults of
 parameters are those of the options. What several commands take is described here:
 
-csv : Path
-    The file of the readings.
+csv : Path or list of Path
+    The file of the readings, or files, or a folder; ``-`` is the standard input.
 model : Path
     The file of a model.
 read_params : dict
-    Keywords for :func:`tsanomaly.datasets.read_sensor_csv`.
-fill : bool
-    Whether to forward-fill missing readings.
+    Keywords for :func:`tsanomaly.datasets.read_sensor_file`.
+row_params : dict
+    Keywords for `prepare`: a grid, breaks at gaps, filling.
 columns : list of str or None
     The channels to use; None takes all.
 threshold : float or None
@@ -27,6 +27,8 @@ train_fraction : float
     Share of the rows, the first ones, that a model is or was trained on.
 output_dir : Path
     Folder for the results, which is created.
+bom : bool
+    Whether tables begin with a byte order mark, for spreadsheets.
 plots : bool
     Whether to draw.
 progress : Progress
@@ -37,6 +39,7 @@ from tsanomaly._cli._commands._data import demo, explore, generate
 from tsanomaly._cli._commands._find import detect, explain, report
 from tsanomaly._cli._commands._judge import compare, evaluate
 from tsanomaly._cli._commands._train import train
+from tsanomaly._cli._commands._tune import tune
 from tsanomaly._cli._info import info
 
 __all__ = [
@@ -50,4 +53,5 @@ __all__ = [
     "info",
     "report",
     "train",
+    "tune",
 ]

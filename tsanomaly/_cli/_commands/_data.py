@@ -5,14 +5,8 @@ import warnings
 from pathlib import Path
 
 from tsanomaly._cli._checks import check_step
-from tsanomaly._cli._commands._results import RESULTS, finish
-from tsanomaly._cli._files import (
-    make_folder,
-    plain,
-    write_figure,
-    write_json,
-    write_table,
-)
+from tsanomaly._cli._commands._results import finish
+from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._health import list_findings
 from tsanomaly._cli._inputs import read
 from tsanomaly._cli._numbers import describe, summarise
@@ -35,6 +29,7 @@ def generate(
     freq="1min",
     random_state=0,
     output_dir=RESULTS,
+    bom=False,
     plots=True,
     progress,
 ):
@@ -44,7 +39,7 @@ def generate(
     ----------
     n_samples, n_sensors, contamination, kinds, freq, random_state
         As of :func:`tsanomaly.datasets.make_sensor_data`.
-    output_dir, plots, progress
+    output_dir, bom, plots, progress
         See above.
     """
     from tsanomaly.datasets import make_sensor_data
@@ -61,19 +56,17 @@ def generate(
         random_state=random_state,
     )
     progress("writing")
-    folder = make_folder(output_dir)
+    results = Results(output_dir, bom=bom)
     table = plant.frame.assign(anomaly=plant.target)
-    files = [
-        write_table(folder / "plant.csv", table, index_label="timestamp"),
-        write_table(folder / "plant_events.csv", plant.events, index=False),
-    ]
+    results.table("plant.csv", table, index_label="timestamp")
+    results.table("plant_events.csv", plant.events, index=False)
     if plots:
         progress("drawing")
         channels = list(range(min(n_sensors, N_DRAWN_CHANNELS)))
         display = SeriesDisplay.from_series(
             plant.frame, plant.target, channels=channels
         )
-        files.append(write_figure(folder / "plant.png", display.figure_))
+        results.figure("plant.png", display.figure_)
     result = {
         "rows": len(table),
         "sensors": n_sensors,
@@ -84,34 +77,41 @@ def generate(
         f"{len(table):,} rows of {n_sensors} sensors, "
         f"{plant.target.sum():,} rows anomalous; events: {len(plant.events)}"
     )
-    return finish(result, text, files)
+    return finish(result, text, results)
 
 
 def explore(
-    csv, *, read_params, columns=None, output_dir=RESULTS, plots=True, progress
+    csv,
+    *,
+    read_params,
+    columns=None,
+    output_dir=RESULTS,
+    bom=False,
+    plots=True,
+    progress,
 ):
     """Say and draw what a file holds.
 
     Parameters
     ----------
-    csv, read_params, columns, output_dir, plots, progress
+    csv, read_params, columns, output_dir, bom, plots, progress
         See above.
     """
     from tsanomaly import sensor_health
 
-    frame, labels = read(csv, read_params, columns=columns, progress=progress)
-    folder = make_folder(output_dir)
+    readings = read(csv, read_params, columns=columns, progress=progress)
+    frame, labels = readings.raw, readings.labels
+    results = Results(output_dir, bom=bom)
     progress("summarising")
     summary = summarise(frame, labels)
     progress("looking at the sensors")
     findings = sensor_health(frame)
-    text = f"{describe(summary)}\n\n"
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    text += f"{describe(summary)}\n\n"
     text += list_findings(findings, _N_FINDINGS, "sensor_health.csv")
     summary["sensor_health"] = plain(findings)
-    files = [
-        write_json(folder / "summary.json", summary),
-        write_table(folder / "sensor_health.csv", findings, index=False),
-    ]
+    results.json("summary.json", summary)
+    results.table("sensor_health.csv", findings, index=False)
     if plots:
         progress("drawing")
         if (shown := shown_readings(frame)) != "all channels":
@@ -121,11 +121,9 @@ def explore(
                 ".",
             )
             warnings.warn(warning, stacklevel=2)
-        files += [
-            write_figure(folder / f"{name}.png", figure)
-            for name, figure in draw_readings(frame, labels).items()
-        ]
-    return finish(summary, text, files)
+        for name, figure in draw_readings(frame, labels).items():
+            results.figure(f"{name}.png", figure)
+    return finish(summary, text, results)
 
 
 def demo(*, output_dir=Path("tsanomaly-demo"), progress):
@@ -138,7 +136,7 @@ def demo(*, output_dir=Path("tsanomaly-demo"), progress):
     """
     from tsanomaly._cli._demo import format_table, run_demo
 
-    folder = make_folder(output_dir)
+    folder = Results(output_dir).folder
 
     def show(text):
         progress.keep(text)

@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Commands that find and explain alarms."""
 
-from tsanomaly._cli._commands._results import RESULTS, finish
-from tsanomaly._cli._files import (
-    make_folder,
-    plain,
-    row_label,
-    write_alarms,
-    write_figure,
-    write_file,
-    write_table,
-)
-from tsanomaly._cli._inputs import read_both, read_described
+import pandas as pd
+
+from tsanomaly._cli._commands._results import finish
+from tsanomaly._cli._files import RESULTS, Results, plain
+from tsanomaly._cli._fleets import machines
+from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
 from tsanomaly._cli._pictures import draw_anomalies, draw_contributions, main_channels
 from tsanomaly._cli._text import visible
-from tsanomaly._inspection import reconstructs
+from tsanomaly._inspection import one_model_per_group, reconstructs
+from tsanomaly._parameter_error import ParameterError
 
 __all__ = ["detect", "explain", "report"]
 
@@ -28,13 +24,14 @@ def detect(
     csv,
     *,
     read_params,
+    row_params,
     alarm_params,
-    fill=False,
     threshold=None,
     quantile=None,
     k=None,
     n_channels=3,
     output_dir=RESULTS,
+    bom=False,
     plots=True,
     progress,
 ):
@@ -42,56 +39,115 @@ def detect(
 
     Parameters
     ----------
-    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
-            output_dir, plots, progress
+    model, csv, read_params, row_params, threshold, quantile, k, alarm_params, \
+            n_channels, output_dir, bom, plots, progress
         See above.
     """
-    detector, frame, labels = read_both(
-        model, csv, read_params, fill=fill, progress=progress
+    detector, readings, _ = read_both(
+        model, csv, read_params, row_params, progress=progress
     )
-    folder = make_folder(output_dir)
-    detector = with_threshold(detector, model, quantile=quantile, k=k)
-    found = run_model(
+    results = Results(output_dir, bom=bom)
+    found, tables, alarms = _run(
         detector,
-        frame,
+        readings,
+        model=model,
         threshold=threshold,
+        quantile=quantile,
+        k=k,
         alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
     )
-    table = predictions(frame, found)
-    files = [
-        write_table(folder / "predictions.csv", table, **row_label(frame)),
-        write_alarms(folder / "alarms.csv", found.alarms),
-    ]
+    results.rows("predictions.csv", tables)
+    results.alarms("alarms.csv", alarms)
     if plots:
         progress("drawing")
-        figure = draw_anomalies(frame, found, labels)
-        files.append(write_figure(folder / "anomalies.png", figure))
+        figure = draw_anomalies(*_worst(found))
+        results.figure("anomalies.png", figure)
+    n_flagged = int(tables["flag"].sum())
+    drifted = [part.machine for part, says in found if says.drifted]
     result = {
-        "rows": len(frame),
-        "threshold": found.threshold,
-        "flagged_rows": int(found.flagged.sum()),
-        "alarms": len(found.alarms),
-        "drifted": found.drifted,
+        "rows": len(tables),
+        "flagged_rows": n_flagged,
+        "alarms": len(alarms),
+        "drifted": len(drifted) > 0,
     }
-    text = (
-        f"{result['flagged_rows']:,} of {len(frame):,} rows are above the threshold "
-        f"{found.threshold:.6g}; alarms: {len(found.alarms):,}"
-    )
-    worst = found.alarms.nlargest(_MOST_TOLD, "severity")
+    above = "their thresholds"
+    if len(found) == 1:
+        result["threshold"] = found[0][1].threshold
+        above = f"the threshold {result['threshold']:.6g}"
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    text += f"{n_flagged:,} of {len(tables):,} rows are above {above}"
+    text += f"; alarms: {len(alarms):,}"
+    worst = alarms.nlargest(_MOST_TOLD, "severity")
     text += "".join(
         f"\n{alarm.priority} ({alarm.severity:.0f}): {visible(alarm.sentence)}"
         for alarm in worst.itertuples()
     )
-    if len(found.alarms) > len(worst):
-        text += f"\nand {len(found.alarms) - len(worst):,} less severe, in alarms.csv"
-    if found.drifted:
+    if len(alarms) > len(worst):
+        text += f"\nand {len(alarms) - len(worst):,} less severe, in alarms.csv"
+    for machine in drifted:
+        of = "" if machine is None else f" of {visible(machine)}"
         text += (
-            "\nthe last rows no longer look like the training rows: most errors are "
-            "closer to the threshold than usual. Train again on recent rows."
+            f"\nthe last rows{of} no longer look like the training rows: most errors "
+            "are closer to the threshold than usual. Train again on recent rows."
         )
-    return finish(result, text, files)
+    return finish(result, text, results)
+
+
+def _run(
+    detector,
+    readings,
+    *,
+    model,
+    threshold,
+    quantile,
+    k,
+    alarm_params,
+    n_channels,
+    progress,
+):
+    """Run a model, or that of each machine.
+
+    Returns
+    -------
+    found : list of tuple (part, Detection)
+        For each machine, or the only one.
+    tables : DataFrame
+        A row for each row of the file: score, flag, top channel, and the machine.
+    alarms : DataFrame
+        As from `explain`, with the machine.
+    """
+    found, tables, alarms = [], [], []
+    by = detector.by if one_model_per_group(detector) else None
+    for part in machines(detector, readings):
+        says = run_model(
+            with_threshold(part.detector, model, quantile=quantile, k=k),
+            part.frame,
+            threshold=threshold,
+            alarm_params=alarm_params,
+            n_channels=n_channels,
+            progress=progress,
+        )
+        table, own = predictions(part.frame, says).iloc[part.rows], says.alarms
+        if by is not None:
+            table, own = table.copy(), own.copy()
+            table.insert(0, by, part.machine)
+            own.insert(0, by, part.machine)
+            own["sentence"] = [f"{part.machine}: {text}" for text in own["sentence"]]
+        found.append((part, says))
+        tables.append(table)
+        alarms.append(own)
+    if by is None:
+        return found, tables[0], alarms[0]
+    some = [own for own in alarms if len(own)] or alarms[:1]
+    return found, pd.concat(tables), pd.concat(some, ignore_index=True)
+
+
+def _worst(found):
+    """Readings, detection and labels of the machine with the most severe alarm."""
+    part, says = max(found, key=lambda pair: pair[1].alarms["severity"].max(initial=0))
+    return part.frame, says, part.labels
 
 
 def explain(
@@ -99,13 +155,14 @@ def explain(
     csv,
     *,
     read_params,
+    row_params,
     alarm_params,
-    fill=False,
     threshold=None,
     quantile=None,
     k=None,
     n_channels=3,
     output_dir=RESULTS,
+    bom=False,
     plots=True,
     progress,
 ):
@@ -113,39 +170,42 @@ def explain(
 
     Parameters
     ----------
-    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
-            output_dir, plots, progress
+    model, csv, read_params, row_params, threshold, quantile, k, alarm_params, \
+            n_channels, output_dir, bom, plots, progress
         See above.
     """
     from tsanomaly.plotting import ReconstructionDisplay
 
-    detector, frame, labels = read_both(
-        model, csv, read_params, fill=fill, progress=progress
+    detector, readings, _ = read_both(
+        model, csv, read_params, row_params, progress=progress
     )
-    folder = make_folder(output_dir)
-    detector = with_threshold(detector, model, quantile=quantile, k=k)
-    found = run_model(
+    results = Results(output_dir, bom=bom)
+    found, _, alarms = _run(
         detector,
-        frame,
+        readings,
+        model=model,
         threshold=threshold,
+        quantile=quantile,
+        k=k,
         alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
     )
-    files = [write_alarms(folder / "alarms.csv", found.alarms)]
+    results.alarms("alarms.csv", alarms)
     if plots:
         progress("drawing")
-        figure = draw_contributions(frame, found, labels)
+        frame, says, labels = _worst(found)
+        figure = draw_contributions(frame, says, labels)
         if figure is not None:
-            files.append(write_figure(folder / "contributions.png", figure))
-        if reconstructs(detector):
+            results.figure("contributions.png", figure)
+        if not one_model_per_group(detector) and reconstructs(detector):
             display = ReconstructionDisplay.from_estimator(
-                detector, frame, labels, channels=main_channels(found)
+                detector, frame, labels, channels=main_channels(says)
             )
-            files.append(write_figure(folder / "reconstruction.png", display.figure_))
-    sentences = found.alarms["sentence"].map(visible).tolist()
-    result = {"alarms": plain(found.alarms)}
-    return finish(result, "\n".join(sentences) or "There is no alarm.", files)
+            results.figure("reconstruction.png", display.figure_)
+    sentences = alarms["sentence"].map(visible).tolist()
+    result = {"alarms": plain(alarms)}
+    return finish(result, "\n".join(sentences) or "There is no alarm.", results)
 
 
 def report(
@@ -153,8 +213,8 @@ def report(
     csv,
     *,
     read_params,
+    row_params,
     alarm_params,
-    fill=False,
     threshold=None,
     quantile=None,
     k=None,
@@ -171,20 +231,21 @@ def report(
     ----------
     title : str or None
         The heading; None names the file of the readings.
-    model, csv, read_params, fill, threshold, quantile, k, alarm_params, n_channels, \
-            train_fraction, output_dir, plots, progress
+    model, csv, read_params, row_params, threshold, quantile, k, alarm_params, \
+            n_channels, train_fraction, output_dir, plots, progress
         See above.
     """
     from tsanomaly._cli._report import make_page
 
-    detector, frame, labels, manifest = read_described(
-        model, csv, read_params, fill=fill, progress=progress
+    detector, readings, manifest = read_both(
+        model, csv, read_params, row_params, progress=progress
     )
-    folder = make_folder(output_dir)
+    check_one_machine(detector, model)
+    results = Results(output_dir)
     detector = with_threshold(detector, model, quantile=quantile, k=k)
     found = run_model(
         detector,
-        frame,
+        readings.frame,
         threshold=threshold,
         alarm_params=alarm_params,
         n_channels=n_channels,
@@ -192,8 +253,7 @@ def report(
     )
     page = make_page(
         detector,
-        frame,
-        labels,
+        readings,
         found,
         csv=csv,
         model=model,
@@ -203,11 +263,11 @@ def report(
         plots=plots,
         progress=progress,
     )
-    file = write_file(folder / "report.html", page.encode())
+    results.data("report.html", page.encode())
     result = {
-        "rows": len(frame),
+        "rows": len(readings.rows),
         "flagged_rows": int(found.flagged.sum()),
         "alarms": len(found.alarms),
     }
-    text = f"rows: {len(frame):,}; alarms: {len(found.alarms):,}"
-    return finish(result, text, [file])
+    text = f"rows: {len(readings.rows):,}; alarms: {len(found.alarms):,}"
+    return finish(result, text, results)

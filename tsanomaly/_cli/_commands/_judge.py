@@ -4,21 +4,19 @@
 import numpy as np
 
 from tsanomaly._cli._checks import check_training_rows, in_rows
-from tsanomaly._cli._commands._results import RESULTS, align, finish
-from tsanomaly._cli._files import (
-    make_folder,
-    plain,
-    write_figure,
-    write_json,
-    write_table,
-)
+from tsanomaly._cli._commands._results import align, finish
+from tsanomaly._cli._faults import judge_by_faults
+from tsanomaly._cli._files import RESULTS, Results, plain
+from tsanomaly._cli._fleets import check_one_machine, training_rows
 from tsanomaly._cli._inputs import needed, read, read_both
 from tsanomaly._cli._models import Detection, build, score, with_threshold
 from tsanomaly._cli._numbers import measure, n_trained, rows_to_judge
 from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import draw_anomalies, draw_measures
-from tsanomaly._cli._text import one_line
+from tsanomaly._cli._plan import leave_out_dead
+from tsanomaly._cli._text import one_line, visible
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._wording import count
 
 __all__ = ["compare", "evaluate"]
 
@@ -28,7 +26,7 @@ def evaluate(
     csv,
     *,
     read_params,
-    fill=False,
+    row_params,
     threshold=None,
     quantile=None,
     k=None,
@@ -41,15 +39,16 @@ def evaluate(
 
     Parameters
     ----------
-    model, csv, read_params, fill, threshold, quantile, k, train_fraction, \
+    model, csv, read_params, row_params, threshold, quantile, k, train_fraction, \
             output_dir, plots, progress
         See above.
     """
-    detector, frame, labels = read_both(
-        model, csv, read_params, fill=fill, progress=progress
+    detector, readings, _ = read_both(
+        model, csv, read_params, row_params, progress=progress
     )
-    labels = needed(labels)
-    folder = make_folder(output_dir)
+    check_one_machine(detector, model)
+    frame, labels = readings.frame, needed(readings.labels)
+    results = Results(output_dir)
     detector = with_threshold(detector, model, quantile=quantile, k=k)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(detector, frame, threshold)
@@ -57,7 +56,7 @@ def evaluate(
     judged = rows_to_judge(frame, errors, train_fraction)
     result = measure(frame[judged], errors[judged], flagged[judged], labels[judged])
     result["threshold"] = threshold
-    files = [write_json(folder / "evaluation.json", result)]
+    results.json("evaluation.json", result)
     if plots:
         progress("drawing")
         rest = slice(n_trained(frame, train_fraction), None)
@@ -73,17 +72,17 @@ def evaluate(
         figures |= draw_measures(
             frame[judged], errors[judged], flagged[judged], labels[judged], threshold
         )
-        files += [
-            write_figure(folder / f"{name}.png", figure)
-            for name, figure in figures.items()
-        ]
-    return finish(result, align(result), files)
+        for name, figure in figures.items():
+            results.figure(f"{name}.png", figure)
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    return finish(result, text + align(result), results)
 
 
 def compare(
     csv,
     *,
     read_params,
+    row_params,
     network_params,
     threshold_params,
     detectors=DETECTORS,
@@ -91,14 +90,14 @@ def compare(
     missing="ignore",
     scaler="standard",
     random_state=0,
-    fill=False,
     columns=None,
     train_fraction=0.8,
     output_dir=RESULTS,
+    bom=False,
     plots=True,
     progress,
 ):
-    """Compare detectors on one file.
+    """Compare detectors on one file: by its labels, or by faults put into it.
 
     Parameters
     ----------
@@ -106,41 +105,43 @@ def compare(
         Names of detectors, as of `build`.
     network_params, threshold_params, window_size, missing, scaler, random_state
         As of `build`.
-    csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
+    csv, read_params, row_params, columns, train_fraction, output_dir, bom, plots, \
+            progress
         See above.
     """
     from tsanomaly import compare_detectors
     from tsanomaly.plotting import ComparisonDisplay
 
-    frame, labels = read(
-        csv,
-        read_params,
-        columns=columns,
-        fill=fill,
-        must_be_complete=True,
-        progress=progress,
-    )
-    labels = needed(labels)
-    folder = make_folder(output_dir)
-    n_train = n_trained(frame, train_fraction)
-    check_training_rows(n_train, frame, csv, window_size)
-    if n_train == len(frame):
-        raise ParameterError(
-            "No row is left to compare detectors on. Lower ",
-            Parameter("train_fraction"),
-            ".",
-        )
     if threshold_params["method"] == "f_score":
         raise ParameterError(
             Parameter("method", "f_score"),
             " needs labels in training, and detectors are compared without. Choose "
             "another.",
         )
+    readings = read(
+        csv,
+        read_params,
+        row_params,
+        columns=columns,
+        must_be_complete=True,
+        progress=progress,
+    )
+    results = Results(output_dir, bom=bom)
+    is_training = training_rows(readings.frame, train_fraction)
+    check_training_rows(is_training.sum(), readings.frame, csv, window_size)
+    if is_training.all():
+        raise ParameterError(
+            "No row is left to compare detectors on. Lower ",
+            Parameter("train_fraction"),
+            ".",
+        )
+    readings = leave_out_dead(readings, is_training, None)
+    frame = readings.frame
     models = {
         name: build(
             name,
             network_params=network_params,
-            threshold_params=in_rows(threshold_params, frame),
+            threshold_params=in_rows(threshold_params, readings.raw),
             window_size=window_size,
             missing=missing,
             scaler=scaler,
@@ -149,25 +150,33 @@ def compare(
         for name in detectors
     }
     progress("comparing detectors")
-    table = compare_detectors(
-        models,
-        frame[:n_train],
-        frame[n_train:],
-        labels[n_train:],
-        random_state=random_state,
-    )
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    train, test = frame[is_training], frame[~is_training]
+    if readings.labels is None:
+        table, faults = judge_by_faults(models, train, test, random_state, progress)
+        text += (
+            f"there are no labels: {count(faults, 'fault')} of each kind were put into "
+            f"the last {len(test):,} rows; how many of them raise an alarm, and false "
+            "alarms in 1,000 rows without any\n\n"
+        )
+    else:
+        labels = readings.labels[~is_training]
+        table = compare_detectors(
+            models, train, test, labels, random_state=random_state
+        )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
         raise ValueError(f"All detectors failed. The first: {failed.iloc[0]}")
-    files = [write_table(folder / "comparison.csv", table, index_label="detector")]
-    if plots:
+    results.table("comparison.csv", table, index_label="detector")
+    if plots and readings.labels is not None:
         progress("drawing")
         display = ComparisonDisplay.from_table(table)
-        files.append(write_figure(folder / "comparison.png", display.figure_))
+        results.figure("comparison.png", display.figure_)
     shown = table.drop(columns="error").round(3)
-    text = shown.to_string(na_rep="")
+    text += shown.to_string(na_rep="")
     text += "".join(
         f"\n{name} failed: {one_line(error)}" for name, error in failed.items()
     )
     result = {"detectors": plain(table.reset_index(names="detector"))}
-    return finish(result, text, files)
+    return finish(result, text, results)
+

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What commands have in common at their ends."""
-
-from pathlib import Path
+"""The end of a command: its two results."""
 
 from tsanomaly._cli._files import plain
 from tsanomaly._cli._text import visible
 
-__all__ = ["RESULTS", "align", "finish"]
-
-# Folder of the results, by default.
-RESULTS = Path("tsanomaly-results")
+__all__ = ["align", "finish"]
 
 
-def finish(result, text, files):
+def finish(result, text, results):
     """The two results of a command, with the files that it wrote."""
-    written = [str(file) for file in files]
+    written = [str(file) for file in results.files]
     lines = "\n".join(f"  {visible(file)}" for file in written)
     return {**plain(result), "files": written}, f"{text}\n\nwritten:\n{lines}"
 

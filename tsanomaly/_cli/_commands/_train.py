@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Commands that train a model to keep."""
 
+import warnings
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._checks import check_training_rows, in_rows
-from tsanomaly._cli._commands._results import RESULTS, finish
-from tsanomaly._cli._files import (
-    make_folder,
-    plain,
-    row_label,
-    write_figure,
-    write_json,
-    write_table,
-)
+from tsanomaly._cli._commands._results import finish
+from tsanomaly._cli._files import RESULTS, Results, plain
+from tsanomaly._cli._fleets import machines, training_rows
 from tsanomaly._cli._health import list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, settings
-from tsanomaly._cli._numbers import n_trained
+from tsanomaly._cli._parser import DEFAULT_BUDGET
+from tsanomaly._cli._plan import leave_out_dead, tell_plan
+from tsanomaly._cli._text import visible
 from tsanomaly._inspection import errors_and_threshold, takes_missing
 from tsanomaly._wording import count
 
@@ -33,6 +30,7 @@ def train(
     csv,
     *,
     read_params,
+    row_params,
     network_params,
     threshold_params,
     detector="lstm",
@@ -40,10 +38,11 @@ def train(
     missing="ignore",
     scaler="standard",
     random_state=0,
-    fill=False,
     columns=None,
+    by=None,
     train_fraction=0.8,
     output_dir=RESULTS,
+    bom=False,
     plots=True,
     progress,
 ):
@@ -55,10 +54,13 @@ def train(
         Name of a detector, as of `build`.
     network_params, threshold_params, window_size, missing, scaler, random_state
         As of `build`.
-    csv, read_params, fill, columns, train_fraction, output_dir, plots, progress
+    by : str or None
+        The column of machines, each of which gets a detector of its own.
+    csv, read_params, row_params, columns, train_fraction, output_dir, bom, plots, \
+            progress
         See above.
     """
-    from tsanomaly import fit_cross_fitted, save, sensor_health
+    from tsanomaly import FleetDetector, fit_cross_fitted, save, sensor_health
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     model = build(
@@ -70,71 +72,130 @@ def train(
         scaler=scaler,
         random_state=random_state,
     )
-    frame, labels = read(
+    readings = read(
         csv,
         read_params,
+        row_params,
         columns=columns,
-        fill=fill,
+        by=by,
         must_be_complete=not takes_missing(model),
         progress=progress,
     )
-    model["threshold"].set_params(**in_rows(threshold_params, frame))
-    folder = make_folder(output_dir)
-    n_train = n_trained(frame, train_fraction)
-    check_training_rows(n_train, frame, csv, window_size)
-    y = needed(labels)[:n_train] if threshold_params["method"] == "f_score" else None
+    results = Results(output_dir, bom=bom)
+    is_training = training_rows(readings.frame, train_fraction, by)
+    check_training_rows(is_training.sum(), readings.frame, csv, window_size)
+    readings = leave_out_dead(readings, is_training, by)
+    frame = readings.frame
+    model["threshold"].set_params(**in_rows(threshold_params, readings.raw, by))
+    progress.keep(tell_plan(model["threshold"], readings, is_training, by))
+    if by is not None:
+        model = FleetDetector(model, by=by)
+    y = None
+    if threshold_params["method"] == "f_score":
+        y = needed(readings.labels)[is_training]
+    training = frame[is_training]
     progress("looking at the sensors")
-    findings = sensor_health(frame[:n_train])
-    progress(f"training {detector} on {n_train:,} rows")
+    findings = _findings(training, by, sensor_health)
+    progress(f"training {detector} on {len(training):,} rows")
     start = perf_counter()
-    fit_cross_fitted(model, frame[:n_train], y)
+    with warnings.catch_warnings():
+        if DEFAULT_BUDGET.items() <= threshold_params.items():
+            # Nobody asked for it, and the plan says what the threshold is.
+            warnings.filterwarnings("ignore", ".*independent peaks?: a level that is")
+        fit_cross_fitted(model, training, y)
     seconds = perf_counter() - start
     progress("saving")
-    file = folder / "model.skops"
-    save(model, file)
+    save(model, results.new("model.skops"))
     progress(f"scoring {len(frame):,} rows")
-    errors, threshold = errors_and_threshold(model, frame)
-    flagged = errors > threshold
-    part = np.where(np.arange(len(frame)) < n_train, "train", "test")
-    table = pd.DataFrame(
-        {"part": part, "score": errors, "flag": flagged.astype(int)}, index=frame.index
-    )
+    table, thresholds = _scores(model, readings, is_training, by)
+    in_training = (table["part"] == "train").to_numpy()
+    flags, errors = table["flag"].to_numpy(), table["score"].to_numpy()
+    threshold = thresholds if by is not None else thresholds[None]
     result = {
         "detector": detector,
-        "channels": list(map(str, frame.columns)),
-        "train_rows": n_train,
-        "test_rows": len(frame) - n_train,
+        "channels": [str(name) for name in frame.columns if name != by],
+        "train_rows": int(in_training.sum()),
+        "test_rows": int((~in_training).sum()),
         "threshold": threshold,
-        "flagged_train_rows": int(flagged[:n_train].sum()),
-        "flagged_test_rows": int(flagged[n_train:].sum()),
+        "flagged_train_rows": int(flags[in_training].sum()),
+        "flagged_test_rows": int(flags[~in_training].sum()),
         "fit_seconds": round(seconds, 3),
         "settings": settings(model),
         "sensor_health": plain(findings),
     }
-    files = [
-        file,
-        write_table(folder / "predictions.csv", table, **row_label(frame)),
-        write_json(folder / "training.json", result),
-    ]
-    if plots:
+    results.rows("predictions.csv", table)
+    results.json("training.json", result)
+    if plots and by is None:
         progress("drawing")
-        if np.isfinite(errors[n_train:]).any():
+        if np.isfinite(errors[~in_training]).any():
             display = ErrorDistributionDisplay.from_predictions(
-                errors[:n_train], errors[n_train:], threshold=threshold
+                errors[in_training], errors[~in_training], threshold=threshold
             )
-            files.append(write_figure(folder / "errors.png", display.figure_))
+            results.figure("errors.png", display.figure_)
         if hasattr(model["errors"], "history_"):
             display = TrainingHistoryDisplay.from_estimator(model)
-            files.append(write_figure(folder / "history.png", display.figure_))
+            results.figure("history.png", display.figure_)
     text = (
-        f"{detector} trained on {n_train:,} rows of "
-        f"{count(frame.shape[1], 'channel')} in {seconds:.1f} s\n"
-        f"threshold {threshold:.6g}: {result['flagged_train_rows']:,} of the "
-        f"training rows are flagged, and {result['flagged_test_rows']:,} of "
-        f"{result['test_rows']:,} others"
+        f"{detector} trained on {result['train_rows']:,} rows of "
+        f"{count(len(result['channels']), 'channel')} in {seconds:.1f} s\n"
+    )
+    if by is None:
+        text += f"threshold {threshold:.6g}: "
+    else:
+        text += f"{_machines_in_words(model)}: "
+    text += (
+        f"{result['flagged_train_rows']:,} of the training rows are flagged, and "
+        f"{result['flagged_test_rows']:,} of {result['test_rows']:,} others"
     )
     if len(findings):
         text += "\n" + list_findings(
             findings, _N_FINDINGS, "training.json", " of the training rows"
         )
-    return finish(result, text, files)
+    return finish(result, text, results)
+
+
+def _findings(training, by, sensor_health):
+    """Sensor health, of each machine."""
+    if by is None:
+        return sensor_health(training)
+    findings = []
+    for machine, part in training.groupby(by, sort=False):
+        own = sensor_health(part.drop(columns=by))
+        own["message"] = [f"{machine}: {message}" for message in own["message"]]
+        own.insert(0, by, machine)
+        findings.append(own)
+    return pd.concat(findings, ignore_index=True)
+
+
+def _scores(model, readings, is_training, by):
+    """Part, score and flag of each row, and thresholds by machine."""
+    tables, thresholds = [], {}
+    places = {None: np.arange(len(readings.frame))}
+    if by is not None:
+        places = readings.frame.groupby(by, sort=False).indices
+    for part in machines(model, readings):
+        errors, threshold = errors_and_threshold(part.detector, part.frame)
+        name = None if part.machine is None else str(part.machine)
+        thresholds[name] = threshold
+        learned = is_training[places[part.machine]]
+        table = pd.DataFrame(
+            {
+                "part": np.where(learned, "train", "test"),
+                "score": errors,
+                "flag": (errors > threshold).astype(int),
+            },
+            index=part.frame.index,
+        )
+        if by is not None:
+            table.insert(0, by, part.machine)
+        tables.append(table.iloc[part.rows])
+    return pd.concat(tables), thresholds
+
+
+def _machines_in_words(fleet):
+    """How many machines have a detector of their own, and which have not."""
+    text = f"a detector for each of {count(len(fleet.groups_), 'machine')}"
+    if len(fleet.fallback_groups_):
+        names = ", ".join(visible(name) for name in fleet.fallback_groups_)
+        text += f", one for all the others ({names}), which have few rows"
+    return text

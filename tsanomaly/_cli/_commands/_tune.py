@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""The command that chooses window length and threshold."""
+
+import numpy as np
+
+from tsanomaly._cli._checks import check_training_rows
+from tsanomaly._cli._commands._results import finish
+from tsanomaly._cli._faults import inject_faults
+from tsanomaly._cli._files import RESULTS, Results, plain
+from tsanomaly._cli._fleets import training_rows
+from tsanomaly._cli._inputs import read
+from tsanomaly._cli._models import build, settings
+from tsanomaly._cli._parser import DEFAULT_BUDGET
+from tsanomaly._cli._plan import leave_out_dead
+from tsanomaly._cli._text import visible
+from tsanomaly._inspection import takes_missing
+from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._wording import count
+
+__all__ = ["tune"]
+
+
+def tune(
+    csv,
+    *,
+    read_params,
+    row_params,
+    network_params,
+    detector="lstm",
+    missing="ignore",
+    scaler="standard",
+    random_state=0,
+    columns=None,
+    train_fraction=0.5,
+    minutes=10.0,
+    output_dir=RESULTS,
+    bom=False,
+    progress,
+):
+    """Choose window length and threshold, and train with the best.
+
+    Parameters
+    ----------
+    detector : str
+        Name of a detector, as of `build`.
+    network_params, missing, scaler, random_state
+        As of `build`.
+    train_fraction : float
+        Share of the rows, the first ones, that candidates are fitted on; they are
+        judged by the others.
+    minutes : float
+        Time that the search may take, about. The model is trained after it.
+    csv, read_params, row_params, columns, output_dir, bom, progress
+        See above.
+    """
+    from tsanomaly import fit_cross_fitted, save
+    from tsanomaly._cli._tuning import search
+
+    model = build(
+        detector,
+        network_params=network_params,
+        threshold_params={"method": "quantile", **DEFAULT_BUDGET},
+        window_size=None,
+        missing=missing,
+        scaler=scaler,
+        random_state=random_state,
+    )
+    readings = read(
+        csv,
+        read_params,
+        row_params,
+        columns=columns,
+        must_be_complete=not takes_missing(model),
+        progress=progress,
+    )
+    results = Results(output_dir, bom=bom)
+    is_training = training_rows(readings.frame, train_fraction)
+    check_training_rows(is_training.sum(), readings.frame, csv, None)
+    readings = leave_out_dead(readings, is_training, None)
+    train, test = readings.frame[is_training], readings.frame[~is_training]
+    if readings.labels is None:
+        test, y, events = inject_faults(test, None, random_state)
+        judged_by = f"{count(len(events), 'fault')} put into"
+    else:
+        y = readings.labels[~is_training]
+        _check_labels(y)
+        judged_by = "the labels of"
+    best, table = search(
+        model,
+        detector,
+        train,
+        test,
+        y,
+        seconds=60 * minutes,
+        random_state=random_state,
+        progress=progress,
+    )
+    progress("training the best")
+    fit_cross_fitted(best, readings.frame)
+    save(best, results.new("model.skops"))
+    results.table("tuning.csv", table, index=False)
+    chosen = {
+        name: value for name, value in table.iloc[0].items() if "__" in name
+    }
+    result = {
+        "detector": detector,
+        "candidates": len(table.drop_duplicates(list(chosen))),
+        "judged_by_faults": readings.labels is None,
+        "event_fscore": table["event_fscore"].iloc[0],
+        "chosen": {name: repr(value) for name, value in chosen.items()},
+        "settings": settings(best),
+    }
+    results.json("tuning.json", plain(result))
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    text += (
+        f"{result['candidates']:,} candidates, judged by {judged_by} the last "
+        f"{len(test):,} rows: event-wise F1 of their alarms\n\n"
+        f"{table.head(10).round(3).to_string(index=False)}\n\n"
+        f"trained with the first line on all {len(readings.frame):,} rows"
+    )
+    return finish(result, text, results)
+
+
+def _check_labels(y):
+    """Raise unless there are anomalies to judge by."""
+    if not np.any(y):
+        raise ParameterError(
+            f"None of the last {len(y):,} rows, by which candidates are judged, is "
+            "labelled anomalous. Lower ",
+            Parameter("train_fraction"),
+            ", or pass ",
+            Parameter("label", None),
+            " to judge by faults that are put in.",
+        )

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Which detectors would have found faults in a series: faults are put into it."""
+
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from tsanomaly._alarm_filter import AlarmFilter, median_error_of
+from tsanomaly._cli._models import rows_in_alarm
+from tsanomaly._inspection import errors_and_threshold
+from tsanomaly._parameter_error import Parameter, ParameterError
+
+__all__ = ["inject_faults", "judge_by_faults"]
+
+# Kinds of faults that plants have, as of `inject_anomalies`.
+_KINDS = ("spike", "stuck", "drift", "level_shift", "noise_burst")
+_OF_SEVERAL = ("correlation_break",)  # channels
+
+# Faults of a kind, at most, and the share of the rows that they may take.
+_MOST, _SHARE = 10, 0.2
+
+# Rows of a fault that lasts, if the series is long enough.
+_SHORTEST, _LONGEST = 20, 100
+
+
+def judge_by_faults(models, train, test, random_state, progress):
+    """Fit detectors, and count the faults of each kind that raise an alarm.
+
+    Parameters
+    ----------
+    models : dict of str to Pipeline
+        Unfitted, by name.
+    train, test : DataFrame of shape (n_timestamps, n_channels)
+        Rows to learn from, and rows to put faults into.
+    random_state : int
+        Seed of the faults.
+    progress : callable
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    table : DataFrame
+        A row for each detector: the faults found, by kind, where no alarm is on
+        without them; false alarms in 1,000 rows of `test`; seconds.
+    n_faults : int
+        How many faults of each kind there are.
+    """
+    from tsanomaly import fit_cross_fitted
+
+    kinds = [*_KINDS, *(_OF_SEVERAL if test.shape[1] > 1 else ())]
+    series = {kind: inject_faults(test, [kind], random_state) for kind in kinds}
+    rows = {}
+    for name, model in models.items():
+        progress(f"training {name}")
+        row = {"error": ""}
+        start = perf_counter()
+        try:
+            fit_cross_fitted(model, train)
+            row["fit_seconds"] = perf_counter() - start
+            false = _alarms(model, test)
+            row["false_alarms"] = 1000 * len(false) / len(test)
+            anyway = rows_in_alarm(false, len(test))
+            for kind, (frame, y, _) in series.items():
+                is_on = rows_in_alarm(_alarms(model, frame), len(frame))
+                row[kind] = _n_found(y, is_on & ~anyway)
+        except (ValueError, MemoryError) as error:  # the others go on
+            row["error"] = str(error)
+        rows[name] = row
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    columns = [*kinds, "false_alarms", "fit_seconds", "error"]
+    return table.reindex(columns=columns), min(len(e) for *_, e in series.values())
+
+
+def inject_faults(frame, kinds, random_state):
+    """A series with faults, labels of its rows, and the faults.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        Readings that are taken to be normal.
+    kinds : list of str or None
+        Kinds of faults; None puts in all of them.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    frame, y, events
+        As from :func:`tsanomaly.datasets.inject_anomalies`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no room for faults.
+    """
+    from tsanomaly.datasets import inject_anomalies
+
+    if kinds is None:
+        kinds = [*_KINDS, *(_OF_SEVERAL if frame.shape[1] > 1 else ())]
+    longest = int(min(_LONGEST, _SHARE * len(frame) / len(kinds)))
+    n_events = int(_SHARE * len(frame) / max(longest, 1))
+    n_events = min(n_events, _MOST * len(kinds))
+    try:
+        return inject_anomalies(
+            frame,
+            kinds=kinds,
+            n_events=max(n_events, 1),
+            duration=(min(_SHORTEST, max(longest, 2)), max(longest, 2)),
+            random_state=random_state,
+        )
+    except ValueError as error:
+        raise ParameterError(
+            f"There are no labels, and {len(frame):,} rows have no room for faults to "
+            f"judge by: {error} Lower ",
+            Parameter("train_fraction"),
+            ", or name a column of labels with ",
+            Parameter("label"),
+            ".",
+        ) from error
+
+
+def _alarms(model, frame):
+    """Alarms of a detector at its defaults."""
+    errors, threshold = errors_and_threshold(model, frame)
+    median_error = median_error_of(model, errors)
+    return AlarmFilter().alarms(errors, threshold=threshold, median_error=median_error)
+
+
+def _n_found(y, is_on):
+    """How many runs of labelled rows have a row in an alarm."""
+    edges = np.flatnonzero(np.diff(np.r_[0, y, 0]))
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return sum(bool(is_on[start:stop].any()) for start, stop in pairs)

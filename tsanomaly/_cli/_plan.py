@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What a command that trains says before it does."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from tsanomaly._cli._text import visible
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly._validation import median_step
+from tsanomaly._wording import count, time_span
+
+__all__ = ["leave_out_dead", "tell_plan"]
+
+
+def leave_out_dead(readings, is_training, by):
+    """Readings without the channels that have none in the training rows.
+
+    Parameters
+    ----------
+    readings : Readings
+        What was read.
+    is_training : ndarray of bool of shape (n_timestamps,)
+        The rows to train on.
+    by : str or None
+        The column of machines, which is no channel.
+
+    Returns
+    -------
+    readings : Readings
+        With a note on what was left out.
+
+    Raises
+    ------
+    ParameterError
+        If no channel is left.
+
+    Warns
+    -----
+    ParameterWarning
+        If a channel has readings, but none to learn from.
+    """
+    frame = readings.frame
+    is_dead = frame[is_training].isna().all()
+    dead = [name for name in frame.columns[is_dead] if name != by]
+    if not dead:
+        return readings
+    listed = ", ".join(map(repr, dead))
+    if len(dead) == frame.shape[1] - (by is not None):
+        raise ParameterError(
+            f"No channel has a reading in the {is_training.sum():,} rows to train on: "
+            f"{listed}. Train on other rows with ",
+            Parameter("train_fraction"),
+            ", or name other words for missing readings with ",
+            Parameter("na_values"),
+            ".",
+        )
+    if frame[dead].notna().any(axis=None):
+        warnings.warn(
+            ParameterWarning(
+                f"{listed}: no reading in the rows to train on. Left out; train on "
+                "more rows with ",
+                Parameter("train_fraction"),
+                " to use what comes later.",
+            ),
+            stacklevel=3,
+        )
+    note = f"left out, without any reading to learn from: {listed}"
+    return readings._replace(
+        raw=readings.raw.drop(columns=dead),
+        frame=frame.drop(columns=dead),
+        notes=(*readings.notes, note),
+    )
+
+
+def tell_plan(threshold, readings, is_training, by):
+    """What will be trained on what, in three lines.
+
+    Parameters
+    ----------
+    threshold : ReconstructionThreshold
+        Unfitted, a budget in rows.
+    readings : Readings
+        What was read.
+    is_training : ndarray of bool of shape (n_timestamps,)
+        The rows to train on.
+    by : str or None
+        The column of machines.
+
+    Returns
+    -------
+    text : str
+    """
+    raw = readings.raw
+    n_channels = raw.shape[1] - (by is not None)
+    step = _step(raw, by)
+    text = f"{count(len(raw), 'row')} of {count(n_channels, 'channel')}"
+    if by is not None:
+        text += f" and {count(raw[by].nunique(), 'machine')}"
+    text += f", {raw.index.min()} to {raw.index.max()}"
+    if step is not None:
+        text += f", a row every {time_span(step)}"
+    n_training = is_training[readings.rows].sum()
+    text += f"; {n_training:,} to train on, the first ones"
+    if by is not None:
+        text += " of each machine"
+    notes = "; ".join(map(visible, readings.notes)) or "nothing was left out"
+    return f"{text}\n{notes}\n{_expected(threshold, step)}"
+
+
+def _step(frame, by):
+    """Median time between rows, of the first machine; None without times."""
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        return None
+    if by is not None:
+        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
+    return median_step(frame.index)
+
+
+def _expected(threshold, step):
+    """How many normal rows are expected above the threshold."""
+    if threshold.false_alarms is not None:
+        often = threshold.per / threshold.false_alarms
+        text = f"about once in {often:,.3g} rows"
+        if step is not None:
+            text += f" ({time_span((step * often).round('s'))})"
+        return f"normal readings are expected to exceed the threshold {text}"
+    if threshold.method in ("quantile", "pot"):
+        share = 100 * (1 - threshold.quantile)
+        return f"{share:.3g} % of normal rows are expected above the threshold"
+    return f"threshold by the method {threshold.method}, whatever that flags"

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""A search for window length and threshold, within a time."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import UndefinedMetricWarning
+
+from tsanomaly._alarm_filter import AlarmFilter, median_error_of
+from tsanomaly._cli._models import rows_in_alarm
+from tsanomaly._cross_fit import fit_cross_fitted
+from tsanomaly._inspection import errors_and_threshold
+
+__all__ = ["search"]
+
+# What is tried. Lengths of windows double; of the threshold, the time between alarms.
+_PER = [100, 300, 1_000, 3_000]
+_WINDOWS = {
+    **dict.fromkeys(("lstm",), {"window_size": [(8, 40), (16, 80), (32, 160)]}),
+    "ensemble": {"lstm__window_size": [(8, 40), (16, 80), (32, 160)]},
+    "hybrid": {"detector__detector__window_size": [(8, 40), (16, 80), (32, 160)]},
+    "autoregression": {"window_size": [20, 40, 80, 160]},
+    "neighbors": {"window_size": [16, 64, 256]},
+}
+_OF_STOCK = {"window__window_size": [1, 3, 10, 30, 100]}
+
+# Each round keeps a third of the candidates, and gives them three times the rows.
+_FACTOR = 3
+_FEWEST_ROWS = 500
+
+
+class _LastRows(OutlierMixin, BaseEstimator):
+    """A detector that is fitted on the last rows only, and predicts alarms.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Of the command line.
+    n_rows : int
+        Rows to fit on: what grows from round to round.
+    """
+
+    def __init__(self, model, n_rows=_FEWEST_ROWS):
+        self.model = model
+        self.n_rows = n_rows
+
+    def fit(self, X, y=None):
+        self.model_ = fit_cross_fitted(clone(self.model), X[-self.n_rows :])
+        return self
+
+    def predict(self, X):
+        errors, threshold = errors_and_threshold(self.model_, X)
+        alarms = AlarmFilter().alarms(
+            errors,
+            threshold=threshold,
+            median_error=median_error_of(self.model_, errors),
+        )
+        return np.where(rows_in_alarm(alarms, len(errors)), -1, 1)
+
+
+def search(model, detector, train, test, y, *, seconds, random_state, progress):
+    """Try window lengths and thresholds by successive halving.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Unfitted, of the command line.
+    detector : str
+        Its name.
+    train, test : DataFrame of shape (n_timestamps, n_channels)
+        Rows to fit on, and rows to judge by.
+    y : ndarray of shape (n_timestamps,)
+        Labels of `test`.
+    seconds : float
+        Time that the search may take, about: it follows from that of one candidate.
+    random_state : int
+        Seed of the choice of candidates.
+    progress : callable
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    best : Pipeline
+        The best candidate, unfitted.
+    table : DataFrame
+        Candidates, the best first: rows fitted on, event-wise F1, parameters.
+    """
+    import warnings
+
+    import pandas as pd
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    from tsanomaly.metrics import make_anomaly_scorer
+
+    grid = _grid(model, detector)
+    n_all = int(np.prod([len(values) for values in grid.values()]))
+    fewest = min(_FEWEST_ROWS, len(train))
+    progress("timing one candidate")
+    start = perf_counter()
+    _LastRows(model, fewest).fit(train).predict(test)
+    for_one = perf_counter() - start
+    n_rounds = 1 + int(np.log(len(train) / fewest) / np.log(_FACTOR))
+    n_candidates = int(np.clip(seconds / (n_rounds * for_one), 1, n_all))
+    progress(f"trying {n_candidates:,} of {n_all:,} candidates")
+    rows = np.arange(len(train)), len(train) + np.arange(len(test))
+    halving = HalvingRandomSearchCV(
+        _LastRows(model),
+        {f"model__{name}": values for name, values in grid.items()},
+        resource="n_rows",
+        n_candidates=n_candidates,
+        min_resources=fewest,
+        max_resources=len(train),
+        factor=_FACTOR,
+        cv=[rows],
+        scoring=make_anomaly_scorer("event_fscore"),
+        refit=False,
+        error_score=np.nan,
+        random_state=random_state,
+    )
+    with warnings.catch_warnings():
+        # Candidates without an alarm, and those that cannot be fitted on few rows.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        halving.fit(pd.concat([train, test]), np.concatenate([np.zeros(len(train)), y]))
+    results = pd.DataFrame(halving.cv_results_)
+    names = [f"param_model__{name}" for name in grid]
+    table = results[["n_resources", "mean_test_score", *names]]
+    table.columns = ["rows", "event_fscore", *grid]
+    # Scores of more rows come first: those of few say less.
+    table = table.sort_values(
+        ["rows", "event_fscore"], ascending=False, kind="stable", ignore_index=True
+    )
+    if table["event_fscore"].isna().all():
+        raise ValueError(
+            "No candidate could be fitted. Train it with other parameters, or on more "
+            "rows."
+        )
+    best = {name: table[name].iloc[0] for name in grid}
+    return clone(model).set_params(**best), table
+
+
+def _grid(model, detector):
+    """Values to try, by the name of the parameter in the pipeline."""
+    if detector in _WINDOWS:
+        windows = {f"errors__{k}": v for k, v in _WINDOWS[detector].items()}
+    else:
+        windows = _OF_STOCK
+    return {**windows, "threshold__per": _PER}
