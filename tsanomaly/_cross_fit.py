@@ -12,6 +12,7 @@ from sklearn.utils import get_tags
 from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._inspection import fits_held_out, last_step, results_at
 from tsanomaly._sklearn_compat import (
+    HasMethods,
     Interval,
     _safe_indexing,
     _wrap_data_with_container,
@@ -26,7 +27,7 @@ __all__ = ["fit_cross_fitted"]
 
 @validate_params(
     {
-        "pipeline": [Pipeline],
+        "pipeline": [Pipeline, HasMethods(["_fit_cross_fitted"])],
         "n_blocks": [Interval(Integral, 2, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
@@ -41,11 +42,11 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
 
     Parameters
     ----------
-    pipeline : Pipeline
+    pipeline : Pipeline or FleetDetector
         That ends in a :class:`ReconstructionThreshold`, or another estimator that is
-        fitted on errors.
+        fitted on errors. A fleet of such pipelines fits each of them in this way.
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order.
+        A series, rows in time order; for a fleet, a frame as in its `fit`.
     y : array-like of shape (n_timestamps,) or None, default=None
         Labels, for a threshold that needs them.
     n_blocks : int, default=3
@@ -57,7 +58,7 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
 
     Returns
     -------
-    pipeline : Pipeline
+    pipeline : Pipeline or FleetDetector
         The given one, fitted on all rows.
 
     Raises
@@ -102,6 +103,8 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
     >>> bool((fit_cross_fitted(pipeline, X).predict(new) == -1).mean() < 0.05)
     True
     """
+    if hasattr(pipeline, "_fit_cross_fitted"):
+        return pipeline._fit_cross_fitted(X, y, n_blocks)
     check_columns(X, "fit_cross_fitted")
     steps, last = pipeline.steps[:-1], pipeline.steps[-1][1]
     if _is_idle(last) or all(_is_idle(step) for _, step in steps):

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-import traceback
 import warnings
 from contextlib import closing
 from numbers import Integral
@@ -11,17 +10,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._hybrid import fit_without
+from tsanomaly._fleet_tasks import Failure, apply_one, fit_one, pooled_task
 from tsanomaly._progress import anybody_listens, counting, showing_bars
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
 from tsanomaly._time_order import warn_if_unordered
-from tsanomaly._validation import VersionedState, all_or_nothing, find_breaks
+from tsanomaly._validation import VersionedState, all_or_nothing
 
-__all__ = ["FleetDetector", "fit_joined"]
-
-# Rows that the fallback learns from, at most, and the fewest that a group gives to it:
-# windows need rows that follow each other.
-_MOST_POOLED, _LEAST_POOLED = 20_000, 200
+__all__ = ["FleetDetector"]
 
 # How many names a message lists.
 _MOST_NAMED = 5
@@ -222,7 +217,13 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         """
         return self._fit(X, y, with_labels=True)
 
-    def _fit(self, X, y, *, with_labels):
+    def _fit_cross_fitted(self, X, y, n_blocks):
+        """Fit, with thresholds set on errors of rows that were not learned from."""
+        self._validate_params()
+        self._fit(X, y, with_labels=False, n_blocks=n_blocks)
+        return self
+
+    def _fit(self, X, y, *, with_labels, n_blocks=None):
         frame, names, rows = self._split(X)
         if not frame.shape[1]:
             raise ValueError(f"X has no column but {self.by!r}, and so no channels.")
@@ -236,17 +237,18 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         with all_or_nothing(self):
             own = [i for i, r in enumerate(rows) if len(r) >= self.min_rows]
             tasks = [
-                delayed(_fit_one)(
+                delayed(fit_one)(
                     clone(self.detector),
                     frame.iloc[rows[i]],
                     None if y is None else y[rows[i]],
                     with_labels,
+                    n_blocks,
                 )
                 for i in own
             ]
             fallback = self.detector if self.fallback == "pooled" else self.fallback
             if fallback is not None:
-                tasks.append(_pooled_task(fallback, frame, y, rows))
+                tasks.append(pooled_task(fallback, frame, y, rows, n_blocks))
             results = self._run(tasks)
             failures = {}
             vars(self).pop("fallback_", None)
@@ -256,7 +258,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 sound = [r for i, r in enumerate(rows) if i not in broken]
                 if failure is not None and broken and sound:
                     # What broke a machine's own detector may be what broke this one.
-                    task = _pooled_task(fallback, frame, y, sound)
+                    task = pooled_task(fallback, frame, y, sound, n_blocks)
                     ((model, _, failure),) = self._run([task])
                 if failure is None:
                     self.fallback_ = model
@@ -282,7 +284,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             if fallback is None:
                 short = [i for i in others if i not in messages]
                 failures |= {
-                    _describe(self.by, names[i]): _Failure(
+                    _describe(self.by, names[i]): Failure(
                         f"{len(rows[i])} rows are fewer than min_rows={self.min_rows}, "
                         "and there is no fallback"
                     )
@@ -436,7 +438,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         fallback = getattr(self, "fallback_", None)
         models = [fallback if p < 0 else self._models[p] for p in position]
         results = self._run(
-            delayed(_apply_one)(model, method, frame.iloc[r])
+            delayed(apply_one)(model, method, frame.iloc[r])
             for model, r in zip(models, rows, strict=True)
         )
         failures, shapes = {}, {}
@@ -569,111 +571,6 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 "column, for example with astype."
             )
         return pd.Index(self.groups_).get_indexer(pd.Index(names))
-
-
-class _Failure:
-    """Why a model could not be fitted or run.
-
-    Not the exception itself, which may not survive the way from another process.
-    """
-
-    def __init__(self, text, trace=""):
-        self.text = text
-        self.trace = trace
-
-    @classmethod
-    def of(cls, error):
-        return cls(
-            f"{type(error).__name__}: {error}",
-            "".join(traceback.format_exception(error)),
-        )
-
-
-def _fit_one(detector, X, y, with_labels):
-    """A fitted detector, the labels of its training rows if wanted; or a failure."""
-    try:
-        if with_labels and y is None and hasattr(detector, "fit_predict"):
-            return detector, detector.fit_predict(X), None
-        # scikit-learn's mixin would forget y in fit_predict.
-        detector.fit(X, y)
-        return detector, detector.predict(X) if with_labels else None, None
-    except Exception as error:  # whatever it is, the others go on
-        return None, None, _Failure.of(error)
-
-
-def _pooled_task(fallback, frame, y, rows):
-    """The task that fits a fallback on some rows of several machines."""
-    blocks = _pool(rows)
-    return delayed(_fit_pooled)(
-        clone(fallback),
-        [frame.iloc[block] for block in blocks],
-        None if y is None else [y[block] for block in blocks],
-    )
-
-
-def _fit_pooled(detector, blocks, ys):
-    """A detector that is fitted on blocks of several series; or a failure."""
-    try:
-        return fit_joined(detector, blocks, ys), None, None
-    except Exception as error:
-        return None, None, _Failure.of(error)
-
-
-def fit_joined(detector, blocks, ys=None):
-    """Fit a detector on pieces of series, between which there is nothing.
-
-    Parameters
-    ----------
-    detector : estimator
-        It is fitted in place.
-    blocks : list of DataFrame, or list of ndarray of shape (n_timestamps, n_channels)
-        The pieces. Breaks go between them, if the detector looks at neighbouring rows.
-    ys : list of array-like or None, default=None
-        Labels of their rows.
-
-    Returns
-    -------
-    detector : estimator
-        The detector.
-    """
-    import pandas as pd
-
-    pieces, labels = [], []
-    for number, block in enumerate(blocks):
-        if number:
-            end = pieces[-1][-1:]
-            if isinstance(block, pd.DataFrame):
-                pieces.append(end.astype(np.float32) * np.nan)
-            else:
-                pieces.append(np.full(end.shape, np.nan, dtype=np.float32))
-            labels.append([0])
-        pieces.append(block)
-        labels.append([] if ys is None else ys[number])
-    is_frame = isinstance(pieces[0], pd.DataFrame)
-    joined = pd.concat(pieces) if is_frame else np.concatenate(pieces)
-    y = None if ys is None else np.concatenate(labels)
-    breaks = find_breaks(joined)
-    nothing = np.zeros(len(breaks), dtype=bool)
-    return fit_without(detector, joined, y, breaks, nothing, {})
-
-
-def _apply_one(model, method, X):
-    """Values of a method of a model; or a failure."""
-    if model is None:
-        return None, _Failure("it has no detector of its own, and there is no fallback")
-    try:
-        return np.asarray(getattr(model, method)(X)), None
-    except Exception as error:  # whatever it is, the others go on
-        return None, _Failure.of(error)
-
-
-def _pool(rows):
-    """Rows of the groups that the fallback learns from."""
-    most_groups = _MOST_POOLED // _LEAST_POOLED
-    if len(rows) > most_groups:
-        chosen = np.linspace(0, len(rows) - 1, most_groups).round().astype(np.intp)
-        rows = [rows[i] for i in chosen]
-    return [r[: max(_MOST_POOLED // len(rows), _LEAST_POOLED)] for r in rows]
 
 
 def _labels(names):

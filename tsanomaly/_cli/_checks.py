@@ -45,10 +45,11 @@ def check_training_rows(n_train, frame, csv, window_size):
         )
 
 
-def in_rows(threshold_params, frame):
+def in_rows(threshold_params, frame, by=None):
     """Keywords of a threshold, with a budget per time as one per number of rows.
 
-    The threshold is the last step of a pipeline, and gets arrays without times.
+    The threshold is the last step of a pipeline, and gets arrays without times. Of
+    several machines, those of the first one tell.
     """
     if "per" not in threshold_params:
         return threshold_params
@@ -61,4 +62,6 @@ def in_rows(threshold_params, frame):
             Parameter("timestamp"),
             ".",
         )
+    if by is not None:
+        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
     return {**threshold_params, "per": max(round(rows_per(per, frame.index)), 1)}

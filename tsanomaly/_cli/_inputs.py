@@ -34,18 +34,23 @@ class Readings(NamedTuple):
     rows : ndarray of int
         Where in `frame` the rows are that results are written for: not the breaks that
         were inserted.
-    label : str or None
-        The column of the labels.
     notes : tuple of str
         What was done to the readings, for the user.
+    path : str
+        The file, or the first one and how many others.
     """
 
     raw: pd.DataFrame
     frame: pd.DataFrame
     labels: np.ndarray | None
     rows: np.ndarray
-    label: str | None
     notes: tuple
+    path: str
+
+    @property
+    def name(self):
+        """The name of the file, without its folder."""
+        return Path(self.path).name
 
 
 def read(
@@ -95,7 +100,7 @@ def read(
     label = labels.columns[0] if labels.shape[1] else None
     labels = labels.iloc[:, 0].to_numpy() if labels.shape[1] else None
     notes = _about_labels(label, labels, name)
-    readings = Readings(frame, frame, labels, np.arange(len(frame)), label, notes)
+    readings = Readings(frame, frame, labels, np.arange(len(frame)), notes, name)
     if row_params is not None:
         readings = _prepared(readings, row_params, by)
     if must_be_complete:
@@ -143,7 +148,8 @@ def _prepared_fleet(readings, row_params, by):
         start += len(frame)
     frames, labels, rows, notes = zip(*parts, strict=True)
     labels = None if readings.labels is None else np.concatenate(labels)
-    return pd.concat(frames), labels, np.concatenate(rows), sum(notes, [])
+    notes = [note for part in notes for note in part]
+    return pd.concat(frames), labels, np.concatenate(rows), notes
 
 
 def _check_files(csv, progress):
@@ -212,9 +218,10 @@ def _check_complete(frame, by, csv, model):
     cure = ["Fill them with ", Parameter("fill", "previous")]
     if model is None:
         cure += [", or leave the channel out with ", Parameter("drop")]
+    first = frame.index[partly.to_numpy().argmax()]
     raise ParameterError(
         f"{csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: of "
-        f"{listed}. The first such row is at {frame.index[partly.to_numpy().argmax()]}. "
+        f"{listed}. The first such row is at {first}. "
         "The detector needs a reading of every channel in a row, or of none, where "
         "the plant stood still. ",
         *cure,

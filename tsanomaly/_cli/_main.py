@@ -8,7 +8,7 @@ import traceback
 import warnings
 from contextlib import contextmanager
 
-from tsanomaly._cli._parser import parse
+from tsanomaly._cli._parser import ALARM_STATUS, parse
 from tsanomaly._cli._process import Messages, drop, ending_in_order, leaving_at_once
 from tsanomaly._cli._terminal import Progress
 from tsanomaly._cli._text import one_line, show, visible
@@ -52,7 +52,7 @@ def run(argv, *, is_program):
         ):
             result, text = _run(call, progress, is_program)
         _print(_as_json(result) if call.as_json else text)
-        return 0
+        return ALARM_STATUS if call.fail_on_alarm and result["alarms"] else 0
     except BrokenPipeError:
         drop(sys.stdout)
         return _CLOSED_PIPE

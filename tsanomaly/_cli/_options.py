@@ -9,32 +9,41 @@ from tsanomaly._cli._values import (
     fraction,
     latent_dim,
     name_or_none,
+    not_empty_text,
     number,
     rows_or_time,
+    sheet,
     whole,
 )
 
 __all__ = [
+    "add_by",
     "add_columns",
-    "add_complete_reading",
     "add_explaining",
     "add_model",
     "add_override",
     "add_reading",
+    "add_rows",
     "add_seed",
+    "add_share_to_train_on",
+    "add_threshold",
     "add_trained_share",
     "add_training",
+    "add_window_size",
 ]
 
 
 def add_reading(parser):
-    """The CSV file, and what can be said about it."""
+    """The file of readings, and what can be said about it."""
     parser.add_argument(
         "csv",
         type=Path,
-        metavar="CSV",
-        help="readings, one row per time step; separator, decimal mark, encoding, time "
-        "column and labels are detected",
+        nargs="+",
+        metavar="FILE",
+        help="readings, one row per time step or one per reading: CSV, .xlsx or "
+        ".parquet, several files of one machine, a folder of them, or - for the "
+        "standard input; separator, decimal mark, encoding, units, time column and "
+        "labels are detected",
     )
     group = parser.add_argument_group("reading the file")
     group.add_argument(
@@ -51,6 +60,40 @@ def add_reading(parser):
         metavar="NAME",
         help="column of labels, 1 = anomaly, or none (default: the first that is "
         "detected)",
+    )
+    group.add_argument(
+        "--header-rows",
+        type=whole(1),
+        metavar="N",
+        help="lines of the header: names, and units or descriptions below them "
+        "(default: detected)",
+    )
+    group.add_argument(
+        "--na-values",
+        nargs="+",
+        metavar="CELL",
+        help="more cells that stand for a missing reading, as in --na-values Bad -9999",
+    )
+    group.add_argument(
+        "--long",
+        nargs="+",
+        metavar="NAME",
+        help="the file has a row for each reading: the column of tags, that of values, "
+        "and that of times unless it is detected; or none (default: detected)",
+    )
+    group.add_argument(
+        "--quality",
+        nargs="+",
+        metavar="NAME",
+        help="columns that say whether the reading beside them is good, or none "
+        "(default: detected)",
+    )
+    group.add_argument(
+        "--sheet",
+        type=sheet,
+        metavar="NAME",
+        help="sheet of an .xlsx file, by name or number from 0 on (default: the first "
+        "that holds data)",
     )
     group.add_argument(
         "--drop", nargs="+", metavar="NAME", help="columns that are not channels"
@@ -76,13 +119,43 @@ def add_reading(parser):
     return group
 
 
-def add_complete_reading(parser):
-    """The CSV file of a command that runs a detector, which may need every reading."""
-    add_reading(parser).add_argument(
+def add_rows(parser):
+    """What is done to the readings of a command that runs a detector."""
+    group = parser.add_argument_group("rows, before a detector sees them")
+    group.add_argument(
+        "--resample",
+        type=not_empty_text,
+        metavar="TIME",
+        help="put all channels on a grid with this time between rows, such as 1min, "
+        "each with its last reading (default: the rows of the file)",
+    )
+    group.add_argument(
+        "--max-gap",
+        type=name_or_none,
+        metavar="TIME",
+        help="rows further apart are no neighbours, such as 10min; none lets all be "
+        "(default: 10 times the median time between rows, longer where that varies)",
+    )
+    group.add_argument(
         "--fill",
-        action="store_true",
-        help="forward-fill missing readings, and back-fill those at the start of the "
-        "file",
+        type=name_or_none,
+        choices=["previous", "interpolate", None],
+        metavar="{previous,interpolate,none}",
+        help="fill in missing readings, between two gaps (default: none)",
+    )
+    group.add_argument(
+        "--fill-limit",
+        type=whole(1),
+        metavar="N",
+        help="missing readings in a row to fill in, at most (default: all)",
+    )
+
+
+def add_by(parser):
+    parser.add_argument(
+        "--by",
+        metavar="NAME",
+        help="column that says which machine a row is from, such as machine_id",
     )
 
 
@@ -92,9 +165,8 @@ def add_columns(parser):
     )
 
 
-def add_training(parser):
-    group = parser.add_argument_group("detector")
-    group.add_argument(
+def add_window_size(parser):
+    parser.add_argument(
         "--window-size",
         type=whole(1),
         metavar="ROWS",
@@ -102,6 +174,10 @@ def add_training(parser):
         "linear map, and for autoregression (default: 16 and 80 for networks, 80 for "
         "autoregression, 256 for neighbors, 10 for other detectors)",
     )
+
+
+def add_training(parser):
+    group = parser.add_argument_group("detector")
     group.add_argument(
         "--units",
         type=whole(1),
@@ -140,14 +216,26 @@ def add_training(parser):
         metavar="N",
         help="windows in a training step; for networks (default: 32)",
     )
-    add_columns(group)
     group.add_argument(
+        "--row-error",
+        choices=["multiscale", "last", "window_mean", "overlap_mean"],
+        help="how the residuals of windows become the error of a row; overlap_mean "
+        "looks ahead; for networks (default: multiscale)",
+    )
+    add_columns(group)
+    add_seed(group, "seed of everything random")
+
+
+def add_share_to_train_on(parser, default):
+    parser.add_argument(
         "--train-fraction",
         type=fraction(0, 1, closed="right"),
         metavar="SHARE",
-        help="train on this share of the rows, the first ones (default: 0.8)",
+        help=f"train on this share of the rows, the first ones (default: {default})",
     )
-    add_seed(group, "seed of everything random")
+
+
+def add_threshold(parser):
     group = parser.add_argument_group("threshold, set on the errors of training rows")
     group.add_argument(
         "--threshold-method",

@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tsanomaly._cli._options import (
+    add_by,
     add_columns,
-    add_complete_reading,
     add_explaining,
     add_model,
     add_override,
     add_reading,
+    add_rows,
     add_seed,
+    add_share_to_train_on,
+    add_threshold,
     add_trained_share,
     add_training,
+    add_window_size,
 )
 from tsanomaly._cli._text import one_line, quoted
-from tsanomaly._cli._values import fraction, not_empty, whole
+from tsanomaly._cli._values import above_zero, fraction, not_empty, whole
 from tsanomaly._version import __version__
 
-__all__ = ["DEFAULT_BUDGET", "DETECTORS", "Call", "parse"]
+__all__ = ["ALARM_STATUS", "DEFAULT_BUDGET", "DETECTORS", "Call", "parse"]
 
 DETECTORS = (
     "lstm",
@@ -39,12 +43,12 @@ DETECTORS = (
 )
 _NETWORKS = {"lstm", "ensemble", "hybrid"}
 
-# A threshold for which nothing is said. Of the clusters of rows that exceed it, most stay
-# below what raises an alarm; `benchmarks/alarms.py` compares others.
+# The threshold if none is chosen. Most of what exceeds it stays below what raises an
+# alarm; `benchmarks/alarms.py` compares others.
 DEFAULT_BUDGET = {"false_alarms": 1, "per": 300}
 
-# Parameters that travel together: to `read_sensor_csv`, to the network, and to the
-# threshold of a model that is to be trained.
+# Parameters that travel together: to `read_sensor_file`, to what is done to rows, to
+# the network, to the threshold of a model that is to be trained, and to alarms.
 _GROUPS = {
     "read_params": (
         "timestamp",
@@ -56,13 +60,28 @@ _GROUPS = {
         "date_format",
         "skiprows",
         "max_bytes",
+        "header_rows",
+        "na_values",
+        "long",
+        "quality",
+        "sheet",
     ),
-    "network_params": ("units", "latent_dim", "epochs", "batch_size"),
+    "row_params": ("resample", "max_gap", "fill", "fill_limit"),
+    "network_params": ("units", "latent_dim", "epochs", "batch_size", "row_error"),
     "threshold_params": ("method", "quantile", "k", "false_alarms", "per"),
     "alarm_params": ("trigger", "off_delay"),
 }
 
 _REPEATED = {"timestamp"}  # the option, once for each value
+
+# Options that another command has, and that errors of this one may be about.
+_ELSEWHERE = {"by": "train --by"}
+
+# What a command leaves as its status if it found alarms and was asked to tell.
+ALARM_STATUS = 3
+
+# Commands that write tables for people.
+_WITH_TABLES = {"generate", "explore", "train", "tune", "detect", "compare", "explain"}
 
 _GENERATE = "tsanomaly generate --rows 3000"
 _PLANT = "tsanomaly-results/plant.csv"
@@ -86,6 +105,8 @@ class Call(NamedTuple):
         Whether to print log and tracebacks.
     compilation_cache : str or None
         Folder for compiled networks.
+    fail_on_alarm : bool
+        Whether the status tells of alarms.
     options : dict of str to str
         The options of the command, by the parameter that each sets.
     """
@@ -95,6 +116,7 @@ class Call(NamedTuple):
     as_json: bool
     verbose: bool
     compilation_cache: str | None
+    fail_on_alarm: bool
     options: dict
 
     def as_option(self, parameter):
@@ -111,7 +133,7 @@ class Call(NamedTuple):
             Such as ``--sep ';'``; as in Python if the command has no such option.
         """
         name = parameter.name
-        option = self.options.get(name)
+        option = self.options.get(name, _ELSEWHERE.get(name))
         if option is None:
             return str(parameter)
         if not parameter.has_value:
@@ -159,6 +181,7 @@ def parse(argv):
         _add_detect,
         _add_evaluate,
         _add_compare,
+        _add_tune,
         _add_explain,
         _add_report,
         _add_info,
@@ -170,7 +193,7 @@ def parse(argv):
     parser = commands.choices[command]
     general = {
         name: given.pop(name, None)
-        for name in ("as_json", "verbose", "compilation_cache")
+        for name in ("as_json", "verbose", "compilation_cache", "fail_on_alarm")
     }
     options = {
         action.dest: action.option_strings[-1]  # the long one
@@ -185,6 +208,11 @@ def _keywords(given, parser):
     groups = given.pop("groups")
     if "threshold_params" in groups:
         _check_training(given, parser)
+    if len(given.get("csv", ())) == 1:
+        (given["csv"],) = given["csv"]
+    _read_long(given, parser)
+    if given.get("quality") == ["none"]:
+        given["quality"] = None
     if names := given.get("timestamp"):  # two are a date and a time of day
         given["timestamp"] = names[0] if len(names) == 1 else tuple(names)
     if "units" in given:
@@ -194,6 +222,24 @@ def _keywords(given, parser):
             name: given.pop(name) for name in _GROUPS[group] if name in given
         }
     return given
+
+
+def _read_long(given, parser):
+    """Columns of tags and values, and perhaps that of times."""
+    names = given.get("long")
+    if names is None:
+        return
+    if names == ["none"]:
+        given["long"] = None
+    elif len(names) in (2, 3):
+        given["long"] = tuple(names[:2])
+        if names[2:]:
+            given.setdefault("timestamp", []).extend(names[2:])
+    else:
+        parser.error(
+            "argument --long: give the column of tags, that of values, and perhaps "
+            "that of times; or none"
+        )
 
 
 def _check_training(given, parser):
@@ -258,7 +304,14 @@ def _add(
             help="folder for the results, created if it is missing (default: "
             f"{folder})",
         )
-    if name not in ("demo", "info"):
+    if name in _WITH_TABLES:
+        output.add_argument(
+            "--bom",
+            action="store_true",
+            help="begin tables with a byte order mark, by which spreadsheets know that "
+            "the text is UTF-8",
+        )
+    if name not in ("demo", "info", "tune"):
         output.add_argument(
             "--no-plots",
             action="store_false",
@@ -344,6 +397,7 @@ def _add_explore(commands):
     )
     add_reading(parser)
     add_columns(parser)
+    add_by(parser)
 
 
 def _add_train(commands):
@@ -357,9 +411,19 @@ def _add_train(commands):
         _GENERATE,
         _TRAIN,
         f"{_TRAIN} --k 3",
-        groups=("read_params", "network_params", "threshold_params"),
+        groups=("read_params", "row_params", "network_params", "threshold_params"),
     )
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
+    _add_detector(parser)
+    add_window_size(parser)
+    add_by(parser)
+    add_training(parser)
+    add_share_to_train_on(parser, 0.8)
+    add_threshold(parser)
+
+
+def _add_detector(parser):
     parser.add_argument(
         "--detector",
         choices=DETECTORS,
@@ -369,7 +433,6 @@ def _add_train(commands):
         "iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA on windows "
         "(default: lstm)",
     )
-    add_training(parser)
 
 
 def _add_detect(commands):
@@ -385,12 +448,19 @@ def _add_detect(commands):
         _TRAIN,
         f"tsanomaly detect {_USE}",
         f"tsanomaly detect {_USE} --quantile 0.95",
-        groups=("read_params", "alarm_params"),
+        groups=("read_params", "row_params", "alarm_params"),
     )
     add_model(parser)
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
     add_override(parser)
     add_explaining(parser)
+    parser.add_argument(
+        "--fail-on-alarm",
+        action="store_true",
+        help=f"exit with the status {ALARM_STATUS} if there is an alarm, for scripts "
+        "(default: 0)",
+    )
 
 
 def _add_evaluate(commands):
@@ -404,10 +474,11 @@ def _add_evaluate(commands):
         _GENERATE,
         _TRAIN,
         f"tsanomaly evaluate {_USE} --train-fraction 0.8",
-        groups=("read_params",),
+        groups=("read_params", "row_params"),
     )
     add_model(parser)
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
     add_override(parser)
     add_trained_share(parser)
 
@@ -416,18 +487,52 @@ def _add_compare(commands):
     parser = _add(
         commands,
         "compare",
-        "compare detectors on labelled readings",
+        "compare detectors on labelled readings, or by faults put into others",
         "Train detectors on the first rows and evaluate them on the others, beside\n"
-        "trivial baselines. Writes comparison.csv and comparison.png.",
+        "trivial baselines. Where there are no labels, faults are put into the\n"
+        "others, such as a stuck sensor, a drift, a spike and a broken relation, and\n"
+        "it is counted how many each detector finds. Writes comparison.csv and, with\n"
+        "labels, comparison.png.",
         _GENERATE,
         f"tsanomaly compare {_PLANT} --detectors iforest pca --train-fraction 0.5",
-        groups=("read_params", "network_params", "threshold_params"),
+        groups=("read_params", "row_params", "network_params", "threshold_params"),
     )
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
     parser.add_argument(
         "--detectors", nargs="+", choices=DETECTORS, help="(default: all)"
     )
+    add_window_size(parser)
     add_training(parser)
+    add_share_to_train_on(parser, 0.8)
+    add_threshold(parser)
+
+
+def _add_tune(commands):
+    parser = _add(
+        commands,
+        "tune",
+        "choose window length and threshold, and train with the best",
+        "Try lengths of windows and thresholds on the first rows, judge them by the\n"
+        "alarms in the others, by labels or by faults that are put in, and train a\n"
+        "model with the best on all rows. Many candidates are tried on few rows, and\n"
+        "the best third of them on three times as many, until the rows are used up.\n"
+        "Writes model.skops, tuning.csv and tuning.json.",
+        _GENERATE,
+        f"tsanomaly tune {_PLANT} --detector pca --minutes 0.2",
+        groups=("read_params", "row_params", "network_params"),
+    )
+    add_reading(parser)
+    add_rows(parser)
+    _add_detector(parser)
+    add_training(parser)
+    add_share_to_train_on(parser, 0.5)
+    parser.add_argument(
+        "--minutes",
+        type=above_zero,
+        metavar="N",
+        help="time that the search may take, about (default: 10.0)",
+    )
 
 
 def _add_explain(commands):
@@ -440,10 +545,11 @@ def _add_explain(commands):
         _GENERATE,
         _TRAIN,
         f"tsanomaly explain {_USE} --off-delay 30",
-        groups=("read_params", "alarm_params"),
+        groups=("read_params", "row_params", "alarm_params"),
     )
     add_model(parser)
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
     add_override(parser)
     add_explaining(parser)
 
@@ -459,10 +565,11 @@ def _add_report(commands):
         _GENERATE,
         _TRAIN,
         f"tsanomaly report {_USE} --train-fraction 0.8",
-        groups=("read_params", "alarm_params"),
+        groups=("read_params", "row_params", "alarm_params"),
     )
     add_model(parser)
-    add_complete_reading(parser)
+    add_reading(parser)
+    add_rows(parser)
     add_override(parser)
     add_explaining(parser)
     add_trained_share(parser)

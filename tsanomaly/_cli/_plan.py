@@ -3,7 +3,6 @@
 
 import warnings
 
-import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._text import visible

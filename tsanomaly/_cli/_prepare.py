@@ -203,9 +203,7 @@ def _warn_of_sparse(frame):
     sparse = np.flatnonzero((shares > 0) & (shares <= _SPARSE))
     if not len(sparse) or shares.max() < _DENSE:
         return
-    names = [
-        f"{frame.columns[i]!r} (1 row in {1 / shares[i]:.3g})" for i in sparse
-    ]
+    names = [f"{frame.columns[i]!r} (1 row in {1 / shares[i]:.3g})" for i in sparse]
     text = ", ".join(names[:_MOST_NAMED])
     if len(names) > _MOST_NAMED:
         text += f" and {len(names) - _MOST_NAMED:,} others"

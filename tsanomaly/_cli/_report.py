@@ -71,11 +71,9 @@ _NAMES = {
 
 def make_page(
     detector,
-    frame,
-    labels,
+    readings,
     found,
     *,
-    csv,
     model,
     manifest,
     title,
@@ -89,14 +87,12 @@ def make_page(
     ----------
     detector : fitted estimator
         With the threshold in use.
-    frame : DataFrame of shape (n_timestamps, n_channels)
+    readings : Readings
         The readings.
-    labels : ndarray of shape (n_timestamps,) or None
-        1 = anomaly.
     found : Detection
         What the detector says of them.
-    csv, model : Path
-        The files of the readings and of the model.
+    model : Path
+        The file of the model.
     manifest : dict
         What the file of the model says of it.
     title : str or None
@@ -115,11 +111,12 @@ def make_page(
     """
     from tsanomaly import sensor_health
 
-    title = title or f"Anomalies in {csv.name}"
+    frame, labels = readings.frame, readings.labels
+    title = title or f"Anomalies in {readings.name}"
     progress("summarising")
-    summary = summarise(frame, labels)
+    summary = summarise(readings.raw, labels)
     progress("looking at the sensors")
-    findings = sensor_health(frame)
+    findings = sensor_health(readings.raw)
     figures, measures, note = {}, None, ""
     if labels is not None:
         progress("computing metrics")
@@ -164,11 +161,8 @@ def make_page(
         sections.append(
             _section("Metrics", body + pictures.get("measures", ""), "measures")
         )
-    sections.append(
-        _section(
-            "Settings and versions", _settings(csv, model, manifest, detector, found)
-        )
-    )
+    lines = _settings(readings, model, manifest, detector, found)
+    sections.append(_section("Settings and versions", lines))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -366,10 +360,11 @@ def _measures(measures):
     return _table(["metric", "value"], rows, ["text", ""])
 
 
-def _settings(csv, model, manifest, detector, found):
+def _settings(readings, model, manifest, detector, found):
     # Pairs, since a step may be called like another line.
     lines = [
-        ("readings", csv),
+        ("readings", readings.path),
+        *[("", note) for note in readings.notes],
         ("model", model),
         ("model written", manifest["created"]),
         *settings(detector).items(),

@@ -16,10 +16,11 @@ __all__ = ["search"]
 
 # What is tried. Lengths of windows double; of the threshold, the time between alarms.
 _PER = [100, 300, 1_000, 3_000]
+_OF_NETWORKS = [(8, 40), (16, 80), (32, 160)]
 _WINDOWS = {
-    **dict.fromkeys(("lstm",), {"window_size": [(8, 40), (16, 80), (32, 160)]}),
-    "ensemble": {"lstm__window_size": [(8, 40), (16, 80), (32, 160)]},
-    "hybrid": {"detector__detector__window_size": [(8, 40), (16, 80), (32, 160)]},
+    "lstm": {"window_size": _OF_NETWORKS},
+    "ensemble": {"lstm__window_size": _OF_NETWORKS},
+    "hybrid": {"detector__detector__window_size": _OF_NETWORKS},
     "autoregression": {"window_size": [20, 40, 80, 160]},
     "neighbors": {"window_size": [16, 64, 256]},
 }

@@ -11,8 +11,10 @@ __all__ = [
     "latent_dim",
     "name_or_none",
     "not_empty",
+    "not_empty_text",
     "number",
     "rows_or_time",
+    "sheet",
     "whole",
 ]
 
@@ -94,6 +96,18 @@ def rows_or_time(text):
     except ValueError:
         return text
     return whole(1)(text)
+
+
+def sheet(text):
+    """Read the number of a sheet, or its name."""
+    return int(text) if text.isdecimal() else text
+
+
+def not_empty_text(text):
+    """Read a text of at least one character."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def latent_dim(text):

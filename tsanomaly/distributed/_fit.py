@@ -3,7 +3,7 @@ from numbers import Integral
 
 import numpy as np
 
-from tsanomaly._fleet import fit_joined
+from tsanomaly._fleet_tasks import fit_joined
 from tsanomaly._inspection import one_model_per_group
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import draw_seed

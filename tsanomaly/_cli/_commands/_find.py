@@ -5,13 +5,12 @@ import pandas as pd
 
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
-from tsanomaly._cli._fleets import machines
+from tsanomaly._cli._fleets import check_one_machine, machines
 from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
 from tsanomaly._cli._pictures import draw_anomalies, draw_contributions, main_channels
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import one_model_per_group, reconstructs
-from tsanomaly._parameter_error import ParameterError
 
 __all__ = ["detect", "explain", "report"]
 
@@ -255,7 +254,6 @@ def report(
         detector,
         readings,
         found,
-        csv=csv,
         model=model,
         manifest=manifest,
         title=title,

@@ -179,4 +179,3 @@ def compare(
     )
     result = {"detectors": plain(table.reset_index(names="detector"))}
     return finish(result, text, results)
-

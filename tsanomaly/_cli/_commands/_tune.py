@@ -99,9 +99,7 @@ def tune(
     fit_cross_fitted(best, readings.frame)
     save(best, results.new("model.skops"))
     results.table("tuning.csv", table, index=False)
-    chosen = {
-        name: value for name, value in table.iloc[0].items() if "__" in name
-    }
+    chosen = {name: value for name, value in table.iloc[0].items() if "__" in name}
     result = {
         "detector": detector,
         "candidates": len(table.drop_duplicates(list(chosen))),
