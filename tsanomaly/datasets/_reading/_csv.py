@@ -26,6 +26,7 @@ from tsanomaly.datasets._reading._numbers import (
     read_numbers,
 )
 from tsanomaly.datasets._reading._records import separator_name
+from tsanomaly.datasets._reading._tag_times import find_tag_times, merge_tag_times
 from tsanomaly.datasets._reading._text_table import read_text_table
 from tsanomaly.datasets._reading._times import Times, irregularities
 
@@ -274,8 +275,12 @@ def read_readings(
     drop_columns(table, drop)
     drop_unnamed(table, timestamp, label)
     label_names = find_labels(table, label, timestamp)
-    time_names = find_times(table, timestamp, label_names, date_format)
-    times = read_times(table, time_names, date_format)
+    tags = find_tag_times(table, timestamp, label_names, date_format)
+    if tags:
+        time_names, times = [tag.column.name for tag in tags], None
+    else:
+        time_names = find_times(table, timestamp, label_names, date_format)
+        times = read_times(table, time_names, date_format)
     no_channels = {*time_names, *label_names}
     channels = [column for column in table.columns if column.name not in no_channels]
     if not channels:
@@ -304,7 +309,13 @@ def read_readings(
     _log(table, decimal, time_names, times, label_names, len(channels))
 
     index, order = pd.RangeIndex(len(table.lines)), slice(None)
-    if times is not None:
+    if tags:
+        readings, times, message = merge_tag_times(
+            table, tags, channels, readings, date_format
+        )
+        messages.append(message)
+        index = times.to_index("time")
+    elif times is not None:
         order = np.argsort(times.values, kind="stable")
         messages += irregularities(table, times, order)
         times = Times(times.values[order], times.zone, times.description)
