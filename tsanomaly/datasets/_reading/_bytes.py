@@ -5,21 +5,14 @@ import gzip
 import io
 import math
 import zlib
+from dataclasses import dataclass
 
 from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._kinds import GZIP, refuse_other_kinds
 from tsanomaly.datasets._reading._table import fault
 
-__all__ = ["GZIP", "most_unpacked", "read_bytes", "unpack"]
+__all__ = ["Document", "load", "most_unpacked", "read_bytes", "unpack"]
 
-GZIP = b"\x1f\x8b"
-_OTHER_FILES = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ\x00", "compressed with xz"),
-    (b"(\xb5/\xfd", "compressed with zstd"),
-    (b"PAR1", "a Parquet file"),
-)
 _BLOCK = 2**20
 # Readings as text unpack to 3 to 20 times their size. Gzip can make it 1,000 times.
 _FACTOR = 100
@@ -30,9 +23,63 @@ class _TooLargeError(ValueError):
     """There are more bytes than are allowed."""
 
 
+@dataclass
+class Document:
+    """Bytes that stand for a file.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    data : bytes
+        What is in it.
+    """
+
+    name: str
+    data: bytes
+
+    def __str__(self):
+        return self.name
+
+
 def most_unpacked(n_bytes):
     """Bytes that a compressed file of some size may unpack to by default."""
     return max(_FACTOR * n_bytes, _NEVER_TOO_MUCH)
+
+
+def load(path, file, max_bytes):
+    """All bytes of an open file, as they are.
+
+    Parameters
+    ----------
+    path : str or Path
+        What messages call it.
+    file : file object
+        It reads bytes.
+    max_bytes : 'auto' or int
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    data : bytes
+        What is in it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is too large.
+    """
+    try:
+        return _take(file, math.inf if max_bytes == "auto" else max_bytes)
+    except _TooLargeError as error:
+        raise fault(
+            path,
+            f"the file has {error}. Pass a larger number as ",
+            Parameter("max_bytes"),
+            ", or a part of the file.",
+        ) from error
 
 
 def read_bytes(path, max_bytes):
@@ -40,7 +87,7 @@ def read_bytes(path, max_bytes):
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Document
         The file, which may be compressed with gzip.
     max_bytes : 'auto' or int
         As for `read_sensor_csv`.
@@ -58,23 +105,12 @@ def read_bytes(path, max_bytes):
         If it is of another kind, damaged or too large.
     """
     is_auto = max_bytes == "auto"
-    try:
+    if isinstance(path, Document):
+        data = path.data
+    else:
         with open(path, "rb") as file:
-            data = _take(file, math.inf if is_auto else max_bytes)
-    except _TooLargeError as error:
-        raise fault(
-            path,
-            f"the file has {error}. Pass a larger number as ",
-            Parameter("max_bytes"),
-            ", or a part of the file.",
-        ) from error
-    for start, kind in _OTHER_FILES:
-        if data.startswith(start):
-            raise fault(
-                path,
-                f"this is {kind}, not text. Save it as CSV; of compressed files, only "
-                "gzip is read.",
-            )
+            data = load(path, file, max_bytes)
+    refuse_other_kinds(path, data)
     if not data.startswith(GZIP):
         return data
     try:

@@ -25,6 +25,7 @@ __all__ = [
     "drop_unnamed",
     "find_labels",
     "find_times",
+    "fits_date_format",
     "read_times",
 ]
 
@@ -178,7 +179,9 @@ def find_times(table, timestamp, label_names, date_format):
             Parameter("timestamp", ("Date", "Time")),
             ", and leave the others out with ",
             Parameter("drop"),
-            ".",
+            ". If every tag has a time column of its own, each must stand before its "
+            "readings, and have the name of the tag or a number: 'Time TI1', 'TI1', or "
+            "'Time 1'.",
         )
     if not chosen and not named:
         raise table.header_fault(
@@ -241,14 +244,16 @@ def _fitting(columns, date_format):
     """Names of the columns whose first value has a format given by the user."""
     if date_format is None:
         return []
-    names = []
-    for column in columns:
-        try:
-            parse_times(column.head(1), date_format)
-        except ValueError:
-            continue
-        names.append(column.name)
-    return names
+    return [column.name for column in columns if fits_date_format(column, date_format)]
+
+
+def fits_date_format(column, date_format):
+    """Whether the first value of a column has a format given by the user."""
+    try:
+        parse_times(column.head(1), date_format)
+    except ValueError:
+        return False
+    return True
 
 
 def read_times(table, names, date_format):

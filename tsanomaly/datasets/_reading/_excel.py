@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Sheets of Excel workbooks as text."""
+
+import io
+import warnings
+import zipfile
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly.datasets._reading._bytes import Document, most_unpacked
+from tsanomaly.datasets._reading._cell_text import SEP, Lines, write_float, write_text
+from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["check_sheet", "read_workbook"]
+
+_MOST_ROWS = 2**20  # that a sheet can have
+_SAMPLE = 100  # rows that tell whether a sheet holds a table
+_MIDNIGHT = " 00:00:00"
+_INSTALL = "'pip install \".[excel]\"' in a checkout of tsanomaly"
+
+
+def check_sheet(sheet):
+    """Raise for what can be no sheet of any workbook."""
+    is_position = isinstance(sheet, int) and not isinstance(sheet, bool) and sheet >= 0
+    if not (sheet is None or isinstance(sheet, str) or is_position):
+        raise ParameterError(
+            Parameter("sheet", sheet),
+            " must be the name of a sheet, its position from 0, or None for the first "
+            "one that holds a table.",
+        )
+
+
+def read_workbook(document, sheet, max_bytes, decimal):
+    """Write a sheet as text.
+
+    Parameters
+    ----------
+    document : Document
+        The workbook, .xlsx or .xlsm.
+    sheet : str, int or None
+        As for `read_sensor_file`.
+    max_bytes, decimal
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    text : Document
+        The sheet as a table of text, a line for every row.
+    messages : list of ParameterWarning
+        What is to be said.
+
+    Raises
+    ------
+    ImportError
+        If openpyxl is not installed.
+    ValueError
+        If the workbook is damaged or too large, or has no such sheet.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ImportError(
+            f"{document}: reading Excel workbooks needs openpyxl, which is not "
+            f"installed. Run 'pip install openpyxl', or {_INSTALL}."
+        ) from error
+    is_auto = max_bytes == "auto"
+    limit = most_unpacked(len(document.data)) if is_auto else max_bytes
+    try:
+        _check_size(document, limit)
+        with warnings.catch_warnings():
+            # Of styles and extensions that have no part in the values.
+            warnings.filterwarnings("ignore", module="openpyxl")
+            workbook = openpyxl.load_workbook(
+                io.BytesIO(document.data), read_only=True, data_only=True
+            )
+            chosen, messages = _choose(document, workbook, sheet)
+            name = f"{document}, sheet {chosen.title!r}"
+            return Document(name, _read(name, chosen, limit, decimal)), messages
+    except (ParameterError, _SheetError, MemoryError):
+        raise
+    except Exception as error:  # openpyxl raises what it meets in a damaged file
+        raise fault(
+            document,
+            f"the Excel workbook is damaged ({type(error).__name__}: {error}). "
+            "Transfer it again, or open it in Excel and save it anew.",
+        ) from error
+
+
+class _SheetError(ValueError):
+    """What is wrong with a workbook that is not damaged."""
+
+
+def _check_size(document, limit):
+    """Raise if a workbook unpacks to more bytes than are allowed."""
+    with zipfile.ZipFile(io.BytesIO(document.data)) as archive:
+        n_bytes = sum(member.file_size for member in archive.infolist())
+    if n_bytes > limit:  # zipfile unpacks no more than this of any member
+        raise _too_large(document, f"unpacks to {n_bytes:,} bytes", limit)
+
+
+def _too_large(place, what, limit):
+    return fault(
+        place,
+        f"the workbook {what}, and at most {limit:,} are read. If you know where it "
+        "comes from, pass a larger number as ",
+        Parameter("max_bytes"),
+        ".",
+    )
+
+
+def _choose(document, workbook, sheet):
+    """The sheet to read, and what is to be said of the others."""
+    sheets = workbook.worksheets
+    for one in sheets:
+        one.reset_dimensions()  # which some programs write wrongly
+    names = [one.title for one in sheets]
+    if sheet is not None:
+        chosen = [one for one in sheets if one.title == sheet]
+        if isinstance(sheet, int):
+            chosen = sheets[sheet : sheet + 1]
+        if not chosen:
+            raise fault(
+                document,
+                Parameter("sheet", sheet),
+                f" is not among the sheets {list_names(names)}, whose positions are 0 "
+                f"to {len(names) - 1}.",
+            )
+        return chosen[0], []
+    tables = [one for one in sheets if _holds_table(one)]
+    if not tables:
+        raise _SheetError(
+            f"{document}: none of the sheets {list_names(names)} holds a table: a "
+            "header and rows are needed."
+        )
+    if len(tables) == 1:
+        return tables[0], []
+    others = list_names(one.title for one in tables[1:])
+    message = ParameterWarning(
+        f"{document}: sheet {tables[0].title!r} was read. There are tables in {others} "
+        "as well: pass one of them as ",
+        Parameter("sheet"),
+        " to read it.",
+    )
+    return tables[0], [message]
+
+
+def _holds_table(sheet):
+    """Whether two of the first rows have several cells, or there is one column."""
+    rows = islice(sheet.iter_rows(values_only=True), _SAMPLE)
+    filled = [sum(cell is not None for cell in row) for row in rows]
+    return sum(n > 1 for n in filled) > 1 or (
+        max(filled, default=0) == 1 and sum(filled) > 1
+    )
+
+
+def _read(name, sheet, limit, decimal):
+    """A sheet as bytes of text."""
+    lines = Lines(
+        limit, lambda: _too_large(name, f"holds more than {limit:,} bytes", limit)
+    )
+    days, instants = set(), set()  # positions of columns
+    for row, cells in enumerate(sheet.iter_rows(values_only=True)):
+        if row == _MOST_ROWS:
+            raise _SheetError(f"{name}: a sheet has {_MOST_ROWS:,} rows at most.")
+        lines.add([_write(cell, decimal) for cell in cells])
+        for column, cell in enumerate(cells):
+            if isinstance(cell, date):
+                text = _write(cell, decimal)
+                (days if text.endswith(_MIDNIGHT) else instants).add(column)
+    while lines.lines and not lines.lines[-1]:  # formats reach further than values
+        lines.lines.pop()
+    # A sheet tells no dates from times at midnight; beside a column of times of day
+    # it matters.
+    _cut_midnight(lines.lines, sorted(days - instants))
+    return lines.to_bytes(_blank_titles(lines))
+
+
+def _write(cell, decimal):
+    """The value of a cell as text."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return write_float(cell, decimal)
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ")
+    if isinstance(cell, timedelta):
+        seconds = cell // timedelta(seconds=1)
+        fraction = f".{cell.microseconds:06}" if cell.microseconds else ""
+        clock = f"{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+        return f"{seconds // 3600}:{clock}"
+    if isinstance(cell, (date, time)):
+        return cell.isoformat()
+    return write_text(str(cell))
+
+
+def _cut_midnight(lines, columns):
+    """Leave dates alone in columns that hold no other times of day, in place."""
+    if not columns:
+        return
+    for row, line in enumerate(lines):
+        cells = line.split(SEP)
+        for column in columns:
+            if column < len(cells):
+                cells[column] = cells[column].removesuffix(_MIDNIGHT)
+        lines[row] = SEP.join(cells)
+
+
+def _blank_titles(lines):
+    """Blank the titles above a table, in place, and return how many rows these are.
+
+    A title is one cell, also if it is merged with those beside it.
+    """
+    if lines.width == 1:
+        return 0
+    filled = (sum(map(bool, line.split(SEP))) for line in islice(lines.lines, _SAMPLE))
+    n_titles = next((row for row, n in enumerate(filled) if n > 1), 0)
+    lines.lines[:n_titles] = [""] * n_titles
+    return n_titles

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+import inspect
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly.datasets._reading._bytes import Document, load, read_bytes
+from tsanomaly.datasets._reading._cell_text import SEP
+from tsanomaly.datasets._reading._columns import as_list
+from tsanomaly.datasets._reading._csv import read_readings, read_sensor_csv
+from tsanomaly.datasets._reading._excel import check_sheet, read_workbook
+from tsanomaly.datasets._reading._join import join_readings
+from tsanomaly.datasets._reading._kinds import GZIP, is_readable_name, kind_of
+from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._parquet import read_parquet
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["read_sensor_file"]
+
+_STDIN = "-"
+_MOST_TOLD = 3  # files whose warnings are shown one by one
+
+
+def read_sensor_file(path, *, sheet=None, **csv_params):
+    r"""Read sensor readings from files of any usual kind, as `read_sensor_csv` does.
+
+    Parameters
+    ----------
+    path : str, Path or list of these
+        A file, which is known by its content: text such as CSV, also compressed with
+        gzip; an Excel workbook (``.xlsx``); a Parquet file. A folder stands for all
+        such files in it, in the order of their names. ``'-'`` is the standard input.
+        Several files must have the same channels; their rows are put in time order,
+        and a row that is in more than one file is taken once.
+    sheet : str, int or None, default=None
+        The sheet of workbooks, by its name or its position from 0. None takes the
+        first sheet that holds a table.
+    **csv_params
+        Keywords of :func:`read_sensor_csv`. `sep` and `encoding` are for text alone;
+        all others hold for workbooks and Parquet files as well.
+
+    Returns
+    -------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The channels, as `read_sensor_csv` returns them.
+    labels : DataFrame of shape (n_timestamps, n_labels)
+        Only if `return_labels` is True. 1 = anomaly, on the same index.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    ImportError
+        If openpyxl is missing, which reads workbooks, or pyarrow, which reads Parquet
+        files.
+    TypeError
+        If there is a keyword that `read_sensor_csv` does not have.
+    ValueError
+        Where `read_sensor_csv` raises it; if a file is of another kind, is damaged, or
+        unpacks to more than `max_bytes`; if the files of several have not the same
+        columns; if a folder holds no file of readings. The message names the file.
+
+    Warns
+    -----
+    UserWarning
+        Where `read_sensor_csv` warns; if files of a folder were left out, the times of
+        files overlap, or several sheets hold tables.
+
+    See Also
+    --------
+    read_sensor_csv : Read a CSV file; all keywords.
+    regularize : Put readings on a regular grid of times.
+
+    Notes
+    -----
+    Of formulas, the values are read that Excel stored with them. Line breaks within
+    cells become blanks. In messages about a workbook, a line is a row of the sheet; in
+    those about a Parquet file, line 1 is the header. Times with a time zone come from
+    Parquet files in UTC.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tsanomaly.datasets import read_sensor_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for hour in (10, 11):
+    ...         text = f"time,temp\n2024-01-31 {hour}:00,20.5\n"
+    ...         _ = Path(folder, f"pump_{hour}.csv").write_text(text)
+    ...     frame = read_sensor_file(folder)
+    >>> frame.index.hour.tolist()
+    [10, 11]
+    """
+    params = _complete(csv_params)
+    return_labels = params.pop("return_labels")
+    check_sheet(sheet)
+    files, messages = _find_files(path)
+    parts, told = [], []
+    for file in files:
+        part = _read_file(file, sheet, params, is_part=len(files) > 1)
+        parts.append(part)
+        told.append(part.messages)
+    if len(files) == 1:
+        (part,) = parts
+        frame, labels = part.frame, part.labels
+        messages += part.messages
+    else:
+        _check_dropped(files, parts, params["drop"])
+        frame, labels, joined = join_readings(list(map(str, files)), parts)
+        messages += _shorten(files, told) + joined
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
+    return (frame, labels) if return_labels else frame
+
+
+def _complete(csv_params):
+    """The keywords of `read_sensor_csv`, with its defaults."""
+    known = inspect.signature(read_sensor_csv).parameters
+    known = {name: known[name].default for name in known if name != "path"}
+    unknown = [name for name in csv_params if name not in known]
+    if unknown:
+        raise TypeError(
+            f"read_sensor_file() has no parameters {list_names(unknown)}. It takes "
+            f"sheet and the keywords of read_sensor_csv(): {', '.join(known)}."
+        )
+    return known | csv_params
+
+
+def _find_files(path):
+    """Files to read, and what is to be said of others."""
+    paths = [path] if isinstance(path, (str, os.PathLike)) else path
+    is_list = isinstance(paths, (list, tuple))
+    if not is_list or not all(isinstance(one, (str, os.PathLike)) for one in paths):
+        raise ParameterError(
+            Parameter("path", path),
+            " must be a file, a folder, '-' for the standard input, or a list of "
+            "files.",
+        )
+    if not paths:
+        raise ParameterError(Parameter("path", path), " holds no file.")
+    files, messages = [], []
+    for one in paths:
+        if one != _STDIN and Path(one).is_dir():
+            found, left_out = _files_of_folder(Path(one))
+            files += found
+            if left_out:
+                messages.append(
+                    f"{one}: left out of the folder: {list_names(left_out)}. Files are "
+                    "read by their names: .csv, .tsv, .txt, .tab, .dat and .asc, also "
+                    "with .gz, .xlsx, .xlsm, .parquet and .pq."
+                )
+        else:
+            files.append(one)
+    return files, messages
+
+
+def _files_of_folder(folder):
+    """Files of readings in a folder, and the names of what else is there."""
+    files, left_out, hidden = [], [], []
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith(
+            (".", "~$")
+        ):  # the latter Excel leaves while it is open
+            hidden.append(file.name)
+        elif file.is_file() and is_readable_name(file.name):
+            files.append(file)
+        else:
+            left_out.append(file.name)
+    if hidden:
+        logging.getLogger("tsanomaly").info(
+            "%s: hidden files left out: %s", folder, list_names(hidden)
+        )
+    if not files:
+        others = f", only {list_names(left_out)}" if left_out else ""
+        raise fault(
+            folder,
+            f"there is no file of readings in the folder{others}. Files are read by "
+            "their names, such as .csv, .txt, .xlsx or .parquet; pass others as a "
+            "list of files.",
+        )
+    return files, left_out
+
+
+def _read_file(path, sheet, params, *, is_part):
+    """Readings of one file."""
+    max_bytes, decimal = params["max_bytes"], params["decimal"]
+    if path == _STDIN:
+        path = "standard input"
+        data = load(path, sys.stdin.buffer, max_bytes)
+    else:
+        with open(path, "rb") as file:
+            data = load(path, file, max_bytes)
+    document, messages = Document(str(path), data), []
+    if data.startswith(GZIP):
+        document = Document(str(path), read_bytes(document, max_bytes))
+        if document.data.startswith(GZIP):
+            raise fault(document, "the file is compressed twice. Unpack it once.")
+    kind = kind_of(document.data)
+    if sheet is not None and kind != "excel":
+        raise fault(
+            document, Parameter("sheet", sheet), " is for Excel workbooks alone."
+        )
+    if kind == "excel":
+        document, messages = read_workbook(document, sheet, max_bytes, decimal)
+    elif kind == "parquet":
+        document = read_parquet(
+            document, max_bytes, params["max_columns"], decimal, params["drop"]
+        )
+    if kind in ("excel", "parquet"):
+        params = params | {"sep": SEP, "encoding": "utf-8"}
+    readings = read_readings(document, is_part=is_part, **params)
+    readings.messages[:0] = messages
+    return readings
+
+
+def _check_dropped(files, parts, drop):
+    """Raise for a column to drop that is in none of the files."""
+    known = {name for part in parts for name in part.names}
+    for name in as_list(drop):
+        if name not in known:
+            raise fault(
+                f"{files[0]} … {files[-1]}",
+                Parameter("drop", name),
+                f" is not among the columns of any file: {list_names(sorted(known))}.",
+            )
+
+
+def _shorten(files, told):
+    """The warnings of the first files that have any, and how many others have some."""
+    shown = [messages for messages in told if messages]
+    messages = [message for part in shown[:_MOST_TOLD] for message in part]
+    n_others = len(shown) - _MOST_TOLD
+    if n_others > 0:
+        messages.append(
+            f"{files[0]} … {files[-1]}: {n_others:,} more files have warnings of their "
+            "own. Read them one by one to see these."
+        )
+    return messages

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""Files of the same channels as one series."""
+
+from collections import Counter
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._table import fault
+
+__all__ = ["join_readings"]
+
+
+def join_readings(paths, parts):
+    """Put the rows of several files in time order.
+
+    Parameters
+    ----------
+    paths : list of str
+        The files, for messages.
+    parts : list of Readings
+        What they hold.
+
+    Returns
+    -------
+    frame, labels : DataFrame
+        As `read_sensor_csv` returns them.
+    messages : list of str
+        What is to be said of the files together.
+
+    Raises
+    ------
+    ValueError
+        If the files have other columns, or times that cannot be compared.
+    """
+    import pandas as pd
+
+    _check_columns(paths, [part.frame for part in parts], "channels")
+    _check_columns(paths, [part.labels for part in parts], "labels")
+    names = parts[0].frame.columns
+    indices, messages = _indices(paths, [part.frame.index for part in parts])
+    frame = pd.concat([part.frame[names] for part in parts], ignore_index=True)
+    labels = pd.concat(
+        [part.labels[parts[0].labels.columns] for part in parts], ignore_index=True
+    )
+    frame.attrs = parts[0].frame.attrs
+    if isinstance(indices[0], pd.RangeIndex):
+        return frame, labels, messages
+    sources = np.repeat(np.arange(len(parts)), list(map(len, indices)))
+    index = indices[0].append(indices[1:]).rename(indices[0].name)
+    messages += _overlaps(paths, indices)
+    order = np.argsort(index.asi8, kind="stable")
+    repeated = _repeated_rows(index[order], sources[order], frame, labels, order)
+    if repeated.any():
+        messages.append(
+            f"{_first_and_last(paths)}: {repeated.sum():,} rows are in more than one "
+            f"of the files, first {index[order][repeated.argmax()]}, and were taken "
+            "once."
+        )
+        order = order[~repeated]
+    index, sources = index[order], sources[order]
+    same = np.flatnonzero(
+        (index.asi8[1:] == index.asi8[:-1]) & (sources[1:] != sources[:-1])
+    )
+    if len(same):
+        row = same[0]
+        messages.append(
+            f"{_first_and_last(paths)}: {len(same):,} rows have the time of a row with "
+            f"other values in another file, first {index[row + 1]} in "
+            f"{paths[sources[row]]} and {paths[sources[row + 1]]}. All were kept. "
+            "regularize() averages them."
+        )
+    frame, labels = frame.iloc[order], labels.iloc[order]
+    frame.index = labels.index = index
+    return frame, labels, messages
+
+
+def _first_and_last(paths):
+    return f"{paths[0]} … {paths[-1]}"
+
+
+def _check_columns(paths, frames, what):
+    """Raise if a file has other columns than most of the files."""
+    sets = [frozenset(frame.columns) for frame in frames]
+    usual = Counter(sets).most_common(1)[0][0]
+    model = sets.index(usual)
+    for path, columns in zip(paths, sets, strict=True):
+        lacking, more = usual - columns, columns - usual
+        if not lacking and not more:
+            continue
+        parts = [
+            f"{list_names(sorted(names))} {text}"
+            for names, text in ((lacking, "missing"), (more, "only here"))
+            if names
+        ]
+        cure = (
+            (
+                " Leave columns that are not in all files out with ",
+                Parameter("drop"),
+                ", or read the files one by one.",
+            )
+            if what == "channels"
+            else (
+                " Pass the label columns of all files as ",
+                Parameter("label"),
+                ", or ",
+                Parameter("label", None),
+                ".",
+            )
+        )
+        raise fault(
+            path,
+            f"the {what} are not those of {paths[model]}: {', '.join(parts)}.",
+            *cure,
+        )
+
+
+def _indices(paths, indices):
+    """Indices that can be joined, and what is to be said of them."""
+    import pandas as pd
+
+    if all(isinstance(index, pd.RangeIndex) for index in indices):
+        return indices, [
+            f"{_first_and_last(paths)}: there are no times, so the rows follow in the "
+            "order of the files, as if nothing lay between them."
+        ]
+    zones = [index.tz for index in indices]
+    for path, zone in zip(paths, zones, strict=True):
+        if (zone is None) != (zones[0] is None):
+            which = ["with", "without"] if zone is None else ["without", "with"]
+            raise fault(
+                path,
+                f"the times have {'no' if zone is None else 'a'} time zone, while "
+                f"those of {paths[0]} are {which[0]} one. Write the times of all files "
+                "in one way.",
+            )
+    if len(set(map(str, zones))) > 1:
+        indices = [index.tz_convert("UTC") for index in indices]
+    return indices, []
+
+
+def _overlaps(paths, indices):
+    """Yield what is to be said of files whose times are not one after the other."""
+    spans = sorted(
+        (index[0].value, index[-1].value, number)
+        for number, index in enumerate(indices)
+    )
+    pairs, last = [], spans[0]
+    for span in spans[1:]:
+        if span[0] < last[1]:
+            pairs.append((last[2], span[2]))
+        last = max(last, span, key=lambda one: one[1])
+    if pairs:
+        one, other = pairs[0]
+        yield (
+            f"{paths[other]}: its times start at {indices[other][0]}, before those of "
+            f"{paths[one]} end at {indices[one][-1]}"
+            + (f"; {len(pairs):,} files overlap so" if len(pairs) > 1 else "")
+            + ". The rows of all files were put in time order."
+        )
+
+
+def _repeated_rows(index, sources, frame, labels, order):
+    """Which of the ordered rows are in another file before, with the same values."""
+    import pandas as pd
+
+    repeated = np.zeros(len(order), dtype=bool)
+    same = index.asi8[1:] == index.asi8[:-1]
+    rows = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+    if not len(rows):
+        return repeated
+    values = pd.concat([frame.iloc[order[rows]], labels.iloc[order[rows]]], axis=1)
+    values.columns = range(values.shape[1])
+    values["time"] = index.asi8[rows]
+    values["source"] = sources[rows]
+    keys = [name for name in values if name != "source"]
+    first = values.groupby(keys, dropna=False, sort=False)["source"].transform("first")
+    repeated[rows] = (first != values["source"]).to_numpy()
+    return repeated

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""Tables in which every tag has a time column of its own."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsanomaly.datasets._reading._cells import MISSING, show
+from tsanomaly.datasets._reading._columns import fits_date_format
+from tsanomaly.datasets._reading._names import has_time_name, list_names
+from tsanomaly.datasets._reading._parse_times import parse_times
+from tsanomaly.datasets._reading._table import Column, fault
+from tsanomaly.datasets._reading._time_formats import kind_of_times
+from tsanomaly.datasets._reading._times import Times
+
+__all__ = ["TagTimes", "find_tag_times", "merge_tag_times"]
+
+_WORD = re.compile(r"[^\W\d_]+|[0-9]+")
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # of PumpTime
+_UNITS = frozenset(["s", "sec", "ms", "min", "h"])
+
+
+@dataclass
+class TagTimes:
+    """A time column, and the names of the columns that were read at its times."""
+
+    column: Column
+    names: list
+
+
+def find_tag_times(table, timestamp, label_names, date_format):
+    """The time columns of tags, where it is plain that each has one.
+
+    That is so where time columns and others take turns, and the names of the time
+    columns are the same, numbered, or those of the tags beside them.
+
+    Parameters
+    ----------
+    table : Table
+        Columns of text.
+    timestamp, date_format
+        As for `read_sensor_csv`.
+    label_names : list of str
+        Columns that hold labels.
+
+    Returns
+    -------
+    tags : list of TagTimes
+        Empty for every other table.
+    """
+    if timestamp != "auto" or label_names:
+        return []
+    others = {
+        column.name: _other_words(column.name)
+        for column in table.columns
+        if _is_time(column, date_format)
+    }
+    if len(others) < 2:
+        return []
+    is_time = [column.name in others for column in table.columns]
+    columns = list(table.columns)
+    if not is_time[0] and is_time[-1]:  # the time stands behind the reading
+        columns.reverse()
+        are_plain = _name_a_neighbor
+    else:
+        are_plain = _are_numbered
+    tags = []
+    for column in columns:
+        if column.name in others:
+            tags.append(TagTimes(column, []))
+        elif not tags:
+            return []
+        else:
+            tags[-1].names.append(column.name)
+    if not all(tag.names for tag in tags):
+        return []
+    if not are_plain(tags, others) and not _name_a_neighbor(tags, others):
+        return []
+    return tags if columns[0] is table.columns[0] else tags[::-1]
+
+
+def _is_time(column, date_format):
+    """Whether a column has a word for time in its name, and holds times."""
+    if _other_words(column.name) is None:
+        return False
+    if date_format is not None:
+        return fits_date_format(column, date_format)
+    return kind_of_times(column, named=True) not in (None, "time of day")
+
+
+def _other_words(name):
+    """The words of a name that speak of no time, or None if all do not."""
+    words = _WORD.findall(name)
+    if not any(map(has_time_name, words)):
+        words = [part for word in words for part in _PART.findall(word) or [word]]
+    others = [word.casefold() for word in words if not has_time_name(word)]
+    return None if len(others) == len(words) else others
+
+
+def _are_numbered(tags, others):
+    """Whether the time columns have one name, but for a number."""
+    return len({re.sub(r"[\W\d_]", "", name.casefold()) for name in others}) == 1
+
+
+def _name_a_neighbor(tags, others):
+    """Whether the time columns have the names of the tags beside them."""
+    for tag in tags:
+        words = set(others[tag.column.name]) - _UNITS
+        if not words or not all(
+            words <= {word.casefold() for word in _WORD.findall(name)}
+            for name in tag.names
+        ):
+            return False
+    return True
+
+
+def merge_tag_times(table, tags, channels, readings, date_format):
+    """Put readings of several tags at all times that any of them has.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    tags : list of TagTimes
+        The time columns.
+    channels : list of Column
+        The other columns.
+    readings : ndarray of shape (n_rows, n_channels)
+        Their values.
+    date_format : str or None
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    merged : ndarray of shape (n_timestamps, n_channels)
+        NaN where a tag has no reading.
+    times : Times
+        In order.
+    message : str
+        What is to be said.
+
+    Raises
+    ------
+    ValueError
+        If a reading has no time, or some times have a time zone and others none.
+    """
+    positions = {column.name: j for j, column in enumerate(channels)}
+    found, rows, chosen = [], [], []
+    for tag in tags:
+        chosen.append([positions[name] for name in tag.names if name in positions])
+        rows.append(_rows_with_time(tag.column, [channels[j] for j in chosen[-1]]))
+        found.append(parse_times(_take(tag.column, rows[-1]), date_format))
+    zones = [times.zone for times in found]
+    for tag, zone in zip(tags, zones, strict=True):
+        if (zone is None) != (zones[0] is None):
+            raise tag.column.fault(
+                0,
+                f"of this time column and {tags[0].column.name!r} only one has a time "
+                "zone. Write all times in one way.",
+            )
+    values = np.unique(np.concatenate([times.values for times in found]))
+    merged = np.full((len(values), len(channels)), np.nan, order="F")
+    n_repeated = 0
+    for times, row, some in zip(found, rows, chosen, strict=True):
+        places = np.searchsorted(values, times.values)
+        n_repeated += len(places) - len(np.unique(places))
+        for j in some:
+            merged[places, j] = readings[row, j]
+    zone = zones[0] if len(set(map(str, zones))) == 1 else "UTC"
+    n_common = int((~np.isnan(merged)).all(axis=1).sum())
+    message = (
+        f"{table.path}: every tag has a time column of its own "
+        f"({list_names(tag.column.name for tag in tags)}). They were merged by time: "
+        f"{len(values):,} times, at {n_common:,} of which all channels have a reading. "
+    )
+    if n_repeated:
+        message += (
+            f"{n_repeated:,} rows have the time of another row of the same tag; the "
+            "last of each was kept. "
+        )
+    message += "regularize() puts the readings on a grid."
+    return merged, Times(values, zone, found[0].description), message
+
+
+def _rows_with_time(column, channels):
+    """The rows that have a time. Where none is, there must be no reading."""
+    cells = column.cells
+    is_missing = np.array([cell in MISSING for cell in cells])
+    for row in np.flatnonzero(is_missing):
+        for channel in channels:
+            start, end = channel.starts[row], channel.ends[row]
+            cell = channel.data[start:end].decode("utf-8", "surrogatepass")
+            if cell not in MISSING:
+                raise fault(
+                    channel.place(row),
+                    f"{show(cell)} has no time in column {column.name!r}. Complete the "
+                    "line, or empty the cell.",
+                )
+    return np.flatnonzero(~is_missing)
+
+
+def _take(column, rows):
+    """Some rows of a column."""
+    return Column(
+        column.name,
+        column.data,
+        column.starts[rows],
+        column.ends[rows],
+        column.path,
+        np.asarray(column.lines)[rows],
+    )
