@@ -2,6 +2,7 @@
 import logging
 import re
 import warnings
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -28,7 +29,7 @@ from tsanomaly.datasets._reading._records import separator_name
 from tsanomaly.datasets._reading._text_table import read_text_table
 from tsanomaly.datasets._reading._times import Times, irregularities
 
-__all__ = ["read_sensor_csv"]
+__all__ = ["Readings", "read_readings", "read_sensor_csv"]
 
 
 def read_sensor_csv(
@@ -175,6 +176,81 @@ def read_sensor_csv(
     >>> labels["anomaly"].tolist()
     [0, 1]
     """
+    readings = read_readings(
+        path,
+        timestamp=timestamp,
+        label=label,
+        drop=drop,
+        sep=sep,
+        decimal=decimal,
+        encoding=encoding,
+        date_format=date_format,
+        na_values=na_values,
+        skiprows=skiprows,
+        max_bytes=max_bytes,
+        max_columns=max_columns,
+    )
+    for message in readings.messages:
+        warnings.warn(message, stacklevel=2)
+    return (readings.frame, readings.labels) if return_labels else readings.frame
+
+
+@dataclass
+class Readings:
+    """What a file holds, and what is to be said of it.
+
+    Attributes
+    ----------
+    frame, labels : DataFrame
+        As `read_sensor_csv` returns them.
+    messages : list of str or ParameterWarning
+        The warnings.
+    names : list of str
+        The columns of the file, also those left out.
+    """
+
+    frame: object
+    labels: object
+    messages: list
+    names: list
+
+
+def read_readings(
+    path,
+    *,
+    timestamp,
+    label,
+    drop,
+    sep,
+    decimal,
+    encoding,
+    date_format,
+    na_values,
+    skiprows,
+    max_bytes,
+    max_columns,
+    is_part=False,
+):
+    """Read a file as `read_sensor_csv` does, and collect its warnings.
+
+    Parameters
+    ----------
+    path : str, Path or Document
+        The file, or what was in one.
+    timestamp, label, ..., max_columns
+        As for `read_sensor_csv`.
+    is_part : bool, default=False
+        Whether it is one of several files: columns to drop may be in the others.
+
+    Returns
+    -------
+    readings : Readings
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_sensor_csv` does.
+    """
     import pandas as pd
 
     _check_parameters(timestamp, sep, decimal, encoding)
@@ -192,6 +268,9 @@ def read_sensor_csv(
         skiprows=skiprows,
         drop={name for name in as_list(drop) if isinstance(name, str)},
     )
+    names = table.names
+    if is_part:
+        drop = [name for name in as_list(drop) if name in set(names)]
     drop_columns(table, drop)
     drop_unnamed(table, timestamp, label)
     label_names = find_labels(table, label, timestamp)
@@ -233,16 +312,17 @@ def read_sensor_csv(
         if (np.diff(order) != 1).any():
             for position in range(len(channels)):
                 readings[:, position] = readings[order, position]
-    for message in messages:  # of texts, or ParameterWarnings
-        warnings.warn(message, stacklevel=2)
-    names = [column.name for column in channels]
-    frame = pd.DataFrame(readings, index=index, columns=names, copy=False)
-    if not return_labels:
-        return frame
+    frame = pd.DataFrame(
+        readings,
+        index=index,
+        columns=[column.name for column in channels],
+        copy=False,
+    )
     values = np.empty((len(frame), len(labels)), dtype=np.int64)
     for position, column in enumerate(labels):
         values[:, position] = column[order]
-    return frame, pd.DataFrame(values, index=index, columns=label_names)
+    labels = pd.DataFrame(values, index=index, columns=label_names)
+    return Readings(frame, labels, messages, names)
 
 
 def _check_parameters(timestamp, sep, decimal, encoding):
