@@ -3,7 +3,7 @@
 
 import re
 
-__all__ = ["MISSING", "NUMBER", "is_time_text", "show"]
+__all__ = ["MISSING", "NUMBER", "is_number", "is_time_text", "show"]
 
 MISSING = frozenset(
     [
@@ -22,6 +22,11 @@ _TIME_TEXT = re.compile(
     r"(?:$|[T ,][0-9 ]?[0-9].*)"
     r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}.*)?|[0-9]{8}T[0-9]{4}.*"
 )
+
+
+def is_number(cell):
+    """Whether a text is a number, with a decimal point or a comma."""
+    return NUMBER.fullmatch(cell.replace(",", ".", 1)) is not None
 
 
 def is_time_text(cell):

@@ -12,12 +12,18 @@ from tsanomaly.datasets._reading._columns import (
     as_list,
     drop_columns,
     drop_unnamed,
-    find_labels,
     find_times,
+    label_names_of,
     read_times,
 )
 from tsanomaly.datasets._reading._date_format import check_date_format
 from tsanomaly.datasets._reading._labels import read_labels
+from tsanomaly.datasets._reading._long import find_long
+from tsanomaly.datasets._reading._machines import (
+    irregularities_of_machines,
+    look_for_machines,
+    take_machines,
+)
 from tsanomaly.datasets._reading._names import list_names
 from tsanomaly.datasets._reading._numbers import (
     MissingValues,
@@ -25,10 +31,16 @@ from tsanomaly.datasets._reading._numbers import (
     perhaps_thousands,
     read_numbers,
 )
+from tsanomaly.datasets._reading._odd_readings import (
+    sensors_without_readings,
+    suspicious_numbers,
+)
+from tsanomaly.datasets._reading._quality import apply_quality
 from tsanomaly.datasets._reading._records import separator_name
 from tsanomaly.datasets._reading._tag_times import find_tag_times, merge_tag_times
 from tsanomaly.datasets._reading._text_table import read_text_table
 from tsanomaly.datasets._reading._times import Times, irregularities
+from tsanomaly.datasets._reading._words import WordCounts, list_counts
 
 __all__ = ["Readings", "read_readings", "read_sensor_csv"]
 
@@ -45,6 +57,10 @@ def read_sensor_csv(
     date_format=None,
     na_values=None,
     skiprows=0,
+    header_rows="auto",
+    long="auto",
+    by=None,
+    quality="auto",
     max_bytes="auto",
     max_columns=100_000,
     return_labels=False,
@@ -188,6 +204,10 @@ def read_sensor_csv(
         date_format=date_format,
         na_values=na_values,
         skiprows=skiprows,
+        header_rows=header_rows,
+        long=long,
+        by=by,
+        quality=quality,
         max_bytes=max_bytes,
         max_columns=max_columns,
     )
@@ -228,6 +248,10 @@ def read_readings(
     date_format,
     na_values,
     skiprows,
+    header_rows,
+    long,
+    by,
+    quality,
     max_bytes,
     max_columns,
     is_part=False,
@@ -252,10 +276,9 @@ def read_readings(
     OSError, ValueError
         As `read_sensor_csv` does.
     """
-    import pandas as pd
-
     _check_parameters(timestamp, sep, decimal, encoding)
-    _check_counts(skiprows, max_bytes, max_columns)
+    _check_counts(skiprows, header_rows, max_bytes, max_columns)
+    _check_kinds(long, by, quality)
     if date_format is not None:
         check_date_format(date_format)
     missing = MissingValues(na_values)
@@ -267,14 +290,18 @@ def read_readings(
         max_bytes=max_bytes,
         max_columns=max_columns,
         skiprows=skiprows,
+        header_rows=header_rows,
         drop={name for name in as_list(drop) if isinstance(name, str)},
     )
+    if table.is_encoding_guessed:
+        table.messages.insert(0, _guessed_encoding(table))
     names = table.names
     if is_part:
         drop = [name for name in as_list(drop) if name in set(names)]
     drop_columns(table, drop)
     drop_unnamed(table, timestamp, label)
-    label_names = find_labels(table, label, timestamp)
+    label_names = label_names_of(table, label, timestamp)
+    machines = take_machines(table, by, label_names)
     tags = find_tag_times(table, timestamp, label_names, date_format)
     if tags:
         time_names, times = [tag.column.name for tag in tags], None
@@ -284,56 +311,120 @@ def read_readings(
     no_channels = {*time_names, *label_names}
     channels = [column for column in table.columns if column.name not in no_channels]
     if not channels:
-        raise table.header_fault(
-            f"no channel is among the columns {list_names(table.names)}. The times are "
-            f"{list_names(time_names)}, the labels {list_names(label_names)}: check ",
-            Parameter("timestamp"),
-            ", ",
-            Parameter("label"),
-            " and ",
-            Parameter("sep"),
-            ".",
-        )
+        raise _no_channel(table, time_names, label_names)
     labels = [
         read_labels(column, any_words=label != "auto")
         for column in table.select(label_names)
     ]
+    channels = apply_quality(table, channels, quality)
+    tall = None
+    if by is None and not tags:
+        tall = find_long(table, channels, times, long)
+        if tall is not None:
+            channels = [tall.value]
+        else:
+            look_for_machines(table, channels, times)
     if missing:
-        table.notes.append(f"{missing.empty(channels)} cells missing by na_values")
-    messages = [_guessed_encoding(table)] if table.is_encoding_guessed else []
+        emptied = missing.empty(channels)
+        counts = f": {list_counts(emptied)}" if emptied else ""
+        table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
     is_detected = decimal == "auto"
     if is_detected:
-        messages += perhaps_thousands(channels)
+        table.messages += perhaps_thousands(channels)
         decimal = detect_decimal(table, channels)
-    readings = read_numbers(channels, decimal, is_detected=is_detected)
-    _log(table, decimal, time_names, times, label_names, len(channels))
-
-    index, order = pd.RangeIndex(len(table.lines)), slice(None)
-    if tags:
-        readings, times, message = merge_tag_times(
-            table, tags, channels, readings, date_format
+    found = WordCounts()
+    if tall is None:
+        sensors = [column.name for column in channels]
+        readings = read_numbers(channels, decimal, is_detected=is_detected, found=found)
+        if tags:
+            readings, times, message = merge_tag_times(
+                table, tags, channels, readings, date_format
+            )
+            table.messages.append(message)
+            index, order = times.to_index("time"), slice(None)
+        else:
+            index, order = _put_in_order(table, times, machines, time_names)
+            if (np.diff(order) != 1).any():
+                for position in range(len(channels)):
+                    readings[:, position] = readings[order, position]
+    else:
+        table.units |= tall.units()
+        sensors, readings, times, order = tall.pivot(
+            times, decimal, is_detected=is_detected, found=found
         )
-        messages.append(message)
-        index = times.to_index("time")
-    elif times is not None:
-        order = np.argsort(times.values, kind="stable")
-        messages += irregularities(table, times, order)
-        times = Times(times.values[order], times.zone, times.description)
         index = times.to_index(" ".join(time_names) or None)
-        if (np.diff(order) != 1).any():
-            for position in range(len(channels)):
-                readings[:, position] = readings[order, position]
-    frame = pd.DataFrame(
-        readings,
-        index=index,
-        columns=[column.name for column in channels],
-        copy=False,
+        table.messages += tall.irregularities(times, order)
+        labels = [_most_of_each_time(column, order) for column in labels]
+        order = slice(None)
+    table.messages += found.messages(table.path)
+    table.messages += suspicious_numbers(table.path, sensors, readings)
+    table.messages += sensors_without_readings(table.path, sensors, readings)
+    _log(table, decimal, time_names, times, label_names, readings.shape)
+    frame = _to_frame(table, readings, index, sensors)
+    if machines is not None:
+        frame[by] = machines[order]
+    labels = _to_frame_of_labels(
+        [column[order] for column in labels], index, label_names
     )
-    values = np.empty((len(frame), len(labels)), dtype=np.int64)
+    return Readings(frame, labels, table.messages, names)
+
+
+def _put_in_order(table, times, machines, time_names):
+    """The index in time order, and the rows of the file in that order."""
+    import pandas as pd
+
+    if times is None:
+        return pd.RangeIndex(len(table.lines)), np.arange(len(table.lines))
+    order = np.argsort(times.values, kind="stable")
+    if machines is None:
+        table.messages += irregularities(table, times, order)
+    else:
+        table.messages += irregularities_of_machines(table, times, machines)
+    in_order = Times(times.values[order], times.zone, times.description)
+    return in_order.to_index(" ".join(time_names) or None), order
+
+
+def _most_of_each_time(labels, positions):
+    """Labels of the times of a table in long format: 1 if they hold one row of 1."""
+    most = np.zeros(positions.max() + 1, dtype=np.int64)
+    np.maximum.at(most, positions, labels)
+    return most
+
+
+def _to_frame(table, readings, index, names):
+    """The channels, with what the header says of them."""
+    import pandas as pd
+
+    frame = pd.DataFrame(readings, index=index, columns=names, copy=False)
+    for kind in ("units", "descriptions"):
+        texts = getattr(table, kind)
+        if known := {name: texts[name] for name in names if name in texts}:
+            frame.attrs[kind] = known
+    return frame
+
+
+def _to_frame_of_labels(labels, index, names):
+    """The label columns."""
+    import pandas as pd
+
+    values = np.empty((len(index), len(labels)), dtype=np.int64)
     for position, column in enumerate(labels):
-        values[:, position] = column[order]
-    labels = pd.DataFrame(values, index=index, columns=label_names)
-    return Readings(frame, labels, messages, names)
+        values[:, position] = column
+    return pd.DataFrame(values, index=index, columns=names)
+
+
+def _no_channel(table, time_names, label_names):
+    """Error about a table of times and labels alone."""
+    return table.header_fault(
+        f"no channel is among the columns {list_names(table.names)}. The times are "
+        f"{list_names(time_names)}, the labels {list_names(label_names)}: check ",
+        Parameter("timestamp"),
+        ", ",
+        Parameter("label"),
+        " and ",
+        Parameter("sep"),
+        ".",
+    )
 
 
 def _check_parameters(timestamp, sep, decimal, encoding):
@@ -362,12 +453,15 @@ def _check_parameters(timestamp, sep, decimal, encoding):
         )
 
 
-def _check_counts(skiprows, max_bytes, max_columns):
+def _check_counts(skiprows, header_rows, max_bytes, max_columns):
     """Raise for parameters that are no numbers of what they count."""
     counts = [
         ("skiprows", skiprows, 0, "a number of lines"),
         ("max_columns", max_columns, 1, "a number of fields"),
     ]
+    if header_rows != "auto":
+        what = "'auto' or a number of lines"
+        counts.append(("header_rows", header_rows, 1, what))
     if max_bytes != "auto":
         counts.append(("max_bytes", max_bytes, 1, "'auto' or a number of bytes"))
     for name, value, least, what in counts:
@@ -376,6 +470,37 @@ def _check_counts(skiprows, max_bytes, max_columns):
             raise ParameterError(
                 Parameter(name, value), f" must be {what}, from {least}."
             )
+
+
+def _check_kinds(long, by, quality):
+    """Raise for parameters that are no names of columns."""
+    is_pair = isinstance(long, (tuple, list)) and len(long) == 2
+    if not (long is None or long == "auto" or (is_pair and long[0] != long[1])):
+        raise ParameterError(
+            Parameter("long", long),
+            " must be 'auto', a tuple of the names of the column of sensors and the "
+            "one of their readings, or None.",
+        )
+    if not (by is None or isinstance(by, str)):
+        raise ParameterError(
+            Parameter("by", by), " must be the name of a column, or None."
+        )
+    if by is not None and long not in (None, "auto"):
+        raise ParameterError(
+            Parameter("by", by),
+            " and ",
+            Parameter("long", long),
+            " do not go together: machines have a column for each sensor. Pass one of "
+            "them, or read the machines from a file each.",
+        )
+    is_list = isinstance(quality, (list, tuple)) and all(
+        isinstance(name, str) for name in quality
+    )
+    if not (quality is None or is_list or quality == "auto"):
+        raise ParameterError(
+            Parameter("quality", quality),
+            " must be 'auto', a list of names of columns, or None.",
+        )
 
 
 def _guessed_encoding(table):
@@ -388,7 +513,7 @@ def _guessed_encoding(table):
     )
 
 
-def _log(table, decimal, time_names, times, label_names, n_channels):
+def _log(table, decimal, time_names, times, label_names, shape):
     """Log what was detected."""
     if times is None:
         when = "no times"
@@ -404,7 +529,7 @@ def _log(table, decimal, time_names, times, label_names, n_channels):
                 f"decimal {decimal!r}",
                 when,
                 f"labels {list_names(label_names)}",
-                f"{n_channels} channels, {len(table.lines)} rows",
+                f"{shape[1]} channels, {shape[0]} rows",
                 *table.notes,
             ]
         ),

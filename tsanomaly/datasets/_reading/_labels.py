@@ -6,16 +6,18 @@ from collections import Counter
 
 import numpy as np
 
-from tsanomaly._parameter_error import Parameter
+from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, show
 from tsanomaly.datasets._reading._names import (
     has_label_word,
+    has_only_label_words,
     is_label_name,
     list_names,
 )
 from tsanomaly.datasets._reading._time_formats import kind_of_times
 
-__all__ = ["are_labels", "read_labels"]
+__all__ = ["find_labels", "read_labels"]
 
 _MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
 _NORMAL_WORDS = frozenset(["normal", "no", "false", "ok", "good"])
@@ -28,39 +30,93 @@ _VOCABULARIES = (
 _LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
 
 
-def are_labels(column, time_names):
-    """Whether a column holds labels, by its name.
+def find_labels(table, time_names):
+    """Find the columns of labels by their names, and say so unless that is certain.
 
     Parameters
     ----------
-    column : Column
-        A column of text.
+    table : Table
+        The file, whose messages are added to.
     time_names : list of str
         Names of time columns, which may have a label word in them.
 
     Returns
     -------
-    are_labels : bool
+    names : list of str
+        The label columns.
 
     Raises
     ------
     ValueError
-        If there is a label word in the name, and the values may be labels of another
+        If a name speaks of nothing but labels, and the values may be labels of another
         kind.
     """
-    if is_label_name(column.name):
-        return True
-    if column.name in time_names or not has_label_word(column.name):
-        return False
-    values = set(column.cells) - MISSING
-    if not values or len(values) > 5 or kind_of_times(column, named=False):
+    names, by_word, channels = [], [], []
+    for column in table.columns:
+        if is_label_name(column.name):
+            names.append(column.name)
+        elif column.name in time_names or not has_label_word(column.name):
+            continue
+        elif not has_only_label_words(column.name):
+            # A sensor of a machine, such as label_printer_on.
+            if _hold_labels(column):
+                channels.append(column.name)
+        elif _are_labels(column):
+            names.append(column.name)
+            by_word.append(column.name)
+    if by_word:
+        table.messages.append(
+            ParameterWarning(
+                f"{table.path}: {list_names(by_word)} were taken for labels, by their "
+                "names, and are no channels. If they are channels, pass ",
+                Parameter("label", None),
+                ", or the names of the label columns as ",
+                Parameter("label"),
+                ".",
+            )
+        )
+    if channels:
+        table.messages.append(
+            ParameterWarning(
+                f"{table.path}: {list_names(channels)} were read as channels, though "
+                "there is a word for labels in the name. If they are labels, pass ",
+                Parameter("label", channels[0] if len(channels) == 1 else channels),
+                "; if they are not, pass ",
+                Parameter("label", None),
+                ".",
+            )
+        )
+    return names
+
+
+def _few_values(column):
+    """The values of a column, or an empty set if there are more than labels have."""
+    values = set()
+    for _, text in column.texts():
+        values |= set(text.split(GLUE)) - MISSING
+        if len(values) > 5:
+            return set()
+    return values
+
+
+def _hold_labels(column):
+    """Whether the values of a column can be read as labels."""
+    if not _few_values(column):
         return False
     try:
         # All 1 is more probably another code than anomalies alone.
-        if 0 in read_labels(column, any_words=False):
-            return True
+        return 0 in read_labels(column, any_words=False)
     except ValueError:
-        pass
+        return False
+
+
+def _are_labels(column):
+    """Whether a column that is named like labels holds some."""
+    values = _few_values(column)
+    if not values or kind_of_times(column, named=False):
+        return False
+    if _hold_labels(column):
+        return True
     if len(values) > 2:
         return False
     raise column.fault(

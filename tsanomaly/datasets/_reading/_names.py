@@ -7,6 +7,8 @@ from itertools import pairwise
 __all__ = [
     "has_label_word",
     "has_no_name",
+    "has_only_label_words",
+    "has_tag_name",
     "has_time_name",
     "is_clock_name",
     "is_counter_name",
@@ -32,6 +34,19 @@ _PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
     *("abnormal", "anomalous", "attacks", "faults", "lable", "outliers"),
     *("groundtruth",),
 }
+_TAG_TEXT = """
+tag tags tagname tagid entity sensor sensors sensorid sensorname point pointid
+pointname variable varname parameter param metric metricname item itemid channel
+signal signalname measurement measure field series quantity attribute register node
+nodeid messstelle kanal sensorname datapoint topic
+"""
+_TAG_WORDS = frozenset(_TAG_TEXT.split())
+# Words that a name of labels may have beside those that tell.
+_BESIDE_LABEL_TEXT = """
+is has was the of a an and or no not yes normal flag flags binary bool ground truth true
+false gt
+"""
+_BESIDE_LABEL_WORDS = frozenset(_BESIDE_LABEL_TEXT.split())
 _COUNTER_NAMES = frozenset(["", "row", "rows", "no", "nr", "index", "idx", "#", "№"])
 # A bracket that nothing closes is matched to the end, so that no other one in there is
 # tried: the time would grow with their number squared.
@@ -58,6 +73,12 @@ def has_time_name(name):
     return re.sub(r"[\W_]", "", name) in _TIME_NAMES
 
 
+def has_tag_name(name):
+    """Whether a column is named like one that holds names of sensors."""
+    words = re.findall("[a-zäöü]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", name).casefold())
+    return not _TAG_WORDS.isdisjoint(words)
+
+
 def is_clock_name(name):
     """Whether a column is named like a time of day."""
     return re.sub(r"[\W_]", "", name.casefold()) in _CLOCK_NAMES
@@ -74,6 +95,13 @@ def has_label_word(name):
     words = [word.lower() for word in words]
     words += ["".join(pair) for pair in pairwise(words)]  # ground truth
     return not _PARTS_OF_LABEL_NAMES.isdisjoint(words)
+
+
+def has_only_label_words(name):
+    """Whether all words in the name of a column speak of labels, as in attack_P1."""
+    words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    known = _PARTS_OF_LABEL_NAMES | _BESIDE_LABEL_WORDS
+    return all(word in known or len(word) == 1 for word in words)
 
 
 def list_names(names):

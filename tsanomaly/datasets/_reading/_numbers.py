@@ -2,6 +2,7 @@
 """Readings from text, with the decimal mark of the file."""
 
 import re
+from collections import Counter
 from itertools import compress
 from numbers import Real
 
@@ -11,6 +12,11 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text, show
 from tsanomaly.datasets._reading._decimals import read_decimals
+from tsanomaly.datasets._reading._words import (
+    is_bad_word,
+    no_number_words,
+    read_states,
+)
 
 __all__ = [
     "MissingValues",
@@ -62,17 +68,17 @@ class MissingValues:
         return bool(self._texts)
 
     def empty(self, columns):
-        """Empty these cells, and return how many there were."""
-        count = 0
+        """Empty these cells, and count them by what they held."""
+        counts = Counter()
         for column in columns:
             for start, text in column.texts():
                 cells = text.split(GLUE)
                 found = self._find(set(cells))
                 if found:
-                    rows = start + np.flatnonzero([cell in found for cell in cells])
-                    column.ends[rows] = column.starts[rows]
-                    count += len(rows)
-        return count
+                    rows = np.flatnonzero([cell in found for cell in cells])
+                    counts.update([cells[row] for row in rows])
+                    column.ends[start + rows] = column.starts[start + rows]
+        return counts
 
     def _find(self, cells):
         """Which of several different cells stand for a missing reading."""
@@ -218,7 +224,7 @@ def _find_hundreds(column):
     return first
 
 
-def read_numbers(columns, decimal, *, is_detected):
+def read_numbers(columns, decimal, *, is_detected, found):
     """Readings as float64, the nearest ones to what is written.
 
     Parameters
@@ -229,6 +235,8 @@ def read_numbers(columns, decimal, *, is_detected):
         Decimal mark of the file.
     is_detected : bool
         Whether it was found by `detect_decimal`.
+    found : WordCounts
+        What was read of words, which is added to.
 
     Returns
     -------
@@ -241,7 +249,7 @@ def read_numbers(columns, decimal, *, is_detected):
         If a cell is not a number.
     """
     try:
-        return _read(columns, decimal)
+        return _read(columns, decimal, found)
     except ValueError as error:
         if is_detected and decimal == ",":
             first = next(_numbers_with(columns, ",", certain=True))
@@ -249,7 +257,7 @@ def read_numbers(columns, decimal, *, is_detected):
         raise
 
 
-def _read(columns, decimal):
+def _read(columns, decimal, found):
     """As `read_numbers`."""
     shape = (len(columns[0].lines), len(columns))
     numbers = np.empty(shape, order="F")
@@ -263,7 +271,7 @@ def _read(columns, decimal):
             numbers[block], is_read[block] = _read_block(columns, *block, decimal)
     for j in np.flatnonzero(~is_read.all(axis=0)):
         rows = np.flatnonzero(~is_read[:, j])
-        numbers[rows, j] = _read_others(columns[j], rows, decimal)
+        numbers[rows, j] = _read_others(columns[j], rows, decimal, found)
     return numbers
 
 
@@ -276,24 +284,30 @@ def _read_block(columns, rows, chosen, decimal):
     return numbers.reshape(starts.shape), is_read.reshape(starts.shape)
 
 
-def _read_others(column, rows, decimal):
+def _read_others(column, rows, decimal, found):
     """Numbers of rows that hold no short decimal numbers, but others, or words."""
-    numbers = np.empty(len(rows))
+    numbers, bad = np.empty(len(rows)), Counter()
     for start, text in column.texts(rows):
         cells = (text.translate(_SWAP) if decimal == "," else text).split(GLUE)
         values = _plain_numbers(cells)
         if values is None:
-            cells = ["nan" if cell in MISSING else cell for cell in text.split(GLUE)]
+            written = text.split(GLUE)
+            words = set(filter(is_bad_word, set(written) - MISSING))
+            bad.update(cell for cell in written if cell in words)
+            cells = [
+                "nan" if cell in MISSING or cell in words else cell for cell in written
+            ]
             if decimal == ",":
                 cells = [cell.translate(_SWAP) for cell in cells]
             values = _numbers_and_nan(cells)
         if values is None:
-            if (words := _truth(column)) is not None:
-                return words[rows]
+            if (states := read_states(column, found)) is not None:
+                return states[rows]
             is_number = list(map(NUMBER.fullmatch, cells))
             raise _no_number(column, rows[start + is_number.index(None)], decimal)
         numbers[start : start + len(values)] = values
     _refuse_overflow(column, rows, numbers)
+    found.bad.update(bad)
     return numbers
 
 
@@ -323,15 +337,6 @@ def _numbers_and_nan(cells):
             values = list(map(float, written))
         numbers[is_number] = values
     return numbers
-
-
-def _truth(column):
-    """1 and 0 of a column of true and false, NaN where none is; None of any other."""
-    meaning = {"true": 1.0, "false": 0.0, "nan": np.nan}
-    cells = ["nan" if cell in MISSING else cell.lower() for cell in column.cells]
-    if not set(cells) <= meaning.keys():
-        return None
-    return np.array([meaning[cell] for cell in cells])
 
 
 def _refuse_overflow(column, rows, numbers):
@@ -372,10 +377,5 @@ def _no_number(column, row, decimal):
             " has thousands separators, which are not read. Remove them from the file.",
         )
     else:
-        parts = (
-            " is not a number. Correct the cell, leave it empty if the reading is "
-            "missing, or leave the column out with ",
-            Parameter("drop"),
-            ".",
-        )
+        return no_number_words(column, row, decimal)
     return column.fault(row, show(cell), *parts)

@@ -2,6 +2,7 @@
 """Which separator a text has."""
 
 import re
+from collections import Counter
 
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text
@@ -35,7 +36,7 @@ def find_separator(source, max_columns):
     ValueError
         If several fit.
     """
-    widths, consistent = {}, []
+    widths, consistent, mostly = {}, [], {}
     for sep in _SEPARATORS:
         records = Records(source, sep, max_columns)
         rows = _sample(records)
@@ -45,6 +46,8 @@ def find_separator(source, max_columns):
         # A quote out of place is seen again, with its line, when all rows are read.
         if records.error is None and len({len(row) for row in rows}) == 1:
             consistent.append((sep, rows))
+        elif records.error is None and rows:
+            mostly[sep] = _most_frequent_width(rows)
     several = [(sep, rows) for sep, rows in consistent if widths[sep] > 1]
     if len(several) > 1:
         several = [(sep, rows) for sep, rows in several if _are_values(rows[1:])]
@@ -58,6 +61,9 @@ def find_separator(source, max_columns):
             )
     if several:
         return several[0][0]
+    likely = max(mostly, key=mostly.get, default=None)
+    if likely and mostly[likely][0]:
+        return likely  # below a banner, or above a footer
     widest = max(_SEPARATORS, key=widths.get)
     if widths[widest] > 1 or not consistent:
         return widest  # does not fit: reading with it raises, with the line
@@ -73,6 +79,15 @@ def _sample(records):
             raise  # too many fields
         return []
     return [row for row in rows if len(row) > 1 or any(map(str.strip, row))]
+
+
+def _most_frequent_width(rows):
+    """How many rows have as many fields as most, if that is more than one."""
+    counts = Counter(map(len, rows))
+    width, count = max(counts.items(), key=lambda item: (item[1], item[0]))
+    enough = width > 1 and 2 * count >= len(rows)
+    are_values = enough and _are_values([row for row in rows if len(row) == width][2:])
+    return enough * count, are_values, width
 
 
 def _are_values(rows):

@@ -148,7 +148,11 @@ class Table:
     columns: list
     lines: Sequence
     holds_sep: bool  # whether a cell does, in quotes
-    notes: list = field(default_factory=list)
+    notes: list = field(default_factory=list)  # to be logged
+    messages: list = field(default_factory=list)  # to be warned of
+    units: dict = field(default_factory=dict)  # by the name of the column
+    descriptions: dict = field(default_factory=dict)
+    long: tuple | None = None  # columns of names and values, where the format says so
     is_encoding_guessed: bool = False
 
     @property

@@ -6,9 +6,16 @@ import re
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._annotated import is_annotated, read_annotated
 from tsanomaly.datasets._reading._decode import read_text
-from tsanomaly.datasets._reading._header import check_header
-from tsanomaly.datasets._reading._records import Records, Source
+from tsanomaly.datasets._reading._footer import leave_out_footer
+from tsanomaly.datasets._reading._header import (
+    check_header,
+    find_head,
+    make_distinct,
+    warn_of_repeated,
+)
+from tsanomaly.datasets._reading._records import Source
 from tsanomaly.datasets._reading._rows import Rows
 from tsanomaly.datasets._reading._separator import find_separator
 from tsanomaly.datasets._reading._table import Column, Table, fault
@@ -28,6 +35,7 @@ def read_text_table(
     max_bytes,
     max_columns,
     skiprows=0,
+    header_rows="auto",
     drop=(),
 ):
     """Read a delimited file.
@@ -42,8 +50,11 @@ def read_text_table(
         Whether rows without any value at the end of the file are rows.
     skiprows : int, default=0
         Lines to skip above the header.
+    header_rows : 'auto' or int, default='auto'
+        As for `read_sensor_csv`.
     drop : set of str, default=()
-        Names that may be in the header more than once, since all are left out.
+        Names that stay as they are if they are in the header more than once, since
+        all are left out.
 
     Returns
     -------
@@ -60,38 +71,47 @@ def read_text_table(
     data, found = read_text(path, encoding, max_bytes)
     hint = _HINT.match(data[:20].decode("utf-8", "replace"))
     n_skipped = max(skiprows, 1 if hint else 0)  # Excel writes the hint for itself
-    if not data.endswith(b"\n"):
-        data += b"\n"  # as Rows wants it
     source = Source(str(path), data).skip(n_skipped)
+    if is_annotated(source.data, source.position):
+        return read_annotated(source, found, max_columns)
     if sep == "auto" and hint:
         sep = hint.group(1)
     if sep == "auto":
         sep = find_separator(source, max_columns)
-    records = Records(source, sep, max_columns)
-    header_line, header = _first_record(records)
-    if header is None:
+    head = find_head(source, sep, max_columns, header_rows)
+    if head is None:
         below = (" below ", Parameter("skiprows", skiprows)) if skiprows else ()
         raise fault(
             path, "the file is empty", *below, ". A header and rows are needed."
         )
-    names = [name.strip() for name in header]
-    check_header(names, path, header_line, drop)
-    rows = Rows(names, header_line, source.path)
-    rows.read(records.rest(), sep, max_columns)
+    check_header(head.names, path, head.line)
+    names, repeated = make_distinct(head.names, drop)
+    widths = {len(names), len(names) + 1}
+    source, messages = leave_out_footer(head.rest, sep, widths, head.time_positions)
+    if not source.data.endswith(b"\n"):
+        source.data += b"\n"  # as Rows wants it
+    rows = Rows(names, head.line, source.path)
+    rows.read(source, sep, max_columns)
     data, starts, ends = rows.table()
     n_rows = len(rows.lines)
     if not keep_empty_rows:
         n_rows = _last_filled(starts, ends)
     if not n_rows:
         raise fault(
-            path, f"there is a header in line {header_line}, but no row below it."
+            path, f"there is a header in line {head.line}, but no row below it."
         )
     lines = rows.lines[:n_rows]
     columns = [
         Column(name, data, start[:n_rows], end[:n_rows], source.path, lines)
         for name, start, end in zip(names, starts, ends, strict=True)
     ]
-    table = Table(source.path, found, sep, header_line, columns, lines, rows.hold_sep)
+    table = Table(source.path, found, sep, head.line, columns, lines, rows.hold_sep)
+    table.units = _by_name(names, head.units)
+    table.descriptions = _by_name(names, head.descriptions)
+    table.notes += head.notes
+    table.messages += head.messages + messages
+    if repeated:
+        table.messages.append(warn_of_repeated(repeated, path, head.line))
     table.is_encoding_guessed = encoding == "auto" and found in ("gb18030", "cp1252")
     if rows.have_ends:
         table.notes.append("a separator at the end of every row left out")
@@ -111,11 +131,6 @@ def _last_filled(starts, ends):
     return 0
 
 
-def _first_record(records):
-    """Line and fields of the first record that is not blank, or 0 and None."""
-    while True:
-        lines, rows = records.take(1)
-        if not rows:
-            return 0, None
-        if any(map(str.strip, rows[0])):
-            return lines[0], rows[0]
+def _by_name(names, texts):
+    """Texts by the names of the columns that have one."""
+    return {name: text for name, text in zip(names, texts, strict=False) if text}

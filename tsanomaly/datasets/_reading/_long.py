@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: MIT
+"""Tables with one row for each reading: time, name of the sensor, value."""
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly.datasets._reading._bounds import GLUE
+from tsanomaly.datasets._reading._cells import MISSING, is_number, is_time_text
+from tsanomaly.datasets._reading._names import has_tag_name, list_names
+from tsanomaly.datasets._reading._numbers import read_numbers
+from tsanomaly.datasets._reading._table import Column
+from tsanomaly.datasets._reading._times import Times, irregularities
+from tsanomaly.datasets._reading._words import are_states, is_bad_word, is_known_word
+
+__all__ = [
+    "LongTable",
+    "are_unique",
+    "find_long",
+    "holds_text",
+    "list_keys",
+    "repeated_times",
+]
+
+_LEAST_CHANGES = 1 / 3  # of rows, whose sensor is another one than of the row above
+_MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sensor
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+
+
+def _keys_of(column):
+    """Codes and distinct texts of a column, or None if a cell is empty."""
+    import pandas as pd
+
+    cells = np.array(column.cells, dtype=object)
+    codes, keys = pd.factorize(cells)
+    return None if not MISSING.isdisjoint(keys) else (codes, keys.tolist())
+
+
+def holds_text(column):
+    """Whether the first value of a column is a text that stands for no reading."""
+    cell = "" if column.is_empty else column.first_value
+    return bool(cell) and not (
+        is_number(cell) or is_known_word(cell) or is_time_text(cell)
+    )
+
+
+def list_keys(columns):
+    """Columns of repeated texts, or of whole numbers, with codes and distinct texts.
+
+    Parameters
+    ----------
+    columns : list of Column
+        Candidates.
+
+    Returns
+    -------
+    keys : list of tuple (Column, ndarray of int, list of str)
+        Those that may tell the rows of sensors or machines apart.
+    """
+    found = []
+    for column in columns:
+        keys = _keys_of(column)
+        if keys is not None and 2 * len(keys[1]) <= len(keys[0]):
+            found.append((column, *keys))
+    return found
+
+
+def repeated_times(times):
+    """Codes of the times of rows, and whether most of these are there repeatedly."""
+    values, codes = np.unique(times.values, return_inverse=True)
+    return codes, 3 * len(values) <= 2 * len(codes)
+
+
+def are_unique(times, codes):
+    """Whether hardly a time is there twice for one key."""
+    pairs = times.astype(np.int64) * (int(codes.max()) + 1) + codes
+    return 100 * len(np.unique(pairs)) >= 99 * len(pairs)
+
+
+def find_long(table, channels, times, long):
+    """Find out whether a table has one row for each reading.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    channels : list of Column
+        Columns that are neither times nor labels.
+    times : Times or None
+        Times of the rows.
+    long : 'auto', tuple of two str or None
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    long : LongTable or None
+        None if every sensor has a column of its own.
+
+    Raises
+    ------
+    ValueError
+        If rows are those of several sensors, but the columns that say so are not
+        certain.
+    """
+    if long == "auto" and table.long is not None:
+        long = table.long
+    if long is None or (long == "auto" and times is None):
+        return None
+    if long != "auto":
+        return _as_told(table, channels, times, long)
+    texts = [column for column in channels if holds_text(column)]
+    values = [column for column in channels if not any(column is t for t in texts)]
+    if texts:
+        keys = list_keys(texts)
+        if len(values) != 1 or not keys:
+            return None
+        return _of_texts(table, keys, values[0], texts, times)
+    if len(channels) != 2:
+        return None
+    numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
+    keys = [key for key in list_keys(numbered) if has_tag_name(key[0].name)]
+    codes, are_repeated = repeated_times(times)
+    if len(keys) != 1 or not are_repeated or not are_unique(codes, keys[0][1]):
+        return None
+    (value,) = (column for column in channels if column is not keys[0][0])
+    return LongTable(table, keys[0], value, [], is_told=False)
+
+
+def _as_told(table, channels, times, long):
+    """The columns that the user names."""
+    known = {column.name: column for column in channels}
+    for name in long:
+        if name not in known:
+            raise table.header_fault(
+                Parameter("long", long),
+                f": {name!r} is not among the columns {list_names(known)} that are no "
+                "times nor labels.",
+            )
+    if times is None:
+        raise table.header_fault(
+            Parameter("long", long),
+            " needs a column of times: its rows are put together by their time. "
+            "Pass the column as ",
+            Parameter("timestamp"),
+            ".",
+        )
+    tag, value = (known[name] for name in long)
+    keys = _keys_of(tag)
+    if keys is None:
+        row = next(row for row, cell in enumerate(tag.cells) if cell in MISSING)
+        raise tag.fault(
+            row, "the name of the sensor is missing. Complete the line, or delete it."
+        )
+    others = [c for c in channels if c is not tag and c is not value]
+    return LongTable(table, (tag, *keys), value, others, is_told=table.long is None)
+
+
+def _of_texts(table, keys, value, texts, times):
+    """The long table of columns of texts and one of values, if the form is plain."""
+    times, are_repeated = repeated_times(times)
+    plain = []
+    for column, codes, names in keys:
+        tells = all(
+            _is_function(codes, other)
+            for other in texts
+            if other is not column and not other.is_empty
+        )
+        is_named = has_tag_name(column.name)
+        if len(names) == 1:
+            is_plain = is_named
+        elif are_repeated:
+            is_plain = are_unique(times, codes) or is_named
+        else:
+            n_changes = np.count_nonzero(np.diff(codes))
+            is_plain = is_named or n_changes >= _LEAST_CHANGES * len(codes)
+        if tells and is_plain:
+            plain.append((column, codes, names))
+    if len(plain) > 1:
+        plain = [key for key in plain if has_tag_name(key[0].name)][:1]
+    if len(plain) == 1:
+        tag = plain[0][0]
+        others = [column for column in texts if column is not tag]
+        return LongTable(table, plain[0], value, others, is_told=False)
+    several = [key for key in keys if len(key[2]) > 1]
+    if not several:
+        return None
+    if not are_repeated and not any(
+        has_tag_name(column.name)
+        or np.count_nonzero(np.diff(codes)) >= _LEAST_CHANGES * len(codes)
+        for column, codes, _ in several
+    ):
+        return None  # a mode of operation, or remarks
+    column = several[0][0]
+    raise table.header_fault(
+        "the table seems to be in long format, with one row for each sensor and time, "
+        "but which column names the sensors is not certain: "
+        f"{list_names(c.name for c in texts)} hold words. Pass the column of "
+        "names and the one of values as ",
+        Parameter("long", (column.name, value.name)),
+        "; if a column names machines that all have the same sensors, pass it as ",
+        Parameter("by", column.name),
+        ".",
+    )
+
+
+def _is_function(codes, other):
+    """Whether a column holds one text for each key."""
+    import pandas as pd
+
+    other_codes, _ = pd.factorize(np.array(other.cells, dtype=object))
+    n_keys = int(codes.max()) + 1
+    first = np.zeros(n_keys, dtype=np.int64)
+    first[codes[::-1]] = other_codes[::-1]
+    return bool((first[codes] == other_codes).all())
+
+
+@dataclass
+class LongTable:
+    """A table with one row for each reading.
+
+    Attributes
+    ----------
+    table : Table
+        The file.
+    key : tuple (Column, ndarray of int, list of str)
+        The column of names of sensors, which of them each row has, and these.
+    value : Column
+        The readings.
+    others : list of Column
+        What is left out.
+    is_told : bool
+        Whether the user named the columns.
+    """
+
+    table: object
+    key: tuple
+    value: Column
+    others: list
+    is_told: bool
+
+    def pivot(self, times, decimal, *, is_detected, found):
+        """Put the readings of each sensor in a column of its own.
+
+        Parameters
+        ----------
+        times : Times
+            Times of the rows.
+        decimal, is_detected, found
+            As for `read_numbers`.
+
+        Returns
+        -------
+        names : list of str
+            The sensors, in the order of the file.
+        readings : ndarray of shape (n_timestamps, n_sensors)
+            In time order. NaN where a sensor has no reading.
+        times : Times
+            All different times, ascending.
+        positions : ndarray of int of shape (n_rows,)
+            Which of these is the time of each row.
+
+        Raises
+        ------
+        ValueError
+            If a reading is no number, or there are too many times and sensors.
+        """
+        tag, codes, keys = self.key
+        values, positions = np.unique(times.values, return_inverse=True)
+        n_cells = len(values) * len(keys)
+        if n_cells > max(_MOST_CELLS, _MOST_PER_ROW * len(codes)):
+            raise self.table.header_fault(
+                f"{len(keys):,} sensors in {tag.name!r} at {len(values):,} different "
+                f"times make {n_cells:,} readings of {len(codes):,} rows. Read fewer "
+                "sensors at a time, or round the times. If the column names no "
+                "sensors, pass ",
+                Parameter("long", None),
+                ".",
+            )
+        order = np.argsort(codes, kind="stable")
+        groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+        names, series, words, n_repeated = [], [], [], 0
+        for key, rows in zip(keys, groups, strict=True):
+            column = self._rows_of(key, rows)
+            if _is_all_words(column):
+                words.append(key)
+                continue
+            numbers = read_numbers(
+                [column], decimal, is_detected=is_detected, found=found
+            )
+            where = positions[rows]
+            n_repeated += len(where) - len(np.unique(where))
+            sensor = np.full(len(values), np.nan)
+            sensor[where] = numbers[:, 0]
+            names.append(key)
+            series.append(sensor)
+        if not series:
+            raise self.value.fault(
+                0,
+                f"no sensor of {tag.name!r} has readings that are numbers. Pass other "
+                "columns as ",
+                Parameter("long"),
+                ".",
+            )
+        self._warn(len(names), n_repeated, words)
+        readings = np.array(series).T  # channels are side by side, as in pandas
+        return names, readings, Times(values, times.zone, times.description), positions
+
+    def irregularities(self, times, positions):
+        """Yield what is to be said of the times of the readings, put in order."""
+        _, first = np.unique(positions, return_index=True)
+        lines = np.asarray(self.table.lines)[first]
+        table = replace(self.table, lines=lines)
+        return irregularities(table, times, np.arange(len(first)))
+
+    def _rows_of(self, name, rows):
+        """The values of one sensor."""
+        value, lines = self.value, np.asarray(self.value.lines)[rows]
+        starts, ends = value.starts[rows], value.ends[rows]
+        return Column(name, value.data, starts, ends, value.path, lines)
+
+    def units(self):
+        """Units of the sensors, where a column has them."""
+        _, codes, keys = self.key
+        for column in self.others:
+            if column.name.casefold() in ("unit", "units", "uom", "eu", "einheit"):
+                cells = dict(zip(codes.tolist(), column.cells, strict=True))
+                return {keys[code]: cell for code, cell in cells.items() if cell}
+        return {}
+
+    def _warn(self, n_sensors, n_repeated, words):
+        """Say what was done, in one warning."""
+        tag = self.key[0]
+        parts = [
+            f"{self.table.path}: the table is in long format. The readings in "
+            f"{self.value.name!r} were put in one column for each of {n_sensors:,} "
+            f"sensors in {tag.name!r}."
+        ]
+        if n_repeated:
+            parts[0] += (
+                f" {n_repeated:,} readings have the time of an earlier one of the same "
+                "sensor: the last one counts."
+            )
+        if words:
+            parts[0] += f" Left out, since they are words: {list_names(words)}."
+        if self.others:
+            names = list_names(column.name for column in self.others)
+            parts[0] += f" The other columns {names} were left out."
+        if not self.is_told:
+            parts += [
+                " If it is no such table, pass ",
+                Parameter("long", None),
+                ".",
+            ]
+        if not self.is_told or n_repeated or words:
+            self.table.messages.append(ParameterWarning(*parts))
+        else:
+            self.table.notes.append(parts[0].partition(": ")[2])
+
+
+def _is_all_words(column):
+    """Whether a sensor has neither numbers nor two states, but words."""
+    words = set()
+    for _, text in column.texts():
+        cells = set(text.split(GLUE)) - MISSING
+        if any(map(is_number, cells)):
+            return False
+        words |= {cell for cell in cells if not is_bad_word(cell)}
+    return bool(words) and are_states(words) is None

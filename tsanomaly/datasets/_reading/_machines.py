@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""A column that says which machine each row belongs to."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly.datasets._reading._cells import MISSING, show
+from tsanomaly.datasets._reading._long import (
+    are_unique,
+    holds_text,
+    list_keys,
+    repeated_times,
+)
+from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._times import Times, irregularities
+
+__all__ = ["irregularities_of_machines", "look_for_machines", "take_machines"]
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_FIRST_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def take_machines(table, by, label_names):
+    """Take the names of machines out of a table.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    by : str or None
+        As for `read_sensor_csv`.
+    label_names : list of str
+        The label columns.
+
+    Returns
+    -------
+    names : ndarray of shape (n_rows,) or None
+        Whole numbers, or text.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or a row has no name.
+    """
+    if by is None:
+        return None
+    if by not in table.names or by in label_names:
+        raise table.header_fault(
+            Parameter("by", by),
+            f" is not among the columns {list_names(table.names)} that are no labels.",
+        )
+    (column,) = table.select([by])
+    cells = column.cells
+    if not MISSING.isdisjoint(cells):
+        row = next(row for row, cell in enumerate(cells) if cell in MISSING)
+        raise column.fault(
+            row, "the name of the machine is missing. Complete the line, or delete it."
+        )
+    table.columns = [other for other in table.columns if other is not column]
+    if all(map(_WHOLE.fullmatch, set(cells))):
+        return np.array(cells).astype(np.int64)
+    return np.array(cells, dtype=object)
+
+
+def look_for_machines(table, channels, times):
+    """Raise or warn if rows of one time are those of several machines.
+
+    Parameters
+    ----------
+    table : Table
+        The file, whose messages are added to.
+    channels : list of Column
+        The channels.
+    times : Times or None
+        Times of the rows.
+    """
+    if times is None or len(channels) < 2:
+        return
+    codes, are_repeated = repeated_times(times)
+    if not are_repeated:
+        return
+    texts = [column for column in channels if holds_text(column)]
+    candidates = texts or [
+        column for column in channels if _FIRST_WHOLE.fullmatch(column.first_value)
+    ]
+    for column, names, keys in list_keys(candidates):
+        if len(keys) < 2 or not are_unique(codes, names):
+            continue
+        shown = list_names(keys[:3]) + (", …" if len(keys) > 3 else "")
+        if texts:
+            raise column.fault(
+                0,
+                f"{show(column.first)} is no reading: the column tells {len(keys):,} "
+                f"machines apart ({shown}), and each of them has rows of the same "
+                "times. To keep their names, one series for each, pass ",
+                Parameter("by", column.name),
+                "; if it names sensors, pass it with the column of their readings as ",
+                Parameter("long"),
+                ".",
+            )
+        table.messages.append(
+            ParameterWarning(
+                f"{table.path}: {column.name!r} was read as a channel, but may tell "
+                f"{len(keys):,} machines apart ({shown}): each of them has rows of the "
+                "same times. If so, pass ",
+                Parameter("by", column.name),
+                ".",
+            )
+        )
+        return
+
+
+def irregularities_of_machines(table, times, machines):
+    """Yield what is to be said of the times of each machine.
+
+    Of every kind of irregularity, the one of the first machine is told in full.
+    """
+    import pandas as pd
+
+    codes, names = pd.factorize(machines)
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    told, lines = {}, np.asarray(table.lines)
+    for name, rows in zip(names, groups, strict=True):
+        part = Times(times.values[rows], times.zone, times.description)
+        of_machine = replace(table, lines=lines[rows])
+        in_order = np.argsort(part.values, kind="stable")
+        for message in irregularities(of_machine, part, in_order):
+            kind = re.sub(r"[0-9].*", "", str(message).removeprefix(table.path))
+            told.setdefault(kind, []).append((name, message))
+    for messages in told.values():
+        name, message = messages[0]
+        others = ""
+        if len(messages) > 1:
+            others = f" The same holds for {len(messages) - 1:,} other machines."
+        yield f"{message} This is said of the machine {name!r}.{others}"

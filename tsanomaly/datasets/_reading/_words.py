@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Words among readings: those for bad values, and those for two states."""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly.datasets._reading._bounds import GLUE
+from tsanomaly.datasets._reading._cells import MISSING, NUMBER, show
+from tsanomaly.datasets._reading._names import list_names
+
+__all__ = [
+    "WordCounts",
+    "are_states",
+    "is_bad_word",
+    "is_known_word",
+    "list_counts",
+    "no_number_words",
+    "read_states",
+]
+
+# What historians, Home Assistant and spreadsheets write instead of a reading.
+_BAD_TEXT = """
+bad; bad input; bad value; bad data; bad quality; i/o timeout; io timeout; no data;
+nodata; no_data; no result; no value; pt created; pt. created; point created;
+shutdown; comm fail; comm failure; comm failed; comm error; comm err; comm timeout;
+comm loss; scan off; scan timeout; not connect; not connected; disconnected; no
+connection; configure; config error; intf shut; out of serv; out of service; calc
+failed; calc fail; calc timeout; calc error; calc off; doubtful; error; err; fail;
+failed; invalid; invalid data; invalid float; arc offline; arc off-line; arc off-li;
+questionable; uncertain; under range; over range; underrange; overrange;
+under_range; over_range; out of range; timeout; time out; timed out; offline;
+off-line; unavailable; unknown; undefined; missing; no good; no sample; no sensor;
+sensor fail; sensor failure; sensor error; bad total; set to bad; no alarm data; no
+lab data; no previous; access denied; filter fail; snapshot; equip fail; wire break;
+wirebreak; open circuit; short circuit; ?; ??; ???; **; ***; ****; *****; ##; ###;
+####; #####; ######; #######; ########; #value!; #ref!; #div/0!; #num!; #name?;
+#null!; #n/a; #n/a n/a; #na; n/a; na; n.a.; n.a; n/v; n.v.; k.a.; nul; nil; none;
+null; <null>; <na>; (null); [null]; [-11059]; ---; ----; -----; –; —; ..; ...;
+1.#inf; -1.#inf; 1.#ind; -1.#qnan; 1.#snan; -nan(ind); #wert!; #bezug!; #zahl!; #nv;
+ungültig; keine daten; no hay datos; 无数据; 坏值
+"""
+_BAD_WORDS = frozenset(_BAD_TEXT.replace("\n", " ").strip().split("; "))
+_MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
+# The first of each pair is 0. True and false need no word of warning.
+_STATES = (
+    ("false", "true"),
+    ("off", "on"),
+    ("closed", "open"),
+    ("close", "open"),
+    ("stopped", "running"),
+    ("stop", "run"),
+    ("stop", "start"),
+    ("stopped", "started"),
+    ("no", "yes"),
+    ("n", "y"),
+    ("inactive", "active"),
+    ("disabled", "enabled"),
+    ("low", "high"),
+    ("down", "up"),
+    ("aus", "ein"),
+    ("zu", "auf"),
+    ("nein", "ja"),
+    ("not_home", "home"),
+    ("unlocked", "locked"),
+    ("not detected", "detected"),
+    ("clear", "detected"),
+)
+_STATE_WORDS = frozenset(word for pair in _STATES for word in pair)
+_LIMIT = re.compile(r"[<>≤≥]=?\s*[+-]?[0-9]+(?:[.,][0-9]+)?")
+_MOST_LISTED = 10
+
+
+def is_bad_word(cell):
+    """Whether a cell is one of the usual words for a bad value."""
+    return " ".join(cell.casefold().split()) in _BAD_WORDS
+
+
+def is_known_word(cell):
+    """Whether a cell is a word that stands for a reading, or for none."""
+    return is_bad_word(cell) or cell.casefold() in _STATE_WORDS
+
+
+def list_counts(counts):
+    """Words with their counts, as messages list them."""
+    listed = counts.most_common(_MOST_LISTED)
+    shown = ", ".join(f"{show(word)} ({count:,})" for word, count in listed)
+    n_others = len(counts) - len(listed)
+    return f"{shown} and {n_others:,} others" if n_others else shown
+
+
+class WordCounts:
+    """What was read of the words of a file, and how often.
+
+    Attributes
+    ----------
+    bad : Counter
+        Words that were read as missing readings.
+    states : dict of str to tuple of two str
+        The words for 0 and 1 of each channel that holds no others.
+    """
+
+    def __init__(self):
+        self.bad = Counter()
+        self.states = {}
+
+    def messages(self, path):
+        """Yield a warning for each kind of words that there is."""
+        if self.bad:
+            yield ParameterWarning(
+                f"{path}: {list_counts(self.bad)} were read as missing readings. Pass "
+                "other such words as ",
+                Parameter("na_values"),
+                ".",
+            )
+        pairs = {}
+        for name, pair in self.states.items():
+            pairs.setdefault(pair, []).append(name)
+        if pairs:
+            meaning = "; ".join(
+                f"{show(one)} is 1 and {show(zero)} is 0 in {list_names(names)}"
+                for (zero, one), names in pairs.items()
+            )
+            yield ParameterWarning(
+                f"{path}: words were read as numbers: {meaning}. Leave out what is no "
+                "channel with ",
+                Parameter("drop"),
+                ".",
+            )
+
+
+def are_states(words):
+    """The pair of words that mean 0 and 1 in a column, or None.
+
+    Parameters
+    ----------
+    words : set of str
+        What the column holds, without missing readings.
+    """
+    words = {word.casefold() for word in words if not is_bad_word(word)}
+    if not words:
+        return None
+    return next((pair for pair in _STATES if words <= set(pair)), None)
+
+
+def read_states(column, found):
+    """1 and 0 of a column of two states, NaN where there is none.
+
+    Parameters
+    ----------
+    column : Column
+        A channel.
+    found : WordCounts
+        What was read, which is added to.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_rows,) or None
+        None if the column holds anything else.
+    """
+    cells = column.cells
+    words = Counter(cells)
+    known = {word for word in words if word.casefold() not in _MISSING_WORDS}
+    pair = are_states(known)
+    if pair is None:
+        return None
+    meaning = dict(zip(pair, (0.0, 1.0), strict=True))
+    for word in known:
+        if word.casefold() not in meaning:
+            found.bad[word] += words[word]
+    if pair != ("false", "true"):
+        found.states[column.name] = pair
+    return np.array([meaning.get(cell.casefold(), np.nan) for cell in cells])
+
+
+def no_number_words(column, row, decimal):
+    """Error about words of a channel that are neither numbers nor known.
+
+    Parameters
+    ----------
+    column : Column
+        The channel.
+    row : int
+        The first row of such a word.
+    decimal : {'.', ','}
+        The decimal mark of the file.
+    """
+    words, n_numbers = Counter(), 0
+    for _, text in column.texts():
+        for cell, count in Counter(text.split(GLUE)).items():
+            if NUMBER.fullmatch(cell.replace(decimal, ".", 1)):
+                n_numbers += count
+            elif cell not in MISSING and not is_bad_word(cell):
+                words[cell] += count
+    cell = column.cells[row]
+    first = [word for word, _ in words.most_common(3)]
+    cure = Parameter("na_values", first[0] if len(first) == 1 else first)
+    limits = [word for word in words if _LIMIT.fullmatch(word)]
+    if limits:
+        return column.fault(
+            row,
+            f"{show(cell)} is no number: the column holds {list_counts(words)}. A "
+            f"reading such as {show(limits[0])} lies beyond the limit of detection of "
+            "its instrument. To read these as missing, pass ",
+            cure,
+            "; to count them as the limit, write the limit instead.",
+        )
+    if not n_numbers and sum(words.values()) > len(words) > 1:
+        return column.fault(
+            row,
+            f"{show(cell)} is not a number: the column holds nothing but words, "
+            f"{list_counts(words)}. If it tells machines apart, pass ",
+            Parameter("by", column.name),
+            "; if it only comments on the rows, leave it out with ",
+            Parameter("drop", column.name),
+            ".",
+        )
+    return column.fault(
+        row,
+        f"{show(cell)} is not a number. The words of the column are "
+        f"{list_counts(words)}. If they stand for missing readings, pass ",
+        cure,
+        ". Otherwise correct the cells, or leave the column out with ",
+        Parameter("drop"),
+        ".",
+    )
