@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What commands check of their parameters, beyond what the library does."""
 
+import warnings
+from contextlib import contextmanager
+
 import pandas as pd
 
+from tsanomaly._cli._parser import DEFAULT_BUDGET
 from tsanomaly._declustering import rows_per
 from tsanomaly._parameter_error import Parameter, ParameterError
 
-__all__ = ["check_step", "check_training_rows", "in_rows"]
+__all__ = ["check_step", "check_training_rows", "in_rows", "without_repetition"]
 
 # To train on. With less, what is usual cannot be told from what is not.
 _FEWEST_ROWS = 10
@@ -65,3 +69,21 @@ def in_rows(threshold_params, frame, by=None):
     if by is not None:
         frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
     return {**threshold_params, "per": max(round(rows_per(per, frame.index)), 1)}
+
+
+@contextmanager
+def without_repetition(threshold_params):
+    """Without warnings of training that the command says in its own words.
+
+    Parameters
+    ----------
+    threshold_params : dict
+        Keywords of the threshold.
+    """
+    with warnings.catch_warnings():
+        # Sensor health names these sensors.
+        warnings.filterwarnings("ignore", ".*cannot be predicted, neither from")
+        if DEFAULT_BUDGET.items() <= threshold_params.items():
+            # Nobody asked for that level, and it is told before training.
+            warnings.filterwarnings("ignore", ".*independent peaks?: a level that is")
+        yield

@@ -17,8 +17,9 @@ __all__ = ["inject_faults", "judge_by_faults"]
 _KINDS = ("spike", "stuck", "drift", "level_shift", "noise_burst")
 _OF_SEVERAL = ("correlation_break",)  # channels
 
-# Faults of a kind, at most, and the share of the rows that they may take.
-_MOST, _SHARE = 10, 0.2
+# Faults of a kind that are aimed at, the share of the rows that they may take, the
+# fewest of a kind in one copy of a series, and copies at most.
+_MOST, _SHARE, _FEWEST, _COPIES = 10, 0.2, 3, 4
 
 # Rows of a fault that lasts, if the series is long enough.
 _SHORTEST, _LONGEST = 20, 100
@@ -43,13 +44,16 @@ def judge_by_faults(models, train, test, random_state, progress):
     table : DataFrame
         A row for each detector: the faults found, by kind, where no alarm is on
         without them; false alarms in 1,000 rows of `test`; seconds.
-    n_faults : int
-        How many faults of each kind there are.
+    n_faults : dict of str to int
+        How many faults there are, by kind.
     """
     from tsanomaly import fit_cross_fitted
 
     kinds = [*_KINDS, *(_OF_SEVERAL if test.shape[1] > 1 else ())]
-    series = {kind: inject_faults(test, [kind], random_state) for kind in kinds}
+    series = {kind: _copies(test, kind, random_state) for kind in kinds}
+    n_faults = {
+        kind: sum(len(e) for *_, e in copies) for kind, copies in series.items()
+    }
     rows = {}
     for name, model in models.items():
         progress(f"training {name}")
@@ -61,15 +65,25 @@ def judge_by_faults(models, train, test, random_state, progress):
             false = _alarms(model, test)
             row["false_alarms"] = 1000 * len(false) / len(test)
             anyway = rows_in_alarm(false, len(test))
-            for kind, (frame, y, _) in series.items():
-                is_on = rows_in_alarm(_alarms(model, frame), len(frame))
-                row[kind] = _n_found(y, is_on & ~anyway)
+            for kind, copies in series.items():
+                row[kind] = 0
+                for frame, y, _ in copies:
+                    is_on = rows_in_alarm(_alarms(model, frame), len(frame))
+                    row[kind] += _n_found(y, is_on & ~anyway)
         except (ValueError, MemoryError) as error:  # the others go on
             row["error"] = str(error)
         rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
     columns = [*kinds, "false_alarms", "fit_seconds", "error"]
-    return table.reindex(columns=columns), min(len(e) for *_, e in series.values())
+    return table.reindex(columns=columns), n_faults
+
+
+def _copies(frame, kind, random_state):
+    """Copies of a series with faults of a kind, as many as give enough of them."""
+    copies = [inject_faults(frame, [kind], random_state)]
+    n_more = -(-_MOST // max(len(copies[0][2]), 1)) - 1
+    seeds = random_state + 1 + np.arange(min(n_more, _COPIES - 1))
+    return copies + [inject_faults(frame, [kind], int(seed)) for seed in seeds]
 
 
 def inject_faults(frame, kinds, random_state):
@@ -98,15 +112,15 @@ def inject_faults(frame, kinds, random_state):
 
     if kinds is None:
         kinds = [*_KINDS, *(_OF_SEVERAL if frame.shape[1] > 1 else ())]
-    longest = int(min(_LONGEST, _SHARE * len(frame) / len(kinds)))
-    n_events = int(_SHARE * len(frame) / max(longest, 1))
-    n_events = min(n_events, _MOST * len(kinds))
+    room = _SHARE * len(frame)
+    longest = int(np.clip(room / (_FEWEST * len(kinds)), 2, _LONGEST))
+    n_events = int(np.clip(room / longest, 1, _MOST * len(kinds)))
     try:
         return inject_anomalies(
             frame,
             kinds=kinds,
-            n_events=max(n_events, 1),
-            duration=(min(_SHORTEST, max(longest, 2)), max(longest, 2)),
+            n_events=n_events,
+            duration=(min(_SHORTEST, longest), longest),
             random_state=random_state,
         )
     except ValueError as error:

@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._prepare import prepare
-from tsanomaly._inspection import check_detector, is_fleet, takes_missing
+from tsanomaly._inspection import (
+    check_detector,
+    one_model_per_group,
+    takes_missing,
+)
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._wording import count
 
@@ -250,7 +254,7 @@ def read_both(model, csv, read_params, row_params, *, progress):
     """
     detector, manifest = _load(model, progress)
     names = getattr(detector, "feature_names_in_", None)
-    by = detector.by if is_fleet(detector) else None
+    by = detector.by if one_model_per_group(detector) else None
     readings = read(
         csv,
         read_params,
@@ -282,6 +286,8 @@ def _load(model, progress):
             f"{known}. The command takes models of the types that the library knows; "
             "use tsanomaly.load with trusted=[...] in Python for others."
         ) from error
+    if one_model_per_group(detector):
+        return detector, manifest
     try:
         check_detector(detector, "model")
     except ValueError as error:

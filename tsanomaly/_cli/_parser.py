@@ -75,7 +75,12 @@ _GROUPS = {
 _REPEATED = {"timestamp"}  # the option, once for each value
 
 # Options that another command has, and that errors of this one may be about.
-_ELSEWHERE = {"by": "train --by"}
+_ELSEWHERE = {
+    "by": "train --by",
+    "fill": "train --fill",
+    "resample": "train --resample",
+    "regularize()": "--resample",
+}
 
 # What a command leaves as its status if it found alarms and was asked to tell.
 ALARM_STATUS = 3

@@ -11,14 +11,14 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count, time_span
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "warn_of_sparse"]
 
 # A gap is longer than so many median steps, and than so many times the step that one
 # row in a hundred has: where times are irregular, long steps are the rule.
 _MEDIAN_STEPS, _USUAL_STEPS, _USUAL = 10, 3, 0.99
 
-# A sensor is sparse that has readings in no more of the rows, if another has more.
-_SPARSE, _DENSE = 0.5, 0.9
+# A sensor is sparse that has readings in no more of the rows.
+_SPARSE = 0.5
 
 # Sensors that a message names.
 _MOST_NAMED = 5
@@ -80,7 +80,7 @@ def prepare(
         frame, labels = _on_a_grid(frame, labels, resample)
         notes.append(f"a grid of {count(len(frame), 'row')}, one every {resample}")
     if fill is None and resample is None:
-        _warn_of_sparse(frame)
+        warn_of_sparse(frame)
     rows = np.arange(len(frame))
     if max_gap is not None:
         frame, labels, rows = _broken(frame, labels, rows, max_gap, notes)
@@ -193,15 +193,23 @@ def _filled(frame, fill, limit):
     return filled, n_filled
 
 
-def _warn_of_sparse(frame):
-    """Warn of sensors that have far fewer readings than others."""
+def warn_of_sparse(frame):
+    """Warn of sensors that have readings in few of the rows.
+
+    They were read at another rate, or each at times of its own.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        Readings.
+    """
     known = frame.notna().to_numpy()
     known = known[known.any(axis=1)]
     if not len(known):
         return
     shares = known.mean(axis=0)
     sparse = np.flatnonzero((shares > 0) & (shares <= _SPARSE))
-    if not len(sparse) or shares.max() < _DENSE:
+    if not len(sparse):
         return
     names = [f"{frame.columns[i]!r} (1 row in {1 / shares[i]:.3g})" for i in sparse]
     text = ", ".join(names[:_MOST_NAMED])
@@ -211,8 +219,8 @@ def _warn_of_sparse(frame):
     grid = "" if step is None else f", for example {step}"
     warnings.warn(
         ParameterWarning(
-            f"{text} {'has' if len(names) == 1 else 'have'} far fewer readings than "
-            "other sensors. Forward-fill them with ",
+            f"{text} {'has' if len(names) == 1 else 'have'} readings in few of the "
+            "rows. Forward-fill them with ",
             Parameter("fill", "previous"),
             ", or put all sensors on one grid with ",
             Parameter("resample"),

@@ -100,7 +100,9 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     fewest = min(_FEWEST_ROWS, len(train))
     progress("timing one candidate")
     start = perf_counter()
-    _LastRows(model, fewest).fit(train).predict(test)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        _LastRows(model, fewest).fit(train).predict(test)
     for_one = perf_counter() - start
     n_rounds = 1 + int(np.log(len(train) / fewest) / np.log(_FACTOR))
     n_candidates = int(np.clip(seconds / (n_rounds * for_one), 1, n_all))

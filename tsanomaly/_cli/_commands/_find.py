@@ -145,7 +145,7 @@ def _run(
 
 def _worst(found):
     """Readings, detection and labels of the machine with the most severe alarm."""
-    part, says = max(found, key=lambda pair: pair[1].alarms["severity"].max(initial=0))
+    part, says = max(found, key=lambda pair: max(pair[1].alarms["severity"], default=0))
     return part.frame, says, part.labels
 
 

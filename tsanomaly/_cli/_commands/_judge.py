@@ -3,7 +3,11 @@
 
 import numpy as np
 
-from tsanomaly._cli._checks import check_training_rows, in_rows
+from tsanomaly._cli._checks import (
+    check_training_rows,
+    in_rows,
+    without_repetition,
+)
 from tsanomaly._cli._commands._results import align, finish
 from tsanomaly._cli._faults import judge_by_faults
 from tsanomaly._cli._files import RESULTS, Results, plain
@@ -16,7 +20,6 @@ from tsanomaly._cli._pictures import draw_anomalies, draw_measures
 from tsanomaly._cli._plan import leave_out_dead
 from tsanomaly._cli._text import one_line, visible
 from tsanomaly._parameter_error import Parameter, ParameterError
-from tsanomaly._wording import count
 
 __all__ = ["compare", "evaluate"]
 
@@ -153,17 +156,20 @@ def compare(
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     train, test = frame[is_training], frame[~is_training]
     if readings.labels is None:
-        table, faults = judge_by_faults(models, train, test, random_state, progress)
+        with without_repetition(threshold_params):
+            table, faults = judge_by_faults(models, train, test, random_state, progress)
         text += (
-            f"there are no labels: {count(faults, 'fault')} of each kind were put into "
-            f"the last {len(test):,} rows; how many of them raise an alarm, and false "
-            "alarms in 1,000 rows without any\n\n"
+            "there are no labels, so faults were put into copies of the last "
+            f"{len(test):,} rows. Faults found, of "
+            f"{', '.join(f'{n} {kind}' for kind, n in faults.items())}; false alarms "
+            "in 1,000 rows without faults\n\n"
         )
     else:
         labels = readings.labels[~is_training]
-        table = compare_detectors(
-            models, train, test, labels, random_state=random_state
-        )
+        with without_repetition(threshold_params):
+            table = compare_detectors(
+                models, train, test, labels, random_state=random_state
+            )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
         raise ValueError(f"All detectors failed. The first: {failed.iloc[0]}")

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Commands that train a model to keep."""
 
-import warnings
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
-from tsanomaly._cli._checks import check_training_rows, in_rows
+from tsanomaly._cli._checks import (
+    check_training_rows,
+    in_rows,
+    without_repetition,
+)
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._fleets import machines, training_rows
 from tsanomaly._cli._health import list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, settings
-from tsanomaly._cli._parser import DEFAULT_BUDGET
 from tsanomaly._cli._plan import leave_out_dead, tell_plan
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import errors_and_threshold, takes_missing
@@ -98,10 +100,7 @@ def train(
     findings = _findings(training, by, sensor_health)
     progress(f"training {detector} on {len(training):,} rows")
     start = perf_counter()
-    with warnings.catch_warnings():
-        if DEFAULT_BUDGET.items() <= threshold_params.items():
-            # Nobody asked for it, and the plan says what the threshold is.
-            warnings.filterwarnings("ignore", ".*independent peaks?: a level that is")
+    with without_repetition(threshold_params):
         fit_cross_fitted(model, training, y)
     seconds = perf_counter() - start
     progress("saving")

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from tsanomaly._cli._checks import check_training_rows
+from tsanomaly._cli._checks import check_training_rows, without_repetition
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._faults import inject_faults
 from tsanomaly._cli._files import RESULTS, Results, plain
@@ -96,7 +96,8 @@ def tune(
         progress=progress,
     )
     progress("training the best")
-    fit_cross_fitted(best, readings.frame)
+    with without_repetition(DEFAULT_BUDGET):
+        fit_cross_fitted(best, readings.frame)
     save(best, results.new("model.skops"))
     results.table("tuning.csv", table, index=False)
     chosen = {name: value for name, value in table.iloc[0].items() if "__" in name}
