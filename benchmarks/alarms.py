@@ -35,7 +35,7 @@ from scipy.signal import lfilter
 
 from tsanomaly import AlarmFilter, ReconstructionThreshold, explain, fit_cross_fitted
 from tsanomaly._cli._models import build
-from tsanomaly._cli._parser import DETECTORS
+from tsanomaly._cli._parser import DEFAULT_BUDGET, DETECTORS
 from tsanomaly._inspection import takes_missing
 from tsanomaly.datasets import insert_breaks
 
@@ -57,20 +57,31 @@ FAULTS = {
     "noisy": ["spike", "stuck", "drift", "low current"],
 }
 
-DEFAULT = "and off-delay 60: the default"
-RULES = {  # whether the threshold is that of rows held out, and the parameters
-    "every run, threshold of rows learned from": (False, None),
-    "every run, threshold of rows held out": (True, None),
-    "on- and off-delay 3": (True, {"on_delay": 3, "off_delay": 3, "trigger": 0}),
-    "accumulated excess, off-delay 10": (True, {"off_delay": 10}),
-    DEFAULT: (True, {}),
-    "and tracking .001": (True, {"tracking": 0.001}),
+DEFAULT = "and a budget of one in 300 rows: the default"
+LEARNED, HELD_OUT, BUDGET = "learned", "held out", "budget"
+RULES = {  # which threshold, and the parameters of the filter
+    "every run, threshold of rows learned from": (LEARNED, None),
+    "every run, threshold of rows held out": (HELD_OUT, None),
+    "on- and off-delay 3": (
+        HELD_OUT,
+        {"on_delay": 3, "off_delay": 3, "trigger": 0},
+    ),
+    "accumulated excess .5, off-delay 10": (
+        HELD_OUT,
+        {"trigger": 0.5, "off_delay": 10},
+    ),
+    "and off-delay 60": (HELD_OUT, {"trigger": 0.5}),
+    "and accumulated excess 1": (HELD_OUT, {}),
+    DEFAULT: (BUDGET, {}),
+    "and accumulated excess 2": (BUDGET, {"trigger": 2.0}),
+    "default, and tracking .001": (BUDGET, {"tracking": 0.001}),
 }
+QUANTILE = 0.99  # of thresholds without a budget
 
 
-def fit(name, seed, train):
+def fit(name, seed, train, **threshold_params):
     """A pipeline as `tsanomaly train` fits it, and the beginning of its results."""
-    model = pipeline(name, seed)
+    model = pipeline(name, seed, **threshold_params)
     start = perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -81,12 +92,12 @@ def fit(name, seed, train):
     return model, {**row, "warnings": sorted(said)}
 
 
-def pipeline(name, seed):
-    """An unfitted one, as of the command without options."""
+def pipeline(name, seed, **threshold_params):
+    """An unfitted one, as of the command, by default without options."""
     return build(
         name,
         network_params={},
-        threshold_params={"method": "quantile"},
+        threshold_params={"method": "quantile", **(threshold_params or DEFAULT_BUDGET)},
         window_size=None,
         missing="ignore",
         scaler="standard",
@@ -97,7 +108,7 @@ def pipeline(name, seed):
 def learned_threshold(model, train):
     """The threshold that `model.fit` sets, on rows that were learned from."""
     errors = model[:-1].transform(train)
-    return ReconstructionThreshold().fit(errors).threshold_
+    return ReconstructionThreshold(quantile=QUANTILE).fit(errors).threshold_
 
 
 def runs(flags):
@@ -106,10 +117,10 @@ def runs(flags):
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def alarm_ranges(model, errors, **rules):
-    """The same of alarms."""
+def alarm_ranges(last, errors, **rules):
+    """The same of alarms, by a fitted threshold."""
     alarms = AlarmFilter(**rules).alarms(
-        errors, threshold=-model[-1].offset_, median_error=model[-1].median_error_
+        errors, threshold=-last.offset_, median_error=last.median_error_
     )
     return list(
         zip(alarms["start"].tolist(), (alarms["end"] + 1).tolist(), strict=True)
@@ -133,15 +144,15 @@ def stationary(arguments):
             for seed in seeds_of(arguments, detector, arguments.stationary_seeds):
                 X = stationary_series(kind, np.random.default_rng(FIRST_SEED + seed))
                 train, new = X[:N_TRAIN], X[N_TRAIN:]
-                model, row = fit(detector, seed, train)
+                model, row = fit(detector, seed, train, quantile=QUANTILE)
                 errors = -model.score_samples(new)
-                allowed = (1 - model[-1].quantile) * len(new)
+                allowed = (1 - QUANTILE) * len(new)
                 learned = learned_threshold(model, train)
                 row |= {
                     "series": kind,
                     "fit": (errors > learned).sum() / allowed,
                     "fit_cross_fitted": (errors > -model[-1].offset_).sum() / allowed,
-                    "alarms": len(alarm_ranges(model, errors)),
+                    "alarms": len(alarm_ranges(model[-1], errors)),
                 }
                 yield [row]
 
@@ -213,13 +224,13 @@ def judge_cyclic(model, series, size, period):
         flags = errors > -model[-1].offset_
         first.append(flags[:START_UP].mean())
         others.append(flags[START_UP:].mean())
-        alarms = alarm_ranges(model, errors)
+        alarms = alarm_ranges(model[-1], errors)
         row = {"alarms": len(alarms)}
         for name, length in {"fault": FAULT_ROWS, "long": period // 10}.items():
             place = FAULT, FAULT + length
             faulty = X.copy()
             faulty.iloc[slice(*place), 0] += size
-            found = alarm_ranges(model, -model.score_samples(faulty))
+            found = alarm_ranges(model[-1], -model.score_samples(faulty))
             row[f"{name}_found"] = any(touches([place], found))
             row[f"{name}_anyway"] = any(touches([place], alarms))
         rows.append(row)
@@ -299,14 +310,20 @@ def labelled(arguments):
                 model, row = fit(detector, seed, train)
                 row |= {"suite": suite, "series": name}
                 errors = -model.score_samples(test)
-                learned = learned_threshold(model, train)
+                of_quantile = model[-1].with_threshold(quantile=QUANTILE)
+                thresholds = {
+                    LEARNED: learned_threshold(model, train),
+                    HELD_OUT: -of_quantile.offset_,
+                    BUDGET: -model[-1].offset_,
+                }
                 rows = []
-                for rule, (held_out, rules) in RULES.items():
-                    flags = errors > (-model[-1].offset_ if held_out else learned)
+                for rule, (threshold, rules) in RULES.items():
+                    flags = errors > thresholds[threshold]
+                    last = of_quantile if threshold == HELD_OUT else model[-1]
                     ranges = (
                         runs(flags)
                         if rules is None
-                        else alarm_ranges(model, errors, **rules)
+                        else alarm_ranges(last, errors, **rules)
                     )
                     rows.append({**row, "rule": rule, **counts(y, flags, ranges)})
                 yield rows

@@ -217,7 +217,7 @@ def test_another_threshold_equals_that_of_another_training(model, plant, folder)
     ):
         assert main([*detect, option, str(value)]) == 0
         again = clone(fitted)
-        again[-1].set_params(**wanted)
+        again[-1].set_params(**wanted, false_alarms=None, per=None)
         flags = fit_cross_fitted(again, X[:480]).predict(X) == -1
         found = pd.read_csv(folder / "predictions.csv")["flag"] == 1
         assert flags.any()
@@ -317,7 +317,7 @@ def test_fill(plant, folder):
     readings.to_csv("partly.csv", index=False)
     results = []
     for file in ("filled.csv", "partly.csv"):
-        options = ["--detector", "pca", "--fill", "--no-plots"]
+        options = ["--detector", "pca", "--fill", "previous", "--no-plots"]
         assert main(["train", file, *options]) == 0
         results.append(pd.read_csv(folder / "predictions.csv"))
     pd.testing.assert_frame_equal(*results, rtol=1e-9)
@@ -346,29 +346,46 @@ def test_date_and_time_of_day_apart(plant, folder):
     assert (summary["start"], summary["end"]) == (str(times.min()), str(times.max()))
 
 
+class Said:
+    """What a command says while it runs."""
+
+    def __init__(self):
+        self.steps, self.kept = [], []
+
+    def __call__(self, text):
+        self.steps.append(text)
+
+    def keep(self, text):
+        self.kept.append(text)
+
+
 def test_commands_are_functions_of_keywords(results, tmp_path):
     """Without argparse, and with the defaults of the options."""
-    said = []
+    progress = Said()
     result, text = _commands.train(
         results / "plant.csv",
         read_params={"label": None, "drop": "anomaly"},
+        row_params={},
         network_params={},
         threshold_params={"method": "quantile"},
         detector="iforest",
         output_dir=tmp_path / "new",
         plots=False,
-        progress=said.append,
+        progress=progress,
     )
     assert result["train_rows"] == 480
     assert "iforest trained on 480 rows" in text
     assert all(Path(file).is_file() for file in result["files"])
-    assert any("training" in step for step in said)
+    assert any("training" in step for step in progress.steps)
+    [plan] = progress.kept
+    assert len(plan.splitlines()) == 3
     with pytest.raises(ParameterError) as caught:
         _commands.evaluate(
             tmp_path / "new" / "model.skops",
             results / "plant.csv",
             read_params={"label": None},
-            progress=said.append,
+            row_params={},
+            progress=progress,
         )
     names = [part.name for part in caught.value.args if isinstance(part, Parameter)]
     assert names == ["label"]

@@ -31,15 +31,22 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
     ("options", "shown"),
     [
         (["train", "nothing.csv"], "nothing.csv"),
-        (["train", "tsanomaly-results"], "tsanomaly-results/plant.csv"),
         (["detect", "nothing.skops", "{plant}"], "nothing.skops"),
         (["detect", "tsanomaly-results", "{plant}"], "tsanomaly-results/model.skops"),
         (["detect", "model.pkl", "{plant}"], "pickle"),
         (["detect", "{plant}", "{plant}"], "not a model"),
         (["detect", "{model}", "renamed.csv"], "'sensor_1'"),
         (["detect", "{model}", "partly.csv"], "'sensor_2' (3)"),
-        (["detect", "{model}", "partly.csv"], "row 11 "),
-        (["detect", "{model}", "partly.csv"], "--fill"),
+        (["detect", "{model}", "partly.csv"], "at 2024-01-01 00:10:00"),
+        (["detect", "{model}", "partly.csv"], "--fill previous"),
+        (["train", "{plant}", "--resample", "fast"], "--resample fast"),
+        (["train", "{plant}", "--max-gap", "wide"], "--max-gap wide"),
+        (["train", "x.csv", *NO_TIMES, "--max-gap", "1h"], "--max-gap 1h needs times"),
+        (["train", "empty.csv", "--detector", "pca"], "--na-values"),
+        (["train", "fleet.csv", "--detector", "pca"], "--by machine"),
+        (["compare", "fleet.csv"], "train --by machine"),
+        (["tune", "{plant}", "--train-fraction", "0.99"], "--train-fraction"),
+        (["tune", "tiny.csv", "--train-fraction", "1"], "--train-fraction"),
         (["train", "partly.csv", "--detector", "lof"], "--fill"),
         (["train", "partly.csv", "--detector", "lof"], "--drop"),
         (["train", "{plant}", "--timestamp", "t"], "--timestamp t "),
@@ -82,6 +89,9 @@ def test_failures(options, shown, model, plant, capsys):
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)
     readings.loc[10:12, "sensor_2"] = np.nan
     readings.to_csv("partly.csv", index=False)
+    readings.assign(machine="pump").to_csv("fleet.csv", index=False)
+    readings.loc[:, "sensor_1":] = np.nan
+    readings.drop(columns="anomaly").to_csv("empty.csv", index=False)
     Path("model.pkl").write_bytes(pickle.dumps(readings))
     options = [option.format(model=model, plant=plant) for option in options]
     assert main(options) == 1
@@ -107,7 +117,7 @@ def test_parameters_are_spelled_as_options(plant, monkeypatch, capsys):
             ".",
         )
 
-    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_file", fail)
     assert main(["explore", plant]) == 1
     assert capsys.readouterr().err == (
         "tsanomaly explore: error: sep=2.csv: --timestamp day --timestamp clock is "
@@ -123,7 +133,7 @@ def test_parameters_in_warnings_are_spelled_as_options(plant, monkeypatch, capsy
         warnings.warn(ParameterWarning("Pass ", Parameter("date_format")), stacklevel=1)
         raise ValueError("and so on")
 
-    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_file", fail)
     assert main(["explore", plant]) == 1
     warning, error = capsys.readouterr().err.splitlines()
     assert warning == "tsanomaly explore: warning: Pass --date-format"
@@ -170,7 +180,7 @@ def test_errors_of_libraries_are_one_line(error, parts, plant, monkeypatch, caps
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", fail)
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_file", fail)
     assert main(["explore", plant]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("tsanomaly explore: error: ")
@@ -182,7 +192,7 @@ def test_errors_of_libraries_are_one_line(error, parts, plant, monkeypatch, caps
 
 
 def test_a_programming_error_keeps_its_traceback(plant, monkeypatch):
-    monkeypatch.setattr("tsanomaly.datasets.read_sensor_csv", None)
+    monkeypatch.setattr("tsanomaly.datasets.read_sensor_file", None)
     with pytest.raises(TypeError):
         main(["explore", plant])
 

@@ -124,7 +124,7 @@ def test_nor_by_a_programming_error(results):
         "from tsanomaly import datasets\n"
         "from tsanomaly._cli import main\n"
         "def fail(*_, **__): raise TypeError('\\x1b[2J')\n"
-        "datasets.read_sensor_csv = fail\n"
+        "datasets.read_sensor_file = fail\n"
         "sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "explore", str(results / "plant.csv")]
@@ -137,7 +137,7 @@ def test_nor_by_a_programming_error(results):
 def test_nor_by_wrong_usage(capsys):
     """What a shell makes of ``*`` in a folder of others."""
     with pytest.raises(SystemExit):
-        main(["explore", "a.csv", "\x1b]0;title\x07\nb.csv"])
+        main(["generate", "a.csv", "\x1b]0;title\x07\nb.csv"])
     assert not OBEYED.search(capsys.readouterr().err)
 
 

@@ -21,7 +21,7 @@ from tsanomaly import (
 )
 from tsanomaly._cli import _commands, main
 from tsanomaly._cli._models import build
-from tsanomaly._cli._parser import parse
+from tsanomaly._cli._parser import DEFAULT_BUDGET, parse
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets import make_sensor_data, read_sensor_csv
 
@@ -63,12 +63,14 @@ def defaults_in_help(text):
     return found
 
 
-IN_TRAINING = {
+IN_NETWORKS = {
     "--units": (LSTMAutoencoderDetector, "units"),
     "--latent-dim": (LSTMAutoencoderDetector, "latent_dim"),
     "--epochs": (LSTMAutoencoderDetector, "epochs"),
     "--batch-size": (Training, "batch_size"),
-    "--quantile": (ReconstructionThreshold, "quantile"),
+    "--row-error": (LSTMAutoencoderDetector, "row_error"),
+}
+IN_TRAINING = IN_NETWORKS | {
     "--k": (ReconstructionThreshold, "k"),
 }
 IN_READING = {"--skiprows": (read_sensor_csv, "skiprows")}
@@ -91,6 +93,7 @@ OF_THE_LIBRARY = {
     "compare": IN_READING | IN_TRAINING,
     "explain": IN_READING | IN_EXPLAINING,
     "report": IN_READING | IN_EXPLAINING,
+    "tune": IN_READING | IN_NETWORKS,
     "info": {},
     "demo": {},
 }
@@ -107,6 +110,7 @@ OF_THE_COMMANDS = {
     "--scaler": "scaler",
     "--train-fraction": "train_fraction",
     "--channels": "n_channels",
+    "--minutes": "minutes",
 }
 
 
@@ -139,6 +143,10 @@ def test_the_help_states_choices_by_detector(command, show_help):
     )
     method = default(ReconstructionThreshold, "method")
     assert stated["--threshold-method"].startswith(f"{method}, ")
+    quantile = default(ReconstructionThreshold, "quantile")
+    assert stated["--quantile"].startswith(f"{quantile:g} for pot")
+    assert stated["--false-alarms"] == str(DEFAULT_BUDGET["false_alarms"])
+    assert stated["--per"] == f"{DEFAULT_BUDGET['per']} rows"
 
 
 @pytest.mark.parametrize("detector", ["lstm", "hybrid", "pca"])
@@ -153,7 +161,7 @@ def test_models_without_options_have_the_defaults_of_the_library(detector):
         },
         detector=detector,
     )
-    threshold = ReconstructionThreshold()
+    threshold = ReconstructionThreshold(**DEFAULT_BUDGET)
     assert model["threshold"].get_params() == threshold.get_params()
     network = {
         "lstm": lambda: model["errors"],
@@ -207,9 +215,13 @@ def test_none_is_a_value():
         (Parameter("timestamp", ("a", "b")), "--timestamp a --timestamp b"),
         (Parameter("skiprows", 2), "--skiprows 2"),
         (Parameter("n_channels", 2), "--channels 2"),
+        (Parameter("na_values", ["Bad", "?"]), "--na-values Bad '?'"),
+        (Parameter("long", None), "--long none"),
+        (Parameter("by", "machine"), "train --by machine"),
+        (Parameter("regularize()"), "--resample"),
         (Parameter("random_state"), "--seed"),
         # What is no option of the command keeps its name.
-        (Parameter("na_values", "Bad"), "na_values='Bad'"),
+        (Parameter("nu", "Bad"), "nu='Bad'"),
         (Parameter("n_samples"), "n_samples"),
     ],
 )

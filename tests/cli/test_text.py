@@ -9,7 +9,7 @@ from itertools import chain
 import pandas as pd
 import pytest
 
-from tsanomaly._cli._files import write_alarms, write_table
+from tsanomaly._cli._files import Results, write_table
 from tsanomaly._cli._text import one_line, quoted, visible
 
 
@@ -127,9 +127,12 @@ def test_sentences_and_lists_of_alarms(tmp_path):
     sentence = "Row 3: flow 1.5 below expected -1,234.5; 60 % of the error; @b missing"
     alarms = pd.DataFrame(
         {"channels": [["flow", "=a", "@b"]], "shares": [[0.6, 0.3, 0.1]]}
-    ).assign(sentence=sentence)
-    write_alarms(file, alarms)
-    channels, shares, said = cells(file)[1]
+    ).assign(duration=pd.Timedelta("1h 90s"), sentence=sentence)
+    results = Results(tmp_path)
+    results.alarms("alarms.csv", alarms)
+    assert results.files == [file]
+    channels, shares, minutes, said = cells(file)[1]
+    assert float(minutes) == 61.5
     assert channels == "flow;' =a;' @b"
     assert shares == "0.6000; 0.3000; 0.1000"
     assert said == sentence.replace(" @b", "' @b")

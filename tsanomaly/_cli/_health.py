@@ -1,9 +1,39 @@
 # SPDX-License-Identifier: MIT
 """What the commands say of the sensors, before any model does."""
 
+import pandas as pd
+
 from tsanomaly._cli._text import visible
 
-__all__ = ["list_findings"]
+__all__ = ["find_faults", "list_findings"]
+
+
+def find_faults(frame, by=None):
+    """Sensor health, of each machine.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Readings, with the column `by` if there are several machines.
+    by : str or None, default=None
+        The column of machines.
+
+    Returns
+    -------
+    findings : DataFrame
+        As from :func:`tsanomaly.sensor_health`, with the machine.
+    """
+    from tsanomaly import sensor_health
+
+    if by is None:
+        return sensor_health(frame)
+    findings = []
+    for machine, part in frame.groupby(by, sort=False):
+        own = sensor_health(part.drop(columns=by))
+        own["message"] = [f"{machine}: {message}" for message in own["message"]]
+        own.insert(0, by, machine)
+        findings.append(own)
+    return pd.concat(findings, ignore_index=True)
 
 
 def list_findings(findings, most, where, of=""):

@@ -72,8 +72,8 @@ def read(
 
     Parameters
     ----------
-    csv : Path or list of Path
-        The file, or files.
+    csv : Path, '-' or list of Path
+        The file, the standard input, or several files.
     read_params : dict
         Keywords for :func:`tsanomaly.datasets.read_sensor_file`.
     row_params : dict or None, default=None
@@ -160,9 +160,9 @@ def _check_files(csv, progress):
     """Raise unless there is what is to be read; return how it is called."""
     paths = csv if isinstance(csv, list) else [csv]
     for path in paths:
-        if str(path) != "-" and not path.exists():
+        if path != "-" and not path.exists():
             raise _no_file(path, "readings")
-    name = "standard input" if str(paths[0]) == "-" else str(paths[0])
+    name = "standard input" if paths[0] == "-" else str(paths[0])
     if len(paths) > 1:
         name += f" and {len(paths) - 1:,} more"
     progress(f"reading {name}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from tsanomaly._cli._values import (
     above_zero,
     at_least_zero,
+    file_or_pipe,
     fraction,
     latent_dim,
     name_or_none,
@@ -37,7 +38,7 @@ def add_reading(parser):
     """The file of readings, and what can be said about it."""
     parser.add_argument(
         "csv",
-        type=Path,
+        type=file_or_pipe,
         nargs="+",
         metavar="FILE",
         help="readings, one row per time step or one per reading: CSV, .xlsx or "
@@ -315,7 +316,7 @@ def add_explaining(parser):
         type=at_least_zero,
         metavar="EXCESS",
         help="accumulated excess over the threshold that raises an alarm, in distances "
-        "from the median error to the threshold (default: 1.0)",
+        "from the median error to the threshold (default: 1)",
     )
     parser.add_argument(
         "--off-delay",

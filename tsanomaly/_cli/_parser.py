@@ -536,7 +536,7 @@ def _add_tune(commands):
         "--minutes",
         type=above_zero,
         metavar="N",
-        help="time that the search may take, about (default: 10.0)",
+        help="time that the search may take, about (default: 10)",
     )
 
 

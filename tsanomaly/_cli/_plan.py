@@ -94,6 +94,7 @@ def tell_plan(threshold, readings, is_training, by):
     raw = readings.raw
     n_channels = raw.shape[1] - (by is not None)
     step = _step(raw, by)
+    scored = _step(readings.frame.iloc[readings.rows], by)
     text = f"{count(len(raw), 'row')} of {count(n_channels, 'channel')}"
     if by is not None:
         text += f" and {count(raw[by].nunique(), 'machine')}"
@@ -105,7 +106,7 @@ def tell_plan(threshold, readings, is_training, by):
     if by is not None:
         text += " of each machine"
     notes = "; ".join(map(visible, readings.notes)) or "nothing was left out"
-    return f"{text}\n{notes}\n{_expected(threshold, step)}"
+    return f"{text}\n{notes}\n{_expected(threshold, scored)}"
 
 
 def _step(frame, by):

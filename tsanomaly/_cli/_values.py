@@ -3,10 +3,12 @@
 
 import argparse
 import math
+from pathlib import Path
 
 __all__ = [
     "above_zero",
     "at_least_zero",
+    "file_or_pipe",
     "fraction",
     "latent_dim",
     "name_or_none",
@@ -34,6 +36,11 @@ def whole(smallest):
         return value
 
     return parse
+
+
+def file_or_pipe(text):
+    """Read the path of a file, or ``-`` for the standard input."""
+    return text if text == "-" else Path(text)
 
 
 def fraction(low, high, closed="neither"):

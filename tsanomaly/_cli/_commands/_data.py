@@ -7,10 +7,11 @@ from pathlib import Path
 from tsanomaly._cli._checks import check_step
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
-from tsanomaly._cli._health import list_findings
+from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import read
 from tsanomaly._cli._numbers import describe, summarise
 from tsanomaly._cli._pictures import N_DRAWN_CHANNELS, draw_readings, shown_readings
+from tsanomaly._cli._prepare import warn_of_sparse
 from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 
@@ -85,6 +86,7 @@ def explore(
     *,
     read_params,
     columns=None,
+    by=None,
     output_dir=RESULTS,
     bom=False,
     plots=True,
@@ -94,18 +96,21 @@ def explore(
 
     Parameters
     ----------
+    by : str or None
+        The column of machines, which is no channel.
     csv, read_params, columns, output_dir, bom, plots, progress
         See above.
     """
-    from tsanomaly import sensor_health
-
-    readings = read(csv, read_params, columns=columns, progress=progress)
+    readings = read(csv, read_params, columns=columns, by=by, progress=progress)
     frame, labels = readings.raw, readings.labels
+    if by is not None:
+        frame = frame.drop(columns=by)
+    warn_of_sparse(frame)
     results = Results(output_dir, bom=bom)
     progress("summarising")
     summary = summarise(frame, labels)
     progress("looking at the sensors")
-    findings = sensor_health(frame)
+    findings = find_faults(readings.raw, by)
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     text += f"{describe(summary)}\n\n"
     text += list_findings(findings, _N_FINDINGS, "sensor_health.csv")

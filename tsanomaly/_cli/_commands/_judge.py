@@ -144,7 +144,7 @@ def compare(
         name: build(
             name,
             network_params=network_params,
-            threshold_params=in_rows(threshold_params, readings.raw),
+            threshold_params=in_rows(threshold_params, frame.iloc[readings.rows]),
             window_size=window_size,
             missing=missing,
             scaler=scaler,

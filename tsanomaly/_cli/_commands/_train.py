@@ -14,7 +14,7 @@ from tsanomaly._cli._checks import (
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._fleets import machines, training_rows
-from tsanomaly._cli._health import list_findings
+from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, settings
 from tsanomaly._cli._plan import leave_out_dead, tell_plan
@@ -62,7 +62,7 @@ def train(
             progress
         See above.
     """
-    from tsanomaly import FleetDetector, fit_cross_fitted, save, sensor_health
+    from tsanomaly import FleetDetector, fit_cross_fitted, save
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     model = build(
@@ -88,7 +88,8 @@ def train(
     check_training_rows(is_training.sum(), readings.frame, csv, window_size)
     readings = leave_out_dead(readings, is_training, by)
     frame = readings.frame
-    model["threshold"].set_params(**in_rows(threshold_params, readings.raw, by))
+    rows = frame.iloc[readings.rows]
+    model["threshold"].set_params(**in_rows(threshold_params, rows, by))
     progress.keep(tell_plan(model["threshold"], readings, is_training, by))
     if by is not None:
         model = FleetDetector(model, by=by)
@@ -97,7 +98,7 @@ def train(
         y = needed(readings.labels)[is_training]
     training = frame[is_training]
     progress("looking at the sensors")
-    findings = _findings(training, by, sensor_health)
+    findings = find_faults(training, by)
     progress(f"training {detector} on {len(training):,} rows")
     start = perf_counter()
     with without_repetition(threshold_params):
@@ -151,19 +152,6 @@ def train(
             findings, _N_FINDINGS, "training.json", " of the training rows"
         )
     return finish(result, text, results)
-
-
-def _findings(training, by, sensor_health):
-    """Sensor health, of each machine."""
-    if by is None:
-        return sensor_health(training)
-    findings = []
-    for machine, part in training.groupby(by, sort=False):
-        own = sensor_health(part.drop(columns=by))
-        own["message"] = [f"{machine}: {message}" for message in own["message"]]
-        own.insert(0, by, machine)
-        findings.append(own)
-    return pd.concat(findings, ignore_index=True)
 
 
 def _scores(model, readings, is_training, by):
