@@ -42,7 +42,6 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "{plant}", "--resample", "fast"], "--resample fast"),
         (["train", "{plant}", "--max-gap", "wide"], "--max-gap wide"),
         (["train", "x.csv", *NO_TIMES, "--max-gap", "1h"], "--max-gap 1h needs times"),
-        (["train", "empty.csv", "--detector", "pca"], "--na-values"),
         (["train", "fleet.csv", "--detector", "pca"], "--by machine"),
         (["compare", "fleet.csv"], "train --by machine"),
         (["tune", "{plant}", "--train-fraction", "0.99"], "--train-fraction"),
@@ -89,9 +88,8 @@ def test_failures(options, shown, model, plant, capsys):
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)
     readings.loc[10:12, "sensor_2"] = np.nan
     readings.to_csv("partly.csv", index=False)
-    readings.assign(machine="pump").to_csv("fleet.csv", index=False)
-    readings.loc[:, "sensor_1":] = np.nan
-    readings.drop(columns="anomaly").to_csv("empty.csv", index=False)
+    fleet = [readings.assign(machine=name) for name in ("pump 1", "pump 2")]
+    pd.concat(fleet).to_csv("fleet.csv", index=False)
     Path("model.pkl").write_bytes(pickle.dumps(readings))
     options = [option.format(model=model, plant=plant) for option in options]
     assert main(options) == 1

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Several machines in one file."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+
+import tsanomaly
+from tsanomaly import (
+    FleetDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    WindowTransformer,
+    fit_cross_fitted,
+)
+from tsanomaly._cli import main
+from tsanomaly._cli._fleets import training_rows
+
+N_ROWS = 300
+
+
+@pytest.fixture
+def fleet(folder, rng):
+    """Three machines, row by row, and a fourth with few rows; pump 2 has a fault."""
+    times = pd.date_range("2024-01-01", periods=N_ROWS, freq="1min", name="time")
+    parts = []
+    for number, name in enumerate(["pump 1", "pump 2", "pump 3", "new"]):
+        values = rng.normal(size=(N_ROWS, 2)) + 10 * number
+        part = pd.DataFrame(values, times, ["flow", "level"]).assign(machine=name)
+        parts.append(part if name != "new" else part[:50])
+    parts[1].iloc[280:290, 0] += 30
+    parts[2].iloc[100:160, 1] = 20.0
+    frame = pd.concat(parts).sort_index(kind="stable")
+    frame.to_csv("fleet.csv")
+    return frame
+
+
+@pytest.fixture
+def trained(fleet, folder, capsys):
+    """What was said in training."""
+    train = ["train", "fleet.csv", "--by", "machine", "--detector", "pca"]
+    assert main(train) == 0
+    return capsys.readouterr()
+
+
+def test_a_detector_for_each_machine(trained, folder):
+    assert "950 rows of 2 channels and 4 machines" in trained.out
+    assert "of each machine" in trained.out
+    assert "a detector for each of 3 machines, one for all the others (new)" in (
+        trained.out
+    )
+    assert trained.err == ""
+    model = tsanomaly.load(folder / "model.skops")
+    assert isinstance(model, FleetDetector)
+    assert model.groups_.tolist() == ["pump 1", "pump 2", "pump 3"]
+    table = pd.read_csv(folder / "predictions.csv")
+    sizes = table.groupby(["machine", "part"]).size()
+    assert sizes["pump 1"].to_dict() == {"test": 60, "train": 240}
+    assert sizes["new"].to_dict() == {"test": 10, "train": 40}
+
+
+@pytest.mark.parametrize("command", ["detect", "explain"])
+def test_alarms_name_the_machine(command, trained, folder, capsys):
+    model = str(folder / "model.skops")
+    assert main([command, model, "fleet.csv"]) == 0
+    shown = capsys.readouterr().out
+    alarms = pd.read_csv(folder / "alarms.csv")
+    worst = alarms.loc[alarms["severity"].idxmax()]
+    assert worst["machine"] == "pump 2"
+    assert worst["start"] <= "2024-01-01 04:40:00" <= worst["end"]
+    assert worst["channels"].startswith("flow")
+    assert worst["sentence"].startswith("pump 2: ")
+    assert "pump 2: " in shown
+
+
+def test_scores_are_those_of_the_fleet(trained, fleet, folder):
+    model = tsanomaly.load(folder / "model.skops")
+    table = pd.read_csv(folder / "predictions.csv").sort_values(
+        ["time", "machine"], kind="stable"
+    )
+    frame = fleet.sort_values(["time", "machine"], kind="stable")
+    np.testing.assert_allclose(table["score"], -model.score_samples(frame))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_commands_about_one_machine(command, trained, folder, capsys):
+    assert main([command, str(folder / "model.skops"), "fleet.csv"]) == 1
+    error = capsys.readouterr().err
+    assert "several machines (column 'machine')" in error
+    assert "detect or explain" in error
+
+
+def test_machines_are_explored_apart(fleet, capsys):
+    assert main(["explore", "fleet.csv", "--by", "machine", "--no-plots"]) == 0
+    shown = capsys.readouterr().out
+    assert "950 rows of 2 channels" in shown
+    assert "pump 3: 2024-01-01 01:40 to 02:39: level stays at 20" in shown
+
+
+def test_rows_to_train_on():
+    frame = pd.DataFrame({"id": list("aababa"), "x": 1.0})
+    assert training_rows(frame, 0.5).tolist() == [True] * 3 + [False] * 3
+    assert training_rows(frame, 0.5, "id").tolist() == [
+        *(True, True, True, False, False, False)
+    ]
+
+
+def test_thresholds_of_fleets_are_cross_fitted(fleet):
+    """Each is that of the pipeline fitted alone."""
+    pipeline = make_pipeline(
+        WindowTransformer(20), ReconstructionError(PCA(15)), ReconstructionThreshold()
+    )
+    model = fit_cross_fitted(FleetDetector(pipeline, by="machine"), fleet)
+    in_sample = FleetDetector(pipeline, by="machine").fit(fleet)
+    for name in ("pump 1", "pump 3"):
+        rows = fleet[fleet["machine"] == name].drop(columns="machine")
+        alone = fit_cross_fitted(clone(pipeline), rows)
+        threshold = model.detectors_[name][-1].threshold_
+        assert threshold == alone[-1].threshold_
+        assert threshold > in_sample.detectors_[name][-1].threshold_
+    assert model.fallback_[-1].threshold_ > 0
