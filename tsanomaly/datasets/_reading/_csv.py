@@ -310,10 +310,10 @@ def read_readings(
 
     index, order = pd.RangeIndex(len(table.lines)), slice(None)
     if tags:
-        readings, times, message = merge_tag_times(
+        readings, times, said = merge_tag_times(
             table, tags, channels, readings, date_format
         )
-        messages.append(message)
+        messages += said
         index = times.to_index("time")
     elif times is not None:
         order = np.argsort(times.values, kind="stable")

@@ -21,6 +21,12 @@ class Times:
     values: np.ndarray
     zone: object  # None, "UTC" or a fixed offset
     description: str
+    message: object = None  # a warning about what they were taken for
+
+    @property
+    def are_counted(self):
+        """Whether they were numbers, of which no clock was set back."""
+        return "since" in self.description or "numbers" in self.description
 
     @classmethod
     def with_zones(cls, values, zones, description):
@@ -48,6 +54,8 @@ def irregularities(table, times, order):
         name = times.to_index(None)[row]
         return f"line {table.lines[row]} ({name})"
 
+    if times.message is not None:
+        yield times.message
     values = times.values
     backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
     autumn = _ends_of_summer_time(times, backwards)
@@ -88,7 +96,7 @@ def irregularities(table, times, order):
 
 def _ends_of_summer_time(times, backwards):
     """Rows that go back by about an hour, once a year at most, in times of no zone."""
-    if times.zone is not None or "since 1970" in times.description:
+    if times.zone is not None or times.are_counted:
         return backwards[:0]
     seconds = (times.values[backwards - 1] - times.values[backwards]) / 10**9
     rows = backwards[(seconds >= 1800) & (seconds <= 3660)]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Dates whose year has two digits: which part is which."""
+
+import re
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter
+from tsanomaly.datasets._reading._bounds import GLUE
+from tsanomaly.datasets._reading._cells import show
+from tsanomaly.datasets._reading._date_format import has_date_format
+from tsanomaly.datasets._reading._time_formats import (
+    SHORT_FORMATS,
+    SHORT_NAMED_FORMAT,
+    shape_of,
+    strptime_format,
+)
+
+__all__ = ["example_formats", "find_short_format"]
+
+_PARTS = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{2})(?![0-9])", re.ASCII)
+
+
+def find_short_format(column):
+    """The format of dates with short years, where the file tells the order.
+
+    Parameters
+    ----------
+    column : Column
+        A column of text.
+
+    Returns
+    -------
+    formats : list of (str, pattern)
+        One format, or those of all orders where the first cell is none of them.
+
+    Raises
+    ------
+    ValueError
+        If the dates may be read in several orders.
+    """
+    shape = shape_of(column.first)
+    if SHORT_NAMED_FORMAT[1].fullmatch(shape):
+        return [SHORT_NAMED_FORMAT]
+    dates = dict.fromkeys(
+        match.groups()
+        for _, text in column.texts()
+        for cell in text.split(GLUE)
+        if (match := _PARTS.match(cell))
+    )
+    orders = [order for order in SHORT_FORMATS if _is_possible(order, dates)]
+    if len(orders) > 1:
+        orders = _fitting_years(orders, dates) or orders
+    if len(orders) == 1:
+        return [SHORT_FORMATS[orders[0]]]
+    formats = example_formats(column.first)
+    parts = [
+        part
+        for example in formats
+        for part in (", ", Parameter("date_format", example))
+    ]
+    raise column.fault(
+        0,
+        f"{show(column.first)} has a year of two digits, and the file does not tell "
+        "which part is the day, the month and the year. Pass the format: ",
+        *parts[1:],
+        ".",
+    )
+
+
+def _is_possible(order, dates):
+    """Whether all dates exist in an order."""
+    for parts in dates:
+        number = dict(zip(order, map(int, parts), strict=True))
+        is_year = len(parts[order.index("y")]) == 2
+        if not (is_year and 1 <= number["d"] <= 31 and 1 <= number["m"] <= 12):
+            return False
+    return True
+
+
+def _fitting_years(orders, dates):
+    """The orders in which the year stays the same and the day does not.
+
+    What changes from row to row is no year, unless the other end does, too.
+    """
+    first, _, last = np.array([[int(part) for part in parts] for parts in dates]).T
+    first_changes, last_changes = len(set(first)) > 1, len(set(last)) > 1
+    middle = len({parts[1] for parts in dates}) > 1
+    if last_changes and not first_changes:
+        return [order for order in orders if order[0] == "y"]
+    if (first_changes or middle) and not last_changes:
+        return [order for order in orders if order[2] == "y"]
+    return orders
+
+
+def example_formats(cell):
+    """The formats of ``strptime`` that a date with a short year has."""
+    shape = shape_of(cell)
+    formats = []
+    for order, (_, pattern) in SHORT_FORMATS.items():
+        match = pattern.fullmatch(shape)
+        if match:
+            date = "{s}".join(f"%{part}" for part in order)
+            example = strptime_format(date, match.groupdict())
+            if has_date_format(cell, example):
+                formats.append(example)
+    return formats
