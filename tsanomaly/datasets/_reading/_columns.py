@@ -17,8 +17,8 @@ from tsanomaly.datasets._reading._names import (
 )
 from tsanomaly.datasets._reading._number_times import (
     NUMBER_FORMATS,
-    are_elapsed,
     is_number,
+    may_be_elapsed,
     unit_of_name,
 )
 from tsanomaly.datasets._reading._parse_times import join_columns, parse_times
@@ -254,7 +254,7 @@ def _kinds_of_times(columns, named):
         for column in columns
     }
     for column in columns:
-        if kinds[column.name] is None and are_elapsed(column):
+        if kinds[column.name] is None and may_be_elapsed(column):
             kinds[column.name] = "elapsed"
     count = Counter(kinds.values())
     for column in columns:

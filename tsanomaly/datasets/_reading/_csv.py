@@ -96,7 +96,14 @@ def read_sensor_csv(
         columns, of both with a blank between. Numbers that touch, as in ``%H%M``,
         must have all their digits. None detects ISO 8601, ``2024/01/31``,
         ``31.01.2024``, ``31/01/2024`` and ``01/31/2024`` (where the file tells which
-        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none.
+        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none, and
+        ``31/01/24``, where the file tells the order.
+
+        For numbers it is ``'excel'`` (days since 1899-12-30), ``'filetime'`` (100
+        nanoseconds since 1601) or a unit, ``'ns'``, ``'us'``, ``'ms'``, ``'s'``,
+        ``'min'`` or ``'h'``, since 1970 or since the start of the recording; the
+        latter becomes 1970-01-01. None detects serial dates of Excel, and elapsed
+        times whose unit is in the name, as ``Time [ms]``, and warns.
     na_values : str, number, list of these or None, default=None
         More cells that stand for a missing reading, such as ``'Bad'``. Numbers count
         as they are written and by their value: -200 also is ``-200.0``.

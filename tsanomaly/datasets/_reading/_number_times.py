@@ -3,7 +3,6 @@
 
 import re
 from decimal import Decimal
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from tsanomaly.datasets._reading._times import YEARS, Times
 
 __all__ = [
     "NUMBER_FORMATS",
-    "are_elapsed",
-    "are_excel_dates",
     "is_number",
+    "may_be_elapsed",
+    "may_be_excel_dates",
     "parse_detected_numbers",
     "parse_number_format",
     "unit_of_name",
@@ -48,7 +47,8 @@ _UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.sp
 _ELAPSED_WORDS = frozenset(["elapsed", "relative", "rel", "t", "since", "start", "in"])
 _WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(
-    r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
+    r"(?=.{1,40}\Z)[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?",
+    re.ASCII,
 )
 _EXCEL_DATES = (20_000, 80_000)  # 1954 to 2119
 _FROM_2000 = 36_526
@@ -59,7 +59,7 @@ _REACH = tuple(
 
 
 def is_number(cell):
-    """Whether a cell is a number, with a point or a comma."""
+    """Whether a cell is a number of usual length, with a point or a comma."""
     return _NUMBER.fullmatch(cell) is not None
 
 
@@ -77,32 +77,19 @@ def unit_of_name(name):
     return units[0] if len(units) == 1 and are_times else None
 
 
-def are_elapsed(column):
-    """Whether a column holds numbers that ascend, with a unit of time in its name."""
-    unit = unit_of_name(column.name)
-    if unit is None or not is_number(column.first):
-        return False
-    values, wrong = _read(column, *NUMBER_FORMATS[unit])
-    return wrong is None and bool((np.diff(values) >= 0).all())
+def may_be_elapsed(column):
+    """Whether a column holds numbers, and has a unit of time in its name."""
+    return is_number(column.first) and unit_of_name(column.name) is not None
 
 
-def are_excel_dates(column):
-    """Whether a column holds numbers that ascend, as days of about now."""
-    cell = column.first
-    if not is_number(cell) or not _is_excel_date(cell):
+def may_be_excel_dates(column):
+    """Whether a column starts with a number of days as Excel counts them, about now."""
+    if not is_number(column.first):
         return False
-    numbers = [
-        _number(cell) if is_number(cell) and _is_excel_date(cell) else None
-        for cell in column.cells
-    ]
-    if None in numbers or any(a > b for a, b in pairwise(numbers)):
-        return False
+    number = _number(column.first)
     # Whole numbers may count something else: then they must be days of this century.
-    return numbers[0] >= _FROM_2000 or any(number % 1 for number in numbers)
-
-
-def _is_excel_date(cell):
-    return _EXCEL_DATES[0] <= _number(cell) <= _EXCEL_DATES[1]
+    low = _EXCEL_DATES[0] if number % 1 else _FROM_2000
+    return low <= number <= _EXCEL_DATES[1]
 
 
 def parse_detected_numbers(column):
@@ -117,31 +104,41 @@ def parse_detected_numbers(column):
     -------
     times : Times or None
         With a message that says what they were taken for. None if it holds neither.
+
+    Raises
+    ------
+    ValueError
+        If the numbers do not ascend, or some cell is none of them.
     """
-    if are_excel_dates(column):
-        times = parse_number_format(column, "excel")
-        first = times.to_index(None)[0]
-        times.message = ParameterWarning(
-            f"{column.path}, column {column.name!r}: numbers such as "
-            f"{show(column.first)} were read as serial dates of Excel, the first one "
-            f"as {first}. Pass ",
-            Parameter("date_format", "excel"),
-            " to confirm.",
+    if may_be_elapsed(column):
+        date_format = unit_of_name(column.name)
+        what = (
+            "times since the start of the recording, in the unit of the name, "
+            f"{date_format}. The index counts them from 1970-01-01"
         )
-        return times
-    if are_elapsed(column):
-        unit = unit_of_name(column.name)
-        times = parse_number_format(column, unit)
-        times.message = ParameterWarning(
-            f"{column.path}, column {column.name!r}: numbers such as "
-            f"{show(column.first)} were read as times since the start of the "
-            f"recording, in the unit of the name, {unit}. The index counts them from "
-            "1970-01-01. Pass ",
-            Parameter("date_format", unit),
-            " to confirm.",
+    elif may_be_excel_dates(column):
+        date_format, what = "excel", "serial dates of Excel"
+    else:
+        return None
+    times = parse_number_format(column, date_format)
+    falls = np.flatnonzero(np.diff(times.values) < 0) + 1
+    if len(falls):
+        cells = column.cells
+        raise column.fault(
+            falls[0],
+            f"{show(cells[falls[0]])} follows {show(cells[falls[0] - 1])}: numbers "
+            f"that do not ascend are not taken for {what.partition(',')[0]}. Pass ",
+            Parameter("date_format", date_format),
+            " if they are, and their rows will be put in time order; if the recording "
+            "starts anew, split the file there.",
         )
-        return times
-    return None
+    times.message = ParameterWarning(
+        f"{column.path}, column {column.name!r}: numbers such as {show(column.first)} "
+        f"were read as {what}; the first one is {times.to_index(None)[0]}. Pass ",
+        Parameter("date_format", date_format),
+        " to confirm.",
+    )
+    return times
 
 
 def parse_number_format(column, date_format):
@@ -212,7 +209,7 @@ def _round_serials(column, values):
     doubt = _DAY // 2 // 10 ** min(decimals, 9) + 1
     for unit in (60 * _SECOND, _SECOND, _SECOND // 10, _SECOND // 100):
         rounded = (values + unit // 2) // unit * unit
-        if np.abs(rounded - values).max() <= min(doubt, unit // 4):
+        if unit >= 2 * doubt and np.abs(rounded - values).max() <= doubt:
             return rounded
     unit = _SECOND if decimals < 6 else _SECOND // 1000
     return (values + unit // 2) // unit * unit

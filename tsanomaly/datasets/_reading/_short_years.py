@@ -50,7 +50,7 @@ def find_short_format(column):
     )
     orders = [order for order in SHORT_FORMATS if _is_possible(order, dates)]
     if len(orders) > 1:
-        orders = _fitting_years(orders, dates) or orders
+        orders = _fitting_years(orders, dates)
     if len(orders) == 1:
         return [SHORT_FORMATS[orders[0]]]
     formats = example_formats(column.first)
@@ -79,16 +79,15 @@ def _is_possible(order, dates):
 
 
 def _fitting_years(orders, dates):
-    """The orders in which the year stays the same and the day does not.
+    """The orders in which the year is at the end of dates that stays the same.
 
-    What changes from row to row is no year, unless the other end does, too.
+    Of the two ends one is the day. Nothing is left out where both change, or none.
     """
     first, _, last = np.array([[int(part) for part in parts] for parts in dates]).T
     first_changes, last_changes = len(set(first)) > 1, len(set(last)) > 1
-    middle = len({parts[1] for parts in dates}) > 1
     if last_changes and not first_changes:
         return [order for order in orders if order[0] == "y"]
-    if (first_changes or middle) and not last_changes:
+    if first_changes and not last_changes:
         return [order for order in orders if order[2] == "y"]
     return orders
 

@@ -9,7 +9,7 @@ import numpy as np
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._columns import fits_date_format
 from tsanomaly.datasets._reading._names import has_time_name, list_names
-from tsanomaly.datasets._reading._number_times import are_elapsed
+from tsanomaly.datasets._reading._number_times import may_be_elapsed
 from tsanomaly.datasets._reading._parse_times import parse_times
 from tsanomaly.datasets._reading._table import Column, fault
 from tsanomaly.datasets._reading._time_formats import kind_of_times
@@ -88,7 +88,7 @@ def _is_time(column, date_format):
     if date_format is not None:
         return fits_date_format(column, date_format)
     kind = kind_of_times(column, named=True)
-    return kind not in (None, "time of day") or are_elapsed(column)
+    return kind not in (None, "time of day") or may_be_elapsed(column)
 
 
 def _other_words(name):

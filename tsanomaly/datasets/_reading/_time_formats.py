@@ -3,7 +3,7 @@
 
 import re
 
-from tsanomaly.datasets._reading._number_times import are_excel_dates
+from tsanomaly.datasets._reading._number_times import may_be_excel_dates
 
 __all__ = [
     "AFTERNOONS",
@@ -169,7 +169,7 @@ def kind_of_times(column, *, named):
         return "short year"
     if named and EPOCH.fullmatch(shape) and epoch_unit(cell):
         return "instant"
-    if named and are_excel_dates(column):
+    if named and may_be_excel_dates(column):
         return "instant"
     return None
 
