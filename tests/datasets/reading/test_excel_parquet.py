@@ -139,6 +139,11 @@ def test_titles_and_blank_rows_above_the_header(write, fails):
     fails(workbook(Data=rows), "sheet 'Data', line 6, column 'a'")
 
 
+def test_a_table_that_does_not_start_in_the_corner(read):
+    rows = [[], [], *([None, None, *row] for row in rows_of([1, 2.5]))]
+    assert read(workbook(Data=rows))["a"].tolist() == [1, 2.5]
+
+
 def test_formulas_have_the_values_that_are_stored(read):
     data = workbook(Data=rows_of([1, "=1+1"]))
     stream = io.BytesIO()
@@ -165,7 +170,12 @@ def test_which_sheet(write, read, fails):
     assert len(read(workbook(**sheets))) == 2
     for sheet in ("Three", 2):
         fails(workbook(**sheets), f"<sheet={sheet!r}> .*'Cover', 'One'", sheet=sheet)
-    fails(workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' holds a table")
+    fails(workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' .* holds a table")
+    sheets["Cover"] = rows_of([5, 6])
+    book = openpyxl.load_workbook(io.BytesIO(workbook(**sheets)))
+    book["Cover"].sheet_state = "hidden"
+    book.save(path)
+    assert read(path.read_bytes())["a"].tolist() == [1, 2]
 
 
 def test_limits_of_a_workbook(fails, read):

@@ -148,6 +148,16 @@ def test_time_zones_of_several_files(files):
     assert frame["a"].tolist() == [1, 3]
 
 
+def test_other_steps_in_a_file(files):
+    later = "time,a,b\n" + "".join(f"2024-01-02 0{h}:00,1,2\n" for h in range(4))
+    with pytest.warns(UserWarning, match=": ") as caught:
+        read_sensor_file(files(a__csv=part(1), b__csv=later))
+    (message,) = [str(warning.message) for warning in caught]
+    assert re.search(
+        r"b\.csv: the usual step is 3600 s, while it is 60 s in .*a", message
+    )
+
+
 def test_files_without_times(files):
     folder = files(a__csv="a\n1\n2\n", b__csv="a\n3\n")
     with pytest.warns(UserWarning, match="there are no times"):

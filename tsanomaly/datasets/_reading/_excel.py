@@ -128,11 +128,13 @@ def _choose(document, workbook, sheet):
                 f"to {len(names) - 1}.",
             )
         return chosen[0], []
-    tables = [one for one in sheets if _holds_table(one)]
+    tables = [
+        one for one in sheets if one.sheet_state == "visible" and _holds_table(one)
+    ]
     if not tables:
         raise _SheetError(
-            f"{document}: none of the sheets {list_names(names)} holds a table: a "
-            "header and rows are needed."
+            f"{document}: none of the sheets {list_names(names)} is visible and holds "
+            "a table: a header and rows are needed."
         )
     if len(tables) == 1:
         return tables[0], []

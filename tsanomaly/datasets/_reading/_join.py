@@ -8,8 +8,11 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._names import list_names
 from tsanomaly.datasets._reading._table import fault
+from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["join_readings"]
+
+_OTHER_STEP = 1.5  # times as long; jitter is less
 
 
 def join_readings(paths, parts):
@@ -49,7 +52,7 @@ def join_readings(paths, parts):
         return frame, labels, messages
     sources = np.repeat(np.arange(len(parts)), list(map(len, indices)))
     index = indices[0].append(indices[1:]).rename(indices[0].name)
-    messages += _overlaps(paths, indices)
+    messages += [*_overlaps(paths, indices), *_other_steps(paths, indices)]
     order = np.argsort(index.asi8, kind="stable")
     repeated = _repeated_rows(index[order], sources[order], frame, labels, order)
     if repeated.any():
@@ -159,6 +162,22 @@ def _overlaps(paths, indices):
             + (f"; {len(pairs):,} files overlap so" if len(pairs) > 1 else "")
             + ". The rows of all files were put in time order."
         )
+
+
+def _other_steps(paths, indices):
+    """Yield what is to be said of files whose usual steps differ."""
+    steps = [
+        (step, path)
+        for path, index in zip(paths, indices, strict=True)
+        if len(index) > 2 and (step := usual_step(index.asi8)[0])
+    ]
+    if steps:
+        (short, path), (long, other) = min(steps), max(steps)
+        if long > _OTHER_STEP * short:
+            yield (
+                f"{other}: the usual step is {show_step(long)}, while it is "
+                f"{show_step(short)} in {path}. regularize() puts all rows on one grid."
+            )
 
 
 def _repeated_rows(index, sources, frame, labels, order):
