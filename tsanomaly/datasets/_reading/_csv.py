@@ -308,6 +308,8 @@ def read_readings(
     if missing:
         table.notes.append(f"{missing.empty(channels)} cells missing by na_values")
     messages = [_guessed_encoding(table)] if table.is_encoding_guessed else []
+    if times is not None and times.message is not None:
+        messages.append(times.message)
     is_detected = decimal == "auto"
     if is_detected:
         messages += perhaps_thousands(channels)

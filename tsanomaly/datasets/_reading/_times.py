@@ -54,8 +54,6 @@ def irregularities(table, times, order):
         name = times.to_index(None)[row]
         return f"line {table.lines[row]} ({name})"
 
-    if times.message is not None:
-        yield times.message
     values = times.values
     backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
     autumn = _ends_of_summer_time(times, backwards)
