@@ -79,6 +79,10 @@ TEXT_FORMATS = (
     ("day{s}month{s}year", _pattern(_AB)),  # or month first
     ("day{s}name of month{s}year", _pattern(_DMON)),
     (
+        "name of month day, year",
+        _pattern(rf"{_MONTH} (?P<d>0{{1,2}}),? (?P<Y>0000)"),
+    ),
+    (
         "yearmonthday",
         re.compile(rf"{_COMPACT}(?P<clock>[Tt]{_COMPACT_CLOCK})", _FLAGS),
     ),

@@ -66,9 +66,10 @@ def irregularities(table, times, order):
         if len(autumn):
             message += (
                 f" In {place(autumn[0])} it looks like the end of summer time in local "
-                "times: the rows of two hours are now mixed up. Localise the times "
-                "first, in the order of the file, for example with tz_localize(zone, "
-                "ambiguous='infer') of pandas, and write them with their offset."
+                "times, which run through an hour twice: the rows of both hours are "
+                "now interleaved. Localise the times first, in the order of the file, for "
+                "example with tz_localize(zone, ambiguous='infer') of pandas, and "
+                "write them with their offset."
             )
         yield message
     values = values[order]
