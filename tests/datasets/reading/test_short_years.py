@@ -45,6 +45,8 @@ def test_dates_and_times_of_day_in_two_columns(read):
         # The same month, or the same day, in every row is no proof.
         (["15-01-24", "15-02-24"], ["%d-%m-%y", "%y-%m-%d"]),
         (["01/02/24", "02/02/24"], ["%d/%m/%y", "%m/%d/%y", "%y/%m/%d"]),
+        (["05/12/24", "05/01/25"], ["%d/%m/%y", "%m/%d/%y", "%y/%m/%d"]),
+        (["31/12/24", "01/01/25"], ["%d/%m/%y", "%y/%m/%d"]),
     ],
 )
 def test_orders_that_it_does_not_tell(write, read, times, formats):

@@ -18,6 +18,7 @@ from tsanomaly.datasets._reading._time_formats import (
 
 __all__ = ["example_formats", "find_short_format"]
 
+_FIRST_YEAR = 69  # 1969, as for strptime
 _PARTS = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{2})(?![0-9])", re.ASCII)
 
 
@@ -51,6 +52,8 @@ def find_short_format(column):
     orders = [order for order in SHORT_FORMATS if _is_possible(order, dates)]
     if len(orders) > 1:
         orders = _fitting_years(orders, dates)
+        if len(orders) == 1 and not _ascend(orders[0], dates):
+            orders = []  # no day that changes at the end of each, as it seemed
     if len(orders) == 1:
         return [SHORT_FORMATS[orders[0]]]
     formats = example_formats(column.first)
@@ -90,6 +93,14 @@ def _fitting_years(orders, dates):
     if first_changes and not last_changes:
         return [order for order in orders if order[2] == "y"]
     return orders
+
+
+def _ascend(order, dates):
+    """Whether the dates are in order, as they come in the file."""
+    places = [order.index(part) for part in "ymd"]
+    numbers = [[int(parts[place]) for place in places] for parts in dates]
+    days = [[year + 100 * (year < _FIRST_YEAR), *rest] for year, *rest in numbers]
+    return days == sorted(days)
 
 
 def example_formats(cell):

@@ -67,8 +67,8 @@ def irregularities(table, times, order):
             message += (
                 f" In {place(autumn[0])} it looks like the end of summer time in local "
                 "times, which run through an hour twice: the rows of both hours are "
-                "now interleaved. Localise the times first, in the order of the file, for "
-                "example with tz_localize(zone, ambiguous='infer') of pandas, and "
+                "now interleaved. Localise the times first, in the order of the file, "
+                "for example with tz_localize(zone, ambiguous='infer') of pandas, and "
                 "write them with their offset."
             )
         yield message
