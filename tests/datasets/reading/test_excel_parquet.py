@@ -116,6 +116,18 @@ def test_decimal_commas_in_texts_of_a_workbook(read):
     assert read(workbook(Data=rows), decimal=",")["a"].tolist() == [1.5, 1.25]
 
 
+def test_whole_numbers_that_were_stored_with_an_exponent(read):
+    data = workbook(Data=[["time", "a", "label"], [20240115100000, 1, 0]])
+    stored = zipfile.ZipFile(io.BytesIO(data))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in stored.namelist():
+            content = stored.read(name)
+            content = content.replace(b">20240115100000<", b">2.02401151E13<")
+            archive.writestr(name, content)
+    assert read(stream.getvalue()).index[0] == pd.Timestamp("2024-01-15 10:00")
+
+
 def test_dates_beside_times_of_day(read):
     day = datetime(2024, 1, 15)
     rows = [["Date", "Time", "a"], [day, time(10), 1], [day, time(10, 1), 2]]
@@ -202,6 +214,7 @@ def test_columns_of_a_parquet_file(read):
             "time": times,
             "double": [0.1 + 0.2, None, float("nan")],
             "single": pa.array([0.1, 1.0, None], pa.float32()),
+            "half": pa.array([0.5, np.nan, None], pa.float16(), from_pandas=False),
             "int": [2**40, None, -1],
             "truth": [True, False, None],
             "decimal": [Decimal("1E+3"), Decimal("0.0100"), None],
@@ -215,6 +228,7 @@ def test_columns_of_a_parquet_file(read):
     assert frame.index.equals(times)
     np.testing.assert_array_equal(frame["double"], [0.1 + 0.2, np.nan, np.nan])
     np.testing.assert_array_equal(frame["single"], [float(np.float32(0.1)), 1, np.nan])
+    np.testing.assert_array_equal(frame["half"], [0.5, np.nan, np.nan])
     np.testing.assert_array_equal(frame["int"], [2.0**40, np.nan, -1])
     np.testing.assert_array_equal(frame["truth"], [1, 0, np.nan])
     np.testing.assert_array_equal(frame["decimal"], [1000, 0.01, np.nan])
