@@ -152,6 +152,7 @@ def read_sensor_csv(
 
     See Also
     --------
+    read_sensor_file : Read workbooks, Parquet files, folders and more.
     regularize : Put readings on a regular grid of times.
 
     Notes
