@@ -109,7 +109,9 @@ def read_sensor_file(path, *, sheet=None, **csv_params):
         messages += part.messages
     else:
         _check_dropped(files, parts, params["drop"])
-        frame, labels, joined = join_readings(list(map(str, files)), parts)
+        frame, labels, joined = join_readings(
+            list(map(str, files)), parts, by=params.get("by")
+        )
         messages += _shorten(files, told) + joined
     for message in messages:
         warnings.warn(message, stacklevel=2)
