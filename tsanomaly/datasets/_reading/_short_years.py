@@ -12,6 +12,7 @@ from tsanomaly.datasets._reading._date_format import has_date_format
 from tsanomaly.datasets._reading._time_formats import (
     SHORT_FORMATS,
     SHORT_NAMED_FORMAT,
+    is_dotted_clock,
     shape_of,
     strptime_format,
 )
@@ -54,6 +55,8 @@ def find_short_format(column):
         orders = _fitting_years(orders, dates)
         if len(orders) == 1 and not _ascend(orders[0], dates):
             orders = []  # no day that changes at the end of each, as it seemed
+    if is_dotted_clock(column):
+        orders = []  # 10.11.12 may be hours, minutes and seconds
     if len(orders) == 1:
         return [SHORT_FORMATS[orders[0]]]
     formats = example_formats(column.first)
