@@ -190,6 +190,12 @@ def test_which_sheet(write, read, fails):
     assert read(path.read_bytes())["a"].tolist() == [1, 2]
 
 
+def test_a_cover_that_looks_like_a_table(fails):
+    cover = [["Machine", "P-101"], ["Exported", START], ["By", "me"]]
+    data = workbook(Cover=cover, Data=rows_of([1, 2]))
+    fails(data, "sheet 'Cover', line .*'Cover' was read.*'Data'.*<sheet>")
+
+
 def test_limits_of_a_workbook(fails, read):
     data = workbook(Data=rows_of(range(50)))
     fails(data, "unpacks to", "<max_bytes>", max_bytes=len(data))
