@@ -116,6 +116,18 @@ def test_decimal_commas_in_texts_of_a_workbook(read):
     assert read(workbook(Data=rows), decimal=",")["a"].tolist() == [1.5, 1.25]
 
 
+def test_whole_numbers_that_were_stored_with_an_exponent(read):
+    data = workbook(Data=[["time", "a", "label"], [20240115100000, 1, 0]])
+    stored = zipfile.ZipFile(io.BytesIO(data))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in stored.namelist():
+            content = stored.read(name)
+            content = content.replace(b">20240115100000<", b">2.02401151E13<")
+            archive.writestr(name, content)
+    assert read(stream.getvalue()).index[0] == pd.Timestamp("2024-01-15 10:00")
+
+
 def test_dates_beside_times_of_day(read):
     day = datetime(2024, 1, 15)
     rows = [["Date", "Time", "a"], [day, time(10), 1], [day, time(10, 1), 2]]
@@ -137,6 +149,11 @@ def test_titles_and_blank_rows_above_the_header(write, fails):
     # A line is a row of the sheet.
     rows[5] = (START, "x")
     fails(workbook(Data=rows), "sheet 'Data', line 6, column 'a'")
+
+
+def test_a_table_that_does_not_start_in_the_corner(read):
+    rows = [[], [], *([None, None, *row] for row in rows_of([1, 2.5]))]
+    assert read(workbook(Data=rows))["a"].tolist() == [1, 2.5]
 
 
 def test_formulas_have_the_values_that_are_stored(read):
@@ -165,7 +182,18 @@ def test_which_sheet(write, read, fails):
     assert len(read(workbook(**sheets))) == 2
     for sheet in ("Three", 2):
         fails(workbook(**sheets), f"<sheet={sheet!r}> .*'Cover', 'One'", sheet=sheet)
-    fails(workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' holds a table")
+    fails(workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' .* holds a table")
+    sheets["Cover"] = rows_of([5, 6])
+    book = openpyxl.load_workbook(io.BytesIO(workbook(**sheets)))
+    book["Cover"].sheet_state = "hidden"
+    book.save(path)
+    assert read(path.read_bytes())["a"].tolist() == [1, 2]
+
+
+def test_a_cover_that_looks_like_a_table(fails):
+    cover = [["Machine", "P-101"], ["Exported", START], ["By", "me"]]
+    data = workbook(Cover=cover, Data=rows_of([1, 2]))
+    fails(data, "sheet 'Cover', line .*'Cover' was read.*'Data'.*<sheet>")
 
 
 def test_limits_of_a_workbook(fails, read):
@@ -192,6 +220,7 @@ def test_columns_of_a_parquet_file(read):
             "time": times,
             "double": [0.1 + 0.2, None, float("nan")],
             "single": pa.array([0.1, 1.0, None], pa.float32()),
+            "half": pa.array([0.5, np.nan, None], pa.float16(), from_pandas=False),
             "int": [2**40, None, -1],
             "truth": [True, False, None],
             "decimal": [Decimal("1E+3"), Decimal("0.0100"), None],
@@ -205,6 +234,7 @@ def test_columns_of_a_parquet_file(read):
     assert frame.index.equals(times)
     np.testing.assert_array_equal(frame["double"], [0.1 + 0.2, np.nan, np.nan])
     np.testing.assert_array_equal(frame["single"], [float(np.float32(0.1)), 1, np.nan])
+    np.testing.assert_array_equal(frame["half"], [0.5, np.nan, np.nan])
     np.testing.assert_array_equal(frame["int"], [2.0**40, np.nan, -1])
     np.testing.assert_array_equal(frame["truth"], [1, 0, np.nan])
     np.testing.assert_array_equal(frame["decimal"], [1000, 0.01, np.nan])

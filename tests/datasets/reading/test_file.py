@@ -15,6 +15,8 @@ import pytest
 from tests.datasets.reading.helpers import marked
 from tsanomaly._parameter_error import ParameterError
 from tsanomaly.datasets import read_sensor_csv, read_sensor_file
+from tsanomaly.datasets._reading._csv import Readings
+from tsanomaly.datasets._reading._join import join_readings
 
 TEXT = "time,a,b,label\n2024-01-01 00:00,1,2,0\n2024-01-01 00:01,3,,1\n"
 
@@ -146,6 +148,44 @@ def test_time_zones_of_several_files(files):
     frame = read_sensor_file(folder)
     assert str(frame.index.tz) == "UTC"
     assert frame["a"].tolist() == [1, 3]
+
+
+def test_other_steps_in_a_file(files):
+    later = "time,a,b\n" + "".join(f"2024-01-02 0{h}:00,1,2\n" for h in range(4))
+    with pytest.warns(UserWarning, match=": ") as caught:
+        read_sensor_file(files(a__csv=part(1), b__csv=later))
+    (message,) = [str(warning.message) for warning in caught]
+    assert re.search(
+        r"b\.csv: the usual step is 3600 s, while it is 60 s in .*a", message
+    )
+
+
+def test_files_that_count_from_a_start_of_their_own(files):
+    text = "time,a\n" + "".join(f"{row},{row}\n" for row in range(3))
+    folder = files(a__csv=text, b__csv=text)
+    refused(folder, r"b\.csv: .*start of each recording", date_format="s")
+    (folder / "b.csv").write_text("time,a\n3,1\n4,1\n")
+    assert len(read_sensor_file(folder, date_format="s")) == 5
+
+
+def test_machines_in_several_files_have_rows_of_one_time():
+    times = pd.date_range("2024-01-01", periods=2, freq="min")
+    parts = [
+        Readings(
+            pd.DataFrame({"a": [1, 2], "m": name}, times),
+            pd.DataFrame(index=times),
+            [],
+            [],
+        )
+        for name in ("M1", "M2", "M2")
+    ]
+    frame, _, messages = join_readings(["a.csv", "b.csv"], parts[:2], by="m")
+    assert messages == []
+    assert frame["m"].tolist() == ["M1", "M2"] * 2
+    parts[2].frame["a"] += 1
+    frame, _, messages = join_readings(["b.csv", "c.csv"], parts[1:], by="m")
+    assert len(frame) == 4
+    assert "2 rows have the time of a row with other values" in messages[0]
 
 
 def test_files_without_times(files):

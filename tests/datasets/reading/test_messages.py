@@ -51,7 +51,10 @@ def refused(tmp_path):
         (
             f"{COLUMN},a\n2,5\n",
             {"timestamp": COLUMN},
-            ["date_format", "timestamp=None", f"drop={COLUMN!r}"],
+            [
+                *("date_format='s'", "date_format='ms'", "date_format='excel'"),
+                *("timestamp=None", f"drop={COLUMN!r}"),
+            ],
         ),
     ],
 )

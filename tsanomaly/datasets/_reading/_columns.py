@@ -15,6 +15,12 @@ from tsanomaly.datasets._reading._names import (
     is_counter_name,
     list_names,
 )
+from tsanomaly.datasets._reading._number_times import (
+    NUMBER_FORMATS,
+    is_number,
+    may_be_elapsed,
+    unit_of_name,
+)
 from tsanomaly.datasets._reading._parse_times import join_columns, parse_times
 from tsanomaly.datasets._reading._records import separator_name
 from tsanomaly.datasets._reading._time_formats import is_dotted_clock, kind_of_times
@@ -156,7 +162,9 @@ def find_times(table, timestamp, label_names, date_format):
     kinds = _kinds_of_times(columns, named)
     clocks = [name for name, kind in kinds.items() if kind == "time of day"]
     dates = [
-        name for name, kind in kinds.items() if kind and kind != "time of day"
+        name
+        for name, kind in kinds.items()
+        if kind and kind not in ("time of day", "elapsed")
     ] or _fitting(columns, date_format)
     if "" in dates and len(dates) > 1:
         others = list_names(name for name in dates if name)
@@ -169,6 +177,9 @@ def find_times(table, timestamp, label_names, date_format):
     chosen = dates + clocks if len(dates) == 1 and len(clocks) <= 1 else []
     if len(clocks) == 1 and chosen and kinds[dates[0]] not in ("date", "short year"):
         chosen = []
+    if not dates + clocks:
+        elapsed = [name for name, kind in kinds.items() if kind == "elapsed"]
+        chosen = elapsed if len(elapsed) == 1 else []
     if len(dates) + len(clocks) > 1 and not chosen:
         raise table.header_fault(
             f"the columns {list_names(dates + clocks)} all hold times. Pass the name "
@@ -205,6 +216,7 @@ def find_times(table, timestamp, label_names, date_format):
             f"the column is named like a time, but {show(column.first)} has no "
             "known format. Pass its format as ",
             Parameter("date_format"),
+            *_units_of(column),
             ", or the name of the time column as ",
             Parameter("timestamp"),
             ", so that this one is a channel, or leave it out with ",
@@ -218,6 +230,21 @@ def find_times(table, timestamp, label_names, date_format):
     return chosen
 
 
+def _units_of(column):
+    """What numbers may be, as part of a message."""
+    if not is_number(column.first):
+        return ()
+    return (
+        ", for example ",
+        Parameter("date_format", "s"),
+        " or ",
+        Parameter("date_format", "ms"),
+        " if it counts from the start of the recording, or ",
+        Parameter("date_format", "excel"),
+        " if days as Excel does",
+    )
+
+
 def _kinds_of_times(columns, named):
     """Kind of the times in each column, by its name."""
     named = set(named)
@@ -225,6 +252,9 @@ def _kinds_of_times(columns, named):
         column.name: kind_of_times(column, named=column.name in named)
         for column in columns
     }
+    for column in columns:
+        if kinds[column.name] is None and may_be_elapsed(column):
+            kinds[column.name] = "elapsed"
     count = Counter(kinds.values())
     for column in columns:
         # 10.11.12 is a time of day beside a date, in a column with the name of one.
@@ -243,6 +273,12 @@ def _fitting(columns, date_format):
     """Names of the columns whose first value has a format given by the user."""
     if date_format is None:
         return []
+    if date_format in NUMBER_FORMATS:  # which readings have as well
+        columns = [
+            column
+            for column in columns
+            if has_time_name(column.name) or unit_of_name(column.name)
+        ]
     return [column.name for column in columns if fits_date_format(column, date_format)]
 
 
@@ -260,7 +296,8 @@ def read_times(table, names, date_format):
     if not names:
         return None
     columns = table.select(names)
-    if date_format is not None and has_date_format(" ".join(names), date_format):
+    is_pattern = date_format is not None and date_format not in NUMBER_FORMATS
+    if is_pattern and has_date_format(" ".join(names), date_format):
         raise table.header_fault(
             f"the file has no header: {show(' '.join(names))} is a time, not a name. "
             "Put a line with the names of the columns on top."

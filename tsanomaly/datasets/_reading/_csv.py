@@ -112,7 +112,14 @@ def read_sensor_csv(
         columns, of both with a blank between. Numbers that touch, as in ``%H%M``,
         must have all their digits. None detects ISO 8601, ``2024/01/31``,
         ``31.01.2024``, ``31/01/2024`` and ``01/31/2024`` (where the file tells which
-        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none.
+        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none, and
+        ``31/01/24``, where the file tells the order.
+
+        For numbers it is ``'excel'`` (days since 1899-12-30), ``'filetime'`` (100
+        nanoseconds since 1601) or a unit, ``'ns'``, ``'us'``, ``'ms'``, ``'s'``,
+        ``'min'`` or ``'h'``, since 1970 or since the start of the recording; the
+        latter becomes 1970-01-01. None detects serial dates of Excel, and elapsed
+        times whose unit is in the name, as ``Time [ms]``, and warns.
     na_values : str, number, list of these or None, default=None
         More cells that stand for a missing reading, such as ``'Bad'``. Numbers count
         as they are written and by their value: -200 also is ``-200.0``.
@@ -161,6 +168,7 @@ def read_sensor_csv(
 
     See Also
     --------
+    read_sensor_file : Read workbooks, Parquet files, folders and more.
     regularize : Put readings on a regular grid of times.
 
     Notes
@@ -328,6 +336,8 @@ def read_readings(
         emptied = missing.empty(channels)
         counts = f": {list_counts(emptied)}" if emptied else ""
         table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
+    if times is not None and times.message is not None:
+        table.messages.append(times.message)
     is_detected = decimal == "auto"
     if is_detected:
         table.messages += perhaps_thousands(channels)
@@ -337,10 +347,10 @@ def read_readings(
         sensors = [column.name for column in channels]
         readings = read_numbers(channels, decimal, is_detected=is_detected, found=found)
         if tags:
-            readings, times, message = merge_tag_times(
+            readings, times, said = merge_tag_times(
                 table, tags, channels, readings, date_format
             )
-            table.messages.append(message)
+            table.messages += said
             index, order = times.to_index("time"), slice(None)
         else:
             index, order = _put_in_order(table, times, machines, time_names)

@@ -9,6 +9,7 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import show
+from tsanomaly.datasets._reading._number_times import NUMBER_FORMATS
 from tsanomaly.datasets._reading._times import YEARS, Times
 
 __all__ = ["check_date_format", "has_date_format", "parse_date_format"]
@@ -26,6 +27,8 @@ def check_date_format(date_format):
         raise ParameterError(
             parameter, " must be a string, such as '%d/%m/%Y %H:%M', or None."
         )
+    if date_format in NUMBER_FORMATS:
+        return
     used = set(_DIRECTIVES.findall(date_format.replace("%%", "")))
     has_day = (
         ("d" in used and used & set("mbB"))
@@ -35,7 +38,9 @@ def check_date_format(date_format):
     )
     if not used & set("yYG") or not has_day:
         raise ParameterError(
-            parameter, " gives no full date: year, month and day are needed."
+            parameter,
+            " gives no full date: year, month and day are needed. Of numbers it is the "
+            f"unit, one of {', '.join(map(repr, NUMBER_FORMATS))}.",
         )
     if ("p" in used) != ("I" in used):
         raise ParameterError(parameter, " needs both %I and %p, or %H.")

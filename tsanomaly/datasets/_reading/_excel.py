@@ -16,6 +16,7 @@ from tsanomaly.datasets._reading._table import fault
 __all__ = ["check_sheet", "read_workbook"]
 
 _MOST_ROWS = 2**20  # that a sheet can have
+_EXACT = 10**15  # below, a workbook holds every digit of whole numbers
 _SAMPLE = 100  # rows that tell whether a sheet holds a table
 _MIDNIGHT = " 00:00:00"
 _INSTALL = "'pip install \".[excel]\"' in a checkout of tsanomaly"
@@ -128,11 +129,13 @@ def _choose(document, workbook, sheet):
                 f"to {len(names) - 1}.",
             )
         return chosen[0], []
-    tables = [one for one in sheets if _holds_table(one)]
+    tables = [
+        one for one in sheets if one.sheet_state == "visible" and _holds_table(one)
+    ]
     if not tables:
         raise _SheetError(
-            f"{document}: none of the sheets {list_names(names)} holds a table: a "
-            "header and rows are needed."
+            f"{document}: none of the sheets {list_names(names)} is visible and holds "
+            "a table: a header and rows are needed."
         )
     if len(tables) == 1:
         return tables[0], []
@@ -182,7 +185,9 @@ def _write(cell, decimal):
     if cell is None:
         return ""
     if isinstance(cell, float):
-        return write_float(cell, decimal)
+        # A workbook knows no whole numbers; dates in digits and labels are such.
+        is_whole = cell.is_integer() and abs(cell) < _EXACT
+        return str(int(cell)) if is_whole else write_float(cell, decimal)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, datetime):

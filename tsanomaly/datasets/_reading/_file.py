@@ -109,7 +109,9 @@ def read_sensor_file(path, *, sheet=None, **csv_params):
         messages += part.messages
     else:
         _check_dropped(files, parts, params["drop"])
-        frame, labels, joined = join_readings(list(map(str, files)), parts)
+        frame, labels, joined = join_readings(
+            list(map(str, files)), parts, by=params["by"]
+        )
         messages += _shorten(files, told) + joined
     for message in messages:
         warnings.warn(message, stacklevel=2)
@@ -211,7 +213,14 @@ def _read_file(path, sheet, params, *, is_part):
         )
     if kind in ("excel", "parquet"):
         params = params | {"sep": SEP, "encoding": "utf-8"}
-    readings = read_readings(document, is_part=is_part, **params)
+    try:
+        readings = read_readings(document, is_part=is_part, **params)
+    except ValueError as error:
+        if not messages:
+            raise
+        # Perhaps the first of several sheets is a cover.
+        parts = error.args if isinstance(error, ParameterError) else (str(error),)
+        raise ParameterError(*parts, " ", *messages[0].args) from error
     readings.messages[:0] = messages
     return readings
 

@@ -8,11 +8,15 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._names import list_names
 from tsanomaly.datasets._reading._table import fault
+from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["join_readings"]
 
+_ELAPSED = 1970  # the year that times since the start of a recording are in
+_OTHER_STEP = 1.5  # times as long; jitter is less
 
-def join_readings(paths, parts):
+
+def join_readings(paths, parts, by=None):
     """Put the rows of several files in time order.
 
     Parameters
@@ -21,6 +25,8 @@ def join_readings(paths, parts):
         The files, for messages.
     parts : list of Readings
         What they hold.
+    by : str or None, default=None
+        The channel that names machines. Rows of several machines may have one time.
 
     Returns
     -------
@@ -32,7 +38,7 @@ def join_readings(paths, parts):
     Raises
     ------
     ValueError
-        If the files have other columns, or times that cannot be compared.
+        If the files have other columns, or times that are not of one series.
     """
     import pandas as pd
 
@@ -49,7 +55,9 @@ def join_readings(paths, parts):
         return frame, labels, messages
     sources = np.repeat(np.arange(len(parts)), list(map(len, indices)))
     index = indices[0].append(indices[1:]).rename(indices[0].name)
-    messages += _overlaps(paths, indices)
+    messages += _other_steps(paths, indices)
+    if by is None:  # files of machines overlap as a rule
+        messages += _overlaps(paths, indices)
     order = np.argsort(index.asi8, kind="stable")
     repeated = _repeated_rows(index[order], sources[order], frame, labels, order)
     if repeated.any():
@@ -60,9 +68,11 @@ def join_readings(paths, parts):
         )
         order = order[~repeated]
     index, sources = index[order], sources[order]
-    same = np.flatnonzero(
-        (index.asi8[1:] == index.asi8[:-1]) & (sources[1:] != sources[:-1])
-    )
+    same = (index.asi8[1:] == index.asi8[:-1]) & (sources[1:] != sources[:-1])
+    if by is not None:
+        machines = frame[by].to_numpy()[order]
+        same &= machines[1:] == machines[:-1]
+    same = np.flatnonzero(same)
     if len(same):
         row = same[0]
         messages.append(
@@ -141,7 +151,10 @@ def _indices(paths, indices):
 
 
 def _overlaps(paths, indices):
-    """Yield what is to be said of files whose times are not one after the other."""
+    """Yield what is to be said of files whose times are not one after the other.
+
+    Raise if they count from a start of their own.
+    """
     spans = sorted(
         (index[0].value, index[-1].value, number)
         for number, index in enumerate(indices)
@@ -153,12 +166,34 @@ def _overlaps(paths, indices):
         last = max(last, span, key=lambda one: one[1])
     if pairs:
         one, other = pairs[0]
+        if all(index[0].year <= _ELAPSED for index in indices):
+            raise fault(
+                paths[other],
+                f"its times and those of {paths[one]} count from the start of each "
+                "recording, and cannot be put in one order. Read the files one by one.",
+            )
         yield (
             f"{paths[other]}: its times start at {indices[other][0]}, before those of "
             f"{paths[one]} end at {indices[one][-1]}"
             + (f"; {len(pairs):,} files overlap so" if len(pairs) > 1 else "")
             + ". The rows of all files were put in time order."
         )
+
+
+def _other_steps(paths, indices):
+    """Yield what is to be said of files whose usual steps differ."""
+    steps = [
+        (step, path)
+        for path, index in zip(paths, indices, strict=True)
+        if len(index) > 2 and (step := usual_step(index.asi8)[0])
+    ]
+    if steps:
+        (short, path), (long, other) = min(steps), max(steps)
+        if long > _OTHER_STEP * short:
+            yield (
+                f"{other}: the usual step is {show_step(long)}, while it is "
+                f"{show_step(short)} in {path}. regularize() puts all rows on one grid."
+            )
 
 
 def _repeated_rows(index, sources, frame, labels, order):

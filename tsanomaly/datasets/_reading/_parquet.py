@@ -164,7 +164,9 @@ def _cells(array, decimal, missing):
         array = array.dictionary_decode()
     if types.is_floating(array.type):
         texts = [
-            missing if number is None else write_float(number, decimal) or missing
+            missing
+            if number is None
+            else write_float(float(number), decimal) or missing  # NumPy's float16
             for number in array.to_pylist()
         ]
     elif types.is_boolean(array.type):

@@ -10,8 +10,16 @@ from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._date_format import parse_date_format
+from tsanomaly.datasets._reading._number_times import (
+    NUMBER_FORMATS,
+    is_number,
+    parse_detected_numbers,
+    parse_number_format,
+)
+from tsanomaly.datasets._reading._short_years import find_short_format
 from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._time_formats import (
+    AFTERNOONS,
     EPOCH,
     MONTHS,
     TEXT_FORMATS,
@@ -51,7 +59,7 @@ _ZONE = slice(29, 35)
 _BLOCK = 2**16  # rows that are strings of their own at a time
 _MOST_SHAPES = 1000  # fractions of any length, with and without leading zeros: 20
 _ZERO = ord("0")
-_NOON = 12 * 3600 * 10**9
+_HOUR = 3600 * 10**9
 
 
 def join_columns(date, time, date_format=None):
@@ -91,7 +99,8 @@ def parse_times(column, date_format=None):
         A column of text. Digits alone are dates written without separators, or
         epoch numbers.
     date_format : str or None, default=None
-        A format of ``strptime``, or None to detect the format.
+        A format of ``strptime``, a key of NUMBER_FORMATS, or None to detect the
+        format.
 
     Returns
     -------
@@ -104,15 +113,22 @@ def parse_times(column, date_format=None):
         If a cell is no time, or the format is not certain. It names line and column.
     """
     _refuse_missing(column)
+    if date_format in NUMBER_FORMATS:
+        return parse_number_format(column, date_format)
     if date_format is not None:
         return parse_date_format(column, date_format)
     first = column.first
     shape = shape_of(first)
     if any(pattern.fullmatch(shape) for _, pattern in TEXT_FORMATS):
         return _parse_text(column, TEXT_FORMATS)
+    if has_short_year(first):
+        return _parse_text(column, find_short_format(column))
     if EPOCH.fullmatch(shape) and epoch_unit(first):
         _refuse_two_readings(column)
         return _parse_epoch(column)
+    times = parse_detected_numbers(column)
+    if times is not None:
+        return times
     if first.isdecimal() and not YEARS[0] <= int(first[:4]) <= YEARS[1]:
         raise _no_time(column, 0)
     return _parse_text(column, digit_formats(first))
@@ -166,7 +182,7 @@ def _parse_text(column, formats):
     """Read times by their shapes, all of one format."""
     n_rows = len(column.lines)
     iso = np.tile(np.frombuffer(_ISO.encode(), np.uint8), (n_rows, 1))
-    is_afternoon = np.zeros(n_rows, dtype=bool)
+    later = np.zeros(n_rows, dtype=np.int64)  # than the digits say
     first_style, paddings = None, {}
     for shape, rows, characters in _shapes(column):
         name, match = next(
@@ -187,8 +203,9 @@ def _parse_text(column, formats):
                 Parameter("date_format"),
                 ".",
             )
-        _write_iso(iso, rows, match, characters, column)
-        is_afternoon[rows] = (match.groupdict().get("half") or "").lower() == "p"
+        is_end = _write_iso(iso, rows, match, characters, column)
+        half = _half(match.groupdict())
+        later[rows] = is_end * 24 * _HOUR + (half in AFTERNOONS) * 12 * _HOUR
         _note_padding(paddings, rows, match, characters)
     for rows in paddings.values():
         if len(rows) == 2:
@@ -201,7 +218,7 @@ def _parse_text(column, formats):
         description = describe((month_first, *first_style[1:]))
     has_zone = bool(groups.get("zone"))
     values = _read_iso(column, iso if has_zone else iso[:, : _ZONE.start])
-    values += is_afternoon * _NOON
+    values += later
     if not has_zone:
         return Times(values, None, description)
     offsets = np.unique(_text(iso, _ZONE)).tolist()
@@ -233,7 +250,10 @@ def _refuse_lost_zero(column, other, row):
 
 
 def _write_iso(iso, rows, match, characters, column):
-    """Write the times of one shape into their rows of ISO 8601."""
+    """Write the times of one shape into their rows of ISO 8601.
+
+    Return which of them are 24:00, the end of a day. They become its start.
+    """
     groups = match.groupdict()
     for name, place in _PLACES.items():
         if not groups.get(name):
@@ -244,10 +264,15 @@ def _write_iso(iso, rows, match, characters, column):
             iso[rows, place.start : place.start + digits.shape[1]] = digits
         else:
             iso[rows, place.stop - digits.shape[1] : place.stop] = digits
+    if groups["Y"] == "00":
+        # As strptime does, from 1969 to 2068.
+        is_old = _text(iso[rows], slice(2, 4)) >= "69"
+        iso[rows, 0] = np.where(is_old, ord("1"), ord("2"))
+        iso[rows, 1] = np.where(is_old, ord("9"), ord("0"))
     if groups.get("name"):
-        month = f"{MONTHS.index(groups['name'].lower()) + 1:02}"
+        month = f"{MONTHS[groups['name'].lower()]:02}"
         iso[rows, _PLACES["m"]] = [ord(digit) for digit in month]
-    if groups.get("half"):
+    if _half(groups):
         hour = _text(iso[rows], _PLACES["H"])
         _refuse(
             column, rows, (hour < "01") | (hour > "12"), "AM and PM need hours 1 to 12"
@@ -258,6 +283,19 @@ def _write_iso(iso, rows, match, characters, column):
         hours, minutes = (_text(iso[rows], _PLACES[name]) for name in ("zh", "zm"))
         wrong = (hours > "15") | (minutes > "59")
         _refuse(column, rows, wrong, "there is no such UTC offset")
+    is_end = np.zeros(len(rows), dtype=bool)
+    if ":" in (groups["clock"] or ""):  # in digits alone, 24 tells what is no date
+        tens, ones = iso[rows, _PLACES["H"].start], iso[rows, _PLACES["H"].start + 1]
+        late = np.flatnonzero((tens == ord("2")) & (ones == ord("4")))
+        clock = _text(iso[rows[late]], slice(_PLACES["H"].start, _ZONE.start))
+        is_end[late] = clock == "24:00:00.000000000"
+        iso[rows[is_end], _PLACES["H"]] = _ZERO
+    return is_end
+
+
+def _half(groups):
+    """The word for the half of the day, in lower case, or an empty text."""
+    return (groups.get("half") or groups.get("before") or "").lower()
 
 
 def _keep_digits(digits, n_digits, rows, column):
@@ -329,7 +367,9 @@ def _is_day_first(column, iso, groups):
         )
     if len(day_first) or len(month_first):
         return len(day_first) > 0
-    formats = [strptime_format(date, groups) for date in ("%d{s}%m", "%m{s}%d")]
+    formats = [
+        strptime_format(date, groups) for date in ("%d{s}%m{s}%Y", "%m{s}%d{s}%Y")
+    ]
     raise column.fault(
         0,
         f"{show(column.first)} may have the day or the month first, and no other "
@@ -351,18 +391,22 @@ def _refuse_two_readings(column):
     first, last = values[[values.argmin(), values.argmax()]].view("M8[ns]")
     if np.datetime64("1900") <= first and last < np.datetime64("2100"):
         date_format = "%Y%m%d%H%M%S%f" if len(cell) > 14 else "%Y%m%d%H"
+        name, power, *_ = epoch_unit(cell)
+        unit = {9: "s", 6: "ms", 3: "us", 0: "ns"}[power]
         raise column.fault(
             0,
-            f"{show(cell)} has two readings: a date and a time in digits, and "
-            f"{epoch_unit(cell)[0]} since 1970. Pass ",
+            f"{show(cell)} has two readings: a date and a time in digits, and {name}. "
+            "Pass ",
             Parameter("date_format", date_format),
-            " for the former; for the latter, write the times as text.",
+            " for the former, and ",
+            Parameter("date_format", unit),
+            " for the latter.",
         )
 
 
 def _parse_epoch(column):
-    """Read seconds, or parts of seconds, since 1970."""
-    name, power, low, high = epoch_unit(column.first)
+    """Read seconds, or parts of seconds, since 1970 or 1601."""
+    name, power, low, high, origin = epoch_unit(column.first)
     values = np.zeros(len(column.lines), dtype=np.int64)
     for shape, rows, characters in _shapes(column):
         match = EPOCH.fullmatch(shape)
@@ -374,10 +418,9 @@ def _parse_epoch(column):
             column,
             rows,
             (whole < low) | (whole > high),
-            f"the column holds {name} since 1970, and these are not between 2000 "
-            "and 2060",
+            f"the column holds {name}, and these are not between 2000 and 2060",
         )
-        values[rows] = whole.astype(np.int64) * 10**power
+        values[rows] = (whole - np.uint64(origin)).astype(np.int64) * 10**power
         if match["f"]:
             digits = characters[:, slice(*match.span("f"))]
             digits = _keep_digits(digits, power, rows, column)
@@ -385,7 +428,7 @@ def _parse_epoch(column):
             if n_digits:
                 fraction = _text(digits, slice(None)).astype(np.int64)
                 values[rows] += fraction * 10 ** (power - n_digits)
-    return Times(values, None, f"{name} since 1970")
+    return Times(values, None, name)
 
 
 def _no_time(column, row):
@@ -393,8 +436,9 @@ def _no_time(column, row):
     cell = column.cells[row]
     if has_short_year(cell):
         parts = (
-            " has a year of two digits. Pass the format, for example ",
-            Parameter("date_format", "%d.%m.%y %H:%M"),
+            " has a year of two digits, and is not written like the times above. "
+            "Correct the line, or pass the format as ",
+            Parameter("date_format"),
             ".",
         )
     elif re.fullmatch(r"[0-9.,]+[eE]\+?[0-9]+", cell):
@@ -402,11 +446,16 @@ def _no_time(column, row):
             " is a time as a number that has lost digits. Export the column as whole "
             "numbers or text.",
         )
-    elif cell.isdecimal():
+    elif is_number(cell):
         parts = (
             " is a number, but not of seconds or parts of seconds since 1970 between "
-            "2000 and 2060, nor a date in digits. Pass ",
-            Parameter("date_format"),
+            "2000 and 2060, nor a date in digits. If it counts from the start of the "
+            "recording, pass its unit, for example ",
+            Parameter("date_format", "s"),
+            " or ",
+            Parameter("date_format", "ms"),
+            "; for days as Excel counts them, pass ",
+            Parameter("date_format", "excel"),
             "; if the rows are only numbered, pass ",
             Parameter("timestamp", None),
             " and ",

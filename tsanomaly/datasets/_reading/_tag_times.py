@@ -9,6 +9,7 @@ import numpy as np
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._columns import fits_date_format
 from tsanomaly.datasets._reading._names import has_time_name, list_names
+from tsanomaly.datasets._reading._number_times import may_be_elapsed
 from tsanomaly.datasets._reading._parse_times import parse_times
 from tsanomaly.datasets._reading._table import Column, fault
 from tsanomaly.datasets._reading._time_formats import kind_of_times
@@ -86,7 +87,8 @@ def _is_time(column, date_format):
         return False
     if date_format is not None:
         return fits_date_format(column, date_format)
-    return kind_of_times(column, named=True) not in (None, "time of day")
+    kind = kind_of_times(column, named=True)
+    return kind not in (None, "time of day") or may_be_elapsed(column)
 
 
 def _other_words(name):
@@ -137,7 +139,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
         NaN where a tag has no reading.
     times : Times
         In order.
-    message : str
+    messages : list of str or ParameterWarning
         What is to be said.
 
     Raises
@@ -180,7 +182,8 @@ def merge_tag_times(table, tags, channels, readings, date_format):
             "last of each was kept. "
         )
     message += "regularize() puts the readings on a grid."
-    return merged, Times(values, zone, found[0].description), message
+    messages = [message, *(times.message for times in found if times.message)]
+    return merged, Times(values, zone, found[0].description), messages
 
 
 def _rows_with_time(column, channels):

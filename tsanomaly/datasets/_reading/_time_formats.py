@@ -3,9 +3,14 @@
 
 import re
 
+from tsanomaly.datasets._reading._number_times import may_be_excel_dates
+
 __all__ = [
+    "AFTERNOONS",
     "EPOCH",
     "MONTHS",
+    "SHORT_FORMATS",
+    "SHORT_NAMED_FORMAT",
     "TEXT_FORMATS",
     "describe",
     "digit_formats",
@@ -22,16 +27,37 @@ __all__ = [
 # that patterns are matched once per shape, and digits are found by their position.
 _ZEROS = str.maketrans("123456789", "000000000")
 _FLAGS = re.IGNORECASE | re.ASCII  # without the latter, ſ is an s
-MONTHS = [
-    *("jan", "feb", "mar", "apr", "may", "jun"),
-    *("jul", "aug", "sep", "oct", "nov", "dec"),
-]
-_MONTH = rf"(?P<name>{'|'.join(MONTHS)})"
+# In English, German, French and Spanish: no name stands for two months.
+_MONTH_NAMES = (
+    "jan january januar janv janvier ene enero",
+    "feb february februar févr fév février febrero",
+    "mar march mär märz mrz mars marzo",
+    "apr april avr avril abr abril",
+    "may mai mayo",
+    "jun june juni juin junio",
+    "jul july juli juil juillet julio",
+    "aug august août ago agosto",
+    "sep sept september septembre septiembre",
+    "oct october okt oktober octobre octubre",
+    "nov november novembre noviembre",
+    "dec december dez dezember déc décembre dic diciembre",
+)
+MONTHS = {
+    name: number
+    for number, names in enumerate(_MONTH_NAMES, 1)
+    for name in names.split()
+}
+_MONTH = rf"(?P<name>{'|'.join(sorted(MONTHS, key=len, reverse=True))})\.?"
 _JOIN = r"(?:[Tt]|,? {1,2})"
 _FRACTION = r"(?:[.,](?P<f>0+))?"
-_HALF = r"(?:(?P<blank>[ \xa0\u202f])?(?P<half>[ap])\.?m\.?)?"
+_HALF = r"(?:(?P<blank>[ \xa0\u202f])?(?P<half>[ap])\.?[ \xa0\u202f]?m\.?)?"
+_HALF_BEFORE = r"(?:(?P<before>오전|오후|上午|下午|午前|午後) ?)?"
+AFTERNOONS = frozenset(["p", "오후", "下午", "午後"])
 _ZONE = r"(?: ?(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<zh>00)(?::?(?P<zm>00))?))?"
-_CLOCK = rf"(?P<H>0{{1,2}}):(?P<M>00)(?P<sec>:(?P<S>00){_FRACTION})?{_HALF}{_ZONE}"
+_CLOCK = (
+    rf"{_HALF_BEFORE}(?P<H>0{{1,2}}):(?P<M>00)(?P<sec>:(?P<S>00){_FRACTION})?"
+    rf"{_HALF}{_ZONE}"
+)
 _HAN_CLOCK = r"(?P<H>0{1,2})[时時点點](?P<M>0{1,2})分(?P<sec>(?P<S>0{1,2})秒)?"
 _COMPACT_CLOCK = rf"(?P<H>00)(?P<M>00)(?P<sec>(?P<S>00){_FRACTION})?{_ZONE}"
 
@@ -43,7 +69,7 @@ def _pattern(date, clock=_CLOCK, join=_JOIN):
 _YMD = r"(?P<Y>0000)(?P<s>[-/.])(?P<m>0{1,2})(?P=s)(?P<d>0{1,2})"
 _HAN = r"(?P<Y>0000)年(?P<m>0{1,2})月(?P<d>0{1,2})日"
 _AB = r"(?P<a>0{1,2})(?P<s>[-/.])(?P<b>0{1,2})(?P=s)(?P<Y>0000)"
-_DMON = rf"(?P<d>0{{1,2}})(?P<s>[-/ ]){_MONTH}(?P=s)(?P<Y>0000)"
+_DMON = rf"(?P<d>0{{1,2}})\.?(?P<s>[-/ ]){_MONTH}(?P=s)(?P<Y>0000)"
 _COMPACT = r"(?P<Y>0000)(?P<m>00)(?P<d>00)"
 
 TEXT_FORMATS = (
@@ -53,9 +79,32 @@ TEXT_FORMATS = (
     ("day{s}month{s}year", _pattern(_AB)),  # or month first
     ("day{s}name of month{s}year", _pattern(_DMON)),
     (
+        "name of month day, year",
+        _pattern(rf"{_MONTH} (?P<d>0{{1,2}}),? (?P<Y>0000)"),
+    ),
+    (
         "yearmonthday",
         re.compile(rf"{_COMPACT}(?P<clock>[Tt]{_COMPACT_CLOCK})", _FLAGS),
     ),
+)
+_SHORT_PARTS = {
+    "d": ("day", "(?P<d>0{1,2})"),
+    "m": ("month", "(?P<m>0{1,2})"),
+    "y": ("short year", "(?P<Y>00)"),
+}
+
+
+def _short_format(order):
+    """A date with a year of two digits, its parts in some order."""
+    names, (first, second, third) = zip(*map(_SHORT_PARTS.get, order), strict=True)
+    date = rf"{first}(?P<s>[-/.]){second}(?P=s){third}"
+    return "{s}".join(names), _pattern(date)
+
+
+SHORT_FORMATS = {order: _short_format(order) for order in ("dmy", "mdy", "ymd")}
+SHORT_NAMED_FORMAT = (
+    "day{s}name of month{s}short year",
+    _pattern(rf"(?P<d>0{{1,2}})\.?(?P<s>[-/ ]){_MONTH}(?P=s)(?P<Y>00)"),
 )
 _DIGIT_FORMATS = (
     ("yearmonthday", re.compile(rf"{_COMPACT}(?P<clock> ?{_COMPACT_CLOCK})?")),
@@ -69,12 +118,21 @@ _DIGIT_FORMATS = (
     ),
 )
 _TIME_OF_DAY = re.compile(rf"(?:{_CLOCK}|{_HAN_CLOCK.replace('?P<', '?P<x')})", _FLAGS)
-_SHORT_YEAR = re.compile(rf"00?[-/.](?:00?|{_MONTH})[-/.]00(?!0)(?:$|{_JOIN})", _FLAGS)
+_SHORT_YEAR = re.compile(
+    rf"(?:00?[-/.]00?[-/.]00|00?\.?[-/ ]{_MONTH}[-/ ]00)(?!0)(?:$|{_JOIN})", _FLAGS
+)
 EPOCH = re.compile(r"(?P<whole>0{1,19})(?:[.,](?P<f>0+))?")
 _DOTTED_CLOCK = re.compile(r"([01]?[0-9]|2[0-3])\.[0-5][0-9]\.[0-5][0-9]", re.ASCII)
-# Whole numbers near 0, and ticks since 1, 1601 or 1904, are not between these.
+# Whole numbers near 0, and ticks since 1 or 1904, are not between these.
 _PLAUSIBLE = (946_684_800, 2_840_140_800)  # 2000-01-01 to 2060-01-01, in seconds
-_UNITS = (("seconds", 9), ("milliseconds", 6), ("microseconds", 3), ("nanoseconds", 0))
+# Name, size as a power of 10 in nanoseconds, and seconds from their start to 1970.
+_UNITS = (
+    ("seconds since 1970", 9, 0),
+    ("milliseconds since 1970", 6, 0),
+    ("microseconds since 1970", 3, 0),
+    ("nanoseconds since 1970", 0, 0),
+    ("100 nanoseconds since 1601", 2, 11_644_473_600),  # FILETIME of Windows
+)
 
 
 def shape_of(cell):
@@ -115,6 +173,8 @@ def kind_of_times(column, *, named):
         return "short year"
     if named and EPOCH.fullmatch(shape) and epoch_unit(cell):
         return "instant"
+    if named and may_be_excel_dates(column):
+        return "instant"
     return None
 
 
@@ -135,7 +195,7 @@ def style_of(name, match):
         name.format(s=groups.get("s") or ""),
         bool(groups.get("clock")),
         bool(groups.get("sec")),
-        bool(groups.get("half")),
+        bool(groups.get("half") or groups.get("before")),
         bool(groups.get("zone")),
         (groups.get("join") or "").strip().upper(),
     )
@@ -151,7 +211,7 @@ def describe(style):
 
 def strptime_format(date, groups):
     """The format of a time, from the parts of its shape and the order of its date."""
-    text = f"{date}{{s}}%Y".format(s=groups["s"])
+    text = date.format(s=groups["s"])
     if groups["clock"]:
         text += f"{groups['join']}%{'I' if groups['half'] else 'H'}:%M"
     if groups.get("sec"):
@@ -167,7 +227,7 @@ def strptime_format(date, groups):
 
 
 def epoch_unit(cell):
-    """Tell in which unit since 1970 a number is a plausible time.
+    """Tell in which unit a number is a plausible time.
 
     Parameters
     ----------
@@ -176,13 +236,15 @@ def epoch_unit(cell):
 
     Returns
     -------
-    unit : tuple of str, int, int and int, or None
-        Its name, its length as a power of 10 in nanoseconds, and the lowest and the
-        highest whole number that is plausible. None if no unit fits.
+    unit : tuple of str, int, int, int and int, or None
+        Its name, its length as a power of 10 in nanoseconds, the lowest and the
+        highest whole number that is plausible, and the one of 1970. None if no unit
+        fits.
     """
     whole = int(re.split("[.,]", cell)[0])
-    for name, power in _UNITS:
-        low, high = (bound * 10 ** (9 - power) for bound in _PLAUSIBLE)
+    for name, power, origin in _UNITS:
+        scale = 10 ** (9 - power)
+        low, high = ((bound + origin) * scale for bound in _PLAUSIBLE)
         if low <= whole <= high:
-            return name, power, low, high
+            return name, power, low, high, origin * scale
     return None

@@ -21,6 +21,12 @@ class Times:
     values: np.ndarray
     zone: object  # None, "UTC" or a fixed offset
     description: str
+    message: object = None  # a warning about what they were taken for
+
+    @property
+    def are_counted(self):
+        """Whether they were numbers, of which no clock was set back."""
+        return "since" in self.description or "numbers" in self.description
 
     @classmethod
     def with_zones(cls, values, zones, description):
@@ -60,9 +66,10 @@ def irregularities(table, times, order):
         if len(autumn):
             message += (
                 f" In {place(autumn[0])} it looks like the end of summer time in local "
-                "times: the rows of two hours are now mixed up. Localise the times "
-                "first, in the order of the file, for example with tz_localize(zone, "
-                "ambiguous='infer') of pandas, and write them with their offset."
+                "times, which run through an hour twice: the rows of both hours are "
+                "now interleaved. Localise the times first, in the order of the file, "
+                "for example with tz_localize(zone, ambiguous='infer') of pandas, and "
+                "write them with their offset."
             )
         yield message
     values = values[order]
@@ -88,7 +95,7 @@ def irregularities(table, times, order):
 
 def _ends_of_summer_time(times, backwards):
     """Rows that go back by about an hour, once a year at most, in times of no zone."""
-    if times.zone is not None or "since 1970" in times.description:
+    if times.zone is not None or times.are_counted:
         return backwards[:0]
     seconds = (times.values[backwards - 1] - times.values[backwards]) / 10**9
     rows = backwards[(seconds >= 1800) & (seconds <= 3660)]
