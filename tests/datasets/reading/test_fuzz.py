@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly.datasets import read_sensor_csv
 from tsanomaly.datasets._reading._names import has_time_name
+from tsanomaly.datasets._reading._words import is_bad_word
 
 FUZZ = settings(
     max_examples=3 * settings().max_examples,  # files are short
@@ -304,12 +305,22 @@ def check_against_cells(data, sep, frame, labels):
     )
     rows = [[cell.strip() for cell in row] for row in reader]
     rows = [row for row in rows if any(row)]
-    if all(len(row) > len(rows[0]) and not row[-1] for row in rows[1:]):
-        rows[1:] = [row[:-1] for row in rows[1:]]
-    assert len({len(row) for row in rows}) == 1
-    header, *rows = rows
-    assert len(rows) == len(frame)
+    start = next(i for i, row in enumerate(rows) if frame.index.name in row)
+    for row in rows[:start]:  # a banner
+        assert not any(map(is_time, row))
+    header, *rows = rows[start:]
+    if all(len(row) > len(header) and not row[-1] for row in rows):
+        rows = [row[:-1] for row in rows]
     position = header.index(frame.index.name)
+    while len(rows) > len(frame) and not is_time(rows[0][position]):
+        row = rows.pop(0)  # units
+        assert len(row) <= len(header)
+        assert not any(re.fullmatch(r"[0-9.,]{2,}", cell) for cell in row)
+    if len(rows) > len(frame):
+        row = rows.pop()  # it was cut, or is none
+        assert len(row) < len(header) or not is_time(row[position]) or row[-1]
+    assert {len(row) for row in rows} == {len(header)}
+    assert len(rows) == len(frame)
     # Rows are put in time order, those of one time in the order of the file.
     rows = sorted(rows, key=lambda row: slow_time(row[position]))
     times = [slow_time(row[position]) for row in rows]
@@ -326,13 +337,22 @@ def check_against_cells(data, sep, frame, labels):
 
 def slow_number(cell, sep):
     """A number by the rules of the docstring, with one mark for every digit."""
-    if cell in MISSING or cell.lower() in ("nan", "+nan", "-nan"):
+    if cell in MISSING or cell.lower() in ("nan", "+nan", "-nan") or is_bad_word(cell):
         return np.nan
     if cell.lower() in ("true", "false"):
         return float(cell.lower() == "true")
     assert re.fullmatch(r"[-+0-9.,eE]+|[-+]?(?i:inf|infinity)", cell, re.ASCII), cell
     assert "," not in cell or (sep != "," and "." not in cell), cell
     return float(cell.replace(",", "."))
+
+
+def is_time(cell):
+    """Whether a cell is a time of those formats."""
+    try:
+        slow_time(cell)
+    except (AssertionError, ValueError):
+        return False
+    return True
 
 
 def slow_time(cell):

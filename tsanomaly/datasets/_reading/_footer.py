@@ -80,7 +80,7 @@ def leave_out_footer(source, sep, widths, time_positions):
         what = "they are no rows of readings"
     elif left_out[0][0] == "cut":
         what = "the last line of the file was cut"
-    message = f"{source.path}, {lines}: {shown} left out, since {what}."
+    message = f"{source.path}, {lines}: left out, since {what}: {shown}."
     rest = Source(source.path, source.data[:stop], source.position, source.line)
     return rest, [message]
 

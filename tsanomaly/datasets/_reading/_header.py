@@ -47,6 +47,13 @@ _UNIT_TITLES = frozenset(
         *("unite", "unidad", "unidades"),
     ]
 )
+_OTHER_TITLES = frozenset(
+    [
+        *("description", "descriptions", "desc", "descriptor", "beschreibung", "type"),
+        *("comment", "bezeichnung", "statistic", "aggregation", "range", "location"),
+        *("longname", "long name", "name", "datatype", "data type", "typ", "kommentar"),
+    ]
+)
 _UNIT = re.compile(
     r"[°º]?\s?(?:deg\.?\s?)?[CFK]|[%‰-]|1|\[.*\]|\(.*\)|rpm|ppm|ppb|pH|bool"
     r"|.{0,8}[/²³^·].{1,8}"
@@ -177,9 +184,7 @@ def _first_records(records):
             break
         cells = [cell.strip() for cell in rows[0]]
         if not any(cells):
-            if not found or len(cells) < 2:
-                continue
-            break  # a row without any value, which ends what tells
+            continue
         record = _Record(lines[0], cells, records.rest())
         found.append(record)
         is_row = record.has_time or record.has_number
@@ -210,7 +215,8 @@ def _count_above(records, body, positions, width, path):
         words = [c for c in others if _is_word(c)]
         if positions:
             # A row whose time is broken: the times are read later, and tell.
-            if not words and any(map(is_number, others)):
+            is_broken = any(cells[p][:1].isdigit() for p in positions)
+            if is_broken and not words and any(map(is_number, others)):
                 return i
         elif record.has_number:
             # Numbers may stand in a banner, if the names are below.
@@ -260,7 +266,8 @@ def _find_names(above, fits, path):
         are_texts = not record.has_time and set(filter(is_number, record.cells)) <= {
             "1"
         }
-        is_plain = titles or _are_units(record.cells) or not record.cells[0]
+        is_plain = titles or not record.cells[0] or _is_titled(record.cells)
+        is_plain = is_plain or _are_units(record.cells)
         if not are_texts or not is_plain or len(record.cells) > max(fits):
             n_lines = sum(1 for other in above if other.line <= record.line) - chosen
             raise fault(
@@ -274,6 +281,11 @@ def _find_names(above, fits, path):
                 "; if it is a row, complete its time.",
             )
     return chosen
+
+
+def _is_titled(cells):
+    """Whether the first cell says what a line below the names holds."""
+    return cells[0].strip(" :[]()").casefold() in _UNIT_TITLES | _OTHER_TITLES
 
 
 def _are_units(cells):
@@ -316,8 +328,8 @@ def _tell_of_banner(head, banner, path):
     ):
         head.messages.append(
             ParameterWarning(
-                f"{path}: {lines} above the names of the columns in line {head.line} "
-                "hold numbers, and were left out. To confirm, pass ",
+                f"{path}: left out above the names of the columns in line {head.line}, "
+                f"though there are numbers: {lines}. To confirm, pass ",
                 Parameter("skiprows", head.line - 1),
                 ".",
             )

@@ -67,8 +67,8 @@ def find_labels(table, time_names):
     if by_word:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: {list_names(by_word)} were taken for labels, by their "
-                "names, and are no channels. If they are channels, pass ",
+                f"{table.path}: taken for labels by their names, and left out of the "
+                f"channels: {list_names(by_word)}. If they are channels, pass ",
                 Parameter("label", None),
                 ", or the names of the label columns as ",
                 Parameter("label"),
@@ -78,8 +78,8 @@ def find_labels(table, time_names):
     if channels:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: {list_names(channels)} were read as channels, though "
-                "there is a word for labels in the name. If they are labels, pass ",
+                f"{table.path}: read as channels, though there is a word for labels in "
+                f"the name: {list_names(channels)}. If they are labels, pass ",
                 Parameter("label", channels[0] if len(channels) == 1 else channels),
                 "; if they are not, pass ",
                 Parameter("label", None),

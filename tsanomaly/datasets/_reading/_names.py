@@ -35,10 +35,10 @@ _PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
     *("groundtruth",),
 }
 _TAG_TEXT = """
-tag tags tagname tagid entity sensor sensors sensorid sensorname point pointid
-pointname variable varname parameter param metric metricname item itemid channel
-signal signalname measurement measure field series quantity attribute register node
-nodeid messstelle kanal sensorname datapoint topic
+name names tag tags tagname tagid entity sensor sensors sensorid sensorname point
+pointid pointname variable varname parameter param metric metricname item itemid
+channel signal signalname measurement measure field series quantity attribute register
+node nodeid messstelle kanal sensorname datapoint topic
 """
 _TAG_WORDS = frozenset(_TAG_TEXT.split())
 # Words that a name of labels may have beside those that tell.
@@ -47,7 +47,9 @@ is has was the of a an and or no not yes normal flag flags binary bool ground tr
 false gt
 """
 _BESIDE_LABEL_WORDS = frozenset(_BESIDE_LABEL_TEXT.split())
-_COUNTER_NAMES = frozenset(["", "row", "rows", "no", "nr", "index", "idx", "#", "№"])
+_COUNTER_NAMES = frozenset(
+    ["", "row", "rows", "no", "nr", "index", "idx", "#", "№", "record"]
+)
 # A bracket that nothing closes is matched to the end, so that no other one in there is
 # tried: the time would grow with their number squared.
 _IN_BRACKETS = re.compile(r"[(\[][^)\]\n]*+([)\]]?)")

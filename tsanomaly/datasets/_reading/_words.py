@@ -110,7 +110,7 @@ class WordCounts:
         """Yield a warning for each kind of words that there is."""
         if self.bad:
             yield ParameterWarning(
-                f"{path}: {list_counts(self.bad)} were read as missing readings. Pass "
+                f"{path}: read as missing readings: {list_counts(self.bad)}. Pass "
                 "other such words as ",
                 Parameter("na_values"),
                 ".",
@@ -171,7 +171,8 @@ def read_states(column, found):
         if word.casefold() not in meaning:
             found.bad[word] += words[word]
     if pair != ("false", "true"):
-        found.states[column.name] = pair
+        written = {word.casefold(): word for word in known}
+        found.states[column.name] = tuple(written.get(word, word) for word in pair)
     return np.array([meaning.get(cell.casefold(), np.nan) for cell in cells])
 
 
