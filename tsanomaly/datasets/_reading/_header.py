@@ -143,7 +143,8 @@ def find_head(source, sep, max_columns, header_rows):
     ValueError
         If it is not certain which line holds the names, and which the first row.
     """
-    records = _first_records(Records(source, sep, max_columns))
+    n_told = 0 if header_rows == "auto" else header_rows
+    records = _first_records(Records(source, sep, max_columns), n_told)
     if not records:
         return None
     body = [record for record in records if record.has_time or record.has_number]
@@ -164,21 +165,21 @@ def find_head(source, sep, max_columns, header_rows):
     else:
         titles = [i for i, record in enumerate(records) if record.has_time_name]
         chosen = titles[0] if titles and len(records[titles[0]].cells) in fits else 0
-        n_above = min(chosen + header_rows, len(records))
+        n_above = min(chosen + n_told, len(records))
     names = records[chosen]
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
         head.names[0] = head.names[0].lstrip("# ")  # as numpy.savetxt writes names
-    _describe(head, records[chosen + 1 : n_above], positions)
+    _describe(head, records[chosen + 1 : n_above])
     _tell_of_banner(head, records[:chosen], source.path)
     return head
 
 
-def _first_records(records):
+def _first_records(records, n_told):
     """The first records that are not blank, up to some that are rows."""
     found, n_rows, width = [], 0, None
-    for _ in range(_MOST_LINES):
+    for _ in range(_MOST_LINES + n_told):
         lines, rows = records.take(1)
         if not rows:
             break
@@ -190,7 +191,7 @@ def _first_records(records):
         is_row = record.has_time or record.has_number
         n_rows = n_rows + 1 if is_row and len(cells) == width else int(is_row)
         width = len(cells)
-        if n_rows == _N_ROWS:
+        if n_rows >= _N_ROWS and len(found) >= n_told + _N_ROWS:
             break
     return found
 
@@ -206,7 +207,8 @@ def _count_above(records, body, positions, width, path):
         if any(is_time_text(cells[p]) for p in positions if p < len(cells)):
             return _refuse_row_above(records, i, path)
         if len(cells) < width or i == 0:
-            if i and record.has_time and len(cells) > 1:
+            has_value = record.has_time or (record.has_number and not positions)
+            if i and has_value and len(cells) > 1:
                 below = records[i + 1 :]
                 if not any(other.has_time_name for other in below):
                     return i  # a row that lacks a field, which is an error later
@@ -262,23 +264,21 @@ def _find_names(above, fits, path):
         distinct = [i for i in full if len(set(above[i].cells)) == len(above[i].cells)]
         chosen = (distinct or full)[0]
     for record in above[chosen + 1 :]:
-        # A unit may be written 1.
-        are_texts = not record.has_time and set(filter(is_number, record.cells)) <= {
-            "1"
-        }
+        numbers = set(filter(is_number, record.cells))
+        are_texts = not record.has_time and numbers <= {"1"}  # as a unit
         is_plain = titles or not record.cells[0] or _is_titled(record.cells)
         is_plain = is_plain or _are_units(record.cells)
         if not are_texts or not is_plain or len(record.cells) > max(fits):
-            n_lines = sum(1 for other in above if other.line <= record.line) - chosen
             raise fault(
                 f"{path}, line {record.line}",
-                f"the line stands between the names of the columns in line "
-                f"{above[chosen].line} and the first row, and is neither for certain. "
-                "If it belongs to the header, pass the number of lines of the header, ",
-                Parameter("header_rows", n_lines),
+                "the line stands between the names of the columns in line "
+                f"{above[chosen].line} and the first row, and may belong to the header "
+                "or be a row. If it belongs to the header, pass how many lines that "
+                "has, ",
+                Parameter("header_rows", len(above) - chosen),
                 "; if the names are in this line, pass ",
                 Parameter("skiprows", record.line - 1),
-                "; if it is a row, complete its time.",
+                "; if it is a row, correct its time.",
             )
     return chosen
 
@@ -296,7 +296,7 @@ def _are_units(cells):
     return title in _UNIT_TITLES or 2 * n_units > len(filled)
 
 
-def _describe(head, records, positions):
+def _describe(head, records):
     """Keep what stands below the names: units, and other lines."""
     n_names = len(head.names)
     lines = [(record.cells + [""] * n_names)[:n_names] for record in records]

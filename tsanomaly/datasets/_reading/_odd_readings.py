@@ -46,7 +46,9 @@ def suspicious_numbers(path, names, readings):
             f"{value:g} ({count:,} times in {list_names(channels[value])})"
             for value, count in found.items()
         )
-        values = [int(value) if value == int(value) else value for value in found]
+        values = [
+            int(value) if value == int(value) else float(value) for value in found
+        ]
         yield ParameterWarning(
             f"{path}: far from the other readings, as if it stood for a missing one: "
             f"{shown}. It was read as a number. If it is no reading, pass ",
