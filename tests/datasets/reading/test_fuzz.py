@@ -419,6 +419,8 @@ CELLS = st.one_of(
     st.text(alphabet='0123456789.,-+e:/ T"%_', max_size=6),
     st.sampled_from(["time", "a", "b", "label", "2024-01-01", "10:00", "1.5", "1,5"]),
     st.sampled_from(["true", "nan", "", "20240101", "1704067200", "x", "12.05.2024"]),
+    st.sampled_from(["tag", "value", "M1", "on", "Good", "Bad", "a_Quality", "Total"]),
+    st.sampled_from(["degC", "<5", "_time", "_value", "#group", "-9999", "#", "2024"]),
 )
 
 
@@ -432,6 +434,31 @@ CELLS = st.one_of(
         ),
     ),
     timestamp=st.sampled_from(["auto", None, "time"]),
+    options=st.sampled_from(
+        [
+            *({}, {"header_rows": 1}, {"header_rows": 3}, {"long": None}, {"by": "a"}),
+            *({"long": ("tag", "value")}, {"quality": ["a"]}, {"quality": None}),
+        ]
+    ),
 )
-def test_anything(path, data, timestamp):
-    outcome(path, data, timestamp=timestamp)
+def test_anything(path, data, timestamp, options):
+    outcome(path, data, timestamp=timestamp, **options)
+
+
+@FUZZ
+@given(edits=st.lists(EDITS, min_size=0, max_size=4), kind=st.integers(0, 3))
+def test_a_corrupted_table_of_another_kind(path, edits, kind):
+    times = [f"2024-01-15 10:0{minute}:00" for minute in range(6)]
+    lines = [
+        ["Plant;A", "Time,a,b", ",degC,bar", *(f"{time},1,2" for time in times)],
+        ["time,tag,value", *(f"{time},T{k},{k}" for time in times for k in range(2))],
+        ["time,a,a_Quality", *(f"{time},1,Good" for time in times), "Total,6,"],
+        [
+            "#datatype,string,long,dateTime:RFC3339,double,string",
+            ",result,table,_time,_value,_field",
+            *(f",,0,{time},1,t" for time in times),
+        ],
+    ][kind]
+    result = outcome(path, edit("\n".join(lines).encode(), edits))
+    if not edits:
+        assert result is not None

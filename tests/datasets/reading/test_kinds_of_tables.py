@@ -124,6 +124,10 @@ def test_repeated_names(warned, read):
     assert read(text, drop=["Temp"]).columns.tolist() == ["Temp (2)"]
 
 
+def test_a_separator_at_the_end_of_the_header_only(read):
+    assert read("Time,a,b,\n" + ROWS).columns.tolist() == ["a", "b"]
+
+
 # Words
 
 
@@ -151,6 +155,11 @@ def test_other_words_are_listed_with_their_counts(read, fails):
 def test_limits_of_detection(fails, limit):
     text = "Time;a;b\n" + rows_of(lambda i: f"{limit if i == 4 else i};{i}", ";")
     fails(text, "line 6", "limit of detection", f"<na_values={limit!r}>")
+
+
+def test_units_in_cells(fails):
+    text = "Time,a,b\n" + rows_of(lambda i: f"{20 + i % 2}°C,{i}")
+    fails(text, "line 2", "'20°C' \\(6\\)", "unit")
 
 
 @pytest.mark.parametrize("number", [-9999, 9999, -999, -99999, -999.25])
@@ -225,7 +234,7 @@ def test_a_long_table(warned, header, line):
     assert frame.columns.tolist() == ["T0", "T1", "T2"]
     assert frame.index.equals(pd.DatetimeIndex(TIMES[:10]).as_unit("ns"))
     assert "'value'" in message
-    assert "3 sensors in 'tag'" in message
+    assert "the sensors in 'tag', 3 in all" in message
     assert "<long=None>" in message
     if "unit" in header:
         assert frame.attrs["units"] == dict.fromkeys(["T0", "T1", "T2"], "C")

@@ -156,6 +156,9 @@ def find_head(source, sep, max_columns, header_rows):
         for position in range(width)
         if 2 * sum(is_time_text(record.cells[position]) for record in body) > len(body)
     ]
+    for record in records:
+        if len(record.cells) == width + 1 and not (record.cells[-1] or record in body):
+            record.cells.pop()  # the header ends with a separator that rows lack
     fits = {width}
     if body and all(not record.cells[-1] for record in body):
         fits.add(width - 1)  # rows end with a separator that the header may lack

@@ -9,7 +9,7 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, is_number, is_time_text, show
-from tsanomaly.datasets._reading._names import has_tag_name, list_names
+from tsanomaly.datasets._reading._names import has_tag_name, has_value_name, list_names
 from tsanomaly.datasets._reading._numbers import read_numbers
 from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._times import Times, irregularities
@@ -119,9 +119,13 @@ def find_long(table, channels, times, long):
     values = [column for column in channels if not any(column is t for t in texts)]
     if texts:
         keys = list_keys(texts)
+        if len(values) > 1 and any(has_tag_name(key[0].name) for key in keys):
+            # Such as the milliseconds of the time beside the value.
+            named = [column for column in values if has_value_name(column.name)]
+            values = named if len(named) == 1 else values
         if len(values) != 1 or not keys:
             return None
-        return _of_texts(table, keys, values[0], texts, times)
+        return _of_texts(table, keys, values[0], channels, times)
     if len(channels) != 2:
         return None
     return _of_numbers(table, channels, times)
@@ -188,8 +192,9 @@ def _as_told(table, channels, times, long):
     return LongTable(table, (tag, *keys), value, others, is_told=table.long is None)
 
 
-def _of_texts(table, keys, value, texts, times):
+def _of_texts(table, keys, value, channels, times):
     """The long table of columns of texts and one of values, if the form is plain."""
+    texts = [column for column in channels if holds_text(column)]
     times, are_repeated = repeated_times(times)
     plain = []
     for column, codes, names in keys:
@@ -213,7 +218,9 @@ def _of_texts(table, keys, value, texts, times):
         plain = [key for key in plain if has_tag_name(key[0].name)][:1]
     if len(plain) == 1:
         tag = plain[0][0]
-        others = [column for column in texts if column is not tag]
+        others = [
+            column for column in channels if column is not tag and column is not value
+        ]
         return LongTable(table, plain[0], value, others, is_told=False)
     several = [key for key in keys if len(key[2]) > 1]
     if not several:
@@ -229,7 +236,7 @@ def _of_texts(table, keys, value, texts, times):
     raise table.header_fault(
         "the table seems to be in long format, with one row for each sensor and time, "
         "but which column names the sensors is not certain: "
-        f"{list_names(c.name for c in texts)} hold words. Pass the column of "
+        f"there are words in {list_names(c.name for c in texts)}. Pass the column of "
         "names and the one of values as ",
         Parameter("long", (column.name, value.name)),
         "; if it names machines, pass ",
@@ -388,8 +395,8 @@ class LongTable:
         tag = self.key[0]
         parts = [
             f"{self.table.path}: the table is in long format. The readings in "
-            f"{self.value.name!r} were put in one column for each of {n_sensors:,} "
-            f"sensors in {tag.name!r}."
+            f"{self.value.name!r} were put in one column for each of the sensors in "
+            f"{tag.name!r}, {n_sensors:,} in all."
         ]
         if n_repeated:
             parts[0] += (
@@ -402,11 +409,10 @@ class LongTable:
             names = list_names(column.name for column in self.others)
             parts[0] += f" Other columns, left out: {names}."
         if not self.is_told:
-            parts += [
-                " If it is no such table, pass ",
-                Parameter("long", None),
-                ".",
-            ]
+            parts += [" If it is no such table, pass ", Parameter("long", None)]
+            if not has_tag_name(tag.name):
+                parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
+            parts.append(".")
         if not self.is_told or n_repeated or words:
             self.table.messages.append(ParameterWarning(*parts))
         else:

@@ -10,6 +10,7 @@ __all__ = [
     "has_only_label_words",
     "has_tag_name",
     "has_time_name",
+    "has_value_name",
     "is_clock_name",
     "is_counter_name",
     "is_label_name",
@@ -41,6 +42,7 @@ channel signal signalname measurement measure field series quantity attribute re
 node nodeid messstelle kanal sensorname datapoint topic
 """
 _TAG_WORDS = frozenset(_TAG_TEXT.split())
+_VALUE_WORDS = frozenset(["value", "val", "reading", "state", "wert", "messwert"])
 # Words that a name of labels may have beside those that tell.
 _BESIDE_LABEL_TEXT = """
 is has was the of a an and or no not yes normal flag flags binary bool ground truth true
@@ -79,6 +81,12 @@ def has_tag_name(name):
     """Whether a column is named like one that holds names of sensors."""
     words = re.findall("[a-zäöü]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", name).casefold())
     return not _TAG_WORDS.isdisjoint(words)
+
+
+def has_value_name(name):
+    """Whether a column is named like one that holds the readings of all sensors."""
+    words = re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", name).casefold())
+    return not _VALUE_WORDS.isdisjoint(words)
 
 
 def is_clock_name(name):

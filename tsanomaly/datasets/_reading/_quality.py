@@ -106,7 +106,9 @@ def _find(channels):
         has_value = position and _are_readings(channels[position - 1])
         if base not in by_name and (base or not has_value):
             continue
-        if _is_vocabulary(column, words_only=not base):
+        # Codes in a column named Status may be others, of the machine.
+        is_named = bool(base) or "qual" in column.name.casefold()
+        if _is_vocabulary(column, words_only=not is_named):
             found.append(column.name)
     return found
 
