@@ -192,7 +192,7 @@ def path(tmp_path):
 def read(path, data, **options):
     path.write_bytes(data)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, message=".*csv: ")
+        warnings.filterwarnings("ignore", category=UserWarning, message=".*csv[:,]")
         return read_sensor_csv(path, return_labels=True, **options)
 
 
@@ -305,13 +305,18 @@ def check_against_cells(data, sep, frame, labels):
     )
     rows = [[cell.strip() for cell in row] for row in reader]
     rows = [row for row in rows if any(row)]
-    start = next(i for i, row in enumerate(rows) if frame.index.name in row)
+    time_name = frame.index.name or ""
+    start = next(
+        i
+        for i, row in enumerate(rows)
+        if time_name in row and len(row) > frame.shape[1]
+    )
     for row in rows[:start]:  # a banner
         assert not any(map(is_time, row))
     header, *rows = rows[start:]
     if all(len(row) > len(header) and not row[-1] for row in rows):
         rows = [row[:-1] for row in rows]
-    position = header.index(frame.index.name)
+    position = header.index(time_name)
     while len(rows) > len(frame) and not is_time(rows[0][position]):
         row = rows.pop(0)  # units
         assert len(row) <= len(header)

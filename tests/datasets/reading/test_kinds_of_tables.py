@@ -506,6 +506,11 @@ def test_a_last_line_that_was_cut(warned, line):
     assert repr(line.strip()) in message
 
 
+def test_an_empty_last_cell_is_not_cut(read):
+    text = "Time\ta\n2024-01-15\t1\n2024-01-16\t"
+    np.testing.assert_array_equal(read(text)["a"], [1, np.nan])
+
+
 def test_no_more_than_the_last_line_is_cut(fails):
     fails("Time,a,b\n" + ROWS + "2024-01-15,1\n2024-01-15,2\n", "line 14", "2 fields")
     fails("Time,a,b\n2024-01-15,1\n", "line 2", "2 fields")

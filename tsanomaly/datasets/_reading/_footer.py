@@ -100,7 +100,7 @@ def _last_lines(source):
         if not start and first > source.position:
             return
         start = start or first
-        yield start, data[start:stop].decode("utf-8", "replace").strip()
+        yield start, data[start:stop].decode("utf-8", "replace")
         end = start
 
 
