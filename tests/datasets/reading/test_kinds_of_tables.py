@@ -74,6 +74,7 @@ def test_descriptions_and_units(read):
     frame = read(header + rows_of(lambda i: f"{i},5;{i}", ";"))
     assert frame.attrs["units"] == {"TI1": "°C", "FI2": "m³/h"}
     assert frame.attrs["descriptions"] == {"TI1": "Temp. inlet", "FI2": "Feed"}
+    assert set(read("Time,a,b\n,Avg,Max\n" + ROWS).attrs) == {"descriptions"}
     header = "Time,TI1,PI1\n,Temperature of the reactor,Pressure of the reactor\n"
     frame = read(header + ROWS)
     assert set(frame.attrs) == {"descriptions"}
@@ -105,6 +106,8 @@ def test_banners(read, warned, fails, caplog):
         frame = read("Device: X; Serial: 17; Rev 3\nfrom Y, Z\n\n" + table)
     assert frame.columns.tolist() == ["a", "b"]
     assert "lines 1 to 2 above the header left out" in caplog.text
+    banner = "".join(f"Line {i}: x\n" for i in range(40))
+    assert read(banner + table).columns.tolist() == ["a", "b"]
     assert read(",P1,P1\nTime,a,b\n" + ROWS).columns.tolist() == ["a", "b"]
     frame, (message,) = warned("Station,1,2\nTime,a,b\n" + ROWS)
     assert frame.columns.tolist() == ["a", "b"]

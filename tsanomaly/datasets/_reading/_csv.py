@@ -336,7 +336,7 @@ def read_readings(
     if is_part:
         drop = [name for name in as_list(drop) if name in set(names)]
     drop_columns(table, drop)
-    drop_unnamed(table, timestamp, label)
+    drop_unnamed(table, timestamp, [*as_list(label), *as_list(by)])
     label_names = label_names_of(table, label, timestamp)
     machines = take_machines(table, by, label_names)
     time_names = find_times(table, timestamp, label_names, date_format)

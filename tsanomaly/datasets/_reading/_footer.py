@@ -50,7 +50,7 @@ def leave_out_footer(source, sep, widths, time_positions):
     for start, line in _last_lines(source):
         cells = _split(line, sep)
         if cells is None:
-            break
+            return source, []
         if not any(cells):
             continue
         kind = _kind(cells, widths, time_positions, is_last)

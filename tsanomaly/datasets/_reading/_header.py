@@ -47,6 +47,23 @@ _UNIT_TITLES = frozenset(
         *("unite", "unidad", "unidades"),
     ]
 )
+_STATISTICS = frozenset(
+    [
+        *(
+            "avg",
+            "average",
+            "mean",
+            "min",
+            "max",
+            "minimum",
+            "maximum",
+            "smp",
+            "sample",
+        ),
+        *("std", "tot", "total", "sum", "med", "median", "actual", "instant", "last"),
+    ]
+)
+_LONGEST_UNIT = 12
 _OTHER_TITLES = frozenset(
     [
         *("description", "descriptions", "desc", "descriptor", "beschreibung", "type"),
@@ -296,7 +313,14 @@ def _are_units(cells):
     filled = [cell for cell in cells if cell]
     title = cells[0].strip(" :[]()").casefold()
     n_units = sum(_UNIT.fullmatch(cell) is not None for cell in filled)
+    if _are_statistics(filled):
+        return False
     return title in _UNIT_TITLES or 2 * n_units > len(filled)
+
+
+def _are_statistics(cells):
+    """Whether texts say how readings were averaged, as data loggers write it."""
+    return _STATISTICS.issuperset(cell.casefold() for cell in cells)
 
 
 def _describe(head, records):
@@ -304,8 +328,10 @@ def _describe(head, records):
     n_names = len(head.names)
     lines = [(record.cells + [""] * n_names)[:n_names] for record in records]
     units = next((cells for cells in lines if _are_units(cells)), None)
-    if units is None and len(lines) == 1 and max(map(len, lines[0])) <= 12:
-        units = lines[0]
+    if units is None and len(lines) == 1:
+        is_short = max(map(len, lines[0])) <= _LONGEST_UNIT
+        if is_short and not _are_statistics(filter(None, lines[0])):
+            units = lines[0]
     others = [cells for cells in lines if cells is not units]
     if units is not None:
         head.units = [cell.strip("[]") for cell in units]
