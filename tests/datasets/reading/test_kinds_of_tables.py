@@ -322,6 +322,16 @@ def test_a_column_of_modes_is_no_long_table(fails):
     fails(text, "'mode'", "'start' \\(4\\)", "<drop='mode'>")
 
 
+def test_nobody_is_told_to_drop_what_tells_sensors_apart(write):
+    for name in ["machine_id", "deviceName", "tag"]:
+        text = f"time,{name},a,b\n" + rows_of(lambda i: f"M{i % 2},{i},2")
+        with pytest.raises(ParameterError) as caught:
+            read_sensor_csv(write(text))
+        message = marked(caught.value)
+        assert f"<by={name!r}>" in message
+        assert "<drop" not in message
+
+
 def test_labels_of_a_long_table(warned):
     text = "time,tag,value,anomaly\n" + long_rows(
         lambda time, k, i: f"{time},T{k},{i},{int(i == 2 and k == 1)}"
@@ -366,7 +376,7 @@ def test_machines(read, warned, write, name, is_number, in_blocks):
     else:
         _, (message, *_) = warned(text)
     assert "<by='machine'>" in message
-    assert "drop" not in message
+    assert "<drop" not in message
 
 
 def test_times_are_judged_machine_by_machine(warned):

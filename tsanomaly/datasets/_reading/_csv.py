@@ -12,8 +12,8 @@ from tsanomaly.datasets._reading._columns import (
     as_list,
     drop_columns,
     drop_unnamed,
+    find_labels,
     find_times,
-    label_names_of,
     read_times,
 )
 from tsanomaly.datasets._reading._date_format import check_date_format
@@ -337,7 +337,7 @@ def read_readings(
         drop = [name for name in as_list(drop) if name in set(names)]
     drop_columns(table, drop)
     drop_unnamed(table, timestamp, [*as_list(label), *as_list(by)])
-    label_names = label_names_of(table, label, timestamp)
+    label_names = find_labels(table, label, timestamp)
     machines = take_machines(table, by, label_names)
     time_names = find_times(table, timestamp, label_names, date_format)
     times = read_times(table, time_names, date_format)

@@ -17,7 +17,7 @@ from tsanomaly.datasets._reading._names import (
 )
 from tsanomaly.datasets._reading._time_formats import kind_of_times
 
-__all__ = ["find_labels", "read_labels"]
+__all__ = ["find_label_columns", "read_labels"]
 
 _MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
 _NORMAL_WORDS = frozenset(["normal", "no", "false", "ok", "good"])
@@ -30,7 +30,7 @@ _VOCABULARIES = (
 _LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
 
 
-def find_labels(table, time_names):
+def find_label_columns(table, time_names):
     """Find the columns of labels by their names, and say so unless that is certain.
 
     Parameters

@@ -9,7 +9,11 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, show
-from tsanomaly.datasets._reading._names import has_tag_name, list_names
+from tsanomaly.datasets._reading._names import (
+    has_machine_name,
+    has_tag_name,
+    list_names,
+)
 
 __all__ = [
     "WordCounts",
@@ -219,8 +223,9 @@ def no_number_words(column, row, decimal):
             Parameter("drop"),
             ".",
         )
-    is_named = has_tag_name(column.name)
-    if not n_numbers and (is_named or sum(words.values()) > len(words) > 1):
+    is_named = has_tag_name(column.name) or has_machine_name(column.name)
+    is_repeated = sum(words.values()) > len(words)
+    if not n_numbers and len(words) > 1 and (is_named or is_repeated):
         parts = [
             f"{show(cell)} is not a number: the column holds nothing but words, "
             f"{list_counts(words)}. If it names sensors, the table is in long format: "
