@@ -35,6 +35,22 @@ def read(write):
 
 
 @pytest.fixture
+def warned(write):
+    """A function that reads a file, and returns what it held and was warned of.
+
+    In the messages, parameters stand in angle brackets: <sep>, <decimal=','>.
+    """
+
+    def warned(content, **options):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = read_sensor_csv(write(content), **options)
+        return result, [marked(warning.message) for warning in caught]
+
+    return warned
+
+
+@pytest.fixture
 def fails(write):
     """A function that checks that a file is refused, with all of some words.
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly.datasets import read_sensor_csv
 from tsanomaly.datasets._reading._names import has_time_name
+from tsanomaly.datasets._reading._words import is_bad_word
 
 FUZZ = settings(
     max_examples=3 * settings().max_examples,  # files are short
@@ -194,7 +195,7 @@ def path(tmp_path):
 def read(path, data, **options):
     path.write_bytes(data)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, message=".*csv: ")
+        warnings.filterwarnings("ignore", category=UserWarning, message=".*csv[:,]")
         return read_sensor_csv(path, return_labels=True, **options)
 
 
@@ -303,12 +304,27 @@ def check_against_cells(data, sep, frame, labels):
     )
     rows = [[cell.strip() for cell in row] for row in reader]
     rows = [row for row in rows if any(row)]
-    if all(len(row) > len(rows[0]) and not row[-1] for row in rows[1:]):
-        rows[1:] = [row[:-1] for row in rows[1:]]
-    assert len({len(row) for row in rows}) == 1
-    header, *rows = rows
+    time_name = frame.index.name or ""
+    start = next(
+        i
+        for i, row in enumerate(rows)
+        if time_name in row and len(row) > frame.shape[1]
+    )
+    for row in rows[:start]:  # a banner
+        assert not any(map(is_time, row))
+    header, *rows = rows[start:]
+    if all(len(row) > len(header) and not row[-1] for row in rows):
+        rows = [row[:-1] for row in rows]
+    position = header.index(time_name)
+    while len(rows) > len(frame) and not is_time(rows[0][position]):
+        row = rows.pop(0)  # units
+        assert len(row) <= len(header)
+        assert not any(re.fullmatch(r"[0-9.,]{2,}", cell) for cell in row)
+    if len(rows) > len(frame):
+        row = rows.pop()  # it was cut, or is none
+        assert len(row) < len(header) or not is_time(row[position]) or row[-1]
+    assert {len(row) for row in rows} == {len(header)}
     assert len(rows) == len(frame)
-    position = header.index(frame.index.name)
     # Rows are put in time order, those of one time in the order of the file.
     rows = sorted(rows, key=lambda row: slow_time(row[position]))
     times = [slow_time(row[position]) for row in rows]
@@ -325,13 +341,22 @@ def check_against_cells(data, sep, frame, labels):
 
 def slow_number(cell, sep):
     """A number by the rules of the docstring, with one mark for every digit."""
-    if cell in MISSING or cell.lower() in ("nan", "+nan", "-nan"):
+    if cell in MISSING or cell.lower() in ("nan", "+nan", "-nan") or is_bad_word(cell):
         return np.nan
     if cell.lower() in ("true", "false"):
         return float(cell.lower() == "true")
     assert re.fullmatch(r"[-+0-9.,eE]+|[-+]?(?i:inf|infinity)", cell, re.ASCII), cell
     assert "," not in cell or (sep != "," and "." not in cell), cell
     return float(cell.replace(",", "."))
+
+
+def is_time(cell):
+    """Whether a cell is a time of those formats."""
+    try:
+        slow_time(cell)
+    except (AssertionError, ValueError):
+        return False
+    return True
 
 
 def slow_time(cell):
@@ -398,6 +423,8 @@ CELLS = st.one_of(
     st.text(alphabet='0123456789.,-+e:/ T"%_', max_size=6),
     st.sampled_from(["time", "a", "b", "label", "2024-01-01", "10:00", "1.5", "1,5"]),
     st.sampled_from(["true", "nan", "", "20240101", "1704067200", "x", "12.05.2024"]),
+    st.sampled_from(["tag", "value", "M1", "on", "Good", "Bad", "a_Quality", "Total"]),
+    st.sampled_from(["degC", "<5", "_time", "_value", "#group", "-9999", "#", "2024"]),
 )
 
 
@@ -411,6 +438,31 @@ CELLS = st.one_of(
         ),
     ),
     timestamp=st.sampled_from(["auto", None, "time"]),
+    options=st.sampled_from(
+        [
+            *({}, {"header_rows": 1}, {"header_rows": 3}, {"long": None}, {"by": "a"}),
+            *({"long": ("tag", "value")}, {"quality": ["a"]}, {"quality": None}),
+        ]
+    ),
 )
-def test_anything(path, data, timestamp):
-    outcome(path, data, timestamp=timestamp)
+def test_anything(path, data, timestamp, options):
+    outcome(path, data, timestamp=timestamp, **options)
+
+
+@FUZZ
+@given(edits=st.lists(EDITS, min_size=0, max_size=4), kind=st.integers(0, 3))
+def test_a_corrupted_table_of_another_kind(path, edits, kind):
+    times = [f"2024-01-15 10:0{minute}:00" for minute in range(6)]
+    lines = [
+        ["Plant;A", "Time,a,b", ",degC,bar", *(f"{time},1,2" for time in times)],
+        ["time,tag,value", *(f"{time},T{k},{k}" for time in times for k in range(2))],
+        ["time,a,a_Quality", *(f"{time},1,Good" for time in times), "Total,6,"],
+        [
+            "#datatype,string,long,dateTime:RFC3339,double,string",
+            ",result,table,_time,_value,_field",
+            *(f",,0,{time},1,t" for time in times),
+        ],
+    ][kind]
+    result = outcome(path, edit("\n".join(lines).encode(), edits))
+    if not edits:
+        assert result is not None

@@ -17,11 +17,6 @@ import pytest
         ("class", "no Yes NO"),
         ("Normal/Attack", "Normal Attack normal"),
         ("target", "normal anomaly normal"),
-        ("attack_P1", "0 1 0"),
-        ("anomaly_label", "0.0 1.0 0"),
-        ("ground_truth", "no yes no"),
-        ("GroundTruth", "0 1 0"),
-        ("isFaultLabel 2", "0 1 0"),
     ],
 )
 def test_labels_are_kept_apart(read, name, words):
@@ -35,13 +30,47 @@ def test_labels_are_kept_apart(read, name, words):
     assert labels.index.equals(frame.index)
 
 
-def test_columns_with_a_label_word(read, fails):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("attack_P1", "0 1 0"),
+        ("anomaly_label", "0.0 1.0 0"),
+        ("ground_truth", "no yes no"),
+        ("GroundTruth", "0 1 0"),
+        ("isFaultLabel 2", "0 1 0"),
+    ],
+)
+def test_labels_by_a_longer_name_are_told(warned, name, words):
+    rows = [f"2024-01-0{day},7,{word}" for day, word in enumerate(words.split(), 1)]
+    text = "\n".join([f"time,a,{name}", *rows])
+    (frame, labels), (message,) = warned(text, return_labels=True)
+    assert frame.columns.tolist() == ["a"]
+    assert labels[name].tolist() == [0, 1, 0]
+    assert repr(name) in message
+    assert "<label=None>" in message
+
+
+def test_sensors_with_a_label_word_stay_channels(warned, read):
+    rows = [f"2024-01-01 00:0{i},{i},{i % 2},0" for i in range(6)]
+    text = "\n".join(["time,a,label_printer_on,fault_relay", *rows])
+    (frame, labels), (message,) = warned(text, return_labels=True)
+    names = ["label_printer_on", "fault_relay"]
+    assert frame.columns.tolist() == ["a", *names]
+    assert labels.shape[1] == 0
+    assert f"<label={names!r}>" in message
+    assert "<label=None>" in message
+    assert read(text, label=None).columns.tolist() == ["a", *names]
+    assert read(text, label=names).columns.tolist() == ["a"]
+
+
+def test_columns_with_a_label_word(read, warned, fails):
     text = "time,a,{}\n2024-01-01,1,{}\n2024-01-02,1,{}\n2024-01-03,1,{}\n"
     name = "fault_current in A"
     assert name in read(text.format(name, 7.5, 8.5, 9.5)).columns
     assert "default" in read(text.format("default", 1, -1, 1)).columns
     assert "fault code" in read(text.format("fault code", 0, 1, 2)).columns
-    assert "fault code" in read(text.format("fault code", "", "", "")).columns
+    frame, _ = warned(text.format("fault code", "", "", ""))
+    assert "fault code" in frame.columns
     name = "Attack LABLE (1:No Attack; -1:Attack)"
     for values in [(1, -1, 1), (1, 1, 1), (1, -1, ""), (0, 1, ""), ("A", "B", "A")]:
         content = text.format(name, *values)

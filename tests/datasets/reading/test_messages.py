@@ -31,8 +31,8 @@ def refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "parameters"),
     [
-        (f"time,a\n2024-01-01,{CELL}\n", {}, ["drop"]),
-        (f"time,{COLUMN}\n2024-01-01,x\n", {}, ["drop"]),
+        (f"time,a\n2024-01-01,{CELL}\n", {}, [f"na_values={CELL!r}", "drop"]),
+        (f"time,{COLUMN}\n2024-01-01,x\n", {}, ["na_values='x'", "drop"]),
         (f"time,a,{COLUMN}\n2024-01-01,1\n", {}, ["sep", "skiprows"]),
         (f"time,a,label\n2024-01-01,1,{CELL}\n", {}, ["label=None", "drop", "label"]),
         (f"{COLUMN},b\n1,2\n", {}, ["timestamp", "timestamp=None", "skiprows", "sep"]),
@@ -46,7 +46,6 @@ def refused(tmp_path):
             {"timestamp": COLUMN, "date_format": "%y-%m-%d"},
             ["date_format='%y-%m-%d'"],
         ),
-        (f"time,{COLUMN},{COLUMN}\n2024-01-01,1,2\n", {}, [f"drop={COLUMN!r}"]),
         (f"time,{COLUMN}\n2024-01-01,1\n", {"drop": "x"}, ["drop='x'"]),
         (
             f"{COLUMN},a\n2,5\n",

@@ -64,7 +64,7 @@ def test_a_separator_at_the_end_of_every_row(read, fails, caplog):
         assert read(text)["a"].tolist() == [1, 2]
     assert "separator at the end" in caplog.text
     fails(text + "2024-01-03,3,7\n", "line 4", "3 fields")
-    fails(text + "2024-01-03,3\n", "line 4", "2 fields")
+    fails(text + "2024-01-03,3\n2024-01-04,4,\n", "line 4", "2 fields")
 
 
 def test_lines_above_the_header(read, fails):
@@ -73,10 +73,8 @@ def test_lines_above_the_header(read, fails):
         fails(above + table, f"line {n_lines + 3}", "'x'", skiprows=n_lines)
         good = (above + table).replace("x", "2")
         assert read(good, skiprows=n_lines)["a"].tolist() == [1, 2]
-    fails("Plant A\n" + table, "line 2", "'time'", "<skiprows=1>")
-    fails("Plant A,\n" + table, "line 2", "'time'", "<skiprows=1>")
-    fails("Plant A\nB\n" + table, "line 3", "'time'", "<skiprows=2>")
-    fails("A\nB\n" + table.replace(",", ";"), "<skiprows")
+    row = "2024-01-01,1\n"
+    fails(row + table.replace("x", "2"), "line 2", "'time'", "<skiprows=1>")
     fails(table, "empty", "<skiprows=9>", skiprows=9)
     assert len(read("sep=;\nx\ntime;a\n2024-01-01;1\n", skiprows=2)) == 1
 
@@ -99,7 +97,6 @@ def test_rows_without_values(read, fails):
         ("2024-01-01 10:00:00,1.5,ok\n2024-01-02 10:00:00,2,ok\n", ["no header"]),
         ("01.02.24 10:00;1,5\n01.02.24 10:01;1,5\n", ["no header"]),
         ("1,2\n3,4\n", ["no header"]),
-        ("time,a,a\n2024-01-01,1,2\n", ["line 1", "'a'", "more than once"]),
         ("time,a,b\n2024-01-01,1\n", ["line 2", "2 fields", "3", "column 'b'"]),
         ("time,a\n2024-01-01,1\n2024-01-02,1,5\n", ["line 3", "3 fields"]),
         ('time,a\n2024-01-01,1\n2024-01-02,"1\n2024-01-03,2\n', ["line 3", "quote"]),

@@ -7,7 +7,7 @@ from collections import Counter
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._cells import show
 from tsanomaly.datasets._reading._date_format import has_date_format
-from tsanomaly.datasets._reading._labels import find_labels
+from tsanomaly.datasets._reading._labels import find_label_columns
 from tsanomaly.datasets._reading._names import (
     has_no_name,
     has_time_name,
@@ -29,9 +29,9 @@ __all__ = [
     "as_list",
     "drop_columns",
     "drop_unnamed",
+    "find_labels",
     "find_times",
     "fits_date_format",
-    "label_names_of",
     "read_times",
 ]
 
@@ -107,13 +107,13 @@ def _are_row_numbers(column):
     return is_start and cells == list(map(str, range(first, first + len(cells))))
 
 
-def label_names_of(table, label, timestamp):
+def find_labels(table, label, timestamp):
     """Names of the label columns."""
     if label != "auto":
         names = list(dict.fromkeys(as_list(label)))
         _check_known(table, "label", names)
         return names
-    return find_labels(table, as_list(timestamp))
+    return find_label_columns(table, as_list(timestamp))
 
 
 def find_times(table, timestamp, label_names, date_format):

@@ -12,8 +12,8 @@ from tsanomaly.datasets._reading._columns import (
     as_list,
     drop_columns,
     drop_unnamed,
+    find_labels,
     find_times,
-    label_names_of,
     read_times,
 )
 from tsanomaly.datasets._reading._date_format import check_date_format
@@ -67,10 +67,12 @@ def read_sensor_csv(
 ):
     r"""Read sensor readings from a CSV file, and refuse what is not certain.
 
-    Detects the time column and the format of its times, the label columns, the
-    separator, the decimal mark and the encoding, and logs what was detected to the
-    logger ``tsanomaly``. What can be read in two ways raises an error that names the
-    place in the file and the parameter that decides.
+    Detects the header, the time column and the format of its times, the label columns,
+    the separator, the decimal mark and the encoding, and logs what was detected to the
+    logger ``tsanomaly``. Tables with one row for each reading, columns of quality,
+    words for bad values and lines that are no rows are read, with a warning that says
+    what was done. What can be read in two ways raises an error that names the place in
+    the file and the parameter that decides.
 
     Parameters
     ----------
@@ -84,20 +86,23 @@ def read_sensor_csv(
         2060, or ``20240102100000``) only count in a column that is named like a time,
         such as ``timestamp``, ``Zeit`` or ``时间``.
     label : 'auto', str, list of str or None, default='auto'
-        The label columns, which are no channels. 'auto' takes the
-        columns named ``anomaly``, ``is_anomaly``, ``anomalies``, ``label``,
+        The label columns, which are no channels. 'auto' takes the columns named
+        ``anomaly``, ``is_anomaly``, ``anomalies``, ``label``,
         ``labels``, ``target``, ``changepoint``, ``attack``, ``is_attack``, ``fault``,
         ``outlier``, ``normal/attack`` and ``class``, in any case, with or without
-        underscore, and those with such a word in a longer name, as ``attack_P1``, if
-        they hold labels (one or two other values there are an error). Labels are 0
-        and 1, false and true, no and yes, normal and attack or anomaly. In a column
-        of words that is named here, ``normal``, ``no``, ``false``, ``ok``, ``good``
-        and ``0`` are 0, and every other word is 1; one of those must be there. None
-        takes no column for labels.
+        underscore; also, with a warning, those whose longer name has only such words,
+        as ``attack_P1`` and ``ground_truth``, if they hold labels (one or two other
+        values there are an error). A column whose name also has other words, as
+        ``fault_relay``, is a channel, with a warning if it holds 0 and 1.
+
+        Labels are 0 and 1, false and true, no and yes, normal and attack or anomaly.
+        In a column of words that is named here, ``normal``, ``no``, ``false``, ``ok``,
+        ``good`` and ``0`` are 0, and every other word is 1; one of those must be there.
+        None takes no column for labels.
     drop : str, list of str or None, default=None
-        Columns to leave out, such as comments or the name of the machine. Columns
-        that count rows (1, 2, 3, …) and have no name, or are named ``Row``, ``No.``,
-        ``index`` or ``#``, are always left out.
+        Columns to leave out, such as comments. Columns that count rows (1, 2, 3, …) and
+        have no name, or are named ``Row``, ``Record``, ``No.``, ``index`` or ``#``, are
+        always left out.
     sep : str, default='auto'
         What separates the fields, one character. 'auto' detects comma, semicolon, tab
         and ``|``.
@@ -121,10 +126,31 @@ def read_sensor_csv(
         latter becomes 1970-01-01. None detects serial dates of Excel, and elapsed
         times whose unit is in the name, as ``Time [ms]``, and warns.
     na_values : str, number, list of these or None, default=None
-        More cells that stand for a missing reading, such as ``'Bad'``. Numbers count
+        More cells that stand for a missing reading, such as ``'<0.05'``. Numbers count
         as they are written and by their value: -200 also is ``-200.0``.
     skiprows : int, default=0
-        Lines to skip above the header.
+        Lines to skip above the header. A banner above the names of the columns is
+        skipped by itself where these are certain.
+    header_rows : 'auto' or int, default='auto'
+        Lines of the header: the names, and what stands below them. 'auto' finds lines
+        of units, descriptions or statistics between the names and the first row.
+    long : 'auto', tuple of two str or None, default='auto'
+        For tables in long format, with one row for each reading: the column that names
+        the sensors, and the one of their readings. 'auto' finds them where the form is
+        plain: a time column, one of repeated names and one of readings; also annotated
+        CSV of InfluxDB. Every sensor gets a column of its own, and of several readings
+        of a sensor at one time the last one counts. None reads the columns as they are.
+    by : str or None, default=None
+        The column that says which machine a row belongs to, where a file has several
+        machines, as :class:`~tsanomaly.FleetDetector` takes it. It is kept, as the last
+        column of the frame. Times are then judged machine by machine.
+    quality : 'auto', list of str or None, default='auto'
+        Columns that say whether the reading of another column is good. Readings that
+        are not become NaN. 'auto' takes columns of words such as ``Good``, ``Bad`` and
+        ``Uncertain``, or of codes of OPC (192 and more are good), if they are named
+        like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status`` and
+        ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. None takes
+        no column for that.
     max_bytes : 'auto' or int, default='auto'
         Bytes that the text of the file may have, unpacked if it is compressed. More
         raise an error before they are in memory. 'auto' sets no limit to a file of
@@ -143,8 +169,13 @@ def read_sensor_csv(
         datetime64[ns] in time order. The index has a time zone if the times have an
         offset: that offset, or UTC if they have several. NaN stands for the empty
         cells, ``nan``, ``NA``, ``N/A``, ``#N/A``, ``null``, ``None``, ``-``, ``--``,
-        ``\N``, ``1.#QNAN``, ``-1.#IND`` and `na_values`. Columns of true and false
-        become 1 and 0.
+        ``\N``, ``1.#QNAN``, ``-1.#IND`` and `na_values`, and for the usual words for
+        bad values, as ``Bad``, ``I/O Timeout``, ``No Data``, ``unavailable``,
+        ``#VALUE!`` and ``***``, in any case. Columns of true and false, on and off,
+        open and closed, running and stopped, yes and no, and the like become 1 and 0.
+        Units below the names are in ``frame.attrs["units"]``, by channel, and other
+        lines there in ``frame.attrs["descriptions"]``. The column `by` holds whole
+        numbers or text.
     labels : DataFrame of shape (n_timestamps, n_labels)
         Only if `return_labels` is True. The label columns, int64, 1 = anomaly, on the
         same index.
@@ -164,12 +195,19 @@ def read_sensor_csv(
     UserWarning
         If times go backwards (the rows are then sorted), are repeated, or are not
         evenly spaced: one warning each, with the count and the first place. If the
-        encoding is not certain, or points may separate thousands.
+        encoding is not certain, or points may separate thousands. If words were read as
+        missing readings, or as 1 and 0; if a number such as -9999 may stand for a
+        missing reading; if a channel has no reading at all. If names of columns are
+        repeated, and were numbered. If columns were taken for labels or quality, a
+        table for one in long format, or a column may name machines. If lines were left
+        out: totals and remarks below the rows, a last line that was cut, or numbers
+        above the header.
 
     See Also
     --------
     read_sensor_file : Read workbooks, Parquet files, folders and more.
     regularize : Put readings on a regular grid of times.
+    tsanomaly.FleetDetector : One model for each machine.
 
     Notes
     -----
@@ -307,8 +345,8 @@ def read_readings(
     if is_part:
         drop = [name for name in as_list(drop) if name in set(names)]
     drop_columns(table, drop)
-    drop_unnamed(table, timestamp, label)
-    label_names = label_names_of(table, label, timestamp)
+    drop_unnamed(table, timestamp, [*as_list(label), *as_list(by)])
+    label_names = find_labels(table, label, timestamp)
     machines = take_machines(table, by, label_names)
     tags = find_tag_times(table, timestamp, label_names, date_format)
     if tags:

@@ -50,7 +50,7 @@ def leave_out_footer(source, sep, widths, time_positions):
     for start, line in _last_lines(source):
         cells = _split(line, sep)
         if cells is None:
-            break
+            return source, []
         if not any(cells):
             continue
         kind = _kind(cells, widths, time_positions, is_last)
@@ -80,7 +80,7 @@ def leave_out_footer(source, sep, widths, time_positions):
         what = "they are no rows of readings"
     elif left_out[0][0] == "cut":
         what = "the last line of the file was cut"
-    message = f"{source.path}, {lines}: {shown} left out, since {what}."
+    message = f"{source.path}, {lines}: left out, since {what}: {shown}."
     rest = Source(source.path, source.data[:stop], source.position, source.line)
     return rest, [message]
 
@@ -100,7 +100,7 @@ def _last_lines(source):
         if not start and first > source.position:
             return
         start = start or first
-        yield start, data[start:stop].decode("utf-8", "replace").strip()
+        yield start, data[start:stop].decode("utf-8", "replace")
         end = start
 
 

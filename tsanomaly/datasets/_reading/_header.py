@@ -47,6 +47,30 @@ _UNIT_TITLES = frozenset(
         *("unite", "unidad", "unidades"),
     ]
 )
+_STATISTICS = frozenset(
+    [
+        *(
+            "avg",
+            "average",
+            "mean",
+            "min",
+            "max",
+            "minimum",
+            "maximum",
+            "smp",
+            "sample",
+        ),
+        *("std", "tot", "total", "sum", "med", "median", "actual", "instant", "last"),
+    ]
+)
+_LONGEST_UNIT = 12
+_OTHER_TITLES = frozenset(
+    [
+        *("description", "descriptions", "desc", "descriptor", "beschreibung", "type"),
+        *("comment", "bezeichnung", "statistic", "aggregation", "range", "location"),
+        *("longname", "long name", "name", "datatype", "data type", "typ", "kommentar"),
+    ]
+)
 _UNIT = re.compile(
     r"[°º]?\s?(?:deg\.?\s?)?[CFK]|[%‰-]|1|\[.*\]|\(.*\)|rpm|ppm|ppb|pH|bool"
     r"|.{0,8}[/²³^·].{1,8}"
@@ -136,7 +160,8 @@ def find_head(source, sep, max_columns, header_rows):
     ValueError
         If it is not certain which line holds the names, and which the first row.
     """
-    records = _first_records(Records(source, sep, max_columns))
+    n_told = 0 if header_rows == "auto" else header_rows
+    records = _first_records(Records(source, sep, max_columns), n_told)
     if not records:
         return None
     body = [record for record in records if record.has_time or record.has_number]
@@ -148,6 +173,9 @@ def find_head(source, sep, max_columns, header_rows):
         for position in range(width)
         if 2 * sum(is_time_text(record.cells[position]) for record in body) > len(body)
     ]
+    for record in records:
+        if len(record.cells) == width + 1 and not (record.cells[-1] or record in body):
+            record.cells.pop()  # the header ends with a separator that rows lack
     fits = {width}
     if body and all(not record.cells[-1] for record in body):
         fits.add(width - 1)  # rows end with a separator that the header may lack
@@ -157,35 +185,33 @@ def find_head(source, sep, max_columns, header_rows):
     else:
         titles = [i for i, record in enumerate(records) if record.has_time_name]
         chosen = titles[0] if titles and len(records[titles[0]].cells) in fits else 0
-        n_above = min(chosen + header_rows, len(records))
+        n_above = min(chosen + n_told, len(records))
     names = records[chosen]
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
         head.names[0] = head.names[0].lstrip("# ")  # as numpy.savetxt writes names
-    _describe(head, records[chosen + 1 : n_above], positions)
+    _describe(head, records[chosen + 1 : n_above])
     _tell_of_banner(head, records[:chosen], source.path)
     return head
 
 
-def _first_records(records):
+def _first_records(records, n_told):
     """The first records that are not blank, up to some that are rows."""
     found, n_rows, width = [], 0, None
-    for _ in range(_MOST_LINES):
+    for _ in range(_MOST_LINES + n_told):
         lines, rows = records.take(1)
         if not rows:
             break
         cells = [cell.strip() for cell in rows[0]]
         if not any(cells):
-            if not found or len(cells) < 2:
-                continue
-            break  # a row without any value, which ends what tells
+            continue
         record = _Record(lines[0], cells, records.rest())
         found.append(record)
         is_row = record.has_time or record.has_number
         n_rows = n_rows + 1 if is_row and len(cells) == width else int(is_row)
         width = len(cells)
-        if n_rows == _N_ROWS:
+        if n_rows >= _N_ROWS and len(found) >= n_told + _N_ROWS:
             break
     return found
 
@@ -201,7 +227,8 @@ def _count_above(records, body, positions, width, path):
         if any(is_time_text(cells[p]) for p in positions if p < len(cells)):
             return _refuse_row_above(records, i, path)
         if len(cells) < width or i == 0:
-            if i and record.has_time and len(cells) > 1:
+            has_value = record.has_time or (record.has_number and not positions)
+            if i and has_value and len(cells) > 1:
                 below = records[i + 1 :]
                 if not any(other.has_time_name for other in below):
                     return i  # a row that lacks a field, which is an error later
@@ -210,7 +237,8 @@ def _count_above(records, body, positions, width, path):
         words = [c for c in others if _is_word(c)]
         if positions:
             # A row whose time is broken: the times are read later, and tell.
-            if not words and any(map(is_number, others)):
+            is_broken = any(cells[p][:1].isdigit() for p in positions)
+            if is_broken and not words and any(map(is_number, others)):
                 return i
         elif record.has_number:
             # Numbers may stand in a banner, if the names are below.
@@ -256,24 +284,28 @@ def _find_names(above, fits, path):
         distinct = [i for i in full if len(set(above[i].cells)) == len(above[i].cells)]
         chosen = (distinct or full)[0]
     for record in above[chosen + 1 :]:
-        # A unit may be written 1.
-        are_texts = not record.has_time and set(filter(is_number, record.cells)) <= {
-            "1"
-        }
-        is_plain = titles or _are_units(record.cells) or not record.cells[0]
+        numbers = set(filter(is_number, record.cells))
+        are_texts = not record.has_time and numbers <= {"1"}  # as a unit
+        is_plain = titles or not record.cells[0] or _is_titled(record.cells)
+        is_plain = is_plain or _are_units(record.cells)
         if not are_texts or not is_plain or len(record.cells) > max(fits):
-            n_lines = sum(1 for other in above if other.line <= record.line) - chosen
             raise fault(
                 f"{path}, line {record.line}",
-                f"the line stands between the names of the columns in line "
-                f"{above[chosen].line} and the first row, and is neither for certain. "
-                "If it belongs to the header, pass the number of lines of the header, ",
-                Parameter("header_rows", n_lines),
+                "the line stands between the names of the columns in line "
+                f"{above[chosen].line} and the first row, and may belong to the header "
+                "or be a row. If it belongs to the header, pass how many lines that "
+                "has, ",
+                Parameter("header_rows", len(above) - chosen),
                 "; if the names are in this line, pass ",
                 Parameter("skiprows", record.line - 1),
-                "; if it is a row, complete its time.",
+                "; if it is a row, correct its time.",
             )
     return chosen
+
+
+def _is_titled(cells):
+    """Whether the first cell says what a line below the names holds."""
+    return cells[0].strip(" :[]()").casefold() in _UNIT_TITLES | _OTHER_TITLES
 
 
 def _are_units(cells):
@@ -281,16 +313,25 @@ def _are_units(cells):
     filled = [cell for cell in cells if cell]
     title = cells[0].strip(" :[]()").casefold()
     n_units = sum(_UNIT.fullmatch(cell) is not None for cell in filled)
+    if _are_statistics(filled):
+        return False
     return title in _UNIT_TITLES or 2 * n_units > len(filled)
 
 
-def _describe(head, records, positions):
+def _are_statistics(cells):
+    """Whether texts say how readings were averaged, as data loggers write it."""
+    return _STATISTICS.issuperset(cell.casefold() for cell in cells)
+
+
+def _describe(head, records):
     """Keep what stands below the names: units, and other lines."""
     n_names = len(head.names)
     lines = [(record.cells + [""] * n_names)[:n_names] for record in records]
     units = next((cells for cells in lines if _are_units(cells)), None)
-    if units is None and len(lines) == 1 and max(map(len, lines[0])) <= 12:
-        units = lines[0]
+    if units is None and len(lines) == 1:
+        is_short = max(map(len, lines[0])) <= _LONGEST_UNIT
+        if is_short and not _are_statistics(filter(None, lines[0])):
+            units = lines[0]
     others = [cells for cells in lines if cells is not units]
     if units is not None:
         head.units = [cell.strip("[]") for cell in units]
@@ -316,8 +357,8 @@ def _tell_of_banner(head, banner, path):
     ):
         head.messages.append(
             ParameterWarning(
-                f"{path}: {lines} above the names of the columns in line {head.line} "
-                "hold numbers, and were left out. To confirm, pass ",
+                f"{path}: left out above the names of the columns in line {head.line}, "
+                f"though there are numbers: {lines}. To confirm, pass ",
                 Parameter("skiprows", head.line - 1),
                 ".",
             )

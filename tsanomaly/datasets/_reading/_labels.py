@@ -17,7 +17,7 @@ from tsanomaly.datasets._reading._names import (
 )
 from tsanomaly.datasets._reading._time_formats import kind_of_times
 
-__all__ = ["find_labels", "read_labels"]
+__all__ = ["find_label_columns", "read_labels"]
 
 _MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
 _NORMAL_WORDS = frozenset(["normal", "no", "false", "ok", "good"])
@@ -30,7 +30,7 @@ _VOCABULARIES = (
 _LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
 
 
-def find_labels(table, time_names):
+def find_label_columns(table, time_names):
     """Find the columns of labels by their names, and say so unless that is certain.
 
     Parameters
@@ -67,8 +67,8 @@ def find_labels(table, time_names):
     if by_word:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: {list_names(by_word)} were taken for labels, by their "
-                "names, and are no channels. If they are channels, pass ",
+                f"{table.path}: taken for labels by their names, and left out of the "
+                f"channels: {list_names(by_word)}. If they are channels, pass ",
                 Parameter("label", None),
                 ", or the names of the label columns as ",
                 Parameter("label"),
@@ -78,8 +78,8 @@ def find_labels(table, time_names):
     if channels:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: {list_names(channels)} were read as channels, though "
-                "there is a word for labels in the name. If they are labels, pass ",
+                f"{table.path}: read as channels, though there is a word for labels in "
+                f"the name: {list_names(channels)}. If they are labels, pass ",
                 Parameter("label", channels[0] if len(channels) == 1 else channels),
                 "; if they are not, pass ",
                 Parameter("label", None),

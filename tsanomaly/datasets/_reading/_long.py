@@ -8,8 +8,8 @@ import numpy as np
 
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
-from tsanomaly.datasets._reading._cells import MISSING, is_number, is_time_text
-from tsanomaly.datasets._reading._names import has_tag_name, list_names
+from tsanomaly.datasets._reading._cells import MISSING, is_number, is_time_text, show
+from tsanomaly.datasets._reading._names import has_tag_name, has_value_name, list_names
 from tsanomaly.datasets._reading._numbers import read_numbers
 from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._times import Times, irregularities
@@ -26,6 +26,8 @@ __all__ = [
 
 _LEAST_CHANGES = 1 / 3  # of rows, whose sensor is another one than of the row above
 _MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sensor
+_BEGINS_TEXT = re.compile(r"[^\W\d]|[/\\$%:.#][^\W\d]")
+_IDENTIFIER = re.compile(r"[\d._/:\\-]")  # in TI101 and sensor.temp, but not in idle
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -41,8 +43,9 @@ def _keys_of(column):
 def holds_text(column):
     """Whether the first value of a column is a text that stands for no reading."""
     cell = "" if column.is_empty else column.first_value
-    return bool(cell) and not (
-        is_number(cell) or is_known_word(cell) or is_time_text(cell)
+    is_text = _BEGINS_TEXT.match(cell) is not None or has_tag_name(column.name)
+    return is_text and not (
+        not cell or is_number(cell) or is_known_word(cell) or is_time_text(cell)
     )
 
 
@@ -62,7 +65,9 @@ def list_keys(columns):
     found = []
     for column in columns:
         keys = _keys_of(column)
-        if keys is not None and 2 * len(keys[1]) <= len(keys[0]):
+        if keys is None or 2 * len(keys[1]) > len(keys[0]):
+            continue
+        if has_tag_name(column.name) or len(set(map(is_number, keys[1]))) == 1:
             found.append((column, *keys))
     return found
 
@@ -114,18 +119,44 @@ def find_long(table, channels, times, long):
     values = [column for column in channels if not any(column is t for t in texts)]
     if texts:
         keys = list_keys(texts)
+        if len(values) > 1 and any(has_tag_name(key[0].name) for key in keys):
+            # Such as the milliseconds of the time beside the value.
+            named = [column for column in values if has_value_name(column.name)]
+            values = named if len(named) == 1 else values
         if len(values) != 1 or not keys:
             return None
-        return _of_texts(table, keys, values[0], texts, times)
+        return _of_texts(table, keys, values[0], channels, times)
     if len(channels) != 2:
         return None
-    numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
-    keys = [key for key in list_keys(numbered) if has_tag_name(key[0].name)]
-    codes, are_repeated = repeated_times(times)
-    if len(keys) != 1 or not are_repeated or not are_unique(codes, keys[0][1]):
+    return _of_numbers(table, channels, times)
+
+
+def _of_numbers(table, channels, times):
+    """The long table of a column of numbered sensors and one of values."""
+    times, are_repeated = repeated_times(times)
+    if not are_repeated:
         return None
-    (value,) = (column for column in channels if column is not keys[0][0])
-    return LongTable(table, keys[0], value, [], is_told=False)
+    numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
+    keys = [key for key in list_keys(numbered) if len(key[2]) > 1]
+    keys = [key for key in keys if are_unique(times, key[1])]
+    named = [key for key in keys if has_tag_name(key[0].name)]
+    if not keys:
+        return None
+    key = (named or keys)[0]
+    (value,) = (column for column in channels if column is not key[0])
+    if len(named) == 1:
+        return LongTable(table, key, value, [], is_told=False)
+    raise table.header_fault(
+        "the table seems to be in long format: several rows have the same time, each "
+        f"with another number in {key[0].name!r}. If these are the numbers of sensors, "
+        "pass ",
+        Parameter("long", (key[0].name, value.name)),
+        "; if of machines, pass ",
+        Parameter("by", key[0].name),
+        "; if both columns hold readings, pass ",
+        Parameter("long", None),
+        ".",
+    )
 
 
 def _as_told(table, channels, times, long):
@@ -154,11 +185,16 @@ def _as_told(table, channels, times, long):
             row, "the name of the sensor is missing. Complete the line, or delete it."
         )
     others = [c for c in channels if c is not tag and c is not value]
+    if not are_unique(repeated_times(times)[0], keys[0]):
+        apart = [c for c in others if holds_text(c) and not _is_function(keys[0], c)]
+        if apart and list_keys(apart):
+            raise _several_columns(table, [apart[0], tag])
     return LongTable(table, (tag, *keys), value, others, is_told=table.long is None)
 
 
-def _of_texts(table, keys, value, texts, times):
+def _of_texts(table, keys, value, channels, times):
     """The long table of columns of texts and one of values, if the form is plain."""
+    texts = [column for column in channels if holds_text(column)]
     times, are_repeated = repeated_times(times)
     plain = []
     for column, codes, names in keys:
@@ -173,36 +209,61 @@ def _of_texts(table, keys, value, texts, times):
         elif are_repeated:
             is_plain = are_unique(times, codes) or is_named
         else:
-            n_changes = np.count_nonzero(np.diff(codes))
-            is_plain = is_named or n_changes >= _LEAST_CHANGES * len(codes)
+            is_plain = is_named or (
+                _change_often(codes) and all(map(_IDENTIFIER.search, names))
+            )
         if tells and is_plain:
             plain.append((column, codes, names))
     if len(plain) > 1:
         plain = [key for key in plain if has_tag_name(key[0].name)][:1]
     if len(plain) == 1:
         tag = plain[0][0]
-        others = [column for column in texts if column is not tag]
+        others = [
+            column for column in channels if column is not tag and column is not value
+        ]
         return LongTable(table, plain[0], value, others, is_told=False)
     several = [key for key in keys if len(key[2]) > 1]
     if not several:
         return None
     if not are_repeated and not any(
-        has_tag_name(column.name)
-        or np.count_nonzero(np.diff(codes)) >= _LEAST_CHANGES * len(codes)
+        has_tag_name(column.name) or _change_often(codes)
         for column, codes, _ in several
     ):
         return None  # a mode of operation, or remarks
+    if len(several) > 1 and are_repeated:
+        raise _several_columns(table, [column for column, _, _ in several])
     column = several[0][0]
     raise table.header_fault(
         "the table seems to be in long format, with one row for each sensor and time, "
         "but which column names the sensors is not certain: "
-        f"{list_names(c.name for c in texts)} hold words. Pass the column of "
+        f"there are words in {list_names(c.name for c in texts)}. Pass the column of "
         "names and the one of values as ",
         Parameter("long", (column.name, value.name)),
-        "; if a column names machines that all have the same sensors, pass it as ",
+        "; if it names machines, pass ",
         Parameter("by", column.name),
+        "; if it names neither, pass ",
+        Parameter("long", None),
         ".",
     )
+
+
+def _several_columns(table, columns):
+    """Error about sensors that only several columns together tell apart."""
+    shown = " ".join(column.first for column in columns)
+    return table.header_fault(
+        "the table is in long format, with one row for each sensor and time, but "
+        "several columns tell the sensors apart: "
+        f"{list_names(column.name for column in columns)}. Join them into one column "
+        f"of the file, with names such as {show(shown)}, and pass it with the one of "
+        "values as ",
+        Parameter("long"),
+        ".",
+    )
+
+
+def _change_often(codes):
+    """Whether many rows are of another sensor than the one above."""
+    return np.count_nonzero(np.diff(codes)) >= _LEAST_CHANGES * len(codes)
 
 
 def _is_function(codes, other):
@@ -334,25 +395,24 @@ class LongTable:
         tag = self.key[0]
         parts = [
             f"{self.table.path}: the table is in long format. The readings in "
-            f"{self.value.name!r} were put in one column for each of {n_sensors:,} "
-            f"sensors in {tag.name!r}."
+            f"{self.value.name!r} were put in one column for each of the sensors in "
+            f"{tag.name!r}, {n_sensors:,} in all."
         ]
         if n_repeated:
             parts[0] += (
-                f" {n_repeated:,} readings have the time of an earlier one of the same "
-                "sensor: the last one counts."
+                " Readings with the time of an earlier one of the same sensor: "
+                f"{n_repeated:,}; the last one counts."
             )
         if words:
             parts[0] += f" Left out, since they are words: {list_names(words)}."
         if self.others:
             names = list_names(column.name for column in self.others)
-            parts[0] += f" The other columns {names} were left out."
+            parts[0] += f" Other columns, left out: {names}."
         if not self.is_told:
-            parts += [
-                " If it is no such table, pass ",
-                Parameter("long", None),
-                ".",
-            ]
+            parts += [" If it is no such table, pass ", Parameter("long", None)]
+            if not has_tag_name(tag.name):
+                parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
+            parts.append(".")
         if not self.is_told or n_repeated or words:
             self.table.messages.append(ParameterWarning(*parts))
         else:

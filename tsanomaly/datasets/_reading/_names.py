@@ -6,10 +6,12 @@ from itertools import pairwise
 
 __all__ = [
     "has_label_word",
+    "has_machine_name",
     "has_no_name",
     "has_only_label_words",
     "has_tag_name",
     "has_time_name",
+    "has_value_name",
     "is_clock_name",
     "is_counter_name",
     "is_label_name",
@@ -35,19 +37,27 @@ _PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
     *("groundtruth",),
 }
 _TAG_TEXT = """
-tag tags tagname tagid entity sensor sensors sensorid sensorname point pointid
-pointname variable varname parameter param metric metricname item itemid channel
-signal signalname measurement measure field series quantity attribute register node
-nodeid messstelle kanal sensorname datapoint topic
+name names tag tags tagname tagid entity sensor sensors sensorid sensorname point
+pointid pointname variable varname parameter param metric metricname item itemid
+channel signal signalname measurement measure field series quantity attribute register
+node nodeid messstelle kanal sensorname datapoint topic
 """
 _TAG_WORDS = frozenset(_TAG_TEXT.split())
+_MACHINE_TEXT = """
+machine machines maschine anlage device devices asset equipment unit id plant line pump
+engine turbine station site host vehicle robot instrument serial
+"""
+_MACHINE_WORDS = frozenset(_MACHINE_TEXT.split())
+_VALUE_WORDS = frozenset(["value", "val", "reading", "state", "wert", "messwert"])
 # Words that a name of labels may have beside those that tell.
 _BESIDE_LABEL_TEXT = """
 is has was the of a an and or no not yes normal flag flags binary bool ground truth true
 false gt
 """
 _BESIDE_LABEL_WORDS = frozenset(_BESIDE_LABEL_TEXT.split())
-_COUNTER_NAMES = frozenset(["", "row", "rows", "no", "nr", "index", "idx", "#", "№"])
+_COUNTER_NAMES = frozenset(
+    ["", "row", "rows", "no", "nr", "index", "idx", "#", "№", "record"]
+)
 # A bracket that nothing closes is matched to the end, so that no other one in there is
 # tried: the time would grow with their number squared.
 _IN_BRACKETS = re.compile(r"[(\[][^)\]\n]*+([)\]]?)")
@@ -73,10 +83,25 @@ def has_time_name(name):
     return re.sub(r"[\W_]", "", name) in _TIME_NAMES
 
 
+def _words_of(name):
+    """The words in a name, as in tagName and tag_name."""
+    spaced = re.sub("(?<=[a-z])(?=[A-Z])", "_", name)
+    return re.findall(r"[^\W\d_]+", spaced.casefold())
+
+
 def has_tag_name(name):
     """Whether a column is named like one that holds names of sensors."""
-    words = re.findall("[a-zäöü]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", name).casefold())
-    return not _TAG_WORDS.isdisjoint(words)
+    return not _TAG_WORDS.isdisjoint(_words_of(name))
+
+
+def has_machine_name(name):
+    """Whether a column is named like one that holds names of machines."""
+    return not _MACHINE_WORDS.isdisjoint(_words_of(name))
+
+
+def has_value_name(name):
+    """Whether a column is named like one that holds the readings of all sensors."""
+    return not _VALUE_WORDS.isdisjoint(_words_of(name))
 
 
 def is_clock_name(name):

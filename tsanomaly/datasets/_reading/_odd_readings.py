@@ -46,10 +46,12 @@ def suspicious_numbers(path, names, readings):
             f"{value:g} ({count:,} times in {list_names(channels[value])})"
             for value, count in found.items()
         )
-        values = [int(value) if value == int(value) else value for value in found]
+        values = [
+            int(value) if value == int(value) else float(value) for value in found
+        ]
         yield ParameterWarning(
-            f"{path}: {shown} lies far from the other readings, and may stand for "
-            "missing ones. It was read as a number. If it is none, pass ",
+            f"{path}: far from the other readings, as if it stood for a missing one: "
+            f"{shown}. It was read as a number. If it is no reading, pass ",
             Parameter("na_values", values[0] if len(values) == 1 else values),
             ".",
         )

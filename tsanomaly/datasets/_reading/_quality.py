@@ -24,14 +24,10 @@ no data; bad quality; comm fail; not connected; i/o timeout
 """
 _NOT_GOOD = frozenset(_NOT_GOOD_TEXT.replace("\n", " ").strip().split("; "))
 _OPC_GOOD = 192  # and more: the two highest bits of a byte
-_WORDS = "quality|qual|status|state|stat|qc|q|flag|validity|valid|qualität|st"
-_ALONE = re.compile(rf"(?:{_WORDS})(?:[\W_]*[0-9]+\W*)?", re.IGNORECASE)
-_WITH_NAME = re.compile(
-    rf"(?P<after>.+?)[\s._:/\\-]*[\s._:/\\(\[-](?:{_WORDS})[)\]]?"
-    rf"|(?:{_WORDS})[\s._:/\\-]*[\s._:/\\(\[-](?P<before>.+?)[)\]]?",
-    re.IGNORECASE,
-)
-_VALUE = re.compile(r"[\s._:/\\(\[-]*(?:value|val|pv|reading|wert|v)[)\]]?", re.I)
+_WORD_TEXT = "quality qual status state stat qc q flag validity valid qualität st"
+_WORDS = frozenset(_WORD_TEXT.split())
+_VALUE_WORDS = frozenset(["value", "val", "pv", "reading", "wert", "v"])
+_SEPARATORS = re.compile(r"[\s._:/\\()\[\]-]+")
 _MOST_VALUES = 32
 
 
@@ -63,16 +59,18 @@ def apply_quality(table, channels, quality):
     if not named:
         return channels
     known = {column.name: column for column in channels}
+    not_values = set(named)
     unknown = [name for name in named if name not in known]
     if unknown:
         raise table.header_fault(
             Parameter("quality", unknown),
             f" are not all among the channels {list_names(known)}.",
         )
-    values = [column for column in channels if column.name not in set(named)]
+    values = [column for column in channels if column.name not in not_values]
+    targets = _targets(channels, not_values)
     emptied, words = Counter(), Counter()
     for name in named:
-        target = _target(known[name], channels, values)
+        target = targets[name]
         if target is None:
             raise table.header_fault(
                 f"no channel belongs to the column of quality {name!r}. It is the one "
@@ -88,9 +86,9 @@ def apply_quality(table, channels, quality):
     said = f" ({list_counts(words)})" if words else ""
     table.messages.append(
         ParameterWarning(
-            f"{table.path}: {list_names(named)} say whether the readings are good, and "
-            f"are no channels. Readings that are not were taken for missing: {counts}"
-            f"{said}. If they are channels, pass ",
+            f"{table.path}: taken for the quality of readings, and left out of the "
+            f"channels: {list_names(named)}. Readings that are not good were read as "
+            f"missing ones: {counts}{said}. If they are channels, pass ",
             Parameter("quality", None),
             ".",
         )
@@ -100,21 +98,64 @@ def apply_quality(table, channels, quality):
 
 def _find(channels):
     """Names of the columns that surely are of quality."""
-    found = []
+    found, by_name = [], _values_by_name(channels)
     for position, column in enumerate(channels):
-        if column.is_empty:
+        base = _base_of(column.name)
+        if base is None or column.is_empty:
             continue
-        is_alone = _ALONE.fullmatch(column.name) is not None
-        if not is_alone and not _WITH_NAME.fullmatch(column.name):
+        has_value = position and _are_readings(channels[position - 1])
+        if base not in by_name and (base or not has_value):
             continue
-        others = [other for other in channels if other is not column]
-        if not is_alone and _by_name(column, others) is None:
-            continue
-        if is_alone and not (position and _left_of(position, channels)):
-            continue
-        if _is_vocabulary(column, words_only=is_alone):
+        # Codes in a column named Status may be others, of the machine.
+        is_named = bool(base) or "qual" in column.name.casefold()
+        if _is_vocabulary(column, words_only=not is_named):
             found.append(column.name)
     return found
+
+
+def _base_of(name):
+    """A name without the word for quality, or None if there is none in it."""
+    parts = _parts_of(name)
+    if not parts:
+        return None
+    if parts[0] in _WORDS and all(part.isdecimal() for part in parts[1:]):
+        return ""
+    if parts[-1] in _WORDS:
+        return " ".join(parts[:-1])
+    return " ".join(parts[1:]) if parts[0] in _WORDS else None
+
+
+def _parts_of(name):
+    return [part for part in _SEPARATORS.split(name.casefold()) if part]
+
+
+def _values_by_name(channels):
+    """Columns by their names, and by these without a word for value."""
+    by_name = {}
+    for column in channels:
+        parts = _parts_of(column.name)
+        by_name.setdefault(" ".join(parts), column)
+        if len(parts) > 1 and parts[-1] in _VALUE_WORDS:
+            by_name.setdefault(" ".join(parts[:-1]), column)
+    return by_name
+
+
+def _targets(channels, not_values):
+    """The channel that each column of quality speaks of, by the name of the latter."""
+    values = [column for column in channels if column.name not in not_values]
+    by_name, targets, left = _values_by_name(values), {}, None
+    for column in channels:
+        if column.name in not_values:
+            targets[column.name] = by_name.get(_base_of(column.name), left)
+        elif _are_readings(column) or left is None:
+            left = column
+    return targets
+
+
+def _are_readings(column):
+    """Whether the first value of a column is a reading, or a word for one."""
+    cell = column.first_value
+    return is_number(cell) or is_known_word(cell)
 
 
 def _is_vocabulary(column, *, words_only):
@@ -170,37 +211,3 @@ def _find_bad(column, words):
     rows = [row for row, cell in enumerate(cells) if cell in bad]
     words.update(cells[row] for row in rows)
     return np.array(rows, dtype=np.int64)
-
-
-def _target(column, channels, values):
-    """The channel that a column of quality speaks of."""
-    named = _by_name(column, values)
-    if named is not None:
-        return named
-    position = next(i for i, other in enumerate(channels) if other is column)
-    left = [other for other in channels[:position] if any(other is v for v in values)]
-    return left[-1] if left else None
-
-
-def _by_name(column, others):
-    """The column that has the name of another one, without the word for quality."""
-    match = _WITH_NAME.fullmatch(column.name)
-    if match is None:
-        return None
-    name = match["after"] or match["before"]
-    for other in others:
-        if other.name.casefold() == name.casefold():
-            return other
-    for other in others:
-        rest = other.name[len(name) :]
-        if other.name[: len(name)].casefold() == name.casefold() and (
-            _VALUE.fullmatch(rest)
-        ):
-            return other
-    return None
-
-
-def _left_of(position, channels):
-    """Whether the column to the left holds readings."""
-    cell = channels[position - 1].first_value
-    return is_number(cell) or is_known_word(cell)

@@ -82,12 +82,16 @@ def _sample(records):
 
 
 def _most_frequent_width(rows):
-    """How many rows have as many fields as most, if that is more than one."""
-    counts = Counter(map(len, rows))
+    """How many rows have as many fields as most, if these are more than one."""
+    widths = list(map(len, rows))
+    counts = Counter(width for width in widths if width > 1)
+    if not counts:
+        return 0, False, 1
     width, count = max(counts.items(), key=lambda item: (item[1], item[0]))
-    enough = width > 1 and 2 * count >= len(rows)
-    are_values = enough and _are_values([row for row in rows if len(row) == width][2:])
-    return enough * count, are_values, width
+    if 2 * count < len(rows) - widths.index(width):  # lines above may be a banner
+        return 0, False, width
+    are_values = _are_values([row for row in rows if len(row) == width][2:])
+    return count, are_values, width
 
 
 def _are_values(rows):

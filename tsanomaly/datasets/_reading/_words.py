@@ -9,7 +9,11 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, show
-from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._names import (
+    has_machine_name,
+    has_tag_name,
+    list_names,
+)
 
 __all__ = [
     "WordCounts",
@@ -70,6 +74,7 @@ _STATES = (
 )
 _STATE_WORDS = frozenset(word for pair in _STATES for word in pair)
 _LIMIT = re.compile(r"[<>≤≥]=?\s*[+-]?[0-9]+(?:[.,][0-9]+)?")
+_WITH_UNIT = re.compile(r"[+-]?[0-9]++(?:[.,][0-9]++)?\s?[°µ%‰a-zA-Z/³²Ω]{1,8}")
 _MOST_LISTED = 10
 
 
@@ -110,7 +115,7 @@ class WordCounts:
         """Yield a warning for each kind of words that there is."""
         if self.bad:
             yield ParameterWarning(
-                f"{path}: {list_counts(self.bad)} were read as missing readings. Pass "
+                f"{path}: read as missing readings: {list_counts(self.bad)}. Pass "
                 "other such words as ",
                 Parameter("na_values"),
                 ".",
@@ -171,7 +176,8 @@ def read_states(column, found):
         if word.casefold() not in meaning:
             found.bad[word] += words[word]
     if pair != ("false", "true"):
-        found.states[column.name] = pair
+        written = {word.casefold(): word for word in known}
+        found.states[column.name] = tuple(written.get(word, word) for word in pair)
     return np.array([meaning.get(cell.casefold(), np.nan) for cell in cells])
 
 
@@ -207,16 +213,33 @@ def no_number_words(column, row, decimal):
             cure,
             "; to count them as the limit, write the limit instead.",
         )
-    if not n_numbers and sum(words.values()) > len(words) > 1:
+    with_units = [word for word in words if _WITH_UNIT.fullmatch(word)]
+    if len(with_units) == len(words):
         return column.fault(
             row,
-            f"{show(cell)} is not a number: the column holds nothing but words, "
-            f"{list_counts(words)}. If it tells machines apart, pass ",
-            Parameter("by", column.name),
-            "; if it only comments on the rows, leave it out with ",
-            Parameter("drop", column.name),
+            f"{show(cell)} is no number, but one with a unit behind it: the column "
+            f"holds {list_counts(words)}. Write the unit into the name of the column, "
+            "and remove it from the cells, or leave the column out with ",
+            Parameter("drop"),
             ".",
         )
+    is_named = has_tag_name(column.name) or has_machine_name(column.name)
+    is_repeated = sum(words.values()) > len(words)
+    if not n_numbers and len(words) > 1 and (is_named or is_repeated):
+        parts = [
+            f"{show(cell)} is not a number: the column holds nothing but words, "
+            f"{list_counts(words)}. If it names sensors, the table is in long format: "
+            "pass the column with the one of their readings as ",
+            Parameter("long"),
+            "; if it names machines, pass ",
+            Parameter("by", column.name),
+        ]
+        if not is_named:
+            parts += [
+                "; if it only comments on the rows, leave it out with ",
+                Parameter("drop", column.name),
+            ]
+        return column.fault(row, *parts, ".")
     return column.fault(
         row,
         f"{show(cell)} is not a number. The words of the column are "
