@@ -71,7 +71,7 @@ def test_alarms_name_the_machine(command, trained, folder, capsys):
     worst = alarms.loc[alarms["severity"].idxmax()]
     assert worst["machine"] == "pump 2"
     assert worst["start"] <= "2024-01-01 04:40:00" <= worst["end"]
-    assert worst["channels"].startswith("flow")
+    assert "flow" in worst["channels"]
     assert worst["sentence"].startswith("pump 2: ")
     assert "pump 2: " in shown
 
