@@ -350,15 +350,15 @@ def read_readings(
         for column in table.select(label_names)
     ]
     channels = apply_quality(table, channels, quality)
+    if missing:
+        emptied = missing.empty(channels)
+        counts = f": {list_counts(emptied)}" if emptied else ""
+        table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
     tall = None if by is not None else find_long(table, channels, times, long)
     if tall is not None:
         channels = [tall.value]
     elif by is None:
         look_for_machines(table, channels, times)
-    if missing:
-        emptied = missing.empty(channels)
-        counts = f": {list_counts(emptied)}" if emptied else ""
-        table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
     is_detected = decimal == "auto"
     if is_detected:
         table.messages += perhaps_thousands(channels)
