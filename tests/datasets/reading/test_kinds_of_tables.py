@@ -332,6 +332,14 @@ def test_nobody_is_told_to_drop_what_tells_sensors_apart(write):
         assert "<drop" not in message
 
 
+def test_missing_readings_of_a_long_table(warned):
+    text = "time,tag,value\n" + long_rows(
+        lambda time, k, i: f"{time},T{k},{i if i or k else 'odd'}"
+    )
+    frame, _ = warned(text, na_values="odd")
+    assert frame.isna().sum().tolist() == [1, 0, 0]
+
+
 def test_labels_of_a_long_table(warned):
     text = "time,tag,value,anomaly\n" + long_rows(
         lambda time, k, i: f"{time},T{k},{i},{int(i == 2 and k == 1)}"

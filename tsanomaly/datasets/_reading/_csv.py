@@ -363,6 +363,12 @@ def read_readings(
         for column in table.select(label_names)
     ]
     channels = apply_quality(table, channels, quality)
+    if missing:
+        emptied = missing.empty(channels)
+        counts = f": {list_counts(emptied)}" if emptied else ""
+        table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
+    if times is not None and times.message is not None:
+        table.messages.append(times.message)
     tall = None
     if by is None and not tags:
         tall = find_long(table, channels, times, long)
@@ -370,12 +376,6 @@ def read_readings(
             channels = [tall.value]
         else:
             look_for_machines(table, channels, times)
-    if missing:
-        emptied = missing.empty(channels)
-        counts = f": {list_counts(emptied)}" if emptied else ""
-        table.notes.append(f"{emptied.total()} cells missing by na_values{counts}")
-    if times is not None and times.message is not None:
-        table.messages.append(times.message)
     is_detected = decimal == "auto"
     if is_detected:
         table.messages += perhaps_thousands(channels)

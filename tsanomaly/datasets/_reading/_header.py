@@ -220,7 +220,7 @@ def _count_above(records, body, positions, width, path):
     """How many records are above the first row."""
     are_numbers = [
         2 * sum(is_number(record.cells[position]) for record in body) > len(body)
-        for position in range(width)
+        for position in range(0 if positions else width)
     ]
     for i, record in enumerate(records):
         cells = record.cells

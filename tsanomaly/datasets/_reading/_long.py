@@ -43,10 +43,9 @@ def _keys_of(column):
 def holds_text(column):
     """Whether the first value of a column is a text that stands for no reading."""
     cell = "" if column.is_empty else column.first_value
-    is_text = _BEGINS_TEXT.match(cell) is not None or has_tag_name(column.name)
-    return is_text and not (
-        not cell or is_number(cell) or is_known_word(cell) or is_time_text(cell)
-    )
+    if not cell or is_number(cell) or is_known_word(cell) or is_time_text(cell):
+        return False
+    return _BEGINS_TEXT.match(cell) is not None or has_tag_name(column.name)
 
 
 def list_keys(columns):
