@@ -15,12 +15,11 @@ from tsanomaly.plotting._common import (
     check_readings,
     decimate,
     draw_line,
-    label_of,
     make_axes,
     merge_style,
     shade,
-    short_labels_of,
 )
+from tsanomaly.plotting._text import label_of, short_labels_of
 
 READINGS = st.floats(-1e6, 1e6) | st.just(np.nan) | st.just(np.inf)
 

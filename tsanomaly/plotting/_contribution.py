@@ -7,15 +7,14 @@ from tsanomaly._validation import as_series, check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     LABELLED,
-    PLAIN,
     RowAxis,
     check_readings,
     make_axes,
     merge_style,
     place_legend,
     shade,
-    short_labels_of,
 )
+from tsanomaly.plotting._text import PLAIN, short_labels_of, use_fonts
 
 __all__ = ["ContributionDisplay"]
 
@@ -218,6 +217,7 @@ class ContributionDisplay:
         row_axis.format(axes, labelled=True)
         for drawn in self.axes_:
             drawn.set_xlim(edges[0], edges[-1])
+        use_fonts(self.axes_, [*self.contributions.columns, row_axis.name])
         return self
 
 

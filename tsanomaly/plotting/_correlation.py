@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import (
-    CHARACTER,
-    PLAIN,
-    check_readings,
-    make_axes,
-    merge_style,
-    short_labels_of,
-)
+from tsanomaly.plotting._common import check_readings, make_axes, merge_style
+from tsanomaly.plotting._text import PLAIN, inches, short_labels_of, use_fonts
 
 __all__ = ["CorrelationDisplay"]
 
@@ -111,7 +105,7 @@ class CorrelationDisplay:
         labels = short_labels_of(self.channels)
         has_numbers = n_channels <= _MOST_NUMBERS
         side = np.clip((0.5 if has_numbers else 0.25) * n_channels, 3.5, 12.0)
-        names = CHARACTER * max(map(len, labels))
+        names = inches(labels)
         (ax,) = make_axes(ax, 1, width=side + names + 1.5, height=side + names + 0.3)
         self.ax_, self.figure_ = ax, ax.figure
         style = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
@@ -139,4 +133,5 @@ class CorrelationDisplay:
                 colour = "white" if known and abs(value) > 0.6 else "black"
                 style = {"ha": "center", "va": "center", "color": colour}
                 self.text_.append(ax.text(column, row, text, **style))
+        use_fonts([ax], self.channels)
         return self

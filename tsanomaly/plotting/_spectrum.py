@@ -7,11 +7,13 @@ from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly._validation import median_step
 from tsanomaly.plotting._common import (
     COLOURS,
+    N_PANELS,
     check_readings,
-    label_channel,
-    make_axes,
+    finish_panels,
+    make_panels,
     merge_style,
 )
+from tsanomaly.plotting._text import label_channel
 
 __all__ = ["SpectrumDisplay"]
 
@@ -113,7 +115,8 @@ class SpectrumDisplay:
         n_peaks : int, default=3
             Peaks to mark in each channel, at most.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -129,10 +132,16 @@ class SpectrumDisplay:
         ValueError
             If `X` is no table of numbers or too short, or another number of axes is
             given.
+
+        Warns
+        -----
+        UserWarning
+            If there are more than 20 channels, and neither `channels` nor `ax` is given.
         """
         from scipy.signal import periodogram, welch
 
-        readings = check_readings(X, channels)
+        most = N_PANELS if ax is None else None
+        readings = check_readings(X, channels, most=most)
         n_rows = len(readings)
         if n_rows < 16:
             raise ValueError(f"A spectrum needs at least 16 rows, got {n_rows}.")
@@ -177,7 +186,7 @@ class SpectrumDisplay:
             {"color": COLOURS[0], "linewidth": 0.8}, line_kwargs, Line2D
         )
         n_channels = len(self.channels)
-        self.axes_ = make_axes(ax, n_channels, height=1.5 * n_channels + 0.6)
+        self.axes_ = make_panels(ax, n_channels, height=1.5 * n_channels + 0.6)
         self.figure_ = self.axes_[0].figure
         self.periods_ = [1 / peaks[:, 0] for peaks in self.peaks]
         name, factor = self._scale()
@@ -200,7 +209,7 @@ class SpectrumDisplay:
             low, high = axes.get_ylim()
             axes.set_ylim(low, high * (high / low) ** 0.35)
         self.axes_[-1].set_xlabel(f"Frequency (1/{name})")
-        self.figure_.align_ylabels(self.axes_)
+        finish_panels(self.axes_, self.channels)
         return self
 
     def _write_periods(self, axes, peaks, factor):
