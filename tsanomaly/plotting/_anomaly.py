@@ -11,6 +11,7 @@ from tsanomaly.plotting._common import (
     check_row_values,
     draw_line,
     finish_panels,
+    log_ticks,
     make_panels,
     merge_style,
     place_legend,
@@ -250,6 +251,7 @@ class AnomalyDisplay:
         label_channel(below, "score")
         if (self.scores[np.isfinite(self.scores)] > 0).all() and self.threshold > 0:
             below.set_yscale("log")
+            log_ticks(below.yaxis)
         for place, (outcome, ranges) in enumerate(self.events_.items()):
             for axes in (*upper, below):
                 label = outcome if axes is self.axes_[0] else None

@@ -25,6 +25,7 @@ __all__ = [
     "decimate",
     "draw_line",
     "finish_panels",
+    "log_ticks",
     "make_axes",
     "make_panels",
     "merge_style",
@@ -474,6 +475,36 @@ def finish_panels(panels, names):
     figure = panels[0].figure
     if not isinstance(figure.get_layout_engine(), PanelLayout):
         figure.align_ylabels([axes for axes in panels if axes.get_ylabel()])
+
+
+def log_ticks(*axes):
+    """Ticks of logarithmic axes that do not run into each other.
+
+    matplotlib writes ``2 × 10^0``, ``3 × 10^0`` and so on, if there is less than a
+    decade to show, and has no regard for how long or high the axis is.
+
+    Parameters
+    ----------
+    *axes : matplotlib XAxis or YAxis
+        With a logarithmic scale and the limits that they keep.
+    """
+    from matplotlib.ticker import (
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        StrMethodFormatter,
+    )
+
+    for axis in axes:
+        n_decades = np.log10(np.divide(*axis.get_view_interval()[::-1]))
+        axis.set_minor_formatter(NullFormatter())
+        if n_decades < 2:
+            if n_decades < 0.8:
+                locator = MaxNLocator(5, steps=[1, 2, 5, 10])
+            else:
+                locator = LogLocator(subs=(1, 2, 5))
+            axis.set_major_locator(locator)
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def merge_style(defaults, given, artist):

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import ABOVE, COLOURS, make_axes, merge_style
+from tsanomaly.plotting._common import (
+    ABOVE,
+    COLOURS,
+    log_ticks,
+    make_axes,
+    merge_style,
+)
 from tsanomaly.plotting._text import (
     PLAIN,
     drawn,
@@ -191,6 +197,7 @@ class ComparisonDisplay:
         ]
         axes.set_xscale("log")
         axes.margins(0.1)
+        log_ticks(axes.xaxis)
         axes.set_xlabel("Seconds to fit and score")
         axes.set_ylabel(drawn(self.values.columns[0]), **PLAIN)
         axes.grid(alpha=0.3)

@@ -58,7 +58,7 @@ def _width_of_ticks(axes):
     """How far the labels of ticks reach to the left of axes."""
     extents = [
         label.get_window_extent()
-        for label in axes.get_yticklabels()
+        for label in axes.get_yticklabels(which="both")
         if label.get_visible() and label.get_text()
     ]
     return max((axes.bbox.x0 - extent.x0 for extent in extents), default=0)

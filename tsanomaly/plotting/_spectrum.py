@@ -10,6 +10,7 @@ from tsanomaly.plotting._common import (
     N_PANELS,
     check_readings,
     finish_panels,
+    log_ticks,
     make_panels,
     merge_style,
 )
@@ -19,6 +20,9 @@ __all__ = ["SpectrumDisplay"]
 
 # Seconds in the units of periods.
 _UNITS = {"d": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
+
+# Of the periods above their peaks, in points.
+_HEIGHTS = (5, 16, 27)
 
 # A peak stands out by this factor from the lows beside it.
 _PROMINENCE = 10.0
@@ -207,19 +211,20 @@ class SpectrumDisplay:
             self._write_periods(axes, peaks, factor)
             # Room for the periods
             low, high = axes.get_ylim()
-            axes.set_ylim(low, high * (high / low) ** 0.35)
+            axes.set_ylim(low, high * (high / low) ** 0.4)
+            log_ticks(axes.xaxis, axes.yaxis)
         self.axes_[-1].set_xlabel(f"Frequency (1/{name})")
         finish_panels(self.axes_, self.channels)
         return self
 
     def _write_periods(self, axes, peaks, factor):
         width = np.ptp(np.log(self.frequencies))
-        before, height = -np.inf, 5
+        # Neighbours that would run into each other are written at several heights.
+        last = dict.fromkeys(_HEIGHTS, -np.inf)
         for frequency, power in peaks[np.argsort(peaks[:, 0])]:
-            # Neighbours that would run into each other are written at two heights.
-            near = np.log(frequency) - before < 0.09 * width
-            height = 16 if near and height == 5 else 5
-            before = np.log(frequency)
+            place = np.log(frequency)
+            height = max(last, key=lambda h: (min(place - last[h], 0.09 * width), -h))
+            last[height] = place
             axes.annotate(
                 _format_period(1 / frequency, self.unit),
                 (frequency * factor, power),
