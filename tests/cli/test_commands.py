@@ -252,7 +252,7 @@ def test_compare(plant, folder, capsys):
 
 
 def test_many_channels(plant, folder, monkeypatch, capsys):
-    """Pictures show some; the time to draw all would grow with their square."""
+    """Pictures show some; all would be higher than a page."""
     monkeypatch.setattr(_pictures, "_N_DRAWN_READINGS", 3)
     assert main(["explore", plant]) == 0
     shown = "show the first 3 of 4 channels. Choose others with --columns."

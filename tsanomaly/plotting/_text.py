@@ -207,8 +207,9 @@ def use_fonts(axes, names=()):
             others, _ = _fallback(text.get_text())
             text.set_fontfamily(list(dict.fromkeys([*families, *others])))
     written = visible("".join(map(str, names)))
-    missing = sorted(_fallback(written)[1])
-    if missing:
+    unknown = _fallback(written)[1]
+    if unknown:
+        missing = [char for char in dict.fromkeys(written) if char in unknown]
         listed = ", ".join(missing[:_MOST_LISTED])
         listed += ", …" if len(missing) > _MOST_LISTED else ""
         warnings.warn(
@@ -224,8 +225,13 @@ def use_fonts(axes, names=()):
 
 def _scripts(characters):
     """Scripts of characters in words, such as 'cjk, thai'."""
-    names = (unicodedata.name(char, "unnamed") for char in characters)
-    return ", ".join(dict.fromkeys(name.split()[0].lower() for name in names))
+    names = [
+        unicodedata.name(char, "unnamed").split()[0].lower()
+        if unicodedata.category(char)[0] in "LM"
+        else "symbol"
+        for char in characters
+    ]
+    return ", ".join(dict.fromkeys(names))
 
 
 def _fallback(text):
