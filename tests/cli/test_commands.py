@@ -261,6 +261,16 @@ def test_many_channels(plant, folder, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_warning_of_several_pictures_is_said_once(plant, folder, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "tsanomaly.plotting._text._cover", lambda characters, *_: ((), characters)
+    )
+    readings = pd.read_csv(plant).rename(columns={"sensor_1": "温度"})
+    readings.to_csv("named.csv", index=False)
+    assert main(["explore", "named.csv"]) == 0
+    assert capsys.readouterr().err.count("No installed font") == 1
+
+
 def test_thousands_of_channels(folder, capsys):
     """Their correlations, of which there are millions, are not computed."""
     rng = np.random.default_rng(0)

@@ -45,3 +45,18 @@ def test_numbers_fit_into_their_cells(rng):
 def test_an_unknown_method(related):
     with pytest.raises(ValueError, match="'cosine'"):
         CorrelationDisplay.from_series(related, method="cosine")
+
+
+def test_correlations_are_those_of_pandas(related):
+    """With and without missing readings."""
+    related = related.assign(
+        large=1e300 * related["cause"], near=1e9 + related["cause"]
+    )
+    for frame in (related, related.mask(related["effect"] < -3), related[:1]):
+        given = CorrelationDisplay.from_series(frame).correlation
+        # Products of such numbers are beyond what pandas computes with.
+        expected = frame.assign(large=frame["cause"]).corr().to_numpy()
+        if frame.notna().all(axis=None):
+            np.testing.assert_allclose(given, expected, atol=1e-6)
+        else:
+            np.testing.assert_allclose(given[:3, :3], expected[:3, :3], atol=1e-6)

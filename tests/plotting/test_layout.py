@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ def test_panels_and_their_names_are_inside_and_apart(frame):
     display.figure_.draw_without_rendering()
     whole = display.figure_.bbox
     extents = [axes.get_tightbbox() for axes in display.axes_]
-    for upper, lower in zip(extents[:-1], extents[1:], strict=True):
+    for upper, lower in pairwise(extents):
         assert upper.y0 >= lower.y1
     for extent in extents:
         assert extent.x0 >= 0
@@ -56,7 +58,9 @@ def test_twenty_panels_unless_others_are_chosen(wide):
     assert len(SeriesDisplay.from_series(wide, ax=given).axes_) == 30
 
 
-@pytest.mark.parametrize("limits", [(1.2, 1.9), (2, 9), (0.03, 0.9), (3, 150), (1, 1e7)])
+@pytest.mark.parametrize(
+    "limits", [(1.2, 1.9), (2, 9), (0.03, 0.9), (3, 150), (1, 1e7)]
+)
 def test_ticks_of_a_logarithmic_axis_do_not_overlap(limits):
     figure, axes = plt.subplots(figsize=(4, 1.4), layout="constrained")
     axes.set(yscale="log", ylim=limits)
@@ -70,5 +74,5 @@ def test_ticks_of_a_logarithmic_axis_do_not_overlap(limits):
     inside = [box for box in extents if axes.bbox.y0 <= (box.y0 + box.y1) / 2]
     inside.sort(key=lambda box: box.y0)
     assert len(inside) >= 2
-    for lower, upper in zip(inside[:-1], inside[1:], strict=True):
+    for lower, upper in pairwise(inside):
         assert lower.y1 <= upper.y0 + 1

@@ -137,7 +137,6 @@ def _print(text):
 @contextmanager
 def _messages(call, progress, stream):
     """Warnings as lines for people; with -v what the library logs, too."""
-
     said = set()
 
     def say(message, *_, **__):

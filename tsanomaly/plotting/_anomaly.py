@@ -137,7 +137,7 @@ class AnomalyDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         scores, threshold = errors_and_threshold(estimator, X)
         return cls.from_predictions(
@@ -200,7 +200,7 @@ class AnomalyDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         most = N_PANELS if ax is None else None
         readings = check_readings(X, channels, most=most)

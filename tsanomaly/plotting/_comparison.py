@@ -162,7 +162,7 @@ class ComparisonDisplay:
             style = {
                 "facecolor": _colour(number),
                 "edgecolor": "white",
-                # Lighter ones have other hatches, too.
+                # Those of one hue have other hatches, too.
                 "hatch": _HATCHES[(number + number // len(COLOURS)) % len(_HATCHES)],
                 "label": str(name),
             }
@@ -215,9 +215,12 @@ class ComparisonDisplay:
 
 
 def _colour(number):
-    """A colour of its own for each of 21; those after the seventh are lighter."""
+    """A colour of its own for each of 21: after seven come lighter, and darker ones."""
     from matplotlib.colors import to_rgb
 
-    round_, place = divmod(number % (3 * len(COLOURS)), len(COLOURS))
-    white = (0.0, 0.5, 0.75)[round_]
-    return tuple(white + (1 - white) * part for part in to_rgb(COLOURS[place]))
+    shade, place = divmod(number % (3 * len(COLOURS)), len(COLOURS))
+    colour = to_rgb(COLOURS[place])
+    if not shade:
+        return colour
+    grey = (1.0, 0.2)[shade - 1]
+    return tuple((part + grey) / 2 for part in colour)

@@ -156,7 +156,7 @@ def pearson(readings):
     values = readings.to_numpy(dtype=np.float64)
     if not np.isfinite(values).all() or len(values) < 2:
         return readings.corr().to_numpy()
-    # pandas goes through all pairs, since each may lack other rows: thirty times slower.
+    # pandas goes through all pairs, since each may lack other rows, and is slower.
     largest = np.abs(values).max(axis=0)
     values = values / np.where(largest > 0, largest, 1.0)  # whose squares are no inf
     values -= values.mean(axis=0)

@@ -109,7 +109,7 @@ class ReconstructionDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         if not hasattr(X, "iloc"):
             X = np.asarray(as_series(X))
@@ -163,7 +163,7 @@ class ReconstructionDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         readings = check_readings(X)
         expected = np.asarray(expected, dtype=np.float64)

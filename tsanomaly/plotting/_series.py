@@ -93,7 +93,7 @@ class SeriesDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         most = N_PANELS if ax is None else None
         readings = check_readings(X, channels, most=most)

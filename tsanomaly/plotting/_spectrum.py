@@ -140,7 +140,7 @@ class SpectrumDisplay:
         Warns
         -----
         UserWarning
-            If there are more than 20 channels, and neither `channels` nor `ax` is given.
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         from scipy.signal import periodogram, welch
 

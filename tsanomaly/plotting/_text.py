@@ -262,7 +262,8 @@ def _cover(characters, families, _n_fonts):
     chosen = []
     while missing:
         best = min(
-            held, key=lambda name: (-len(held[name] & missing), *_rank(name, characters))
+            held,
+            key=lambda name: (-len(held[name] & missing), *_rank(name, characters)),
         )
         if not held[best] & missing:
             break

@@ -132,7 +132,10 @@ class TrainingHistoryDisplay:
             ax.set_ylim(0, 1.08 * values.max())
         first = values[0]
         ax.axhline(first, color="0.6", linestyle=":", linewidth=1, zorder=0)
-        to_percent = (lambda loss: 100 * loss / first), (lambda part: part * first / 100)
+        to_percent = (
+            (lambda loss: 100 * loss / first),
+            (lambda part: part * first / 100),
+        )
         right = ax.secondary_yaxis("right", functions=to_percent)
         right.set_ylabel("Percent of the first loss")
         if ax.get_yscale() == "log":
