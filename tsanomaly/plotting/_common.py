@@ -269,7 +269,10 @@ class RowAxis:
         first, last = self.values[0], self.values[-1]
         if last > first:
             margin = 0.01 * (last - first)
-            axes.set_xlim(first - margin, last + margin)
+            limits = first - margin, last + margin
+            # With a common axis, each call goes through all axes.
+            if axes.get_xlim() != limits:
+                axes.set_xlim(limits)
         if labelled:
             zone = f" ({self._zone})" if self._zone is not None else ""
             axes.set_xlabel(f"{drawn(self.name)}{zone}", **PLAIN)
