@@ -33,6 +33,13 @@ def test_many_channels_have_no_numbers(rng):
     assert len(ax.get_yticks()) == 13
 
 
+def test_names_of_very_many_channels_do_not_overlap(rng):
+    display = CorrelationDisplay.from_series(rng.normal(size=(20, 300)))
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels[:3] == ["channel 0", "channel 3", "channel 6"]
+    assert len(labels) == 100
+
+
 def test_numbers_fit_into_their_cells(rng):
     tags = [f"PLANT7.LINE{k}.MELT_TEMPERATURE_OUTLET" for k in range(12)]
     frame = pd.DataFrame(rng.normal(size=(50, 12)), columns=tags)

@@ -14,7 +14,7 @@ from tsanomaly.plotting._common import (
     place_legend,
     shade,
 )
-from tsanomaly.plotting._text import PLAIN, short_labels_of, use_fonts
+from tsanomaly.plotting._text import label_rows, short_labels_of, use_fonts
 
 __all__ = ["ContributionDisplay"]
 
@@ -198,11 +198,10 @@ class ContributionDisplay:
         self.mesh_ = axes.pcolormesh(edges, rows, cells, **style)
         axes.set_facecolor("0.85")  # where there is no error
         axes.set_ylim(n_channels - 0.5, -0.5)
-        axes.set_yticks(
-            range(n_channels),
+        label_rows(
+            axes.yaxis,
             short_labels_of(self.contributions.columns),
             fontsize="small" if n_channels <= 20 else "x-small",
-            **PLAIN,
         )
         # Beside both axes, or else only one of them would become narrower.
         self.figure_.colorbar(

@@ -2,7 +2,7 @@
 import numpy as np
 
 from tsanomaly.plotting._common import check_readings, make_axes, merge_style
-from tsanomaly.plotting._text import PLAIN, inches, short_labels_of, use_fonts
+from tsanomaly.plotting._text import inches, label_rows, short_labels_of, use_fonts
 
 __all__ = ["CorrelationDisplay", "pearson"]
 
@@ -118,15 +118,14 @@ class CorrelationDisplay:
         ax.set_facecolor("0.8")  # seen where there is no correlation
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
         size = "medium" if has_numbers else "x-small"
-        ax.set_yticks(range(n_channels), labels, fontsize=size, **PLAIN)
-        ax.set_xticks(
-            range(n_channels),
+        label_rows(ax.yaxis, labels, fontsize=size)
+        label_rows(
+            ax.xaxis,
             labels,
             fontsize=size,
             rotation=45 if has_numbers else 90,
             ha="right" if has_numbers else "center",
             rotation_mode="anchor" if has_numbers else "default",
-            **PLAIN,
         )
         self.text_ = []
         if has_numbers:

@@ -19,6 +19,7 @@ __all__ = [
     "inches",
     "label_channel",
     "label_of",
+    "label_rows",
     "name_legend",
     "short_labels_of",
     "use_fonts",
@@ -30,6 +31,9 @@ PLAIN = {"parse_math": False}
 
 # Width of a character of 10 points, in inches; capitals are wider.
 _CHARACTER = 0.085
+
+# Names beside the rows of a heat map, at most; 12 inches have no room for more.
+_MOST_NAMES = 120
 
 # Characters that a warning lists, at most.
 _MOST_LISTED = 10
@@ -138,6 +142,23 @@ def _without_middle(text, n_first, n_last):
     if len(text) <= n_first + 1 + n_last:
         return text
     return f"{text[:n_first]}…{text[-n_last:]}"
+
+
+def label_rows(axis, labels, **style):
+    """Name the rows or columns of a heat map; of very many, each second one or fewer.
+
+    Parameters
+    ----------
+    axis : matplotlib XAxis or YAxis
+        The axis.
+    labels : list of str
+        As of `short_labels_of`.
+    **style
+        Passed to ``Axis.set_ticks``.
+    """
+    step = -(-len(labels) // _MOST_NAMES)
+    places = range(0, len(labels), step)
+    axis.set_ticks(places, labels[::step], **style, **PLAIN)
 
 
 def label_channel(axes, channel, units=None):
