@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Displays of 1,000,000 rows × 8 channels, drawn and written as PNG.
+"""Displays of long and of wide series, drawn and written as PNG.
 
     python benchmarks/plotting.py
 
-Spikes of one row are put into every channel; that each of them is drawn is checked. The
-bar is 3 s for each picture, from the frame to the file.
+Of 1,000,000 rows × 8 channels: spikes of one row are put into every channel; that each
+of them is drawn is checked. The bar is 3 s for each picture, from the frame to the
+file. Of 5,000 rows, with a panel for each of 15 to 120 channels: the time should grow
+with their number, not with its square.
 """
 
+from functools import partial
 from io import BytesIO
 from time import perf_counter
 
@@ -19,6 +22,7 @@ import matplotlib.pyplot as plt
 
 from tsanomaly.plotting import AnomalyDisplay, ContributionDisplay, SeriesDisplay
 
+N_PANELS = (15, 30, 60, 120)
 N_ROWS, N_CHANNELS, N_SPIKES, N_EVENTS = 1_000_000, 8, 100, 2_000
 
 
@@ -69,6 +73,13 @@ def main():
     for name, draw in pictures.items():
         shortest, longest = range_of_seconds(draw)
         print(f"{name}: {shortest:.2f} to {longest:.2f} s")
+    wide = pd.DataFrame(np.tile(frame[:5000], 15), index=frame.index[:5000])
+    for n_channels in N_PANELS:
+        channels = list(range(n_channels))
+        shortest, longest = range_of_seconds(
+            partial(SeriesDisplay.from_series, wide, channels=channels)
+        )
+        print(f"{n_channels} panels: {shortest:.2f} to {longest:.2f} s")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.feature_selection import VarianceThreshold
@@ -569,3 +570,20 @@ def test_a_network_alone(plant):
     explained = explain(network, scaler.transform(faulty))
     named = explained["channels"].str[0]
     assert set(events["channel"]) <= set(named)
+
+
+@pytest.mark.parametrize("name", ["PCA on windows", "LSTM, a threshold for each"])
+def test_blocks_of_rows_give_what_all_rows_give(name, plant, monkeypatch):
+    """Errors of all windows of many channels would take gigabytes."""
+    train, _, faulty, _ = plant
+    detector = clone(RECONSTRUCTING[name]).fit(train[:500])
+    rows, normal = np.arange(40, 300), np.ones(len(faulty), dtype=bool)
+
+    def results():
+        yield channel_errors(detector, faulty, rows, normal)
+        yield expected_readings(detector, faulty, rows)
+
+    whole = list(results())
+    monkeypatch.setattr("tsanomaly._attribution._MOST_VALUES", 1000)
+    for part, expected in zip(results(), whole, strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)

@@ -139,3 +139,17 @@ def test_metadata_loses_the_breaks(rng):
         scaler = StandardScaler().set_fit_request(sample_weight=True)
         errors = ReconstructionError(scaler).fit(X, sample_weight=np.ones(52))
     np.testing.assert_allclose(errors.transformer_.mean_, np.nanmean(X, axis=0))
+
+
+def test_wide_rows_are_restored_a_few_at_a_time(rng, monkeypatch):
+    """Else what is computed on the way would take gigabytes."""
+    X = rng.normal(size=(50, 8))
+    errors = ReconstructionError(make_pipeline(StandardScaler(), PCA(2))).fit(X)
+    whole, rows = errors.transform(X), []
+    monkeypatch.setattr("tsanomaly._reconstruction_error._MOST_VALUES", 80)
+    transform = PCA.transform
+    monkeypatch.setattr(
+        PCA, "transform", lambda self, X: rows.append(len(X)) or transform(self, X)
+    )
+    np.testing.assert_allclose(errors.transform(X), whole)
+    assert rows == [10] * 5

@@ -25,6 +25,10 @@ __all__ = [
 # Stretches of normal readings that occlusion puts in the place of a channel's own.
 _STRETCHES = 8
 
+# Values of rows that are looked at together, at most. Windows of many channels have
+# thousands of columns: errors of all of them would take gigabytes.
+_MOST_VALUES = 2**24
+
 
 def channel_errors(detector, X, rows, normal):
     """Split the errors of rows among the channels.
@@ -55,20 +59,25 @@ def channel_errors(detector, X, rows, normal):
     if first is None or not all(map(columns.pass_through, steps[:first])):
         return None
     step, last = steps[first], steps[-1]
-    errors, spread = _errors_of(step, columns, rows, normal)
-    if errors is None:
-        return None
-    if step is last:
-        return spread(errors)
-    for between in steps[first + 1 : -1]:
-        if not isinstance(between, OneToOneFeatureMixin):
+
+    def split(rows):
+        errors, spread = _errors_of(step, columns, rows, normal)
+        if errors is None:
             return None
-        errors = np.asarray(between.transform(errors))
-    if not isinstance(last, ReconstructionThreshold):
-        return None
-    if last.channels == "each":
-        errors = relative_errors(errors, last.threshold_)
-    return spread(errors)
+        if step is last:
+            return spread(errors)
+        for between in steps[first + 1 : -1]:
+            if not isinstance(between, OneToOneFeatureMixin):
+                return None
+            errors = np.asarray(between.transform(errors))
+        if not isinstance(last, ReconstructionThreshold):
+            return None
+        if last.channels == "each":
+            errors = relative_errors(errors, last.threshold_)
+        return spread(errors)
+
+    # Other detectors may be split by occlusion, which looks at all rows.
+    return _in_blocks(split, rows, columns) if _is_residual(step) else split(rows)
 
 
 def expected_readings(detector, X, rows):
@@ -91,12 +100,29 @@ def expected_readings(detector, X, rows):
     """
     columns = _Columns(X)
     for step in fitted_steps(detector):
-        expected = _reconstruct(step, columns.values, rows)
+
+        def restore(rows, step=step):
+            expected = _reconstruct(step, columns.values, rows)
+            return None if expected is None else columns.undo(expected)
+
+        expected = _in_blocks(restore, rows, columns)
         if expected is not None:
-            return columns.undo(expected)
+            return expected
         if not columns.pass_through(step):
             return None
     return None
+
+
+def _in_blocks(function, rows, columns):
+    """Call a function of rows on some at a time; None if it returns that."""
+    n_rows = max(_MOST_VALUES // columns.values.shape[1], 1)
+    parts = []
+    for start in range(0, max(len(rows), 1), n_rows):
+        part = function(rows[start : start + n_rows])
+        if part is None:
+            return None
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def occlude(detector, X, rows, normal):

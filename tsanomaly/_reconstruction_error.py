@@ -32,8 +32,9 @@ __all__ = ["ReconstructionError"]
 # Larger residuals would overflow when squared and added up.
 _LARGEST = 1e150
 
-# Rows that are transformed at a time, if rows do not depend on each other.
-_BLOCK = 16_384
+# Values, and rows, that are transformed at a time, at most, if rows do not depend on
+# each other. What is computed on the way takes several times as much memory.
+_MOST_VALUES, _MOST_ROWS = 2**22, 16_384
 
 
 class ReconstructionError(
@@ -209,7 +210,9 @@ class ReconstructionError(
         # Windows share the memory of the series. What is computed from them does not,
         # and should not exist for all of it at once, if rows can be taken one by one.
         context = getattr(self, "n_context_", None), getattr(self, "n_lookahead_", None)
-        n_rows = _BLOCK if context == (0, 0) else max(len(rows), 1)
+        n_rows = max(len(rows), 1)
+        if context == (0, 0):
+            n_rows = min(_MOST_ROWS, max(_MOST_VALUES // X.shape[1], 1))
         for start in range(0, len(rows), n_rows):
             block = rows[start : start + n_rows]
             if block[-1] - block[0] == len(block) - 1:

@@ -1,11 +1,27 @@
 # SPDX-License-Identifier: MIT
 """How times, channels and numbers are written in sentences."""
 
+import unicodedata
 from numbers import Integral
 
 import numpy as np
 
-__all__ = ["called", "clock_format", "count", "number", "span", "time_span"]
+__all__ = [
+    "called",
+    "clock_format",
+    "count",
+    "number",
+    "span",
+    "time_span",
+    "visible",
+]
+
+# Control characters, formats such as the direction of text, lone surrogates, separators
+# of lines and of paragraphs.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+# Formats that words of some languages are spelled with.
+_SPELLING = "\u200c\u200d"
 
 
 def clock_format(index):
@@ -41,6 +57,29 @@ def span(start, end, clock):
 def called(name):
     """A channel in words: its name, or its position."""
     return f"channel {name}" if isinstance(name, Integral) else str(name)
+
+
+def visible(name):
+    r"""A name with escapes for what cannot be seen in it.
+
+    Parameters
+    ----------
+    name : object
+        Its text is taken.
+
+    Returns
+    -------
+    text : str
+        On one line, such as ``"pump \x1b[2J"``.
+    """
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(repr(char)[1:-1] if _is_hidden(char) else char for char in text)
+
+
+def _is_hidden(char):
+    return unicodedata.category(char) in _HIDDEN and char not in _SPELLING
 
 
 def number(value, scale):

@@ -252,13 +252,23 @@ def test_compare(plant, folder, capsys):
 
 
 def test_many_channels(plant, folder, monkeypatch, capsys):
-    """Pictures show some; the time to draw all would grow with their square."""
+    """Pictures show some; all would be higher than a page."""
     monkeypatch.setattr(_pictures, "_N_DRAWN_READINGS", 3)
     assert main(["explore", plant]) == 0
     shown = "show the first 3 of 4 channels. Choose others with --columns."
     assert shown in capsys.readouterr().err
     assert main(["explore", plant, "--columns", "sensor_1", "sensor_4"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_warning_of_several_pictures_is_said_once(plant, folder, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "tsanomaly.plotting._text._cover", lambda characters, *_: ((), characters)
+    )
+    readings = pd.read_csv(plant).rename(columns={"sensor_1": "温度"})
+    readings.to_csv("named.csv", index=False)
+    assert main(["explore", "named.csv"]) == 0
+    assert capsys.readouterr().err.count("No installed font") == 1
 
 
 def test_thousands_of_channels(folder, capsys):

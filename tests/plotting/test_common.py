@@ -15,12 +15,11 @@ from tsanomaly.plotting._common import (
     check_readings,
     decimate,
     draw_line,
-    label_of,
     make_axes,
     merge_style,
     shade,
-    short_labels_of,
 )
+from tsanomaly.plotting._text import label_of
 
 READINGS = st.floats(-1e6, 1e6) | st.just(np.nan) | st.just(np.inf)
 
@@ -146,21 +145,6 @@ def test_channels_of_an_array():
     readings = check_readings(np.arange(6).reshape(2, 3), [2, 0])
     assert readings.to_numpy().tolist() == [[2, 0], [5, 3]]
     assert [label_of(name) for name in readings] == ["channel 2", "channel 0"]
-
-
-def test_long_names_are_broken():
-    tag = "PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12"
-    assert label_of(tag) == "PLANT7.LINE3.\nEXTRUDER.MELT_\nTEMPERATURE_ZONE_12"
-    assert label_of("a" * 30) == "a" * 20 + "\n" + "a" * 10
-    assert label_of("inlet temperature of pump 3") == "inlet temperature\nof pump 3"
-    assert label_of("sensor_1") == "sensor_1"
-
-
-def test_names_in_one_line_stay_different():
-    tag = "PLANT7.LINE3.EXTRUDER.MELT_TEMPERATURE_ZONE_12"
-    assert short_labels_of([tag, 0]) == ["PLANT7.L…ERATURE_ZONE_12", "channel 0"]
-    alike = [tag, tag.replace("LINE3", "LINE4")]
-    assert short_labels_of(alike) == alike
 
 
 @pytest.mark.parametrize(

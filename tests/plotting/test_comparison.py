@@ -3,6 +3,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
@@ -69,3 +70,17 @@ def test_many_metrics_and_long_names_stay_within_the_figure(rng):
 def test_another_table():
     with pytest.raises(ValueError, match=r"needs rows, a metric, and \['fit_seconds'"):
         ComparisonDisplay.from_table(pd.DataFrame({"f1": [0.5]}))
+
+
+def test_every_detector_has_a_look_of_its_own(rng):
+    table = pd.DataFrame({"f1": rng.random(21)}, index=[f"_d{k}" for k in range(21)])
+    table = table.assign(fit_seconds=1.0, score_seconds=rng.random(21))
+    display = ComparisonDisplay.from_table(table)
+    lines = display.axes_[1].lines
+    colours = np.array([to_rgb(line.get_color()) for line in lines])
+    distances = np.abs(colours[:, None] - colours).sum(axis=2)
+    assert distances[np.triu_indices(21, 1)].min() > 0.15
+    # Those that look alike without colours have different markers.
+    assert len({line.get_marker() for line in lines[:10]}) == 10
+    legend = display.axes_[1].get_legend().get_texts()
+    assert [text.get_text() for text in legend] == table.index.tolist()

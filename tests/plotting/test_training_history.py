@@ -41,3 +41,25 @@ def test_the_network_is_found(series):
 def test_without_a_network(series):
     with pytest.raises(ValueError, match="has no history_"):
         TrainingHistoryDisplay.from_estimator(IsolationForest().fit(series))
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [([0.9, 0.89], "linear"), ([2.0, 1.0], "linear"), ([5, 0.1], "log")],
+)
+def test_the_axis_shows_what_was_learned(losses, scale):
+    display = TrainingHistoryDisplay({"loss": losses}).plot()
+    assert display.ax_.get_yscale() == scale
+    low, high = display.ax_.get_ylim()
+    assert low == 0 or scale == "log"
+    assert low <= losses[1] <= losses[0] <= high
+    display.figure_.draw_without_rendering()
+    (percent,) = display.ax_.child_axes
+    assert percent.get_ylim() == pytest.approx(
+        (100 * low / losses[0], 100 * high / losses[0])
+    )
+
+
+def test_a_loss_below_zero_has_no_shares():
+    display = TrainingHistoryDisplay({"loss": [1.0, -1.0]}).plot()
+    assert not display.ax_.child_axes

@@ -137,9 +137,13 @@ def _print(text):
 @contextmanager
 def _messages(call, progress, stream):
     """Warnings as lines for people; with -v what the library logs, too."""
+    said = set()
 
     def say(message, *_, **__):
         text = one_line(_spelled(message, call))
+        if text in said:  # of another picture, or another part of the model
+            return
+        said.add(text)
         progress.print(f"tsanomaly {call.command}: warning: {text}", stream)
 
     handler, logger = logging.StreamHandler(stream), logging.getLogger("tsanomaly")

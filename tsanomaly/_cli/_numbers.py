@@ -133,7 +133,10 @@ def _strong_correlations(frame):
     """Pairs of channels, the strongest first; None of more than are worth it."""
     if frame.shape[1] > _MOST_CORRELATED:
         return None
-    correlation = frame.corr()
+    from tsanomaly.plotting._correlation import pearson
+
+    names = frame.columns
+    correlation = pd.DataFrame(pearson(frame), index=names, columns=names)
     pairs = correlation.where(np.triu(np.ones(correlation.shape, bool), 1)).stack()
     pairs = pairs[pairs.abs() >= _STRONG].sort_values(key=abs, ascending=False)
     return [

@@ -6,6 +6,7 @@ import pandas as pd
 
 __all__ = [
     "N_DRAWN_CHANNELS",
+    "correlated_readings",
     "draw_anomalies",
     "draw_contributions",
     "draw_measures",
@@ -17,9 +18,13 @@ __all__ = [
 # Channels in pictures of readings, at most: those that matter most.
 N_DRAWN_CHANNELS = 8
 
-# Channels in pictures of all readings, at most: the first ones. The time to lay out
-# their axes grows with the square of their number.
-_N_DRAWN_READINGS = 40
+# Channels in pictures with a panel for each, at most: the first ones. More are higher
+# than a page.
+_N_DRAWN_READINGS = 20
+
+# Channels in the picture of correlations, at most: the first ones. Names of more do not
+# fit beside their rows.
+_N_CORRELATED = 120
 
 
 def main_channels(found):
@@ -32,23 +37,32 @@ def main_channels(found):
 
 
 def shown_readings(frame):
-    """Which channels pictures of all readings show, in words."""
-    if frame.shape[1] <= _N_DRAWN_READINGS:
+    """Which channels pictures of readings and of spectra show, in words."""
+    return _first(_N_DRAWN_READINGS, frame)
+
+
+def correlated_readings(frame):
+    """Which channels the picture of correlations shows, in words."""
+    return _first(_N_CORRELATED, frame)
+
+
+def _first(most, frame):
+    if frame.shape[1] <= most:
         return "all channels"
-    return f"the first {_N_DRAWN_READINGS} of {frame.shape[1]:,} channels"
+    return f"the first {most} of {frame.shape[1]:,} channels"
 
 
 def draw_readings(frame, labels):
-    """Pictures of the channels that `shown_readings` says, by name."""
+    """Pictures of the channels that the functions above say, by name."""
     from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
 
-    frame = frame.iloc[:, :_N_DRAWN_READINGS]
+    drawn = frame.iloc[:, :_N_DRAWN_READINGS]
     displays = {
-        "series": SeriesDisplay.from_series(frame, labels),
-        "correlation": CorrelationDisplay.from_series(frame),
+        "series": SeriesDisplay.from_series(drawn, labels),
+        "correlation": CorrelationDisplay.from_series(frame.iloc[:, :_N_CORRELATED]),
     }
     if len(frame) >= 16:
-        displays["spectrum"] = SpectrumDisplay.from_series(frame)
+        displays["spectrum"] = SpectrumDisplay.from_series(drawn)
     return {name: display.figure_ for name, display in displays.items()}
 
 

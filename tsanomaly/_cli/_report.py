@@ -15,6 +15,7 @@ from tsanomaly._cli._numbers import (
     summarise,
 )
 from tsanomaly._cli._pictures import (
+    correlated_readings,
     draw_anomalies,
     draw_contributions,
     draw_measures,
@@ -205,12 +206,12 @@ def _draw(detector, frame, labels, found):
             detector, frame, labels, channels=channels
         )
         alarms.append(("Readings and what was expected.", display.figure_))
-    shown = shown_readings(frame).capitalize()
+    shown = shown_readings(frame)
     shaded = "" if labels is None else "; labelled anomalies are shaded"
     captions = {
-        "series": f"{shown}{shaded}.",
-        "correlation": "Correlation of the channels.",
-        "spectrum": "Spectra; peaks are marked with their period.",
+        "series": f"{shown.capitalize()}{shaded}.",
+        "correlation": f"Correlation of {correlated_readings(frame)}.",
+        "spectrum": f"Spectra of {shown}; peaks are marked with their period.",
     }
     figures = draw_readings(frame, labels)
     readings = [(captions[name], figure) for name, figure in figures.items()]

@@ -7,35 +7,10 @@ shown before, or show the name backwards. Here they become escapes, as in Python
 """
 
 import shlex
-import unicodedata
+
+from tsanomaly._wording import visible
 
 __all__ = ["one_line", "quoted", "show", "visible"]
-
-# Control characters, formats such as the direction of text, lone surrogates, separators
-# of lines and of paragraphs.
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-# Formats that words of some languages are spelled with.
-_SPELLING = "\u200c\u200d"
-
-
-def visible(name):
-    r"""A name with escapes for what cannot be seen in it.
-
-    Parameters
-    ----------
-    name : object
-        Its text is taken.
-
-    Returns
-    -------
-    text : str
-        On one line, such as ``"pump \x1b[2J"``.
-    """
-    text = str(name)
-    if text.isprintable():
-        return text
-    return "".join(repr(char)[1:-1] if _is_hidden(char) else char for char in text)
 
 
 def one_line(text):
@@ -66,7 +41,3 @@ def show(text, stream):
     encoding = getattr(stream, "encoding", None) or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text, file=stream, flush=True)
-
-
-def _is_hidden(char):
-    return unicodedata.category(char) in _HIDDEN and char not in _SPELLING

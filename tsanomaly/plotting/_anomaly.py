@@ -5,16 +5,19 @@ from tsanomaly._inspection import errors_and_threshold
 from tsanomaly._validation import check_labels
 from tsanomaly.metrics._checks import find_events, owners, touched
 from tsanomaly.plotting._common import (
+    N_PANELS,
     RowAxis,
     check_readings,
     check_row_values,
     draw_line,
-    label_channel,
-    make_axes,
+    finish_panels,
+    log_ticks,
+    make_panels,
     merge_style,
     place_legend,
     shade,
 )
+from tsanomaly.plotting._text import label_channel
 
 __all__ = ["AnomalyDisplay"]
 
@@ -113,7 +116,8 @@ class AnomalyDisplay:
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -129,6 +133,11 @@ class AnomalyDisplay:
         ValueError
             If `X` does not suit the detector, a channel is unknown, `y` does not hold
             a label for every row, or another number of axes is given.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         scores, threshold = errors_and_threshold(estimator, X)
         return cls.from_predictions(
@@ -170,7 +179,8 @@ class AnomalyDisplay:
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -186,8 +196,14 @@ class AnomalyDisplay:
         ValueError
             If `scores`, `flagged` or `y` do not fit `X`, a channel is unknown, or
             another number of axes is given.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
-        readings = check_readings(X, channels)
+        most = N_PANELS if ax is None else None
+        readings = check_readings(X, channels, most=most)
         n_timestamps = len(readings)
         display = cls(
             readings,
@@ -219,7 +235,7 @@ class AnomalyDisplay:
         n_channels = self.readings.shape[1]
         self.events_ = self._events()
         heights = [1.0] * n_channels + [1.4, 0.15 + 0.25 * len(self.events_)]
-        self.axes_ = make_axes(
+        self.axes_ = make_panels(
             ax, n_channels + 2, heights=heights, height=1.1 * sum(heights) + 0.6
         )
         self.figure_ = self.axes_[0].figure
@@ -227,7 +243,7 @@ class AnomalyDisplay:
         *upper, below, lowest = self.axes_
         for axes, (name, values) in zip(upper, self.readings.items(), strict=True):
             draw_line(axes, row_axis, values.to_numpy(), **style)
-            label_channel(axes, name)
+            label_channel(axes, name, self.readings.attrs.get("units"))
         draw_line(below, row_axis, self.scores, **style)
         below.axhline(
             self.threshold, color="#D55E00", linestyle="--", label="threshold"
@@ -235,6 +251,7 @@ class AnomalyDisplay:
         label_channel(below, "score")
         if (self.scores[np.isfinite(self.scores)] > 0).all() and self.threshold > 0:
             below.set_yscale("log")
+            log_ticks(below.yaxis)
         for place, (outcome, ranges) in enumerate(self.events_.items()):
             for axes in (*upper, below):
                 label = outcome if axes is self.axes_[0] else None
@@ -250,7 +267,7 @@ class AnomalyDisplay:
         for axes in self.axes_:
             row_axis.format(axes, labelled=axes is lowest)
         place_legend(self.axes_[0], below)
-        self.figure_.align_ylabels(self.axes_[:-1])
+        finish_panels(self.axes_, [*self.readings.columns, row_axis.name])
         return self
 
     def _events(self):

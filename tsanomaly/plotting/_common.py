@@ -1,40 +1,45 @@
 # SPDX-License-Identifier: MIT
 """What several Displays need: channels, time axes, long lines, shaded ranges."""
 
-import re
+import warnings
 from numbers import Integral
 
 import numpy as np
 
+from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import as_series, check_columns, unmasked
+from tsanomaly.plotting._text import PLAIN, drawn, use_fonts
 
 __all__ = [
+    "ABOVE",
     "BLOCKS",
-    "CHARACTER",
     "COLOURS",
     "LABELLED",
     "LINES",
-    "PLAIN",
+    "N_PANELS",
     "RowAxis",
     "check_readings",
     "check_row_values",
     "choose",
     "decimate",
     "draw_line",
-    "label_channel",
-    "label_of",
+    "finish_panels",
+    "log_ticks",
     "make_axes",
+    "make_panels",
     "merge_style",
     "place_legend",
     "shade",
-    "short_labels_of",
-    "wrap",
 ]
 
 # A line keeps the smallest and the largest of each of so many blocks of rows: twice
 # the pixels of a wide figure at 200 dots per inch.
 BLOCKS = 4000
+
+# Channels in a picture with a panel for each, at most, if nobody chooses any. More are
+# higher than a page, and each takes a twentieth of a second.
+N_PANELS = 20
 
 # Times from row to row longer than this many median ones are a gap.
 _GAP = 10
@@ -42,14 +47,17 @@ _GAP = 10
 # Okabe and Ito's colours, which people who see colours differently tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-# Width of a character of 10 points, in inches; capitals are wider.
-CHARACTER = 0.085
-
 # Told apart without colour, too.
 LINES = ("-", "--", "-.", ":")
 
-# For text with names of users in it, in which a dollar sign begins no formula.
-PLAIN = {"parse_math": False}
+# A legend above the axes, where it hides nothing.
+ABOVE = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0.0, 1.0),
+    "frameon": False,
+    "borderaxespad": 0.2,
+    "fontsize": "small",
+}
 
 # How labelled anomalies are shaded.
 LABELLED = {
@@ -61,7 +69,7 @@ LABELLED = {
 }
 
 
-def check_readings(X, channels=None, *, in_order=True):
+def check_readings(X, channels=None, *, most=None, in_order=True):
     """Bring a series into a frame of the channels to draw.
 
     Parameters
@@ -70,6 +78,8 @@ def check_readings(X, channels=None, *, in_order=True):
         A series, rows in time order.
     channels : list of str or int, or None, default=None
         Columns, by name or position; None is all.
+    most : int or None, default=None
+        As of `choose`.
     in_order : bool, default=True
         Whether to warn if the index says that rows are not in time order.
 
@@ -93,7 +103,7 @@ def check_readings(X, channels=None, *, in_order=True):
                 f"of shape {X.shape}. Reshape a single channel with X.reshape(-1, 1)."
             )
         X = pd.DataFrame(X)
-    readings = X.iloc[:, choose(list(X.columns), channels)]
+    readings = X.iloc[:, choose(list(X.columns), channels, most)]
     check_columns(readings, "A Display")
     if not readings.size:
         raise ValueError(f"X has no readings to draw, its shape is {X.shape}.")
@@ -102,7 +112,7 @@ def check_readings(X, channels=None, *, in_order=True):
     return readings.astype(np.float64)
 
 
-def choose(names, channels):
+def choose(names, channels, most=None):
     """Positions of channels that are given by name or position.
 
     Parameters
@@ -111,6 +121,8 @@ def choose(names, channels):
         Names of all channels.
     channels : list of str or int, or None
         Those to choose; None is all.
+    most : int or None, default=None
+        How many to take, at most, if `channels` is None; None takes all.
 
     Returns
     -------
@@ -120,9 +132,23 @@ def choose(names, channels):
     ------
     ValueError
         If a channel is unknown, or `channels` is a single name.
+
+    Warns
+    -----
+    ParameterWarning
+        If there are more channels than `most`.
     """
     if channels is None:
-        return list(range(len(names)))
+        if most is None or len(names) <= most:
+            return list(range(len(names)))
+        warning = ParameterWarning(
+            f"Only the first {most} of {len(names):,} channels are drawn. Choose those "
+            "to draw with ",
+            Parameter("channels"),
+            ".",
+        )
+        warnings.warn(warning, stacklevel=4)
+        return list(range(most))
     if isinstance(channels, (str, Integral)):
         raise ValueError(
             f"channels must be a list of names or positions, got {channels!r}. Write "
@@ -188,6 +214,8 @@ class RowAxis:
 
     Attributes
     ----------
+    name : object
+        What the axis shows.
     values : ndarray of shape (n_timestamps,), dtype=float64
         Places of the rows, in matplotlib's days if these are times.
     step : float
@@ -200,7 +228,7 @@ class RowAxis:
         import pandas as pd
 
         self._is_time = isinstance(index, pd.DatetimeIndex)
-        self._zone, self._name = None, index.name
+        self._zone, self.name = None, index.name
         is_number = index.dtype.kind in "iuf"
         if not (self._is_time or is_number) or not index.is_monotonic_increasing:
             self._is_time = False
@@ -214,9 +242,9 @@ class RowAxis:
             utc = index if index.tz is None else index.tz_convert(None)
             self.values = date2num(utc.to_numpy())
         if self._is_time or is_number:
-            self._name = self._name or ("Time" if self._is_time else "Row")
+            self.name = self.name or ("Time" if self._is_time else "Row")
         else:
-            self._name = "Row"
+            self.name = "Row"
         steps = np.diff(self.values)
         self.step = float(np.median(steps)) if len(steps) else 1.0
         self.gaps = np.flatnonzero((steps > _GAP * self.step) & (self.step > 0))
@@ -241,10 +269,13 @@ class RowAxis:
         first, last = self.values[0], self.values[-1]
         if last > first:
             margin = 0.01 * (last - first)
-            axes.set_xlim(first - margin, last + margin)
+            limits = first - margin, last + margin
+            # With a common axis, each call goes through all axes.
+            if axes.get_xlim() != limits:
+                axes.set_xlim(limits)
         if labelled:
             zone = f" ({self._zone})" if self._zone is not None else ""
-            axes.set_xlabel(f"{self._name}{zone}", **PLAIN)
+            axes.set_xlabel(f"{drawn(self.name)}{zone}", **PLAIN)
 
 
 def decimate(values, n_blocks=BLOCKS):
@@ -351,7 +382,16 @@ def shade(axes, row_axis, ranges, *, bottom=None, top=None, **style):
     return axes.add_artist(patch)
 
 
-def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True):
+def make_axes(
+    ax,
+    n_axes,
+    *,
+    heights=None,
+    width=11.0,
+    height=None,
+    sharex=True,
+    layout="constrained",
+):
     """Axes below each other: those given, or those of a new figure.
 
     Parameters
@@ -366,6 +406,8 @@ def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True)
         Size of a new figure, in inches. None is 1.1 for every axes.
     sharex : bool, default=True
         Whether axes of a new figure have a common horizontal axis.
+    layout : str or LayoutEngine, default='constrained'
+        Layout of a new figure.
 
     Returns
     -------
@@ -385,7 +427,7 @@ def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True)
             sharex=sharex,
             figsize=(width, height or max(1.1 * n_axes, 2.5) + 0.4),
             height_ratios=heights,
-            layout="constrained",
+            layout=layout,
         )
         return axes[:, 0]
     axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
@@ -395,6 +437,77 @@ def make_axes(ax, n_axes, *, heights=None, width=11.0, height=None, sharex=True)
             f"plt.subplots({n_axes}, sharex=True), or choose other channels."
         )
     return axes
+
+
+def make_panels(ax, n_panels, *, heights=None, height=None):
+    """Axes below each other, of which most are named on the left by `label_channel`.
+
+    Parameters
+    ----------
+    ax, n_panels, heights, height
+        As of `make_axes`.
+
+    Returns
+    -------
+    axes : ndarray of shape (n_panels,) of matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If another number of axes is given.
+    """
+    from tsanomaly.plotting._layout import PanelLayout
+
+    layout = PanelLayout()
+    return make_axes(ax, n_panels, heights=heights, height=height, layout=layout)
+
+
+def finish_panels(panels, names):
+    """Have panels show names in any script, and align them.
+
+    Parameters
+    ----------
+    panels : array-like of matplotlib Axes
+        With all that is drawn.
+    names : list of object
+        Names of channels and of what the horizontal axis shows.
+    """
+    from tsanomaly.plotting._layout import PanelLayout
+
+    use_fonts(panels, names)
+    figure = panels[0].figure
+    if not isinstance(figure.get_layout_engine(), PanelLayout):
+        figure.align_ylabels([axes for axes in panels if axes.get_ylabel()])
+
+
+def log_ticks(*axes):
+    """Ticks of logarithmic axes that do not run into each other.
+
+    matplotlib writes ``2 × 10^0``, ``3 × 10^0`` and so on, if there is less than a
+    decade to show, and has no regard for how long or high the axis is.
+
+    Parameters
+    ----------
+    *axes : matplotlib XAxis or YAxis
+        With a logarithmic scale and the limits that they keep.
+    """
+    from matplotlib.ticker import (
+        LogLocator,
+        MaxNLocator,
+        NullFormatter,
+        StrMethodFormatter,
+    )
+
+    for axis in axes:
+        n_decades = np.log10(np.divide(*axis.get_view_interval()[::-1]))
+        axis.set_minor_formatter(NullFormatter())
+        if n_decades < 2:
+            if n_decades < 0.8:
+                locator = MaxNLocator(5, steps=[1, 2, 5, 10])
+            else:
+                locator = LogLocator(subs=(1, 2, 5))
+            axis.set_major_locator(locator)
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def merge_style(defaults, given, artist):
@@ -418,85 +531,6 @@ def merge_style(defaults, given, artist):
     return {**defaults, **normalize_kwargs(given, artist)}
 
 
-def label_of(channel):
-    """Name of a channel on an axis.
-
-    Parameters
-    ----------
-    channel : object
-        Name of the column, or its position.
-
-    Returns
-    -------
-    label : str
-    """
-    return wrap(_plain_label(channel), 20)
-
-
-def wrap(text, width):
-    """Break a text into lines, after what separates the parts of a tag if possible.
-
-    Parameters
-    ----------
-    text : str
-        Tags of plants can be long, and have no blanks.
-    width : int
-        Characters in a line, at most.
-
-    Returns
-    -------
-    lines : str
-    """
-    line = rf".{{1,{width}}}$|.{{1,{width - 1}}}[\s._:/-]|.{{1,{width}}}"
-    return "\n".join(found.strip() for found in re.findall(line, text))
-
-
-def _plain_label(channel):
-    return f"channel {channel}" if isinstance(channel, Integral) else str(channel)
-
-
-def short_labels_of(channels):
-    """Names of channels in one line each, for the rows of a heat map.
-
-    Parameters
-    ----------
-    channels : iterable of object
-        Names of the columns, or their positions.
-
-    Returns
-    -------
-    labels : list of str
-        At most 24 characters each, without their middle: tags differ at their ends.
-        Where they differ in the middle only, they are whole, but for names so long that
-        no figure has room for them.
-    """
-    labels = [_plain_label(channel) for channel in channels]
-    short = [_without_middle(label, 8, 15) for label in labels]
-    if len(set(short)) == len(set(labels)):
-        return short
-    return [_without_middle(label, 50, 50) for label in labels]
-
-
-def _without_middle(text, n_first, n_last):
-    if len(text) <= n_first + 1 + n_last:
-        return text
-    return f"{text[:n_first]}…{text[-n_last:]}"
-
-
-def label_channel(axes, channel):
-    """Name a channel beside its axes.
-
-    Parameters
-    ----------
-    axes : matplotlib Axes
-        The axes of the channel.
-    channel : object
-        Name of the column, or its position.
-    """
-    style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": "small"}
-    axes.set_ylabel(label_of(channel), **style, **PLAIN)
-
-
 def place_legend(axes, *others, ncols=None):
     """Put a legend above the axes, where it hides nothing.
 
@@ -515,13 +549,4 @@ def place_legend(axes, *others, ncols=None):
         handles, labels = handles + more[0], labels + more[1]
     if not handles:
         return
-    axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=ncols or len(handles),
-        frameon=False,
-        borderaxespad=0.2,
-        fontsize="small",
-    )
+    axes.legend(handles, labels, ncols=ncols or len(handles), **ABOVE)

@@ -2,11 +2,18 @@
 import numpy as np
 
 from tsanomaly.plotting._common import (
-    CHARACTER,
+    ABOVE,
     COLOURS,
+    log_ticks,
     make_axes,
     merge_style,
-    place_legend,
+)
+from tsanomaly.plotting._text import (
+    PLAIN,
+    drawn,
+    inches,
+    name_legend,
+    use_fonts,
     wrap,
 )
 
@@ -128,20 +135,20 @@ class ComparisonDisplay:
         n_detectors, n_metrics = self.values.shape
         bars = np.clip(0.13 * n_metrics * n_detectors + 0.15 * n_detectors, 2.0, 12.0)
         heights = [bars, 3.0]
-        names = [wrap(str(name), 24) for name in self.values.index]
-        # The names stand on the left and once more on the right.
-        longest = max(len(line) for name in names for line in name.split("\n"))
+        names = [wrap(drawn(name), 24) for name in self.values.index]
         self.axes_ = make_axes(
             ax,
             2,
             heights=heights,
-            width=6.0 + 2 * CHARACTER * longest,
+            # The names stand on the left and once more on the right.
+            width=6.0 + 2 * inches(names),
             height=sum(heights) + 1.2,
             sharex=False,
         )
         self.figure_ = self.axes_[0].figure
         self._draw_bars(self.axes_[0], names, bar_kwargs)
         self._draw_seconds(self.axes_[1], names)
+        use_fonts(self.axes_, [*self.values.index, *self.values.columns])
         return self
 
     def _draw_bars(self, axes, names, bar_kwargs):
@@ -153,9 +160,9 @@ class ComparisonDisplay:
         self.bars_ = []
         for number, (name, values) in enumerate(self.values.items()):
             style = {
-                "facecolor": COLOURS[number % len(COLOURS)],
+                "facecolor": _colour(number),
                 "edgecolor": "white",
-                # Where colours start again, hatches go on.
+                # Those of one hue have other hatches, too.
                 "hatch": _HATCHES[(number + number // len(COLOURS)) % len(_HATCHES)],
                 "label": str(name),
             }
@@ -164,34 +171,56 @@ class ComparisonDisplay:
             self.bars_.append(axes.barh(y, values, thickness, **style))
         for place in places[self.values.isna().all(axis=1)]:
             axes.text(0.01, place, "failed", va="center", fontsize="small")
-        axes.set_yticks(places, names)
+        axes.set_yticks(places, names, **PLAIN)
         axes.set_ylim(n_detectors - 0.5, -0.5)  # the first on top
         axes.set_xlabel("Value of the metric")
         # As many columns as fit above the axes and what is beside them.
-        longest = max(len(str(name)) for name in self.values.columns)
-        n_columns = int(np.clip(6.0 / (CHARACTER * (longest + 5)), 1, n_metrics))
-        place_legend(axes, ncols=n_columns)
+        metrics = [drawn(name) for name in self.values.columns]
+        n_columns = int(np.clip(6.0 / inches(metrics, n_more=5), 1, n_metrics))
+        name_legend(axes, self.bars_, metrics, ncols=n_columns, **ABOVE)
 
     def _draw_seconds(self, axes, names):
         accuracy = self.values.iloc[:, 0].to_numpy(dtype=np.float64)
-        drawn = np.isfinite(accuracy) & np.isfinite(self.seconds)
+        shown = np.flatnonzero(np.isfinite(accuracy) & np.isfinite(self.seconds))
         seconds = np.maximum(self.seconds, 1e-4)
-        for position in np.flatnonzero(drawn):
+        points = [
             axes.plot(
                 seconds[position],
                 accuracy[position],
                 _MARKERS[position % len(_MARKERS)],
-                color=COLOURS[position % len(COLOURS)],
+                color=_colour(position),
+                markeredgecolor="0.2",
                 markersize=8,
-                alpha=0.8,
                 label=names[position],
-            )
+            )[0]
+            for position in shown
+        ]
         axes.set_xscale("log")
         axes.margins(0.1)
-        axes.set(xlabel="Seconds to fit and score", ylabel=str(self.values.columns[0]))
+        log_ticks(axes.xaxis)
+        axes.set_xlabel("Seconds to fit and score")
+        axes.set_ylabel(drawn(self.values.columns[0]), **PLAIN)
         axes.grid(alpha=0.3)
         # Beside the axes, since names at the points would run into each other.
-        if drawn.any():
-            axes.legend(
-                loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9
+        if points:
+            name_legend(
+                axes,
+                points,
+                [names[position] for position in shown],
+                loc="center left",
+                bbox_to_anchor=(1.0, 0.5),
+                frameon=False,
+                fontsize=9,
             )
+
+
+def _colour(number):
+    """A colour of its own for each of 21: after seven come lighter, and darker ones."""
+    from matplotlib.colors import to_rgb
+
+    shade, place = divmod(number % (3 * len(COLOURS)), len(COLOURS))
+    colour = to_rgb(COLOURS[place])
+    if not shade:
+        return colour
+    grey = (1.0, 0.2)[shade - 1]
+    return tuple((part + grey) / 2 for part in colour)

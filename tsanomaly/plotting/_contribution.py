@@ -7,15 +7,14 @@ from tsanomaly._validation import as_series, check_labels, find_breaks
 from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     LABELLED,
-    PLAIN,
     RowAxis,
     check_readings,
     make_axes,
     merge_style,
     place_legend,
     shade,
-    short_labels_of,
 )
+from tsanomaly.plotting._text import label_rows, short_labels_of, use_fonts
 
 __all__ = ["ContributionDisplay"]
 
@@ -199,11 +198,10 @@ class ContributionDisplay:
         self.mesh_ = axes.pcolormesh(edges, rows, cells, **style)
         axes.set_facecolor("0.85")  # where there is no error
         axes.set_ylim(n_channels - 0.5, -0.5)
-        axes.set_yticks(
-            range(n_channels),
+        label_rows(
+            axes.yaxis,
             short_labels_of(self.contributions.columns),
             fontsize="small" if n_channels <= 20 else "x-small",
-            **PLAIN,
         )
         # Beside both axes, or else only one of them would become narrower.
         self.figure_.colorbar(
@@ -218,6 +216,7 @@ class ContributionDisplay:
         row_axis.format(axes, labelled=True)
         for drawn in self.axes_:
             drawn.set_xlim(edges[0], edges[-1])
+        use_fonts(self.axes_, [*self.contributions.columns, row_axis.name])
         return self
 
 

@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: MIT
 import numpy as np
 
-from tsanomaly.plotting._common import (
-    CHARACTER,
-    PLAIN,
-    check_readings,
-    make_axes,
-    merge_style,
-    short_labels_of,
-)
+from tsanomaly.plotting._common import check_readings, make_axes, merge_style
+from tsanomaly.plotting._text import inches, label_rows, short_labels_of, use_fonts
 
-__all__ = ["CorrelationDisplay"]
+__all__ = ["CorrelationDisplay", "pearson"]
 
 # With more channels, numbers do not fit into their cells.
 _MOST_NUMBERS = 12
@@ -86,7 +80,10 @@ class CorrelationDisplay:
                 f"method must be 'pearson', 'spearman' or 'kendall', got {method!r}."
             )
         readings = check_readings(X, channels, in_order=False)
-        correlation = readings.corr(method=method).to_numpy()
+        if method == "pearson":
+            correlation = pearson(readings)
+        else:
+            correlation = readings.corr(method=method).to_numpy()
         display = cls(correlation, list(readings.columns))
         return display.plot(ax, im_kwargs=im_kwargs)
 
@@ -111,7 +108,7 @@ class CorrelationDisplay:
         labels = short_labels_of(self.channels)
         has_numbers = n_channels <= _MOST_NUMBERS
         side = np.clip((0.5 if has_numbers else 0.25) * n_channels, 3.5, 12.0)
-        names = CHARACTER * max(map(len, labels))
+        names = inches(labels)
         (ax,) = make_axes(ax, 1, width=side + names + 1.5, height=side + names + 0.3)
         self.ax_, self.figure_ = ax, ax.figure
         style = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
@@ -121,15 +118,14 @@ class CorrelationDisplay:
         ax.set_facecolor("0.8")  # seen where there is no correlation
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
         size = "medium" if has_numbers else "x-small"
-        ax.set_yticks(range(n_channels), labels, fontsize=size, **PLAIN)
-        ax.set_xticks(
-            range(n_channels),
+        label_rows(ax.yaxis, labels, fontsize=size)
+        label_rows(
+            ax.xaxis,
             labels,
             fontsize=size,
             rotation=45 if has_numbers else 90,
             ha="right" if has_numbers else "center",
             rotation_mode="anchor" if has_numbers else "default",
-            **PLAIN,
         )
         self.text_ = []
         if has_numbers:
@@ -139,4 +135,30 @@ class CorrelationDisplay:
                 colour = "white" if known and abs(value) > 0.6 else "black"
                 style = {"ha": "center", "va": "center", "color": colour}
                 self.text_.append(ax.text(column, row, text, **style))
+        use_fonts([ax], self.channels)
         return self
+
+
+def pearson(readings):
+    """Correlation of every channel with every other.
+
+    Parameters
+    ----------
+    readings : DataFrame of shape (n_timestamps, n_channels)
+        Of two channels, rows count in which both have a reading.
+
+    Returns
+    -------
+    correlation : ndarray of shape (n_channels, n_channels)
+        NaN for channels that are constant.
+    """
+    values = readings.to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all() or len(values) < 2:
+        return readings.corr().to_numpy()
+    # pandas goes through all pairs, since each may lack other rows, and is slower.
+    largest = np.abs(values).max(axis=0)
+    values = values / np.where(largest > 0, largest, 1.0)  # whose squares are no inf
+    values -= values.mean(axis=0)
+    values[:, np.ptp(values, axis=0) == 0] = np.nan
+    values /= np.linalg.norm(values, axis=0)
+    return np.clip(values.T @ values, -1.0, 1.0)

@@ -7,6 +7,7 @@ from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
     check_row_values,
+    log_ticks,
     make_axes,
     merge_style,
     place_legend,
@@ -208,12 +209,14 @@ class ErrorDistributionDisplay:
         if self.threshold is not None:
             label = f"threshold {self.threshold:.3g}"
             ax.axvline(self.threshold, color="0.2", linestyle=":", label=label)
-        if is_wide:
-            ax.set_xscale("log")
         # Few rows are beyond the threshold; on a linear scale they could not be seen.
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.5 / max(map(len, self.errors.values())))
         ax.set(xlabel="Error (higher = worse)", ylabel="Share of rows in the bin")
         ax.margins(x=0.02)
+        log_ticks(ax.yaxis)
+        if is_wide:
+            ax.set_xscale("log")
+            log_ticks(ax.xaxis)
         place_legend(ax, ncols=2)
         return self

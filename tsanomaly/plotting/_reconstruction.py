@@ -7,16 +7,18 @@ from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     COLOURS,
     LABELLED,
+    N_PANELS,
     RowAxis,
     check_readings,
     choose,
     draw_line,
-    label_channel,
-    make_axes,
+    finish_panels,
+    make_panels,
     merge_style,
     place_legend,
     shade,
 )
+from tsanomaly.plotting._text import label_channel
 
 __all__ = ["ReconstructionDisplay"]
 
@@ -86,7 +88,8 @@ class ReconstructionDisplay:
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -102,6 +105,11 @@ class ReconstructionDisplay:
         ValueError
             If the estimator does not reconstruct readings, or steps before it cannot
             be undone; and as in `from_predictions`.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         if not hasattr(X, "iloc"):
             X = np.asarray(as_series(X))
@@ -134,7 +142,8 @@ class ReconstructionDisplay:
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -150,6 +159,11 @@ class ReconstructionDisplay:
         ValueError
             If `expected` or `y` do not fit `X`, a channel is unknown, or another
             number of axes is given.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         readings = check_readings(X)
         expected = np.asarray(expected, dtype=np.float64)
@@ -158,7 +172,8 @@ class ReconstructionDisplay:
                 f"expected must have the shape of X, {readings.shape}, got "
                 f"{expected.shape}."
             )
-        positions = choose(list(readings.columns), channels)
+        most = N_PANELS if ax is None else None
+        positions = choose(list(readings.columns), channels, most)
         target = None if y is None else check_labels(y, len(readings))
         display = cls(readings.iloc[:, positions], expected[:, positions], target)
         return display.plot(ax, line_kwargs=line_kwargs)
@@ -181,7 +196,7 @@ class ReconstructionDisplay:
         from matplotlib.lines import Line2D
 
         n_channels = self.readings.shape[1]
-        self.axes_ = make_axes(ax, n_channels, height=1.4 * n_channels + 0.8)
+        self.axes_ = make_panels(ax, n_channels, height=1.4 * n_channels + 0.8)
         self.figure_ = self.axes_[0].figure
         row_axis = RowAxis(self.readings.index)
         for axes, (name, values), expected in zip(
@@ -196,10 +211,10 @@ class ReconstructionDisplay:
             ):
                 style = merge_style({"linewidth": 1.0, **defaults}, line_kwargs, Line2D)
                 draw_line(axes, row_axis, series, **style)
-            label_channel(axes, name)
+            label_channel(axes, name, self.readings.attrs.get("units"))
             if self.target is not None:
                 shade(axes, row_axis, find_events(self.target), **LABELLED)
             row_axis.format(axes, labelled=axes is self.axes_[-1])
         place_legend(self.axes_[0])
-        self.figure_.align_ylabels(self.axes_)
+        finish_panels(self.axes_, [*self.readings.columns, row_axis.name])
         return self

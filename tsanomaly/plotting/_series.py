@@ -4,15 +4,17 @@ from tsanomaly.metrics._checks import find_events
 from tsanomaly.plotting._common import (
     COLOURS,
     LABELLED,
+    N_PANELS,
     RowAxis,
     check_readings,
     draw_line,
-    label_channel,
-    make_axes,
+    finish_panels,
+    make_panels,
     merge_style,
     place_legend,
     shade,
 )
+from tsanomaly.plotting._text import label_channel
 
 __all__ = ["SeriesDisplay"]
 
@@ -70,7 +72,8 @@ class SeriesDisplay:
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -86,8 +89,14 @@ class SeriesDisplay:
         ValueError
             If `X` is no table of numbers, a channel is unknown, `y` does not hold a
             label for every row, or another number of axes is given.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
-        readings = check_readings(X, channels)
+        most = N_PANELS if ax is None else None
+        readings = check_readings(X, channels, most=most)
         target = None if y is None else check_labels(y, len(readings))
         return cls(readings, target).plot(ax, line_kwargs=line_kwargs)
 
@@ -112,16 +121,16 @@ class SeriesDisplay:
             {"color": COLOURS[0], "linewidth": 0.8}, line_kwargs, Line2D
         )
         row_axis = RowAxis(self.readings.index)
-        self.axes_ = make_axes(ax, self.readings.shape[1])
+        self.axes_ = make_panels(ax, self.readings.shape[1])
         self.figure_ = self.axes_[0].figure
         self.lines_ = []
         for axes, (name, values) in zip(self.axes_, self.readings.items(), strict=True):
             line = draw_line(axes, row_axis, values.to_numpy(), **style)
             self.lines_.append(line)
-            label_channel(axes, name)
+            label_channel(axes, name, self.readings.attrs.get("units"))
             if self.target is not None:
                 shade(axes, row_axis, find_events(self.target), **LABELLED)
             row_axis.format(axes, labelled=axes is self.axes_[-1])
         place_legend(self.axes_[0])
-        self.figure_.align_ylabels(self.axes_)
+        finish_panels(self.axes_, [*self.readings.columns, row_axis.name])
         return self

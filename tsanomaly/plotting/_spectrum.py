@@ -7,16 +7,22 @@ from tsanomaly._sklearn_compat import Interval, StrOptions, validate_params
 from tsanomaly._validation import median_step
 from tsanomaly.plotting._common import (
     COLOURS,
+    N_PANELS,
     check_readings,
-    label_channel,
-    make_axes,
+    finish_panels,
+    log_ticks,
+    make_panels,
     merge_style,
 )
+from tsanomaly.plotting._text import label_channel
 
 __all__ = ["SpectrumDisplay"]
 
 # Seconds in the units of periods.
 _UNITS = {"d": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
+
+# Of the periods above their peaks, in points.
+_HEIGHTS = (5, 16, 27)
 
 # A peak stands out by this factor from the lows beside it.
 _PROMINENCE = 10.0
@@ -113,7 +119,8 @@ class SpectrumDisplay:
         n_peaks : int, default=3
             Peaks to mark in each channel, at most.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position; None draws the first 20, or all if
+            `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
             Where to draw; None makes a new figure.
         line_kwargs : dict or None, default=None
@@ -129,10 +136,16 @@ class SpectrumDisplay:
         ValueError
             If `X` is no table of numbers or too short, or another number of axes is
             given.
+
+        Warns
+        -----
+        UserWarning
+            If `X` has more than 20 channels, without `channels` or `ax`.
         """
         from scipy.signal import periodogram, welch
 
-        readings = check_readings(X, channels)
+        most = N_PANELS if ax is None else None
+        readings = check_readings(X, channels, most=most)
         n_rows = len(readings)
         if n_rows < 16:
             raise ValueError(f"A spectrum needs at least 16 rows, got {n_rows}.")
@@ -177,7 +190,7 @@ class SpectrumDisplay:
             {"color": COLOURS[0], "linewidth": 0.8}, line_kwargs, Line2D
         )
         n_channels = len(self.channels)
-        self.axes_ = make_axes(ax, n_channels, height=1.5 * n_channels + 0.6)
+        self.axes_ = make_panels(ax, n_channels, height=1.5 * n_channels + 0.6)
         self.figure_ = self.axes_[0].figure
         self.periods_ = [1 / peaks[:, 0] for peaks in self.peaks]
         name, factor = self._scale()
@@ -198,19 +211,20 @@ class SpectrumDisplay:
             self._write_periods(axes, peaks, factor)
             # Room for the periods
             low, high = axes.get_ylim()
-            axes.set_ylim(low, high * (high / low) ** 0.35)
+            axes.set_ylim(low, high * (high / low) ** 0.4)
+            log_ticks(axes.xaxis, axes.yaxis)
         self.axes_[-1].set_xlabel(f"Frequency (1/{name})")
-        self.figure_.align_ylabels(self.axes_)
+        finish_panels(self.axes_, self.channels)
         return self
 
     def _write_periods(self, axes, peaks, factor):
         width = np.ptp(np.log(self.frequencies))
-        before, height = -np.inf, 5
+        # Neighbours that would run into each other are written at several heights.
+        last = dict.fromkeys(_HEIGHTS, -np.inf)
         for frequency, power in peaks[np.argsort(peaks[:, 0])]:
-            # Neighbours that would run into each other are written at two heights.
-            near = np.log(frequency) - before < 0.09 * width
-            height = 16 if near and height == 5 else 5
-            before = np.log(frequency)
+            place = np.log(frequency)
+            height = max(last, key=lambda h: (min(place - last[h], 0.09 * width), -h))
+            last[height] = place
             axes.annotate(
                 _format_period(1 / frequency, self.unit),
                 (frequency * factor, power),

@@ -7,6 +7,7 @@ from tsanomaly.plotting._common import (
     COLOURS,
     LINES,
     check_row_values,
+    log_ticks,
     make_axes,
     merge_style,
     place_legend,
@@ -241,13 +242,15 @@ class ThresholdDisplay:
             lower.axvline(self.threshold, color="0.3", linestyle=":")
         low, high = self.thresholds[[0, -1]]
         for axes in self.axes_:
+            axes.margins(x=0.02)
             if low > 0 and high > 20 * low:
                 axes.set_xscale("log")
-            axes.margins(x=0.02)
+                log_ticks(axes.xaxis)
         # Alarms at low thresholds would press those at usual ones to the floor.
         if (self.alarms > 0).any():
             lower.set_yscale("log", nonpositive="clip")
             lower.set_ylim(bottom=0.5 * self.alarms[self.alarms > 0].min())
+            log_ticks(lower.yaxis)
         place_legend(upper)
         return self
 

@@ -2,7 +2,7 @@
 import numpy as np
 
 from tsanomaly._inspection import fitted_steps
-from tsanomaly.plotting._common import COLOURS, LINES, make_axes, merge_style
+from tsanomaly.plotting._common import COLOURS, LINES, log_ticks, make_axes, merge_style
 
 __all__ = ["TrainingHistoryDisplay"]
 
@@ -11,6 +11,10 @@ _NAMES = {"loss": "training", "val_loss": "validation"}
 
 class TrainingHistoryDisplay:
     """Loss of a network over the epochs of its training.
+
+    The axis on the right counts in percent of the loss after the first epoch, which is
+    a line of its own; the one on the left begins at 0, or is logarithmic where the loss
+    falls to less than a tenth. What learned nothing looks flat.
 
     Parameters
     ----------
@@ -109,16 +113,33 @@ class TrainingHistoryDisplay:
             self.lines_ += ax.plot(epochs, losses, **style)
             if lowest:
                 ax.plot(epochs[best], losses[best], "o", color=style["color"])
-        values = np.concatenate(
-            [np.asarray(v, dtype=np.float64) for v in self.history.values()]
-        )
-        values = values[np.isfinite(values)]
-        if len(values) and 0 < 10 * values.min() < values.max():
-            ax.set_yscale("log")
+        self._scale(ax)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="Epoch", ylabel="Loss")
         ax.legend(frameon=False)
         return self
+
+    def _scale(self, ax):
+        """Set the axes so that they show how much was learned."""
+        curves = [np.asarray(curve, float) for curve in self.history.values()]
+        values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
+        if not len(values) or values.min() <= 0:
+            return  # shares of such a loss mean nothing
+        if 10 * values.min() < values.max():
+            ax.set_yscale("log")
+            log_ticks(ax.yaxis)
+        else:
+            ax.set_ylim(0, 1.08 * values.max())
+        first = values[0]
+        ax.axhline(first, color="0.6", linestyle=":", linewidth=1, zorder=0)
+        to_percent = (
+            (lambda loss: 100 * loss / first),
+            (lambda part: part * first / 100),
+        )
+        right = ax.secondary_yaxis("right", functions=to_percent)
+        right.set_ylabel("Percent of the first loss")
+        if ax.get_yscale() == "log":
+            log_ticks(right.yaxis)
 
 
 def _find_history(estimator):

@@ -121,7 +121,7 @@ def explore(
         progress("drawing")
         if (shown := shown_readings(frame)) != "all channels":
             warning = ParameterWarning(
-                f"Pictures show {shown}. Choose others with ",
+                f"Pictures of readings and spectra show {shown}. Choose others with ",
                 Parameter("columns"),
                 ".",
             )

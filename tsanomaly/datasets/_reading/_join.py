@@ -5,9 +5,10 @@ from collections import Counter
 
 import numpy as np
 
-from tsanomaly._parameter_error import Parameter
+from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._names import list_names
 from tsanomaly.datasets._reading._table import fault
+from tsanomaly.datasets._reading._times import REGULARIZE
 from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["join_readings"]
@@ -75,12 +76,14 @@ def join_readings(paths, parts, by=None):
     same = np.flatnonzero(same)
     if len(same):
         row = same[0]
-        messages.append(
+        message = ParameterWarning(
             f"{_first_and_last(paths)}: {len(same):,} rows have the time of a row with "
             f"other values in another file, first {index[row + 1]} in "
-            f"{paths[sources[row]]} and {paths[sources[row + 1]]}. All were kept. "
-            "regularize() averages them."
+            f"{paths[sources[row]]} and {paths[sources[row + 1]]}. All were kept. ",
+            REGULARIZE,
+            " averages them.",
         )
+        messages.append(message)
     frame, labels = frame.iloc[order], labels.iloc[order]
     frame.index = labels.index = index
     return frame, labels, messages
@@ -190,9 +193,11 @@ def _other_steps(paths, indices):
     if steps:
         (short, path), (long, other) = min(steps), max(steps)
         if long > _OTHER_STEP * short:
-            yield (
+            yield ParameterWarning(
                 f"{other}: the usual step is {show_step(long)}, while it is "
-                f"{show_step(short)} in {path}. regularize() puts all rows on one grid."
+                f"{show_step(short)} in {path}. ",
+                REGULARIZE,
+                " puts all rows on one grid.",
             )
 
 

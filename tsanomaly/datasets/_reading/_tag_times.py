@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsanomaly._parameter_error import ParameterWarning
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._columns import fits_date_format
 from tsanomaly.datasets._reading._names import has_time_name, list_names
@@ -13,7 +14,7 @@ from tsanomaly.datasets._reading._number_times import may_be_elapsed
 from tsanomaly.datasets._reading._parse_times import parse_times
 from tsanomaly.datasets._reading._table import Column, fault
 from tsanomaly.datasets._reading._time_formats import kind_of_times
-from tsanomaly.datasets._reading._times import Times
+from tsanomaly.datasets._reading._times import REGULARIZE, Times
 
 __all__ = ["TagTimes", "find_tag_times", "merge_tag_times"]
 
@@ -181,7 +182,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
             f"{n_repeated:,} rows have the time of another row of the same tag; the "
             "last of each was kept. "
         )
-    message += "regularize() puts the readings on a grid."
+    message = ParameterWarning(message, REGULARIZE, " puts the readings on a grid.")
     messages = [message, *(times.message for times in found if times.message)]
     return merged, Times(values, zone, found[0].description), messages
 

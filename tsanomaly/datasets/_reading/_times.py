@@ -6,9 +6,13 @@ from datetime import UTC
 
 import numpy as np
 
+from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._steps import show_step, usual_step
 
-__all__ = ["YEARS", "Times", "irregularities"]
+__all__ = ["REGULARIZE", "YEARS", "Times", "irregularities"]
+
+# A function, which the command line has as an option.
+REGULARIZE = Parameter("regularize()")
 
 YEARS = (1678, 2261)  # whole years that nanoseconds since 1970 reach
 _DAY = 86_400 * 10**9
@@ -57,7 +61,6 @@ def irregularities(table, times, order):
     values = times.values
     backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
     autumn = _ends_of_summer_time(times, backwards)
-    advice = "" if len(autumn) else "regularize() averages them."
     if len(backwards):
         message = (
             f"{table.path}: times go backwards {len(backwards):,} times, first in "
@@ -75,22 +78,27 @@ def irregularities(table, times, order):
     values = values[order]
     repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
     if len(repeated):
-        yield (
+        text = (
             f"{table.path}: {len(repeated):,} rows have the time of another row, first "
-            f"{place(order[repeated[0]])}. All were kept. {advice}".strip()
+            f"{place(order[repeated[0]])}. All were kept."
         )
+        yield text if len(autumn) else _on_a_grid(text, "averages them.")
     steps = np.diff(values).view(np.uint64)
     usual, is_most_frequent = usual_step(values)
     odd = np.flatnonzero((steps != usual) & (steps > 0)) if usual else ()
     if len(odd):
         kind = "most frequent" if is_most_frequent else "median"
-        advice = "" if len(autumn) else "regularize() puts the readings on a grid."
-        yield (
+        text = (
             f"{table.path}: {len(odd):,} of {len(steps):,} steps differ from the "
             f"{kind} one of {show_step(usual)}, first before "
-            f"{place(order[odd[0] + 1])}; the longest is {show_step(steps.max())}. "
-            f"{advice}".strip()
+            f"{place(order[odd[0] + 1])}; the longest is {show_step(steps.max())}."
         )
+        yield text if len(autumn) else _on_a_grid(text, "puts the readings on a grid.")
+
+
+def _on_a_grid(text, what):
+    """A warning that names what puts readings on a grid."""
+    return ParameterWarning(f"{text} ", REGULARIZE, f" {what}")
 
 
 def _ends_of_summer_time(times, backwards):
