@@ -136,4 +136,7 @@ def irregularities_of_machines(table, times, machines):
         others = ""
         if len(messages) > 1:
             others = f" The same holds for {len(messages) - 1:,} other machines."
-        yield f"{message} This is said of the machine {name!r}.{others}"
+        parts = getattr(message, "args", [message])
+        yield ParameterWarning(
+            *parts, f" This is said of the machine {name!r}.{others}"
+        )
