@@ -7,6 +7,12 @@ from tsanomaly._cli._text import visible
 
 __all__ = ["find_faults", "list_findings"]
 
+# What messages advise in Python, and what commands do or have an option for.
+_IN_COMMANDS = {
+    "Put a break there with tsanomaly.datasets.insert_breaks": "A break is put there",
+    "with tsanomaly.datasets.regularize": "with --resample",
+}
+
 
 def find_faults(frame, by=None):
     """Sensor health, of each machine.
@@ -26,14 +32,21 @@ def find_faults(frame, by=None):
     from tsanomaly import sensor_health
 
     if by is None:
-        return sensor_health(frame)
+        return _in_commands(sensor_health(frame))
     findings = []
     for machine, part in frame.groupby(by, sort=False):
-        own = sensor_health(part.drop(columns=by))
+        own = _in_commands(sensor_health(part.drop(columns=by)))
         own["message"] = [f"{machine}: {message}" for message in own["message"]]
         own.insert(0, by, machine)
         findings.append(own)
     return pd.concat(findings, ignore_index=True)
+
+
+def _in_commands(findings):
+    """Findings that advise options."""
+    for python, command in _IN_COMMANDS.items():
+        findings["message"] = [m.replace(python, command) for m in findings["message"]]
+    return findings
 
 
 def list_findings(findings, most, where, of=""):

@@ -79,8 +79,10 @@ _ELSEWHERE = {
     "by": "train --by",
     "fill": "train --fill",
     "resample": "train --resample",
-    "regularize()": "--resample",
 }
+
+# Functions that messages speak of, by the parameter that calls them.
+_FUNCTIONS = {"regularize()": "resample"}
 
 # What a command leaves as its status if it found alarms and was asked to tell.
 ALARM_STATUS = 3
@@ -138,6 +140,7 @@ class Call(NamedTuple):
             Such as ``--sep ';'``; as in Python if the command has no such option.
         """
         name = parameter.name
+        name = _FUNCTIONS.get(name, name)
         option = self.options.get(name, _ELSEWHERE.get(name))
         if option is None:
             return str(parameter)
