@@ -97,7 +97,7 @@ def test_single_rows_just_above_the_threshold_are_no_alarm():
     assert len(found(errors, trigger=0, off_delay=29)) == 3
     # Close enough to each other, they add up.
     errors[[41, 43]] = 2.4
-    alarm = found(errors, off_delay=20)[0]
+    alarm = found(errors, off_delay=20, trigger=0.5)[0]
     assert (alarm["start"], alarm["raised"], alarm["end"]) == (40, 41, 43)
 
 
@@ -112,7 +112,7 @@ def test_without_decay_excess_of_long_ago_counts():
     errors = np.ones(500)
     errors[[10, 490]] = 2.3
     assert found(errors) == []
-    alarm = found(errors, decay=0)[0]
+    alarm = found(errors, decay=0, trigger=0.5)[0]
     assert (alarm["start"], alarm["raised"], alarm["end"]) == (10, 490, 490)
 
 
@@ -168,7 +168,7 @@ def test_tracking_ends_alarms_of_a_machine_that_has_changed(rng):
     assert 7890 < late["start"] <= 7900 <= late["peak"] <= late["end"] < 7915
     # The threshold never falls below that of the detector.
     low = np.zeros(5000)
-    low[4000:4003] = 2.3
+    low[4000:4003] = 2.6
     assert found(low, tracking=0.01) == found(low) != []
 
 
