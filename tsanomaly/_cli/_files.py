@@ -15,7 +15,7 @@ import pandas as pd
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._saving._atomic_write import replace_file
 
-__all__ = ["RESULTS", "Results", "plain", "png", "write_table"]
+__all__ = ["RESULTS", "Results", "in_minutes", "plain", "png", "write_table"]
 
 # Folder of the results, by default.
 RESULTS = Path("tsanomaly-results")
@@ -84,15 +84,21 @@ class Results:
 
     def alarms(self, name, alarms):
         """Write alarms: lists of channels as text, durations in minutes."""
-        table = alarms.copy()
+        table = in_minutes(alarms)
         for column, form in (("channels", "{}"), ("shares", "{:.4f}")):
             table[column] = ["; ".join(map(form.format, v)) for v in alarms[column]]
-        if alarms["duration"].dtype.kind == "m":
-            minutes = alarms["duration"] / pd.Timedelta(minutes=1)
-            place = table.columns.get_loc("duration")
-            table = table.drop(columns="duration")
-            table.insert(place, "minutes", minutes.round(3))
         self.table(name, table, index=False)
+
+
+def in_minutes(alarms):
+    """A copy of alarms with durations in minutes, where they are times."""
+    table = alarms.copy()
+    if alarms["duration"].dtype.kind == "m":
+        minutes = alarms["duration"] / pd.Timedelta(minutes=1)
+        place = table.columns.get_loc("duration")
+        table = table.drop(columns="duration")
+        table.insert(place, "minutes", minutes.round(3))
+    return table
 
 
 def write_table(path, table, *, index_label=None, index=True, encoding="utf-8"):

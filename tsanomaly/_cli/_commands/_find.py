@@ -4,7 +4,7 @@
 import pandas as pd
 
 from tsanomaly._cli._commands._results import finish
-from tsanomaly._cli._files import RESULTS, Results, plain
+from tsanomaly._cli._files import RESULTS, Results, in_minutes, plain
 from tsanomaly._cli._fleets import check_one_machine, machines
 from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
@@ -203,7 +203,7 @@ def explain(
             )
             results.figure("reconstruction.png", display.figure_)
     sentences = alarms["sentence"].map(visible).tolist()
-    result = {"alarms": plain(alarms)}
+    result = {"alarms": plain(in_minutes(alarms))}
     return finish(result, "\n".join(sentences) or "There is no alarm.", results)
 
 
