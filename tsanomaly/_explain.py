@@ -28,7 +28,7 @@ from tsanomaly._validation import as_series, check_columns, find_breaks, median_
 from tsanomaly._windows import runs
 from tsanomaly._wording import called, clock_format, number, span
 
-__all__ = ["explain", "name_channels"]
+__all__ = ["describe_events", "explain", "find_alarms", "name_channels"]
 
 # What alarms are described by, beside their rows.
 _OF_ALARMS = ("severity", "priority", "state")
@@ -177,6 +177,47 @@ def explain(
         )
     warn_if_unordered(X)
     errors, flagged, events = _find_events(detector, X, flagged, max_gap, alarm_filter)
+    return describe_events(
+        detector,
+        X,
+        errors,
+        flagged,
+        events,
+        attribution=attribution,
+        n_channels=n_channels,
+        are_alarms=alarm_filter is not None,
+    )
+
+
+def describe_events(
+    detector, X, errors, flagged, events, *, attribution, n_channels, are_alarms
+):
+    """Say of events that were found what `explain` says.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        The detector.
+    X : DataFrame or ndarray of shape (n_timestamps, n_channels)
+        The series.
+    errors : ndarray of shape (n_timestamps,)
+        Higher = worse.
+    flagged : ndarray of bool of shape (n_timestamps,)
+        The rows to explain.
+    events : list of dict
+        With the rows 'start' and 'end', or alarms as from `find_alarms`.
+    attribution, n_channels
+        As of `explain`.
+    are_alarms : bool
+        Whether they are alarms.
+
+    Returns
+    -------
+    events : DataFrame
+        As from `explain`.
+    """
+    import pandas as pd
+
     rows = np.flatnonzero(flagged)
     contributions = _attribute(detector, X, rows, ~flagged, attribution)
     expected, source = _expect(detector, X, rows, ~flagged)
@@ -198,7 +239,7 @@ def explain(
             "duration": alarm_duration(index, start, end, step),
             "score": -errors[peak],
         }
-        if alarm_filter is not None:
+        if are_alarms:
             event["raised"] = index[found["raised"]]
             event |= {name: found[name] for name in _OF_ALARMS}
         event |= name_channels(contributions[inside], names, n_channels)
@@ -212,7 +253,7 @@ def explain(
         )
         table.append(event)
     columns = ["start", "end", "peak", "duration", "score"]
-    if alarm_filter is not None:
+    if are_alarms:
         columns += ["raised", *_OF_ALARMS]
     columns += ["channels", "shares", "reading", "expected", "sentence"]
     return alarm_table(table, columns, index, step)
@@ -227,7 +268,12 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
             "another threshold."
         )
     if alarm_filter is not None:
-        return _find_alarms(detector, X, alarm_filter)
+        errors = detector_errors(detector, X)
+        threshold = alarm_filter.threshold
+        if threshold is None:
+            threshold = find_threshold(detector, X, errors)
+        errors[find_breaks(X)] = np.nan
+        return errors, *find_alarms(detector, errors, threshold, alarm_filter)
     if flagged is None:
         errors, threshold = errors_and_threshold(detector, X)
         flagged = errors > threshold
@@ -239,13 +285,27 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
     return errors, flagged, _events(flagged, max_gap)
 
 
-def _find_alarms(detector, X, alarm_filter):
-    """Errors of rows, those above the threshold in an alarm, and the alarms."""
-    errors = detector_errors(detector, X)
-    threshold = alarm_filter.threshold
-    if threshold is None:
-        threshold = find_threshold(detector, X, errors)
-    errors[find_breaks(X)] = np.nan
+def find_alarms(detector, errors, threshold, alarm_filter):
+    """The alarms of a filter.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        Whose `median_error_` alarms are measured by, if it has one.
+    errors : ndarray of shape (n_timestamps,)
+        Higher = worse; NaN at breaks.
+    threshold : float
+        The threshold.
+    alarm_filter : AlarmFilter
+        The rules.
+
+    Returns
+    -------
+    flagged : ndarray of bool of shape (n_timestamps,)
+        Rows of alarms that are above the threshold.
+    alarms : list of dict
+        As from `AlarmTracker.run`.
+    """
     median_error = median_error_of(detector, errors)
     if median_error is None:  # breaks alone
         median_error = threshold
@@ -254,11 +314,11 @@ def _find_alarms(detector, X, alarm_filter):
     except InvalidParameterError as error:
         # As another error: validate_params would say that it is one of explain.
         raise ValueError(str(error)) from None
-    events, flagged = tracker.run(errors)
+    alarms, flagged = tracker.run(errors)
     belongs = np.zeros(len(errors), dtype=bool)
-    for event in events:
-        belongs[event["start"] : event["end"] + 1] = True
-    return errors, flagged & belongs, events
+    for alarm in alarms:
+        belongs[alarm["start"] : alarm["end"] + 1] = True
+    return flagged & belongs, alarms
 
 
 def _check_flagged(flagged, n_timestamps):

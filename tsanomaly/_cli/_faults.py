@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._alarm_filter import AlarmFilter, median_error_of
-from tsanomaly._cli._models import rows_in_alarm
-from tsanomaly._inspection import errors_and_threshold
+from tsanomaly._cli._models import rows_in_alarm, score
 from tsanomaly._parameter_error import Parameter, ParameterError
 
 __all__ = ["inject_faults", "judge_by_faults"]
@@ -136,7 +135,7 @@ def inject_faults(frame, kinds, random_state):
 
 def _alarms(model, frame):
     """Alarms of a detector at its defaults."""
-    errors, threshold = errors_and_threshold(model, frame)
+    errors, threshold, _ = score(model, frame, None)
     median_error = median_error_of(model, errors)
     return AlarmFilter().alarms(errors, threshold=threshold, median_error=median_error)
 

@@ -7,9 +7,15 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._alarm_filter import has_drifted, median_error_of
-from tsanomaly._inspection import errors_and_threshold, reconstructs
+from tsanomaly._inspection import (
+    errors_and_threshold,
+    fitted_steps,
+    reconstructs,
+    score_method,
+)
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._validation import find_breaks
+from tsanomaly._windows import TrailingWindows
 
 __all__ = [
     "Detection",
@@ -179,10 +185,16 @@ def with_threshold(model, path, *, quantile, k):
 
 
 def score(model, frame, threshold):
-    """Errors, the threshold (that of the model if it is None), and what lies above."""
+    """Errors, the threshold (that of the model if it is None), and what lies above.
+
+    Rows that a step before the detector padded are at the threshold at most: little is
+    known of them. Detectors of this library judge theirs by the row alone.
+    """
     errors, own = errors_and_threshold(model, frame)
     errors[find_breaks(frame)] = np.nan
     threshold = own if threshold is None else threshold
+    padded = _padded_rows(model, frame)
+    errors[padded] = np.minimum(errors[padded], threshold)
     lost = np.isnan(errors) & frame.notna().all(axis=1).to_numpy()
     if lost.any() or np.isnan(threshold):
         raise ValueError(
@@ -191,6 +203,17 @@ def score(model, frame, threshold):
             "NaN. Train it again, or use another copy of its file."
         )
     return errors, threshold, errors > threshold
+
+
+def _padded_rows(model, frame):
+    """Rows whose windows or features, by a step before the detector, are padded."""
+    n_context = sum(
+        getattr(step, "n_context_", 0)
+        for step in fitted_steps(model)
+        if score_method(step) is None and not hasattr(step, "detector_")
+    )
+    breaks = find_breaks(frame)
+    return ~breaks & ~TrailingWindows(breaks, n_context + 1, breaks).whole
 
 
 def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
@@ -215,8 +238,9 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
     -------
     found : Detection
     """
-    from tsanomaly import AlarmFilter, explain
+    from tsanomaly import AlarmFilter
     from tsanomaly._attribution import channel_errors, occlude
+    from tsanomaly._explain import describe_events, find_alarms
 
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(model, frame, threshold)
@@ -232,21 +256,23 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
             parts = occlude(model, frame, rows, ~flagged)
         contributions[rows] = parts
     progress("describing alarms")
-    alarm_filter = AlarmFilter(threshold=threshold, **alarm_params)
-    alarms = explain(
+    alarm_filter = AlarmFilter(**alarm_params)
+    explained, events = find_alarms(model, errors, threshold, alarm_filter)
+    alarms = describe_events(
         model,
         frame,
-        alarm_filter=alarm_filter,
+        errors,
+        explained,
+        events,
         attribution=lambda detector, X, rows: np.nan_to_num(contributions[rows]),
         n_channels=n_channels,
+        are_alarms=True,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
+    ranges = pd.DataFrame(events, columns=["start", "end"])
+    in_alarm = rows_in_alarm(ranges, len(errors))
     median_error = median_error_of(model, errors)
-    in_alarm, drifted = np.zeros(len(errors), dtype=bool), False
-    if median_error is not None:  # else there are breaks alone
-        drifted = has_drifted(errors, threshold, median_error)
-        rows = alarm_filter.alarms(errors, median_error=median_error)
-        in_alarm = rows_in_alarm(rows, len(errors))
+    drifted = median_error is not None and has_drifted(errors, threshold, median_error)
     return Detection(
         errors, threshold, flagged, contributions, alarms, in_alarm, drifted
     )

@@ -8,9 +8,8 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import UndefinedMetricWarning
 
 from tsanomaly._alarm_filter import AlarmFilter, median_error_of
-from tsanomaly._cli._models import rows_in_alarm
+from tsanomaly._cli._models import rows_in_alarm, score
 from tsanomaly._cross_fit import fit_cross_fitted
-from tsanomaly._inspection import errors_and_threshold
 
 __all__ = ["search"]
 
@@ -51,7 +50,7 @@ class _LastRows(OutlierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        errors, threshold = errors_and_threshold(self.model_, X)
+        errors, threshold, _ = score(self.model_, X, None)
         alarms = AlarmFilter().alarms(
             errors,
             threshold=threshold,

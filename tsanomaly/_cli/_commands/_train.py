@@ -16,10 +16,10 @@ from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._fleets import machines, training_rows
 from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
-from tsanomaly._cli._models import build, settings
+from tsanomaly._cli._models import build, score, settings
 from tsanomaly._cli._plan import leave_out_dead, tell_plan
 from tsanomaly._cli._text import visible
-from tsanomaly._inspection import errors_and_threshold, takes_missing
+from tsanomaly._inspection import takes_missing
 from tsanomaly._wording import count
 
 __all__ = ["train"]
@@ -161,7 +161,7 @@ def _scores(model, readings, is_training, by):
     if by is not None:
         places = readings.frame.groupby(by, sort=False).indices
     for part in machines(model, readings):
-        errors, threshold = errors_and_threshold(part.detector, part.frame)
+        errors, threshold, flagged = score(part.detector, part.frame, None)
         name = None if part.machine is None else str(part.machine)
         thresholds[name] = threshold
         learned = is_training[places[part.machine]]
@@ -169,7 +169,7 @@ def _scores(model, readings, is_training, by):
             {
                 "part": np.where(learned, "train", "test"),
                 "score": errors,
-                "flag": (errors > threshold).astype(int),
+                "flag": flagged.astype(int),
             },
             index=part.frame.index,
         )
