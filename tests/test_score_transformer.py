@@ -234,3 +234,16 @@ def test_context_of_the_detector(series):
     assert not hasattr(unknown, "n_context_")
     with pytest.raises(ValueError, match="n_context_"):
         get_context(unknown)
+
+
+@pytest.mark.parametrize("calibrate", ["tail", None])
+def test_detectors_of_single_rows_do_not_see_breaks(calibrate):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 2))
+    X[[40, 90]] = np.nan
+    known = ~np.isnan(X[:, 0])
+    detector = LocalOutlierFactor(novelty=True)  # takes no NaN
+    scores = ScoreTransformer(detector, calibrate=calibrate).fit(X).transform(X)
+    alone = ScoreTransformer(detector, calibrate=calibrate).fit(X[known])
+    np.testing.assert_array_equal(np.isnan(scores[:, 0]), ~known)
+    np.testing.assert_allclose(scores[known], alone.transform(X[known]))

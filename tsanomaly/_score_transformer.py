@@ -7,14 +7,20 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tsanomaly._calibration import Calibration, LogCalibration
-from tsanomaly._context import get_context
+from tsanomaly._context import get_context, sees_other_rows
+from tsanomaly._hybrid import fit_without
 from tsanomaly._inspection import (
     check_detector,
     detector_errors,
     last_step,
     training_errors,
 )
-from tsanomaly._sklearn_compat import HasMethods, StrOptions, _fit_context
+from tsanomaly._sklearn_compat import (
+    HasMethods,
+    StrOptions,
+    _fit_context,
+    _safe_indexing,
+)
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import (
     FitRouter,
@@ -160,18 +166,41 @@ class ScoreTransformer(
             validate_data(self, X, skip_check_array=True)
             warn_if_unordered(X, self)
             routed = self._route_fit(fit_params)
-            self.detector_ = clone(self.detector).fit(X, y, **routed["detector"])
+            self.detector_ = self._fit_detector(X, y, routed["detector"])
             for name in ("n_context_", "n_lookahead_"):
                 vars(self).pop(name, None)
             with suppress(ValueError):  # if it does not say, neither can this
                 self.n_context_, self.n_lookahead_ = get_context(self.detector_)
             self._calibration = None
             if self.calibrate is not None:
-                errors = training_errors(self.detector_, X)
-                errors = np.where(find_breaks(X), np.nan, errors)
+                errors = self._errors(training_errors, X)
                 self._calibration = self._calibrated(errors)
             remember_parameters(self, ["calibrate"])
         return self
+
+    def _fit_detector(self, X, y, metadata):
+        """A fitted clone; one that looks at single rows does not see breaks."""
+        detector = clone(self.detector)
+        if getattr(X, "ndim", 2) != 2:  # the detector says what is wrong with it
+            return detector.fit(X, y, **metadata)
+        breaks = find_breaks(X)
+        if sees_other_rows(detector):
+            breaks[:] = False
+        nothing = np.zeros(len(breaks), dtype=bool)
+        return fit_without(detector, X, y, breaks, nothing, metadata)
+
+    def _errors(self, of, X):
+        """Errors by a function of detector and rows; NaN at breaks."""
+        breaks = find_breaks(X)
+        if not breaks.any() or sees_other_rows(self.detector_):
+            errors = of(self.detector_, X)
+        else:
+            errors = np.full(len(breaks), np.nan)
+            rows = np.flatnonzero(~breaks)
+            if len(rows):
+                errors[rows] = of(self.detector_, _safe_indexing(X, rows))
+        # A forest would call a row without readings the most normal of all.
+        return np.where(breaks, np.nan, errors)
 
     def _calibrated(self, errors):
         """The scale that the errors of the training rows make."""
@@ -211,9 +240,7 @@ class ScoreTransformer(
         if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
             validate_data(self, X, reset=False, skip_check_array=True)
         warn_if_unordered(X, self)
-        errors = detector_errors(self.detector_, X)
-        # A forest would call a row without readings the most normal of all.
-        errors[find_breaks(X)] = np.nan
+        errors = self._errors(detector_errors, X)
         if self._calibration is not None:
             errors = self._calibration(errors)
         return errors[:, None]

@@ -194,6 +194,20 @@ def test_every_detector_trains_a_model_that_loads(detector, plant, folder, capsy
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_every_detector_takes_a_gap(detector, plant, folder, capsys):
+    frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
+    frame.drop(frame.index[200:300]).to_csv("gap.csv")
+    options = TINY if detector in ("lstm", "ensemble", "hybrid") else []
+    train = ["train", "gap.csv", "--detector", detector, *options]
+    assert main([*train, "--columns", "sensor_1", "sensor_2", "--no-plots"]) == 0
+    shown = capsys.readouterr()
+    assert "1 gap of more than 10 min" in shown.out
+    scores = pd.read_csv(folder / "predictions.csv")["score"]
+    assert len(scores) == 500
+    assert scores.notna().all()
+
+
 def test_a_model_made_in_python(plant, folder, capsys):
     frame = pd.read_csv(plant, index_col="timestamp", parse_dates=True)
     X = frame.drop(columns="anomaly")

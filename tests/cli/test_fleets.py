@@ -100,9 +100,62 @@ def test_machines_are_explored_apart(fleet, capsys):
     assert "pump 3: 2024-01-01 01:40 to 02:39: level stays at 20" in shown
 
 
+def test_machines_that_are_new(trained, fleet, folder, capsys):
+    """They are named; a name that is a number may be text in another file."""
+    frame = fleet.replace({"machine": {"pump 3": "pump 9"}})
+    frame.to_csv("others.csv")
+    assert main(["detect", str(folder / "model.skops"), "others.csv"]) == 0
+    warning = capsys.readouterr().err
+    assert "not trained on the machines 'pump 9', 'new'" in warning
+
+
+def test_numbers_of_machines_beside_words(fleet, folder, capsys):
+    numbers = {"pump 1": "1", "pump 2": "2", "pump 3": "10", "new": "1"}
+    frame = fleet[fleet["machine"] != "new"].replace({"machine": numbers})
+    frame.to_csv("numbers.csv")
+    train = ["train", "numbers.csv", "--by", "machine", "--detector", "pca"]
+    assert main([*train, "--no-plots"]) == 0
+    alarms = []
+    spare = frame.iloc[-1:].assign(machine="spare")
+    for name, rows in {"numbers": frame, "mixed": pd.concat([frame, spare])}.items():
+        rows.to_csv(f"{name}.csv")
+        model = str(folder / "model.skops")
+        assert main(["detect", model, f"{name}.csv", "--no-plots"]) == 0
+        alarms.append(pd.read_csv(folder / "alarms.csv"))
+    assert len(alarms[0])
+    pd.testing.assert_frame_equal(*alarms, check_dtype=False)
+    assert "'spare'" in capsys.readouterr().err
+
+
+def test_a_machine_without_a_sensor(fleet, capsys):
+    is_third = fleet["machine"] == "pump 3"
+    fleet.assign(level=fleet["level"].mask(is_third)).to_csv("lacking.csv")
+    train = ["train", "lacking.csv", "--by", "machine"]
+    assert main(train) == 1
+    error = capsys.readouterr().err
+    assert "machine pump 3: no reading of 'level'" in error
+    assert "--drop level" in error
+    assert "divide" not in error
+
+
+@pytest.mark.parametrize("name", ["part", "channels"])
+def test_columns_of_machines_called_as_results(name, fleet, capsys):
+    fleet.rename(columns={"machine": name}).to_csv("named.csv")
+    assert main(["train", "named.csv", "--by", name]) == 1
+    assert "Rename" in capsys.readouterr().err
+
+
+def test_a_file_without_the_column_of_machines(trained, fleet, folder, capsys):
+    fleet[fleet["machine"] == "pump 1"].drop(columns="machine").to_csv("one.csv")
+    assert main(["detect", str(folder / "model.skops"), "one.csv"]) == 1
+    assert "the column 'machine' tells apart" in capsys.readouterr().err
+
+
 def test_rows_to_train_on():
     frame = pd.DataFrame({"id": list("aababa"), "x": 1.0})
     assert training_rows(frame, 0.5).tolist() == [True] * 3 + [False] * 3
+    breaks = pd.DataFrame({"x": [1, np.nan, np.nan, 1, np.nan, 1, 1]})
+    assert training_rows(breaks, 0.5).tolist() == [True] * 4 + [False] * 3
     assert training_rows(frame, 0.5, "id").tolist() == [
         *(True, True, True, False, False, False)
     ]

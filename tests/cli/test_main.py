@@ -46,6 +46,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["compare", "fleet.csv"], "train --by machine"),
         (["tune", "{plant}", "--train-fraction", "0.99"], "--train-fraction"),
         (["tune", "tiny.csv", "--train-fraction", "1"], "--train-fraction"),
+        (["train", "short.csv", "--detector", "autoregression"], "--window-size"),
         (["train", "partly.csv", "--detector", "lof"], "--fill"),
         (["train", "partly.csv", "--detector", "lof"], "--drop"),
         (["train", "{plant}", "--timestamp", "t"], "--timestamp t "),
@@ -85,6 +86,7 @@ def test_failures(options, shown, model, plant, capsys):
     readings = pd.read_csv(plant)
     readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
     readings.head(5).to_csv("tiny.csv", index=False)
+    readings.head(60).to_csv("short.csv", index=False)
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)
     readings.loc[10:12, "sensor_2"] = np.nan
     readings.to_csv("partly.csv", index=False)

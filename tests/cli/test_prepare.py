@@ -81,6 +81,17 @@ def test_a_grid():
     assert prepared.notes == ("a grid of 6 rows, one every 10min",)
 
 
+def test_a_grid_has_gaps_where_readings_are_too_old():
+    frame = frame_at(SHIFTS[:120])
+    auto, short, none = (
+        prepare(frame, None, resample="10min", max_gap=max_gap).frame
+        for max_gap in ("auto", "1min", None)
+    )
+    n_known = [int((~f.isna().all(axis=1)).sum()) for f in (auto, short, none)]
+    assert n_known[1] < n_known[0] < n_known[2] == len(none)
+    assert n_known[1] == 12
+
+
 def test_readings_are_filled_between_breaks_only():
     frame = frame_at(SHIFTS, 1).assign(slow=np.nan)
     frame.iloc[[3, 7, 70], 1] = [1.0, 5.0, 9.0]
@@ -92,10 +103,26 @@ def test_readings_are_filled_between_breaks_only():
     assert (slow[61:121] == 9).all()
     assert np.isnan(slow[122:]).all()  # there is no reading in that stretch
     assert "117 missing readings filled in" in filled.notes
-    limited = prepare(frame, None, fill="previous", fill_limit=2).frame["slow"]
-    assert np.flatnonzero(limited.notna())[:8].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
     between = prepare(frame, None, fill="interpolate").frame["slow"]
     assert between[3:8].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("fill", "limit", "expected"),
+    [
+        ("previous", None, [1, 1, 2, 2, 2, 2, 2, 7, 7]),
+        ("previous", 2, [1, 1, 2, 2, 2, None, None, 7, 7]),
+        ("interpolate", None, [1, 1, 2, 3, 4, 5, 6, 7, 7]),
+        ("interpolate", 3, [1, 1, 2, None, None, None, None, 7, 7]),
+        ("interpolate", 4, [1, 1, 2, 3, 4, 5, 6, 7, 7]),
+    ],
+)
+def test_limits_of_filling(fill, limit, expected):
+    """None of them lets a later reading count for rows of a gap."""
+    nan = np.nan
+    frame = pd.DataFrame({"a": [nan, 1, 2, nan, nan, nan, nan, 7, nan]}, DAY[:9])
+    filled = prepare(frame.assign(b=1.0), None, fill=fill, fill_limit=limit).frame["a"]
+    np.testing.assert_array_equal(filled, np.array(expected, dtype=float))
 
 
 def test_interpolation_goes_by_time():

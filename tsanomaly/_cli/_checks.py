@@ -8,9 +8,16 @@ import pandas as pd
 
 from tsanomaly._cli._parser import DEFAULT_BUDGET
 from tsanomaly._declustering import rows_per
-from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 
-__all__ = ["check_step", "check_training_rows", "in_rows", "without_repetition"]
+__all__ = [
+    "check_by",
+    "check_step",
+    "check_training_rows",
+    "in_rows",
+    "naming_options",
+    "without_repetition",
+]
 
 # To train on. With less, what is usual cannot be told from what is not.
 _FEWEST_ROWS = 10
@@ -38,14 +45,34 @@ def check_training_rows(n_train, frame, csv, window_size):
     """Raise if there is too little to learn from."""
     needed_rows = max(_FEWEST_ROWS, window_size or 0)
     if n_train < needed_rows:
+        cure = ["Pass more rows, or raise ", Parameter("train_fraction")]
+        if window_size is not None:
+            cure += [", or lower ", Parameter("window_size")]
         raise ParameterError(
             f"{n_train:,} of the {len(frame):,} rows of {csv} are to train on, and at "
-            f"least {needed_rows:,} are needed, a whole window among them. Pass more "
-            "rows, raise ",
-            Parameter("train_fraction"),
-            ", or lower ",
-            Parameter("window_size"),
+            f"least {needed_rows:,} are needed. ",
+            *cure,
             ".",
+        )
+
+
+# Columns of results, which the column of machines cannot be called.
+_OF_RESULTS = frozenset(
+    [
+        *("part", "score", "flag", "top_channel", "start", "end", "peak", "minutes"),
+        *("duration", "raised", "severity", "priority", "state", "channels", "shares"),
+        *("reading", "expected", "sentence", "finding", "channel", "n_rows", "message"),
+    ]
+)
+
+
+def check_by(by):
+    """Raise if a column of machines is called as one of the results."""
+    if by in _OF_RESULTS:
+        raise ParameterError(
+            Parameter("by", by),
+            ": results have a column of this name of their own. Rename the column of "
+            "machines, for example machine_id.",
         )
 
 
@@ -53,7 +80,7 @@ def in_rows(threshold_params, frame, by=None):
     """Keywords of a threshold, with a budget per time as one per number of rows.
 
     The threshold is the last step of a pipeline, and gets arrays without times. Of
-    several machines, those of the first one tell.
+    several machines, the one with most rows in that time tells.
     """
     if "per" not in threshold_params:
         return threshold_params
@@ -66,9 +93,23 @@ def in_rows(threshold_params, frame, by=None):
             Parameter("timestamp"),
             ".",
         )
-    if by is not None:
-        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
-    return {**threshold_params, "per": max(round(rows_per(per, frame.index)), 1)}
+    if by is None:
+        n_rows = rows_per(per, frame.index)
+    else:
+        groups = frame.groupby(by, sort=False).indices.values()
+        of_each = [rows_per(per, frame.index[rows]) for rows in groups if len(rows) > 1]
+        n_rows = max(of_each, default=1)
+        if n_rows > 1.5 * min(of_each, default=1):
+            warnings.warn(
+                ParameterWarning(
+                    Parameter("per", per),
+                    f" is {n_rows:,.0f} rows of one machine and {min(of_each):,.0f} of "
+                    "another, and a budget is in rows: those with few rows in that "
+                    "time have fewer false alarms. Train them apart.",
+                ),
+                stacklevel=2,
+            )
+    return {**threshold_params, "per": max(round(n_rows), 1)}
 
 
 @contextmanager
@@ -87,3 +128,17 @@ def without_repetition(threshold_params):
             # Nobody asked for that level, and it is told before training.
             warnings.filterwarnings("ignore", ".*independent peaks?: a level that is")
         yield
+
+
+@contextmanager
+def naming_options():
+    """Errors of fits name the options that mend them, not parameters of classes."""
+    try:
+        yield
+    except ValueError as error:
+        what, found, _ = str(error).partition(". Fit on a longer series")
+        if not found:
+            raise
+        raise ParameterError(
+            f"{what}. Train on more rows, or lower ", Parameter("window_size"), "."
+        ) from error

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Models of several machines in one file, and those of one."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tsanomaly._inspection import one_model_per_group
+from tsanomaly._validation import find_breaks
 
-__all__ = ["Part", "check_one_machine", "machines", "training_rows"]
+__all__ = ["Part", "machines", "training_rows"]
+
+
+# Machines that a message names.
+_MOST_NAMED = 5
 
 
 class Part(NamedTuple):
@@ -51,21 +57,49 @@ def machines(detector, readings):
         return
     is_wanted = np.zeros(len(frame), dtype=bool)
     is_wanted[readings.rows] = True
-    own = detector.detectors_
+    # As text: numbers are words in a file that holds another word among them.
+    own = {str(name): model for name, model in detector.detectors_.items()}
+    fallback = getattr(detector, "fallback_", None)
     channels = list(detector.feature_names_in_)
     groups = frame.groupby(detector.by, sort=False)
+    _warn_of_strangers(groups.indices, own, fallback, detector)
     for machine, places in groups.indices.items():
         yield Part(
             machine,
-            own.get(machine, getattr(detector, "fallback_", None)),
+            own.get(str(machine), fallback),
             frame.iloc[places][channels],
             None if labels is None else labels[places],
             np.flatnonzero(is_wanted[places]),
         )
 
 
+def _warn_of_strangers(machines, own, fallback, fleet):
+    """Say which machines have no detector of their own."""
+    left = {str(name) for name in fleet.fallback_groups_}
+    unknown = [name for name in machines if str(name) not in own]
+    if not unknown:
+        return
+    listed = ", ".join(map(repr, map(str, unknown[:_MOST_NAMED])))
+    if len(unknown) > _MOST_NAMED:
+        listed += f" and {len(unknown) - _MOST_NAMED:,} others"
+    if fallback is None:
+        raise ValueError(
+            f"The model has no detector for the machines {listed} in column "
+            f"{fleet.by!r}. Train it on their rows, or leave them out."
+        )
+    if {str(name) for name in unknown} <= left:
+        return
+    warnings.warn(
+        f"The model was not trained on the machines {listed} in column {fleet.by!r}. "
+        "They are judged by what all machines have in common.",
+        stacklevel=3,
+    )
+
+
 def training_rows(frame, fraction, by=None):
     """Which rows a model is trained on: the first ones, of each machine.
+
+    Rows without any reading, as breaks are, do not count.
 
     Parameters
     ----------
@@ -81,25 +115,14 @@ def training_rows(frame, fraction, by=None):
     is_training : ndarray of bool of shape (n_timestamps,)
     """
     if by is None:
-        return np.arange(len(frame)) < round(fraction * len(frame))
-    groups = frame.groupby(by, sort=False)
-    sizes = groups[by].transform("size").to_numpy()
-    return groups.cumcount().to_numpy() < np.round(fraction * sizes)
+        return _first(~find_breaks(frame), fraction)
+    known = ~find_breaks(frame.drop(columns=by))
+    is_training = np.empty(len(frame), dtype=bool)
+    for places in frame.groupby(by, sort=False).indices.values():
+        is_training[places] = _first(known[places], fraction)
+    return is_training
 
 
-def check_one_machine(detector, model):
-    """Raise if a model is that of a fleet, where one machine is looked at.
-
-    Parameters
-    ----------
-    detector : fitted estimator
-        The model.
-    model : Path
-        Its file, for the message.
-    """
-    if one_model_per_group(detector):
-        raise ValueError(
-            f"{model} holds detectors of several machines (column {detector.by!r}), "
-            "and this command looks at one. Use detect or explain, or train a model on "
-            "a file of one machine."
-        )
+def _first(known, fraction):
+    """The first rows, up to a share of those that are known."""
+    return np.cumsum(known) + ~known <= round(fraction * known.sum())

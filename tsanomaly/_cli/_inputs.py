@@ -101,21 +101,23 @@ def read(
     if columns is not None:
         wanted = columns if by is None else [*columns, by]
         frame = _choose(frame, wanted, name, model)
-    label = labels.columns[0] if labels.shape[1] else None
+    notes = _about_labels(labels, name)
     labels = labels.iloc[:, 0].to_numpy() if labels.shape[1] else None
-    notes = _about_labels(label, labels, name)
     readings = Readings(frame, frame, labels, np.arange(len(frame)), notes, name)
     if row_params is not None:
         readings = _prepared(readings, row_params, by)
     if must_be_complete:
-        _check_complete(readings.frame, by, name, model)
+        is_filled = (row_params or {}).get("fill") is not None
+        _check_complete(readings.frame, by, name, model, is_filled)
     return readings
 
 
-def _about_labels(label, labels, csv):
+def _about_labels(labels, csv):
     """What was taken for labels, in words; a warning if they seem to be swapped."""
-    if label is None:
+    if not labels.shape[1]:
         return ()
+    label, *others = labels.columns
+    labels = labels[label].to_numpy()
     share = labels.mean()
     if share > 0.5:
         warnings.warn(
@@ -125,7 +127,11 @@ def _about_labels(label, labels, csv):
             stacklevel=3,
         )
     anomalous = count(int(labels.sum()), "row", " anomalous")
-    return (f"column {label!r} holds labels, {anomalous}, and is no channel",)
+    notes = [f"column {label!r} holds labels, {anomalous}, and is no channel"]
+    if others:
+        listed = ", ".join(map(repr, others))
+        notes.append(f"other labels, which are no channels and not used: {listed}")
+    return tuple(notes)
 
 
 def _prepared(readings, row_params, by):
@@ -209,7 +215,7 @@ def _listed(names):
     return ", ".join(map(repr, names))
 
 
-def _check_complete(frame, by, csv, model):
+def _check_complete(frame, by, csv, model, is_filled):
     """Raise if single readings are missing; empty rows are breaks."""
     channels = frame if by is None else frame.drop(columns=by)
     missing = channels.isna()
@@ -220,6 +226,8 @@ def _check_complete(frame, by, csv, model):
     counts = counts[counts > 0]
     listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
     cure = ["Fill them with ", Parameter("fill", "previous")]
+    if is_filled:  # where a sensor has no reading between two gaps
+        cure = ["Put the sensors on one grid with ", Parameter("resample")]
     if model is None:
         cure += [", or leave the channel out with ", Parameter("drop")]
     first = frame.index[partly.to_numpy().argmax()]
@@ -233,7 +241,7 @@ def _check_complete(frame, by, csv, model):
     )
 
 
-def read_both(model, csv, read_params, row_params, *, progress):
+def read_both(model, csv, read_params, row_params, *, one_machine=False, progress):
     """Return a model, and the readings of its channels.
 
     Parameters
@@ -242,6 +250,8 @@ def read_both(model, csv, read_params, row_params, *, progress):
         The file of the model.
     csv, read_params, row_params, progress
         As of `read`.
+    one_machine : bool, default=False
+        Whether a model of several machines is an error.
 
     Returns
     -------
@@ -254,17 +264,33 @@ def read_both(model, csv, read_params, row_params, *, progress):
     """
     detector, manifest = _load(model, progress)
     names = getattr(detector, "feature_names_in_", None)
-    by = detector.by if one_model_per_group(detector) else None
-    readings = read(
-        csv,
-        read_params,
-        row_params,
-        columns=names,
-        model=model,
-        by=by,
-        must_be_complete=not takes_missing(detector),
-        progress=progress,
-    )
+    by = None
+    if one_model_per_group(detector):
+        by = detector.by
+        if one_machine:
+            raise ValueError(
+                f"{model} holds detectors of several machines (column {by!r}), and "
+                "this command looks at one. Use detect or explain, or train a model "
+                "on a file of one machine."
+            )
+    try:
+        readings = read(
+            csv,
+            read_params,
+            row_params,
+            columns=names,
+            model=model,
+            by=by,
+            must_be_complete=not takes_missing(detector),
+            progress=progress,
+        )
+    except ParameterError as error:
+        if not any(isinstance(p, Parameter) and p.name == "by" for p in error.args):
+            raise
+        raise ValueError(
+            f"{model} was trained on machines that the column {by!r} tells apart, and "
+            f"{csv} cannot be read with it: {str(error).removeprefix(f'{csv}')}"
+        ) from error
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._files import plain
+from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._validation import find_breaks, median_step
@@ -28,7 +29,7 @@ _MOST_CORRELATED = 1000
 
 def n_trained(frame, fraction):
     """How many rows, the first ones, a model was trained on."""
-    return round(fraction * len(frame))
+    return int(training_rows(frame, fraction).sum())
 
 
 def rows_to_judge(frame, errors, fraction):

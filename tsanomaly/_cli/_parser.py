@@ -214,11 +214,15 @@ def parse(argv):
 def _keywords(given, parser):
     """What a command is called with."""
     groups = given.pop("groups")
+    if "network_params" in groups:
+        _check_networks(given, parser)
     if "threshold_params" in groups:
-        _check_training(given, parser)
+        _check_threshold(given, parser)
     if len(given.get("csv", ())) == 1:
         (given["csv"],) = given["csv"]
     _read_long(given, parser)
+    if "fill_limit" in given and given.get("fill") is None:
+        parser.error("--fill-limit goes with --fill previous or interpolate")
     if given.get("quality") == ["none"]:
         given["quality"] = None
     if names := given.get("timestamp"):  # two are a date and a time of day
@@ -241,8 +245,8 @@ def _read_long(given, parser):
         given["long"] = None
     elif len(names) in (2, 3):
         given["long"] = tuple(names[:2])
-        if names[2:]:
-            given.setdefault("timestamp", []).extend(names[2:])
+        if names[2:] and names[2] not in given.setdefault("timestamp", []):
+            given["timestamp"].append(names[2])
     else:
         parser.error(
             "argument --long: give the column of tags, that of values, and perhaps "
@@ -250,8 +254,8 @@ def _read_long(given, parser):
         )
 
 
-def _check_training(given, parser):
-    """Choose the threshold; options that say nothing to the choice are wrong usage."""
+def _check_networks(given, parser):
+    """Options that say nothing to the detectors that are chosen are wrong usage."""
     # If none is chosen, a network is among them.
     detectors = set(given.get("detectors", [given.get("detector", "lstm")]))
     for name in _GROUPS["network_params"]:
@@ -266,6 +270,10 @@ def _check_training(given, parser):
             "least 2 rows: pass a larger number, or choose other detectors than lstm, "
             "ensemble, hybrid and autoregression"
         )
+
+
+def _check_threshold(given, parser):
+    """Choose the threshold; options that say nothing to the choice are wrong usage."""
     if ("false_alarms" in given) != ("per" in given):
         parser.error("--false-alarms and --per go together: give both")
     if "false_alarms" in given and ("quantile" in given or "k" in given):
@@ -449,9 +457,8 @@ def _add_detect(commands):
         "detect",
         "score new readings with a model, and list alarms",
         "Score readings. Writes predictions.csv (score, flag and top channel of\n"
-        "each row), alarms.csv and anomalies.png. A higher score is worse. Only\n"
-        "models that reconstruct readings (lstm, pca) name a top channel in rows\n"
-        "that are not flagged.",
+        "each row), alarms.csv and anomalies.png. A higher score is worse. iforest,\n"
+        "lof and hybrid name a top channel in flagged rows only.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly detect {_USE}",
@@ -581,7 +588,7 @@ def _add_report(commands):
     add_override(parser)
     add_explaining(parser)
     add_trained_share(parser)
-    parser.add_argument("--title", help="heading (default: name of the CSV file)")
+    parser.add_argument("--title", help="heading (default: name of the file)")
 
 
 def _add_info(commands):

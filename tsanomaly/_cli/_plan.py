@@ -7,7 +7,7 @@ import pandas as pd
 
 from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
-from tsanomaly._validation import median_step
+from tsanomaly._validation import find_breaks, median_step
 from tsanomaly._wording import count, time_span
 
 __all__ = ["leave_out_dead", "tell_plan"]
@@ -33,7 +33,7 @@ def leave_out_dead(readings, is_training, by):
     Raises
     ------
     ParameterError
-        If no channel is left.
+        If no channel is left, or a machine lacks one that others have.
 
     Warns
     -----
@@ -43,6 +43,8 @@ def leave_out_dead(readings, is_training, by):
     frame = readings.frame
     is_dead = frame[is_training].isna().all()
     dead = [name for name in frame.columns[is_dead] if name != by]
+    if by is not None:
+        _check_machines(frame[is_training].drop(columns=dead), by)
     if not dead:
         return readings
     listed = ", ".join(map(repr, dead))
@@ -73,6 +75,21 @@ def leave_out_dead(readings, is_training, by):
     )
 
 
+def _check_machines(training, by):
+    """Raise if a machine has no reading of a channel that others have."""
+    for machine, part in training.groupby(by, sort=False):
+        is_dead = part.isna().all()
+        if not is_dead.any():
+            continue
+        listed = ", ".join(map(repr, part.columns[is_dead]))
+        raise ParameterError(
+            f"{by} {machine}: no reading of {listed} in the rows to train on, while "
+            "other machines have some. Leave the channel out with ",
+            Parameter("drop", part.columns[is_dead].tolist()),
+            ", or train on this machine from a file of its own.",
+        )
+
+
 def tell_plan(threshold, readings, is_training, by):
     """What will be trained on what, in three lines.
 
@@ -101,7 +118,8 @@ def tell_plan(threshold, readings, is_training, by):
     text += f", {raw.index.min()} to {raw.index.max()}"
     if step is not None:
         text += f", a row every {time_span(step)}"
-    n_training = is_training[readings.rows].sum()
+    channels = readings.frame if by is None else readings.frame.drop(columns=by)
+    n_training = (is_training & ~find_breaks(channels)).sum()
     text += f"; {n_training:,} to train on, the first ones"
     if by is not None:
         text += " of each machine"
@@ -122,7 +140,7 @@ def _expected(threshold, step):
     """How many normal rows are expected above the threshold."""
     if threshold.false_alarms is not None:
         often = threshold.per / threshold.false_alarms
-        text = f"about once in {often:,.3g} rows"
+        text = f"about once in {often:,.0f} rows"
         if step is not None:
             text += f" ({time_span((step * often).round('s'))})"
         return f"normal readings are expected to exceed the threshold {text}"

@@ -62,9 +62,12 @@ def prepare(
         Rows further apart are no neighbours. 'auto' goes by the median time between
         rows, None lets all rows be neighbours.
     fill : {'previous', 'interpolate'} or None, default=None
-        How to fill in missing readings, within the rows between two breaks.
+        How to fill in missing readings, within the rows between two breaks: by the
+        reading before, or by the line between the readings around. Those before the
+        first reading take it.
     fill_limit : int or None, default=None
-        Readings in a row that are filled in, at most; None fills all.
+        'previous' fills in so many rows after a reading, 'interpolate' gaps of so many
+        rows; None fills in all.
 
     Returns
     -------
@@ -77,8 +80,11 @@ def prepare(
     """
     notes = []
     if resample is not None:
-        frame, labels = _on_a_grid(frame, labels, resample)
-        notes.append(f"a grid of {count(len(frame), 'row')}, one every {resample}")
+        frame, labels = _on_a_grid(frame, labels, resample, max_gap)
+        note = f"a grid of {count(len(frame), 'row')}, one every {resample}"
+        if n_empty := int(find_breaks(frame).sum()):
+            note += f", {n_empty:,} of them in gaps"
+        notes.append(note)
     if fill is None and resample is None:
         warn_of_sparse(frame)
     rows = np.arange(len(frame))
@@ -91,22 +97,31 @@ def prepare(
     return Prepared(frame, labels, rows, tuple(notes))
 
 
-def _on_a_grid(frame, labels, resample):
+def _on_a_grid(frame, labels, resample, max_gap):
     """Readings on a regular grid; a row is anomalous if one since the last row is."""
     from tsanomaly.datasets import regularize
 
     _check_times(frame, "resample", resample)
+    if max_gap is None:  # a reading counts until the next one
+        age = frame.index.max() - frame.index.min()
+    else:
+        age = None if max_gap == "auto" else max_gap
+        _check_times(frame, "max_gap", age or "1h")
     try:
-        regular = regularize(frame, resample)
+        regular = regularize(frame, resample, age)
     except ValueError as error:
+        what = str(error).split(". ")[0]
         raise ParameterError(
-            Parameter("resample", resample), f" gives no grid: {error}"
+            Parameter("resample", resample),
+            f" gives no grid: {what}. Pass another time.",
         ) from error
+    regular.attrs = frame.attrs
     if labels is None:
         return regular, None
     places = regular.index.searchsorted(frame.index)
     on_grid = np.zeros(len(regular), dtype=labels.dtype)
-    np.maximum.at(on_grid, np.minimum(places, len(regular) - 1), labels)
+    inside = places < len(regular)  # what is later than the last row has none
+    np.maximum.at(on_grid, places[inside], labels[inside])
     return regular, on_grid
 
 
@@ -119,27 +134,28 @@ def _check_times(frame, name, value):
             Parameter("timestamp"),
             ".",
         )
+    try:
+        is_time = pd.Timedelta(value) > pd.Timedelta(0)
+    except ValueError:
+        is_time = False
+    if not is_time:
+        raise ParameterError(
+            Parameter(name, value),
+            " is no length of time. Pass one such as 30s, 1min or 1h.",
+        )
 
 
 def _broken(frame, labels, rows, max_gap, notes):
     """Readings with a break at each gap, and where their rows are then."""
     from tsanomaly.datasets import insert_breaks
 
-    is_chosen = max_gap != "auto"
-    if is_chosen:
-        _check_times(frame, "max_gap", max_gap)
-    else:
+    if max_gap == "auto":
         max_gap = _usual_gap(frame.index)
         if max_gap is None:
             return frame, labels, rows
-    try:
-        broken, rows = insert_breaks(frame, max_gap, return_rows=True)
-    except ValueError as error:
-        if not is_chosen:  # no fault of who chose nothing
-            raise
-        raise ParameterError(
-            Parameter("max_gap", max_gap), f" cannot be used: {error}"
-        ) from error
+    else:
+        _check_times(frame, "max_gap", max_gap)
+    broken, rows = insert_breaks(frame, max_gap, return_rows=True)
     n_gaps = len(broken) - len(frame)
     if not n_gaps:
         return frame, labels, rows
@@ -172,25 +188,37 @@ def _in_words(length):
 def _filled(frame, fill, limit):
     """Readings filled in between breaks, and how many were."""
     breaks = find_breaks(frame)
-    known = ~breaks
-    stretches = np.cumsum(breaks)[known]
-    part = frame.iloc[np.flatnonzero(known)]
-    if fill == "interpolate":
-        by_time = isinstance(part.index, pd.DatetimeIndex)
-        pieces = [
-            piece.interpolate("time" if by_time else "linear", limit=limit)
-            for _, piece in part.groupby(stretches, sort=False)
-        ]
-        part = pd.concat(pieces) if pieces else part
-    part = part.groupby(stretches, sort=False).ffill(limit=limit)
-    part = part.groupby(stretches, sort=False).bfill(limit=limit)
+    edges = np.flatnonzero(np.diff(np.r_[True, breaks, True]))
     values = frame.to_numpy(dtype=np.float64, copy=True)
-    n_missing = np.isnan(values[known]).sum()
-    values[known] = part.to_numpy()
-    n_filled = int(n_missing - np.isnan(values[known]).sum())
+    times = np.arange(len(frame), dtype=np.float64)
+    if isinstance(frame.index, pd.DatetimeIndex):
+        times = frame.index.as_unit("ns").asi8.astype(np.float64)
+    limit = len(frame) if limit is None else limit
+    n_filled = 0
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        for column in values[start:stop].T:
+            n_filled += _fill(column, times[start:stop], fill, limit)
     filled = pd.DataFrame(values, index=frame.index, columns=frame.columns)
     filled.attrs = frame.attrs
     return filled, n_filled
+
+
+def _fill(values, times, fill, limit):
+    """Fill in the readings of a sensor between two breaks, and return how many."""
+    known = np.flatnonzero(~np.isnan(values))
+    missing = np.flatnonzero(np.isnan(values))
+    if not len(known) or not len(missing):
+        return 0
+    after = np.searchsorted(known, missing)
+    before = known[np.maximum(after - 1, 0)]  # of the first rows, the first reading
+    new, distance = values[before], np.abs(missing - before)
+    inside = (after > 0) & (after < len(known))
+    if fill == "interpolate":
+        new[inside] = np.interp(times[missing[inside]], times[known], values[known])
+        distance[inside] = known[after[inside]] - before[inside] - 1
+    near = distance <= limit
+    values[missing[near]] = new[near]
+    return int(near.sum())
 
 
 def warn_of_sparse(frame):

@@ -83,6 +83,8 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     -------
     best : Pipeline
         The best candidate, unfitted.
+    chosen : dict
+        Its parameters that were searched.
     table : DataFrame
         Candidates, the best first: rows fitted on, event-wise F1, parameters.
     """
@@ -139,8 +141,13 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
             "No candidate could be fitted. Train it with other parameters, or on more "
             "rows."
         )
-    best = {name: table[name].iloc[0] for name in grid}
-    return clone(model).set_params(**best), table
+    # Numbers of Python, as a user would write them.
+    best = {name: _plain(table[name].iloc[0]) for name in grid}
+    return clone(model).set_params(**best), best, table
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _grid(model, detector):

@@ -4,7 +4,7 @@
 import warnings
 from pathlib import Path
 
-from tsanomaly._cli._checks import check_step
+from tsanomaly._cli._checks import check_by, check_step
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._health import find_faults, list_findings
@@ -101,6 +101,7 @@ def explore(
     csv, read_params, columns, output_dir, bom, plots, progress
         See above.
     """
+    check_by(by)
     readings = read(csv, read_params, columns=columns, by=by, progress=progress)
     frame, labels = readings.raw, readings.labels
     if by is not None:
@@ -117,7 +118,7 @@ def explore(
     summary["sensor_health"] = plain(findings)
     results.json("summary.json", summary)
     results.table("sensor_health.csv", findings, index=False)
-    if plots:
+    if plots and by is None:  # of several machines, lines would jump between them
         progress("drawing")
         if (shown := shown_readings(frame)) != "all channels":
             warning = ParameterWarning(

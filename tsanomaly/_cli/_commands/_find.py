@@ -5,7 +5,7 @@ import pandas as pd
 
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, in_minutes, plain
-from tsanomaly._cli._fleets import check_one_machine, machines
+from tsanomaly._cli._fleets import machines
 from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
 from tsanomaly._cli._pictures import draw_anomalies, draw_contributions, main_channels
@@ -237,9 +237,8 @@ def report(
     from tsanomaly._cli._report import make_page
 
     detector, readings, manifest = read_both(
-        model, csv, read_params, row_params, progress=progress
+        model, csv, read_params, row_params, one_machine=True, progress=progress
     )
-    check_one_machine(detector, model)
     results = Results(output_dir)
     detector = with_threshold(detector, model, quantile=quantile, k=k)
     found = run_model(

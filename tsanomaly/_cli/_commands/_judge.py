@@ -11,7 +11,7 @@ from tsanomaly._cli._checks import (
 from tsanomaly._cli._commands._results import align, finish
 from tsanomaly._cli._faults import judge_by_faults
 from tsanomaly._cli._files import RESULTS, Results, plain
-from tsanomaly._cli._fleets import check_one_machine, training_rows
+from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._inputs import needed, read, read_both
 from tsanomaly._cli._models import Detection, build, score, with_threshold
 from tsanomaly._cli._numbers import measure, n_trained, rows_to_judge
@@ -19,6 +19,7 @@ from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import draw_anomalies, draw_measures
 from tsanomaly._cli._plan import leave_out_dead
 from tsanomaly._cli._text import one_line, visible
+from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
 
 __all__ = ["compare", "evaluate"]
@@ -47,9 +48,8 @@ def evaluate(
         See above.
     """
     detector, readings, _ = read_both(
-        model, csv, read_params, row_params, progress=progress
+        model, csv, read_params, row_params, one_machine=True, progress=progress
     )
-    check_one_machine(detector, model)
     frame, labels = readings.frame, needed(readings.labels)
     results = Results(output_dir)
     detector = with_threshold(detector, model, quantile=quantile, k=k)
@@ -121,12 +121,24 @@ def compare(
             " needs labels in training, and detectors are compared without. Choose "
             "another.",
         )
+    models = {
+        name: build(
+            name,
+            network_params=network_params,
+            threshold_params=threshold_params,
+            window_size=window_size,
+            missing=missing,
+            scaler=scaler,
+            random_state=random_state,
+        )
+        for name in detectors
+    }
     readings = read(
         csv,
         read_params,
         row_params,
         columns=columns,
-        must_be_complete=True,
+        must_be_complete=not all(map(takes_missing, models.values())),
         progress=progress,
     )
     results = Results(output_dir, bom=bom)
@@ -140,18 +152,9 @@ def compare(
         )
     readings = leave_out_dead(readings, is_training, None)
     frame = readings.frame
-    models = {
-        name: build(
-            name,
-            network_params=network_params,
-            threshold_params=in_rows(threshold_params, frame.iloc[readings.rows]),
-            window_size=window_size,
-            missing=missing,
-            scaler=scaler,
-            random_state=random_state,
-        )
-        for name in detectors
-    }
+    budget = in_rows(threshold_params, frame.iloc[readings.rows])
+    for model in models.values():
+        model["threshold"].set_params(**budget)
     progress("comparing detectors")
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     train, test = frame[is_training], frame[~is_training]

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._checks import (
+    check_by,
     check_training_rows,
     in_rows,
+    naming_options,
     without_repetition,
 )
 from tsanomaly._cli._commands._results import finish
@@ -65,6 +67,7 @@ def train(
     from tsanomaly import FleetDetector, fit_cross_fitted, save
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
+    check_by(by)
     model = build(
         detector,
         network_params=network_params,
@@ -101,7 +104,7 @@ def train(
     findings = find_faults(training, by)
     progress(f"training {detector} on {len(training):,} rows")
     start = perf_counter()
-    with without_repetition(threshold_params):
+    with without_repetition(threshold_params), naming_options():
         fit_cross_fitted(model, training, y)
     seconds = perf_counter() - start
     progress("saving")

@@ -3,7 +3,11 @@
 
 import numpy as np
 
-from tsanomaly._cli._checks import check_training_rows, without_repetition
+from tsanomaly._cli._checks import (
+    check_training_rows,
+    naming_options,
+    without_repetition,
+)
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._faults import inject_faults
 from tsanomaly._cli._files import RESULTS, Results, plain
@@ -15,6 +19,7 @@ from tsanomaly._cli._plan import leave_out_dead
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count
 
 __all__ = ["tune"]
@@ -75,6 +80,12 @@ def tune(
     )
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction)
+    if is_training.all():
+        raise ParameterError(
+            "No row is left to judge candidates by. Lower ",
+            Parameter("train_fraction"),
+            ".",
+        )
     check_training_rows(is_training.sum(), readings.frame, csv, None)
     readings = leave_out_dead(readings, is_training, None)
     train, test = readings.frame[is_training], readings.frame[~is_training]
@@ -85,7 +96,7 @@ def tune(
         y = readings.labels[~is_training]
         _check_labels(y)
         judged_by = "the labels of"
-    best, table = search(
+    best, chosen, table = search(
         model,
         detector,
         train,
@@ -96,11 +107,10 @@ def tune(
         progress=progress,
     )
     progress("training the best")
-    with without_repetition(DEFAULT_BUDGET):
+    with without_repetition(DEFAULT_BUDGET), naming_options():
         fit_cross_fitted(best, readings.frame)
     save(best, results.new("model.skops"))
     results.table("tuning.csv", table, index=False)
-    chosen = {name: value for name, value in table.iloc[0].items() if "__" in name}
     result = {
         "detector": detector,
         "candidates": len(table.drop_duplicates(list(chosen))),
@@ -113,9 +123,9 @@ def tune(
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     text += (
         f"{result['candidates']:,} candidates, judged by {judged_by} the last "
-        f"{len(test):,} rows: event-wise F1 of their alarms\n\n"
+        f"{(~find_breaks(test)).sum():,} rows: event-wise F1 of their alarms\n\n"
         f"{table.head(10).round(3).to_string(index=False)}\n\n"
-        f"trained with the first line on all {len(readings.frame):,} rows"
+        f"trained with the first line on all {len(readings.rows):,} rows"
     )
     return finish(result, text, results)
 
@@ -127,7 +137,7 @@ def _check_labels(y):
             f"None of the last {len(y):,} rows, by which candidates are judged, is "
             "labelled anomalous. Lower ",
             Parameter("train_fraction"),
-            ", or pass ",
-            Parameter("label", None),
+            ", or leave the labels out with ",
+            Parameter("drop"),
             " to judge by faults that are put in.",
         )
