@@ -89,7 +89,7 @@ def test_tuning_needs_anomalies_to_judge_by(unlabelled, capsys):
     frame.loc[5, "anomaly"] = 1
     frame.to_csv("early.csv", index=False)
     assert main(["tune", "early.csv", "--detector", "pca"]) == 1
-    assert "--label none" in capsys.readouterr().err
+    assert "--drop" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("options", "status"), [([], 0), (["--fail-on-alarm"], 3)])

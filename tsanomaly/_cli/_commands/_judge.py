@@ -143,6 +143,7 @@ def compare(
     )
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction)
+    readings = leave_out_dead(readings, is_training, None)
     check_training_rows(is_training.sum(), readings.frame, csv, window_size)
     if is_training.all():
         raise ParameterError(
@@ -150,7 +151,6 @@ def compare(
             Parameter("train_fraction"),
             ".",
         )
-    readings = leave_out_dead(readings, is_training, None)
     frame = readings.frame
     budget = in_rows(threshold_params, frame.iloc[readings.rows])
     for model in models.values():
