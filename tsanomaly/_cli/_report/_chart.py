@@ -17,6 +17,7 @@ from tsanomaly._cli._pictures import main_channels
 from tsanomaly._cli._text import visible
 from tsanomaly._validation import find_breaks
 from tsanomaly._windows import runs
+from tsanomaly._wording import called
 
 __all__ = [
     "MOST_ALARMS",
@@ -24,6 +25,7 @@ __all__ = [
     "by_severity",
     "chart_data",
     "find_alarm_rows",
+    "split_sentence",
     "time_axis",
     "usual_readings",
 ]
@@ -39,7 +41,7 @@ _MOST_LABELLED = 2000
 _MOST_CHANNELS = 40
 
 # Values in the page, at most; each takes 4 bytes, and a third more as text.
-_MOST_VALUES = 240_000
+_MOST_VALUES = 300_000
 
 # Points of a channel, at most and at least, however many channels there are.
 _MOST_POINTS, _FEWEST_POINTS = 20_000, 4_000
@@ -100,9 +102,27 @@ def find_alarm_rows(found):
 
 
 def by_severity(alarms):
-    """Positions of alarms, the most severe first, as many as the page has."""
-    severity = alarms["severity"].to_numpy()
-    return np.argsort(-severity, kind="stable")[:MOST_ALARMS]
+    """Positions of alarms, the most severe first, as many as the page has.
+
+    Severities beyond all bounds are 100; then the score decides.
+    """
+    order = np.lexsort((-alarms["score"].to_numpy(), -alarms["severity"].to_numpy()))
+    return order[:MOST_ALARMS]
+
+
+def split_sentence(alarm):
+    """What an alarm says before its first channel, the name, and what after it.
+
+    A name in letters from right to left turns the words around it, unless it is an
+    element of its own.
+    """
+    sentence = visible(alarm["sentence"])
+    if not alarm["channels"]:
+        return sentence, "", ""
+    # The name stands behind the time.
+    before, colon, rest = sentence.partition(": ")
+    parts = rest.partition(visible(called(alarm["channels"][0])))
+    return (before + colon + parts[0], *parts[1:])
 
 
 def time_axis(index):
@@ -206,7 +226,7 @@ def chart_data(detector, frame, found, labels):
                     for name in found.alarms["channels"].iloc[alarm]
                     if names.index(name) in channels
                 ],
-                "sentence": visible(found.alarms["sentence"].iloc[alarm]),
+                "sentence": split_sentence(found.alarms.iloc[alarm]),
             }
             for alarm in by_severity(found.alarms)
         ],
@@ -243,7 +263,8 @@ def _place_points(found, rows, breaks, n_points):
     stretch = np.repeat(np.arange(len(first)), np.where(length > 1, 2, 1))
     is_second = np.append(False, stretch[1:] == stretch[:-1])
     kind = np.where(length[stretch] > 1, 1 + is_second, 0)
-    row = first[stretch] + is_second * (length[stretch] // 2)
+    # The first and the last row, so that the line is as long as the series.
+    row = first[stretch] + is_second * (length[stretch] - 1)
     return _Points(first, stretch, kind, row)
 
 

@@ -18,7 +18,13 @@ __all__ = ["HEIGHT", "WIDTH", "Sketch", "draw_sketches"]
 WIDTH, HEIGHT = 340, 110
 
 # Seconds before and after an alarm, and how many rows that is at most and at least.
-_AROUND, _MOST_AROUND, _FEWEST_AROUND = 7200, 300, 30
+_AROUND, _MOST_AROUND, _FEWEST_AROUND = 7200, 1500, 30
+
+# Rows before and after it, where there are no times.
+_ROWS_AROUND = 100
+
+# Room for the values at the upper and the lower edge.
+_MARGIN = 16
 
 # Columns that a line is drawn in, at most, each from its lowest to its highest reading.
 _N_COLUMNS = 170
@@ -35,8 +41,8 @@ class Sketch(NamedTuple):
         Left end and width of the alarm.
     top, bottom : str
         The values at the upper and the lower edge.
-    caption : str
-        What is to be seen.
+    name, caption : str
+        The channel, and what else is to be seen.
     """
 
     reading: list
@@ -44,6 +50,7 @@ class Sketch(NamedTuple):
     band: tuple
     top: str
     bottom: str
+    name: str
     caption: str
 
 
@@ -79,7 +86,7 @@ def draw_sketches(detector, frame, found, alarms):
 
 def _sketch(detector, frame, start, end, position, usual):
     step = median_step(frame.index)
-    around = _MOST_AROUND // 3
+    around = _ROWS_AROUND
     if step is not None:
         around = round(_AROUND / max(step.total_seconds(), 1e-9))
     around = max(min(around, _MOST_AROUND), _FEWEST_AROUND, (end - start) // 4)
@@ -102,10 +109,9 @@ def _sketch(detector, frame, start, end, position, usual):
     widest = max(len(rows) - 1, 1)
 
     def lines(values):
-        values = HEIGHT / 2 - (values - middle) / half * (HEIGHT / 2 - 6)
+        values = HEIGHT / 2 - (values - middle) / half * (HEIGHT / 2 - _MARGIN)
         return _lines(values, WIDTH / widest)
 
-    name = visible(called(frame.columns[position]))
     shown = span(frame.index[first], frame.index[last], clock_format(frame.index))
     length = f"{around:,} rows" if step is None else time_span(around * step)
     return Sketch(
@@ -114,8 +120,9 @@ def _sketch(detector, frame, start, end, position, usual):
         ((start - first) / widest * WIDTH, max((end - start) / widest * WIDTH, 2)),
         number(high, half),
         number(low, half),
-        f"{name}, {shown}: up to {length} before and after the alarm, which is "
-        f"shaded. Dashed: {word}.",
+        visible(called(frame.columns[position])),
+        f"{shown}: up to {length} before and after the alarm, which is shaded. "
+        f"Dashed: {word}.",
     )
 
 

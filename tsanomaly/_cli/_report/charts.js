@@ -34,6 +34,11 @@
   }
 
   // --- texts
+  function isolated(name) { // from the direction of the text around it
+    const element = document.createElement("bdi");
+    element.textContent = name;
+    return element;
+  }
   const two = (number) => String(number).padStart(2, "0");
   const day = (t) => new Date(t * 1000).toISOString().slice(0, 10);
   function clock(t, step) {
@@ -45,12 +50,12 @@
       ? seconds : `${seconds}.${String(date.getUTCMilliseconds()).padStart(3, "0")}`;
   }
   const moment = (t) =>
-    data.isTime ? `${day(t)} ${clock(t, t % 1 ? 0.1 : t % 60 ? 1 : 60)}` : `row ${t}`;
-  function brief(x) {
+    data.isTime ? `${day(t)} ${clock(t, t % 1 ? 0.1 : t % 60 ? 1 : 60)}` : `row ${Math.round(t)}`;
+  function brief(x, digits = 5) {
     if (x === null || x === undefined) return "";
     const size = Math.abs(x);
     return size && (size >= 1e6 || size < 1e-3)
-      ? x.toExponential(1) : String(Number(x.toPrecision(5)));
+      ? x.toExponential(1) : String(Number(x.toPrecision(digits)));
   }
   const exact = (x) => (x === null ? "none" : String(Number(x.toPrecision(6))));
   function ticks(u, splits, axis, space, step) {
@@ -86,9 +91,12 @@
     const start = Math.min(Math.max((from + to - width) / 2, first), last - width);
     view = [start, start + width];
     for (const u of charts) u.setScale("x", { min: view[0], max: view[1] });
-    const alarm = current === null
-      ? "" : ` Alarm ${current + 1}: ${data.alarms[current].sentence}`;
-    state.textContent = `Shown: ${moment(view[0])} to ${moment(view[1])}.${alarm}`;
+    const unit = width > 3600 ? 60 : width > 60 ? 1 : 1e-3;
+    const ends = view.map((t) => moment(data.isTime ? Math.round(t / unit) * unit : t));
+    state.textContent = `Shown: ${ends.join(" to ")}.`;
+    if (current === null) return;
+    const [before, name, after] = data.alarms[current].sentence;
+    state.append(` Alarm ${current + 1}: ${before}`, isolated(name), after);
   }
   function zoom(factor, at = (view[0] + view[1]) / 2) {
     look(at + (view[0] - at) * factor, at + (view[1] - at) * factor);
@@ -106,23 +114,26 @@
     const next = now < 0 ? (by > 0 ? 0 : inTime.length - 1) : now + by;
     show(inTime[(next + inTime.length) % inTime.length]);
   }
+  function select(alarm) {
+    current = alarm;
+    for (const { dataset, parentElement } of document.querySelectorAll("[data-show]")) {
+      const row = parentElement.closest("tr, article");
+      if (Number(dataset.show) === alarm) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+  }
   function show(alarm) {
     const { begin, finish, channels } = data.alarms[alarm];
-    current = alarm;
+    select(alarm);
     if (channels.length) chosen = new Set(channels);
     build();
     // As much on both sides as the alarm is long, and a readable number of rows.
     const usual = 60 * (last - first) / Math.max(data.nRows - 1, 1);
     const around = Math.max(finish - begin, usual);
     look(begin - around, finish + around);
-    for (const button of document.querySelectorAll("[data-show]")) {
-      const row = button.closest("tr, article");
-      if (Number(button.dataset.show) === alarm) row.setAttribute("aria-current", "true");
-      else row.removeAttribute("aria-current");
-    }
   }
   function whole() {
-    current = null;
+    select(null);
     look(first, last);
   }
 
@@ -159,25 +170,29 @@
     const pattern = hatch(ctx, colour("alarm"));
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
+    const seenAlarms = inTime.filter((alarm) =>
+      inside(data.alarms[alarm].begin, data.alarms[alarm].finish));
     let free = -Infinity; // where the next number has room
-    for (const alarm of inTime) {
+    for (const alarm of seenAlarms) {
       const { begin, finish } = data.alarms[alarm];
-      if (!inside(begin, finish)) continue;
       const left = side(begin);
       const width = Math.max(side(finish) - left, 2 * ratio);
+      // Many short ones would hide the line: they are marks at the upper edge.
+      const isMark = width < 8 * ratio && seenAlarms.length > 20;
+      const height = isMark ? 6 * ratio : bbox.height;
       ctx.globalAlpha = alarm === current ? 0.8 : 0.4;
       ctx.fillStyle = pattern;
-      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.fillRect(left, bbox.top, width, height);
       ctx.globalAlpha = 1;
       ctx.fillStyle = colour("alarm");
-      ctx.fillRect(left, bbox.top, ratio, bbox.height);
-      ctx.fillRect(left + width - ratio, bbox.top, ratio, bbox.height);
+      ctx.fillRect(left, bbox.top, ratio, height);
+      ctx.fillRect(left + width - ratio, bbox.top, ratio, height);
       const text = String(alarm + 1);
-      const seen = Math.max(left, bbox.left) + 3 * ratio;
-      if (seen > free) {
+      const at = Math.max(left, bbox.left) + 3 * ratio;
+      if (at > free) {
         ctx.fillStyle = colour("ink");
-        ctx.fillText(text, seen, bbox.top + 2 * ratio);
-        free = seen + ctx.measureText(text).width + 4 * ratio;
+        ctx.fillText(text, at, bbox.top + (isMark ? 8 : 2) * ratio);
+        free = at + ctx.measureText(text).width + 4 * ratio;
       }
     }
     ctx.restore();
@@ -199,9 +214,12 @@
   function scoreRange(u, low, high) {
     const t = data.threshold;
     if (low === null) return data.isLog ? [t / 2, t * 2] : [t - 1, t + 1];
-    const bottom = Math.min(low, t);
+    let bottom = Math.min(low, t);
     const top = Math.max(high, t);
-    if (data.isLog) return [bottom / 1.3, top * 1.3];
+    if (data.isLog) { // single errors near 0 are not worth a decade each
+      bottom = Math.max(bottom, Math.min(high, t) / 1e3);
+      return [bottom / 1.3, top * 1.3];
+    }
     const space = 0.1 * (top - bottom) || 1;
     return [bottom - space, top + space];
   }
@@ -219,11 +237,9 @@
   function panel(name, series, isLowest, extra) {
     const box = document.createElement("div");
     const head = document.createElement("p");
-    const title = document.createElement("bdi");
     const text = document.createElement("span");
     head.className = "panel-head";
-    title.textContent = name;
-    head.append(title, " ", text);
+    head.append(isolated(name), " ", text);
     box.append(head);
     area.append(box);
     const axis = (more) => ({
@@ -244,7 +260,7 @@
       tzDate: (t) => uPlot.tzDate(new Date(t * 1000), "Etc/UTC"),
       axes: [
         axis({ values: ticks, show: isLowest, size: 40, space: 90 }),
-        axis({ size: 62, values: (_, splits) => splits.map(brief), space: 26, ...extra.axis }),
+        axis({ size: 62, values: (_, splits) => splits.map((x) => brief(x)), space: 26, ...extra.axis }),
       ],
       series: [{}, ...series.map((_, i) => styles[i])],
       hooks: {
@@ -267,10 +283,10 @@
     for (const u of charts) u.destroy();
     area.replaceChildren();
     const shown = [...chosen];
-    charts = [panel("score", [score], !shown.length, {
+    charts = [panel(data.isLog ? "score, logarithmic" : "score", [score], !shown.length, {
       scales: { y: { range: scoreRange, distr: data.isLog ? 3 : 1 } },
       axis: data.isLog ? { splits: scoreTicks, filter: (_, splits) => splits,
-        values: (_, splits) => splits.map((x) => Number(x.toPrecision(3))) } : {},
+        values: (_, splits) => splits.map((x) => brief(x, 3)) } : {},
       draw: [drawThreshold],
       read: (i) =>
         `${moment(times[i])}: ${readAt(score, i)}, threshold ${exact(data.threshold)}`,
@@ -295,11 +311,9 @@
   data.channels.forEach(({ name }, channel) => {
     const label = document.createElement("label");
     const box = document.createElement("input");
-    const text = document.createElement("bdi");
     box.type = "checkbox";
     box.value = channel;
-    text.textContent = name;
-    label.append(box, " ", text);
+    label.append(box, " ", isolated(name));
     choices.append(label);
   });
   choices.addEventListener("change", ({ target }) => {
