@@ -129,6 +129,13 @@ USE = """addEventListener("load", () => {
     found.rows = rows();
     found.by_time = sort("begin");
     found.last_first = sort("begin");
+    sort("channels");
+    document.getElementById("show-all").click();
+    found.by_channel = all("#alarm-table tbody tr")
+      .map((row) => JSON.parse(row.dataset.channels)[0]);
+    sort("begin");
+    sort("begin");
+    found.all = rows();
     found.of_channel = choose("channel", "sensor_4");
     choose("channel", "");
     found.long = choose("duration", 30);
@@ -283,7 +290,10 @@ def test_charts_and_table_are_used(page, tmp_path):
     assert found["rows"] == list(range(1, 11))
     assert set(found["by_time"]) | set(found["last_first"]) == set(range(1, 12))
     assert found["last_first"][-9:] == found["by_time"][1:][::-1]
-    assert found["of_channel"] != found["last_first"]
+    assert found["by_channel"] == sorted(found["by_channel"])
+    assert found["all"][:10] == found["last_first"]
+    assert len(found["all"]) == 11
+    assert set(found["of_channel"]) < set(found["all"])
     assert found["long"] == []
-    assert found["late"] == found["last_first"][:5]
+    assert found["late"] == found["all"][:5]
     assert found["counted"] == "5 of 11 alarms shown"

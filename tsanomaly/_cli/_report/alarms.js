@@ -48,8 +48,9 @@
     for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", next);
     const sign = next === "ascending" ? 1 : -1;
-    const value = (row) => Number(row.dataset[key]);
-    body.append(...rows.sort((a, b) => sign * (value(a) - value(b))));
+    const isText = key === "channels" || key === "state";
+    const compare = (a, b) => (isText ? a.localeCompare(b) : a - b);
+    body.append(...rows.sort((a, b) => sign * compare(a.dataset[key], b.dataset[key])));
     update();
   }
 
