@@ -124,6 +124,7 @@ def make_page(
         "charts": None,
         "pictures": {},
     }
+    judged = None
     if labels is not None:
         progress("computing metrics")
         judged = rows_to_judge(frame, found.errors, train_fraction)
@@ -133,22 +134,7 @@ def make_page(
         content["judged"] = _what_is_judged(judged, train_fraction)
     if plots:
         progress("drawing")
-        pictures = _draw(detector, frame, labels, found)
-        if labels is not None:
-            figures = draw_measures(
-                frame[judged],
-                found.errors[judged],
-                found.flagged[judged],
-                labels[judged],
-                found.threshold,
-            )
-            pictures["measures"] = [
-                (_CAPTIONS[name], figure) for name, figure in figures.items()
-            ]
-        content["pictures"] = {
-            place: [_picture(*pair) for pair in pairs]
-            for place, pairs in pictures.items()
-        }
+        content["pictures"] = _draw(detector, frame, labels, found, judged)
         worst = content["alarms"][:_N_WORST]
         sketches = draw_sketches(
             detector, frame, found, [alarm["rows"] for alarm in worst]
@@ -212,8 +198,8 @@ _CAPTIONS = {
 }
 
 
-def _draw(detector, frame, labels, found):
-    """Captions and figures, by the section they belong to."""
+def _draw(detector, frame, labels, found, judged):
+    """Pictures, by the section they belong to."""
     from tsanomaly.plotting import ReconstructionDisplay
 
     channels = main_channels(found)
@@ -246,7 +232,25 @@ def _draw(detector, frame, labels, found):
     }
     figures = draw_readings(frame, labels)
     readings = [(captions[name], figure) for name, figure in figures.items()]
-    return {"main": main, "alarms": alarms, "readings": readings}
+    measures = []
+    if judged is not None:
+        figures = draw_measures(
+            frame[judged],
+            found.errors[judged],
+            found.flagged[judged],
+            labels[judged],
+            found.threshold,
+        )
+        measures = [(_CAPTIONS[name], figure) for name, figure in figures.items()]
+    places = {
+        "main": main,
+        "alarms": alarms,
+        "readings": readings,
+        "measures": measures,
+    }
+    return {
+        place: [_picture(*pair) for pair in pairs] for place, pairs in places.items()
+    }
 
 
 def _picture(caption, figure):
@@ -304,7 +308,7 @@ def _verdict(alarms):
         if numbers[priority]
     )
     n_active = int((alarms["state"] == "active").sum())
-    active = "" if not n_active else f" {n_active} is not over."
+    active = f" Not over: {n_active}." if n_active else ""
     return f"{count(len(alarms), 'alarm')}, by priority: {text}.{active}"
 
 

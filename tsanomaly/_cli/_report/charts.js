@@ -337,6 +337,7 @@
     const button = row.dataset.show ? row : row.querySelector("[data-show]");
     show(Number(button.dataset.show));
     document.getElementById("charts").scrollIntoView();
+    area.focus({ preventScroll: true }); // where the keys go on from here
   });
   area.addEventListener("keydown", (event) => {
     const move = keys[event.key];
