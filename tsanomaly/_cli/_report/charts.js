@@ -140,8 +140,9 @@
   // --- drawing
   function hatch(context, stroke) { // a pattern, for those who see no colours
     const tile = document.createElement("canvas");
-    tile.width = tile.height = 8;
+    tile.width = tile.height = Math.round(8 * devicePixelRatio);
     const pen = tile.getContext("2d");
+    pen.scale(tile.width / 8, tile.width / 8);
     pen.strokeStyle = stroke;
     pen.moveTo(-2, 10);
     pen.lineTo(10, -2);
@@ -154,6 +155,7 @@
   }
   function drawBands(u) {
     const { ctx, bbox } = u;
+    const ratio = devicePixelRatio;
     const side = (t) => u.valToPos(t, "x", true);
     const inside = (from, to) => to >= u.scales.x.min && from <= u.scales.x.max;
     ctx.save();
@@ -163,10 +165,9 @@
     ctx.fillStyle = colour("labelled");
     for (const [from, to] of data.labelled) {
       if (!inside(from, to)) continue;
-      const width = Math.max(side(to) - side(from), 2);
-      ctx.fillRect(side(from), bbox.top + bbox.height - 6, width, 6);
+      const width = Math.max(side(to) - side(from), 2 * ratio);
+      ctx.fillRect(side(from), bbox.top + bbox.height - 6 * ratio, width, 6 * ratio);
     }
-    const ratio = devicePixelRatio;
     const pattern = hatch(ctx, colour("alarm"));
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
@@ -200,11 +201,12 @@
   function drawThreshold(u) {
     if (data.threshold === null) return;
     const { ctx, bbox } = u;
+    const ratio = devicePixelRatio;
     const y = u.valToPos(data.threshold, "y", true);
     ctx.save();
     ctx.strokeStyle = colour("threshold");
-    ctx.lineWidth = 1.5 * devicePixelRatio;
-    ctx.setLineDash([8 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.lineWidth = 1.5 * ratio;
+    ctx.setLineDash([8 * ratio, 4 * ratio]);
     ctx.beginPath();
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
