@@ -2,10 +2,12 @@
 """The commands, each as a user types it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -49,10 +51,10 @@ class Page(HTMLParser):
             self.section = attributes.get("id", "unnamed")
         if tag == "td":
             self.cells.setdefault(self.section, []).append("")
-        self.in_cell = tag == "td"
+            self.in_cell = True
 
     def handle_endtag(self, tag):
-        self.in_cell = False
+        self.in_cell = self.in_cell and tag != "td"
 
     def handle_data(self, data):
         if self.in_cell:
@@ -140,19 +142,28 @@ def test_from_simulated_readings_to_a_report(folder):
         assert is_png(folder / f"{name}.png")
 
     run("report", model, plant, "--train-fraction", 0.5)
-    page = Page((folder / "report.html").read_text())
-    assert page.references
-    for reference in page.references:
+    text = (folder / "report.html").read_text()
+    page = Page(text)
+    outside = [place for place in page.references if not place.startswith("#")]
+    assert outside
+    for reference in outside:
         kind, data = reference.split(",")
-        assert kind == "data:image/png;base64"
-        assert b64decode(data, validate=True).startswith(PNG)
-    assert page.tags.count("img") == len(page.references)
-    assert not {"script", "link", "iframe"} & set(page.tags)
-    assert "url(" not in (folder / "report.html").read_text()
-    assert "@import" not in (folder / "report.html").read_text()
+        assert kind == "data:image/webp;base64"
+        assert b64decode(data, validate=True)[8:12] == b"WEBP"
+    assert page.tags.count("img") == len(outside)
+    assert not {"link", "iframe"} & set(page.tags)
+    # The data of the charts, and the one script that the page allows for.
+    assert page.tags.count("script") == 2
+    script = re.search("<script>(.*?)</script>", text, re.DOTALL)[1]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'; " in text
+    assert f"script-src 'sha256-{digest}'; " in text
+    assert "Permission is hereby granted" in script  # the licence of the chart library
+    assert "url(" not in text
+    assert "@import" not in text
     cells = page.cells["alarms"]
     worst_first = alarms.sort_values("severity", ascending=False, kind="stable")
-    assert [cells[place] for place in range(1, len(cells), 6)] == (
+    assert [cells[place] for place in range(1, len(cells), 8)] == (
         worst_first["sentence"].tolist()
     )
     assert f"{measures['f1']:.4g}" in page.cells["measures"]
@@ -168,7 +179,8 @@ def test_the_report_without_labels(model, plant, folder, capsys):
     assert main([*arguments, "--no-plots"]) == 0
     text = (folder / "report.html").read_text()
     page = Page(text)
-    assert "img" not in page.tags
+    assert not {"img", "svg", "noscript"} & set(page.tags)
+    assert "chart-data" not in text
     assert "b" not in page.tags[page.tags.index("table") :]
     assert "Pump &lt;3&gt;" in text
     assert "measures" not in page.cells
