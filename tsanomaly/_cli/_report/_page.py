@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._health import find_faults
 from tsanomaly._cli._models import settings
 from tsanomaly._cli._numbers import (
     duration,
@@ -101,13 +102,11 @@ def make_page(
     page : str
         HTML without any reference to other files.
     """
-    from tsanomaly import sensor_health
-
     frame, labels = readings.frame, readings.labels
     progress("summarising")
     summary = summarise(readings.raw, labels)
     progress("looking at the sensors")
-    findings = sensor_health(readings.raw)
+    findings = find_faults(readings.raw)
     content = {
         "title": title or f"Anomalies in {readings.name}",
         "summary": summary,
