@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""The command that watches machines: what it prints, keeps and survives."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tsanomaly._cli import main
+
+RULES = ["--trigger", "0.5", "--off-delay", "5"]
+CODE = "import sys; from tsanomaly._cli import main; sys.exit(main())"
+PROGRAM = [sys.executable, "-c", CODE]
+
+
+@pytest.fixture
+def model(plant, folder):
+    """A model with a threshold so low that there are alarms."""
+    options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
+    assert main(["train", plant, *options]) == 0
+    return str(folder / "model.skops")
+
+
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_alarms_are_those_of_detect(model, plant, folder, capsys):
+    capsys.readouterr()
+    assert main(["detect", model, plant, "--no-plots", *RULES]) == 0
+    expected = pd.read_csv(folder / "alarms.csv", parse_dates=["start", "end"])
+    capsys.readouterr()
+    assert main(["watch", model, "--from", plant, *RULES]) == 0
+    shown = capsys.readouterr()
+    events = lines_of(shown.out)
+    raised = [event for event in events if event["type"] == "raised"]
+    assert len(raised) == len(expected) > 2
+    assert [pd.Timestamp(event["start"]) for event in raised] == [*expected["start"]]
+    cleared = {e["alarm"]: e["end"] for e in events if e["type"] == "cleared"}
+    assert [pd.Timestamp(end) for end in cleared.values()] == [
+        *expected["end"][: len(cleared)]
+    ]
+    assert f"600 readings; alarms: {len(raised)}" in shown.err
+
+
+def test_the_result_for_programs(model, plant, folder, capsys):
+    output = folder / "events.jsonl"
+    options = ["--from", plant, "--to", str(output), "--json", *RULES]
+    capsys.readouterr()
+    assert main(["watch", model, *options]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["readings"] == 600
+    raised = [e for e in lines_of(output.read_text()) if e["type"] == "raised"]
+    assert result["alarms"] == len(raised)
+
+
+def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
+    lines = Path(plant).read_text().splitlines()[:50]
+    receiver, sender = os.pipe()
+    with open(sender, "w") as pipe:
+        pipe.write("\n".join([*lines, "2030-01-01,1", "x,1,2,3,4,0"]))
+    with open(receiver) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert main(["watch", model, "--from", "-"]) == 0
+    shown = capsys.readouterr().err
+    assert "malformed: The line has 2 fields and the header 6" in shown
+    assert "is no time: 'x'" in shown
+    assert "49 readings; alarms: 0; not taken: malformed 2" in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--from", "-", "--follow"],
+        ["--from", "-", "--json"],
+        ["--listen", "no port"],
+        ["--from", ""],
+    ],
+)
+def test_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["watch", "m.skops", *options])
+    assert stop.value.code == 2
+    assert "usage: tsanomaly watch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--listen", "0.0.0.0:0"], "--token-file"),
+        (["--from", "nothing.csv"], "There is no file nothing.csv"),
+        (["--from", "-", "--max-gap", "long"], "--max-gap long is no time"),
+        (["--from", "-", "--token-file", "token"], "--token-file token holds no token"),
+    ],
+)
+def test_errors_name_options(options, said, model, capsys):
+    Path("token").write_text("short")
+    assert main(["watch", model, *options]) == 1
+    assert said in capsys.readouterr().err
+
+
+def in_pieces(plant, log, pause):
+    """Have a program write the lines of a file, in pieces."""
+    code = (
+        "import sys, time\n"
+        f"lines = open({plant!r}).readlines()\n"
+        f"with open({str(log)!r}, 'a', buffering=1) as file:\n"
+        "    for line in lines:\n"
+        f"        file.write(line); time.sleep({pause})\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def watch_and_kill(model, plant, folder, n_kills, seconds):
+    """Events of a watch that is killed at random moments while readings arrive."""
+    log, output = folder / "log.csv", folder / "events.jsonl"
+    log.touch()
+    writer = in_pieces(plant, log, seconds / 600)
+    command = [*PROGRAM, "watch", model, "--from", str(log), "--to", str(output)]
+    command += ["--state", str(folder / "watch.state"), *RULES]
+    chance = random.Random(0)
+    for _ in range(n_kills):
+        process = subprocess.Popen(
+            [*command, "--follow"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        time.sleep(chance.uniform(1.0, 1.0 + 2 * seconds / n_kills))
+        process.kill()
+        process.communicate()
+    assert writer.wait() == 0
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return lines_of(output.read_text())
+
+
+def check_kills(model, plant, folder, capsys, n_kills, seconds):
+    events = watch_and_kill(model, plant, folder, n_kills, seconds)
+    capsys.readouterr()
+    assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
+    assert main(["watch", model, "--from", plant, *RULES]) == 0
+    expected = lines_of(capsys.readouterr().out)
+    for kind in ("raised", "cleared"):
+        found, wanted = (
+            [(e["alarm"], e["start"], e["raised"]) for e in some if e["type"] == kind]
+            for some in (events, expected)
+        )
+        assert found == wanted
+        assert len(found) > 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    check_kills(model, plant, folder, capsys, 3, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    check_kills(model, plant, folder, capsys, 50, 100)
