@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The command that watches machines: what it prints, keeps and survives."""
 
+import http.client
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 from tsanomaly._cli import main
 
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 RULES = ["--trigger", "0.5", "--off-delay", "5"]
 CODE = "import sys; from tsanomaly._cli import main; sys.exit(main())"
 PROGRAM = [sys.executable, "-c", CODE]
@@ -139,10 +143,10 @@ def watch_and_kill(model, plant, folder, n_kills, seconds):
     return lines_of(output.read_text())
 
 
-def check_kills(model, plant, folder, capsys, n_kills, seconds):
-    events = watch_and_kill(model, plant, folder, n_kills, seconds)
-    capsys.readouterr()
+def check_events(events, model, plant, capsys):
+    """They are those of a watch that nothing happens to."""
     assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
+    capsys.readouterr()
     assert main(["watch", model, "--from", plant, *RULES]) == 0
     expected = lines_of(capsys.readouterr().out)
     for kind in ("raised", "cleared"):
@@ -154,12 +158,81 @@ def check_kills(model, plant, folder, capsys, n_kills, seconds):
         assert len(found) > 2
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@POSIX
 def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
-    check_kills(model, plant, folder, capsys, 3, 4)
+    events = watch_and_kill(model, plant, folder, 3, 4)
+    check_events(events, model, plant, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@POSIX
 def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
-    check_kills(model, plant, folder, capsys, 50, 100)
+    events = watch_and_kill(model, plant, folder, 50, 100)
+    check_events(events, model, plant, capsys)
+
+
+def post(port, readings):
+    """Send readings until they are acknowledged, and return what is said of them."""
+    for _ in range(400):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("POST", "/readings", json.dumps(readings))
+            answer = connection.getresponse()
+            told = json.loads(answer.read())
+            if answer.status == 200:
+                return told
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise AssertionError("nobody takes readings")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def check_server(model, plant, folder, capsys, n_kills):
+    """Readings are sent one after the other to a server that is killed."""
+    pytest.importorskip("uvicorn")
+    rows = pd.read_csv(plant).drop(columns="anomaly").to_dict("records")
+    port, output = free_port(), folder / "events.jsonl"
+    command = [*PROGRAM, "watch", model, "--listen", str(port), "--to", str(output)]
+    command += ["--state", str(folder / "watch.state"), *RULES]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes, chance = [subprocess.Popen(command, **quiet)], random.Random(0)
+
+    def keep_killing():
+        for _ in range(n_kills):
+            time.sleep(chance.uniform(1.0, 4.0))
+            processes[-1].kill()
+            processes[-1].wait()
+            processes.append(subprocess.Popen(command, **quiet))
+
+    killer = threading.Thread(target=keep_killing)
+    killer.start()
+    size = max(len(rows) // (8 * n_kills), 1)
+    for start in range(0, len(rows), size):
+        told = post(port, rows[start : start + size])
+        # Sent again after a kill, they may be known.
+        assert {wrong["reason"] for wrong in told["errors"]} <= {"duplicate"}
+        time.sleep(0.2)
+    killer.join()
+    assert post(port, rows[-1:])["accepted"] == 0
+    processes[-1].terminate()
+    assert processes[-1].wait(20) == 143
+    check_events(lines_of(output.read_text()), model, plant, capsys)
+
+
+@POSIX
+def test_a_server_that_is_killed_keeps_what_it_acknowledged(
+    model, plant, folder, capsys
+):
+    check_server(model, plant, folder, capsys, 2)
+
+
+@pytest.mark.slow
+@POSIX
+def test_a_server_that_is_killed_often(model, plant, folder, capsys):
+    check_server(model, plant, folder, capsys, 50)

@@ -138,7 +138,8 @@ class Application:
                 return 200, await asyncio.to_thread(self._machines)
             case "GET", ("machines", name, "readings"):
                 last = _number(query, "last", 300, 2_000)
-                return 200, await asyncio.to_thread(self._readings, name, last)
+                with _answering():
+                    return 200, await asyncio.to_thread(self._readings, name, last)
         actions = {
             ("readings",): self._take,
             ("alarms", parts[1] if len(parts) > 1 else "", "acknowledge"): self._know,
@@ -233,6 +234,7 @@ class Application:
         ]
 
     def _readings(self, name, last):
+        self._watch.find(name)
         times, scores, rows = self._watch.state.readings(name, last)
         return {
             "channels": self._watch.channels,

@@ -211,7 +211,7 @@ class Watch:
             If there is no alarm, and no number either; if the detector cannot.
         """
         with self.lock:
-            found = self._find(machine)
+            found = self.find(machine)
             times, _, rows = self.state.readings(machine, n_readings or RECENT)
             if n_readings is None:
                 if found.alarm is None:
@@ -237,10 +237,25 @@ class Watch:
                 raise
             return len(rows)
 
+    def find(self, name):
+        """A machine that there have been readings of, by its name.
+
+        Raises
+        ------
+        UnknownName
+            If there have been none.
+        """
+        if name not in self._machines:
+            state = self.state.machine(name)
+            if state is None:
+                raise UnknownName(f"There is no machine {name!r}.")
+            self._machines[name] = self._make(name, state)
+        return self._machines[name]
+
     def machines(self):
         """All machines that there have been readings of, by name."""
         with self.lock:
-            return {name: self._find(name) for name in self.state.machines()}
+            return {name: self.find(name) for name in self.state.machines()}
 
     def close(self):
         """Close the state."""
@@ -258,15 +273,6 @@ class Watch:
             return self._detector
         return self._own.get(name, getattr(self._detector, "fallback_", None))
 
-    def _find(self, name):
-        """A machine that is known."""
-        if name not in self._machines:
-            state = self.state.machine(name)
-            if state is None:
-                raise UnknownName(f"There is no machine {name!r}.")
-            self._machines[name] = self._make(name, state)
-        return self._machines[name]
-
     def _make(self, name, state):
         model = self.state.detector(name)
         detector = self._detector_of(name) if model is None else detector_from(model)
@@ -275,7 +281,7 @@ class Watch:
     def _machine(self, name):
         """A machine, new or known, or a Rejected."""
         try:
-            return self._find(name)
+            return self.find(name)
         except UnknownName:
             pass
         if self._detector_of(name) is None:
