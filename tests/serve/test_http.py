@@ -4,8 +4,10 @@
 import asyncio
 import json
 import random
+import re
 import threading
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,3 +300,16 @@ def test_malformed_requests_are_answered(app):
     assert set(found) <= {200, 400, 404, 405}
     assert found[400] > 1_000
     assert ask(app, "GET", "/healthz")[0] == 200
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(app):
+    ask(app, "POST", "/readings", [*as_body(plant()), {}])
+    body = asyncio.run(answer(app, *request("GET", "/metrics")))[2].decode()
+    known = set(re.findall(r"^# TYPE (\w+)", body, flags=re.MULTILINE))
+    folder = Path(__file__).parents[2] / "examples" / "monitoring" / "grafana"
+    text = (folder / "dashboards" / "tsanomaly.json").read_text()
+    panels = json.loads(text)["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    named = {name for text in asked for name in re.findall(r"tsanomaly_\w+", text)}
+    assert len(named) > 9
+    assert named <= known

@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -34,6 +35,9 @@ class Broker:
         return self
 
     def __exit__(self, *_):
+        # Which a thread that waits for the next connection would keep open.
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
     def _accept(self):
@@ -135,8 +139,8 @@ def test_events_that_nobody_acknowledges_were_not_sent(monkeypatch):
 
 
 def test_a_broker_that_is_not_there_is_named():
-    with Broker() as broker:
-        port = broker.port
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
     with pytest.raises(OSError, match=f"The broker 127.0.0.1:{port} cannot be reached"):
         next(MqttSource(f"mqtt://127.0.0.1:{port}/t", FORM).batches())
 
