@@ -41,8 +41,10 @@ def advance(stream, rows, times, n_channels):
     scored = stream._score(rows, times)
     alarms = scored.alarms
     found = alarms.on_and_over()
-    names = stream._channel_names(rows.shape[1])
-    table = alarms.table(names, n_channels).to_dict("records")
+    table = []
+    if found:  # a frame takes longer than a score
+        names = stream._channel_names(rows.shape[1])
+        table = alarms.table(names, n_channels).to_dict("records")
     for alarm, described in zip(found, table, strict=True):
         described["number"] = alarm["raised"]
         if alarm["peak"] >= first:

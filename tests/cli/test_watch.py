@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -108,6 +109,24 @@ def test_errors_name_options(options, said, model, capsys):
     Path("token").write_text("short")
     assert main(["watch", model, *options]) == 1
     assert said in capsys.readouterr().err
+
+
+@POSIX
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 0), ("SIGTERM", 143)])
+def test_a_watch_ends_with_a_summary(name, status, model, plant):
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", code + CODE, "watch", model, "--from", "-"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lines = Path(plant).read_text().splitlines()[:10]
+    process.stdin.write("\n".join([*lines, "x\n"]))
+    process.stdin.flush()
+    assert "malformed" in process.stderr.readline()  # it has come so far
+    process.send_signal(getattr(signal, name))
+    _, shown = process.communicate()
+    assert process.returncode == status
+    assert shown == "9 readings; alarms: 0; not taken: malformed 1\n"
 
 
 def in_pieces(plant, log, pause):
