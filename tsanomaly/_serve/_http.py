@@ -85,10 +85,7 @@ class Application:
 
     async def __call__(self, scope, receive, send):
         """Answer a request, as ASGI has it."""
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # there is nothing to start or to stop
             return
         headers = [("content-type", "application/json")]
         try:
@@ -290,15 +287,6 @@ class Application:
 
 class _Gone(Exception):
     """Nobody waits for the answer."""
-
-
-async def _live(receive, send):
-    """Answer the events of a server that starts and ends."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 @contextmanager

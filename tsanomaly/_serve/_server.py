@@ -47,6 +47,7 @@ def serve(application, host, port, background=None):
         ) from error
     config = uvicorn.Config(
         application,
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
