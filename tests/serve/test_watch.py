@@ -184,6 +184,8 @@ def test_a_state_is_of_one_model_and_one_process(detector, tmp_path):
     watch.close()
     with pytest.raises(ParameterError, match="another model"):
         Watch(detector, state=path, model_version="2")
+    with pytest.raises(ParameterError, match="cannot be used as the state"):
+        Watch(detector, state=tmp_path / "nowhere" / "watch.state")
     path.write_text("no state" * 1000)
     with pytest.raises(ParameterError, match="cannot be used as the state"):
         Watch(detector, state=path, model_version="1")

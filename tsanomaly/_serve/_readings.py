@@ -290,12 +290,8 @@ class LineReader:
         missing = [name for name in self._form.channels if name not in names]
         if missing:
             return _malformed(
-                f"The header has no {', '.join(map(repr, missing[:5]))}. Send a line "
-                f"with the names of all channels first: {', '.join(names[:5])} … are "
-                "none of them."
-                if len(missing) == len(self._form.channels)
-                else f"The header has no {', '.join(map(repr, missing[:5]))}. Name "
-                "every channel in it."
+                f"The first line names no {', '.join(map(repr, missing[:5]))}. Begin "
+                "with a header that names every channel, or send JSON objects."
             )
         self.header, self._names, self._sep = header, names, sep
         return None

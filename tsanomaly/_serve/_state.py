@@ -56,25 +56,20 @@ class State:
     def __init__(self, path, model):
         self._path = path
         self.lock = threading.RLock()
-        self._base = sqlite3.connect(
-            ":memory:" if path is None else str(path),
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=2,
-        )
+        try:
+            self._base = sqlite3.connect(
+                ":memory:" if path is None else str(path),
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=2,
+            )
+        except sqlite3.DatabaseError as error:
+            raise _unusable(path, error) from error
         try:
             self._open(model)
         except sqlite3.DatabaseError as error:
             self._base.close()
-            busy = isinstance(error, sqlite3.OperationalError) and "lock" in str(error)
-            if busy:
-                cure = " is in use by another process. End that one, or name another."
-            else:
-                cure = (
-                    f" cannot be used as the state of a watch: {error}. Name a file "
-                    "that a watch wrote, or a new one where you may write."
-                )
-            raise ParameterError(Parameter("state", str(path)), cure) from error
+            raise _unusable(path, error) from error
         except ParameterError:
             self._base.close()
             raise
@@ -266,6 +261,18 @@ class State:
     def _all(self, text, *values):
         with self.lock:
             return self._base.execute(text, values).fetchall()
+
+
+def _unusable(path, error):
+    """The error to raise where a file cannot be the state."""
+    if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
+        cure = " is in use by another process. End that one, or name another."
+    else:
+        cure = (
+            f" cannot be used as the state of a watch: {error}. Name a file that a "
+            "watch wrote, or a new one where you may write."
+        )
+    return ParameterError(Parameter("state", str(path)), cure)
 
 
 def _encoded(value):

@@ -73,7 +73,7 @@ class Watch:
         fleet knows that itself.
     timestamp : str or None, default=None
         Where the time is, as of `ReadingFormat`.
-    alarm_params : dict, default={}
+    alarm_params : dict or None, default=None
         Keywords for `AlarmFilter`.
     n_channels : int, default=3
         How many channels of an alarm to name, at most.
@@ -101,7 +101,7 @@ class Watch:
         *,
         by=None,
         timestamp=None,
-        alarm_params={},  # noqa: B006, which is not changed
+        alarm_params=None,
         n_channels=3,
         max_gap=None,
         state=None,
@@ -118,7 +118,7 @@ class Watch:
         self.by = by
         self.model_version = model_version
         self.format = ReadingFormat(_channels_of(detector), by, timestamp)
-        self._new_filter = lambda: AlarmFilter(**alarm_params)
+        self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
         self._options = len(self.channels), n_channels, max_gap
         self._most_machines = most_machines
         self.clock = clock
