@@ -32,6 +32,7 @@ from sklearn.svm import OneClassSVM
 
 from tests.helpers import run_python, tiny_detector, wave
 from tsanomaly import (
+    AlarmFilter,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
@@ -40,6 +41,7 @@ from tsanomaly import (
     StreamingDetector,
     TemporalFeatures,
     WindowTransformer,
+    explain,
     load,
     save,
 )
@@ -499,3 +501,58 @@ def test_a_network_that_somebody_changed_is_run_as_it_is(series):
     detector = Louder(**tiny_detector().get_params(deep=False)).fit(series)
     X = series_with_anomalies(seed=13)
     assert_same(*one_by_one(StreamingDetector(detector), X), batch(detector, X))
+
+
+def test_an_update_explains_its_row(series):
+    detector = make_pipeline(
+        StandardScaler(), ReconstructionError(PCA(1)), ReconstructionThreshold()
+    ).fit(series)
+    row = [*series[0, :1], 9.0]
+    stream = StreamingDetector(detector)
+    score, is_anomaly, explanation = stream.update(row, explain=True)
+    assert (score, is_anomaly) == StreamingDetector(detector).update(row)
+    expected = explain(detector, [row], flagged=[True], n_channels=3).iloc[0]
+    assert explanation["channels"] == expected["channels"]
+    assert explanation["shares"] == pytest.approx(expected["shares"])
+    first = explanation["channels"][0]
+    assert explanation["readings"][0] == row[first]
+    assert explanation["expected"][0] == pytest.approx(expected["expected"])
+
+
+def test_a_break_has_no_explanation(series):
+    stream = StreamingDetector(IsolationForest(random_state=0).fit(series))
+    *_, explanation = stream.update([np.nan, np.nan], explain=True)
+    assert explanation is None
+
+
+def test_no_channel_is_named_where_no_row_is_kept_to_compare_with(series):
+    stream = StreamingDetector(IsolationForest(random_state=0).fit(series))
+    *_, explanation = stream.update([0.0, 50.0], explain=True)
+    names = ("channels", "shares", "readings", "expected")
+    assert explanation == {name: [] for name in names}
+
+
+def test_an_explanation_that_fails_takes_no_row(series, monkeypatch):
+    detector = make_pipeline(WindowTransformer(3), IsolationForest(random_state=0))
+    stream = StreamingDetector(detector.fit(series)).warm_up(series)
+    again = copy.deepcopy(stream)
+
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("tsanomaly._streaming.explain_rows", fail)
+    with pytest.raises(MemoryError):
+        stream.update([9.0, 9.0], explain=True)
+    assert stream.update(series[0]) == again.update(series[0])
+
+
+def test_a_stream_is_explained_by_its_detector(series):
+    detector = make_pipeline(
+        StandardScaler(), ReconstructionError(PCA(1)), ReconstructionThreshold()
+    ).fit(series)
+    X = series.copy()
+    X[50:60, 1] += 9
+    plain, filtered = (StreamingDetector(detector, f) for f in (None, AlarmFilter()))
+    pd.testing.assert_frame_equal(explain(plain, X), explain(detector, X))
+    expected = explain(detector, X, alarm_filter=AlarmFilter())
+    pd.testing.assert_frame_equal(explain(filtered, X), expected)

@@ -62,7 +62,9 @@ def explain(
     Parameters
     ----------
     detector : fitted estimator
-        An outlier detector, or a pipeline that ends in one.
+        An outlier detector, or a pipeline that ends in one; of a
+        :class:`StreamingDetector`, its detector, and its filter unless `flagged` or
+        `alarm_filter` is given.
     X : array-like of shape (n_timestamps, n_channels)
         A series, rows in time order, as the detector takes it.
     flagged : array-like of bool of shape (n_timestamps,) or None, default=None
@@ -166,6 +168,10 @@ def explain(
     """
     import pandas as pd
 
+    if hasattr(detector, "update_many"):  # a stream
+        if flagged is None and alarm_filter is None:
+            alarm_filter = detector.alarm_filter
+        detector = detector.detector
     check_detector(detector, "detector")
     check_columns(X, "explain")
     if not isinstance(X, pd.DataFrame):

@@ -100,6 +100,10 @@ class StreamAlarms:
                     alarm["contributions"] = alarm.get("contributions", 0.0) + part
         return other
 
+    def on_and_over(self):
+        """The alarms that are over, and the one that is on, in time order."""
+        return [*self.over, *([self.tracker.alarm] if self.tracker.is_raised else [])]
+
     def table(self, names, n_channels):
         """Alarms as a frame, the one that is active last.
 
@@ -116,10 +120,7 @@ class StreamAlarms:
         """
         import pandas as pd
 
-        alarms = list(self.over)
-        if self.tracker.is_raised:
-            alarms.append(self.tracker.alarm)
-        rows = [_describe(alarm, names, n_channels) for alarm in alarms]
+        rows = [_describe(alarm, names, n_channels) for alarm in self.on_and_over()]
         columns = [*LABELS, *_TYPES, "channels", "shares"]
         return pd.DataFrame(rows, columns=columns).astype(_TYPES)
 

@@ -1,41 +1,34 @@
 # SPDX-License-Identifier: MIT
 from collections.abc import Mapping
-from copy import copy, deepcopy
+from copy import deepcopy
 from datetime import datetime
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.preprocessing import (
-    MaxAbsScaler,
-    MinMaxScaler,
-    RobustScaler,
-    StandardScaler,
-)
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
-from tsanomaly._context import get_context
-from tsanomaly._inspection import (
-    check_detector,
-    fitted_steps,
-    offset_of,
-    score_method,
-)
-from tsanomaly._row_errors import mean_of_known
-from tsanomaly._sklearn_compat import output_container
+from tsanomaly._inspection import check_detector, fitted_steps
 from tsanomaly._stream_alarms import StreamAlarms
+from tsanomaly._stream_explanation import explain_rows
+from tsanomaly._stream_plan import TIME, StreamPlan
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import check_columns, unmasked
 
 __all__ = ["StreamingDetector"]
 
-_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
-# Rows that a stream keeps: their times are NaT where the user gave none.
-_TIME = np.dtype("datetime64[ns]")
+class _Scored(NamedTuple):
+    """What is said of new rows, and what a stream is after them."""
+
+    scores: np.ndarray  # (n_rows,)
+    flags: np.ndarray  # (n_rows,)
+    pieces: list  # stretches between breaks, as they were scored
+    alarms: StreamAlarms | None
+    kept: tuple  # the last stretch and its times
 
 
 class StreamingDetector:
@@ -142,7 +135,7 @@ class StreamingDetector:
         self._prepare()
         self.reset()
 
-    def update(self, row):
+    def update(self, row, *, explain=False, n_channels=3):
         """Score the next row.
 
         Parameters
@@ -150,6 +143,10 @@ class StreamingDetector:
         row : array-like of shape (n_channels,), Series or dict
             Readings of all channels. A dict goes by the names of the channels, and so
             does a Series, in any order, if the detector knows them.
+        explain : bool, default=False
+            Whether to say, too, where the error of the row comes from.
+        n_channels : int, default=3
+            How many channels an explanation names, at most.
 
         Returns
         -------
@@ -158,16 +155,31 @@ class StreamingDetector:
             such method: the lower, the more abnormal. NaN at a break.
         is_anomaly : bool
             Whether the detector flags the row; False at a break.
+        explanation : dict or None
+            With `explain`: the lists ``channels``, ``shares`` (of the error),
+            ``readings`` and ``expected``, the channel with the largest share first.
+            Split and expected as by :func:`explain`, from the row and those that the
+            stream keeps: where channels are found by occlusion, or nothing is
+            reconstructed, a stream that keeps few rows knows little of what is usual,
+            and names no channel if it keeps none. None at a break.
 
         Raises
         ------
+        TypeError
+            If `n_channels` is no integer.
         ValueError
             If the row has other channels than the detector, holds anything but numbers,
-            or the detector refuses its values.
+            or the detector refuses its values; if `n_channels` is not positive.
         """
+        check_scalar(n_channels, "n_channels", Integral, min_val=1)
         values, time = self._read_row(row)
-        scores, flags = self._extend(values[None], np.array([time], dtype=_TIME))
-        return float(scores[0]), bool(flags[0])
+        scored = self._score(values[None], np.array([time], dtype=TIME))
+        found = float(scored.scores[0]), bool(scored.flags[0])
+        if explain:
+            explained = self._explained(scored, np.array([0]), n_channels)
+            found = *found, (explained[0] if explained else None)
+        self._take(scored)
+        return found
 
     def update_many(self, rows):
         """Score the next rows.
@@ -189,7 +201,9 @@ class StreamingDetector:
         ValueError
             As from `update`; then none of the rows is taken.
         """
-        return self._extend(*self._read_rows(rows))
+        scored = self._score(*self._read_rows(rows))
+        self._take(scored)
+        return scored.scores, scored.flags
 
     def warm_up(self, X):
         """Take rows without scoring them, as context of those to come.
@@ -218,7 +232,8 @@ class StreamingDetector:
         if pieces:
             rows, times, _ = pieces[-1]
             if len(rows):
-                self._run(*self._last(rows, times, self.n_context_ + 1), 1)
+                context = _last(rows, times, self.n_context_ + 1)
+                self._prepare().run(*context, 1)
             self._keep(rows, times)
             if self._alarms is not None:
                 self._alarms = self._alarms.interrupted()
@@ -264,7 +279,7 @@ class StreamingDetector:
         width = self._prepare().width or 0
         # Of the smallest type, so that the first rows determine it.
         self._rows = np.empty((0, width), dtype=np.float32)
-        self._times = np.empty(0, dtype=_TIME)
+        self._times = np.empty(0, dtype=TIME)
         self._alarms = None
         if self.alarm_filter is not None:
             threshold = self._prepare().threshold
@@ -302,8 +317,7 @@ class StreamingDetector:
                 "Make it with alarm_filter=AlarmFilter()."
             )
         check_scalar(n_channels, "n_channels", Integral, min_val=1)
-        names = self._prepare().names
-        names = list(range(self._rows.shape[1])) if names is None else list(names)
+        names = self._channel_names(self._rows.shape[1])
         return self._alarms.table(names, n_channels)
 
     @property
@@ -342,28 +356,62 @@ class StreamingDetector:
 
     def _prepare(self):
         if self._plan is None:
-            self._plan = _Plan(self.detector)
+            self._plan = StreamPlan(self.detector)
         return self._plan
 
-    def _extend(self, rows, times):
-        """Score rows and take them, or neither."""
+    def _score(self, rows, times):
+        """What is to be said of new rows; the stream stays as it is."""
         scores, flags = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
         end, pieces = 0, []
+        kept, kept_times = self._rows, self._times
         for kept, kept_times, n_new in self._pieces(rows, times):
             start, end = end, end + n_new
             if n_new:
-                scores[start:end], flags[start:end] = self._run(kept, kept_times, n_new)
+                plan = self._prepare()
+                found = plan.run(kept, kept_times, n_new)
+                scores[start:end], flags[start:end] = found
                 pieces.append((start, kept, kept_times, n_new))
             end += 1  # the break, if another piece follows
-        if self._alarms is not None:
+        alarms = self._alarms
+        if alarms is not None:
 
             def contributions_at(positions):
                 return self._contributions(pieces, positions)
 
-            self._alarms = self._alarms.extended(-scores, times, contributions_at)
-        if len(rows):
-            self._keep(kept, kept_times)
-        return scores, flags
+            alarms = alarms.extended(-scores, times, contributions_at)
+        return _Scored(scores, flags, pieces, alarms, (kept, kept_times))
+
+    def _take(self, scored):
+        """Go on after rows that were scored."""
+        self._alarms = scored.alarms
+        if len(scored.scores):
+            self._keep(*scored.kept)
+
+    def _explained(self, scored, positions, n_channels):
+        """Explanations of some of the rows, those that have a score."""
+        found = []
+        for start, rows, times, n_new in scored.pieces:
+            inside = positions[(positions >= start) & (positions < start + n_new)]
+            if len(inside):
+                n_kept = len(rows) - n_new
+                flags = scored.flags[start : start + n_new]
+                normal = np.concatenate([np.ones(n_kept, dtype=bool), ~flags])
+                inside = inside - start + n_kept
+                normal[inside] = False
+                X = self._prepare().as_given(rows, times)
+                found += explain_rows(
+                    self.detector,
+                    X,
+                    inside,
+                    normal,
+                    self._channel_names(rows.shape[1]),
+                    n_channels,
+                )
+        return found
+
+    def _channel_names(self, width):
+        names = self._prepare().names
+        return list(range(width)) if names is None else list(names)
 
     def _contributions(self, pieces, positions):
         """Contributions of the channels to the errors of some of the new rows."""
@@ -405,16 +453,9 @@ class StreamingDetector:
             return np.zeros(len(rows), dtype=bool)
         return np.isnan(rows).all(axis=1)
 
-    def _run(self, rows, times, n):
-        return self._prepare().run(rows, times, n)
-
     def _keep(self, rows, times):
-        rows, times = self._last(rows, times, self.n_context_)
+        rows, times = _last(rows, times, self.n_context_)
         self._rows, self._times = rows.copy(), times.copy()  # not a view of more
-
-    def _last(self, rows, times, n):
-        start = max(len(rows) - n, 0)
-        return rows[start:], times[start:]
 
     def _read_row(self, row):
         """Readings and time of one row, as the user gave it."""
@@ -443,7 +484,7 @@ class StreamingDetector:
             isinstance(row, Mapping) or hasattr(row, "iloc") for row in X
         ):
             rows, times = zip(*map(self._read_row, X), strict=True)
-            return np.stack(rows), np.array(times, dtype=_TIME)
+            return np.stack(rows), np.array(times, dtype=TIME)
         times = None
         if hasattr(X, "iloc") and hasattr(X, "columns"):
             check_columns(X, type(self).__name__)
@@ -454,7 +495,7 @@ class StreamingDetector:
         values = _to_floats(X, 2)
         self._check_width(values.shape[1] if len(values) else None)
         if times is None:
-            times = np.full(len(values), "NaT", dtype=_TIME)
+            times = np.full(len(values), "NaT", dtype=TIME)
         return values, times
 
     def _in_order(self, labelled, labels):
@@ -496,163 +537,9 @@ class StreamingDetector:
             )
 
 
-class _Plan:
-    """How to score the last rows of a piece: what a stream prepares once.
-
-    Parameters
-    ----------
-    detector : estimator
-        A fitted detector.
-    """
-
-    def __init__(self, detector):
-        steps = fitted_steps(detector)
-        contexts = []
-        for step in steps:
-            context = get_context(step)
-            if context.n_lookahead:
-                raise ValueError(
-                    f"{step!r} looks ahead: what it says of a row depends on "
-                    f"{context.n_lookahead} rows after it, which a stream does not "
-                    "have yet. Use a causal rule, for example row_error='multiscale', "
-                    "'last' or 'window_mean' in an LSTMAutoencoderDetector."
-                )
-            contexts.append(context.n_context)
-        last = steps[-1]
-        if not (hasattr(last, "decision_function") or hasattr(last, "offset_")):
-            raise ValueError(
-                f"{last!r} has neither offset_ nor decision_function to tell its "
-                "threshold. Put it into a ScoreTransformer, with a "
-                "ReconstructionThreshold after that."
-            )
-        self._score_method = score_method(last)
-        self.threshold = 0.0  # of the opposites of scores
-        if self._score_method == "score_samples":
-            offset = offset_of(last)
-            self.threshold = None if offset is None else -offset
-        self.n_context = sum(contexts)
-        self.width = getattr(steps[0], "n_features_in_", None)
-        self.names = getattr(steps[0], "feature_names_in_", None)
-        # For every step: the rows before a row that it and those after it need.
-        reach = np.cumsum(contexts[::-1])[::-1].tolist()
-        self._steps = list(zip(map(_without_names, steps), reach, strict=True))
-        # Of steps that give the errors of one row without those of its context.
-        self._last_row_errors = {
-            position: of_last
-            for position, step in enumerate(steps)
-            if hasattr(step, "_make_last_row_errors")
-            and reach[position] == contexts[position]
-            and (of_last := step._make_last_row_errors()) is not None
-        }
-        self.fills_breaks = self._fills_breaks()
-
-    def run(self, rows, times, n):
-        """Scores and flags of the last rows.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n_timestamps, n_channels)
-            Rows of one stretch, with all the context there is.
-        times : ndarray of shape (n_timestamps,)
-            Their times, or NaT.
-        n : int
-            How many rows are asked for.
-
-        Returns
-        -------
-        scores, flags : ndarray of shape (n,)
-        """
-        Z = self._transform(rows, times, n)
-        position = len(self._steps) - 1
-        step, reach = self._steps[position]
-        Z = Z[max(Z.shape[0] - n - reach, 0) :]
-        errors = self._errors_of_one(position, Z, n)
-        if errors is not None:
-            scores = decision = -mean_of_known(errors, axis=1)
-        else:
-            Z = self._named(position, Z, times)
-            scores = decision = getattr(step, self._score_method)(Z)
-        if self._score_method == "score_samples":
-            offset = offset_of(step)
-            if offset is not None:
-                decision = scores - offset
-            else:
-                decision = step.decision_function(Z)
-        return _last_of(scores, n), _last_of(decision, n) < 0
-
-    def _transform(self, Z, times, n):
-        """What all steps but the last make of the rows."""
-        for position, (step, reach) in enumerate(self._steps[:-1]):
-            Z = Z[max(Z.shape[0] - n - reach, 0) :]
-            errors = self._errors_of_one(position, Z, n)
-            if errors is None:
-                errors = step.transform(self._named(position, Z, times))
-            Z = errors
-        return Z
-
-    def _errors_of_one(self, position, Z, n):
-        """Errors of one row, if a step gives them without those of its context."""
-        of_last = self._last_row_errors.get(position)
-        return None if n != 1 or of_last is None else of_last(Z)
-
-    def _named(self, position, Z, times):
-        """Rows with the names and times that a step was given in its `fit`."""
-        step, _ = self._steps[position]
-        names = getattr(step, "feature_names_in_", None)
-        index = None
-        if position == 0 and not _is_plain_scaler(step):
-            index = times[len(times) - Z.shape[0] :]
-        return _to_frame(Z, names, index)
-
-    def as_given(self, rows, times):
-        """Rows as the detector was given them in `fit`."""
-        return _to_frame(rows, self.names, times)
-
-    def _fills_breaks(self):
-        """Whether a step gives values to a row that is NaN in every channel."""
-        if self.width is None or len(self._steps) == 1:
-            return False
-        row = np.full((1, self.width), np.nan)
-        try:
-            Z = self._transform(row, np.array(["2000-01-01"], dtype=_TIME), 1)
-        # Whatever a step raises, it makes nothing of the row.
-        except Exception:
-            return False
-        import pandas as pd
-
-        return issparse(Z) or not pd.isna(np.asarray(Z)).all()
-
-
-def _to_frame(Z, names, times):
-    """Rows with names and times, if there are any."""
-    index = None if times is None or np.isnat(times).all() else times
-    if not isinstance(Z, np.ndarray) or (names is None and index is None):
-        return Z
-    import pandas as pd
-
-    index = None if index is None else pd.DatetimeIndex(index)
-    return pd.DataFrame(Z, index=index, columns=names, copy=False)
-
-
-def _is_plain_scaler(step):
-    """Whether a step is a scaler of scikit-learn that returns arrays."""
-    return type(step) in _SCALERS and output_container(step) == "default"
-
-
-def _without_names(step):
-    """A scaler that takes arrays, whatever it was fitted on; other steps as they are.
-
-    Checking the columns of a frame takes longer than a network takes for a row.
-    """
-    if _is_plain_scaler(step):
-        step = copy(step)
-        vars(step).pop("feature_names_in_", None)
-    return step
-
-
-def _last_of(values, n):
-    values = np.asarray(values, dtype=np.float64).reshape(-1)
-    return values[len(values) - n :]
+def _last(rows, times, n):
+    start = max(len(rows) - n, 0)
+    return rows[start:], times[start:]
 
 
 def _wall_time(times):

@@ -95,6 +95,7 @@ OF_THE_LIBRARY = {
     "report": IN_READING | IN_EXPLAINING,
     "tune": IN_READING | IN_NETWORKS,
     "info": {},
+    "watch": IN_EXPLAINING,
     "demo": {},
 }
 # What else is stated, and holds for the commands.
@@ -111,6 +112,7 @@ OF_THE_COMMANDS = {
     "--train-fraction": "train_fraction",
     "--channels": "n_channels",
     "--minutes": "minutes",
+    "--most-machines": "most_machines",
 }
 
 

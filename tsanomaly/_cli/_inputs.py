@@ -17,7 +17,7 @@ from tsanomaly._inspection import (
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._wording import count
 
-__all__ = ["Readings", "needed", "read", "read_both"]
+__all__ = ["Readings", "load_model", "needed", "read", "read_both"]
 
 # Columns that a message names, at most.
 _MOST_LISTED = 20
@@ -262,7 +262,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     manifest : dict
         When and by which versions the model was written.
     """
-    detector, manifest = _load(model, progress)
+    detector, manifest = load_model(model, progress)
     names = getattr(detector, "feature_names_in_", None)
     by = None
     if one_model_per_group(detector):
@@ -297,7 +297,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     return detector, readings, manifest
 
 
-def _load(model, progress):
+def load_model(model, progress):
     """The detector in a file, and what the file says of it."""
     from tsanomaly._saving import load_described
 

@@ -51,7 +51,8 @@ def run(argv, *, is_program):
             listening(progress.advance),
         ):
             result, text = _run(call, progress, is_program)
-        _print(_as_json(result) if call.as_json else text)
+        if call.as_json or text is not None:
+            _print(_as_json(result) if call.as_json else text)
         return ALARM_STATUS if call.fail_on_alarm and result["alarms"] else 0
     except BrokenPipeError:
         drop(sys.stdout)

@@ -27,6 +27,7 @@ from tsanomaly._cli._options import (
 )
 from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._cli._values import above_zero, fraction, not_empty, whole
+from tsanomaly._cli._watch_options import add_watching, check_watching
 from tsanomaly._version import __version__
 
 __all__ = ["ALARM_STATUS", "DEFAULT_BUDGET", "DETECTORS", "Call", "parse"]
@@ -193,6 +194,7 @@ def parse(argv):
         _add_explain,
         _add_report,
         _add_info,
+        _add_watch,
         _add_demo,
     ):
         add(commands)
@@ -203,6 +205,8 @@ def parse(argv):
         name: given.pop(name, None)
         for name in ("as_json", "verbose", "compilation_cache", "fail_on_alarm")
     }
+    if command == "watch":
+        check_watching(given, general["as_json"], parser)
     options = {
         action.dest: action.option_strings[-1]  # the long one
         for action in parser._actions  # argparse lists them nowhere else
@@ -327,7 +331,7 @@ def _add(
             help="begin tables with a byte order mark, by which spreadsheets know that "
             "the text is UTF-8",
         )
-    if name not in ("demo", "info", "tune"):
+    if name not in ("demo", "info", "tune", "watch"):
         output.add_argument(
             "--no-plots",
             action="store_false",
@@ -604,6 +608,25 @@ def _add_info(commands):
         folder=None,
     )
     add_model(parser)
+
+
+def _add_watch(commands):
+    parser = _add(
+        commands,
+        "watch",
+        "score readings as they arrive, and tell of alarms",
+        "Score readings of one machine or a fleet as they arrive: lines of CSV or\n"
+        "JSON, a file that grows, MQTT, or requests over HTTP. Events of alarms\n"
+        "(raised, updated, cleared, acknowledged) are lines of JSON.",
+        _GENERATE,
+        _TRAIN,
+        f"tsanomaly watch {_MODEL} --from {_PLANT}",
+        groups=("alarm_params",),
+        folder=None,
+    )
+    add_model(parser)
+    add_watching(parser)
+    add_explaining(parser)
 
 
 def _add_demo(commands):

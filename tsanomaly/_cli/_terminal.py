@@ -102,6 +102,16 @@ class Progress:
         if self._output is not None:
             self.print(text, self._output)
 
+    def note(self, text):
+        """Print what is to be known and is no result, beside it.
+
+        Parameters
+        ----------
+        text : str
+            Lines that stay.
+        """
+        self.print(text, self._stream)
+
     def print(self, text, stream):
         """Print lines in the place of the line, which comes back below.
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the commands do: read, call the library, write files.
 
-Each returns its result twice: as what JSON can hold, and as text. Defaults of
+Each returns its result twice: as what JSON can hold, and as text, or None if it has
+printed its result already. Defaults of
 parameters are those of the options. What several commands take is described here:
 
 csv : Path or list of Path
@@ -40,6 +41,7 @@ from tsanomaly._cli._commands._find import detect, explain, report
 from tsanomaly._cli._commands._judge import compare, evaluate
 from tsanomaly._cli._commands._train import train
 from tsanomaly._cli._commands._tune import tune
+from tsanomaly._cli._commands._watch import watch
 from tsanomaly._cli._info import info
 
 __all__ = [
@@ -54,4 +56,5 @@ __all__ = [
     "report",
     "train",
     "tune",
+    "watch",
 ]

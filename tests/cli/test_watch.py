@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""The command that watches machines: what it prints, keeps and survives."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tsanomaly._cli import main
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+RULES = ["--trigger", "0.5", "--off-delay", "5"]
+CODE = "import sys; from tsanomaly._cli import main; sys.exit(main())"
+PROGRAM = [sys.executable, "-c", CODE]
+
+
+@pytest.fixture
+def model(plant, folder):
+    """A model with a threshold so low that there are alarms."""
+    options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
+    assert main(["train", plant, *options]) == 0
+    return str(folder / "model.skops")
+
+
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_alarms_are_those_of_detect(model, plant, folder, capsys):
+    capsys.readouterr()
+    assert main(["detect", model, plant, "--no-plots", *RULES]) == 0
+    expected = pd.read_csv(folder / "alarms.csv", parse_dates=["start", "end"])
+    capsys.readouterr()
+    assert main(["watch", model, "--from", plant, *RULES]) == 0
+    shown = capsys.readouterr()
+    events = lines_of(shown.out)
+    raised = [event for event in events if event["type"] == "raised"]
+    assert len(raised) == len(expected) > 2
+    assert [pd.Timestamp(event["start"]) for event in raised] == [*expected["start"]]
+    cleared = {e["alarm"]: e["end"] for e in events if e["type"] == "cleared"}
+    assert [pd.Timestamp(end) for end in cleared.values()] == [
+        *expected["end"][: len(cleared)]
+    ]
+    assert f"600 readings; alarms: {len(raised)}" in shown.err
+
+
+def test_the_result_for_programs(model, plant, folder, capsys):
+    output = folder / "events.jsonl"
+    options = ["--from", plant, "--to", str(output), "--json", *RULES]
+    capsys.readouterr()
+    assert main(["watch", model, *options]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["readings"] == 600
+    raised = [e for e in lines_of(output.read_text()) if e["type"] == "raised"]
+    assert result["alarms"] == len(raised)
+
+
+def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
+    lines = Path(plant).read_text().splitlines()[:10]
+    receiver, sender = os.pipe()
+    with open(sender, "w") as pipe:
+        pipe.write("\n".join([*lines, "2030-01-01,1", "x,1,2,3,4,0"]))
+    with open(receiver) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert main(["watch", model, "--from", "-"]) == 0
+    shown = capsys.readouterr().err
+    assert "malformed: The line has 2 fields and the header 6" in shown
+    assert "is no time: 'x'" in shown
+    assert "9 readings; alarms: 0; not taken: malformed 2" in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--from", "-", "--follow"],
+        ["--from", "-", "--json"],
+        ["--listen", "no port"],
+        ["--from", ""],
+    ],
+)
+def test_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["watch", "m.skops", *options])
+    assert stop.value.code == 2
+    assert "usage: tsanomaly watch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--listen", "0.0.0.0:0"], "--token-file"),
+        (["--from", "nothing.csv"], "There is no file nothing.csv"),
+        (["--from", "-", "--max-gap", "long"], "--max-gap long is no time"),
+        (["--from", "-", "--token-file", "token"], "--token-file token holds no token"),
+    ],
+)
+def test_errors_name_options(options, said, model, capsys):
+    Path("token").write_text("short")
+    assert main(["watch", model, *options]) == 1
+    assert said in capsys.readouterr().err
+
+
+@POSIX
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 0), ("SIGTERM", 143)])
+def test_a_watch_ends_with_a_summary(name, status, model, plant):
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", code + CODE, "watch", model, "--from", "-"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lines = Path(plant).read_text().splitlines()[:10]
+    process.stdin.write("\n".join([*lines, "x\n"]))
+    process.stdin.flush()
+    assert "malformed" in process.stderr.readline()  # it has come so far
+    process.send_signal(getattr(signal, name))
+    _, shown = process.communicate()
+    assert process.returncode == status
+    assert shown == "9 readings; alarms: 0; not taken: malformed 1\n"
+
+
+def in_pieces(plant, log, pause):
+    """Have a program write the lines of a file, in pieces."""
+    code = (
+        "import sys, time\n"
+        f"lines = open({plant!r}).readlines()\n"
+        f"with open({str(log)!r}, 'a', buffering=1) as file:\n"
+        "    for line in lines:\n"
+        f"        file.write(line); time.sleep({pause})\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def watch_and_kill(model, plant, folder, n_kills, seconds):
+    """Events of a watch that is killed at random moments while readings arrive."""
+    log, output = folder / "log.csv", folder / "events.jsonl"
+    log.touch()
+    writer = in_pieces(plant, log, seconds / 600)
+    command = [*PROGRAM, "watch", model, "--from", str(log), "--to", str(output)]
+    command += ["--state", str(folder / "watch.state"), *RULES]
+    chance = random.Random(0)
+    for _ in range(n_kills):
+        process = subprocess.Popen(
+            [*command, "--follow"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        time.sleep(chance.uniform(1.0, 1.0 + 2 * seconds / n_kills))
+        process.kill()
+        process.communicate()
+    assert writer.wait() == 0
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return lines_of(output.read_text())
+
+
+def check_events(events, model, plant, capsys):
+    """They are those of a watch that nothing happens to."""
+    assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
+    capsys.readouterr()
+    assert main(["watch", model, "--from", plant, *RULES]) == 0
+    expected = lines_of(capsys.readouterr().out)
+    for kind in ("raised", "cleared"):
+        found, wanted = (
+            [(e["alarm"], e["start"], e["raised"]) for e in some if e["type"] == kind]
+            for some in (events, expected)
+        )
+        assert found == wanted
+        assert len(found) > 2
+
+
+@POSIX
+def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    events = watch_and_kill(model, plant, folder, 3, 4)
+    check_events(events, model, plant, capsys)
+
+
+@pytest.mark.slow
+@POSIX
+def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    events = watch_and_kill(model, plant, folder, 50, 100)
+    check_events(events, model, plant, capsys)
+
+
+def ask(port, method, path, body=None):
+    """Ask until there is an answer, and return it."""
+    end = time.monotonic() + 100
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            told = json.loads(answer.read())
+            if answer.status == 200:
+                return told
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.05)
+        finally:
+            connection.close()
+    raise AssertionError("nobody answers")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def check_server(model, plant, folder, capsys, n_kills):
+    """Readings are sent one after the other to a server that is killed."""
+    pytest.importorskip("uvicorn")
+    rows = pd.read_csv(plant).drop(columns="anomaly").to_dict("records")
+    port, output = free_port(), folder / "events.jsonl"
+    command = [*PROGRAM, "watch", model, "--listen", str(port), "--to", str(output)]
+    command += ["--state", str(folder / "watch.state"), *RULES]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes, chance = [subprocess.Popen(command, **quiet)], random.Random(0)
+
+    def keep_killing():
+        for _ in range(n_kills):
+            ask(port, "GET", "/healthz")  # it has started
+            time.sleep(chance.uniform(0.0, 1.5))
+            processes[-1].kill()
+            processes[-1].wait()
+            processes.append(subprocess.Popen(command, **quiet))
+
+    killer = threading.Thread(target=keep_killing)
+    killer.start()
+    size = max(len(rows) // (5 * n_kills), 1)
+    for start in range(0, len(rows), size):
+        body = json.dumps(rows[start : start + size])
+        told = ask(port, "POST", "/readings", body)
+        # Sent again after a kill, they may be known.
+        assert {wrong["reason"] for wrong in told["errors"]} <= {"duplicate"}
+        time.sleep(0.2)
+    killer.join()
+    assert ask(port, "POST", "/readings", body)["accepted"] == 0
+    processes[-1].terminate()
+    assert processes[-1].wait(20) == 143
+    check_events(lines_of(output.read_text()), model, plant, capsys)
+
+
+@POSIX
+def test_a_server_that_is_killed_keeps_what_it_acknowledged(
+    model, plant, folder, capsys
+):
+    check_server(model, plant, folder, capsys, 2)
+
+
+@pytest.mark.slow
+@POSIX
+def test_a_server_that_is_killed_often(model, plant, folder, capsys):
+    check_server(model, plant, folder, capsys, 50)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Readings of lines and bodies, and what is said of those that are none."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsanomaly._serve._readings import (
+    LineReader,
+    Reading,
+    ReadingFormat,
+    Rejected,
+    read_body,
+)
+
+FORM = ReadingFormat(["flow", "pressure"], by="pump")
+GOOD = {"time": "2024-01-01T00:00:00Z", "pump": "a", "flow": 1, "pressure": 2.5}
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2024-01-01T00:00:00Z",
+        "2024-01-01 01:00:00+01:00",
+        "2024-01-01",
+        1704067200,
+        "1704067200",
+        1704067200000,
+    ],
+)
+def test_times_are_in_utc(time):
+    reading = FORM.read({**GOOD, "time": time})
+    assert reading == ("a", np.datetime64("2024-01-01T00:00:00"), [1.0, 2.5])
+
+
+@pytest.mark.parametrize("value", [None, "", "NaN", "null", math.nan])
+def test_a_missing_reading(value):
+    assert math.isnan(FORM.read({**GOOD, "flow": value}).values[0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"time": "yesterday"}, "'time' is no time: 'yesterday'"),
+        ({"time": 1e300}, "'time' is no time"),
+        ({"time": True}, "'time' is no time"),
+        ({"pump": None}, "'pump' is to name the machine, got nothing"),
+        ({"pump": "x" * 300}, "300 characters"),
+        ({"pump": "a\x1b[2J"}, "cannot be seen"),
+        ({"flow": "high"}, "'flow' is no finite number: 'high'"),
+        ({"flow": "1_000"}, "'flow' is no finite number"),
+        ({"flow": math.inf}, "'flow' is no finite number"),
+        ({"flow": 10**400}, "a number of more than 40 digits"),
+        ({"flow": []}, "'flow' is no finite number: list"),
+    ],
+)
+def test_what_is_wrong_is_said(changed, said):
+    reading = FORM.read(GOOD | changed)
+    assert reading.reason == "malformed"
+    assert said in reading.message
+
+
+def test_channels_that_are_not_there_are_named():
+    reading = FORM.read({"pump": "a", "flow": 1})
+    assert "There is no 'pressure'" in reading.message
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t"])
+def test_lines_of_csv(sep):
+    reader = LineReader(FORM)
+    header = sep.join(["pump", "time", "pressure", "other", "flow"])
+    assert reader.read(header) is None
+    line = sep.join(["a", "2024-01-01", "2.5", "?", "1"])
+    assert reader.read(line.encode() + b"\r\n").values == [1.0, 2.5]
+    assert reader.read(header) is None
+    assert "4 fields and the header 5" in reader.read(sep.join("a???")).message
+    later = LineReader(FORM, reader.header)
+    assert later.read(line).values == [1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(GOOD),
+        json.dumps([GOOD]),
+        json.dumps(GOOD) + "\n" + json.dumps(GOOD),
+        "time,pump,flow,pressure\n2024-01-01,a,1,2.5\n",
+    ],
+)
+def test_bodies(body):
+    for reading in read_body(body.encode(), FORM):
+        assert reading.values == [1.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "no reading"),
+        (b"\xff\xfe", "no UTF-8"),
+        (b"[1,", "no JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"hello", "neither JSON nor CSV"),
+        (b"flow;pump\n1;a\n", "no 'pressure'"),
+    ],
+)
+def test_bodies_that_hold_no_readings(body, said):
+    with pytest.raises(ValueError, match=said):
+        read_body(body, FORM)
+
+
+def test_one_bad_line_leaves_the_others():
+    body = json.dumps(GOOD) + "\n{broken\n" + json.dumps(GOOD)
+    first, second, third = read_body(body.encode(), FORM)
+    assert (first, third) == (third, first)
+    assert second.reason == "malformed"
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_no_body_raises_anything_but_a_value_error(body):
+    try:
+        found = read_body(body, FORM)
+    except ValueError:
+        return
+    assert all(isinstance(reading, Reading | Rejected) for reading in found)

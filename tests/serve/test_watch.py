@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""What a watch finds, refuses and remembers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import IsolationForest
+
+from tests.serve.conftest import as_readings, plant
+from tsanomaly import AlarmFilter, explain
+from tsanomaly._parameter_error import ParameterError
+from tsanomaly._serve._readings import Reading, Rejected
+from tsanomaly._serve._watch import UnknownName, Watch
+
+
+def in_blocks(readings, size):
+    return [readings[i : i + size] for i in range(0, len(readings), size)]
+
+
+def kinds(events):
+    return [(event["type"], event["alarm"]) for event in events]
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_scores_and_alarms_are_those_of_the_series(size, detector, watch):
+    frame = plant()
+    outcomes = [watch.take(block) for block in in_blocks(as_readings(frame), size)]
+    scores = np.concatenate([outcome.scores for outcome in outcomes])
+    np.testing.assert_allclose(scores, detector.score_samples(frame), rtol=1e-5)
+    flags = np.concatenate([outcome.flags for outcome in outcomes])
+    assert np.array_equal(flags, detector.predict(frame) == -1)
+    expected = explain(detector, frame, alarm_filter=AlarmFilter())
+    alarms = watch.state.alarms(10)[::-1]
+    assert len(alarms) == len(expected) == 2
+    for alarm, (_, row) in zip(alarms, expected.iterrows(), strict=True):
+        for name in ("start", "end", "raised", "peak"):
+            assert pd.Timestamp(alarm[name]) == row[name]
+        assert alarm["priority"] == row["priority"]
+        assert alarm["channels"] == row["channels"]
+        assert alarm["shares"] == pytest.approx(row["shares"])
+    events = [event for outcome in outcomes for event in outcome.events]
+    assert events == watch.state.events(0)
+    steps = [what for what, alarm in kinds(events) if alarm == 1]
+    assert (steps[0], steps[-1]) == ("raised", "cleared")
+    assert set(steps[1:-1]) <= {"updated"}
+
+
+def test_an_alarm_says_what_was_expected(watch):
+    outcome = watch.take(as_readings(plant()))
+    event = outcome.events[0]
+    assert event["channels"][0] == "pressure"
+    assert abs(event["readings"][0] - event["expected"][0]) > 2
+
+
+def test_readings_that_are_not_taken(watch):
+    frame = plant(60)
+    readings = as_readings(frame)
+    watch.take(readings[:50])
+    late = Reading("machine", np.datetime64("2023-12-31"), [0.0, 0.0])
+    future = Reading("machine", np.datetime64("2060-01-01"), [0.0, 0.0])
+    timeless = Reading("machine", np.datetime64("NaT"), [0.0, 0.0])
+    given = [late, readings[49], *readings[50:], timeless, future]
+    outcome = watch.take([*given, Rejected("malformed", "?")])
+    reasons = {place: wrong.reason for place, wrong in outcome.rejected}
+    assert reasons == {
+        0: "late",
+        1: "duplicate",
+        12: "malformed",
+        13: "future",
+        14: "malformed",
+    }
+    assert outcome.n_accepted == 10
+    assert watch.counts["rejected malformed"] == 2
+    assert watch.counts["accepted"] == 60
+
+
+def test_readings_of_one_request_are_put_in_order(detector, watch):
+    frame = plant(60)
+    readings = as_readings(frame)
+    readings[30:33] = readings[30:33][::-1]
+    outcome = watch.take(readings)
+    expected = detector.score_samples(frame)
+    expected[30:33] = expected[30:33][::-1]
+    np.testing.assert_allclose(outcome.scores, expected, rtol=1e-5)
+    assert watch.counts["reordered"] == 2
+
+
+def test_a_reading_that_the_detector_refuses_leaves_the_others(detector, watch):
+    frame = plant(60)
+    readings = as_readings(frame)
+    readings[20].values[0] = np.nan  # which PCA refuses
+    outcome = watch.take(readings)
+    ((place, wrong),) = outcome.rejected
+    assert (place, wrong.reason) == (20, "refused")
+    expected = detector.score_samples(frame.drop(frame.index[20]))
+    np.testing.assert_allclose(np.delete(outcome.scores, 20), expected, rtol=1e-5)
+
+
+def test_readings_without_times(watch, detector):
+    frame = plant()
+    nat = np.datetime64("NaT", "ns")
+    readings = [reading._replace(time=nat) for reading in as_readings(frame)]
+    outcome = watch.take(readings)
+    np.testing.assert_allclose(outcome.scores, detector.score_samples(frame), 1e-5)
+    assert outcome.events[0]["start"] == 100
+
+
+def test_a_pause_is_a_break(detector):
+    frame = plant(100)
+    frame.index = frame.index + pd.to_timedelta(3 * (np.arange(100) >= 50), "h")
+    with_pause = Watch(detector, max_gap=np.timedelta64(1, "h"))
+    scores = with_pause.take(as_readings(frame)).scores
+    parts = [detector.score_samples(part) for part in (frame[:50], frame[50:])]
+    np.testing.assert_allclose(scores, np.concatenate(parts), rtol=1e-5)
+
+
+def test_a_fleet_has_a_stream_for_each_machine(fleet):
+    watch = Watch(fleet)
+    assert watch.by == "machine_id"
+    frame = plant()
+    alternating = [
+        reading
+        for pair in zip(
+            as_readings(frame, "1"), as_readings(frame[::-1], "2"), strict=True
+        )
+        for reading in pair
+    ]
+    outcome = watch.take([*alternating, *as_readings(frame[:1], "3")])
+    expected = fleet.detectors_[1].score_samples(frame)
+    np.testing.assert_allclose(outcome.scores[:-1:2], expected, rtol=1e-5)
+    assert outcome.rejected[-1][1].reason == "unknown machine"
+    assert set(watch.machines()) == {"1", "2"}
+
+
+def test_machines_are_limited(detector):
+    watch = Watch(detector, by="pump", most_machines=2)
+    for name in "abc":
+        outcome = watch.take(as_readings(plant(3), name))
+    assert {wrong.reason for _, wrong in outcome.rejected} == {"too many machines"}
+
+
+def test_a_restart_goes_on_where_it_was(detector, tmp_path):
+    readings = as_readings(plant())
+    whole = Watch(detector).take(readings)
+    found, events = [], []
+    for start, end in [(0, 104), (104, 302), (302, 400)]:
+        watch = Watch(detector, state=tmp_path / "watch.state", model_version="1")
+        assert watch.counts["accepted"] == start
+        outcome = watch.take(readings[max(start - 2, 0) : end], ("file", str(end)))
+        assert watch.position("file") == str(end)
+        found.append(outcome.scores[-(end - start) :])
+        events += kinds(outcome.events)
+        watch.close()
+    np.testing.assert_allclose(np.concatenate(found), whole.scores, rtol=1e-5)
+    assert [e for e in events if e[0] != "updated"] == [
+        e for e in kinds(whole.events) if e[0] != "updated"
+    ]
+
+
+def test_what_could_not_be_written_was_not_taken(detector, tmp_path, monkeypatch):
+    watch = Watch(detector, state=tmp_path / "watch.state")
+    readings = as_readings(plant())
+    watch.take(readings[:100])
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.state, "set_machine", fail)
+        with pytest.raises(OSError, match="disk full"):
+            watch.take(readings[100:200])
+    assert watch.state.events(0) == []
+    assert watch.counts["accepted"] == 100
+    outcome = watch.take(readings[100:])
+    assert outcome.rejected == []
+    assert [what for what, _ in kinds(outcome.events)].count("raised") == 2
+
+
+def test_a_state_is_of_one_model_and_one_process(detector, tmp_path):
+    path = tmp_path / "watch.state"
+    watch = Watch(detector, state=path, model_version="1")
+    with pytest.raises(ParameterError, match="in use by another process"):
+        Watch(detector, state=path, model_version="1")
+    watch.close()
+    with pytest.raises(ParameterError, match="another model"):
+        Watch(detector, state=path, model_version="2")
+    with pytest.raises(ParameterError, match="cannot be used as the state"):
+        Watch(detector, state=tmp_path / "nowhere" / "watch.state")
+    path.write_text("no state" * 1000)
+    with pytest.raises(ParameterError, match="cannot be used as the state"):
+        Watch(detector, state=path, model_version="1")
+
+
+def test_alarms_are_acknowledged_once(watch):
+    watch.take(as_readings(plant()))
+    event = watch.acknowledge(1, "Ann")
+    assert (event["type"], event["acknowledged_by"]) == ("acknowledged", "Ann")
+    assert watch.acknowledge(1) is None
+    assert watch.state.alarm(1)["acknowledged"]
+    with pytest.raises(UnknownName, match="no alarm 9"):
+        watch.acknowledge(9)
+
+
+def test_a_detector_without_a_level_has_no_new_normal(watch):
+    watch.take(as_readings(plant(105)))
+    with pytest.raises(ValueError, match="has accept_new_normal"):
+        watch.accept_new_normal("machine")
+    with pytest.raises(UnknownName):
+        watch.accept_new_normal("pump")
+
+
+def test_a_detector_is_watched_or_refused_at_once(fleet):
+    with pytest.raises(ParameterError, match="another column than that of the fleet"):
+        Watch(fleet, by="pump")
+    forest = IsolationForest(random_state=0).fit(plant())
+    with pytest.raises(ValueError, match="how large errors usually are"):
+        Watch(forest)

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: MIT
+"""A watch over HTTP: an application for any ASGI server."""
+
+import asyncio
+import hmac
+import json
+from contextlib import contextmanager, suppress
+from urllib.parse import parse_qs, unquote
+
+import numpy as np
+
+from tsanomaly._serve._metrics import metrics
+from tsanomaly._serve._page import PAGE
+from tsanomaly._serve._readings import read_body
+from tsanomaly._serve._watch import UnknownName
+
+__all__ = ["Application"]
+
+# At most: bytes of a body, readings that wait, rejected readings in an answer.
+_LARGEST_BODY = 5_000_000
+_MOST_WAITING = 20_000
+_MOST_TOLD = 100
+
+# Seconds in which a body has to arrive.
+_PATIENCE = 30
+
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; connect-src 'self'; "
+        b"script-src 'unsafe-inline'; style-src 'unsafe-inline'",
+    ),
+]
+
+
+class _Problem(Exception):
+    """A request that is answered with what is wrong with it."""
+
+    def __init__(self, status, message, **headers):
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class Application:
+    """What answers requests.
+
+    Readings of all requests that wait are scored together. A request is answered when
+    its readings are in the state of the watch.
+
+    Parameters
+    ----------
+    watch : Watch
+    tell : callable
+        Called without arguments when there may be events.
+    token : str or None, default=None
+        What requests that change something have to bring. Without one, they have to be
+        made to this machine by its own name, and not by a page of another site.
+    largest_body, most_waiting : int
+        Bytes of a body, and readings that wait, at most.
+    """
+
+    def __init__(
+        self,
+        watch,
+        tell,
+        token=None,
+        *,
+        largest_body=_LARGEST_BODY,
+        most_waiting=_MOST_WAITING,
+    ):
+        self._watch = watch
+        self._tell = tell
+        self._token = token
+        self._largest_body = largest_body
+        self._most_waiting = most_waiting
+        self._waiting, self._n_waiting = [], 0
+        self._worker = None
+        self.counts = {}  # of answers, by status
+
+    async def __call__(self, scope, receive, send):
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":  # there is nothing to start or to stop
+            return
+        headers = [("content-type", "application/json")]
+        try:
+            status, body, *kind = await self._answer(scope, receive)
+            if kind:
+                headers = [("content-type", kind[0])]
+        except _Problem as problem:
+            status, body = problem.status, {"error": str(problem)}
+            headers += [(k.replace("_", "-"), v) for k, v in problem.headers.items()]
+        except _Gone:
+            return
+        if not isinstance(body, bytes):
+            body = json.dumps(body, allow_nan=False).encode()
+        self.counts[status] = self.counts.get(status, 0) + 1
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        encoded += [(b"content-length", str(len(body)).encode()), *_HEADERS]
+        await send(
+            {"type": "http.response.start", "status": status, "headers": encoded}
+        )
+        body = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope, receive):
+        path = scope.get("raw_path") or scope["path"].encode()
+        parts = tuple(
+            unquote(part) for part in path.decode("latin-1").strip("/").split("/")
+        )
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        if self._token is None:
+            _check_own(headers)
+        match method, parts:
+            case "GET", ("",):
+                return 200, PAGE.encode(), "text/html; charset=utf-8"
+            case "GET", ("healthz",):
+                return 200, {"status": "ok", "waiting": self._n_waiting}
+            case "GET", ("metrics",):
+                text = await asyncio.to_thread(
+                    metrics, self._watch, self._n_waiting, self.counts
+                )
+                return 200, text.encode(), "text/plain; version=0.0.4; charset=utf-8"
+            case "GET", ("alarms",):
+                last = _number(query, "last", 100, 1_000)
+                return 200, await asyncio.to_thread(self._watch.state.alarms, last)
+            case "GET", ("machines",):
+                return 200, await asyncio.to_thread(self._machines)
+            case "GET", ("machines", name, "readings"):
+                last = _number(query, "last", 300, 2_000)
+                with _answering():
+                    return 200, await asyncio.to_thread(self._readings, name, last)
+        actions = {
+            ("readings",): self._take,
+            ("alarms", parts[1] if len(parts) > 1 else "", "acknowledge"): self._know,
+            ("machines", parts[1] if len(parts) > 1 else "", "accept-new-normal"): (
+                self._accept
+            ),
+        }
+        action = actions.get(parts)
+        if action is None:
+            raise _Problem(404, "There is nothing at this path.")
+        if method != "POST":
+            raise _Problem(405, "This path takes POST.", allow="POST")
+        self._check_token(headers)
+        if action == self._take and self._n_waiting >= self._most_waiting:
+            raise self._too_many()
+        body = await self._body(receive, headers)
+        return await action(body, *parts[1:2])
+
+    async def _take(self, body):
+        """Score the readings of a request together with those of others."""
+        try:
+            readings = await asyncio.to_thread(read_body, body, self._watch.format)
+        except ValueError as error:
+            raise _Problem(400, str(error)) from None
+        if self._n_waiting and self._n_waiting + len(readings) > self._most_waiting:
+            raise self._too_many()
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append((readings, answer))
+        self._n_waiting += len(readings)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return 200, await answer
+
+    async def _work(self):
+        """Score what waits, as long as there is something."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            readings = [reading for some, _ in batch for reading in some]
+            try:
+                outcome = await asyncio.to_thread(self._score, readings)
+            # As long as this process lives, it answers.
+            except Exception as error:
+                for _, answer in batch:
+                    if not answer.done():
+                        text = f"The readings could not be kept: {error}"
+                        answer.set_exception(_Problem(503, text, retry_after="5"))
+            else:
+                _hand_out(batch, outcome)
+            finally:
+                self._n_waiting -= len(readings)
+
+    def _score(self, readings):
+        outcome = self._watch.take(readings)
+        if outcome.events:
+            self._tell()
+        return outcome
+
+    async def _know(self, body, alarm):
+        who = _fields(body).get("by")
+        with _answering():
+            if not alarm.isdecimal():
+                raise UnknownName(f"There is no alarm {alarm!r}.")
+            event = await asyncio.to_thread(
+                self._watch.acknowledge, int(alarm), None if who is None else str(who)
+            )
+        await asyncio.to_thread(self._tell)
+        return 200, {"acknowledged": int(alarm), "event": event and event["event"]}
+
+    async def _accept(self, body, machine):
+        number = _fields(body).get("readings")
+        if number is not None and (type(number) is not int or number < 1):
+            raise _Problem(400, "'readings' is how many they are, a whole number.")
+        with _answering():
+            n_readings = await asyncio.to_thread(
+                self._watch.accept_new_normal, machine, number
+            )
+        await asyncio.to_thread(self._tell)
+        return 200, {"machine": machine, "readings": n_readings}
+
+    def _machines(self):
+        return [
+            {
+                "machine": name,
+                "time": _time(machine.last_time),
+                "error": _finite(-machine.last_score),
+                "threshold": machine.threshold(),
+                "alarm": machine.alarm and machine.alarm["alarm"],
+                "drifted": machine.has_drifted(),
+                "readings": machine.n_readings,
+            }
+            for name, machine in self._watch.machines().items()
+        ]
+
+    def _readings(self, name, last):
+        self._watch.find(name)
+        times, scores, rows = self._watch.state.readings(name, last)
+        return {
+            "channels": self._watch.channels,
+            "times": [_time(time) for time in times],
+            "errors": [_finite(-score) for score in scores],
+            "readings": [[_finite(value) for value in row] for row in rows.tolist()],
+        }
+
+    async def _body(self, receive, headers):
+        too_large = _Problem(
+            413,
+            f"A body has at most {self._largest_body:,} bytes. Send fewer readings at "
+            "once.",
+        )
+        with suppress(ValueError):
+            if int(headers.get(b"content-length", b"0")) > self._largest_body:
+                raise too_large
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self._largest_body:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            text = f"The body did not arrive in {_PATIENCE} seconds."
+            raise _Problem(408, text) from None
+
+    def _check_token(self, headers):
+        if self._token is None:
+            return
+        given = headers.get(b"authorization", b"")
+        if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            raise _Problem(
+                401,
+                "This takes the token: send the header 'Authorization: Bearer …'.",
+                www_authenticate="Bearer",
+            )
+
+    def _too_many(self):
+        return _Problem(
+            429,
+            f"{self._n_waiting:,} readings wait to be scored. Send these again.",
+            retry_after="1",
+        )
+
+
+class _Gone(Exception):
+    """Nobody waits for the answer."""
+
+
+@contextmanager
+def _answering():
+    """Within, what is not there or cannot be done becomes an answer."""
+    try:
+        yield
+    except UnknownName as error:
+        raise _Problem(404, str(error)) from error
+    except ValueError as error:
+        raise _Problem(409, str(error)) from error
+
+
+def _check_own(headers):
+    """Refuse what a page of another site, or under another name, asks for."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    if host.rpartition(":")[0] not in _LOCAL and host not in _LOCAL:
+        raise _Problem(403, f"This serves {', '.join(_LOCAL)}, not {host[:100]!r}.")
+    origin = headers.get(b"origin")
+    if origin is not None and origin.decode("latin-1") != f"http://{host}":
+        raise _Problem(403, "This does not serve pages of other sites.")
+
+
+def _fields(body):
+    """The object in a body, which may be empty."""
+    if not body:
+        return {}
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _Problem(400, "The body is to be a JSON object, or nothing.")
+    return found
+
+
+def _number(query, name, default, most):
+    text = query.get(name, [str(default)])[0]
+    if not (text.isdecimal() and len(text) < 10):
+        raise _Problem(400, f"{name!r} is a whole number up to {most:,}.")
+    return min(int(text), most)
+
+
+def _hand_out(batch, outcome):
+    """Tell each request what became of its readings."""
+    start = 0
+    for readings, answer in batch:
+        end = start + len(readings)
+        rejected = [
+            {"reading": place - start, "reason": wrong.reason, "message": wrong.message}
+            for place, wrong in outcome.rejected
+            if start <= place < end
+        ]
+        told = {
+            "accepted": len(readings) - len(rejected),
+            "rejected": len(rejected),
+            "flagged": int(outcome.flags[start:end].sum()),
+            "errors": rejected[:_MOST_TOLD],
+        }
+        if not answer.done():
+            answer.set_result(told)
+        start = end
+
+
+def _time(time):
+    return None if np.isnat(time) else str(time.astype("datetime64[ms]")) + "Z"
+
+
+def _finite(value):
+    return value if np.isfinite(value) else None

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""One machine that is watched: its stream, its times, its alarm."""
+
+import tempfile
+from collections import Counter, deque
+from pathlib import Path
+
+import numpy as np
+
+from tsanomaly._alarm_filter import has_drifted
+from tsanomaly._serve._readings import Rejected
+from tsanomaly._stream_state import advance, restore, state_of
+from tsanomaly._streaming import StreamingDetector
+
+__all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
+
+# Readings of a machine that are kept: for charts, and for a new normal.
+RECENT = 2_000
+
+# Times by which a reading that comes twice is known.
+_TIMES_KEPT = 500
+
+# Rows that are scored at once, at most: it bounds memory.
+_BLOCK = 2_048
+
+_NO_TIME = np.datetime64("NaT", "ns")
+
+
+class Machine:
+    """A machine.
+
+    Parameters
+    ----------
+    name : str
+    detector : fitted estimator
+    alarm_filter : AlarmFilter
+    width : int
+        How many channels there are.
+    n_channels : int
+        How many channels of an alarm to name, at most.
+    max_gap : timedelta64 or None
+        A longer pause between readings is a break.
+    state : dict or None, default=None
+        What `state` returned; None for a machine without a past.
+    """
+
+    def __init__(
+        self, name, detector, alarm_filter, width, n_channels, max_gap, state=None
+    ):
+        self.name = name
+        self.stream = StreamingDetector(detector, alarm_filter)
+        self._n_channels = n_channels
+        self._max_gap = max_gap
+        self.last_time = _NO_TIME
+        self.last_score = np.nan
+        self.n_readings = 0
+        self.alarm = None  # the one that is on
+        self._times = deque(maxlen=_TIMES_KEPT)
+        self._errors = deque(maxlen=400)
+        self.n_alarms = Counter()  # by the channel with the largest share
+        self.missing = np.zeros(width, dtype=np.int64)
+        self.unchanged = np.zeros(width, dtype=np.int64)
+        self._last_row = np.full(width, np.nan)
+        if state is not None:
+            restore(self.stream, state["stream"])
+            self._times.extend(state["times"])
+            self.last_time = state["last_time"][()]
+            for key in ("last_score", "n_readings", "alarm", "missing", "unchanged"):
+                setattr(self, key, state[key])
+            self._last_row = state["last_row"]
+            self.n_alarms.update(state["n_alarms"])
+
+    def state(self):
+        """What goes into the state of the watch."""
+        return {
+            "stream": state_of(self.stream),
+            "times": np.array(self._times, dtype="datetime64[ns]"),
+            "last_time": np.array(self.last_time),
+            "last_score": self.last_score,
+            "n_readings": self.n_readings,
+            "alarm": self.alarm,
+            "missing": self.missing,
+            "unchanged": self.unchanged,
+            "last_row": self._last_row,
+            "n_alarms": self.n_alarms,
+        }
+
+    def threshold(self):
+        """What errors are compared with."""
+        return self.stream._alarms.tracker.threshold
+
+    def has_drifted(self):
+        """Whether the last readings no longer look like training rows."""
+        tracker = self.stream._alarms.tracker
+        median = tracker.fitted_threshold - tracker.unit
+        return has_drifted(np.array(self._errors), tracker.fitted_threshold, median)
+
+    def sort(self, readings, latest):
+        """Put readings in order, and tell those that come too late from the others.
+
+        Parameters
+        ----------
+        readings : list of (int, Reading)
+            With their positions among all.
+        latest : datetime64
+            The latest time that there can be.
+
+        Returns
+        -------
+        taken : list of (int, Reading)
+        refused : list of (int, Rejected)
+        n_reordered : int
+            Readings that came after later ones, and are taken all the same.
+        """
+        taken, refused = [], []
+        times = [reading.time for _, reading in readings]
+        known = np.array(times, dtype="datetime64[ns]")
+        n_reordered = 0
+        if not np.isnat(known).any():
+            n_reordered = int((known < np.maximum.accumulate(known)).sum())
+            order = np.argsort(known, kind="stable")
+            readings = [readings[place] for place in order]
+        last, seen = self.last_time, set(self._times)
+        for position, reading in readings:
+            wrong = _wrong_time(reading.time, last, seen, latest)
+            if wrong is not None:
+                refused.append((position, wrong))
+                continue
+            last = reading.time
+            seen.add(last)
+            taken.append((position, reading))
+        return taken, refused, n_reordered
+
+    def take(self, readings):
+        """Score readings in order.
+
+        Parameters
+        ----------
+        readings : list of Reading
+
+        Returns
+        -------
+        scores, flags : ndarray of shape (n_readings,)
+        alarms : list of dict
+            As from `advance`.
+
+        Raises
+        ------
+        ValueError
+            If the detector refuses a reading: none is taken.
+        """
+        rows = np.array([reading.values for reading in readings], dtype=np.float64)
+        times = np.array([reading.time for reading in readings], "datetime64[ns]")
+        before = np.concatenate([[self.last_time], times[:-1]])
+        starts = np.zeros(len(rows), dtype=bool)
+        if self._max_gap is not None:
+            starts = times - before > self._max_gap  # False where one is NaT
+        # A break goes before a reading that follows a pause.
+        places = np.flatnonzero(starts)
+        with_breaks = np.insert(rows, places, np.nan, axis=0)
+        scores, flags, alarms = advance(
+            self.stream,
+            with_breaks,
+            np.insert(times, places, before[places]),
+            self._n_channels,
+        )
+        kept = np.arange(len(rows)) + np.cumsum(starts)
+        self._note(rows, times, scores[kept])
+        return scores[kept], flags[kept], alarms
+
+    def blocks(self, readings):
+        """Cut readings into as many as are scored at once."""
+        for start in range(0, len(readings), _BLOCK):
+            yield readings[start : start + _BLOCK]
+
+    def is_since_alarm(self, times):
+        """Which of the last readings came since the alarm that is on began."""
+        start = self.alarm["start"]
+        if isinstance(start, str):
+            return times >= np.datetime64(start)
+        return np.arange(len(times))[::-1] < self.n_readings - start
+
+    def accept_new_normal(self, times, rows):
+        """Take the level of rows for normal, and end the alarm that there may be.
+
+        Returns
+        -------
+        ended : bool
+            Whether an alarm was on.
+        """
+        frame = self.stream._prepare().as_given(rows, times)
+        self.stream.accept_new_normal(frame)
+        was_on = self.stream._alarms.tracker.is_raised
+        self.stream._alarms = self.stream._alarms.interrupted()
+        self.stream._alarms.over = []
+        self._errors.clear()
+        return was_on
+
+    def _note(self, rows, times, scores):
+        """Remember what is told of a machine beside its alarms."""
+        self.n_readings += len(rows)
+        self.last_time, self.last_score = times[-1], float(scores[-1])
+        self._times.extend(times[~np.isnat(times)])
+        self._errors.extend(-scores)
+        self.missing = self.missing + np.isnan(rows).sum(axis=0)
+        same = rows == np.vstack([self._last_row, rows[:-1]])
+        # Rows since the last change, or all if there was none.
+        n_same = np.argmax(np.vstack([~same[::-1], np.ones(rows.shape[1], bool)]), 0)
+        went_on = n_same == len(rows)
+        self.unchanged = np.where(went_on, self.unchanged + n_same, n_same)
+        self._last_row = rows[-1]
+
+
+def _wrong_time(time, last, seen, latest):
+    """Why a reading with this time is not taken, or None."""
+    if np.isnat(time):
+        if np.isnat(last):
+            return None
+        return Rejected(
+            "malformed",
+            "The reading has no time, and earlier ones of the machine had. Send it.",
+        )
+    if time > latest:
+        return Rejected(
+            "future",
+            f"{time} is more than a day ahead of the clock of this machine. Send "
+            "times in UTC, or with their zone.",
+        )
+    if np.isnat(last) or time > last:
+        return None
+    if time in seen:
+        return Rejected(
+            "duplicate", f"There is a reading at {time} already, which counts."
+        )
+    return Rejected(
+        "late",
+        f"{time} is before the last reading, at {last}, which has been scored. Send "
+        "readings in order, or those that belong together in one request.",
+    )
+
+
+def detector_bytes(detector):
+    """The file of a detector, as bytes."""
+    from tsanomaly._saving import save
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.skops")
+        save(detector, path)
+        return path.read_bytes()
+
+
+def detector_from(data):
+    """The detector in a file, given as bytes."""
+    from tsanomaly._saving import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.skops")
+        path.write_bytes(data)
+        return load(path)

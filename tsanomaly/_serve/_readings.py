@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: MIT
+"""Readings as they arrive, as lines or as the body of a request."""
+
+import csv
+import json
+import math
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["MACHINE", "LineReader", "Reading", "ReadingFormat", "Rejected", "read_body"]
+
+# The machine, where there is only one.
+MACHINE = "machine"
+
+# Columns and keys that are taken for the time, in any case of letters.
+_TIMES = {"time", "timestamp", "datetime", "date", "ts"}
+
+# What stands for a missing reading, beside nothing at all.
+_MISSING = {"", "nan", "null", "none", "na", "n/a"}
+
+_LONGEST_NAME = 200
+
+# Whole numbers with as many digits are seconds since 1970, and no dates.
+_EPOCH_DIGITS = 9
+
+# Later than any date in seconds, and earlier than any in milliseconds.
+_LAST_SECOND = 1e11
+
+
+class Reading(NamedTuple):
+    """The readings of one machine at one time."""
+
+    machine: str
+    time: np.datetime64  # in UTC without a zone, NaT if there is none
+    values: list  # of float, one for each channel, NaN where one is missing
+
+
+class Rejected(NamedTuple):
+    """A reading that is not taken."""
+
+    reason: str  # a word to count by
+    message: str
+
+
+class ReadingFormat:
+    """How readings become numbers.
+
+    Parameters
+    ----------
+    channels : list of str
+        Names of the channels, in their order.
+    by : str or None
+        The column, or key, of the machine's name; None for a single machine.
+    timestamp : str or None, default=None
+        The column, or key, of the time; None takes the first that is called time,
+        timestamp, datetime, date or ts.
+    """
+
+    def __init__(self, channels, by=None, timestamp=None):
+        self.channels = list(channels)
+        self.by = by
+        self.timestamp = timestamp
+
+    def read(self, record):
+        """Make a reading of a mapping of names to values.
+
+        Parameters
+        ----------
+        record : object
+            What JSON or CSV held. Keys that are no channels are left out.
+
+        Returns
+        -------
+        reading : Reading or Rejected
+        """
+        if not isinstance(record, dict):
+            return _malformed(
+                f"A reading is an object of names and values, got {_shown(record)}."
+            )
+        try:
+            return Reading(
+                self._machine(record), self._time(record), self._values(record)
+            )
+        except ValueError as error:
+            return _malformed(str(error))
+
+    def _machine(self, record):
+        if self.by is None:
+            return MACHINE
+        name = record.get(self.by)
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                f"{self.by!r} is to name the machine, got {_shown(name)}. Send a text "
+                "or a whole number."
+            )
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            raise ValueError(
+                f"{self.by!r} has {len(name):,} characters, or some that cannot be "
+                f"seen. Send a name of at most {_LONGEST_NAME} that can be printed."
+            )
+        return name
+
+    def _time(self, record):
+        name = self.timestamp
+        if name is None:
+            name = next((key for key in record if key.lower() in _TIMES), None)
+        value = None if name is None else record.get(name)
+        if value is None or value == "":
+            return np.datetime64("NaT", "ns")
+        try:
+            return _read_time(value)
+        except (ValueError, OverflowError, OSError):
+            raise ValueError(
+                f"{name!r} is no time: {_shown(value)}. Send it as ISO 8601, such as "
+                "2024-01-31T08:00:00Z, or as seconds since 1970."
+            ) from None
+
+    def _values(self, record):
+        missing = [name for name in self.channels if name not in record]
+        if missing:
+            raise ValueError(
+                f"There is no {', '.join(map(repr, missing[:5]))}"
+                + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+                + ". Send every channel, one that has no reading as null."
+            )
+        return [_read_number(name, record[name]) for name in self.channels]
+
+
+def _read_number(name, value):
+    kind = type(value)
+    if kind is str:
+        text = value.strip()
+        if text.lower() in _MISSING:
+            return math.nan
+        try:
+            # Python reads 1_000, too.
+            number = math.inf if "_" in text else float(text)
+        except ValueError:
+            number = math.inf
+    elif kind is float or kind is int or kind is bool:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+    elif value is None:
+        return math.nan
+    else:
+        number = math.inf
+    if math.isinf(number):
+        raise ValueError(
+            f"{name!r} is no finite number: {_shown(value)}. Send a number, or null "
+            "where there is no reading."
+        )
+    return number
+
+
+def _read_time(value):
+    if isinstance(value, str):
+        text = value.strip()
+        digits = text.partition(".")[0]
+        if not (digits.isdecimal() and len(digits) >= _EPOCH_DIGITS):
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                moment = moment.astimezone(UTC).replace(tzinfo=None)
+            return _in_range(np.datetime64(moment, "us"))
+        value = float(text)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError
+    if abs(value) >= _LAST_SECOND:
+        value = value / 1000
+    return _in_range(np.datetime64(round(value * 1e6), "us"))
+
+
+def _in_range(time):
+    """A time to nanoseconds, which only hold some centuries."""
+    if not np.datetime64("1678") < time < np.datetime64("2262"):
+        raise ValueError
+    return time.astype("datetime64[ns]")
+
+
+def _malformed(message):
+    return Rejected("malformed", message)
+
+
+def _shown(value):
+    """A value in a message, as short as it takes to know it again."""
+    if isinstance(value, str):
+        return repr(value[:40]) + (" …" if len(value) > 40 else "")
+    if isinstance(value, int) and abs(value) > 10**40:
+        return "a number of more than 40 digits"
+    text = repr(value) if isinstance(value, (int, float)) else type(value).__name__
+    return "nothing" if value is None else text
+
+
+def _as_json(text):
+    """What JSON holds; ValueError whatever is wrong with it."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _read_fields(line, sep):
+    try:
+        return next(csv.reader([line], delimiter=sep), [])
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def _separator(header, form):
+    """Separator of a header: the one that yields the most of the channels."""
+    known = {*form.channels, form.by, form.timestamp}
+
+    def n_known(sep):
+        return len(known.intersection(_read_fields(header, sep)))
+
+    return max(",;\t", key=n_known)
+
+
+class LineReader:
+    """Readings of lines: JSON objects, or CSV below a header.
+
+    Parameters
+    ----------
+    form : ReadingFormat
+    header : str or None, default=None
+        The header, where the lines are those after it.
+
+    Attributes
+    ----------
+    header : str or None
+        The header, once it is known; None for JSON, too.
+    """
+
+    def __init__(self, form, header=None):
+        self._form = form
+        self.header = None
+        self._names, self._sep = None, ","
+        if header is not None:
+            self._begin(header)
+
+    def read(self, line):
+        """Read a line.
+
+        Parameters
+        ----------
+        line : bytes or str
+
+        Returns
+        -------
+        reading : Reading, Rejected or None
+            None of a header and of an empty line.
+        """
+        if isinstance(line, bytes):
+            try:
+                line = line.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                return _malformed(f"The line is no UTF-8 ({error.reason}).")
+        line = line.strip("\r\n")
+        if not line.strip():
+            return None
+        try:
+            return self._read(line)
+        except ValueError as error:
+            return _malformed(f"The line cannot be read: {error}.")
+
+    def _read(self, line):
+        # Every line tells by itself, so that a log of both can be read.
+        if line.lstrip().startswith(("{", "[")):
+            return self._form.read(_as_json(line))
+        if line == self.header:
+            return None
+        if self._names is None:
+            return self._begin(line)
+        fields = _read_fields(line, self._sep)
+        if len(fields) != len(self._names):
+            return _malformed(
+                f"The line has {len(fields)} fields and the header "
+                f"{len(self._names)}. Send whole lines."
+            )
+        return self._form.read(dict(zip(self._names, fields, strict=True)))
+
+    def _begin(self, header):
+        sep = _separator(header, self._form)
+        names = [name.strip() for name in _read_fields(header, sep)]
+        missing = [name for name in self._form.channels if name not in names]
+        if missing:
+            return _malformed(
+                f"The first line names no {', '.join(map(repr, missing[:5]))}. Begin "
+                "with a header that names every channel, or send JSON objects."
+            )
+        self.header, self._names, self._sep = header, names, sep
+        return None
+
+
+def read_body(body, form):
+    """Read the body of a request.
+
+    Parameters
+    ----------
+    body : bytes
+        A JSON object or a list of them, JSON objects in lines, or CSV with a header.
+    form : ReadingFormat
+
+    Returns
+    -------
+    readings : list of Reading or Rejected
+
+    Raises
+    ------
+    ValueError
+        If there is no way to tell its readings apart.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The body is no UTF-8 ({error.reason}).") from None
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            found = _as_json(text)
+        except ValueError as error:
+            if not text.lstrip().startswith("{") or "\n" not in text.strip():
+                raise ValueError(f"The body is no JSON: {error}.") from None
+        else:
+            return [form.read(item) for item in _as_list(found)]
+    reader = LineReader(form)
+    found = [reader.read(line) for line in text.splitlines()]
+    is_json = text.lstrip().startswith("{")
+    if not is_json and reader.header is None and found and found[0] is not None:
+        raise ValueError(f"The body is neither JSON nor CSV: {found[0].message}")
+    found = [reading for reading in found if reading is not None]
+    if not found:
+        raise ValueError(
+            "The body holds no reading. Send a JSON object, a list of them, or CSV "
+            "with a header."
+        )
+    return found
+
+
+def _as_list(found):
+    return found if isinstance(found, list) else [found]

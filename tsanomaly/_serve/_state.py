@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+"""What a watch remembers, in one file that survives whatever ends the process.
+
+The file is a database of SQLite: what belongs to a batch of readings, from the rows a
+stream keeps to the alarms it raised, is written in one transaction, so that after a
+restart all of it is there or nothing. It holds numbers and texts, and no code.
+"""
+
+import base64
+import json
+import sqlite3
+import threading
+from contextlib import contextmanager
+from uuid import uuid4
+
+import numpy as np
+
+from tsanomaly._parameter_error import Parameter, ParameterError
+
+__all__ = ["State"]
+
+_FORMAT = "1"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS machines (
+    machine TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS detectors (machine TEXT PRIMARY KEY, model BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS readings (
+    machine TEXT, number INTEGER, time INTEGER, score REAL, readings BLOB,
+    PRIMARY KEY (machine, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarms (alarm INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+# Alarms and events that are kept, at least: the last ones.
+_MOST_KEPT = 10_000
+
+
+class State:
+    """The database of a watch.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        The file, which is made if there is none; None keeps all in memory.
+    model : str
+        What the model is known by: another one does not go on where this one was.
+
+    Raises
+    ------
+    ParameterError
+        If the file is of another model, is used by another process, or is no such file.
+    """
+
+    def __init__(self, path, model):
+        self._path = path
+        self.lock = threading.RLock()
+        try:
+            self._base = sqlite3.connect(
+                ":memory:" if path is None else str(path),
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=2,
+            )
+        except sqlite3.DatabaseError as error:
+            raise _unusable(path, error) from error
+        try:
+            self._open(model)
+        except sqlite3.DatabaseError as error:
+            self._base.close()
+            raise _unusable(path, error) from error
+        except ParameterError:
+            self._base.close()
+            raise
+
+    def _open(self, model):
+        run = self._base.execute
+        run("PRAGMA locking_mode = EXCLUSIVE")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("BEGIN IMMEDIATE")
+        run("ROLLBACK")
+        self._base.executescript(_SCHEMA)
+        known = self.fact("format")
+        if known is None:
+            with self.writing():
+                self.set_fact("format", _FORMAT)
+                self.set_fact("model", model)
+                self.set_fact("watch", uuid4().hex[:12])
+        elif known != _FORMAT or self.fact("model") != model:
+            raise ParameterError(
+                Parameter("state", str(self._path)),
+                " is the state of a watch with another model, or of another version. "
+                "Name another file, or delete this one to begin anew.",
+            )
+        self.watch = self.fact("watch")
+
+    @contextmanager
+    def writing(self):
+        """Write all that is written within, or nothing."""
+        with self.lock:
+            self._base.execute("BEGIN")
+            try:
+                yield self
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def fact(self, name):
+        """A text by its name, or None."""
+        found = self._all("SELECT value FROM facts WHERE name = ?", name)
+        return found[0][0] if found else None
+
+    def set_fact(self, name, value):
+        """Keep a text by a name."""
+        self._run("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
+
+    def machines(self):
+        """Names of the machines that are known."""
+        return [name for (name,) in self._all("SELECT machine FROM machines")]
+
+    def machine(self, name):
+        """What is kept of a machine, or None."""
+        found = self._all("SELECT state FROM machines WHERE machine = ?", name)
+        return json.loads(found[0][0], object_hook=_decoded) if found else None
+
+    def set_machine(self, name, state):
+        """Keep what is to be known of a machine: numbers, texts, arrays, dicts."""
+        text = json.dumps(state, default=_encoded)
+        self._run("INSERT OR REPLACE INTO machines VALUES (?, ?)", name, text)
+
+    def detector(self, name):
+        """The file of the detector that a machine has for itself, as bytes, or None."""
+        found = self._all("SELECT model FROM detectors WHERE machine = ?", name)
+        return found[0][0] if found else None
+
+    def set_detector(self, name, model):
+        """Keep the file of a detector."""
+        self._run("INSERT OR REPLACE INTO detectors VALUES (?, ?)", name, model)
+
+    def add_readings(self, machine, first, times, scores, rows, most):
+        """Keep readings, and forget those beyond so many."""
+        numbers = range(first, first + len(rows))
+        values = [row.tobytes() for row in rows]
+        with self.lock:
+            self._base.executemany(
+                "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?)",
+                zip(
+                    [machine] * len(rows),
+                    numbers,
+                    times.astype("int64").tolist(),
+                    scores.tolist(),  # NaN becomes NULL
+                    values,
+                    strict=True,
+                ),
+            )
+        self._run(
+            "DELETE FROM readings WHERE machine = ? AND number < ?",
+            machine,
+            numbers.stop - most,
+        )
+
+    def readings(self, machine, most):
+        """The last readings of a machine.
+
+        Returns
+        -------
+        times : ndarray of shape (n_rows,), dtype=datetime64[ns]
+        scores : ndarray of shape (n_rows,)
+        rows : ndarray of shape (n_rows, n_channels)
+        """
+        found = self._all(
+            "SELECT time, score, readings FROM readings WHERE machine = ? "
+            "ORDER BY number DESC LIMIT ?",
+            machine,
+            most,
+        )[::-1]
+        times = np.array([time for time, _, _ in found], dtype="int64")
+        scores = [np.nan if score is None else score for _, score, _ in found]
+        rows = b"".join(row for _, _, row in found)
+        rows = np.frombuffer(rows).reshape(len(found), -1 if found else 0)
+        return times.view("datetime64[ns]"), np.array(scores, dtype=float), rows
+
+    def add_alarm(self, body):
+        """Number an alarm and keep it."""
+        with self.lock:
+            cursor = self._base.execute(
+                "INSERT INTO alarms (body) VALUES (?)", (json.dumps(body),)
+            )
+        if cursor.lastrowid % 1_000 == 0:
+            self._run(
+                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _MOST_KEPT
+            )
+        return cursor.lastrowid
+
+    def set_alarm(self, alarm, body):
+        """Keep what is now known of an alarm."""
+        self._run("UPDATE alarms SET body = ? WHERE alarm = ?", json.dumps(body), alarm)
+
+    def alarm(self, alarm):
+        """What is known of an alarm, or None."""
+        found = self._all("SELECT body FROM alarms WHERE alarm = ?", alarm)
+        return json.loads(found[0][0]) if found else None
+
+    def alarms(self, most):
+        """The last alarms, the latest first."""
+        found = self._all("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
+        return [json.loads(body) for (body,) in found]
+
+    def add_event(self, body):
+        """Number an event, and keep it for those whom it is handed to."""
+        with self.lock:
+            last = self.last_event()
+            event = {"event": last + 1, "watch": self.watch, **body}
+            self._run("INSERT INTO events VALUES (?, ?)", last + 1, json.dumps(event))
+        if last and last % 1_000 == 0:
+            self._forget_events()
+        return event
+
+    def last_event(self):
+        """Number of the last event, 0 without any."""
+        return self._all("SELECT max(event) FROM events")[0][0] or 0
+
+    def events(self, after, most=1_000):
+        """Events with numbers above another, in their order."""
+        found = self._all(
+            "SELECT body FROM events WHERE event > ? ORDER BY event LIMIT ?",
+            after,
+            most,
+        )
+        return [json.loads(body) for (body,) in found]
+
+    def told(self, name):
+        """Number of the last event that somebody was told, or None."""
+        found = self.fact(f"told {name}")
+        return None if found is None else int(found)
+
+    def set_told(self, name, event):
+        """Note what somebody was told."""
+        self.set_fact(f"told {name}", str(event))
+
+    def _forget_events(self):
+        """Forget old events, those that everybody was told."""
+        told = self._all("SELECT value FROM facts WHERE name LIKE 'told %'")
+        least = min([int(value) for (value,) in told], default=self.last_event())
+        self._run(
+            "DELETE FROM events WHERE event < ?", min(least, self.last_event() - 1_000)
+        )
+
+    def close(self):
+        """Close the file."""
+        with self.lock:
+            self._base.close()
+
+    def _run(self, text, *values):
+        with self.lock:
+            self._base.execute(text, values)
+
+    def _all(self, text, *values):
+        with self.lock:
+            return self._base.execute(text, values).fetchall()
+
+
+def _unusable(path, error):
+    """The error to raise where a file cannot be the state."""
+    if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
+        cure = " is in use by another process. End that one, or name another."
+    else:
+        cure = (
+            f" cannot be used as the state of a watch: {error}. Name a file that a "
+            "watch wrote, or a new one where you may write."
+        )
+    return ParameterError(Parameter("state", str(path)), cure)
+
+
+def _encoded(value):
+    """An array, or a number of numpy, as JSON holds it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
+        return {"array": data, "dtype": value.dtype.str, "shape": value.shape}
+    raise TypeError(f"{type(value).__name__} is not kept in a state")
+
+
+def _decoded(value):
+    if value.keys() == {"array", "dtype", "shape"}:
+        data = np.frombuffer(base64.b64decode(value["array"]), dtype=value["dtype"])
+        return data.reshape(value["shape"]).copy()
+    return value

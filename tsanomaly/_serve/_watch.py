@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: MIT
+"""Machines watched live: from readings to alarms, and nothing forgotten."""
+
+import json
+import time
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+from tsanomaly._alarm_filter import AlarmFilter
+from tsanomaly._inspection import one_model_per_group
+from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._serve._machine import (
+    RECENT,
+    Machine,
+    detector_bytes,
+    detector_from,
+)
+from tsanomaly._serve._readings import ReadingFormat, Rejected
+from tsanomaly._serve._state import State
+
+__all__ = ["Outcome", "UnknownName", "Watch"]
+
+_PRIORITIES = ("low", "medium", "high")
+
+# What an alarm is told by, of what a stream says of it.
+_TOLD = (
+    *("start", "end", "raised", "peak", "score", "severity", "priority", "state"),
+    *("channels", "shares", "readings", "expected"),
+)
+
+_DAY = np.timedelta64(1, "D")
+
+
+class UnknownName(LookupError):
+    """A machine or an alarm that there is not."""
+
+
+class Outcome(NamedTuple):
+    """What became of some readings.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_readings,)
+        NaN at breaks, and of readings that were rejected.
+    flags : ndarray of shape (n_readings,), dtype=bool
+    rejected : list of (int, Rejected)
+        With their positions.
+    events : list of dict
+    """
+
+    scores: np.ndarray
+    flags: np.ndarray
+    rejected: list
+    events: list
+
+    @property
+    def n_accepted(self):
+        """How many readings were taken."""
+        return len(self.scores) - len(self.rejected)
+
+
+class Watch:
+    """Score readings of machines as they arrive, and tell of alarms.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector of one machine, or a FleetDetector.
+    by : str or None, default=None
+        Where the machine's name is, if one detector is to watch several machines; a
+        fleet knows that itself.
+    timestamp : str or None, default=None
+        Where the time is, as of `ReadingFormat`.
+    alarm_params : dict or None, default=None
+        Keywords for `AlarmFilter`.
+    n_channels : int, default=3
+        How many channels of an alarm to name, at most.
+    max_gap : timedelta64 or None, default=None
+        A longer pause between readings of a machine is a break.
+    state : str, Path or None, default=None
+        The file that a restart goes on from; None forgets.
+    model_version : str, default=''
+        By what the model is known.
+    most_machines : int, default=1000
+        How many machines there can be: names come from outside.
+    clock : callable, default=time.time
+        Seconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        If the detector cannot be watched, as of `StreamingDetector`, or the state is
+        not of this model.
+    """
+
+    def __init__(
+        self,
+        detector,
+        *,
+        by=None,
+        timestamp=None,
+        alarm_params=None,
+        n_channels=3,
+        max_gap=None,
+        state=None,
+        model_version="",
+        most_machines=1_000,
+        clock=time.time,
+    ):
+        self._is_fleet = one_model_per_group(detector)
+        self._own = {}
+        if self._is_fleet:
+            by = _same_column(detector.by, by)
+            self._own = {str(name): own for name, own in detector.detectors_.items()}
+        self._detector = detector
+        self.by = by
+        self.model_version = model_version
+        self.format = ReadingFormat(_channels_of(detector), by, timestamp)
+        self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
+        self._options = len(self.channels), n_channels, max_gap
+        self._most_machines = most_machines
+        self.clock = clock
+        self._machines = {}
+        self._check(self._new_filter())
+        self.state = State(state, model_version)
+        self.lock = self.state.lock
+        kept = self.state.fact("counts")
+        self.counts = Counter() if kept is None else Counter(json.loads(kept))
+
+    @property
+    def channels(self):
+        """Names of the channels."""
+        return self.format.channels
+
+    def take(self, readings, position=None):
+        """Score readings, of one machine or many.
+
+        What is returned is in the state file, all of it.
+
+        Parameters
+        ----------
+        readings : list of Reading or Rejected
+            As they came.
+        position : (str, str) or None, default=None
+            Name of the source and where it is afterwards, which is kept with them.
+
+        Returns
+        -------
+        outcome : Outcome
+        """
+        with self.lock:
+            touched, counts = {}, Counter()
+            try:
+                outcome = self._take(readings, touched, counts)
+                counts += self.counts
+                with self.state.writing():
+                    self._write(touched, outcome, counts)
+                    if position is not None:
+                        self.state.set_fact(f"position {position[0]}", position[1])
+            except BaseException:
+                # What is in memory is not what was written.
+                for name in touched:
+                    self._machines.pop(name, None)
+                raise
+            self.counts = counts
+            return outcome
+
+    def position(self, source):
+        """Where a source is, as of the last readings that were taken; or None."""
+        return self.state.fact(f"position {source}")
+
+    def acknowledge(self, alarm, who=None):
+        """Note that somebody knows of an alarm.
+
+        Returns
+        -------
+        event : dict or None
+            None if it was acknowledged before.
+        """
+        with self.state.writing():
+            body = self.state.alarm(alarm)
+            if body is None:
+                raise UnknownName(f"There is no alarm {alarm}.")
+            if body["acknowledged"]:
+                return None
+            body |= {"acknowledged": True, "acknowledged_by": who}
+            self.state.set_alarm(alarm, body)
+            return self._tell("acknowledged", body)
+
+    def accept_new_normal(self, machine, n_readings=None):
+        """Take the level of the last readings of a machine for normal.
+
+        Parameters
+        ----------
+        machine : str
+        n_readings : int or None, default=None
+            How many; None takes those since the start of the alarm that is on.
+
+        Returns
+        -------
+        n_readings : int
+            How many it were.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such machine.
+        ValueError
+            If there is no alarm, and no number either; if the detector cannot.
+        """
+        with self.lock:
+            found = self.find(machine)
+            times, _, rows = self.state.readings(machine, n_readings or RECENT)
+            if n_readings is None:
+                if found.alarm is None:
+                    raise ValueError(
+                        f"There is no alarm of {machine!r} that says since when it is "
+                        "another. Say how many readings are the new normal."
+                    )
+                is_since = found.is_since_alarm(times)
+                times, rows = times[is_since], rows[is_since]
+            try:
+                was_on = found.accept_new_normal(times, rows)
+            except AttributeError as error:
+                raise ValueError(str(error)) from error
+            try:
+                with self.state.writing():
+                    if was_on:
+                        self._clear(found)
+                    model = detector_bytes(found.stream.detector)
+                    self.state.set_detector(machine, model)
+                    self.state.set_machine(machine, found.state())
+            except BaseException:
+                self._machines.pop(machine, None)
+                raise
+            return len(rows)
+
+    def find(self, name):
+        """A machine that there have been readings of, by its name.
+
+        Raises
+        ------
+        UnknownName
+            If there have been none.
+        """
+        if name not in self._machines:
+            state = self.state.machine(name)
+            if state is None:
+                raise UnknownName(f"There is no machine {name!r}.")
+            self._machines[name] = self._make(name, state)
+        return self._machines[name]
+
+    def machines(self):
+        """All machines that there have been readings of, by name."""
+        with self.lock:
+            return {name: self.find(name) for name in self.state.machines()}
+
+    def close(self):
+        """Close the state."""
+        self.state.close()
+
+    def _check(self, alarm_filter):
+        """Raise unless all detectors can be watched."""
+        fleet = [*self._own.values(), getattr(self._detector, "fallback_", None)]
+        for detector in fleet if self._is_fleet else [self._detector]:
+            if detector is not None:
+                Machine("", detector, alarm_filter, *self._options)
+
+    def _detector_of(self, name):
+        if not self._is_fleet:
+            return self._detector
+        return self._own.get(name, getattr(self._detector, "fallback_", None))
+
+    def _make(self, name, state):
+        model = self.state.detector(name)
+        detector = self._detector_of(name) if model is None else detector_from(model)
+        return Machine(name, detector, self._new_filter(), *self._options, state=state)
+
+    def _machine(self, name):
+        """A machine, new or known, or a Rejected."""
+        try:
+            return self.find(name)
+        except UnknownName:
+            pass
+        if self._detector_of(name) is None:
+            return Rejected(
+                "unknown machine",
+                f"{name!r} is no machine that the fleet was trained on, and the fleet "
+                "has no fallback.",
+            )
+        if len(self.state.machines()) >= self._most_machines:
+            return Rejected(
+                "too many machines",
+                f"{name!r} would be one more than the {self._most_machines:,} machines "
+                "that are watched at most.",
+            )
+        self._machines[name] = self._make(name, None)
+        return self._machines[name]
+
+    def _take(self, readings, touched, counts):
+        scores = np.full(len(readings), np.nan)
+        flags = np.zeros(len(readings), dtype=bool)
+        rejected, groups = [], {}
+        for position, reading in enumerate(readings):
+            if isinstance(reading, Rejected):
+                rejected.append((position, reading))
+            else:
+                groups.setdefault(reading.machine, []).append((position, reading))
+        now = np.datetime64(round(self.clock() * 1e6), "us").astype("datetime64[ns]")
+        for name, group in groups.items():
+            machine = self._machine(name)
+            if isinstance(machine, Rejected):
+                rejected += [(position, machine) for position, _ in group]
+                continue
+            found = []
+            touched[name] = machine, machine.n_readings, found
+            taken, refused, n_reordered = machine.sort(group, now + _DAY)
+            rejected += refused
+            counts["reordered"] += n_reordered
+            for block in machine.blocks(taken):
+                rejected += self._score(machine, block, scores, flags, found)
+        counts.update(f"rejected {wrong.reason}" for _, wrong in rejected)
+        counts["accepted"] += len(readings) - len(rejected)
+        counts["flagged"] += int(flags.sum())
+        return Outcome(scores, flags, sorted(rejected), [])
+
+    def _score(self, machine, block, scores, flags, found):
+        """Score a block, or its halves if the detector refuses a reading in it."""
+        if not block:
+            return []
+        positions = [position for position, _ in block]
+        try:
+            some, flagged, alarms = machine.take([reading for _, reading in block])
+        # Detectors of other libraries raise whatever they like.
+        except Exception as error:
+            if len(block) == 1:
+                wrong = Rejected("refused", f"The detector refuses it: {error}")
+                return [(positions[0], wrong)]
+            half = len(block) // 2
+            return [
+                *self._score(machine, block[:half], scores, flags, found),
+                *self._score(machine, block[half:], scores, flags, found),
+            ]
+        scores[positions], flags[positions] = some, flagged
+        found.append((block, some, alarms))
+        return []
+
+    def _write(self, touched, outcome, counts):
+        """Write what became of the readings, and number the events."""
+        for name, (machine, first, found) in touched.items():
+            if not found:
+                continue
+            for block, scores, alarms in found:
+                rows = np.array([reading.values for _, reading in block])
+                times = np.array([r.time for _, r in block], dtype="datetime64[ns]")
+                self.state.add_readings(name, first, times, scores, rows, RECENT)
+                first += len(rows)
+                outcome.events.extend(self._events(machine, alarms))
+            self.state.set_machine(name, machine.state())
+        for event in outcome.events:
+            counts[f"alarms {event['type']}"] += 1
+        self.state.set_fact("counts", json.dumps(counts))
+
+    def _events(self, machine, alarms):
+        """What is new about the alarms of a machine."""
+        for alarm in alarms:
+            known = machine.alarm
+            if known is None or known["number"] != alarm["number"]:
+                body = {"machine": machine.name, **_described(alarm)}
+                body |= {"acknowledged": False, "acknowledged_by": None}
+                body["alarm"] = self.state.add_alarm(body)
+                machine.n_alarms.update(body["channels"][:1] or [""])
+                yield self._tell("raised", body)
+            else:
+                body = self.state.alarm(known["alarm"]) | _described(alarm)
+                rank = _PRIORITIES.index
+                if rank(alarm["priority"]) > rank(known["priority"]):
+                    yield self._tell("updated", body)
+            self.state.set_alarm(body["alarm"], body)
+            machine.alarm = None
+            if alarm["state"] == "active":
+                known = {name: alarm[name] for name in ("number", "priority")}
+                start = {name: body[name] for name in ("alarm", "start")}
+                machine.alarm = known | start
+            else:
+                yield self._tell("cleared", body)
+
+    def _clear(self, machine):
+        """End the alarm of a machine, whose level is the new normal."""
+        body = self.state.alarm(machine.alarm["alarm"]) | {"state": "cleared"}
+        machine.alarm = None
+        self.state.set_alarm(body["alarm"], body)
+        self._tell("cleared", body)
+
+    def _tell(self, what, body):
+        event = {"type": what, "at": _iso(self.clock()), **body}
+        return self.state.add_event(event)
+
+
+def _channels_of(detector):
+    """Names of the channels, or their numbers as texts."""
+    names = getattr(detector, "feature_names_in_", None)
+    if names is not None:
+        return [str(name) for name in names]
+    width = getattr(detector, "n_features_in_", None)
+    if width is None:
+        raise ValueError(
+            f"{detector!r} does not say how many channels it takes. Watch a detector "
+            "that was fitted on a frame with names of channels."
+        )
+    return [str(number) for number in range(width)]
+
+
+def _same_column(own, by):
+    """The column of a fleet, unless another is asked for."""
+    if by not in (None, own):
+        raise ParameterError(
+            Parameter("by", by),
+            f" is another column than that of the fleet, {own!r}. Leave it out.",
+        )
+    return own
+
+
+def _described(alarm):
+    """An alarm as JSON holds it."""
+    told = {name: _plain(alarm[name]) for name in _TOLD if name in alarm}
+    return told | {"channels": [str(channel) for channel in alarm["channels"]]}
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if value != value else value
+
+
+def _iso(seconds):
+    return str(np.datetime64(round(seconds * 1000), "ms")) + "Z"

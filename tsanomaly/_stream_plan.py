@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""How a stream scores its last rows: what it prepares once."""
+
+from copy import copy
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
+
+from tsanomaly._context import get_context
+from tsanomaly._inspection import fitted_steps, offset_of, score_method
+from tsanomaly._row_errors import mean_of_known
+from tsanomaly._sklearn_compat import output_container
+
+__all__ = ["TIME", "StreamPlan"]
+
+_SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+
+# Type of the times of rows: NaT where the user gave none.
+TIME = np.dtype("datetime64[ns]")
+
+
+class StreamPlan:
+    """How to score the last rows of a piece: what a stream prepares once.
+
+    Parameters
+    ----------
+    detector : estimator
+        A fitted detector.
+    """
+
+    def __init__(self, detector):
+        steps = fitted_steps(detector)
+        contexts = []
+        for step in steps:
+            context = get_context(step)
+            if context.n_lookahead:
+                raise ValueError(
+                    f"{step!r} looks ahead: what it says of a row depends on "
+                    f"{context.n_lookahead} rows after it, which a stream does not "
+                    "have yet. Use a causal rule, for example row_error='multiscale', "
+                    "'last' or 'window_mean' in an LSTMAutoencoderDetector."
+                )
+            contexts.append(context.n_context)
+        last = steps[-1]
+        if not (hasattr(last, "decision_function") or hasattr(last, "offset_")):
+            raise ValueError(
+                f"{last!r} has neither offset_ nor decision_function to tell its "
+                "threshold. Put it into a ScoreTransformer, with a "
+                "ReconstructionThreshold after that."
+            )
+        self._score_method = score_method(last)
+        self.threshold = 0.0  # of the opposites of scores
+        if self._score_method == "score_samples":
+            offset = offset_of(last)
+            self.threshold = None if offset is None else -offset
+        self.n_context = sum(contexts)
+        self.width = getattr(steps[0], "n_features_in_", None)
+        self.names = getattr(steps[0], "feature_names_in_", None)
+        # For every step: the rows before a row that it and those after it need.
+        reach = np.cumsum(contexts[::-1])[::-1].tolist()
+        self._steps = list(zip(map(_without_names, steps), reach, strict=True))
+        # Of steps that give the errors of one row without those of its context.
+        self._last_row_errors = {
+            position: of_last
+            for position, step in enumerate(steps)
+            if hasattr(step, "_make_last_row_errors")
+            and reach[position] == contexts[position]
+            and (of_last := step._make_last_row_errors()) is not None
+        }
+        self.fills_breaks = self._fills_breaks()
+
+    def run(self, rows, times, n):
+        """Scores and flags of the last rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_timestamps, n_channels)
+            Rows of one stretch, with all the context there is.
+        times : ndarray of shape (n_timestamps,)
+            Their times, or NaT.
+        n : int
+            How many rows are asked for.
+
+        Returns
+        -------
+        scores, flags : ndarray of shape (n,)
+        """
+        Z = self._transform(rows, times, n)
+        position = len(self._steps) - 1
+        step, reach = self._steps[position]
+        Z = Z[max(Z.shape[0] - n - reach, 0) :]
+        errors = self._errors_of_one(position, Z, n)
+        if errors is not None:
+            scores = decision = -mean_of_known(errors, axis=1)
+        else:
+            Z = self._named(position, Z, times)
+            scores = decision = getattr(step, self._score_method)(Z)
+        if self._score_method == "score_samples":
+            offset = offset_of(step)
+            if offset is not None:
+                decision = scores - offset
+            else:
+                decision = step.decision_function(Z)
+        return _last_of(scores, n), _last_of(decision, n) < 0
+
+    def _transform(self, Z, times, n):
+        """What all steps but the last make of the rows."""
+        for position, (step, reach) in enumerate(self._steps[:-1]):
+            Z = Z[max(Z.shape[0] - n - reach, 0) :]
+            errors = self._errors_of_one(position, Z, n)
+            if errors is None:
+                errors = step.transform(self._named(position, Z, times))
+            Z = errors
+        return Z
+
+    def _errors_of_one(self, position, Z, n):
+        """Errors of one row, if a step gives them without those of its context."""
+        of_last = self._last_row_errors.get(position)
+        return None if n != 1 or of_last is None else of_last(Z)
+
+    def _named(self, position, Z, times):
+        """Rows with the names and times that a step was given in its `fit`."""
+        step, _ = self._steps[position]
+        names = getattr(step, "feature_names_in_", None)
+        index = None
+        if position == 0 and not _is_plain_scaler(step):
+            index = times[len(times) - Z.shape[0] :]
+        return _to_frame(Z, names, index)
+
+    def as_given(self, rows, times):
+        """Rows as the detector was given them in `fit`."""
+        return _to_frame(rows, self.names, times)
+
+    def _fills_breaks(self):
+        """Whether a step gives values to a row that is NaN in every channel."""
+        if self.width is None or len(self._steps) == 1:
+            return False
+        row = np.full((1, self.width), np.nan)
+        try:
+            Z = self._transform(row, np.array(["2000-01-01"], dtype=TIME), 1)
+        # Whatever a step raises, it makes nothing of the row.
+        except Exception:
+            return False
+        import pandas as pd
+
+        return issparse(Z) or not pd.isna(np.asarray(Z)).all()
+
+
+def _to_frame(Z, names, times):
+    """Rows with names and times, if there are any."""
+    index = None if times is None or np.isnat(times).all() else times
+    if not isinstance(Z, np.ndarray) or (names is None and index is None):
+        return Z
+    import pandas as pd
+
+    index = None if index is None else pd.DatetimeIndex(index)
+    return pd.DataFrame(Z, index=index, columns=names, copy=False)
+
+
+def _is_plain_scaler(step):
+    """Whether a step is a scaler of scikit-learn that returns arrays."""
+    return type(step) in _SCALERS and output_container(step) == "default"
+
+
+def _without_names(step):
+    """A scaler that takes arrays, whatever it was fitted on; other steps as they are.
+
+    Checking the columns of a frame takes longer than a network takes for a row.
+    """
+    if _is_plain_scaler(step):
+        step = copy(step)
+        vars(step).pop("feature_names_in_", None)
+    return step
+
+
+def _last_of(values, n):
+    values = np.asarray(values, dtype=np.float64).reshape(-1)
+    return values[len(values) - n :]
