@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from tsanomaly import LSTMAutoencoderDetector, Training
-from tsanomaly._cli import main
+from tsanomaly._cli import _tuning, main
 
 # Methods that train a network, alone and as a step of a pipeline.
 _FITTING = ("fit", "fit_transform", "fit_predict")
@@ -60,3 +60,10 @@ def shorten_training(monkeypatch):
             monkeypatch.setattr(LSTMAutoencoderDetector, name, make_short(fit))
 
     return shorten_training
+
+
+@pytest.fixture
+def short_search(monkeypatch):
+    """Make ``tune`` try two lengths of windows with two thresholds each."""
+    monkeypatch.setattr(_tuning, "_OF_STOCK", {"window__window_size": [3, 10]})
+    monkeypatch.setattr(_tuning, "_PER", [100, 1_000])
