@@ -3,11 +3,7 @@ import shutil
 
 import pytest
 
-from tsanomaly import LSTMAutoencoderDetector, Training
 from tsanomaly._cli import _tuning, main
-
-# Methods that train a network, alone and as a step of a pipeline.
-_FITTING = ("fit", "fit_transform", "fit_predict")
 
 
 @pytest.fixture
@@ -40,26 +36,6 @@ def plant(results, folder):
 def model(results, plant, folder):
     """A model that is trained on the plant, among the results."""
     return str(shutil.copy(results / "model.skops", folder))
-
-
-@pytest.fixture
-def shorten_training(monkeypatch):
-    """A function that gives parameters to all networks that are fitted from then on."""
-    methods = {name: getattr(LSTMAutoencoderDetector, name) for name in _FITTING}
-
-    def shorten_training(**parameters):
-        def make_short(fit):
-            def fit_shortly(self, X, y=None):
-                training = Training(windows_per_epoch=64)
-                self.set_params(epochs=1, training=training, **parameters)
-                return fit(self, X, y)
-
-            return fit_shortly
-
-        for name, fit in methods.items():
-            monkeypatch.setattr(LSTMAutoencoderDetector, name, make_short(fit))
-
-    return shorten_training
 
 
 @pytest.fixture
