@@ -185,7 +185,7 @@ def test_machines_in_several_files_have_rows_of_one_time():
     parts[2].frame["a"] += 1
     frame, _, messages = join_readings(["b.csv", "c.csv"], parts[1:], by="m")
     assert len(frame) == 4
-    assert "2 rows have the time of a row with other values" in messages[0]
+    assert "2 rows have the time of a row with other values" in str(messages[0])
 
 
 def test_files_without_times(files):
