@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.helpers import tiny_detector, wave
-from tsanomaly import set_compilation_cache
+from tsanomaly import LSTMAutoencoderDetector, set_compilation_cache
 
 matplotlib.use("Agg")
 
@@ -21,6 +21,9 @@ def pytest_configure(config):
         config.add_cleanup(lambda: set_compilation_cache(None))
         set_compilation_cache(folder.name)
 
+
+# Methods that train a network, alone and as a step of a pipeline.
+FITTING = ("fit", "fit_transform", "fit_predict")
 
 # Compiling a network takes seconds the first time, so examples have no deadline.
 settings.register_profile(
@@ -51,3 +54,22 @@ def series():
 def fitted(series):
     """A tiny fitted detector, shared: do not change it."""
     return tiny_detector().fit(series)
+
+
+@pytest.fixture
+def shorten_training(monkeypatch):
+    """A function that gives parameters to all networks that are fitted from then on."""
+    methods = {name: getattr(LSTMAutoencoderDetector, name) for name in FITTING}
+
+    def shorten_training(**parameters):
+        def make_short(fit):
+            def fit_shortly(self, X, y=None):
+                self.set_params(epochs=1, training__windows_per_epoch=64, **parameters)
+                return fit(self, X, y)
+
+            return fit_shortly
+
+        for name, fit in methods.items():
+            monkeypatch.setattr(LSTMAutoencoderDetector, name, make_short(fit))
+
+    return shorten_training

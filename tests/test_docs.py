@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV
 
 import tsanomaly
 from tsanomaly import set_compilation_cache
+from tsanomaly.datasets import make_sensor_data
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -163,8 +164,13 @@ def test_dependencies_are_used_and_have_a_reason():
 
 @pytest.mark.full_size
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_the_code_of_a_page_runs(path, tmp_path, monkeypatch, request):
+def test_the_code_of_a_page_runs(
+    path, tmp_path, monkeypatch, request, shorten_training
+):
+    """In a folder with readings of the reader, and with networks that learn little."""
     monkeypatch.chdir(tmp_path)
+    make_sensor_data(200, random_state=0).frame.to_csv("plant.csv", index_label="time")
+    shorten_training()
     cache = os.environ["JAX_COMPILATION_CACHE_DIR"]  # a page sets another one
     request.addfinalizer(partial(set_compilation_cache, cache))
     names = {}

@@ -98,7 +98,9 @@ def new(series):
         tiny_detector(row_error="overlap_mean"),
         make_pipeline(StandardScaler(), tiny_detector(row_error="last")),
         make_pipeline(WindowTransformer(4), LOF),
-        make_pipeline(TemporalFeatures(), StandardScaler(), tiny_detector()),
+        make_pipeline(
+            TemporalFeatures(windows=(3,), lags=(1,)), StandardScaler(), tiny_detector()
+        ),
         make_pipeline(tiny_detector(), ReconstructionThreshold()),
         LOF,
     ],
@@ -394,10 +396,10 @@ def test_frames_reach_the_parts_as_they_are(series, new):
 
 
 def test_parameters_of_parts(series):
-    hybrid = HybridDetector(detector=tiny_detector())
-    assert hybrid.get_params(deep=True)["detector__units"] == (3,)
-    hybrid.set_params(detector__units=(4, 2), screen_fraction=0.1).fit(series)
-    assert hybrid.detector_.units == (4, 2)
+    hybrid = HybridDetector(detector=tiny_detector(units=(4, 2)))
+    assert hybrid.get_params(deep=True)["detector__units"] == (4, 2)
+    hybrid.set_params(detector__units=(3,), screen_fraction=0.1).fit(series)
+    assert hybrid.detector_.units == (3,)
     y = np.zeros(len(series), dtype=int)
     y[::20] = 1
     search = GridSearchCV(

@@ -177,7 +177,7 @@ def test_dropout_drops_in_training_alone(latent_dim):
     parameters = {"epochs": 2, "noise": 0, "linear_variance": 0}
     parameters["latent_dim"] = latent_dim
     losses = {
-        dropout: tiny_detector(dropout=dropout, units=(4, 4), **parameters).fit(X)
+        dropout: tiny_detector(dropout=dropout, units=(4, 3), **parameters).fit(X)
         for dropout in (0.0, 0.6)
     }
     plain, dropped = (detector.history_["loss"] for detector in losses.values())

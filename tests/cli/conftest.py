@@ -3,11 +3,7 @@ import shutil
 
 import pytest
 
-from tsanomaly import LSTMAutoencoderDetector, Training
-from tsanomaly._cli import main
-
-# Methods that train a network, alone and as a step of a pipeline.
-_FITTING = ("fit", "fit_transform", "fit_predict")
+from tsanomaly._cli import _tuning, main
 
 
 @pytest.fixture
@@ -43,20 +39,7 @@ def model(results, plant, folder):
 
 
 @pytest.fixture
-def shorten_training(monkeypatch):
-    """A function that gives parameters to all networks that are fitted from then on."""
-    methods = {name: getattr(LSTMAutoencoderDetector, name) for name in _FITTING}
-
-    def shorten_training(**parameters):
-        def make_short(fit):
-            def fit_shortly(self, X, y=None):
-                training = Training(windows_per_epoch=64)
-                self.set_params(epochs=1, training=training, **parameters)
-                return fit(self, X, y)
-
-            return fit_shortly
-
-        for name, fit in methods.items():
-            monkeypatch.setattr(LSTMAutoencoderDetector, name, make_short(fit))
-
-    return shorten_training
+def short_search(monkeypatch):
+    """Make ``tune`` try two lengths of windows with two thresholds each."""
+    monkeypatch.setattr(_tuning, "_OF_STOCK", {"window__window_size": [3, 10]})
+    monkeypatch.setattr(_tuning, "_PER", [100, 1_000])

@@ -65,8 +65,8 @@ def is_png(file):
     return file.read_bytes().startswith(PNG)
 
 
-def test_from_simulated_readings_to_a_report(folder):
-    """The installed command, in processes of its own."""
+def test_from_simulated_readings_to_a_report(folder, capsys):
+    """The installed command; in processes of its own where a network is first used."""
     command = shutil.which("tsanomaly", path=str(Path(sys.executable).parent))
     assert command is not None
     silent = import_keras().backend.backend() != "tensorflow"  # which talks on import
@@ -79,6 +79,12 @@ def test_from_simulated_readings_to_a_report(folder):
         assert not done.stderr or not silent
         return done.stdout
 
+    def run_here(*arguments):
+        assert main(list(map(str, arguments))) == 0
+        shown = capsys.readouterr()
+        assert not shown.err
+        return shown.out
+
     plant, model = folder / "plant.csv", folder / "model.skops"
     run("generate", "--rows", 600, "--contamination", 0.1)
     labelled = pd.read_csv(plant, parse_dates=["timestamp"])
@@ -88,7 +94,7 @@ def test_from_simulated_readings_to_a_report(folder):
     assert {"start", "end", "kind", "channel"} <= set(simulated)
     assert is_png(folder / "plant.png")
 
-    assert "600 rows of 4 channels" in run("explore", plant)
+    assert "600 rows of 4 channels" in run_here("explore", plant)
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["rows"] == 600
     assert summary["gaps"] == 0
@@ -124,7 +130,7 @@ def test_from_simulated_readings_to_a_report(folder):
     assert alarms["severity"].between(0, 100).all()
     assert is_png(folder / "anomalies.png")
 
-    run("evaluate", model, plant, "--train-fraction", 0.5)
+    run_here("evaluate", model, plant, "--train-fraction", 0.5)
     measures = json.loads((folder / "evaluation.json").read_text())
     rest = found["flag"][300:] == 1
     hits = (rest & (labelled["anomaly"][300:] == 1)).sum()
@@ -135,13 +141,13 @@ def test_from_simulated_readings_to_a_report(folder):
     for name in ("anomalies", "thresholds", "roc", "precision_recall", "confusion"):
         assert is_png(folder / f"{name}.png")
 
-    shown = run("explain", model, plant)
+    shown = run_here("explain", model, plant)
     for sentence in alarms["sentence"]:
         assert sentence in shown
     for name in ("contributions", "reconstruction"):
         assert is_png(folder / f"{name}.png")
 
-    run("report", model, plant, "--train-fraction", 0.5)
+    run_here("report", model, plant, "--train-fraction", 0.5)
     text = (folder / "report.html").read_text()
     page = Page(text)
     outside = [place for place in page.references if not place.startswith("#")]

@@ -57,7 +57,7 @@ def test_a_failure_is_told_and_the_others_go_on(unlabelled, folder, capsys):
 
 
 @pytest.mark.parametrize("labelled", [False, True])
-def test_tune(labelled, unlabelled, folder, capsys):
+def test_tune(labelled, unlabelled, folder, short_search, capsys):
     frame = pd.read_csv(unlabelled)
     if labelled:
         frame["anomaly"] = 0

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,17 +31,28 @@ OBEYED = re.compile(
 )
 
 
-@pytest.fixture
-def named(results, folder):
-    """Files of readings under such names, and of a model that is trained on them."""
+FILE = "\x1b[8mpump\n3.csv"
+
+
+@pytest.fixture(scope="module")
+def trained(results, tmp_path_factory):
+    """A folder with readings under such names, and a model that is trained on them."""
+    folder = tmp_path_factory.mktemp("named")
     readings = pd.read_csv(results / "plant.csv")
     readings.columns = [TIMES, *NAMES, "anomaly"]
-    file = Path("\x1b[8mpump\n3.csv")
-    readings.to_csv(file, index=False)
+    readings.to_csv(folder / FILE, index=False)
     options = ["--timestamp", TIMES, "--no-plots"]
-    train = ["train", str(file), "--detector", "pca", *options]
-    assert main([*train, "--output-dir", "model"]) == 0
-    return str(file), str(Path("model", "model.skops"))
+    train = ["train", str(folder / FILE), "--detector", "pca", *options]
+    assert main([*train, "--output-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def named(trained, folder):
+    """The two files in the current folder."""
+    for name in (FILE, "model.skops"):
+        shutil.copy(trained / name, name)
+    return FILE, "model.skops"
 
 
 COMMANDS = {

@@ -277,7 +277,7 @@ def test_wrong_usage(options, folder, capsys):
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
-def test_the_examples_of_the_help_run(command, folder, show_help):
+def test_the_examples_of_the_help_run(command, folder, show_help, short_search):
     shown = show_help(command)
     lines = shown[shown.index("example:") :].splitlines()[1:]
     lines = [line.strip() for line in lines if line.strip()]

@@ -3,6 +3,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,17 +137,28 @@ def run_without(stream, fault, *arguments):
 FAULTS = ["closed", "unread"] + ["full"] * os.path.exists("/dev/full")
 
 
+EXPLORE = ["explore", "gap.csv", "--no-plots", "--verbose"]
+
+
+@pytest.fixture(scope="module")
+def gap(results, tmp_path_factory):
+    """A folder with readings that have a gap, and what a process says of them."""
+    folder = tmp_path_factory.mktemp("gap")
+    readings = pd.read_csv(results / "plant.csv")
+    pd.concat([readings[:300], readings[310:]]).to_csv(folder / "gap.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, run(*EXPLORE)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_messages_that_nobody_can_read_are_no_failure(fault, plant, folder):
-    readings = pd.read_csv(plant)
-    pd.concat([readings[:300], readings[310:]]).to_csv("gap.csv", index=False)
-    explore = ["explore", "gap.csv", "--no-plots", "--verbose"]
-    expected = run(*explore)
+def test_messages_that_nobody_can_read_are_no_failure(fault, gap, folder):
+    original, expected = gap
     assert "warning" in expected.stderr
-    wanted = (folder / "summary.json").read_bytes()
-    (folder / "summary.json").unlink()
-    done = run_without("stderr", fault, *explore)
+    shutil.copy(original / "gap.csv", "gap.csv")
+    done = run_without("stderr", fault, *EXPLORE)
     assert (done.returncode, done.stdout) == (0, expected.stdout)
+    wanted = (original / folder.name / "summary.json").read_bytes()
     assert (folder / "summary.json").read_bytes() == wanted
     failed = run_without("stderr", fault, "explore", "nothing.csv", "-v")
     assert (failed.returncode, failed.stdout) == (1, "")

@@ -208,29 +208,46 @@ from pathlib import Path
 from tests.saving.test_damage import attack, outputs, wave
 from tsanomaly import load
 warnings.simplefilter("ignore")
-path = Path(sys.argv[1])
-outputs(load(path), wave(30))  # takes what the libraries take
+rounds, seed = map(int, sys.argv[1:3])
+paths = list(map(Path, sys.argv[3:]))
+for path in paths:
+    outputs(load(path), wave(30))  # takes what the libraries take
 with open("/proc/self/statm") as file:
     size = int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, size + 2**30))
-print(*attack(path, int(sys.argv[2]), int(sys.argv[3])))
+for path in paths:
+    print("attacked:", path.stem, *attack(path, rounds, seed))
 """
 
 
-def attack_in_a_process(path, rounds, seed):
-    """In a process of its own, which a crash would end, with 1 GB of memory."""
-    code = f"import sys; sys.argv = {['', str(path), str(rounds), str(seed)]!r}\n"
+def attack_in_a_process(paths, rounds, seed):
+    """In a process of its own, which a crash would end, with 1 GB of memory.
+
+    Returns
+    -------
+    counts : dict of str to tuple of int
+        What `attack` returns, by the stem of the path.
+    """
+    arguments = ["", str(rounds), str(seed), *map(str, paths)]
+    code = f"import sys; sys.argv = {arguments!r}\n"
     root = str(Path(__file__).parents[2])
-    printed = run_python(code + ATTACK, PYTHONPATH=root)
-    return map(int, printed.splitlines()[-1].split())  # after those of verbose parts
+    counts = {}
+    for line in run_python(code + ATTACK, PYTHONPATH=root).splitlines():
+        if line.startswith("attacked: "):  # no line of verbose parts
+            _, name, refused, loaded = line.split()
+            counts[name] = int(refused), int(loaded)
+    return counts
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_attacks(name, series, path):
-    save(MODELS[name].fit(series, np.arange(len(series)) % 9 == 0), path)
-    refused, loaded = attack_in_a_process(path, 230, seed=0)
-    assert refused > 100
-    assert loaded > 10
+def test_attacks(series, tmp_path):
+    paths = [tmp_path / f"{name}.skops" for name in KINDS]
+    for name, path in zip(KINDS, paths, strict=True):
+        save(MODELS[name].fit(series, np.arange(len(series)) % 9 == 0), path)
+    counts = attack_in_a_process(paths, 230, seed=0)
+    assert list(counts) == list(KINDS)
+    for refused, loaded in counts.values():
+        assert refused > 100
+        assert loaded > 10
 
 
 @pytest.mark.slow
@@ -240,7 +257,7 @@ def test_many_attacks(name, series, path):
     content, refused, loaded = path.read_bytes(), 0, 0
     for seed in range(1, 9):
         path.write_bytes(content)
-        counts = attack_in_a_process(path, 300, seed)
+        [counts] = attack_in_a_process([path], 300, seed).values()
         refused, loaded = map(sum, zip((refused, loaded), counts, strict=True))
     assert refused > 1200
     assert loaded > 100
