@@ -258,7 +258,7 @@ def test_the_index_of_pandas(read, unit, name, zone):
 def test_durations_are_elapsed_seconds(read):
     elapsed = pd.to_timedelta([0, 1.5, 3, 4.5], unit="s")
     stored = pd.DataFrame({"a": [1.0, 2, 3, 4], "run": elapsed}, elapsed)
-    for name in [None, "run time"]:
+    for name in [None, "Time"]:
         frame = read(parquet(stored.rename_axis(name)), date_format="s")
         assert frame["run"].tolist() == [0, 1.5, 3, 4.5]
         np.testing.assert_array_equal(frame.index - frame.index[0], elapsed)

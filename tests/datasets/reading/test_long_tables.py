@@ -44,6 +44,16 @@ def test_machines_are_not_merged(fails, name, machines, is_later):
     fails(text, f"<by='{name}'>", f"'{name}' and 'tag'", "<long>", by=name)
 
 
+def test_numbered_machines_and_sensors(fails):
+    rows = "".join(
+        f"2024-01-15 10:0{i}:00,{k},{j},{i}\n"
+        for i in range(6)
+        for k in (1, 2)
+        for j in (1, 2)
+    )
+    fails(f"time,machine_id,sensor_id,value\n{rows}", "'machine_id', 'sensor_id'")
+
+
 def test_no_reading_is_lost_to_a_number_of_any_name(fails):
     text = long_table(
         "time,plc,tag,value", lambda *a: "\n".join(f"{a[0]},{p},{a[1]},1" for p in "12")
@@ -53,9 +63,7 @@ def test_no_reading_is_lost_to_a_number_of_any_name(fails):
 
 
 def test_the_wrong_column_of_sensors(fails):
-    rows = (
-        f"2024-01-15 10:{i:02}:00,{'PQ'[i // 6]},T{i % 2},{i}\n" for i in range(12)
-    )
+    rows = (f"2024-01-15 10:{i:02}:00,{'PQ'[i // 6]},T{i % 2},{i}\n" for i in range(12))
     text = "time,device,tag,value\n" + "".join(rows)
     for options in ({}, {"long": ("device", "value")}, {"long": LONG}):
         fails(text, "several columns tell the sensors apart", **options)

@@ -56,9 +56,15 @@ def test_bad_days(warned, name, codes, good):
     assert len(messages) == 1 + (not any(codes))
 
 
-def test_a_code_that_another_column_explains(warned):
-    frame, _ = warned(table("a,a_Quality,b,b_Quality", lambda i: f"{i},24,{i},192"))
-    assert frame.count().tolist() == [0, N_ROWS]
+def test_other_codes_of_bad_days(warned, read):
+    names = "a,a_Quality,b,b_Quality"
+    for code in (24, 25, 64):
+        frame, _ = warned(table(names, lambda i, c=code: f"{i},{c},{i},192"))
+        assert frame.count().tolist() == [0, N_ROWS]
+    frame, _ = warned(table("a,a_Quality", lambda i: f"{i},24"))
+    assert frame.count().tolist() == [0]
+    grades = table("water,water_quality", lambda i: f"{i},{1 + i % 3}")
+    assert read(grades).shape == (N_ROWS, 2)
 
 
 def test_one_column_of_quality_for_many_sensors(fails, read, warned):

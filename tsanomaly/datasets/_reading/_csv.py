@@ -99,9 +99,12 @@ def read_sensor_csv(
         Labels are 0 and 1, false and true, no and yes, normal and attack or anomaly.
         In a column of words that is named here, ``normal``, ``no``, ``false``, ``ok``,
         ``good`` and ``0`` are 0, and every other word is 1; one of those must be there.
-        None takes no column for labels.
+        None takes no column for labels. Columns with one of the names above that are
+        not named here are no channels either, with a warning; with None they are
+        channels, with a warning.
     drop : str, list of str or None, default=None
-        Columns to leave out, such as comments. Columns that count rows (1, 2, 3, …) and
+        Columns to leave out, such as comments, and sensors of a table in long format.
+        Columns that count rows (1, 2, 3, …) and
         have no name, or are named ``Row``, ``Record``, ``No.``, ``index`` or ``#``, are
         always left out.
     sep : str, default='auto'
@@ -139,8 +142,9 @@ def read_sensor_csv(
         For tables in long format, with one row for each reading: the column that names
         the sensors, and the one of their readings. 'auto' finds them where the form is
         plain: a time column, one of repeated names and one of readings; also annotated
-        CSV of InfluxDB. Every sensor gets a column of its own, and of several readings
-        of a sensor at one time the last one counts. None reads the columns as they are.
+        CSV of InfluxDB. Columns of units and of quality may be there as well. Every
+        sensor gets a column of its own, and of several readings of a sensor at one time
+        the last one counts. None reads the columns as they are.
     by : str or None, default=None
         The column that says which machine a row belongs to, where a file has several
         machines, as :class:`~tsanomaly.FleetDetector` takes it. It is kept, as the last
@@ -148,10 +152,13 @@ def read_sensor_csv(
     quality : 'auto', list of str or None, default='auto'
         Columns that say whether the reading of another column is good. Readings that
         are not become NaN. 'auto' takes columns of words such as ``Good``, ``Bad`` and
-        ``Uncertain``, or of codes of OPC (192 and more are good), if they are named
-        like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status`` and
-        ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. None takes
-        no column for that.
+        ``Uncertain``, or of codes of OPC, most of them 192, which is good, if they are
+        named like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status``
+        and ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. Where
+        the name says quality, the codes may all be bad, or 0 and 1. Other words, as
+        ``Normal`` and ``Fail``, may be states of a machine, and are only taken if the
+        column is named here. In a table in long format, quality is that of its
+        values. None takes no column for that.
     max_bytes : 'auto' or int, default='auto'
         Bytes that the text of the file may have, unpacked if it is compressed. More
         raise an error before they are in memory. 'auto' sets no limit to a file of

@@ -140,6 +140,8 @@ def find_long(table, channels, times, long):
         if len(values) != 1 or not keys:
             return None
         return _of_texts(table, keys, values[0], channels, times)
+    if len(candidates) == 3:
+        _refuse_two_numbers(table, candidates, times)
     if len(candidates) != 2:
         return None
     long = _of_numbers(table, candidates, times)
@@ -224,6 +226,22 @@ def _tell_apart(times, codes, columns):
         ):
             apart.append(column)
     return apart
+
+
+def _refuse_two_numbers(table, channels, times):
+    """Raise if numbered machines, sensors of them and values are all there is."""
+    numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
+    keys = list_keys(numbered)
+    machines = [key for key in keys if is_machine_name(key[0].name)]
+    sensors = [key for key in keys if has_tag_name(key[0].name)]
+    if len(machines) != 1 or len(sensors) != 1:
+        return
+    (machine, codes, _), (sensor, others, names) = machines[0], sensors[0]
+    times, are_repeated = repeated_times(times)
+    if machine is sensor or not are_repeated or are_unique(times, others):
+        return
+    if are_unique(times, codes * len(names) + others):
+        raise _several_columns(table, [machine, sensor])
 
 
 def _of_numbers(table, channels, times):

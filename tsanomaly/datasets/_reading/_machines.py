@@ -113,14 +113,16 @@ def look_for_machines(table, channels, times):
             )
         )
         return
+    if not texts:
+        _warn_of_numbers(table, channels)
 
 
 def _warn_of_numbers(table, channels):
     """Warn of a channel of few whole numbers that is named like machines."""
-    for column, _, keys in list_keys(channels):
+    named = [column for column in channels if is_machine_name(column.name)]
+    for column, _, keys in list_keys(named):
         if (
             1 < len(keys) <= _MOST_NUMBERED
-            and is_machine_name(column.name)
             and all(map(_FIRST_WHOLE.fullmatch, keys))
             and not {*map(int, keys)} <= {0, 1}  # a pump that runs, or does not
         ):

@@ -241,8 +241,13 @@ def _is_vocabulary(column):
         if not codes.keys() <= _OPC_CODES:
             return False
         n_good = codes[_OPC_GOOD] + codes[216]
-        are_sure = says_quality and (n_good or codes.keys() <= {0, 1})
-        return bool(are_sure) or 2 * n_good >= codes.total()
+        if not says_quality:
+            return 2 * n_good >= codes.total()
+        # Names as TI1_Quality leave no doubt, on a bad day either.
+        is_bad_day = name_without_quality(column.name) and all(
+            code % 4 == 0 for code in codes
+        )
+        return bool(n_good or is_bad_day or codes.keys() <= {0, 1})
     words = {value.casefold() for value in values}
     if not says_quality and not any(
         word in _SURE or _is_opc_text(word) or word.startswith("good") for word in words
