@@ -105,6 +105,8 @@ def test_names_in_two_lines(warned, read):
     assert frame.columns.tolist() == names
     assert len(frame) == N_ROWS
     assert "'Pump B P'" in message
+    other = text.replace("Time,Pump", ",Pump", 1).replace("\n,T", "\nTime,T", 1)
+    assert warned(other)[0].columns.tolist() == names
     units = text.replace("2024", ",°C,bar,°C,bar\n2024", 1)
     assert warned(units)[0].attrs["units"]["Pump B P"] == "bar"
     text = "Time,a,\n,°C,bar\n" + rows_of(lambda i: f"{i},")  # no name is lacking

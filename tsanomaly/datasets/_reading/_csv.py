@@ -137,7 +137,9 @@ def read_sensor_csv(
         skipped by itself where these are certain.
     header_rows : 'auto' or int, default='auto'
         Lines of the header: the names, and what stands below them. 'auto' finds lines
-        of units, descriptions or statistics between the names and the first row.
+        of units, descriptions or statistics between the names and the first row. Names
+        in two lines, of which the upper ones stand over several columns each, are
+        joined, with a warning.
     long : 'auto', tuple of two str or None, default='auto'
         For tables in long format, with one row for each reading: the column that names
         the sensors, and the one of their readings. 'auto' finds them where the form is

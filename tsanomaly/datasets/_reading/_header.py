@@ -192,11 +192,13 @@ def find_head(source, sep, max_columns, header_rows):
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
         head.names[0] = head.names[0].lstrip("# ")  # as numpy.savetxt writes names
-    below = records[chosen + 1 : n_above]
-    if below and _join_levels(head, below[0].cells, source.path):
+    above, below = records[:chosen], records[chosen + 1 : n_above]
+    if below and _join_with_below(head, below[0].cells, source.path):
         below = below[1:]
+    elif above and _join_with_above(head, above[-1].cells, source.path):
+        above = above[:-1]
     _describe(head, below)
-    _tell_of_banner(head, records[:chosen], source.path)
+    _tell_of_banner(head, above, source.path)
     return head
 
 
@@ -356,8 +358,8 @@ def _are_statistics(cells):
     return _STATISTICS.issuperset(cell.casefold() for cell in cells)
 
 
-def _join_levels(head, lower, path):
-    """Join names of two lines, of which the upper ones stand over several columns.
+def _join_with_below(head, lower, path):
+    """Join names that stand over several columns each with those below them.
 
     Parameters
     ----------
@@ -373,24 +375,46 @@ def _join_levels(head, lower, path):
     are_joined : bool
     """
     names = head.names
-    if len(lower) != len(names) or not names[0] or _are_units(lower):
+    if len(lower) != len(names) or not names[0] or all(names) or _are_units(lower):
         return False
+    are_times = _are_times(head, names)
+    if are_times != [not below for below in lower]:
+        return False
+    return _join(head, names, lower, are_times, path)
+
+
+def _join_with_above(head, upper, path):
+    """As `_join_with_below`, of repeated names that only those above tell apart."""
+    names = head.names
+    are_distinct = len(set(names)) == len(names)
+    if len(upper) != len(names) or are_distinct or any(map(is_number, upper)):
+        return False
+    return _join(head, upper, names, _are_times(head, names), path)
+
+
+def _are_times(head, names):
+    """Whether each column holds times, by its cells or its name."""
+    return [
+        position in head.time_positions or has_time_name(name)
+        for position, name in enumerate(names)
+    ]
+
+
+def _join(head, upper, lower, are_times, path):
+    """Join names of two lines, of which an upper one goes on to the next one."""
     over, joined = "", []
-    for position, (name, below) in enumerate(zip(names, lower, strict=True)):
-        is_alone = position in head.time_positions or has_time_name(name)
-        if is_alone == bool(below) or (is_alone and not name):
+    for above, below, is_time in zip(upper, lower, are_times, strict=True):
+        over = "" if is_time else above or over
+        if not (is_time or (over and below)):
             return False
-        over = "" if is_alone else name or over
-        if not (is_alone or over):
-            return False
-        joined.append(name if is_alone else f"{over} {below}")
-    if all(names):
-        return False  # descriptions
+        joined.append(below or above if is_time else f"{over} {below}")
+    if len(set(joined)) < len(joined):
+        return False
     head.names = joined
     head.messages.append(
         f"{path}, line {head.line}: the names of the columns are in two lines, and "
-        f"were joined, as {joined[-1]!r}. If the second line holds no names, give "
-        "each column a name in the first one."
+        f"were joined, as {joined[-1]!r}. If one of the lines holds no names, give "
+        "each column a name of its own in the other."
     )
     return True
 
