@@ -72,7 +72,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["generate", "--freq=0min"], "--freq 0min"),
         (["generate", "--freq=-1min"], "--freq -1min"),
         (["generate", "--kinds", "rust"], "'rust'"),
-        (["evaluate", "{model}", "{plant}", "--label", "none"], "--label"),
+        (["evaluate", "{model}", "x.csv"], "--label"),
         (["evaluate", "{model}", "{plant}", "--train-fraction", ".9999"], "--train-"),
         (["compare", "{plant}", "--train-fraction", "1"], "--train-fraction"),
         (

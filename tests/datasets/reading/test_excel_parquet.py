@@ -255,6 +255,15 @@ def test_the_index_of_pandas(read, unit, name, zone):
     np.testing.assert_array_equal(frame["a"], [1, np.nan, 3])
 
 
+def test_durations_are_elapsed_seconds(read):
+    elapsed = pd.to_timedelta([0, 1.5, 3, 4.5], unit="s")
+    stored = pd.DataFrame({"a": [1.0, 2, 3, 4], "run": elapsed}, elapsed)
+    for name in [None, "Time"]:
+        frame = read(parquet(stored.rename_axis(name)), date_format="s")
+        assert frame["run"].tolist() == [0, 1.5, 3, 4.5]
+        np.testing.assert_array_equal(frame.index - frame.index[0], elapsed)
+
+
 def test_numbered_rows_of_a_parquet_file(read):
     frame = pd.DataFrame({"a": [1.0, np.nan, 3, np.nan]})
     for stored in (frame, frame.set_index(pd.Index([7, 8, 9, 10]))):

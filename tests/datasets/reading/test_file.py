@@ -61,7 +61,8 @@ def test_text_is_read_as_by_read_sensor_csv(files, compress):
     expected, expected_labels = read_sensor_csv(folder / "y.csv", return_labels=True)
     pd.testing.assert_frame_equal(frame, expected)
     pd.testing.assert_frame_equal(labels, expected_labels)
-    frame = read_sensor_file(folder / "x.csv", label=None, drop=["a"])
+    with pytest.warns(UserWarning, match="named like labels"):
+        frame = read_sensor_file(folder / "x.csv", label=None, drop=["a"])
     assert frame.columns.tolist() == ["b", "label"]
 
 

@@ -88,6 +88,31 @@ def test_a_line_that_may_be_a_row(read, fails, line):
     fails(text, "line 2", header_rows=1)
 
 
+@pytest.mark.parametrize("line", [",1,1", ",Bad,Bad", ",ON,OFF", "Bad,1,1"])
+def test_readings_without_a_time_are_no_units(fails, read, line):
+    fails(f"Time,a,b\n{line}\n{ROWS}", "line 2", "if it is a row, correct its time")
+    assert read(f"Time,a,b\nunit,1,1\n{ROWS}").attrs["units"] == {"a": "1", "b": "1"}
+
+
+def test_header_rows_that_hold_times(fails):
+    fails(f"Time,a,b\n,degC,bar\n{ROWS}", "line 3", "<header_rows=3>", header_rows=3)
+
+
+def test_names_in_two_lines(warned, read):
+    text = "Time,Pump A,,Pump B,\n,T,P,T,P\n" + rows_of(lambda i: f"{i},1,2,3")
+    frame, (message,) = warned(text)
+    names = ["Pump A T", "Pump A P", "Pump B T", "Pump B P"]
+    assert frame.columns.tolist() == names
+    assert len(frame) == N_ROWS
+    assert "'Pump B P'" in message
+    other = text.replace("Time,Pump", ",Pump", 1).replace("\n,T", "\nTime,T", 1)
+    assert warned(other)[0].columns.tolist() == names
+    units = text.replace("2024", ",°C,bar,°C,bar\n2024", 1)
+    assert warned(units)[0].attrs["units"]["Pump B P"] == "bar"
+    text = "Time,a,\n,°C,bar\n" + rows_of(lambda i: f"{i},")  # no name is lacking
+    assert read(text).columns.tolist() == ["a"]
+
+
 def test_a_broken_time_is_no_header(fails):
     fails(f"Time,a,b\n2024-99-15 10:00:00,1,2\n{ROWS}", "line 2", "'2024-99-15")
     fails(f"Time,a,b\n2024-01-15,1\n{ROWS}", "line 2", "2 fields")
@@ -160,6 +185,25 @@ def test_limits_of_detection(fails, limit):
     fails(text, "line 6", "limit of detection", f"<na_values={limit!r}>")
 
 
+def test_other_signs_for_minus(fails):
+    for number in ["−1,5", "1,5-"]:
+        text = "Time;a;b\n" + rows_of(lambda i, n=number: f"{n};{i},5", ";")
+        fails(text, "line 2", number, "minus", "'-1,5'")
+
+
+def test_many_words_for_missing_readings(write):
+    text = "Time,a,b\n" + rows_of(lambda i: f"{i if i > 8 else 'w' + 'x' * i},{i}")
+    with pytest.raises(ParameterError) as caught:
+        read_sensor_csv(write(text))
+    (words,) = (
+        part.value
+        for part in caught.value.args
+        if getattr(part, "name", "") == "na_values"
+    )
+    assert len(words) == 9
+    assert read_sensor_csv(write(text), na_values=words)["a"].count() == 3
+
+
 def test_units_in_cells(fails):
     text = "Time,a,b\n" + rows_of(lambda i: f"{20 + i % 2}°C,{i}")
     fails(text, "line 2", "'20°C' \\(6\\)", "unit")
@@ -190,7 +234,16 @@ def test_what_na_values_emptied_is_counted(read, caplog):
 
 @pytest.mark.parametrize(
     "pair",
-    ["OFF ON", "Closed Open", "stopped RUNNING", "No Yes", "Inactive Active"],
+    [
+        "OFF ON",
+        "Arrêt Marche",
+        "aus an",
+        "apagado encendido",
+        "Closed Open",
+        "stopped RUNNING",
+        "No Yes",
+        "Inactive Active",
+    ],
 )
 def test_two_states(warned, pair):
     pair = pair.split()
@@ -396,6 +449,26 @@ def test_times_are_judged_machine_by_machine(warned):
     assert "'M1'" in message
 
 
+def test_numbers_of_machines_at_other_times(warned, read):
+    text = "time,machine_id,a\n" + rows_of(lambda i: f"{1 + i // 6},{i}")
+    frame, (message,) = warned(text)
+    assert frame.columns.tolist() == ["machine_id", "a"]
+    assert "<by='machine_id'>" in message
+    assert read(text, by="machine_id").columns.tolist() == ["a", "machine_id"]
+    assert read(text.replace("machine_id", "pump_speed")).shape == (N_ROWS, 2)
+    states = "time,pump,a\n" + rows_of(lambda i: f"{i % 2},{i}")
+    assert read(states).shape == (N_ROWS, 2)
+
+
+def test_what_is_said_of_numbered_machines(warned):
+    lines = [f"{time},{k},{i}" for i, time in enumerate(TIMES) for k in (1, 2)]
+    text = "\n".join(["time,machine,a", *lines, lines[-1], lines[-2]])
+    _, messages = warned(text, by="machine")
+    message = " ".join(messages)
+    assert "the machine '1'" in message
+    assert "one other machine." in message
+
+
 def test_a_fleet_from_a_file(read):
     from sklearn.ensemble import IsolationForest
 
@@ -525,6 +598,25 @@ def test_a_last_line_that_was_cut(warned, line):
     assert frame.shape == (N_ROWS, 2)
     assert f"line {N_ROWS + 2}" in message
     assert repr(line.strip()) in message
+
+
+def test_names_that_begin_with_a_word_for_totals(read, warned):
+    times = [1706695200 + 60 * i for i in range(6)]
+    blocks = [
+        f"{name},{t},{i}" for name in ("A", "Min Pump") for i, t in enumerate(times)
+    ]
+    frame = read("\n".join(["machine,ts,a", *blocks]), by="machine")
+    assert frame["machine"].value_counts().tolist() == [6, 6]
+    turns = [
+        f"{name},{t},{i}" for i, t in enumerate(times) for name in ("TI1", "Total Flow")
+    ]
+    frame, (message,) = warned("\n".join(["tag,ts,value", *turns]))
+    assert frame["Total Flow"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert "long format" in message
+    rows = [f"{t},{i},2" for i, t in enumerate(times)]
+    frame, (message,) = warned("\n".join(["ts,a,b", *rows, "Total,15,12"]))
+    assert len(frame) == 6
+    assert "Total" in message
 
 
 def test_an_empty_last_cell_is_not_cut(read):

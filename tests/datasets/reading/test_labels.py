@@ -57,7 +57,7 @@ def test_sensors_with_a_label_word_stay_channels(warned, read):
     names = ["label_printer_on", "fault_relay"]
     assert frame.columns.tolist() == ["a", *names]
     assert labels.shape[1] == 0
-    assert f"<label={names!r}>" in message
+    assert "<label='label_printer_on'>" in message  # options take one name
     assert "<label=None>" in message
     assert read(text, label=None).columns.tolist() == ["a", *names]
     assert read(text, label=names).columns.tolist() == ["a"]
@@ -97,22 +97,31 @@ def test_labels_of_words(read, fails):
 
 
 @pytest.mark.parametrize("word", ["2", "", "-1", "yes", "x", "nan"])
-def test_not_a_label(fails, read, word):
+def test_not_a_label(fails, warned, word):
     text = f"time,a,fault\n2024-01-01,1,0\n2024-01-02,1,1\n2024-01-03,1,{word}\n"
     fails(text, "line", "'fault'", "<label=None>")
     if word in ("2", "", "-1", "nan"):
-        assert read(text, label=None).columns.tolist() == ["a", "fault"]
+        frame, (message,) = warned(text, label=None)
+        assert frame.columns.tolist() == ["a", "fault"]
+        assert "<drop='fault'>" in message
 
 
-def test_which_columns_are_labels(read, fails):
+def test_which_columns_are_labels(read, warned, fails):
     text = "time,a,label,mine\n2024-01-01,5,0,1\n"
     assert read(text).columns.tolist() == ["a", "mine"]
-    assert read(text, label=None).columns.tolist() == ["a", "label", "mine"]
+    frame, (message,) = warned(text, label=None)
+    assert frame.columns.tolist() == ["a", "label", "mine"]
+    assert "named like labels: 'label'" in message
+    assert "<drop='label'>" in message
     frame, labels = read(text, label=["mine", "label"], return_labels=True)
     assert frame.columns.tolist() == ["a"]
     assert labels.iloc[0].tolist() == [1, 0]
-    assert read(text, label="mine").columns.tolist() == ["a", "label"]
-    assert read(text, label=None, return_labels=True)[1].shape == (1, 0)
+    frame, (message,) = warned(text, label="mine")
+    assert frame.columns.tolist() == ["a"]
+    assert "left out of the channels" in message
+    assert "'label'" in message
+    assert warned(text, label=None, return_labels=True)[0][1].shape == (1, 0)
+    assert "label" in read(text, by="label", label="mine").columns
     fails(text, "'none'", "not among", label="none")
     fails(text, "line 2", "'a'", "'5'", label="a")
     fails(text, "'time'", "label", label="time", timestamp="time")

@@ -101,3 +101,13 @@ def test_what_is_not_plain_is_refused(fails, header):
 def test_one_of_the_times_may_be_chosen(read):
     frame = read(f"Time1,T1,Time2,T2\n{ROWS}", timestamp="Time1", drop="Time2")
     assert frame.shape == (3, 2)
+
+
+def test_labels_have_no_time_of_their_own(fails, warned):
+    rows = "".join(f"2024-01-01 10:0{i},{i},2024-01-01 11:0{i},1,0\n" for i in range(5))
+    text = f"a time,a,b time,b,anomaly\n{rows}"
+    fails(text, "labels 'anomaly'", "<drop='anomaly'>\\.$")
+    assert warned(text, drop="anomaly")[0].shape == (10, 2)
+    text = f"Time 1,a,Time 2,b,anomaly\n{rows}"
+    fails(text, "labels 'anomaly'", "<drop='anomaly'>", "<label=None>")
+    assert warned(text, label=None)[0].shape == (10, 3)

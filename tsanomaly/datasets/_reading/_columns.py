@@ -4,7 +4,7 @@
 import re
 from collections import Counter
 
-from tsanomaly._parameter_error import Parameter
+from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._cells import show
 from tsanomaly.datasets._reading._date_format import has_date_format
 from tsanomaly.datasets._reading._labels import find_label_columns
@@ -13,6 +13,7 @@ from tsanomaly.datasets._reading._names import (
     has_time_name,
     is_clock_name,
     is_counter_name,
+    is_label_name,
     list_names,
 )
 from tsanomaly.datasets._reading._number_times import (
@@ -27,6 +28,7 @@ from tsanomaly.datasets._reading._time_formats import is_dotted_clock, kind_of_t
 
 __all__ = [
     "as_list",
+    "check_dropped",
     "drop_columns",
     "drop_unnamed",
     "find_labels",
@@ -53,9 +55,32 @@ def _check_known(table, parameter, names):
             )
 
 
-def drop_columns(table, drop):
-    """Leave out columns that the user names."""
-    drop = as_list(drop)
+def drop_columns(table, drop, *, may_be_elsewhere):
+    """Leave out columns that the user names.
+
+    Parameters
+    ----------
+    table : Table
+        The file, whose columns are changed.
+    drop : str, list of str or None
+        As for `read_sensor_csv`.
+    may_be_elsewhere : bool
+        Whether names that are not there may be in another file.
+
+    Returns
+    -------
+    others : list of str
+        Names that are in a cell: sensors of a table in long format.
+    """
+    known, others, wanted = set(table.names), [], as_list(drop)
+    drop = []
+    for name in wanted:
+        if name in known or not isinstance(name, str):
+            drop.append(name)
+        elif any(name in column.cells for column in table.columns):
+            others.append(name)
+        elif not may_be_elsewhere:
+            drop.append(name)
     _check_known(table, "drop", drop)
     if drop:
         left_out = set(drop)
@@ -63,6 +88,27 @@ def drop_columns(table, drop):
             column for column in table.columns if column.name not in left_out
         ]
         table.notes.append(f"{list_names(drop)} left out")
+    return others
+
+
+def check_dropped(table, drop, sensors):
+    """Raise for a name to leave out that is neither a column nor a sensor.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    drop : list of str
+        Names that `drop_columns` did not find among the columns.
+    sensors : list of str
+        Those of a table in long format.
+    """
+    for name in drop:
+        if name not in sensors:
+            raise table.header_fault(
+                Parameter("drop", name),
+                f" is not among the columns {list_names(table.names)}.",
+            )
 
 
 def drop_unnamed(table, timestamp, label):
@@ -107,13 +153,55 @@ def _are_row_numbers(column):
     return is_start and cells == list(map(str, range(first, first + len(cells))))
 
 
-def find_labels(table, label, timestamp):
-    """Names of the label columns."""
-    if label != "auto":
-        names = list(dict.fromkeys(as_list(label)))
-        _check_known(table, "label", names)
+def find_labels(table, label, timestamp, others):
+    """Names of the label columns.
+
+    Where the user names some, other columns with the name of labels are no channels.
+
+    Parameters
+    ----------
+    table : Table
+        The file, whose columns and messages are changed.
+    label, timestamp
+        As for `read_sensor_csv`.
+    others : list of str
+        Columns that are known to be something else, whatever their name.
+
+    Returns
+    -------
+    names : list of str
+    """
+    if label == "auto":
+        return find_label_columns(table, as_list(timestamp))
+    names = list(dict.fromkeys(as_list(label)))
+    _check_known(table, "label", names)
+    taken = {*names, *as_list(timestamp), *others}
+    like_labels = [
+        column.name
+        for column in table.columns
+        if is_label_name(column.name) and column.name not in taken
+    ]
+    if not like_labels:
         return names
-    return find_label_columns(table, as_list(timestamp))
+    listed = list_names(like_labels)
+    if names:
+        table.columns = [
+            column for column in table.columns if column.name not in like_labels
+        ]
+        message = ParameterWarning(
+            f"{table.path}: left out of the channels, since they are named like "
+            f"labels: {listed}. Labels were taken from {list_names(names)} alone. If "
+            "those are channels, rename them.",
+        )
+    else:
+        message = ParameterWarning(
+            f"{table.path}: read as channels, though they are named like labels: "
+            f"{listed}. If they are no readings, leave them out with ",
+            Parameter("drop", like_labels[0] if len(like_labels) == 1 else like_labels),
+            ".",
+        )
+    table.messages.append(message)
+    return names
 
 
 def find_times(table, timestamp, label_names, date_format):
@@ -166,6 +254,7 @@ def find_times(table, timestamp, label_names, date_format):
         for name, kind in kinds.items()
         if kind and kind not in ("time of day", "elapsed")
     ] or _fitting(columns, date_format)
+    dates = _leave_out_updates(table, dates)
     if "" in dates and len(dates) > 1:
         others = list_names(name for name in dates if name)
         raise table.header_fault(
@@ -228,6 +317,23 @@ def find_times(table, timestamp, label_names, date_format):
             ".",
         )
     return chosen
+
+
+def _leave_out_updates(table, dates):
+    """Leave out the times at which Home Assistant saw attributes change as well."""
+    if not {"last_changed", "last_updated"} <= {name.casefold() for name in dates}:
+        return dates
+    (update,) = [name for name in dates if name.casefold() == "last_updated"]
+    table.columns = [column for column in table.columns if column.name != update]
+    table.messages.append(
+        ParameterWarning(
+            f"{table.path}: {update!r} was left out, since 'last_changed' holds the "
+            "times at which readings changed. To confirm, pass ",
+            Parameter("drop", update),
+            ".",
+        )
+    )
+    return [name for name in dates if name != update]
 
 
 def _units_of(column):

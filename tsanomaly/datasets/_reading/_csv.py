@@ -10,6 +10,7 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly.datasets._reading._columns import (
     as_list,
+    check_dropped,
     drop_columns,
     drop_unnamed,
     find_labels,
@@ -18,7 +19,7 @@ from tsanomaly.datasets._reading._columns import (
 )
 from tsanomaly.datasets._reading._date_format import check_date_format
 from tsanomaly.datasets._reading._labels import read_labels
-from tsanomaly.datasets._reading._long import find_long
+from tsanomaly.datasets._reading._long import find_long, refuse_long_of_machines
 from tsanomaly.datasets._reading._machines import (
     irregularities_of_machines,
     look_for_machines,
@@ -35,7 +36,7 @@ from tsanomaly.datasets._reading._odd_readings import (
     sensors_without_readings,
     suspicious_numbers,
 )
-from tsanomaly.datasets._reading._quality import apply_quality
+from tsanomaly.datasets._reading._quality import apply_quality, find_quality
 from tsanomaly.datasets._reading._records import separator_name
 from tsanomaly.datasets._reading._tag_times import find_tag_times, merge_tag_times
 from tsanomaly.datasets._reading._text_table import read_text_table
@@ -98,9 +99,12 @@ def read_sensor_csv(
         Labels are 0 and 1, false and true, no and yes, normal and attack or anomaly.
         In a column of words that is named here, ``normal``, ``no``, ``false``, ``ok``,
         ``good`` and ``0`` are 0, and every other word is 1; one of those must be there.
-        None takes no column for labels.
+        None takes no column for labels. Columns with one of the names above that are
+        not named here are no channels either, with a warning; with None they are
+        channels, with a warning.
     drop : str, list of str or None, default=None
-        Columns to leave out, such as comments. Columns that count rows (1, 2, 3, …) and
+        Columns to leave out, such as comments, and sensors of a table in long format.
+        Columns that count rows (1, 2, 3, …) and
         have no name, or are named ``Row``, ``Record``, ``No.``, ``index`` or ``#``, are
         always left out.
     sep : str, default='auto'
@@ -133,13 +137,16 @@ def read_sensor_csv(
         skipped by itself where these are certain.
     header_rows : 'auto' or int, default='auto'
         Lines of the header: the names, and what stands below them. 'auto' finds lines
-        of units, descriptions or statistics between the names and the first row.
+        of units, descriptions or statistics between the names and the first row. Names
+        in two lines, of which the upper ones stand over several columns each, are
+        joined, with a warning.
     long : 'auto', tuple of two str or None, default='auto'
         For tables in long format, with one row for each reading: the column that names
         the sensors, and the one of their readings. 'auto' finds them where the form is
         plain: a time column, one of repeated names and one of readings; also annotated
-        CSV of InfluxDB. Every sensor gets a column of its own, and of several readings
-        of a sensor at one time the last one counts. None reads the columns as they are.
+        CSV of InfluxDB. Columns of units and of quality may be there as well. Every
+        sensor gets a column of its own, and of several readings of a sensor at one time
+        the last one counts. None reads the columns as they are.
     by : str or None, default=None
         The column that says which machine a row belongs to, where a file has several
         machines, as :class:`~tsanomaly.FleetDetector` takes it. It is kept, as the last
@@ -147,10 +154,13 @@ def read_sensor_csv(
     quality : 'auto', list of str or None, default='auto'
         Columns that say whether the reading of another column is good. Readings that
         are not become NaN. 'auto' takes columns of words such as ``Good``, ``Bad`` and
-        ``Uncertain``, or of codes of OPC (192 and more are good), if they are named
-        like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status`` and
-        ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. None takes
-        no column for that.
+        ``Uncertain``, or of codes of OPC, most of them 192, which is good, if they are
+        named like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status``
+        and ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. Where
+        the name says quality, the codes may all be bad, or 0 and 1. Other words, as
+        ``Normal`` and ``Fail``, may be states of a machine, and are only taken if the
+        column is named here. In a table in long format, quality is that of its
+        values. None takes no column for that.
     max_bytes : 'auto' or int, default='auto'
         Bytes that the text of the file may have, unpacked if it is compressed. More
         raise an error before they are in memory. 'auto' sets no limit to a file of
@@ -273,13 +283,16 @@ class Readings:
     messages : list of str or ParameterWarning
         The warnings.
     names : list of str
-        The columns of the file, also those left out.
+        The columns of the file, and its sensors, also those left out.
+    is_long : bool
+        Whether the file has one row for each reading.
     """
 
     frame: object
     labels: object
     messages: list
     names: list
+    is_long: bool = False
 
 
 def read_readings(
@@ -342,11 +355,12 @@ def read_readings(
     if table.is_encoding_guessed:
         table.messages.insert(0, _guessed_encoding(table))
     names = table.names
-    if is_part:
-        drop = [name for name in as_list(drop) if name in set(names)]
-    drop_columns(table, drop)
+    sensors_to_drop = drop_columns(table, drop, may_be_elsewhere=is_part)
     drop_unnamed(table, timestamp, [*as_list(label), *as_list(by)])
-    label_names = find_labels(table, label, timestamp)
+    told = [*as_list(by)]
+    for names_told in (long, quality):
+        told += [] if names_told in (None, "auto") else names_told
+    label_names = find_labels(table, label, timestamp, told)
     machines = take_machines(table, by, label_names)
     tags = find_tag_times(table, timestamp, label_names, date_format)
     if tags:
@@ -362,7 +376,9 @@ def read_readings(
         read_labels(column, any_words=label != "auto")
         for column in table.select(label_names)
     ]
-    channels = apply_quality(table, channels, quality)
+    of_quality = find_quality(table, channels, quality)
+    all_channels = channels
+    channels = [column for column in channels if column.name not in of_quality]
     if missing:
         emptied = missing.empty(channels)
         counts = f": {list_counts(emptied)}" if emptied else ""
@@ -372,10 +388,20 @@ def read_readings(
     tall = None
     if by is None and not tags:
         tall = find_long(table, channels, times, long)
-        if tall is not None:
-            channels = [tall.value]
-        else:
-            look_for_machines(table, channels, times)
+    elif by is not None and long == "auto":
+        refuse_long_of_machines(table, channels, by)
+    apply_quality(
+        table,
+        all_channels,
+        of_quality,
+        None if tall is None else tall.value,
+        is_told=quality != "auto",
+    )
+    check_dropped(table, sensors_to_drop, [] if tall is None else tall.key[2])
+    if tall is not None:
+        channels = [tall.value]
+    elif by is None and not tags:
+        look_for_machines(table, channels, times)
     is_detected = decimal == "auto"
     if is_detected:
         table.messages += perhaps_thousands(channels)
@@ -398,7 +424,11 @@ def read_readings(
     else:
         table.units |= tall.units()
         sensors, readings, times, order = tall.pivot(
-            times, decimal, is_detected=is_detected, found=found
+            times,
+            decimal,
+            drop=sensors_to_drop,
+            is_detected=is_detected,
+            found=found,
         )
         index = times.to_index(" ".join(time_names) or None)
         table.messages += tall.irregularities(times, order)
@@ -406,7 +436,8 @@ def read_readings(
         order = slice(None)
     table.messages += found.messages(table.path)
     table.messages += suspicious_numbers(table.path, sensors, readings)
-    table.messages += sensors_without_readings(table.path, sensors, readings)
+    if not is_part:  # the sensor may have readings in another file
+        table.messages += sensors_without_readings(table.path, sensors, readings)
     _log(table, decimal, time_names, times, label_names, readings.shape)
     frame = _to_frame(table, readings, index, sensors)
     if machines is not None:
@@ -414,7 +445,8 @@ def read_readings(
     labels = _to_frame_of_labels(
         [column[order] for column in labels], index, label_names
     )
-    return Readings(frame, labels, table.messages, names)
+    names += [] if tall is None else tall.key[2]
+    return Readings(frame, labels, table.messages, names, tall is not None)
 
 
 def _put_in_order(table, times, machines, time_names):

@@ -15,6 +15,7 @@ from tsanomaly.datasets._reading._excel import check_sheet, read_workbook
 from tsanomaly.datasets._reading._join import join_readings
 from tsanomaly.datasets._reading._kinds import GZIP, is_readable_name, kind_of
 from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._odd_readings import sensors_without_readings
 from tsanomaly.datasets._reading._parquet import read_parquet
 from tsanomaly.datasets._reading._table import fault
 
@@ -111,6 +112,10 @@ def read_sensor_file(path, *, sheet=None, **csv_params):
         _check_dropped(files, parts, params["drop"])
         frame, labels, joined = join_readings(
             list(map(str, files)), parts, by=params["by"]
+        )
+        channels = frame.drop(columns=as_list(params["by"]))
+        joined += sensors_without_readings(
+            f"{files[0]} … {files[-1]}", channels.columns, channels.to_numpy()
         )
         messages += _shorten(files, told) + joined
     for message in messages:

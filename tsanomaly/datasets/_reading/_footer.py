@@ -21,6 +21,7 @@ fin promedio media totale 合计 平均 总计
 """
 _WORDS = frozenset(_WORD_TEXT.split())
 _FIRST_WORD = re.compile(r"[\W_]*([^\W\d_]+)")
+_LONG_NUMBER = re.compile(r"[0-9]{9,19}")  # as times since 1970 are
 _RULE = re.compile(r"[-=*#_.\s]{3,}")
 
 
@@ -47,13 +48,17 @@ def leave_out_footer(source, sep, widths, time_positions):
     """
     left_out, stop, is_last, above = [], len(source.data), True, None
     has_end = source.data.endswith((b"\n", b"\r"))
-    for start, line in _last_lines(source):
-        cells = _split(line, sep)
+    lines = [(start, line, _split(line, sep)) for start, line in _last_lines(source)]
+    for i, (start, line, cells) in enumerate(lines):
         if cells is None:
             return source, []
         if not any(cells):
             continue
-        kind = _kind(cells, widths, time_positions, is_last)
+        others = [] if time_positions else [other for *_, other in lines[i + 1 :]]
+        if _continues(cells, others):
+            kind = "row"
+        else:
+            kind = _kind(cells, widths, time_positions, is_last)
         if kind == "row" and is_last and not has_end:
             above = cells, start, line  # which may be cut within its last cell
         elif kind == "row":
@@ -115,6 +120,33 @@ def _split(line, sep):
     except (csv.Error, ValueError):
         return [] if not line else None
     return [cell.strip() for cell in cells]
+
+
+def _continues(cells, others):
+    """Whether a line is like the one above it, though it may begin with a word.
+
+    Parameters
+    ----------
+    cells : list of str
+        The line.
+    others : list of list of str, or None where a quote is not closed
+        Those above it, the last one first.
+    """
+    above = next(filter(None, others), None)
+    if above is None or len(above) != len(cells):
+        return False
+    if any(other and is_number(other[0]) for other in others):
+        return False  # rows begin with a time, totals with a word
+    if [*map(is_number, cells)] != [*map(is_number, above)]:
+        return False
+    # A total has not as many digits as a time, nor is it there more than once.
+    has_time = any(
+        len(cell) == len(other)
+        and _LONG_NUMBER.fullmatch(cell)
+        and _LONG_NUMBER.fullmatch(other)
+        for cell, other in zip(cells, above, strict=True)
+    )
+    return has_time or any(other and other[0] == cells[0] for other in others)
 
 
 def _kind(cells, widths, time_positions, is_last):

@@ -186,13 +186,19 @@ def find_head(source, sep, max_columns, header_rows):
         titles = [i for i, record in enumerate(records) if record.has_time_name]
         chosen = titles[0] if titles and len(records[titles[0]].cells) in fits else 0
         n_above = min(chosen + n_told, len(records))
+        _refuse_times(records[chosen + 1 : n_above], positions, n_told, source.path)
     names = records[chosen]
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
         head.names[0] = head.names[0].lstrip("# ")  # as numpy.savetxt writes names
-    _describe(head, records[chosen + 1 : n_above])
-    _tell_of_banner(head, records[:chosen], source.path)
+    above, below = records[:chosen], records[chosen + 1 : n_above]
+    if below and _join_with_below(head, below[0].cells, source.path):
+        below = below[1:]
+    elif above and _join_with_above(head, above[-1].cells, source.path):
+        above = above[:-1]
+    _describe(head, below)
+    _tell_of_banner(head, above, source.path)
     return head
 
 
@@ -261,6 +267,20 @@ def _refuse_row_above(records, i, path):
     return i
 
 
+def _refuse_times(records, positions, n_told, path):
+    """Raise if the user counts rows to the header."""
+    for record in records:
+        cells = record.cells
+        if any(is_time_text(cells[p]) for p in positions if p < len(cells)):
+            raise fault(
+                f"{path}, line {record.line}",
+                Parameter("header_rows", n_told),
+                " takes this line for one of the header, but it holds a time, as rows "
+                "do. Count the lines from the names of the columns to the last one "
+                "above the rows.",
+            )
+
+
 def _is_word(cell):
     """Whether a cell holds a text that stands for no reading."""
     return not (
@@ -285,7 +305,9 @@ def _find_names(above, fits, path):
         chosen = (distinct or full)[0]
     for record in above[chosen + 1 :]:
         numbers = set(filter(is_number, record.cells))
-        are_texts = not record.has_time and numbers <= {"1"}  # as a unit
+        are_texts = not (record.has_time or numbers or _are_readings(record.cells))
+        if numbers == {"1"} and not record.has_time:  # the unit of a ratio
+            are_texts = _is_titled(record.cells) or _has_unit(record.cells)
         is_plain = titles or not record.cells[0] or _is_titled(record.cells)
         is_plain = is_plain or _are_units(record.cells)
         if not are_texts or not is_plain or len(record.cells) > max(fits):
@@ -301,6 +323,19 @@ def _find_names(above, fits, path):
                 "; if it is a row, correct its time.",
             )
     return chosen
+
+
+def _has_unit(cells):
+    """Whether a cell is a unit that is no number."""
+    return any(_UNIT.fullmatch(cell) and not is_number(cell) for cell in cells)
+
+
+def _are_readings(cells):
+    """Whether cells hold nothing but words that stand for readings."""
+    filled = [cell for cell in cells if cell]
+    return all(is_known_word(cell) and cell[0].isalpha() for cell in filled) and not (
+        _has_unit(filled)
+    )
 
 
 def _is_titled(cells):
@@ -321,6 +356,67 @@ def _are_units(cells):
 def _are_statistics(cells):
     """Whether texts say how readings were averaged, as data loggers write it."""
     return _STATISTICS.issuperset(cell.casefold() for cell in cells)
+
+
+def _join_with_below(head, lower, path):
+    """Join names that stand over several columns each with those below them.
+
+    Parameters
+    ----------
+    head : Head
+        Whose names are changed.
+    lower : list of str
+        The cells below the names.
+    path : str
+        The file.
+
+    Returns
+    -------
+    are_joined : bool
+    """
+    names = head.names
+    if len(lower) != len(names) or not names[0] or all(names) or _are_units(lower):
+        return False
+    are_times = _are_times(head, names)
+    if are_times != [not below for below in lower]:
+        return False
+    return _join(head, names, lower, are_times, path)
+
+
+def _join_with_above(head, upper, path):
+    """As `_join_with_below`, of repeated names that only those above tell apart."""
+    names = head.names
+    are_distinct = len(set(names)) == len(names)
+    if len(upper) != len(names) or are_distinct or any(map(is_number, upper)):
+        return False
+    return _join(head, upper, names, _are_times(head, names), path)
+
+
+def _are_times(head, names):
+    """Whether each column holds times, by its cells or its name."""
+    return [
+        position in head.time_positions or has_time_name(name)
+        for position, name in enumerate(names)
+    ]
+
+
+def _join(head, upper, lower, are_times, path):
+    """Join names of two lines, of which an upper one goes on to the next one."""
+    over, joined = "", []
+    for above, below, is_time in zip(upper, lower, are_times, strict=True):
+        over = "" if is_time else above or over
+        if not (is_time or (over and below)):
+            return False
+        joined.append(below or above if is_time else f"{over} {below}")
+    if len(set(joined)) < len(joined):
+        return False
+    head.names = joined
+    head.messages.append(
+        f"{path}, line {head.line}: the names of the columns are in two lines, and "
+        f"were joined, as {joined[-1]!r}. If one of the lines holds no names, give "
+        "each column a name of its own in the other."
+    )
+    return True
 
 
 def _describe(head, records):

@@ -43,10 +43,12 @@ def join_readings(paths, parts, by=None):
     """
     import pandas as pd
 
+    messages = _complete_long(paths, parts)
     _check_columns(paths, [part.frame for part in parts], "channels")
     _check_columns(paths, [part.labels for part in parts], "labels")
     names = parts[0].frame.columns
-    indices, messages = _indices(paths, [part.frame.index for part in parts])
+    indices, said = _indices(paths, [part.frame.index for part in parts])
+    messages += said
     frame = pd.concat([part.frame[names] for part in parts], ignore_index=True)
     labels = pd.concat(
         [part.labels[parts[0].labels.columns] for part in parts], ignore_index=True
@@ -87,6 +89,34 @@ def join_readings(paths, parts, by=None):
     frame, labels = frame.iloc[order], labels.iloc[order]
     frame.index = labels.index = index
     return frame, labels, messages
+
+
+def _complete_long(paths, parts):
+    """Give all files in long format all sensors, and say so.
+
+    Such a file has no row of a sensor that sent nothing.
+    """
+    if not all(part.is_long for part in parts):
+        return []
+    names = dict.fromkeys(name for part in parts for name in part.frame.columns)
+    units, lacking = {}, {}
+    for path, part in zip(paths, parts, strict=True):
+        units = part.frame.attrs.get("units", {}) | units
+        for name in names:
+            if name not in part.frame:
+                lacking.setdefault(name, []).append(path)
+    if not lacking:
+        return []
+    for part in parts:
+        part.frame = part.frame.reindex(columns=list(names))
+        if units:
+            part.frame.attrs["units"] = units
+    name, without = next(iter(lacking.items()))
+    return [
+        f"{_first_and_last(paths)}: sensors without a row in some files: "
+        f"{list_names(lacking)}. Their readings are missing there, as those of "
+        f"{name!r} in {without[0]}."
+    ]
 
 
 def _first_and_last(paths):

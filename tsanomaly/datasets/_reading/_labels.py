@@ -80,7 +80,8 @@ def find_label_columns(table, time_names):
             ParameterWarning(
                 f"{table.path}: read as channels, though there is a word for labels in "
                 f"the name: {list_names(channels)}. If they are labels, pass ",
-                Parameter("label", channels[0] if len(channels) == 1 else channels),
+                Parameter("label", channels[0]),
+                *((" (one of them, for example)",) if len(channels) > 1 else ()),
                 "; if they are not, pass ",
                 Parameter("label", None),
                 ".",

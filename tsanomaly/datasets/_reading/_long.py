@@ -9,7 +9,12 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, is_number, is_time_text, show
-from tsanomaly.datasets._reading._names import has_tag_name, has_value_name, list_names
+from tsanomaly.datasets._reading._names import (
+    has_tag_name,
+    has_value_name,
+    is_machine_name,
+    list_names,
+)
 from tsanomaly.datasets._reading._numbers import read_numbers
 from tsanomaly.datasets._reading._table import Column
 from tsanomaly.datasets._reading._times import Times, irregularities
@@ -21,6 +26,7 @@ __all__ = [
     "find_long",
     "holds_text",
     "list_keys",
+    "refuse_long_of_machines",
     "repeated_times",
 ]
 
@@ -29,6 +35,14 @@ _MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sen
 _BEGINS_TEXT = re.compile(r"[^\W\d]|[/\\$%:.#][^\W\d]")
 _IDENTIFIER = re.compile(r"[\d._/:\\-]")  # in TI101 and sensor.temp, but not in idle
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
+_UNIT_NAMES = frozenset(
+    ["unit", "units", "uom", "eu", "einheit", "einheiten", "engunits", "eng units"]
+)
+_DESCRIPTION_NAMES = frozenset(
+    ["description", "desc", "descriptor", "beschreibung", "bezeichnung", "longname"]
+)
+# A unit of a plant, such as U1 or Unit 2, and not m3.
+_NUMBERED = re.compile(r"(?!.*(?:m|ft|in)[23]$)[^\W\d]+[\s_-]?[0-9]+", re.IGNORECASE)
 
 
 def _keys_of(column):
@@ -114,20 +128,120 @@ def find_long(table, channels, times, long):
         return None
     if long != "auto":
         return _as_told(table, channels, times, long)
-    texts = [column for column in channels if holds_text(column)]
-    values = [column for column in channels if not any(column is t for t in texts)]
+    candidates = [column for column in channels if not _describes(column)]
+    texts = [column for column in candidates if holds_text(column)]
+    values = [column for column in candidates if not any(column is t for t in texts)]
     if texts:
         keys = list_keys(texts)
         if len(values) > 1 and any(has_tag_name(key[0].name) for key in keys):
             # Such as the milliseconds of the time beside the value.
             named = [column for column in values if has_value_name(column.name)]
-            values = named if len(named) == 1 else values
+            values = named if len(named) == 1 else _without_machines(values)
         if len(values) != 1 or not keys:
             return None
         return _of_texts(table, keys, values[0], channels, times)
-    if len(channels) != 2:
+    if len(candidates) == 3:
+        _refuse_two_numbers(table, candidates, times)
+    if len(candidates) != 2:
         return None
-    return _of_numbers(table, channels, times)
+    long = _of_numbers(table, candidates, times)
+    if long is not None:
+        long.others += [column for column in channels if _describes(column)]
+    return long
+
+
+def refuse_long_of_machines(table, channels, by):
+    """Raise if a table with a column of machines has one row for each reading.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    channels : list of Column
+        Columns that are neither times nor labels, nor the machines.
+    by : str
+        The column of machines.
+    """
+    candidates = [column for column in channels if not _describes(column)]
+    texts = [column for column in candidates if holds_text(column)]
+    tags = [key for key in list_keys(texts) if has_tag_name(key[0].name)]
+    if not tags or len(candidates) - len(texts) != 1:
+        return
+    raise table.header_fault(
+        "the table is in long format, with one row for each sensor and time, which is "
+        "not read together with ",
+        Parameter("by", by),
+        f". Join {by!r} and {tags[0][0].name!r} into one column of the file, and pass "
+        "it with the one of values as ",
+        Parameter("long"),
+        ", or write the readings of each machine to a file of its own.",
+    )
+
+
+def _describes(column):
+    """Whether a column holds units or descriptions of sensors."""
+    name = " ".join(re.split(r"[\s_.-]+", column.name.casefold()))
+    if name in _DESCRIPTION_NAMES:
+        return True
+    cell = column.first_value
+    return name in _UNIT_NAMES and not is_number(cell) and not _NUMBERED.fullmatch(cell)
+
+
+def _without_machines(values):
+    """Columns of values, but for whole numbers that are named like machines."""
+    return [
+        column
+        for column in values
+        if not (is_machine_name(column.name) and _WHOLE.fullmatch(column.first_value))
+    ]
+
+
+def _tell_apart(times, codes, columns):
+    """Columns that, with the names of the sensors, tell the rows of machines apart.
+
+    Parameters
+    ----------
+    times : ndarray of int of shape (n_rows,)
+        Codes of the times.
+    codes : ndarray of int of shape (n_rows,)
+        Those of the sensors.
+    columns : list of Column
+        Neither names of sensors nor readings.
+
+    Returns
+    -------
+    apart : list of Column
+    """
+    apart, is_plain = [], are_unique(times, codes)
+    for column, others, names in list_keys(columns):
+        is_text = holds_text(column)
+        is_whole = all(map(_WHOLE.fullmatch, names))
+        if _describes(column) or not (is_text or is_whole):
+            continue
+        if len(names) == 1 or _is_function(codes, column):
+            continue
+        is_named = is_machine_name(column.name) or has_tag_name(column.name)
+        if is_named or (
+            not is_plain and (is_text or are_unique(times, codes * len(names) + others))
+        ):
+            apart.append(column)
+    return apart
+
+
+def _refuse_two_numbers(table, channels, times):
+    """Raise if numbered machines, sensors of them and values are all there is."""
+    numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
+    keys = list_keys(numbered)
+    machines = [key for key in keys if is_machine_name(key[0].name)]
+    sensors = [key for key in keys if has_tag_name(key[0].name)]
+    if len(machines) != 1 or len(sensors) != 1:
+        return
+    (machine, codes, _), (sensor, others, names) = machines[0], sensors[0]
+    times, are_repeated = repeated_times(times)
+    if machine is sensor or not are_repeated or are_unique(times, others):
+        return
+    if are_unique(times, codes * len(names) + others):
+        raise _several_columns(table, [machine, sensor])
 
 
 def _of_numbers(table, channels, times):
@@ -184,16 +298,15 @@ def _as_told(table, channels, times, long):
             row, "the name of the sensor is missing. Complete the line, or delete it."
         )
     others = [c for c in channels if c is not tag and c is not value]
-    if not are_unique(repeated_times(times)[0], keys[0]):
-        apart = [c for c in others if holds_text(c) and not _is_function(keys[0], c)]
-        if apart and list_keys(apart):
-            raise _several_columns(table, [apart[0], tag])
-    return LongTable(table, (tag, *keys), value, others, is_told=table.long is None)
+    is_told = table.long is None
+    if is_told and (apart := _tell_apart(repeated_times(times)[0], keys[0], others)):
+        raise _several_columns(table, [apart[0], tag])
+    return LongTable(table, (tag, *keys), value, others, is_told=is_told)
 
 
 def _of_texts(table, keys, value, channels, times):
     """The long table of columns of texts and one of values, if the form is plain."""
-    texts = [column for column in channels if holds_text(column)]
+    texts = [c for c in channels if holds_text(c) and not _describes(c)]
     times, are_repeated = repeated_times(times)
     plain = []
     for column, codes, names in keys:
@@ -220,16 +333,22 @@ def _of_texts(table, keys, value, channels, times):
         others = [
             column for column in channels if column is not tag and column is not value
         ]
+        apart = _tell_apart(times, plain[0][1], others)
+        if apart:
+            raise _several_columns(table, [apart[0], tag])
         return LongTable(table, plain[0], value, others, is_told=False)
     several = [key for key in keys if len(key[2]) > 1]
     if not several:
         return None
     if not are_repeated and not any(
-        has_tag_name(column.name) or _change_often(codes)
-        for column, codes, _ in several
+        has_tag_name(column.name)
+        # Two words are rather those of a switch.
+        or (_change_often(codes) and (len(names) > 2 or _IDENTIFIER.search(names[0])))
+        for column, codes, names in several
     ):
         return None  # a mode of operation, or remarks
-    if len(several) > 1 and are_repeated:
+    n_named = sum(has_tag_name(c.name) or is_machine_name(c.name) for c, *_ in several)
+    if len(several) > 1 and (are_repeated or n_named > 1):
         raise _several_columns(table, [column for column, _, _ in several])
     column = several[0][0]
     raise table.header_fault(
@@ -248,7 +367,11 @@ def _of_texts(table, keys, value, channels, times):
 
 def _several_columns(table, columns):
     """Error about sensors that only several columns together tell apart."""
-    shown = " ".join(column.first for column in columns)
+    # A number alone would not say that it is one of a machine.
+    shown = " ".join(
+        f"{column.name} {column.first}" if is_number(column.first) else column.first
+        for column in columns
+    )
     return table.header_fault(
         "the table is in long format, with one row for each sensor and time, but "
         "several columns tell the sensors apart: "
@@ -300,13 +423,15 @@ class LongTable:
     others: list
     is_told: bool
 
-    def pivot(self, times, decimal, *, is_detected, found):
+    def pivot(self, times, decimal, *, drop, is_detected, found):
         """Put the readings of each sensor in a column of its own.
 
         Parameters
         ----------
         times : Times
             Times of the rows.
+        drop : list of str
+            Sensors to leave out.
         decimal, is_detected, found
             As for `read_numbers`.
 
@@ -342,6 +467,8 @@ class LongTable:
         groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
         names, series, words, n_repeated = [], [], [], 0
         for key, rows in zip(keys, groups, strict=True):
+            if key in drop:
+                continue
             column = self._rows_of(key, rows)
             if _is_all_words(column):
                 words.append(key)
@@ -361,6 +488,7 @@ class LongTable:
                 f"no sensor of {tag.name!r} has readings that are numbers. Pass other "
                 "columns as ",
                 Parameter("long"),
+                *((", or fewer sensors as ", Parameter("drop")) if drop else ()),
                 ".",
             )
         self._warn(len(names), n_repeated, words)
@@ -383,11 +511,23 @@ class LongTable:
     def units(self):
         """Units of the sensors, where a column has them."""
         _, codes, keys = self.key
-        for column in self.others:
-            if column.name.casefold() in ("unit", "units", "uom", "eu", "einheit"):
-                cells = dict(zip(codes.tolist(), column.cells, strict=True))
-                return {keys[code]: cell for code, cell in cells.items() if cell}
-        return {}
+        column = self._units_column()
+        if column is None:
+            return {}
+        cells = dict(zip(codes.tolist(), column.cells, strict=True))
+        return {keys[code]: cell for code, cell in cells.items() if cell}
+
+    def _units_column(self):
+        """The column that `units` reads, or None."""
+        return next(
+            (
+                column
+                for column in self.others
+                if _describes(column)
+                and column.name.casefold().replace("_", " ") in _UNIT_NAMES
+            ),
+            None,
+        )
 
     def _warn(self, n_sensors, n_repeated, words):
         """Say what was done, in one warning."""
@@ -404,15 +544,17 @@ class LongTable:
             )
         if words:
             parts[0] += f" Left out, since they are words: {list_names(words)}."
-        if self.others:
-            names = list_names(column.name for column in self.others)
+        units = self._units_column()
+        others = [column.name for column in self.others if column is not units]
+        if others:
+            names = list_names(others)
             parts[0] += f" Other columns, left out: {names}."
         if not self.is_told:
             parts += [" If it is no such table, pass ", Parameter("long", None)]
             if not has_tag_name(tag.name):
                 parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
             parts.append(".")
-        if not self.is_told or n_repeated or words:
+        if not self.is_told or n_repeated or words or others:
             self.table.messages.append(ParameterWarning(*parts))
         else:
             self.table.notes.append(parts[0].partition(": ")[2])

@@ -14,13 +14,14 @@ from tsanomaly.datasets._reading._long import (
     list_keys,
     repeated_times,
 )
-from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._names import is_machine_name, list_names
 from tsanomaly.datasets._reading._times import Times, irregularities
 
 __all__ = ["irregularities_of_machines", "look_for_machines", "take_machines"]
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _FIRST_WHOLE = re.compile(r"[0-9]{1,9}")
+_MOST_NUMBERED = 1_000  # machines
 
 
 def take_machines(table, by, label_names):
@@ -81,6 +82,7 @@ def look_for_machines(table, channels, times):
         return
     codes, are_repeated = repeated_times(times)
     if not are_repeated:
+        _warn_of_numbers(table, channels)
         return
     texts = [column for column in channels if holds_text(column)]
     candidates = texts or [
@@ -111,6 +113,32 @@ def look_for_machines(table, channels, times):
             )
         )
         return
+    if not texts:
+        _warn_of_numbers(table, channels)
+
+
+def _warn_of_numbers(table, channels):
+    """Warn of a channel of few whole numbers that is named like machines."""
+    named = [column for column in channels if is_machine_name(column.name)]
+    for column, _, keys in list_keys(named):
+        if (
+            1 < len(keys) <= _MOST_NUMBERED
+            and all(map(_FIRST_WHOLE.fullmatch, keys))
+            and not {*map(int, keys)} <= {0, 1}  # a pump that runs, or does not
+        ):
+            shown = list_names(keys[:3]) + (", …" if len(keys) > 3 else "")
+            table.messages.append(
+                ParameterWarning(
+                    f"{table.path}: {column.name!r} was read as a channel, but is "
+                    f"named like the number of a machine, and holds {len(keys):,} "
+                    f"different ones ({shown}). If it tells machines apart, pass ",
+                    Parameter("by", column.name),
+                    "; if it is no reading, leave it out with ",
+                    Parameter("drop", column.name),
+                    ".",
+                )
+            )
+            return
 
 
 def irregularities_of_machines(table, times, machines):
@@ -134,9 +162,11 @@ def irregularities_of_machines(table, times, machines):
     for messages in told.values():
         name, message = messages[0]
         others = ""
-        if len(messages) > 1:
+        if len(messages) == 2:
+            others = " The same holds for one other machine."
+        elif messages[1:]:
             others = f" The same holds for {len(messages) - 1:,} other machines."
         parts = getattr(message, "args", [message])
         yield ParameterWarning(
-            *parts, f" This is said of the machine {name!r}.{others}"
+            *parts, f" This is said of the machine {str(name)!r}.{others}"
         )

@@ -15,7 +15,10 @@ __all__ = [
     "is_clock_name",
     "is_counter_name",
     "is_label_name",
+    "is_machine_name",
     "list_names",
+    "name_without_quality",
+    "parts_of_name",
 ]
 
 _TIME_WORDS = """
@@ -48,6 +51,10 @@ machine machines maschine anlage device devices asset equipment unit id plant li
 engine turbine station site host vehicle robot instrument serial
 """
 _MACHINE_WORDS = frozenset(_MACHINE_TEXT.split())
+# Words that the name of a column of machines may have beside these.
+_BESIDE_MACHINE_WORDS = frozenset(
+    ["id", "ids", "no", "nr", "num", "number", "name", "code", "key", "index", "nummer"]
+)
 _VALUE_WORDS = frozenset(["value", "val", "reading", "state", "wert", "messwert"])
 # Words that a name of labels may have beside those that tell.
 _BESIDE_LABEL_TEXT = """
@@ -58,6 +65,9 @@ _BESIDE_LABEL_WORDS = frozenset(_BESIDE_LABEL_TEXT.split())
 _COUNTER_NAMES = frozenset(
     ["", "row", "rows", "no", "nr", "index", "idx", "#", "№", "record"]
 )
+_QUALITY_TEXT = "quality qual status state stat qc q flag validity valid qualität st"
+_QUALITY_WORDS = frozenset(_QUALITY_TEXT.split())
+_SEPARATORS = re.compile(r"[\s._:/\\()\[\]-]+")
 # A bracket that nothing closes is matched to the end, so that no other one in there is
 # tried: the time would grow with their number squared.
 _IN_BRACKETS = re.compile(r"[(\[][^)\]\n]*+([)\]]?)")
@@ -99,6 +109,13 @@ def has_machine_name(name):
     return not _MACHINE_WORDS.isdisjoint(_words_of(name))
 
 
+def is_machine_name(name):
+    """Whether all words in the name of a column speak of the names of machines."""
+    words = _words_of(name)
+    known = _MACHINE_WORDS | _BESIDE_MACHINE_WORDS
+    return has_machine_name(name) and known.issuperset(words)
+
+
 def has_value_name(name):
     """Whether a column is named like one that holds the readings of all sensors."""
     return not _VALUE_WORDS.isdisjoint(_words_of(name))
@@ -135,3 +152,20 @@ def list_names(names):
     shown = ", ".join(map(repr, names[:_MOST_LISTED])) or "none"
     n_others = len(names) - _MOST_LISTED
     return f"{shown} and {n_others:,} others" if n_others > 0 else shown
+
+
+def parts_of_name(name):
+    """The parts of a name, as TI1 and Quality in TI1.Quality, in lower case."""
+    return [part for part in _SEPARATORS.split(name.casefold()) if part]
+
+
+def name_without_quality(name):
+    """A name without the word for quality, or None if there is none in it."""
+    parts = parts_of_name(name)
+    if not parts:
+        return None
+    if parts[0] in _QUALITY_WORDS and all(part.isdecimal() for part in parts[1:]):
+        return ""
+    if parts[-1] in _QUALITY_WORDS:
+        return " ".join(parts[:-1])
+    return " ".join(parts[1:]) if parts[0] in _QUALITY_WORDS else None

@@ -95,6 +95,10 @@ def _names(document, schema):
             if not types.is_temporal(schema.types[position]):
                 continue
             name = ""
+        if name in index or not name:
+            # The unit makes an index of durations one of elapsed times.
+            is_elapsed = types.is_duration(schema.types[position])
+            name = f"{name or 'time'} [s]" if is_elapsed else name
         names[position] = name
     if not names:
         raise fault(document, "the file has no columns. Check ", Parameter("path"), ".")
@@ -188,7 +192,7 @@ def _cells(array, decimal, missing):
         seconds = np.timedelta64(1, array.type.unit) / np.timedelta64(1, "s")
         numbers = array.cast(pyarrow.int64()).to_pylist()
         texts = [
-            missing if number is None else write_float(number * seconds, decimal)
+            missing if number is None else write_float(number * float(seconds), decimal)
             for number in numbers
         ]
     else:

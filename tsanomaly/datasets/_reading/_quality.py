@@ -9,14 +9,29 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._bounds import GLUE
 from tsanomaly.datasets._reading._cells import MISSING, is_number
-from tsanomaly.datasets._reading._names import list_names
-from tsanomaly.datasets._reading._words import is_known_word, list_counts
+from tsanomaly.datasets._reading._names import (
+    list_names,
+    name_without_quality,
+    parts_of_name,
+)
+from tsanomaly.datasets._reading._words import (
+    is_bad_word,
+    is_known_word,
+    list_counts,
+)
 
-__all__ = ["apply_quality"]
+__all__ = ["apply_quality", "find_quality"]
 
 _GOOD = frozenset(
     ["good", "ok", "gut", "valid", "g", "(good)", "normal", "gültig", "good quality"]
 )
+# Of these at least one is in a column that is taken for quality by itself: normal and
+# fail are as well states of a machine.
+_SURE_TEXT = """
+good; bad; uncertain; questionable; substituted; gut; schlecht; unsicher; (good); not
+good; good quality; bad quality
+"""
+_SURE = frozenset(_SURE_TEXT.replace("\n", " ").strip().split("; "))
 _NOT_GOOD_TEXT = """
 bad; uncertain; questionable; substituted; invalid; doubtful; suspect; fail; failed;
 error; b; u; q; stale; missing; schlecht; unsicher; ungültig; unknown; not good;
@@ -24,14 +39,54 @@ no data; bad quality; comm fail; not connected; i/o timeout
 """
 _NOT_GOOD = frozenset(_NOT_GOOD_TEXT.replace("\n", " ").strip().split("; "))
 _OPC_GOOD = 192  # and more: the two highest bits of a byte
-_WORD_TEXT = "quality qual status state stat qc q flag validity valid qualität st"
-_WORDS = frozenset(_WORD_TEXT.split())
+_BYTES = frozenset(range(256))
+_OPC_CODES = frozenset(  # the two lowest bits say whether a limit was reached
+    code + limit
+    for code in (*range(0, 36, 4), 64, 68, 80, 84, 88, _OPC_GOOD, 216)
+    for limit in range(4)
+)
 _VALUE_WORDS = frozenset(["value", "val", "pv", "reading", "wert", "v"])
-_SEPARATORS = re.compile(r"[\s._:/\\()\[\]-]+")
 _MOST_VALUES = 32
 
 
-def apply_quality(table, channels, quality):
+def find_quality(table, channels, quality):
+    """Find the columns of quality.
+
+    Parameters
+    ----------
+    table : Table
+        The file.
+    channels : list of Column
+        The channels, and columns of quality.
+    quality : 'auto', list of str or None
+        As for `read_sensor_csv`.
+
+    Returns
+    -------
+    names : list of str
+        The columns of quality.
+
+    Raises
+    ------
+    ValueError
+        If one that is named is not there.
+    """
+    if quality is None:
+        return []
+    if quality == "auto":
+        return _find(channels)
+    known = {column.name for column in channels}
+    unknown = [name for name in quality if name not in known]
+    if unknown:
+        raise table.header_fault(
+            Parameter("quality", unknown),
+            " are not all among the channels "
+            f"{list_names(column.name for column in channels)}.",
+        )
+    return list(quality)
+
+
+def apply_quality(table, channels, named, value, *, is_told):
     """Empty readings that are not good, by the columns that say so.
 
     Parameters
@@ -40,34 +95,28 @@ def apply_quality(table, channels, quality):
         The file, whose messages are added to.
     channels : list of Column
         The channels, and columns of quality.
-    quality : 'auto', list of str or None
-        As for `read_sensor_csv`.
-
-    Returns
-    -------
-    channels : list of Column
-        Without the columns of quality.
+    named : list of str
+        The columns of quality.
+    value : Column or None
+        The readings of a table in long format, which all columns of quality speak of.
+    is_told : bool
+        Whether the user named the columns of quality.
 
     Raises
     ------
     ValueError
-        If a column of quality is not known, or what it says.
+        If it is not certain which readings a column of quality speaks of, or what it
+        says.
     """
-    if quality is None:
-        return channels
-    named = quality if quality != "auto" else _find(channels)
     if not named:
-        return channels
+        return
     known = {column.name: column for column in channels}
-    not_values = set(named)
-    unknown = [name for name in named if name not in known]
-    if unknown:
-        raise table.header_fault(
-            Parameter("quality", unknown),
-            f" are not all among the channels {list_names(known)}.",
-        )
-    values = [column for column in channels if column.name not in not_values]
-    targets = _targets(channels, not_values)
+    if value is None:
+        if not is_told:
+            _refuse_single(table, channels, named)
+        targets = _targets(channels, set(named))
+    else:
+        targets = dict.fromkeys(named, value)
     emptied, words = Counter(), Counter()
     for name in named:
         target = targets[name]
@@ -93,47 +142,56 @@ def apply_quality(table, channels, quality):
             ".",
         )
     )
-    return values
 
 
 def _find(channels):
     """Names of the columns that surely are of quality."""
-    found, by_name = [], _values_by_name(channels)
-    for position, column in enumerate(channels):
-        base = _base_of(column.name)
-        if base is None or column.is_empty:
+    by_name, candidates = _values_by_name(channels), []
+    for column in channels:
+        base = name_without_quality(column.name)
+        if base is None or column.is_empty or (base and base not in by_name):
             continue
-        has_value = position and _are_readings(channels[position - 1])
-        if base not in by_name and (base or not has_value):
-            continue
-        # Codes in a column named Status may be others, of the machine.
-        is_named = bool(base) or "qual" in column.name.casefold()
-        if _is_vocabulary(column, words_only=not is_named):
-            found.append(column.name)
-    return found
+        others = (other for other in channels if other is not column)
+        if base or any(map(_are_readings, others)):
+            candidates.append(column)
+    found = {column.name for column in candidates if _is_vocabulary(column)}
+    if found:
+        found |= {
+            column.name
+            for column in candidates
+            if _says_quality(column.name) and _are_opc(column)
+        }
+    return [column.name for column in channels if column.name in found]
 
 
-def _base_of(name):
-    """A name without the word for quality, or None if there is none in it."""
-    parts = _parts_of(name)
-    if not parts:
-        return None
-    if parts[0] in _WORDS and all(part.isdecimal() for part in parts[1:]):
-        return ""
-    if parts[-1] in _WORDS:
-        return " ".join(parts[:-1])
-    return " ".join(parts[1:]) if parts[0] in _WORDS else None
+def _refuse_single(table, channels, named):
+    """Raise if one column beside those of many sensors may speak of any of them."""
+    bare = [name for name in named if name_without_quality(name) == ""]
+    values = [column for column in channels if column.name not in named]
+    is_outside = len(bare) == 1 and bare[0] in (channels[0].name, channels[-1].name)
+    if not is_outside or len(values) < 2:
+        return
+    last = _targets(channels, set(named))[bare[0]]
+    raise table.header_fault(
+        f"{bare[0]!r} holds words or codes of quality, but does not say of which of "
+        f"the {len(values):,} channels. If it speaks of {last.name!r} alone, pass ",
+        Parameter("quality", bare),
+        "; otherwise leave it out with ",
+        Parameter("drop", bare[0]),
+        ".",
+    )
 
 
-def _parts_of(name):
-    return [part for part in _SEPARATORS.split(name.casefold()) if part]
+def _says_quality(name):
+    """Whether a name says quality, and not just status."""
+    return any(part.startswith("qual") for part in parts_of_name(name))
 
 
 def _values_by_name(channels):
     """Columns by their names, and by these without a word for value."""
     by_name = {}
     for column in channels:
-        parts = _parts_of(column.name)
+        parts = parts_of_name(column.name)
         by_name.setdefault(" ".join(parts), column)
         if len(parts) > 1 and parts[-1] in _VALUE_WORDS:
             by_name.setdefault(" ".join(parts[:-1]), column)
@@ -144,9 +202,12 @@ def _targets(channels, not_values):
     """The channel that each column of quality speaks of, by the name of the latter."""
     values = [column for column in channels if column.name not in not_values]
     by_name, targets, left = _values_by_name(values), {}, None
+    first = channels[0].name
+    if first in not_values and name_without_quality(first) == "":
+        channels = channels[::-1]  # quality stands before the readings
     for column in channels:
         if column.name in not_values:
-            targets[column.name] = by_name.get(_base_of(column.name), left)
+            targets[column.name] = by_name.get(name_without_quality(column.name), left)
         elif _are_readings(column) or left is None:
             left = column
     return targets
@@ -158,26 +219,55 @@ def _are_readings(column):
     return is_number(cell) or is_known_word(cell)
 
 
-def _is_vocabulary(column, *, words_only):
-    """Whether a column holds words of quality, or codes of OPC, and nothing else."""
-    values = set()
+def _values_of(column):
+    """The different values of a column with their counts, or none of too many."""
+    values = Counter()
     for _, text in column.texts():
-        values |= set(text.split(GLUE)) - MISSING
-        if len(values) > _MOST_VALUES:
-            return False
+        values.update(text.split(GLUE))
+        if len(values) > _MOST_VALUES + len(MISSING):
+            return Counter()
+    return Counter({key: n for key, n in values.items() if key not in MISSING})
+
+
+def _is_vocabulary(column):
+    """Whether a column holds words of quality, or codes of OPC, and nothing else."""
+    values, says_quality = _values_of(column), _says_quality(column.name)
+    if not values:
+        return False
     if all(map(is_number, values)):
-        codes = {float(value.replace(",", ".", 1)) for value in values}
-        return not words_only and _are_codes(codes)
-    return bool(values) and all(
-        _is_good(value) or value.casefold() in _NOT_GOOD or _is_opc_text(value)
-        for value in values
+        codes = Counter()
+        for value, count in values.items():
+            codes[_code(value)] += count
+        if not codes.keys() <= _OPC_CODES:
+            return False
+        n_good = codes[_OPC_GOOD] + codes[216]
+        if not says_quality:
+            return 2 * n_good >= codes.total()
+        # Names as TI1_Quality leave no doubt, on a bad day either.
+        is_bad_day = name_without_quality(column.name) and all(
+            code % 4 == 0 for code in codes
+        )
+        return bool(n_good or is_bad_day or codes.keys() <= {0, 1})
+    words = {value.casefold() for value in values}
+    if not says_quality and not any(
+        word in _SURE or _is_opc_text(word) or word.startswith("good") for word in words
+    ):
+        return False
+    return all(
+        _is_good(word) or word in _NOT_GOOD or is_bad_word(word) or _is_opc_text(word)
+        for word in words
     )
 
 
-def _are_codes(codes):
-    """Whether numbers are codes of OPC: bytes, of which one is good."""
-    are_bytes = all(code == int(code) and 0 <= code <= 255 for code in codes)
-    return are_bytes and any(code >= _OPC_GOOD for code in codes)
+def _are_opc(column):
+    """Whether a column holds nothing but codes of OPC."""
+    values = _values_of(column)
+    numbers = all(map(is_number, values))
+    return bool(values) and numbers and {*map(_code, values)} <= _OPC_CODES
+
+
+def _code(value):
+    return float(value.replace(",", ".", 1))
 
 
 def _is_good(word):
@@ -195,9 +285,9 @@ def _find_bad(column, words):
     cells = column.cells
     values = set(cells) - MISSING
     if all(map(is_number, values)):
-        codes = {value: float(value.replace(",", ".", 1)) for value in values}
-        least = _OPC_GOOD if _are_codes(codes.values()) else None
-        if least is None and not set(codes.values()) <= {0.0, 1.0}:
+        codes = {value: _code(value) for value in values}
+        are_flags = set(codes.values()) <= {0, 1}
+        if not are_flags and not set(codes.values()) <= _BYTES:
             raise column.fault(
                 0,
                 f"the codes {list_names(sorted(values)[:10])} are not those of OPC, of "
@@ -205,7 +295,8 @@ def _find_bad(column, words):
                 Parameter("quality"),
                 ".",
             )
-        bad = {value for value, code in codes.items() if code < (least or 1)}
+        least = 1 if are_flags else _OPC_GOOD
+        bad = {value for value, code in codes.items() if code < least}
     else:
         bad = {value for value in values if not _is_good(value)}
     rows = [row for row, cell in enumerate(cells) if cell in bad]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsanomaly._parameter_error import ParameterWarning
+from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._columns import fits_date_format
 from tsanomaly.datasets._reading._names import has_time_name, list_names
@@ -50,20 +50,48 @@ def find_tag_times(table, timestamp, label_names, date_format):
     -------
     tags : list of TagTimes
         Empty for every other table.
+
+    Raises
+    ------
+    ValueError
+        If there are labels in such a table, which have no time.
     """
-    if timestamp != "auto" or label_names:
+    if timestamp != "auto":
         return []
+    columns = [column for column in table.columns if column.name not in label_names]
+    tags = _tags_of(columns, date_format)
+    if tags and label_names:
+        is_one = len(label_names) == 1
+        cure = ()
+        if _tags_of(table.columns, date_format):
+            cure = (
+                ", or read them as channels, at the times beside them, with ",
+                Parameter("label", None),
+            )
+        raise table.header_fault(
+            "every tag has a time column of its own, so that it is not certain which "
+            f"times the labels {list_names(label_names)} belong to. Leave them out "
+            "with ",
+            Parameter("drop", label_names[0] if is_one else label_names),
+            *cure,
+            ".",
+        )
+    return tags
+
+
+def _tags_of(columns, date_format):
+    """As `find_tag_times`, of columns that hold no labels."""
     others = {
         column.name: _other_words(column.name)
-        for column in table.columns
+        for column in columns
         if _is_time(column, date_format)
     }
     if len(others) < 2:
         return []
-    is_time = [column.name in others for column in table.columns]
-    columns = list(table.columns)
+    is_time = [column.name in others for column in columns]
+    first = columns[0]
     if not is_time[0] and is_time[-1]:  # the time stands behind the reading
-        columns.reverse()
+        columns = columns[::-1]
         are_plain = _name_a_neighbor
     else:
         are_plain = _are_numbered
@@ -79,7 +107,7 @@ def find_tag_times(table, timestamp, label_names, date_format):
         return []
     if not are_plain(tags, others) and not _name_a_neighbor(tags, others):
         return []
-    return tags if columns[0] is table.columns[0] else tags[::-1]
+    return tags if columns[0] is first else tags[::-1]
 
 
 def _is_time(column, date_format):

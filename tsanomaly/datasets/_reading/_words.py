@@ -13,6 +13,7 @@ from tsanomaly.datasets._reading._names import (
     has_machine_name,
     has_tag_name,
     list_names,
+    name_without_quality,
 )
 
 __all__ = [
@@ -65,6 +66,10 @@ _STATES = (
     ("low", "high"),
     ("down", "up"),
     ("aus", "ein"),
+    ("aus", "an"),
+    ("arrêt", "marche"),
+    ("arret", "marche"),
+    ("apagado", "encendido"),
     ("zu", "auf"),
     ("nein", "ja"),
     ("not_home", "home"),
@@ -75,7 +80,11 @@ _STATES = (
 _STATE_WORDS = frozenset(word for pair in _STATES for word in pair)
 _LIMIT = re.compile(r"[<>≤≥]=?\s*[+-]?[0-9]+(?:[.,][0-9]+)?")
 _WITH_UNIT = re.compile(r"[+-]?[0-9]++(?:[.,][0-9]++)?\s?[°µ%‰a-zA-Z/³²Ω]{1,8}")
+_OTHER_MINUS = re.compile(r"[\u2212\u2013]\s?([0-9]++(?:[.,][0-9]++)*)")
+_MINUS_BEHIND = re.compile(r"([0-9]++(?:[.,][0-9]++)*)\s?-")
+_QUALITY = frozenset(["good", "uncertain", "questionable", "not good"])
 _MOST_LISTED = 10
+_MOST_ADVISED = 20  # words that the cure names
 
 
 def is_bad_word(cell):
@@ -193,15 +202,15 @@ def no_number_words(column, row, decimal):
     decimal : {'.', ','}
         The decimal mark of the file.
     """
-    words, n_numbers = Counter(), 0
+    words, bad, n_numbers = Counter(), Counter(), 0
     for _, text in column.texts():
         for cell, count in Counter(text.split(GLUE)).items():
             if NUMBER.fullmatch(cell.replace(decimal, ".", 1)):
                 n_numbers += count
-            elif cell not in MISSING and not is_bad_word(cell):
-                words[cell] += count
+            elif cell not in MISSING:
+                (bad if is_bad_word(cell) else words)[cell] += count
     cell = column.cells[row]
-    first = [word for word, _ in words.most_common(3)]
+    first = [word for word, _ in words.most_common(_MOST_ADVISED)]
     cure = Parameter("na_values", first[0] if len(first) == 1 else first)
     limits = [word for word in words if _LIMIT.fullmatch(word)]
     if limits:
@@ -221,6 +230,28 @@ def no_number_words(column, row, decimal):
             f"holds {list_counts(words)}. Write the unit into the name of the column, "
             "and remove it from the cells, or leave the column out with ",
             Parameter("drop"),
+            ".",
+        )
+    for pattern, where in (
+        (_OTHER_MINUS, "another sign for minus than '-'"),
+        (_MINUS_BEHIND, "the minus behind it"),
+    ):
+        if match := pattern.fullmatch(cell):
+            return column.fault(
+                row,
+                f"{show(cell)} is a number with {where}, which is not read. Write "
+                f"{show('-' + match[1])} in the file, and others of the kind likewise.",
+            )
+    has_word = any(word.casefold() in _QUALITY for word in words)
+    if not n_numbers and (has_word or name_without_quality(column.name) is not None):
+        return column.fault(
+            row,
+            f"{show(cell)} is not a number: the column holds nothing but words, "
+            f"{list_counts(words + bad)}. If it says of the readings in another column "
+            "whether they are good, pass ",
+            Parameter("quality", [column.name]),
+            "; otherwise write its states as numbers, or leave it out with ",
+            Parameter("drop", column.name),
             ".",
         )
     is_named = has_tag_name(column.name) or has_machine_name(column.name)
