@@ -337,7 +337,8 @@ os.chdir({str(tmp_path)!r})
 print(main(command))
 """
     )
-    saved, command, status = shown.splitlines()
+    saved, *plan, command, status = shown.splitlines()
+    assert len(plan) == 3  # what is trained on what
     for line in (saved, command):
         assert "cannot be written: File too large. All files are as they were" in line
         assert "Make room" in line
