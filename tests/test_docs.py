@@ -154,7 +154,8 @@ def test_dependencies_are_used_and_have_a_reason():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.partition(".")[0])
     imported -= {"tsanomaly", *sys.stdlib_module_names}
-    imported = {"scikit-learn" if name == "sklearn" else name for name in imported}
+    packages = {"sklearn": "scikit-learn", "paho": "paho-mqtt"}
+    imported = {packages.get(name, name) for name in imported}
     assert required <= imported
     # What is imported but not declared comes with a package whose row says so.
     reasons = " ".join(reason for _, reason in rows)

@@ -184,7 +184,7 @@ class ScoreTransformer(
         if getattr(X, "ndim", 2) != 2:  # the detector says what is wrong with it
             return detector.fit(X, y, **metadata)
         breaks = find_breaks(X)
-        if sees_other_rows(detector):
+        if sees_other_rows(detector) or breaks.all():
             breaks[:] = False
         nothing = np.zeros(len(breaks), dtype=bool)
         return fit_without(detector, X, y, breaks, nothing, metadata)
