@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a watch finds, refuses and remembers."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,6 +139,47 @@ def test_machines_are_limited(detector):
     for name in "abc":
         outcome = watch.take(as_readings(plant(3), name))
     assert {wrong.reason for _, wrong in outcome.rejected} == {"too many machines"}
+    at_once = Watch(detector, by="pump", most_machines=2)
+    outcome = at_once.take([as_readings(plant(1), name)[0] for name in "abcd"])
+    assert outcome.n_accepted == len(at_once.machines()) == 2
+
+
+def test_a_machine_without_a_reading_takes_no_place(detector):
+    watch = Watch(detector, by="pump", most_machines=1, clock=lambda: 1.8e9)
+    future = Reading("ghost", np.datetime64("2200-01-01"), [0.0, 0.0])
+    outcome = watch.take([future, *as_readings(plant(3), "a")])
+    assert outcome.n_accepted == 3
+    assert list(watch.machines()) == ["a"]
+    with pytest.raises(UnknownName):
+        watch.find("ghost")
+
+
+def test_a_machine_that_is_looked_up_is_the_one_that_takes(
+    detector, tmp_path, monkeypatch
+):
+    path, readings = tmp_path / "watch.state", as_readings(plant(60))
+    watch = Watch(detector, state=path)
+    watch.take(readings[:30])
+    watch.close()
+    watch = Watch(detector, state=path)
+    make, is_read, goes_on = watch._make, threading.Event(), threading.Event()
+
+    def slow(name, state):
+        machine = make(name, state)
+        if threading.current_thread() is reader:
+            is_read.set()
+            goes_on.wait(0.2)  # time to take readings, unless that has to wait
+        return machine
+
+    monkeypatch.setattr(watch, "_make", slow)
+    reader = threading.Thread(target=watch.find, args=["machine"])
+    reader.start()
+    is_read.wait()
+    watch.take(readings[30:])
+    goes_on.set()
+    reader.join()
+    assert watch.take(readings[30:]).n_accepted == 0
+    watch.close()
 
 
 def test_a_restart_goes_on_where_it_was(detector, tmp_path):

@@ -245,12 +245,14 @@ class Watch:
         UnknownName
             If there have been none.
         """
-        if name not in self._machines:
-            state = self.state.machine(name)
-            if state is None:
-                raise UnknownName(f"There is no machine {name!r}.")
-            self._machines[name] = self._make(name, state)
-        return self._machines[name]
+        # Between reading a state and keeping its machine, no other may go on.
+        with self.lock:
+            if name not in self._machines:
+                state = self.state.machine(name)
+                if state is None:
+                    raise UnknownName(f"There is no machine {name!r}.")
+                self._machines[name] = self._make(name, state)
+            return self._machines[name]
 
     def machines(self):
         """All machines that there have been readings of, by name."""
@@ -290,7 +292,8 @@ class Watch:
                 f"{name!r} is no machine that the fleet was trained on, and the fleet "
                 "has no fallback.",
             )
-        if len(self.state.machines()) >= self._most_machines:
+        known = self._machines.keys() | self.state.machines()
+        if len(known) >= self._most_machines:
             return Rejected(
                 "too many machines",
                 f"{name!r} would be one more than the {self._most_machines:,} machines "
@@ -321,6 +324,9 @@ class Watch:
             counts["reordered"] += n_reordered
             for block in machine.blocks(taken):
                 rejected += self._score(machine, block, scores, flags, found)
+            if not machine.n_readings:
+                # A name alone, which anybody can send, takes no place.
+                del self._machines[name]
         counts.update(f"rejected {wrong.reason}" for _, wrong in rejected)
         counts["accepted"] += len(readings) - len(rejected)
         counts["flagged"] += int(flags.sum())
