@@ -54,6 +54,56 @@ def test_an_alarm_says_what_was_expected(watch):
     assert abs(event["readings"][0] - event["expected"][0]) > 2
 
 
+@pytest.mark.parametrize("size", [1, 400])
+@pytest.mark.parametrize("on_delay", [1, 3])
+def test_readings_of_an_alarm_are_those_of_its_channels(detector, size, on_delay):
+    frame = plant(faults=())
+    frame.iloc[100, 1] += 60  # the peak is before the raising row if that waits
+    frame.iloc[101:190, 0] += 6  # and in the end another channel is the first
+    params = {"on_delay": on_delay, "off_delay": 3}
+    watch = Watch(detector, n_channels=2, alarm_params=params)
+    events = []
+    for block in in_blocks(as_readings(frame), size):
+        events += watch.take(block).events
+    assert {"raised", "cleared"} <= {event["type"] for event in events}
+    for event in events:
+        peak = frame.loc[event["peak"]]
+        assert event["readings"] == pytest.approx(peak[event["channels"]])
+        assert len(event["expected"]) == len(event["channels"]) > 0
+        assert None not in event["expected"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("expected_or_usual", "channels"), ("StreamingDetector._contributions", "peak")],
+)
+def test_an_alarm_that_cannot_be_explained_is_told(watch, monkeypatch, name, told):
+    def fail(*_):
+        raise ValueError("no explanation")
+
+    monkeypatch.setattr(f"tsanomaly._stream_state.{name}", fail)
+    outcome = watch.take(as_readings(plant()))
+    assert outcome.rejected == []
+    event = outcome.events[0]
+    assert event["type"] == "raised"
+    assert event[told]
+    assert event["expected"] == [None] * len(event["channels"])
+
+
+def test_what_is_no_fault_of_a_reading_does_not_refuse_it(watch, monkeypatch):
+    readings = as_readings(plant(20))
+    watch.take(readings[:10])
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tsanomaly._serve._machine.advance", fail)
+        with pytest.raises(MemoryError):
+            watch.take(readings[10:])
+    assert watch.take(readings[10:]).n_accepted == 10
+
+
 def test_readings_that_are_not_taken(watch):
     frame = plant(60)
     readings = as_readings(frame)

@@ -9,8 +9,7 @@ import numpy as np
 
 from tsanomaly._alarm_filter import has_drifted
 from tsanomaly._serve._readings import Rejected
-from tsanomaly._stream_state import advance, restore, state_of
-from tsanomaly._streaming import StreamingDetector
+from tsanomaly._stream_state import WatchedStream, advance, restore, state_of
 
 __all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
 
@@ -48,7 +47,7 @@ class Machine:
         self, name, detector, alarm_filter, width, n_channels, max_gap, state=None
     ):
         self.name = name
-        self.stream = StreamingDetector(detector, alarm_filter)
+        self.stream = WatchedStream(detector, alarm_filter)
         self._n_channels = n_channels
         self._max_gap = max_gap
         self.last_time = _NO_TIME

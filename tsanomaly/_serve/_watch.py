@@ -339,8 +339,9 @@ class Watch:
         positions = [position for position, _ in block]
         try:
             some, flagged, alarms = machine.take([reading for _, reading in block])
-        # Detectors of other libraries raise whatever they like.
-        except Exception as error:
+        # How scikit-learn refuses values. All else, such as a lack of memory, is not
+        # the fault of the reading, which is to be sent again.
+        except (ValueError, TypeError) as error:
             if len(block) == 1:
                 wrong = Rejected("refused", f"The detector refuses it: {error}")
                 return [(positions[0], wrong)]
@@ -431,7 +432,7 @@ def _same_column(own, by):
 
 def _described(alarm):
     """An alarm as JSON holds it."""
-    told = {name: _plain(alarm[name]) for name in _TOLD if name in alarm}
+    told = {name: _plain(alarm[name]) for name in _TOLD}
     return told | {"channels": [str(channel) for channel in alarm["channels"]]}
 
 
