@@ -10,7 +10,7 @@ from tsanomaly._streaming import StreamingDetector
 __all__ = ["WatchedStream", "advance", "restore", "state_of"]
 
 # What an AlarmTracker remembers; the rest follows from the detector and the filter.
-_TRACKED = ("threshold", "n_rows", "accumulated", "n_above", "is_raised", "alarm")
+_TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
 
 
 class WatchedStream(StreamingDetector):
@@ -111,6 +111,8 @@ def state_of(stream):
     return {
         "rows": stream._rows,
         "times": stream._times,
+        "threshold": tracker.threshold,
+        "fitted_threshold": tracker.fitted_threshold,
         **{name: getattr(tracker, name) for name in _TRACKED},
     }
 
@@ -121,7 +123,7 @@ def restore(stream, state):
     Parameters
     ----------
     stream : StreamingDetector
-        With the detector and the filter of the other.
+        With the detector of the other; its filter may have other parameters.
     state : dict
         As from `state_of`.
 
@@ -139,5 +141,9 @@ def restore(stream, state):
     if state["is_raised"] and not told <= alarm.keys():
         raise ValueError("the alarm is not described")
     stream._rows, stream._times = rows, times
+    tracker = stream._alarms.tracker
     for name in _TRACKED:
-        setattr(stream._alarms.tracker, name, state[name])
+        setattr(tracker, name, state[name])
+    # A threshold that follows the errors started from this one, or means nothing now.
+    if tracker.rules.tracking and state["fitted_threshold"] == tracker.fitted_threshold:
+        tracker.threshold = state["threshold"]

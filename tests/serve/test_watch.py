@@ -269,6 +269,43 @@ def test_what_could_not_be_written_was_not_taken(detector, tmp_path, monkeypatch
     assert [what for what, _ in kinds(outcome.events)].count("raised") == 2
 
 
+def test_a_full_disk_is_named(detector, tmp_path):
+    watch = Watch(detector, state=tmp_path / "watch.state")
+    readings = as_readings(plant(faults=()))
+    watch.take(readings[:5])
+    run = watch.state._base.execute
+    (n_pages,) = run("PRAGMA page_count").fetchone()
+    run(f"PRAGMA max_page_count = {n_pages}")
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"watch\.state'.* full\. Make room"):
+            watch.take(readings[5:])
+    run(f"PRAGMA max_page_count = {100 * n_pages}")
+    assert watch.take(readings[5:]).n_accepted == 395
+    watch.close()
+
+
+@pytest.mark.parametrize(
+    ("tracking", "first", "then", "expected"),
+    [(0.0, 1e9, 1.0, 1.0), (0.1, 1e9, 1.0, 1.0), (0.1, 1.0, 1.0, None)],
+)
+def test_a_threshold_goes_on_only_where_it_follows_the_errors(
+    detector, tmp_path, tracking, first, then, expected
+):
+    def begin(threshold):
+        params = {"tracking": tracking, "threshold": threshold}
+        return Watch(detector, state=tmp_path / "w.state", alarm_params=params)
+
+    watch = begin(first)
+    watch.take(as_readings(plant(105)))
+    followed = watch.find("machine").threshold()
+    watch.close()
+    watch = begin(then)
+    found = watch.find("machine").threshold()
+    watch.close()
+    assert found == (followed if expected is None else expected)
+    assert (followed == first) == (expected is not None)
+
+
 def test_a_state_is_of_one_model_and_one_process(detector, tmp_path):
     path = tmp_path / "watch.state"
     watch = Watch(detector, state=path, model_version="1")

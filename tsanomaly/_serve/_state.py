@@ -51,6 +51,8 @@ class State:
     ------
     ParameterError
         If the file is of another model, is used by another process, or is no such file.
+    OSError
+        If the file cannot be written.
     """
 
     def __init__(self, path, model):
@@ -70,7 +72,7 @@ class State:
         except sqlite3.DatabaseError as error:
             self._base.close()
             raise _unusable(path, error) from error
-        except ParameterError:
+        except (ParameterError, OSError):
             self._base.close()
             raise
 
@@ -98,15 +100,29 @@ class State:
 
     @contextmanager
     def writing(self):
-        """Write all that is written within, or nothing."""
+        """Write all that is written within, or nothing.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
         with self.lock:
-            self._base.execute("BEGIN")
             try:
+                self._base.execute("BEGIN")
                 yield self
-            except BaseException:
-                self._base.execute("ROLLBACK")
+                self._base.execute("COMMIT")
+            except BaseException as error:
+                # SQLite has done it itself where the disk is full.
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise OSError(
+                        f"The state {str(self._path)!r} cannot be written: {error}. "
+                        "Make room on its disk and see that it may be written; what "
+                        "was to be kept has to be sent again."
+                    ) from error
                 raise
-            self._base.execute("COMMIT")
 
     def fact(self, name):
         """A text by its name, or None."""
