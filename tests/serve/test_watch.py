@@ -269,6 +269,19 @@ def test_what_could_not_be_written_was_not_taken(detector, tmp_path, monkeypatch
     assert [what for what, _ in kinds(outcome.events)].count("raised") == 2
 
 
+def test_events_do_not_wait_for_those_who_are_no_longer_told(watch):
+    state = watch.state
+    state.set_told("file", 0)
+    state.set_told("gone", 0)
+    for _ in range(2100):
+        state.add_event({"type": "raised"})
+    state.set_told("file", 2100)
+    assert len(state.events(0, 9999)) == 2100
+    state.forget_others(["file"])
+    assert (state.told("gone"), state.told("file")) == (None, 2100)
+    assert len(state.events(0, 9999)) == 1001
+
+
 def test_a_full_disk_is_named(detector, tmp_path):
     watch = Watch(detector, state=tmp_path / "watch.state")
     readings = as_readings(plant(faults=()))

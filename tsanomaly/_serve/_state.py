@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS alarms (alarm INTEGER PRIMARY KEY, body TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
 
-# Alarms and events that are kept, at least: the last ones.
-_MOST_KEPT = 10_000
+# The last alarms, and events that everybody was told, that are kept, at least.
+_ALARMS_KEPT, _EVENTS_KEPT = 10_000, 1_000
 
 
 class State:
@@ -207,7 +207,7 @@ class State:
             )
         if cursor.lastrowid % 1_000 == 0:
             self._run(
-                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _MOST_KEPT
+                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _ALARMS_KEPT
             )
         return cursor.lastrowid
 
@@ -257,13 +257,27 @@ class State:
         """Note what somebody was told."""
         self.set_fact(f"told {name}", str(event))
 
+    def forget_others(self, names):
+        """Forget what others than these were told: for them, no event is kept.
+
+        Parameters
+        ----------
+        names : iterable of str
+            All who are still told.
+        """
+        kept = {f"told {name}" for name in names}
+        with self.writing():
+            for (name,) in self._all("SELECT name FROM facts WHERE name LIKE 'told %'"):
+                if name not in kept:
+                    self._run("DELETE FROM facts WHERE name = ?", name)
+            self._forget_events()
+
     def _forget_events(self):
         """Forget old events, those that everybody was told."""
         told = self._all("SELECT value FROM facts WHERE name LIKE 'told %'")
-        least = min([int(value) for (value,) in told], default=self.last_event())
-        self._run(
-            "DELETE FROM events WHERE event < ?", min(least, self.last_event() - 1_000)
-        )
+        last = self.last_event()
+        least = min([int(value) for (value,) in told], default=last)
+        self._run("DELETE FROM events WHERE event < ?", min(least, last - _EVENTS_KEPT))
 
     def close(self):
         """Close the file."""
