@@ -7,14 +7,21 @@ from tsanomaly._alarm_filter import LABELS
 from tsanomaly._stream_explanation import expected_or_usual, in_context
 from tsanomaly._streaming import StreamingDetector
 
-__all__ = ["WatchedStream", "advance", "restore", "state_of"]
+__all__ = ["BREAK", "WatchedStream", "advance", "restore", "state_of"]
+
+# In every channel of a row, a break. NaN is none where a step fills it, and no reading
+# is infinite.
+BREAK = np.inf
 
 # What an AlarmTracker remembers; the rest follows from the detector and the filter.
 _TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
 
 
 class WatchedStream(StreamingDetector):
-    """A stream whose alarms do not depend on whether they can be explained."""
+    """A stream that knows breaks, and whose alarms need no explanation."""
+
+    def _breaks(self, rows):
+        return super()._breaks(rows) | (rows == BREAK).all(axis=1)
 
     def _contributions(self, pieces, positions):
         try:
@@ -32,6 +39,7 @@ def advance(stream, rows, times, n_channels):
     stream : WatchedStream
         With an alarm filter. Alarms that are over are returned once, and not kept.
     rows : ndarray of shape (n_rows, n_channels)
+        Breaks are rows of `BREAK`.
     times : ndarray of shape (n_rows,), dtype=datetime64[ns]
     n_channels : int
         How many channels of an alarm to name, at most.

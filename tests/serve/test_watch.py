@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
-from tests.serve.conftest import as_readings, plant
+from tests.serve.conftest import as_readings, plant, small_pipeline
 from tsanomaly import AlarmFilter, explain
 from tsanomaly._parameter_error import ParameterError
 from tsanomaly._serve._readings import Reading, Rejected
@@ -164,6 +166,33 @@ def test_a_pause_is_a_break(detector):
     scores = with_pause.take(as_readings(frame)).scores
     parts = [detector.score_samples(part) for part in (frame[:50], frame[50:])]
     np.testing.assert_allclose(scores, np.concatenate(parts), rtol=1e-5)
+
+
+def test_a_pause_is_a_break_to_a_detector_that_fills_rows():
+    filling = make_pipeline(SimpleImputer(), small_pipeline()).fit(plant(faults=()))
+    frame = plant(100, faults=[(45, 50)])
+    frame.iloc[20] = np.nan  # a reading, which is filled
+    frame.index = frame.index + pd.to_timedelta(3 * (np.arange(100) >= 50), "h")
+    with_pause = Watch(filling, max_gap=np.timedelta64(1, "h"))
+    outcome = with_pause.take(as_readings(frame))
+    parts = [filling.score_samples(part) for part in (frame[:50], frame[50:])]
+    np.testing.assert_allclose(outcome.scores, np.concatenate(parts), rtol=1e-5)
+    assert kinds(outcome.events)[-1][0] == "cleared"
+
+
+def test_drift_is_known_after_a_restart(detector, tmp_path):
+    frame = plant(300, faults=[(100, 300)])
+    for start, end in [(0, 250), (250, 300)]:
+        watch = Watch(detector, state=tmp_path / "watch.state")
+        watch.take(as_readings(frame[start:end]))
+        watch.close()
+    again = Watch(detector, state=tmp_path / "watch.state")
+    whole = Watch(detector)
+    whole.take(as_readings(frame))
+    found = [w.find("machine")._errors for w in (again, whole)]
+    np.testing.assert_allclose(*map(list, found), rtol=1e-5)
+    assert again.find("machine").has_drifted()
+    again.close()
 
 
 def test_a_fleet_has_a_stream_for_each_machine(fleet):

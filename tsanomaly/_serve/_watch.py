@@ -278,7 +278,17 @@ class Watch:
     def _make(self, name, state):
         model = self.state.detector(name)
         detector = self._detector_of(name) if model is None else detector_from(model)
-        return Machine(name, detector, self._new_filter(), *self._options, state=state)
+        scores = ()
+        if state is not None:
+            _, scores, _ = self.state.readings(name, state["n_errors"])
+        return Machine(
+            name,
+            detector,
+            self._new_filter(),
+            *self._options,
+            state=state,
+            scores=scores,
+        )
 
     def _machine(self, name):
         """A machine, new or known, or a Rejected."""
