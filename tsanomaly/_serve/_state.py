@@ -126,7 +126,7 @@ class State:
 
     def fact(self, name):
         """A text by its name, or None."""
-        found = self._all("SELECT value FROM facts WHERE name = ?", name)
+        found = self._run("SELECT value FROM facts WHERE name = ?", name)
         return found[0][0] if found else None
 
     def set_fact(self, name, value):
@@ -135,11 +135,11 @@ class State:
 
     def machines(self):
         """Names of the machines that are known."""
-        return [name for (name,) in self._all("SELECT machine FROM machines")]
+        return [name for (name,) in self._run("SELECT machine FROM machines")]
 
     def machine(self, name):
         """What is kept of a machine, or None."""
-        found = self._all("SELECT state FROM machines WHERE machine = ?", name)
+        found = self._run("SELECT state FROM machines WHERE machine = ?", name)
         return json.loads(found[0][0], object_hook=_decoded) if found else None
 
     def set_machine(self, name, state):
@@ -149,7 +149,7 @@ class State:
 
     def detector(self, name):
         """The file of the detector that a machine has for itself, as bytes, or None."""
-        found = self._all("SELECT model FROM detectors WHERE machine = ?", name)
+        found = self._run("SELECT model FROM detectors WHERE machine = ?", name)
         return found[0][0] if found else None
 
     def set_detector(self, name, model):
@@ -187,7 +187,7 @@ class State:
         scores : ndarray of shape (n_rows,)
         rows : ndarray of shape (n_rows, n_channels)
         """
-        found = self._all(
+        found = self._run(
             "SELECT time, score, readings FROM readings WHERE machine = ? "
             "ORDER BY number DESC LIMIT ?",
             machine,
@@ -217,12 +217,12 @@ class State:
 
     def alarm(self, alarm):
         """What is known of an alarm, or None."""
-        found = self._all("SELECT body FROM alarms WHERE alarm = ?", alarm)
+        found = self._run("SELECT body FROM alarms WHERE alarm = ?", alarm)
         return json.loads(found[0][0]) if found else None
 
     def alarms(self, most):
         """The last alarms, the latest first."""
-        found = self._all("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
+        found = self._run("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
         return [json.loads(body) for (body,) in found]
 
     def add_event(self, body):
@@ -237,11 +237,11 @@ class State:
 
     def last_event(self):
         """Number of the last event, 0 without any."""
-        return self._all("SELECT max(event) FROM events")[0][0] or 0
+        return self._run("SELECT max(event) FROM events")[0][0] or 0
 
     def events(self, after, most=1_000):
         """Events with numbers above another, in their order."""
-        found = self._all(
+        found = self._run(
             "SELECT body FROM events WHERE event > ? ORDER BY event LIMIT ?",
             after,
             most,
@@ -267,14 +267,14 @@ class State:
         """
         kept = {f"told {name}" for name in names}
         with self.writing():
-            for (name,) in self._all("SELECT name FROM facts WHERE name LIKE 'told %'"):
+            for (name,) in self._run("SELECT name FROM facts WHERE name LIKE 'told %'"):
                 if name not in kept:
                     self._run("DELETE FROM facts WHERE name = ?", name)
             self._forget_events()
 
     def _forget_events(self):
         """Forget old events, those that everybody was told."""
-        told = self._all("SELECT value FROM facts WHERE name LIKE 'told %'")
+        told = self._run("SELECT value FROM facts WHERE name LIKE 'told %'")
         last = self.last_event()
         least = min([int(value) for (value,) in told], default=last)
         self._run("DELETE FROM events WHERE event < ?", min(least, last - _EVENTS_KEPT))
@@ -285,10 +285,6 @@ class State:
             self._base.close()
 
     def _run(self, text, *values):
-        with self.lock:
-            self._base.execute(text, values)
-
-    def _all(self, text, *values):
         with self.lock:
             return self._base.execute(text, values).fetchall()
 
