@@ -6,7 +6,64 @@ import numpy as np
 from tsanomaly._attribution import channel_errors, expected_readings, occlude
 from tsanomaly._explain import name_channels
 
-__all__ = ["explain_rows"]
+__all__ = ["expected_or_usual", "explain_rows", "in_context"]
+
+
+def in_context(scored, positions, as_given):
+    """Some of the rows that a stream scored, with those before them.
+
+    Parameters
+    ----------
+    scored : _Scored
+        What the stream says of the new rows.
+    positions : ndarray of int
+        Of new rows that have a score, in increasing order.
+    as_given : callable
+        From rows and their times to what the detector takes.
+
+    Yields
+    ------
+    X : DataFrame or ndarray of shape (n_timestamps, n_channels)
+        Rows between two breaks, after those that the stream keeps.
+    rows : ndarray of int
+        Where the wanted ones are among them.
+    normal : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that are not flagged, without the wanted ones.
+    """
+    for start, rows, times, n_new in scored.pieces:
+        inside = positions[(positions >= start) & (positions < start + n_new)]
+        if len(inside):
+            n_kept = len(rows) - n_new
+            flags = scored.flags[start : start + n_new]
+            normal = np.concatenate([np.ones(n_kept, dtype=bool), ~flags])
+            inside = inside - start + n_kept
+            normal[inside] = False
+            yield as_given(rows, times), inside, normal
+
+
+def expected_or_usual(detector, X, rows, normal):
+    """What was expected of rows: the reconstruction, or the median of normal rows.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+    X : DataFrame or ndarray of shape (n_timestamps, n_channels)
+    rows : ndarray of int
+        In increasing order.
+    normal : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that show what is usual.
+
+    Returns
+    -------
+    expected : ndarray of shape (n_rows, n_channels)
+        NaN without a reconstruction, if there are no normal rows.
+    """
+    expected = expected_readings(detector, X, rows)
+    if expected is None:
+        columns = np.asarray(X, dtype=np.float64)[normal].T
+        usual = [_median(column) for column in columns]
+        expected = np.broadcast_to(usual, (len(rows), len(usual)))
+    return expected
 
 
 def explain_rows(detector, X, rows, normal, names, n_channels):
@@ -39,10 +96,7 @@ def explain_rows(detector, X, rows, normal, names, n_channels):
         contributions = occlude(detector, X, rows, normal)
     if contributions is None:  # nothing to compare with
         contributions = np.zeros((len(rows), readings.shape[1]))
-    expected = expected_readings(detector, X, rows)
-    if expected is None:
-        usual = [_median(column[normal]) for column in readings.T]
-        expected = np.broadcast_to(usual, (len(rows), len(usual)))
+    expected = expected_or_usual(detector, X, rows, normal)
     found = []
     for row, part, wanted in zip(
         rows, np.nan_to_num(contributions), expected, strict=True

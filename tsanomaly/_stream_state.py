@@ -4,11 +4,31 @@
 import numpy as np
 
 from tsanomaly._alarm_filter import LABELS
+from tsanomaly._stream_explanation import expected_or_usual, in_context
+from tsanomaly._streaming import StreamingDetector
 
-__all__ = ["advance", "restore", "state_of"]
+__all__ = ["BREAK", "WatchedStream", "advance", "restore", "state_of"]
+
+# In every channel of a row, a break. NaN is none where a step fills it, and no reading
+# is infinite.
+BREAK = np.inf
 
 # What an AlarmTracker remembers; the rest follows from the detector and the filter.
-_TRACKED = ("threshold", "n_rows", "accumulated", "n_above", "is_raised", "alarm")
+_TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
+
+
+class WatchedStream(StreamingDetector):
+    """A stream that knows breaks, and whose alarms need no explanation."""
+
+    def _breaks(self, rows):
+        return super()._breaks(rows) | (rows == BREAK).all(axis=1)
+
+    def _contributions(self, pieces, positions):
+        try:
+            return super()._contributions(pieces, positions)
+        # Whatever goes wrong, an alarm without channels is better than none.
+        except Exception:
+            return None
 
 
 def advance(stream, rows, times, n_channels):
@@ -16,9 +36,10 @@ def advance(stream, rows, times, n_channels):
 
     Parameters
     ----------
-    stream : StreamingDetector
+    stream : WatchedStream
         With an alarm filter. Alarms that are over are returned once, and not kept.
     rows : ndarray of shape (n_rows, n_channels)
+        Breaks are rows of `BREAK`.
     times : ndarray of shape (n_rows,), dtype=datetime64[ns]
     n_channels : int
         How many channels of an alarm to name, at most.
@@ -30,7 +51,7 @@ def advance(stream, rows, times, n_channels):
     alarms : list of dict
         Those that ended, and the one that is on, in time order: a row of
         ``stream.alarms()``, 'number', by which the alarm is known to this stream, and
-        'readings' and 'expected' of its channels if its peak is among the rows.
+        'readings' and 'expected' of its channels at its peak, NaN if not known.
 
     Raises
     ------
@@ -41,28 +62,44 @@ def advance(stream, rows, times, n_channels):
     scored = stream._score(rows, times)
     alarms = scored.alarms
     found = alarms.on_and_over()
+    # What may become an alarm has a peak that later rows are told by, too.
+    on = alarms.tracker.alarm
+    _note_peaks(stream, scored, [*alarms.over, *([] if on is None else [on])], first)
     table = []
     if found:  # a frame takes longer than a score
         names = stream._channel_names(rows.shape[1])
         table = alarms.table(names, n_channels).to_dict("records")
     for alarm, described in zip(found, table, strict=True):
         described["number"] = alarm["raised"]
-        if alarm["peak"] >= first:
-            place = np.array([alarm["peak"] - first])
-            (explained,) = stream._explained(scored, place, rows.shape[1])
-            described |= _of_channels(explained, described["channels"])
+        places = [names.index(channel) for channel in described["channels"]]
+        for name, values in zip(
+            ("readings", "expected"), alarm["at_peak"], strict=True
+        ):
+            described[name] = values[places].tolist()
     alarms.over = []
     stream._take(scored)
     return scored.scores, scored.flags, table
 
 
-def _of_channels(explained, channels):
-    """Readings and expectations of some channels."""
-    found = {}
-    for name in ("readings", "expected"):
-        known = dict(zip(explained["channels"], explained[name], strict=True))
-        found[name] = [known.get(channel, np.nan) for channel in channels]
-    return found
+def _note_peaks(stream, scored, alarms, first):
+    """Keep readings and expectations of all channels at peaks among the new rows.
+
+    Which channels an alarm names, and in which order, changes as long as it is on.
+    """
+    new = [alarm for alarm in alarms if alarm["peak"] >= first]
+    positions = np.array([alarm["peak"] - first for alarm in new], dtype=np.int64)
+    at_peak = []
+    as_given = stream._prepare().as_given
+    for X, rows, normal in in_context(scored, positions, as_given):
+        readings = np.asarray(X, dtype=np.float64)[rows]
+        try:
+            expected = expected_or_usual(stream.detector, X, rows, normal)
+        # As of contributions: the alarm goes without.
+        except Exception:
+            expected = np.full_like(readings, np.nan)
+        at_peak.extend(np.stack([readings, expected], axis=1))  # (2, n_channels) each
+    for alarm, values in zip(new, at_peak, strict=True):
+        alarm["at_peak"] = values
 
 
 def state_of(stream):
@@ -82,6 +119,8 @@ def state_of(stream):
     return {
         "rows": stream._rows,
         "times": stream._times,
+        "threshold": tracker.threshold,
+        "fitted_threshold": tracker.fitted_threshold,
         **{name: getattr(tracker, name) for name in _TRACKED},
     }
 
@@ -92,7 +131,7 @@ def restore(stream, state):
     Parameters
     ----------
     stream : StreamingDetector
-        With the detector and the filter of the other.
+        With the detector of the other; its filter may have other parameters.
     state : dict
         As from `state_of`.
 
@@ -106,8 +145,13 @@ def restore(stream, state):
         raise ValueError("rows and times do not go together")
     if rows.shape[1] != stream._rows.shape[1]:
         raise ValueError(f"there are {rows.shape[1]} channels")
-    if state["is_raised"] and not {*LABELS, "state", "times"} <= alarm.keys():
+    told = {*LABELS, "state", "times", "at_peak"}
+    if state["is_raised"] and not told <= alarm.keys():
         raise ValueError("the alarm is not described")
     stream._rows, stream._times = rows, times
+    tracker = stream._alarms.tracker
     for name in _TRACKED:
-        setattr(stream._alarms.tracker, name, state[name])
+        setattr(tracker, name, state[name])
+    # A threshold that follows the errors started from this one, or means nothing now.
+    if tracker.rules.tracking and state["fitted_threshold"] == tracker.fitted_threshold:
+        tracker.threshold = state["threshold"]

@@ -13,7 +13,7 @@ from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
 from tsanomaly._inspection import check_detector, fitted_steps
 from tsanomaly._stream_alarms import StreamAlarms
-from tsanomaly._stream_explanation import explain_rows
+from tsanomaly._stream_explanation import explain_rows, in_context
 from tsanomaly._stream_plan import TIME, StreamPlan
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import check_columns, unmasked
@@ -390,23 +390,10 @@ class StreamingDetector:
     def _explained(self, scored, positions, n_channels):
         """Explanations of some of the rows, those that have a score."""
         found = []
-        for start, rows, times, n_new in scored.pieces:
-            inside = positions[(positions >= start) & (positions < start + n_new)]
-            if len(inside):
-                n_kept = len(rows) - n_new
-                flags = scored.flags[start : start + n_new]
-                normal = np.concatenate([np.ones(n_kept, dtype=bool), ~flags])
-                inside = inside - start + n_kept
-                normal[inside] = False
-                X = self._prepare().as_given(rows, times)
-                found += explain_rows(
-                    self.detector,
-                    X,
-                    inside,
-                    normal,
-                    self._channel_names(rows.shape[1]),
-                    n_channels,
-                )
+        as_given = self._prepare().as_given
+        for X, rows, normal in in_context(scored, positions, as_given):
+            names = self._channel_names(X.shape[1])
+            found += explain_rows(self.detector, X, rows, normal, names, n_channels)
         return found
 
     def _channel_names(self, width):

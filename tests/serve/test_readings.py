@@ -37,6 +37,23 @@ def test_times_are_in_utc(time):
     assert reading == ("a", np.datetime64("2024-01-01T00:00:00"), [1.0, 2.5])
 
 
+def test_a_channel_is_not_the_time():
+    form = ReadingFormat(["ts", "flow"], by="date")
+    record = {"date": "a", "ts": 20.5, "flow": 1, "time": "2024-01-01"}
+    assert form.read(record) == ("a", np.datetime64("2024-01-01"), [20.5, 1.0])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator", ["\x85", "\u2028", "\x1e"])
+def test_only_newlines_end_lines(end, separator):
+    lines = [
+        json.dumps({**GOOD, "note": f"a{separator}b"}, ensure_ascii=False)
+        for _ in range(2)
+    ]
+    found = read_body(end.join(lines).encode(), FORM)
+    assert [type(reading) for reading in found] == [Reading, Reading]
+
+
 @pytest.mark.parametrize("value", [None, "", "NaN", "null", math.nan])
 def test_a_missing_reading(value):
     assert math.isnan(FORM.read({**GOOD, "flow": value}).values[0])

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What a watch finds, refuses and remembers."""
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
-from tests.serve.conftest import as_readings, plant
+from tests.serve.conftest import as_readings, plant, small_pipeline
 from tsanomaly import AlarmFilter, explain
 from tsanomaly._parameter_error import ParameterError
 from tsanomaly._serve._readings import Reading, Rejected
@@ -50,6 +54,62 @@ def test_an_alarm_says_what_was_expected(watch):
     event = outcome.events[0]
     assert event["channels"][0] == "pressure"
     assert abs(event["readings"][0] - event["expected"][0]) > 2
+
+
+@pytest.mark.parametrize("size", [1, 200])
+@pytest.mark.parametrize("on_delay", [1, 5])
+def test_readings_of_an_alarm_are_those_of_its_channels(size, on_delay):
+    noise = np.random.default_rng(0).normal(size=(200, 4))
+    times = pd.date_range("2024-01-01", periods=200, freq="min")
+    frame = pd.DataFrame(noise, columns=list("abcd"), index=times)
+    detector = small_pipeline().fit(frame)
+    frame.iloc[100, 0] += 60
+    frame.iloc[102:190, 1] += 20  # in the end this channel is the first
+    params = {"on_delay": on_delay, "off_delay": 3}
+    watch = Watch(detector, n_channels=2, alarm_params=params)
+    events = []
+    for block in in_blocks(as_readings(frame), size):
+        events += watch.take(block).events
+    assert {"raised", "cleared"} <= {event["type"] for event in events}
+    assert events[-1]["channels"] == ["b", "a"]
+    if on_delay > 1:  # the peak is over when the alarm is raised
+        assert events[0]["peak"] < events[0]["raised"]
+    for event in events:
+        peak = frame.loc[event["peak"]]
+        assert event["readings"] == pytest.approx(peak[event["channels"]].tolist())
+        assert len(event["expected"]) == len(event["channels"])
+        assert None not in event["expected"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("expected_or_usual", "channels"), ("StreamingDetector._contributions", "peak")],
+)
+def test_an_alarm_that_cannot_be_explained_is_told(watch, monkeypatch, name, told):
+    def fail(*_):
+        raise ValueError("no explanation")
+
+    monkeypatch.setattr(f"tsanomaly._stream_state.{name}", fail)
+    outcome = watch.take(as_readings(plant()))
+    assert outcome.rejected == []
+    event = outcome.events[0]
+    assert event["type"] == "raised"
+    assert event[told]
+    assert event["expected"] == [None] * len(event["channels"])
+
+
+def test_what_is_no_fault_of_a_reading_does_not_refuse_it(watch, monkeypatch):
+    readings = as_readings(plant(20))
+    watch.take(readings[:10])
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tsanomaly._serve._machine.advance", fail)
+        with pytest.raises(MemoryError):
+            watch.take(readings[10:])
+    assert watch.take(readings[10:]).n_accepted == 10
 
 
 def test_readings_that_are_not_taken(watch):
@@ -114,6 +174,33 @@ def test_a_pause_is_a_break(detector):
     np.testing.assert_allclose(scores, np.concatenate(parts), rtol=1e-5)
 
 
+def test_a_pause_is_a_break_to_a_detector_that_fills_rows():
+    filling = make_pipeline(SimpleImputer(), small_pipeline()).fit(plant(faults=()))
+    frame = plant(100, faults=[(45, 50)])
+    frame.iloc[20] = np.nan  # a reading, which is filled
+    frame.index = frame.index + pd.to_timedelta(3 * (np.arange(100) >= 50), "h")
+    with_pause = Watch(filling, max_gap=np.timedelta64(1, "h"))
+    outcome = with_pause.take(as_readings(frame))
+    parts = [filling.score_samples(part) for part in (frame[:50], frame[50:])]
+    np.testing.assert_allclose(outcome.scores, np.concatenate(parts), rtol=1e-5)
+    assert kinds(outcome.events)[-1][0] == "cleared"
+
+
+def test_drift_is_known_after_a_restart(detector, tmp_path):
+    frame = plant(300, faults=[(100, 300)])
+    for start, end in [(0, 250), (250, 300)]:
+        watch = Watch(detector, state=tmp_path / "watch.state")
+        watch.take(as_readings(frame[start:end]))
+        watch.close()
+    again = Watch(detector, state=tmp_path / "watch.state")
+    whole = Watch(detector)
+    whole.take(as_readings(frame))
+    found = [w.find("machine")._errors for w in (again, whole)]
+    np.testing.assert_allclose(*map(list, found), rtol=1e-5)
+    assert again.find("machine").has_drifted()
+    again.close()
+
+
 def test_a_fleet_has_a_stream_for_each_machine(fleet):
     watch = Watch(fleet)
     assert watch.by == "machine_id"
@@ -137,6 +224,47 @@ def test_machines_are_limited(detector):
     for name in "abc":
         outcome = watch.take(as_readings(plant(3), name))
     assert {wrong.reason for _, wrong in outcome.rejected} == {"too many machines"}
+    at_once = Watch(detector, by="pump", most_machines=2)
+    outcome = at_once.take([as_readings(plant(1), name)[0] for name in "abcd"])
+    assert outcome.n_accepted == len(at_once.machines()) == 2
+
+
+def test_a_machine_without_a_reading_takes_no_place(detector):
+    watch = Watch(detector, by="pump", most_machines=1, clock=lambda: 1.8e9)
+    future = Reading("ghost", np.datetime64("2200-01-01"), [0.0, 0.0])
+    outcome = watch.take([future, *as_readings(plant(3), "a")])
+    assert outcome.n_accepted == 3
+    assert list(watch.machines()) == ["a"]
+    with pytest.raises(UnknownName):
+        watch.find("ghost")
+
+
+def test_a_machine_that_is_looked_up_is_the_one_that_takes(
+    detector, tmp_path, monkeypatch
+):
+    path, readings = tmp_path / "watch.state", as_readings(plant(60))
+    watch = Watch(detector, state=path)
+    watch.take(readings[:30])
+    watch.close()
+    watch = Watch(detector, state=path)
+    make, is_read, goes_on = watch._make, threading.Event(), threading.Event()
+
+    def slow(name, state):
+        machine = make(name, state)
+        if threading.current_thread() is reader:
+            is_read.set()
+            goes_on.wait(0.2)  # time to take readings, unless that has to wait
+        return machine
+
+    monkeypatch.setattr(watch, "_make", slow)
+    reader = threading.Thread(target=watch.find, args=["machine"])
+    reader.start()
+    is_read.wait()
+    watch.take(readings[30:])
+    goes_on.set()
+    reader.join()
+    assert watch.take(readings[30:]).n_accepted == 0
+    watch.close()
 
 
 def test_a_restart_goes_on_where_it_was(detector, tmp_path):
@@ -174,6 +302,56 @@ def test_what_could_not_be_written_was_not_taken(detector, tmp_path, monkeypatch
     outcome = watch.take(readings[100:])
     assert outcome.rejected == []
     assert [what for what, _ in kinds(outcome.events)].count("raised") == 2
+
+
+def test_events_do_not_wait_for_those_who_are_no_longer_told(watch):
+    state = watch.state
+    state.set_told("file", 0)
+    state.set_told("gone", 0)
+    for _ in range(2100):
+        state.add_event({"type": "raised"})
+    state.set_told("file", 2100)
+    assert len(state.events(0, 9999)) == 2100
+    state.forget_others(["file"])
+    assert (state.told("gone"), state.told("file")) == (None, 2100)
+    assert len(state.events(0, 9999)) == 1001
+
+
+def test_a_full_disk_is_named(detector, tmp_path):
+    watch = Watch(detector, state=tmp_path / "watch.state")
+    readings = as_readings(plant(faults=()))
+    watch.take(readings[:5])
+    run = watch.state._base.execute
+    (n_pages,) = run("PRAGMA page_count").fetchone()
+    run(f"PRAGMA max_page_count = {n_pages}")
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"watch\.state'.* full\. Make room"):
+            watch.take(readings[5:])
+    run(f"PRAGMA max_page_count = {100 * n_pages}")
+    assert watch.take(readings[5:]).n_accepted == 395
+    watch.close()
+
+
+@pytest.mark.parametrize(
+    ("tracking", "first", "then", "expected"),
+    [(0.0, 1e9, 1.0, 1.0), (0.1, 1e9, 1.0, 1.0), (0.1, 1.0, 1.0, None)],
+)
+def test_a_threshold_goes_on_only_where_it_follows_the_errors(
+    detector, tmp_path, tracking, first, then, expected
+):
+    def begin(threshold):
+        params = {"tracking": tracking, "threshold": threshold}
+        return Watch(detector, state=tmp_path / "w.state", alarm_params=params)
+
+    watch = begin(first)
+    watch.take(as_readings(plant(105)))
+    followed = watch.find("machine").threshold()
+    watch.close()
+    watch = begin(then)
+    found = watch.find("machine").threshold()
+    watch.close()
+    assert found == (followed if expected is None else expected)
+    assert (followed == first) == (expected is not None)
 
 
 def test_a_state_is_of_one_model_and_one_process(detector, tmp_path):

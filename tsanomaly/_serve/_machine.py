@@ -9,8 +9,7 @@ import numpy as np
 
 from tsanomaly._alarm_filter import has_drifted
 from tsanomaly._serve._readings import Rejected
-from tsanomaly._stream_state import advance, restore, state_of
-from tsanomaly._streaming import StreamingDetector
+from tsanomaly._stream_state import BREAK, WatchedStream, advance, restore, state_of
 
 __all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
 
@@ -42,13 +41,23 @@ class Machine:
         A longer pause between readings is a break.
     state : dict or None, default=None
         What `state` returned; None for a machine without a past.
+    scores : ndarray of shape (n_scores,), default=()
+        Of the last readings, as many as ``state["n_errors"]``.
     """
 
     def __init__(
-        self, name, detector, alarm_filter, width, n_channels, max_gap, state=None
+        self,
+        name,
+        detector,
+        alarm_filter,
+        width,
+        n_channels,
+        max_gap,
+        state=None,
+        scores=(),
     ):
         self.name = name
-        self.stream = StreamingDetector(detector, alarm_filter)
+        self.stream = WatchedStream(detector, alarm_filter)
         self._n_channels = n_channels
         self._max_gap = max_gap
         self.last_time = _NO_TIME
@@ -56,7 +65,7 @@ class Machine:
         self.n_readings = 0
         self.alarm = None  # the one that is on
         self._times = deque(maxlen=_TIMES_KEPT)
-        self._errors = deque(maxlen=400)
+        self._errors = deque((-score for score in scores), maxlen=400)
         self.n_alarms = Counter()  # by the channel with the largest share
         self.missing = np.zeros(width, dtype=np.int64)
         self.unchanged = np.zeros(width, dtype=np.int64)
@@ -75,6 +84,8 @@ class Machine:
         return {
             "stream": state_of(self.stream),
             "times": np.array(self._times, dtype="datetime64[ns]"),
+            # The errors are with the readings, too, but not since when they count.
+            "n_errors": len(self._errors),
             "last_time": np.array(self.last_time),
             "last_score": self.last_score,
             "n_readings": self.n_readings,
@@ -157,7 +168,7 @@ class Machine:
             starts = times - before > self._max_gap  # False where one is NaT
         # A break goes before a reading that follows a pause.
         places = np.flatnonzero(starts)
-        with_breaks = np.insert(rows, places, np.nan, axis=0)
+        with_breaks = np.insert(rows, places, BREAK, axis=0)
         scores, flags, alarms = advance(
             self.stream,
             with_breaks,

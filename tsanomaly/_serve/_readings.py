@@ -55,7 +55,7 @@ class ReadingFormat:
         The column, or key, of the machine's name; None for a single machine.
     timestamp : str or None, default=None
         The column, or key, of the time; None takes the first that is called time,
-        timestamp, datetime, date or ts.
+        timestamp, datetime, date or ts, and is no channel.
     """
 
     def __init__(self, channels, by=None, timestamp=None):
@@ -107,7 +107,9 @@ class ReadingFormat:
     def _time(self, record):
         name = self.timestamp
         if name is None:
-            name = next((key for key in record if key.lower() in _TIMES), None)
+            names = (name for name in record if name.lower() in _TIMES)
+            others = (*self.channels, self.by)
+            name = next((name for name in names if name not in others), None)
         value = None if name is None else record.get(name)
         if value is None or value == "":
             return np.datetime64("NaT", "ns")
@@ -328,7 +330,8 @@ def read_body(body, form):
         else:
             return [form.read(item) for item in _as_list(found)]
     reader = LineReader(form)
-    found = [reader.read(line) for line in text.splitlines()]
+    # Not at other separators of Unicode, which texts in JSON may hold.
+    found = [reader.read(line) for line in text.split("\n")]
     is_json = text.lstrip().startswith("{")
     if not is_json and reader.header is None and found and found[0] is not None:
         raise ValueError(f"The body is neither JSON nor CSV: {found[0].message}")

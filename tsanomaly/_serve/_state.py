@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS alarms (alarm INTEGER PRIMARY KEY, body TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
 
-# Alarms and events that are kept, at least: the last ones.
-_MOST_KEPT = 10_000
+# The last alarms, and events that everybody was told, that are kept, at least.
+_ALARMS_KEPT, _EVENTS_KEPT = 10_000, 1_000
 
 
 class State:
@@ -51,6 +51,8 @@ class State:
     ------
     ParameterError
         If the file is of another model, is used by another process, or is no such file.
+    OSError
+        If the file cannot be written.
     """
 
     def __init__(self, path, model):
@@ -70,7 +72,7 @@ class State:
         except sqlite3.DatabaseError as error:
             self._base.close()
             raise _unusable(path, error) from error
-        except ParameterError:
+        except (ParameterError, OSError):
             self._base.close()
             raise
 
@@ -98,19 +100,33 @@ class State:
 
     @contextmanager
     def writing(self):
-        """Write all that is written within, or nothing."""
+        """Write all that is written within, or nothing.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
         with self.lock:
-            self._base.execute("BEGIN")
             try:
+                self._base.execute("BEGIN")
                 yield self
-            except BaseException:
-                self._base.execute("ROLLBACK")
+                self._base.execute("COMMIT")
+            except BaseException as error:
+                # SQLite has done it itself where the disk is full.
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise OSError(
+                        f"The state {str(self._path)!r} cannot be written: {error}. "
+                        "Make room on its disk and see that it may be written; what "
+                        "was to be kept has to be sent again."
+                    ) from error
                 raise
-            self._base.execute("COMMIT")
 
     def fact(self, name):
         """A text by its name, or None."""
-        found = self._all("SELECT value FROM facts WHERE name = ?", name)
+        found = self._run("SELECT value FROM facts WHERE name = ?", name)
         return found[0][0] if found else None
 
     def set_fact(self, name, value):
@@ -119,11 +135,11 @@ class State:
 
     def machines(self):
         """Names of the machines that are known."""
-        return [name for (name,) in self._all("SELECT machine FROM machines")]
+        return [name for (name,) in self._run("SELECT machine FROM machines")]
 
     def machine(self, name):
         """What is kept of a machine, or None."""
-        found = self._all("SELECT state FROM machines WHERE machine = ?", name)
+        found = self._run("SELECT state FROM machines WHERE machine = ?", name)
         return json.loads(found[0][0], object_hook=_decoded) if found else None
 
     def set_machine(self, name, state):
@@ -133,7 +149,7 @@ class State:
 
     def detector(self, name):
         """The file of the detector that a machine has for itself, as bytes, or None."""
-        found = self._all("SELECT model FROM detectors WHERE machine = ?", name)
+        found = self._run("SELECT model FROM detectors WHERE machine = ?", name)
         return found[0][0] if found else None
 
     def set_detector(self, name, model):
@@ -171,7 +187,7 @@ class State:
         scores : ndarray of shape (n_rows,)
         rows : ndarray of shape (n_rows, n_channels)
         """
-        found = self._all(
+        found = self._run(
             "SELECT time, score, readings FROM readings WHERE machine = ? "
             "ORDER BY number DESC LIMIT ?",
             machine,
@@ -191,7 +207,7 @@ class State:
             )
         if cursor.lastrowid % 1_000 == 0:
             self._run(
-                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _MOST_KEPT
+                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _ALARMS_KEPT
             )
         return cursor.lastrowid
 
@@ -201,12 +217,12 @@ class State:
 
     def alarm(self, alarm):
         """What is known of an alarm, or None."""
-        found = self._all("SELECT body FROM alarms WHERE alarm = ?", alarm)
+        found = self._run("SELECT body FROM alarms WHERE alarm = ?", alarm)
         return json.loads(found[0][0]) if found else None
 
     def alarms(self, most):
         """The last alarms, the latest first."""
-        found = self._all("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
+        found = self._run("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
         return [json.loads(body) for (body,) in found]
 
     def add_event(self, body):
@@ -221,11 +237,11 @@ class State:
 
     def last_event(self):
         """Number of the last event, 0 without any."""
-        return self._all("SELECT max(event) FROM events")[0][0] or 0
+        return self._run("SELECT max(event) FROM events")[0][0] or 0
 
     def events(self, after, most=1_000):
         """Events with numbers above another, in their order."""
-        found = self._all(
+        found = self._run(
             "SELECT body FROM events WHERE event > ? ORDER BY event LIMIT ?",
             after,
             most,
@@ -241,13 +257,27 @@ class State:
         """Note what somebody was told."""
         self.set_fact(f"told {name}", str(event))
 
+    def forget_others(self, names):
+        """Forget what others than these were told: for them, no event is kept.
+
+        Parameters
+        ----------
+        names : iterable of str
+            All who are still told.
+        """
+        kept = {f"told {name}" for name in names}
+        with self.writing():
+            for (name,) in self._run("SELECT name FROM facts WHERE name LIKE 'told %'"):
+                if name not in kept:
+                    self._run("DELETE FROM facts WHERE name = ?", name)
+            self._forget_events()
+
     def _forget_events(self):
         """Forget old events, those that everybody was told."""
-        told = self._all("SELECT value FROM facts WHERE name LIKE 'told %'")
-        least = min([int(value) for (value,) in told], default=self.last_event())
-        self._run(
-            "DELETE FROM events WHERE event < ?", min(least, self.last_event() - 1_000)
-        )
+        told = self._run("SELECT value FROM facts WHERE name LIKE 'told %'")
+        last = self.last_event()
+        least = min([int(value) for (value,) in told], default=last)
+        self._run("DELETE FROM events WHERE event < ?", min(least, last - _EVENTS_KEPT))
 
     def close(self):
         """Close the file."""
@@ -255,10 +285,6 @@ class State:
             self._base.close()
 
     def _run(self, text, *values):
-        with self.lock:
-            self._base.execute(text, values)
-
-    def _all(self, text, *values):
         with self.lock:
             return self._base.execute(text, values).fetchall()
 

@@ -245,12 +245,14 @@ class Watch:
         UnknownName
             If there have been none.
         """
-        if name not in self._machines:
-            state = self.state.machine(name)
-            if state is None:
-                raise UnknownName(f"There is no machine {name!r}.")
-            self._machines[name] = self._make(name, state)
-        return self._machines[name]
+        # Between reading a state and keeping its machine, no other may go on.
+        with self.lock:
+            if name not in self._machines:
+                state = self.state.machine(name)
+                if state is None:
+                    raise UnknownName(f"There is no machine {name!r}.")
+                self._machines[name] = self._make(name, state)
+            return self._machines[name]
 
     def machines(self):
         """All machines that there have been readings of, by name."""
@@ -276,7 +278,17 @@ class Watch:
     def _make(self, name, state):
         model = self.state.detector(name)
         detector = self._detector_of(name) if model is None else detector_from(model)
-        return Machine(name, detector, self._new_filter(), *self._options, state=state)
+        scores = ()
+        if state is not None:
+            _, scores, _ = self.state.readings(name, state["n_errors"])
+        return Machine(
+            name,
+            detector,
+            self._new_filter(),
+            *self._options,
+            state=state,
+            scores=scores,
+        )
 
     def _machine(self, name):
         """A machine, new or known, or a Rejected."""
@@ -290,7 +302,8 @@ class Watch:
                 f"{name!r} is no machine that the fleet was trained on, and the fleet "
                 "has no fallback.",
             )
-        if len(self.state.machines()) >= self._most_machines:
+        known = self._machines.keys() | self.state.machines()
+        if len(known) >= self._most_machines:
             return Rejected(
                 "too many machines",
                 f"{name!r} would be one more than the {self._most_machines:,} machines "
@@ -321,6 +334,9 @@ class Watch:
             counts["reordered"] += n_reordered
             for block in machine.blocks(taken):
                 rejected += self._score(machine, block, scores, flags, found)
+            if not machine.n_readings:
+                # A name alone, which anybody can send, takes no place.
+                del self._machines[name]
         counts.update(f"rejected {wrong.reason}" for _, wrong in rejected)
         counts["accepted"] += len(readings) - len(rejected)
         counts["flagged"] += int(flags.sum())
@@ -333,8 +349,9 @@ class Watch:
         positions = [position for position, _ in block]
         try:
             some, flagged, alarms = machine.take([reading for _, reading in block])
-        # Detectors of other libraries raise whatever they like.
-        except Exception as error:
+        # How scikit-learn refuses values. All else, such as a lack of memory, is not
+        # the fault of the reading, which is to be sent again.
+        except (ValueError, TypeError) as error:
             if len(block) == 1:
                 wrong = Rejected("refused", f"The detector refuses it: {error}")
                 return [(positions[0], wrong)]
@@ -425,7 +442,7 @@ def _same_column(own, by):
 
 def _described(alarm):
     """An alarm as JSON holds it."""
-    told = {name: _plain(alarm[name]) for name in _TOLD if name in alarm}
+    told = {name: _plain(alarm[name]) for name in _TOLD}
     return told | {"channels": [str(channel) for channel in alarm["channels"]]}
 
 
