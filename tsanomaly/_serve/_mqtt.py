@@ -93,6 +93,7 @@ class MqttOutput:
         self._address = _Address(url, "outputs")
         self.name = f"mqtt {self._address.host}:{self._address.port}/"
         self.name += self._address.topic
+        self.place = self.name
         self._client = None
         self._address.client("")  # raises if it cannot be made
 
