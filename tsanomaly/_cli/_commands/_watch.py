@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command that watches machines live."""
 
+import os
 import sys
 import warnings
 from collections import Counter
@@ -113,7 +114,13 @@ def watch(
         def warn(text):
             progress.note(f"tsanomaly watch: warning: {visible(text)}")
 
-        found = [_output(place, progress) for place in dict.fromkeys(outputs)]
+        others = {
+            "the model": model,
+            "the source of the readings": source,
+            "the state": state,
+            "the file of the token": token_file,
+        }
+        found = [_output(place, others, progress) for place in dict.fromkeys(outputs)]
         deliveries = Deliveries(watched.state, found, warn)
         stack.callback(deliveries.close)
         deliveries.tell()  # what another process has left
@@ -140,19 +147,15 @@ def _run(watched, deliveries, source, follow, listen, token, warn):
     from tsanomaly._serve._http import Application
     from tsanomaly._serve._server import serve
 
-    def tell():
-        try:
-            deliveries.tell()
-        except OSError as error:  # it is tried again with the next event
-            warn(f"Events wait to be written: {error}")
-
     background = None
     if batches is not None:
 
         def background():
             _take_all(watched, deliveries, batches, warn)
 
-    serve(Application(watched, tell, token), *listen, background)
+    is_local = listen[0] in _LOCAL
+    application = Application(watched, deliveries.tell, token, is_local=is_local)
+    serve(application, *listen, background)
 
 
 def _take_all(watched, deliveries, batches, warn):
@@ -191,8 +194,8 @@ def _source(source, watched, follow):
     return file.batches()
 
 
-def _output(place, progress):
-    """What hands events over to a place."""
+def _output(place, others, progress):
+    """What hands events over to a place, which is none of other files."""
     from tsanomaly._serve._outputs import FileOutput, LinesOutput, WebhookOutput
 
     if place == "-":
@@ -203,6 +206,12 @@ def _output(place, progress):
         from tsanomaly._serve._mqtt import MqttOutput
 
         return MqttOutput(place)
+    for what, path in others.items():
+        if path is not None and os.path.realpath(path) == os.path.realpath(place):
+            raise ParameterError(
+                Parameter("outputs", place),
+                f" is {what}, which events would be written into. Name another file.",
+            )
     return FileOutput(place)
 
 
