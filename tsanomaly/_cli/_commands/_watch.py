@@ -124,10 +124,13 @@ def watch(
         deliveries = Deliveries(watched.state, found, warn)
         stack.callback(deliveries.close)
         deliveries.tell()  # what another process has left
+        batches = None
+        if source is not None:
+            batches = _source(source, watched, follow, state is not None, warn)
         before = Counter(watched.counts)
         progress("watching")
         try:
-            _run(watched, deliveries, source, follow, listen, token, warn)
+            _run(watched, deliveries, batches, listen, token, warn)
         except KeyboardInterrupt:
             pass  # how a watch ends
         except SystemExit:
@@ -136,11 +139,8 @@ def watch(
         return _result(_counts(watched, before), outputs, progress)
 
 
-def _run(watched, deliveries, source, follow, listen, token, warn):
+def _run(watched, deliveries, batches, listen, token, warn):
     """Take readings until there are no more, or forever."""
-    batches = None
-    if source is not None:
-        batches = _source(source, watched, follow)
     if listen is None:
         _take_all(watched, deliveries, batches, warn)
         return
@@ -173,7 +173,7 @@ def _take_all(watched, deliveries, batches, warn):
                 warn(f"{wrong.reason}: {wrong.message}")
 
 
-def _source(source, watched, follow):
+def _source(source, watched, follow, is_kept, warn):
     """Batches of readings."""
     from tsanomaly._serve._sources import FileSource, StreamSource
 
@@ -182,15 +182,16 @@ def _source(source, watched, follow):
     if "://" in source:
         from tsanomaly._serve._mqtt import MqttSource
 
-        return MqttSource(source, watched.format).batches()
+        # A broker keeps messages for a name, which has to be the same after a restart.
+        name = watched.state.watch if is_kept else None
+        return MqttSource(source, watched.format, name).batches()
     if not follow and not Path(source).is_file():
         raise FileNotFoundError(
             f"There is no file {source}. Pass the path of the file of the readings, "
             f"from here, {Path.cwd()}, or as a whole."
         )
-    file = FileSource(source, watched.format, follow=follow)
-    position = watched.position(file.name)
-    file = FileSource(source, watched.format, follow=follow, position=position)
+    position = watched.position(FileSource.name_of(source))
+    file = FileSource(source, watched.format, warn, follow=follow, position=position)
     return file.batches()
 
 
