@@ -322,6 +322,12 @@ def test_the_page_loads_nothing_from_elsewhere(app):
     assert "innerHTML" not in text
 
 
+def test_the_page_waits_for_an_answer_before_it_asks_again(app):
+    body = asyncio.run(answer(app, *request("GET", "/")))[2].decode()
+    assert "setInterval" not in body
+    assert "await refresh();\n  setTimeout(poll" in body
+
+
 def test_health(app):
     assert ask(app, "GET", "/healthz") == (200, {"status": "ok", "waiting": 0})
 
