@@ -44,7 +44,7 @@ def test_lines_are_printed_once(state):
     deliveries.tell()
     deliveries.tell()
     assert [json.loads(text)["event"] for text in lines] == [1, 2]
-    assert deliveries.n_waiting() == {"-": 0}
+    assert deliveries.n_waiting() == {"the output of lines": 0}
 
 
 def test_a_new_place_gets_what_comes_from_then_on(state, tmp_path):
@@ -195,8 +195,8 @@ def test_what_a_webhook_did_not_take_waits_for_the_next_process(state):
         deliveries.tell()
         deliveries.close()
         assert got == []
-        name = WebhookOutput(url).name
-        assert deliveries.n_waiting() == {name: 1}
+        name, place = WebhookOutput(url).name, WebhookOutput(url).place
+        assert deliveries.n_waiting() == {place: 1}
         with receiver([]) as (other, got, is_done):
             output = WebhookOutput(other)
             output.name = name  # as if it were back

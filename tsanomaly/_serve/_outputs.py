@@ -12,6 +12,7 @@ import stat
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -87,7 +88,7 @@ class FileOutput:
                 size = file.seek(0, 2)
                 start = max(size - 2**20, 0)
                 file.seek(start)
-                tail = file.read()
+                tail = file.read(size - start)  # of a device, nothing
                 whole = tail[: tail.rfind(b"\n") + 1]
                 if cut := tail[len(whole) :]:
                     # Only the rest of an event is removed, never what others wrote.
@@ -209,7 +210,7 @@ class Deliveries:
         self._state = state
         self._warn = warn
         self._first_pause = first_pause
-        self._names = [output.name for output in outputs]
+        self._outputs = list(outputs)
         self._prompt = [output for output in outputs if not output.waits]
         self._lock = threading.Lock()  # of what tells at once: several threads do
         self._failing, self._sent = set(), {}
@@ -264,9 +265,11 @@ class Deliveries:
             thread.join(patience)
 
     def n_waiting(self):
-        """How many events wait, by the name of the receiver."""
-        last = self._state.last_event()
-        return {name: last - self._state.told(name) for name in self._names}
+        """How many events wait, by the place of the receiver."""
+        last, n_waiting = self._state.last_event(), Counter()
+        for output in self._outputs:
+            n_waiting[output.place] += last - self._told(output)
+        return dict(n_waiting)
 
     def _begin(self, output):
         """Find out what an output was told."""
@@ -276,9 +279,13 @@ class Deliveries:
             told = self._state.last_event()
         self._state.set_told(output.name, max(told, arrived or 0))
 
-    def _deliver(self, output):
+    def _told(self, output):
+        """Number of the last event that an output was told."""
         # What was sent is not sent again, also if that could not be noted.
-        after = max(self._state.told(output.name), self._sent.get(output.name, 0))
+        return max(self._state.told(output.name), self._sent.get(output.name, 0))
+
+    def _deliver(self, output):
+        after = self._told(output)
         while events := self._state.events(after, _AT_ONCE):
             output.send(events)
             self._sent[output.name] = after = events[-1]["event"]

@@ -122,7 +122,7 @@ def watch(
         }
         found = [_output(place, others, progress) for place in dict.fromkeys(outputs)]
         deliveries = Deliveries(watched.state, found, warn)
-        stack.callback(deliveries.close)
+        stack.callback(_close, deliveries, state is not None, warn)
         deliveries.tell()  # what another process has left
         batches = None
         if source is not None:
@@ -156,6 +156,14 @@ def _run(watched, deliveries, batches, listen, token, warn):
     is_local = listen[0] in _LOCAL
     application = Application(watched, deliveries.tell, token, is_local=is_local)
     serve(application, *listen, background)
+
+
+def _close(deliveries, is_kept, warn):
+    """Hand over what is left, and say what is lost."""
+    deliveries.close()
+    for place, n_waiting in deliveries.n_waiting().items():
+        if n_waiting and not is_kept:
+            warn(f"{count(n_waiting, 'event')} did not reach {place} and will not.")
 
 
 def _take_all(watched, deliveries, batches, warn):
