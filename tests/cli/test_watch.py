@@ -111,6 +111,22 @@ def test_errors_name_options(options, said, model, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_events_are_not_written_into_files_of_the_watch(model, plant, capsys):
+    for place, what in ((model, "the model"), (plant, "the source of the readings")):
+        before = Path(place).read_bytes()
+        assert main(["watch", model, "--from", plant, "--to", place]) == 1
+        assert f"--to {place} is {what}" in capsys.readouterr().err
+        assert Path(place).read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_events_that_are_lost_are_warned_of(model, plant, capsys):
+    assert main(["watch", model, "--from", plant, "--to", "/dev/full", *RULES]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("file /dev/full takes no events: ") == 1
+    assert "did not reach file /dev/full and will not" in shown
+
+
 @POSIX
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 0), ("SIGTERM", 143)])
 def test_a_watch_ends_with_a_summary(name, status, model, plant):

@@ -126,6 +126,15 @@ def test_what_is_wrong_with_a_reading_is_said_by_its_place(app):
         ("DELETE", "/alarms/1/acknowledge", b"", 405),
         ("POST", "/alarms/1/acknowledge", b"", 404),
         ("POST", "/alarms/x/acknowledge", b"", 404),
+        ("POST", f"/alarms/{10**19}/acknowledge", b"", 404),
+        ("POST", f"/alarms/{'9' * 5_000}/acknowledge", b"", 404),
+        ("POST", "/alarms/1/acknowledge", json.dumps({"by": "x" * 201}).encode(), 400),
+        (
+            "POST",
+            "/machines/pump/accept-new-normal",
+            b'{"readings": 1%s}' % (b"0" * 19),
+            400,
+        ),
         ("POST", "/alarms/1/acknowledge", b"[]", 400),
         ("POST", "/machines/pump/accept-new-normal", b"", 404),
         ("POST", "/machines/pump/accept-new-normal", b'{"readings": 0}', 400),
@@ -144,7 +153,7 @@ def test_requests_that_cannot_be_met(method, path, body, status, watch):
 
 
 def test_whoever_changes_something_brings_the_token(watch):
-    app = Application(watch, lambda: None, TOKEN)
+    app = Application(watch, lambda: None, TOKEN, is_local=False)
     body = as_body(plant(3))
     host = "plant.example:8080"
     assert ask(app, "POST", "/readings", body, host=host)[0] == 401
@@ -161,6 +170,57 @@ def test_without_a_token_pages_of_others_are_refused(app):
     assert ask(app, "GET", "/alarms", host="evil.example:8080")[0] == 403
     own = {"origin": "http://127.0.0.1:8080"}
     assert ask(app, "POST", "/readings", as_body(plant(1)), **own)[0] == 200
+
+
+def test_a_token_does_not_open_this_machine_to_other_names(watch):
+    app = Application(watch, lambda: None, TOKEN)
+    headers = {"authorization": f"Bearer {TOKEN}", "origin": "https://plant.example"}
+    assert ask(app, "GET", "/alarms", host="evil.example:8080")[0] == 403
+    # As a proxy sends it on.
+    assert ask(app, "POST", "/readings", as_body(plant(3)), **headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b"[1,1,1,1]", b"time,flow,pressure\nx\nx\nx\nx", b"{}\n{}\n{}\n{}"]
+)
+def test_more_readings_than_can_wait_are_refused(body, watch):
+    app = Application(watch, lambda: None, most_waiting=3)
+    status, told = ask(app, "POST", "/readings", body)
+    assert (status, told["error"]) == (
+        413,
+        "A body has at most 3 readings. Send fewer at once.",
+    )
+
+
+def test_errors_of_each_request_are_its_own_and_not_too_many(app):
+    async def ask_both():
+        asked = [request("POST", "/readings", [1] * n) for n in (150, 2)]
+        return await asyncio.gather(*(answer(app, *each) for each in asked))
+
+    told = [json.loads(body) for _, _, body in asyncio.run(ask_both())]
+    assert [found["rejected"] for found in told] == [150, 2]
+    assert len(told[0]["errors"]) == 100
+    assert [wrong["reading"] for wrong in told[1]["errors"]] == [0, 1]
+
+
+def test_whatever_goes_wrong_is_answered_and_counted(app, watch, monkeypatch):
+    def fail(*_):
+        raise OverflowError
+
+    monkeypatch.setattr(watch.state, "alarms", fail)
+    status, told = ask(app, "GET", "/alarms")
+    assert (status, told["error"][-15:]) == (500, " OverflowError.")
+    assert app.counts == {500: 1}
+
+
+def test_events_that_cannot_be_told_are_no_fault_of_readings(watch):
+    def fail():
+        raise OSError("disk full")
+
+    app = Application(watch, fail)
+    status, told = ask(app, "POST", "/readings", as_body(plant()))
+    assert (status, told["accepted"]) == (200, 400)
+    assert ask(app, "POST", "/alarms/1/acknowledge")[0] == 200
 
 
 def test_too_much_is_refused_until_it_is_scored(watch, monkeypatch):
@@ -241,6 +301,8 @@ def test_metrics(app, watch):
     assert 'tsanomaly_alarms_total{machine="machine",channel="pressure"} 2' in lines
     assert lines.count("# TYPE tsanomaly_missing_total counter") == 1
     assert any(line.startswith("tsanomaly_lag_seconds{") for line in lines)
+    values = [line.rpartition(" ")[2] for line in lines if not line.startswith("#")]
+    assert all(map(np.isfinite, map(float, values)))  # raises if it is no number
 
 
 def test_names_in_metrics_are_escaped(detector):
@@ -258,6 +320,12 @@ def test_the_page_loads_nothing_from_elsewhere(app):
     text = body.decode().replace("http://www.w3.org/2000/svg", "")
     assert "://" not in text
     assert "innerHTML" not in text
+
+
+def test_the_page_waits_for_an_answer_before_it_asks_again(app):
+    body = asyncio.run(answer(app, *request("GET", "/")))[2].decode()
+    assert "setInterval" not in body
+    assert "await refresh();\n  setTimeout(poll" in body
 
 
 def test_health(app):

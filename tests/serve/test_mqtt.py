@@ -22,11 +22,13 @@ FORM = ReadingFormat(CHANNELS)
 class Broker:
     """As much of MQTT 3.1.1 as is needed for one topic and one client at a time."""
 
-    def __init__(self, waiting=(), acknowledges=True):
+    def __init__(self, waiting=(), acknowledges=True, connects=0, grants=1):
         self.waiting = dict(enumerate(waiting, 1))  # by the number of the message
         self.published = []
         self.subscribed = []
+        self.clients = []
         self._acknowledges = acknowledges
+        self._connects, self._grants = bytes([connects]), bytes([grants])
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,11 +63,13 @@ class Broker:
     def _answer(self, head, body):
         match head >> 4:
             case 1:  # CONNECT
-                yield b"\x20\x02\x00\x00"
+                (size,) = struct.unpack(">H", body[10:12])
+                self.clients.append((body[12 : 12 + size].decode(), body[7] & 2))
+                yield b"\x20\x02\x00" + self._connects
             case 8:  # SUBSCRIBE
                 (size,) = struct.unpack(">H", body[2:4])
                 self.subscribed.append(body[4 : 4 + size].decode())
-                yield b"\x90\x03" + body[:2] + b"\x01"
+                yield b"\x90\x03" + body[:2] + self._grants
                 for number, payload in list(self.waiting.items()):
                     packet = struct.pack(">H", 1) + b"t" + struct.pack(">H", number)
                     packet += payload
@@ -121,6 +125,34 @@ def test_messages_are_acknowledged_after_their_readings_are_taken():
         # The next look acknowledges what was taken.
         threading.Thread(target=next, args=(batches, None), daemon=True).start()
         wait_for(lambda: not broker.waiting)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({"connects": 5}, "refuses the connection: .* the user and the password"),
+        ({"grants": 0x80}, "refuses the topic 't': .* Let the user read it"),
+    ],
+)
+def test_what_a_broker_refuses_is_said(answers, said):
+    with Broker(**answers) as broker:
+        source = MqttSource(f"mqtt://127.0.0.1:{broker.port}/t", FORM)
+        with pytest.raises(OSError, match=said):
+            next(source.batches())
+
+
+def test_each_watch_has_a_name_of_its_own():
+    good = json.dumps({"time": "2024-01-01", "flow": 1, "pressure": 2}).encode()
+    with Broker([good]) as broker:
+        for watch in ("a", "b", "a", None):
+            url = f"mqtt://127.0.0.1:{broker.port}/t"
+            batches = MqttSource(url, FORM, watch).batches()
+            next(batches)
+            batches.close()
+    names, is_forgotten = zip(*broker.clients, strict=True)
+    assert names[0] == names[2] != names[1]
+    assert [bool(flag) for flag in is_forgotten] == [False, False, False, True]
+    assert max(map(len, names)) <= 23
 
 
 def test_events_are_published():

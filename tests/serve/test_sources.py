@@ -52,8 +52,9 @@ def append(path, text):
         file.write(text)
 
 
-def follow(log, position=None):
-    return FileSource(log, FORM, follow=True, position=position, pause=0).batches()
+def follow(log, position=None, warn=pytest.fail):
+    source = FileSource(log, FORM, warn, follow=True, position=position, pause=0)
+    return source.batches()
 
 
 def some(batches):
@@ -69,7 +70,7 @@ def some(batches):
 
 def test_a_file_to_its_end(log):
     append(log, line(1).rstrip("\n"))
-    assert minutes(FileSource(log, FORM, follow=False).batches()) == [0, 1]
+    assert minutes(FileSource(log, FORM, pytest.fail, follow=False).batches()) == [0, 1]
 
 
 def test_a_file_that_grows(log):
@@ -117,9 +118,53 @@ def test_a_file_that_was_rotated_meanwhile_is_found_again(log):
     assert some(follow(log, position))[0] == [1, 2]
 
 
+def rotate(log, to, minute, time):
+    """Rename the log, which was last written at a time, and begin another."""
+    os.utime(log, (time, time))
+    log.rename(log.with_name(log.name + to))
+    log.write_text(HEADER + line(minute))
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+@pytest.mark.parametrize("name", ["log.csv", "log[1].csv"])
+def test_files_that_were_rotated_meanwhile_are_read_in_order(
+    name, is_followed, tmp_path
+):
+    log = tmp_path / name
+    log.write_text(HEADER + line(0))
+    _, position = some(follow(log))
+    rotate(log, ".2", 1, 100)
+    rotate(log, ".1", 2, 200)
+    rotate(log, ".gz", 3, 300)  # which holds no lines
+    if is_followed:
+        assert some(follow(log, position))[0] == [1, 3]
+    else:
+        source = FileSource(log, FORM, pytest.fail, follow=False, position=position)
+        assert minutes(source.batches()) == [1, 3]
+
+
 def test_a_file_that_is_gone_begins_anew(log):
     _, position = some(follow(log))
     other = log.with_name("other.csv")
     other.write_text(HEADER + line(7))
     other.replace(log)
-    assert some(follow(log, position))[0] == [7]
+    said = []
+    assert some(follow(log, position, said.append))[0] == [7]
+    assert "not there any more" in said[0]
+
+
+def test_another_file_of_the_same_number_begins_anew(log):
+    _, position = some(follow(log))
+    log.write_text(HEADER + line(7) + line(8))  # in place, as if it were recreated
+    said = []
+    assert some(follow(log, position, said.append))[0] == [7, 8]
+    assert len(said) == 1
+
+
+def test_a_file_that_is_followed_is_waited_for(tmp_path):
+    log, said = tmp_path / "log.csv", []
+    batches = follow(log, warn=said.append)
+    assert next(batches) == next(batches) == ([], None)
+    assert len(said) == 1
+    log.write_text(HEADER + line(0))
+    assert some(batches)[0] == [0]

@@ -4,6 +4,7 @@
 import asyncio
 import hmac
 import json
+from bisect import bisect_left
 from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, unquote
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from tsanomaly._serve._metrics import metrics
 from tsanomaly._serve._page import PAGE
-from tsanomaly._serve._readings import read_body
+from tsanomaly._serve._readings import TooManyReadings, read_body
 from tsanomaly._serve._watch import UnknownName
 
 __all__ = ["Application"]
@@ -20,6 +21,10 @@ __all__ = ["Application"]
 _LARGEST_BODY = 5_000_000
 _MOST_WAITING = 20_000
 _MOST_TOLD = 100
+
+# At most: digits of a number, of an alarm or of readings; characters of a name.
+_MOST_DIGITS = 9
+_LONGEST_NAME = 200
 
 # Seconds in which a body has to arrive.
 _PATIENCE = 30
@@ -59,8 +64,11 @@ class Application:
     tell : callable
         Called without arguments when there may be events.
     token : str or None, default=None
-        What requests that change something have to bring. Without one, they have to be
-        made to this machine by its own name, and not by a page of another site.
+        What requests that change something have to bring. Without one, a page of
+        another site cannot make any.
+    is_local : bool, default=True
+        Whether only this machine can reach it. Then requests have to be made to it by
+        a name of its own, with a token or without.
     largest_body, most_waiting : int
         Bytes of a body, and readings that wait, at most.
     """
@@ -71,12 +79,14 @@ class Application:
         tell,
         token=None,
         *,
+        is_local=True,
         largest_body=_LARGEST_BODY,
         most_waiting=_MOST_WAITING,
     ):
         self._watch = watch
         self._tell = tell
         self._token = token
+        self._is_local = is_local
         self._largest_body = largest_body
         self._most_waiting = most_waiting
         self._waiting, self._n_waiting = [], 0
@@ -90,15 +100,19 @@ class Application:
         headers = [("content-type", "application/json")]
         try:
             status, body, *kind = await self._answer(scope, receive)
+            if not isinstance(body, bytes):
+                body = json.dumps(body, allow_nan=False).encode()
             if kind:
                 headers = [("content-type", kind[0])]
         except _Problem as problem:
-            status, body = problem.status, {"error": str(problem)}
+            status, body = problem.status, _error(str(problem))
             headers += [(k.replace("_", "-"), v) for k, v in problem.headers.items()]
         except _Gone:
             return
-        if not isinstance(body, bytes):
-            body = json.dumps(body, allow_nan=False).encode()
+        # Whatever goes wrong is counted, and the next request is answered.
+        except Exception as error:
+            text = f"The request cannot be answered: {type(error).__name__}."
+            status, body = 500, _error(text)
         self.counts[status] = self.counts.get(status, 0) + 1
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         encoded += [(b"content-length", str(len(body)).encode()), *_HEADERS]
@@ -116,8 +130,7 @@ class Application:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         headers = {name.lower(): value for name, value in scope["headers"]}
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        if self._token is None:
-            _check_own(headers)
+        self._check_origin(headers)
         match method, parts:
             case "GET", ("",):
                 return 200, PAGE.encode(), "text/html; charset=utf-8"
@@ -158,7 +171,11 @@ class Application:
     async def _take(self, body):
         """Score the readings of a request together with those of others."""
         try:
-            readings = await asyncio.to_thread(read_body, body, self._watch.format)
+            readings = await asyncio.to_thread(
+                read_body, body, self._watch.format, self._most_waiting
+            )
+        except TooManyReadings as error:
+            raise _Problem(413, str(error)) from None
         except ValueError as error:
             raise _Problem(400, str(error)) from None
         if self._n_waiting and self._n_waiting + len(readings) > self._most_waiting:
@@ -176,7 +193,7 @@ class Application:
             batch, self._waiting = self._waiting, []
             readings = [reading for some, _ in batch for reading in some]
             try:
-                outcome = await asyncio.to_thread(self._score, readings)
+                outcome = await asyncio.to_thread(self._watch.take, readings)
             # As long as this process lives, it answers.
             except Exception as error:
                 for _, answer in batch:
@@ -184,55 +201,65 @@ class Application:
                         text = f"The readings could not be kept: {error}"
                         answer.set_exception(_Problem(503, text, retry_after="5"))
             else:
+                if outcome.events:
+                    await self._tell_others()
                 _hand_out(batch, outcome)
             finally:
                 self._n_waiting -= len(readings)
 
-    def _score(self, readings):
-        outcome = self._watch.take(readings)
-        if outcome.events:
-            self._tell()
-        return outcome
+    async def _tell_others(self):
+        """Tell of events, which are kept: what goes wrong here is no answer."""
+        with suppress(Exception):
+            await asyncio.to_thread(self._tell)
 
     async def _know(self, body, alarm):
         who = _fields(body).get("by")
-        with _answering():
-            if not alarm.isdecimal():
-                raise UnknownName(f"There is no alarm {alarm!r}.")
-            event = await asyncio.to_thread(
-                self._watch.acknowledge, int(alarm), None if who is None else str(who)
+        if who is not None and not (isinstance(who, str) and len(who) <= _LONGEST_NAME):
+            raise _Problem(
+                400, f"'by' is a text of at most {_LONGEST_NAME} characters, or null."
             )
-        await asyncio.to_thread(self._tell)
+        with _answering():
+            if not (alarm.isdecimal() and len(alarm) <= _MOST_DIGITS):
+                raise UnknownName(f"There is no alarm {alarm[:40]!r}.")
+            event = await asyncio.to_thread(self._watch.acknowledge, int(alarm), who)
+        await self._tell_others()
         return 200, {"acknowledged": int(alarm), "event": event and event["event"]}
 
     async def _accept(self, body, machine):
         number = _fields(body).get("readings")
-        if number is not None and (type(number) is not int or number < 1):
-            raise _Problem(400, "'readings' is how many they are, a whole number.")
+        most = 10**_MOST_DIGITS
+        if number is not None and not (type(number) is int and 1 <= number <= most):
+            raise _Problem(
+                400,
+                f"'readings' is how many they are, a whole number from 1 to {most:,}.",
+            )
         with _answering():
             n_readings = await asyncio.to_thread(
                 self._watch.accept_new_normal, machine, number
             )
-        await asyncio.to_thread(self._tell)
+        await self._tell_others()
         return 200, {"machine": machine, "readings": n_readings}
 
     def _machines(self):
-        return [
-            {
-                "machine": name,
-                "time": _time(machine.last_time),
-                "error": _finite(-machine.last_score),
-                "threshold": machine.threshold(),
-                "alarm": machine.alarm and machine.alarm["alarm"],
-                "drifted": machine.has_drifted(),
-                "readings": machine.n_readings,
-            }
-            for name, machine in self._watch.machines().items()
-        ]
+        # Of one moment, and not while readings are scored.
+        with self._watch.lock:
+            return [
+                {
+                    "machine": name,
+                    "time": _time(machine.last_time),
+                    "error": _finite(-machine.last_score),
+                    "threshold": machine.threshold(),
+                    "alarm": machine.alarm and machine.alarm["alarm"],
+                    "drifted": machine.has_drifted(),
+                    "readings": machine.n_readings,
+                }
+                for name, machine in self._watch.machines().items()
+            ]
 
     def _readings(self, name, last):
-        self._watch.find(name)
-        times, scores, rows = self._watch.state.readings(name, last)
+        with self._watch.lock:
+            self._watch.find(name)
+            times, scores, rows = self._watch.state.readings(name, last)
         return {
             "channels": self._watch.channels,
             "times": [_time(time) for time in times],
@@ -265,6 +292,20 @@ class Application:
         except TimeoutError:
             text = f"The body did not arrive in {_PATIENCE} seconds."
             raise _Problem(408, text) from None
+
+    def _check_origin(self, headers):
+        """Refuse what a page of another site, or under another name, asks for."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        known = host in _LOCAL or host.rpartition(":")[0] in _LOCAL
+        # A name of another site can be made to mean this machine.
+        if self._is_local and not known:
+            raise _Problem(403, f"This serves {', '.join(_LOCAL)}, not {host[:100]!r}.")
+        origin = headers.get(b"origin")
+        # No other page has the token.
+        if self._token is not None or origin is None:
+            return
+        if origin.decode("latin-1") != f"http://{host}":
+            raise _Problem(403, "This does not serve pages of other sites.")
 
     def _check_token(self, headers):
         if self._token is None:
@@ -300,14 +341,8 @@ def _answering():
         raise _Problem(409, str(error)) from error
 
 
-def _check_own(headers):
-    """Refuse what a page of another site, or under another name, asks for."""
-    host = headers.get(b"host", b"").decode("latin-1")
-    if host.rpartition(":")[0] not in _LOCAL and host not in _LOCAL:
-        raise _Problem(403, f"This serves {', '.join(_LOCAL)}, not {host[:100]!r}.")
-    origin = headers.get(b"origin")
-    if origin is not None and origin.decode("latin-1") != f"http://{host}":
-        raise _Problem(403, "This does not serve pages of other sites.")
+def _error(text):
+    return json.dumps({"error": text}).encode()
 
 
 def _fields(body):
@@ -325,26 +360,30 @@ def _fields(body):
 
 def _number(query, name, default, most):
     text = query.get(name, [str(default)])[0]
-    if not (text.isdecimal() and len(text) < 10):
+    if not (text.isdecimal() and len(text) <= _MOST_DIGITS):
         raise _Problem(400, f"{name!r} is a whole number up to {most:,}.")
     return min(int(text), most)
 
 
 def _hand_out(batch, outcome):
     """Tell each request what became of its readings."""
+    places = [place for place, _ in outcome.rejected]  # in order
     start = 0
     for readings, answer in batch:
         end = start + len(readings)
-        rejected = [
-            {"reading": place - start, "reason": wrong.reason, "message": wrong.message}
-            for place, wrong in outcome.rejected
-            if start <= place < end
-        ]
+        first, stop = bisect_left(places, start), bisect_left(places, end)
         told = {
-            "accepted": len(readings) - len(rejected),
-            "rejected": len(rejected),
+            "accepted": len(readings) - (stop - first),
+            "rejected": stop - first,
             "flagged": int(outcome.flags[start:end].sum()),
-            "errors": rejected[:_MOST_TOLD],
+            "errors": [
+                {
+                    "reading": place - start,
+                    "reason": wrong.reason,
+                    "message": wrong.message,
+                }
+                for place, wrong in outcome.rejected[first:stop][:_MOST_TOLD]
+            ],
         }
         if not answer.done():
             answer.set_result(told)

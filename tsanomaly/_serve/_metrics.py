@@ -109,4 +109,9 @@ def _escaped(value):
 
 
 def _number(value):
-    return "NaN" if value != value else repr(value)
+    # Numbers of numpy have another repr, and infinity another name.
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if np.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return "NaN" if np.isnan(value) else repr(float(value))

@@ -4,6 +4,7 @@
 import json
 import queue
 import ssl
+import threading
 from contextlib import suppress
 from hashlib import sha256
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,9 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 # Seconds to wait for a broker, and messages that are taken together, at most.
 _TIMEOUT, _MOST_AT_ONCE = 10, 1_000
 
+# Messages that wait to be taken, at most: the broker keeps the others.
+_MOST_WAITING = 10_000
+
 
 class MqttSource:
     """Readings in messages on a topic, which may hold the wildcards of MQTT.
@@ -32,11 +36,15 @@ class MqttSource:
     url : str
         ``mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC``; ``mqtts`` with TLS.
     form : ReadingFormat
+    watch : str or None, default=None
+        By what the broker knows the watch after a restart, and another watch of the
+        same topic from it. None: it keeps nothing for a watch that is away.
     """
 
-    def __init__(self, url, form):
+    def __init__(self, url, form, watch=None):
         self._address = _Address(url, "source")
         self._form = form
+        self._watch = watch
 
     def batches(self):
         """Readings as they arrive, without an end.
@@ -47,18 +55,44 @@ class MqttSource:
         position : None
             The broker knows it.
         """
-        messages = queue.Queue()
-        # The same name after a restart, by which the broker keeps what came meanwhile.
+        messages, is_over = queue.Queue(_MOST_WAITING), threading.Event()
         client = self._address.client(
-            f"tsanomaly-{self._address.digest}", manual_ack=True, clean_session=False
+            self._address.client_id(self._watch),
+            manual_ack=True,
+            clean_session=self._watch is None,
         )
         client.max_inflight_messages_set(_MOST_AT_ONCE)
+        broker = f"The broker {self._address.host}:{self._address.port}"
 
-        def subscribe(client, *_):
+        def put(message):
+            while not is_over.is_set():
+                with suppress(queue.Full):
+                    messages.put(message, timeout=0.1)
+                    return
+
+        def subscribe(client, _data, _flags, reason, _properties):
+            if reason.is_failure:
+                put(
+                    OSError(
+                        f"{broker} refuses the connection: {reason}. Correct the user "
+                        "and the password in the address."
+                    )
+                )
+                return
             client.subscribe(self._address.topic, qos=1)
 
+        def check(_client, _data, _number, reasons, _properties):
+            if reasons[0].is_failure:
+                put(
+                    OSError(
+                        f"{broker} refuses the topic {self._address.topic!r}: "
+                        f"{reasons[0]}. Let the user read it, or correct the topic."
+                    )
+                )
+
         client.on_connect = subscribe
-        client.on_message = lambda _client, _data, message: messages.put(message)
+        client.on_subscribe = check
+        client.on_message = lambda _client, _data, message: put(message)
         self._address.connect(client)
         client.loop_start()
         try:
@@ -68,6 +102,7 @@ class MqttSource:
                 for message in some:
                     client.ack(message.mid, message.qos)
         finally:
+            is_over.set()
             client.disconnect()
             client.loop_stop()
 
@@ -93,6 +128,7 @@ class MqttOutput:
         self._address = _Address(url, "outputs")
         self.name = f"mqtt {self._address.host}:{self._address.port}/"
         self.name += self._address.topic
+        self.place = self.name
         self._client = None
         self._address.client("")  # raises if it cannot be made
 
@@ -156,8 +192,14 @@ class _Address:
         self._is_secret = parts.scheme == "mqtts"
         self._user = parts.username and unquote(parts.username)
         self._password = parts.password and unquote(parts.password)
-        place = f"{self.host}:{self.port}/{self.topic}"
-        self.digest = sha256(place.encode()).hexdigest()[:12]
+
+    def client_id(self, watch):
+        """Name of the client of a watch: brokers disconnect one of two of a name."""
+        if watch is None:
+            return ""  # the broker chooses
+        place = f"{self.host}:{self.port}/{self.topic} {watch}"
+        # Not longer than every broker takes, which is 23 characters.
+        return f"tsanomaly-{sha256(place.encode()).hexdigest()[:12]}"
 
     def client(self, name, **options):
         """A client that is not connected yet."""
@@ -185,9 +227,12 @@ class _Address:
 
 
 def _all_of(messages):
-    """The next message, and those that are there by then."""
+    """The next message, and those that are there by then; errors are raised."""
     found = [messages.get()]
     with suppress(queue.Empty):
         while len(found) < _MOST_AT_ONCE:
             found.append(messages.get_nowait())
+    for message in found:
+        if isinstance(message, OSError):
+            raise message
     return found

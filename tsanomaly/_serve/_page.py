@@ -29,6 +29,7 @@ button { font: inherit; margin-right: .4rem } #note { color: #b00020 }
 <th>State<th></tr></thead><tbody id="alarms"></tbody></table>
 <script>
 const $ = id => document.getElementById(id);
+let isAway = false;
 const shown = number => Number(number).toPrecision(4);
 async function get(path) {
   const answer = await fetch(path);
@@ -103,13 +104,14 @@ async function refresh() {
       const row = document.createElement("tr");
       const shares = alarm.channels.map((channel, i) =>
         `${channel} (${Math.round(100 * alarm.shares[i])} %)`).join(", ");
-      for (const text of [alarm.alarm, alarm.machine, alarm.start, alarm.end,
-          alarm.priority, shares, alarm.state]) {
+      const cells = [alarm.alarm, alarm.machine, alarm.start, alarm.end,
+          alarm.priority, shares, alarm.state].map(text => {
         const cell = document.createElement("td");
         cell.textContent = text;
-        if (text === alarm.priority) cell.className = alarm.priority;
-        row.append(cell);
-      }
+        return cell;
+      });
+      cells[4].className = alarm.priority;
+      row.append(...cells);
       const cell = document.createElement("td");
       if (alarm.acknowledged) cell.textContent = "acknowledged";
       else {
@@ -122,7 +124,17 @@ async function refresh() {
       return row;
     });
     $("alarms").replaceChildren(...rows);
-  } catch (error) { $("note").textContent = error.message; }
+    // What a button was answered stays.
+    if (isAway) $("note").textContent = "";
+    isAway = false;
+  } catch (error) {
+    $("note").textContent = error.message;
+    isAway = true;
+  }
+}
+async function poll() {
+  await refresh();
+  setTimeout(poll, 3000);
 }
 $("normal").onclick = () => {
   const name = $("machine").value;
@@ -130,7 +142,6 @@ $("normal").onclick = () => {
     post(`machines/${encodeURIComponent(name)}/accept-new-normal`);
 };
 $("machine").onchange = refresh;
-refresh();
-setInterval(refresh, 3000);
+poll();
 </script></body></html>
 """

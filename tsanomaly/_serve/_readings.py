@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["MACHINE", "LineReader", "Reading", "ReadingFormat", "Rejected", "read_body"]
+__all__ = [
+    "MACHINE",
+    "LineReader",
+    "Reading",
+    "ReadingFormat",
+    "Rejected",
+    "TooManyReadings",
+    "read_body",
+]
 
 # The machine, where there is only one.
 MACHINE = "machine"
@@ -299,7 +307,14 @@ class LineReader:
         return None
 
 
-def read_body(body, form):
+class TooManyReadings(ValueError):
+    """A body that holds more readings than are taken at once."""
+
+    def __init__(self, most):
+        super().__init__(f"A body has at most {most:,} readings. Send fewer at once.")
+
+
+def read_body(body, form, most=None):
     """Read the body of a request.
 
     Parameters
@@ -307,6 +322,8 @@ def read_body(body, form):
     body : bytes
         A JSON object or a list of them, JSON objects in lines, or CSV with a header.
     form : ReadingFormat
+    most : int or None, default=None
+        How many readings it may hold; None takes any number.
 
     Returns
     -------
@@ -316,6 +333,8 @@ def read_body(body, form):
     ------
     ValueError
         If there is no way to tell its readings apart.
+    TooManyReadings
+        If there are more than `most`.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -328,10 +347,19 @@ def read_body(body, form):
             if not text.lstrip().startswith("{") or "\n" not in text.strip():
                 raise ValueError(f"The body is no JSON: {error}.") from None
         else:
-            return [form.read(item) for item in _as_list(found)]
+            items = _as_list(found)
+            if most is not None and len(items) > most:
+                raise TooManyReadings(most)
+            return [form.read(item) for item in items]
     reader = LineReader(form)
+    found, n_found = [], 0
     # Not at other separators of Unicode, which texts in JSON may hold.
-    found = [reader.read(line) for line in text.split("\n")]
+    for line in text.split("\n"):
+        found.append(reader.read(line))
+        n_found += found[-1] is not None
+        # Before the rest takes memory.
+        if most is not None and n_found > most:
+            raise TooManyReadings(most)
     is_json = text.lstrip().startswith("{")
     if not is_json and reader.header is None and found and found[0] is not None:
         raise ValueError(f"The body is neither JSON nor CSV: {found[0].message}")

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Where readings come from, but for requests: lines of a stream, or of a file."""
 
+import glob
 import json
 import os
+import re
 import time
+from hashlib import sha256
 from pathlib import Path
 
 from tsanomaly._serve._readings import LineReader
@@ -15,6 +18,12 @@ _CHUNK = 2**17
 
 # A longer line is none of readings: it is cut, so that memory stays bounded.
 _LONGEST_LINE = 2**20
+
+# Bytes at the start of a file by which it is known again.
+_HEAD = 1_024
+
+# What logs are called by when they are rotated: their name, and a number or a date.
+_ROTATED = re.compile(r"[.-]\d[\d.T_-]*")
 
 
 class _Lines:
@@ -77,12 +86,15 @@ class FileSource:
     """Lines of a file, and those that are added to it.
 
     When the file is replaced by another, as logs are rotated, what was added to the old
-    one is read first; a file that has become shorter is read from its start.
+    one is read first; a file that has become shorter is read from its start. A file
+    that is followed is waited for if there is none yet.
 
     Parameters
     ----------
     path : Path
     form : ReadingFormat
+    warn : callable
+        Called with a text where the file, or the position in it, is not there.
     follow : bool
         Whether to wait for more at the end.
     position : str or None, default=None
@@ -91,17 +103,18 @@ class FileSource:
         Seconds between two looks at the end.
     """
 
-    def __init__(self, path, form, *, follow, position=None, pause=0.5):
+    def __init__(self, path, form, warn, *, follow, position=None, pause=0.5):
         self.path = Path(path)
         self._form = form
+        self._warn = warn
         self._follow = follow
         self._pause = pause
         self._position = None if position is None else json.loads(position)
 
-    @property
-    def name(self):
-        """By what its position is kept."""
-        return f"file {os.path.realpath(self.path)}"
+    @staticmethod
+    def name_of(path):
+        """By what the position in a file is kept."""
+        return f"file {os.path.realpath(path)}"
 
     def batches(self):
         """Readings as they are written, without an end if the file is followed.
@@ -112,23 +125,61 @@ class FileSource:
         position : (str, str)
             The name of the source, and where it is after these readings.
         """
-        path = self._find_again() if self._position else self.path
+        for path in self._rotated():
+            yield from self._of_path(path)
         while True:
-            with open(path, "rb") as file:
-                yield from self._of_file(file)
+            if self._follow and not self.path.exists():
+                self._warn(f"There is no file {self.path} yet. It is waited for.")
+                while not self.path.exists():
+                    yield [], None
+                    time.sleep(self._pause)
+            yield from self._of_path(self.path)
             if not self._follow:
                 return
-            path, self._position = self.path, None
 
-    def _find_again(self):
-        """The file where it was left, which may have another name by now."""
-        wanted = self._position["file"]
-        candidates = [self.path, *sorted(self.path.parent.glob(f"{self.path.name}*"))]
-        for path in candidates:
-            if path.is_file() and _identity(os.stat(path)) == wanted:
-                return path
-        self._position = None  # it is gone: a new one begins
-        return self.path
+    def _rotated(self):
+        """The file where it was left, if it has another name by now, and later ones."""
+        if self._position is None or self._is_left_at(self.path):
+            return []
+        pattern = f"{glob.escape(self.path.name)}?*"
+        others = [path for path in self.path.parent.glob(pattern) if path.is_file()]
+        left = next(filter(self._is_left_at, others), None)
+        if left is None:
+            self._position = None
+            self._warn(
+                f"The file that {self.path} was is not there any more, or is another "
+                "one: what was added to it is not read. The file that is there now is "
+                "read from its start."
+            )
+            return []
+        time_left = os.stat(left).st_mtime_ns
+        rotated = [
+            (os.stat(path).st_mtime_ns, path)
+            for path in others
+            if _ROTATED.fullmatch(path.name.removeprefix(self.path.name))
+        ]
+        later = sorted(pair for pair in rotated if pair[0] > time_left)
+        return [left, *(path for _, path in later)]
+
+    def _is_left_at(self, path):
+        """Whether a file is the one that the position is of."""
+        try:
+            with open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                wanted = self._position
+                # The number of a file that was deleted is given to another.
+                return (
+                    _identity(status) == wanted["file"]
+                    and status.st_size >= wanted["offset"]
+                    and _head(file, wanted["head"][0]) == wanted["head"]
+                )
+        except OSError:
+            return False
+
+    def _of_path(self, path):
+        with open(path, "rb") as file:
+            yield from self._of_file(file)
+        self._position = None  # the next file is another
 
     def _of_file(self, file):
         """Readings of an open file, until there is another in its place."""
@@ -148,26 +199,40 @@ class FileSource:
             while chunk := file.read(_CHUNK):
                 whole = lines.split(chunk)
                 offset += sum(map(len, whole))
-                yield self._batch(reader, whole, identity, offset)
+                yield self._batch(reader, whole, file, offset)
             if is_replaced or not self._follow:
                 rest = lines.rest()
                 offset += sum(map(len, rest))
-                yield self._batch(reader, rest, identity, offset)
+                yield self._batch(reader, rest, file, offset)
                 return
             yield [], None  # time to look at something else
             time.sleep(self._pause)
 
-    def _batch(self, reader, lines, identity, offset):
+    def _batch(self, reader, lines, file, offset):
         found = map(reader.read, lines)
         readings = [reading for reading in found if reading is not None]
-        position = {"file": identity, "offset": offset, "header": reader.header}
-        return readings, (self.name, json.dumps(position))
+        place = file.tell()
+        position = {
+            "file": _identity(os.fstat(file.fileno())),
+            "head": _head(file, min(offset, _HEAD)),
+            "offset": offset,
+            "header": reader.header,
+        }
+        file.seek(place)
+        return readings, (self.name_of(self.path), json.dumps(position))
 
     def _is_replaced(self, identity):
         try:
             return _identity(os.stat(self.path)) != identity
         except FileNotFoundError:
             return False  # the new one is not there yet
+
+
+def _head(file, n_bytes):
+    """So many bytes at the start of a file: their number, and a hash of them."""
+    file.seek(0)
+    head = file.read(n_bytes)
+    return [len(head), sha256(head).hexdigest()[:16]]
 
 
 def _identity(status):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command that watches machines live."""
 
+import os
 import sys
 import warnings
 from collections import Counter
@@ -113,14 +114,23 @@ def watch(
         def warn(text):
             progress.note(f"tsanomaly watch: warning: {visible(text)}")
 
-        found = [_output(place, progress) for place in dict.fromkeys(outputs)]
+        others = {
+            "the model": model,
+            "the source of the readings": source,
+            "the state": state,
+            "the file of the token": token_file,
+        }
+        found = [_output(place, others, progress) for place in dict.fromkeys(outputs)]
         deliveries = Deliveries(watched.state, found, warn)
-        stack.callback(deliveries.close)
+        stack.callback(_close, deliveries, state is not None, warn)
         deliveries.tell()  # what another process has left
+        batches = None
+        if source is not None:
+            batches = _source(source, watched, follow, state is not None, warn)
         before = Counter(watched.counts)
         progress("watching")
         try:
-            _run(watched, deliveries, source, follow, listen, token, warn)
+            _run(watched, deliveries, batches, listen, token, warn)
         except KeyboardInterrupt:
             pass  # how a watch ends
         except SystemExit:
@@ -129,22 +139,13 @@ def watch(
         return _result(_counts(watched, before), outputs, progress)
 
 
-def _run(watched, deliveries, source, follow, listen, token, warn):
+def _run(watched, deliveries, batches, listen, token, warn):
     """Take readings until there are no more, or forever."""
-    batches = None
-    if source is not None:
-        batches = _source(source, watched, follow)
     if listen is None:
         _take_all(watched, deliveries, batches, warn)
         return
     from tsanomaly._serve._http import Application
     from tsanomaly._serve._server import serve
-
-    def tell():
-        try:
-            deliveries.tell()
-        except OSError as error:  # it is tried again with the next event
-            warn(f"Events wait to be written: {error}")
 
     background = None
     if batches is not None:
@@ -152,7 +153,17 @@ def _run(watched, deliveries, source, follow, listen, token, warn):
         def background():
             _take_all(watched, deliveries, batches, warn)
 
-    serve(Application(watched, tell, token), *listen, background)
+    is_local = listen[0] in _LOCAL
+    application = Application(watched, deliveries.tell, token, is_local=is_local)
+    serve(application, *listen, background)
+
+
+def _close(deliveries, is_kept, warn):
+    """Hand over what is left, and say what is lost."""
+    deliveries.close()
+    for place, n_waiting in deliveries.n_waiting().items():
+        if n_waiting and not is_kept:
+            warn(f"{count(n_waiting, 'event')} did not reach {place} and will not.")
 
 
 def _take_all(watched, deliveries, batches, warn):
@@ -170,7 +181,7 @@ def _take_all(watched, deliveries, batches, warn):
                 warn(f"{wrong.reason}: {wrong.message}")
 
 
-def _source(source, watched, follow):
+def _source(source, watched, follow, is_kept, warn):
     """Batches of readings."""
     from tsanomaly._serve._sources import FileSource, StreamSource
 
@@ -179,20 +190,21 @@ def _source(source, watched, follow):
     if "://" in source:
         from tsanomaly._serve._mqtt import MqttSource
 
-        return MqttSource(source, watched.format).batches()
+        # A broker keeps messages for a name, which has to be the same after a restart.
+        name = watched.state.watch if is_kept else None
+        return MqttSource(source, watched.format, name).batches()
     if not follow and not Path(source).is_file():
         raise FileNotFoundError(
             f"There is no file {source}. Pass the path of the file of the readings, "
             f"from here, {Path.cwd()}, or as a whole."
         )
-    file = FileSource(source, watched.format, follow=follow)
-    position = watched.position(file.name)
-    file = FileSource(source, watched.format, follow=follow, position=position)
+    position = watched.position(FileSource.name_of(source))
+    file = FileSource(source, watched.format, warn, follow=follow, position=position)
     return file.batches()
 
 
-def _output(place, progress):
-    """What hands events over to a place."""
+def _output(place, others, progress):
+    """What hands events over to a place, which is none of other files."""
     from tsanomaly._serve._outputs import FileOutput, LinesOutput, WebhookOutput
 
     if place == "-":
@@ -203,6 +215,12 @@ def _output(place, progress):
         from tsanomaly._serve._mqtt import MqttOutput
 
         return MqttOutput(place)
+    for what, path in others.items():
+        if path is not None and os.path.realpath(path) == os.path.realpath(place):
+            raise ParameterError(
+                Parameter("outputs", place),
+                f" is {what}, which events would be written into. Name another file.",
+            )
     return FileOutput(place)
 
 
