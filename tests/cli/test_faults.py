@@ -10,6 +10,9 @@ import pytest
 import tsanomaly
 from tsanomaly._cli import main
 from tsanomaly._cli._faults import inject_faults
+from tsanomaly._cli._models import build
+from tsanomaly._cli._parser import DEFAULT_BUDGET, DETECTORS
+from tsanomaly._cli._tuning import parameters_to_try
 from tsanomaly._parameter_error import ParameterError
 
 
@@ -100,3 +103,19 @@ def test_the_status_tells_of_alarms(options, status, unlabelled, folder):
     frame.to_csv("faulty.csv", index=False)
     model = str(folder / "model.skops")
     assert main(["detect", model, "faulty.csv", "--no-plots", *options]) == status
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_what_is_tuned_is_a_parameter_of_the_model(detector):
+    model = build(
+        detector,
+        network_params={},
+        threshold_params={"method": "quantile", **DEFAULT_BUDGET},
+        window_size=None,
+        missing="ignore",
+        scaler="standard",
+        random_state=0,
+    )
+    grid = parameters_to_try(detector)
+    assert grid.keys() <= model.get_params().keys()
+    assert any("window" in name for name in grid)

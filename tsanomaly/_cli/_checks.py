@@ -131,14 +131,19 @@ def without_repetition(threshold_params):
 
 
 @contextmanager
-def naming_options():
-    """Errors of fits name the options that mend them, not parameters of classes."""
+def naming_options(*, has_window_size):
+    """Errors of fits name the options that mend them, not parameters of classes.
+
+    Parameters
+    ----------
+    has_window_size : bool
+        Whether the command has that option.
+    """
     try:
         yield
     except ValueError as error:
         what, found, _ = str(error).partition(". Fit on a longer series")
         if not found:
             raise
-        raise ParameterError(
-            f"{what}. Train on more rows, or lower ", Parameter("window_size"), "."
-        ) from error
+        cure = [", or lower ", Parameter("window_size")] if has_window_size else []
+        raise ParameterError(f"{what}. Train on more rows", *cure, ".") from error

@@ -6,9 +6,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from tsanomaly._alarm_filter import AlarmFilter, median_error_of
-from tsanomaly._cli._models import rows_in_alarm, score
+from tsanomaly._cli._models import default_alarms, rows_in_alarm
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._windows import runs
 
 __all__ = ["inject_faults", "judge_by_faults"]
 
@@ -48,7 +48,7 @@ def judge_by_faults(models, train, test, random_state, progress):
     """
     from tsanomaly import fit_cross_fitted
 
-    kinds = [*_KINDS, *(_OF_SEVERAL if test.shape[1] > 1 else ())]
+    kinds = _kinds_for(test)
     series = {kind: _copies(test, kind, random_state) for kind in kinds}
     n_faults = {
         kind: sum(len(e) for *_, e in copies) for kind, copies in series.items()
@@ -61,13 +61,13 @@ def judge_by_faults(models, train, test, random_state, progress):
         try:
             fit_cross_fitted(model, train)
             row["fit_seconds"] = perf_counter() - start
-            false = _alarms(model, test)
+            false = default_alarms(model, test)
             row["false_alarms"] = 1000 * len(false) / len(test)
             anyway = rows_in_alarm(false, len(test))
             for kind, copies in series.items():
                 row[kind] = 0
                 for frame, y, _ in copies:
-                    is_on = rows_in_alarm(_alarms(model, frame), len(frame))
+                    is_on = rows_in_alarm(default_alarms(model, frame), len(frame))
                     row[kind] += _n_found(y, is_on & ~anyway)
         except (ValueError, MemoryError) as error:  # the others go on
             row["error"] = str(error)
@@ -75,6 +75,11 @@ def judge_by_faults(models, train, test, random_state, progress):
     table = pd.DataFrame.from_dict(rows, orient="index")
     columns = [*kinds, "false_alarms", "fit_seconds", "error"]
     return table.reindex(columns=columns), n_faults
+
+
+def _kinds_for(frame):
+    """Kinds of faults that a series can have."""
+    return [*_KINDS, *(_OF_SEVERAL if frame.shape[1] > 1 else ())]
 
 
 def _copies(frame, kind, random_state):
@@ -110,7 +115,7 @@ def inject_faults(frame, kinds, random_state):
     from tsanomaly.datasets import inject_anomalies
 
     if kinds is None:
-        kinds = [*_KINDS, *(_OF_SEVERAL if frame.shape[1] > 1 else ())]
+        kinds = _kinds_for(frame)
     room = _SHARE * len(frame)
     longest = int(np.clip(room / (_FEWEST * len(kinds)), 2, _LONGEST))
     n_events = int(np.clip(room / longest, 1, _MOST * len(kinds)))
@@ -133,15 +138,7 @@ def inject_faults(frame, kinds, random_state):
         ) from error
 
 
-def _alarms(model, frame):
-    """Alarms of a detector at its defaults."""
-    errors, threshold, _ = score(model, frame, None)
-    median_error = median_error_of(model, errors)
-    return AlarmFilter().alarms(errors, threshold=threshold, median_error=median_error)
-
-
 def _n_found(y, is_on):
     """How many runs of labelled rows have a row in an alarm."""
-    edges = np.flatnonzero(np.diff(np.r_[0, y, 0]))
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return sum(bool(is_on[start:stop].any()) for start, stop in pairs)
+    pairs = zip(*runs(y), strict=True)
+    return sum(bool(is_on[start : end + 1].any()) for start, end in pairs)

@@ -12,7 +12,6 @@ from tsanomaly._validation import find_breaks
 
 __all__ = ["Part", "machines", "training_rows"]
 
-
 # Machines that a message names.
 _MOST_NAMED = 5
 

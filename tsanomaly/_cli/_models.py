@@ -20,6 +20,7 @@ from tsanomaly._windows import TrailingWindows
 __all__ = [
     "Detection",
     "build",
+    "default_alarms",
     "predictions",
     "rows_in_alarm",
     "run_model",
@@ -275,6 +276,16 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
     drifted = median_error is not None and has_drifted(errors, threshold, median_error)
     return Detection(
         errors, threshold, flagged, contributions, alarms, in_alarm, drifted
+    )
+
+
+def default_alarms(model, frame):
+    """Alarms of a model in readings, as an `AlarmFilter` without options finds them."""
+    from tsanomaly import AlarmFilter
+
+    errors, threshold, _ = score(model, frame, None)
+    return AlarmFilter().alarms(
+        errors, threshold=threshold, median_error=median_error_of(model, errors)
     )
 
 

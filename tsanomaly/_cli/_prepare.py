@@ -76,7 +76,7 @@ def prepare(
     Warns
     -----
     ParameterWarning
-        If sensors have far fewer readings than others, and none are filled in.
+        If sensors have readings in few of the rows, and none are filled in.
     """
     notes = []
     if resample is not None:
@@ -106,7 +106,8 @@ def _on_a_grid(frame, labels, resample, max_gap):
         age = frame.index.max() - frame.index.min()
     else:
         age = None if max_gap == "auto" else max_gap
-        _check_times(frame, "max_gap", age or "1h")
+    if max_gap not in ("auto", None):
+        _check_times(frame, "max_gap", max_gap)
     try:
         regular = regularize(frame, resample, age)
     except ValueError as error:
@@ -160,7 +161,8 @@ def _broken(frame, labels, rows, max_gap, notes):
     if not n_gaps:
         return frame, labels, rows
     broken.attrs = frame.attrs
-    notes.append(f"{count(n_gaps, 'gap')} of more than {_in_words(max_gap)} in time")
+    length = time_span(pd.Timedelta(max_gap))
+    notes.append(f"{count(n_gaps, 'gap')} of more than {length} in time")
     if labels is not None:
         spread = np.zeros(len(broken), dtype=labels.dtype)
         spread[rows] = labels
@@ -179,10 +181,6 @@ def _usual_gap(index):
     usual = np.quantile(steps, _USUAL, method="lower")
     longest = max(_MEDIAN_STEPS * np.median(steps), _USUAL_STEPS * usual)
     return pd.Timedelta(int(longest), unit="ns")
-
-
-def _in_words(length):
-    return time_span(pd.Timedelta(length))
 
 
 def _filled(frame, fill, limit):

@@ -8,18 +8,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import UndefinedMetricWarning
 
-from tsanomaly._alarm_filter import AlarmFilter, median_error_of
-from tsanomaly._cli._models import rows_in_alarm, score
+from tsanomaly._cli._models import default_alarms, rows_in_alarm
 from tsanomaly._cross_fit import fit_cross_fitted
 
-__all__ = ["search"]
+__all__ = ["parameters_to_try", "search"]
 
 # What is tried. Lengths of windows double; of the threshold, the time between alarms.
 _PER = [100, 300, 1_000, 3_000]
 _OF_NETWORKS = [(8, 40), (16, 80), (32, 160)]
 _WINDOWS = {
     "lstm": {"window_size": _OF_NETWORKS},
-    "ensemble": {"lstm__window_size": _OF_NETWORKS},
+    "ensemble": {"network__window_size": _OF_NETWORKS},
     "hybrid": {"detector__detector__window_size": _OF_NETWORKS},
     "autoregression": {"window_size": [20, 40, 80, 160]},
     "neighbors": {"window_size": [16, 64, 256]},
@@ -51,13 +50,8 @@ class _LastRows(OutlierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        errors, threshold, _ = score(self.model_, X, None)
-        alarms = AlarmFilter().alarms(
-            errors,
-            threshold=threshold,
-            median_error=median_error_of(self.model_, errors),
-        )
-        return np.where(rows_in_alarm(alarms, len(errors)), -1, 1)
+        alarms = default_alarms(self.model_, X)
+        return np.where(rows_in_alarm(alarms, len(X)), -1, 1)
 
 
 def search(model, detector, train, test, y, *, seconds, random_state, progress):
@@ -97,7 +91,7 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
 
     from tsanomaly.metrics import make_anomaly_scorer
 
-    grid = _grid(model, detector)
+    grid = parameters_to_try(detector)
     n_all = int(np.prod([len(values) for values in grid.values()]))
     fewest = min(_FEWEST_ROWS, len(train))
     progress("timing two candidates")
@@ -155,8 +149,8 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _grid(model, detector):
-    """Values to try, by the name of the parameter in the pipeline."""
+def parameters_to_try(detector):
+    """Values to try, by the name of the parameter in the pipeline of a detector."""
     if detector in _WINDOWS:
         windows = {f"errors__{k}": v for k, v in _WINDOWS[detector].items()}
     else:

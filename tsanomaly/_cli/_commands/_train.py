@@ -104,7 +104,7 @@ def train(
     findings = find_faults(training, by)
     progress(f"training {detector} on {len(training):,} rows")
     start = perf_counter()
-    with without_repetition(threshold_params), naming_options():
+    with without_repetition(threshold_params), naming_options(has_window_size=True):
         fit_cross_fitted(model, training, y)
     seconds = perf_counter() - start
     progress("saving")

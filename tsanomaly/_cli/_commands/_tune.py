@@ -107,7 +107,7 @@ def tune(
         progress=progress,
     )
     progress("training the best")
-    with without_repetition(DEFAULT_BUDGET), naming_options():
+    with without_repetition(DEFAULT_BUDGET), naming_options(has_window_size=False):
         fit_cross_fitted(best, readings.frame)
     save(best, results.new("model.skops"))
     results.table("tuning.csv", table, index=False)
@@ -122,7 +122,7 @@ def tune(
     results.json("tuning.json", plain(result))
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     text += (
-        f"{result['candidates']:,} candidates, judged by {judged_by} the last "
+        f"{count(result['candidates'], 'candidate')}, judged by {judged_by} the last "
         f"{(~find_breaks(test)).sum():,} rows: event-wise F1 of their alarms\n\n"
         f"{table.head(10).round(3).to_string(index=False)}\n\n"
         f"trained with the first line on all {len(readings.rows):,} rows"
