@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Sphinx: builds without a network, and takes warnings for errors."""
 
+import pkgutil
 import sys
+from importlib import import_module
+from inspect import isclass, isroutine
 from pathlib import Path
 
 from docutils import nodes
@@ -23,6 +26,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -34,15 +39,54 @@ nitpicky = True
 nitpick_ignore_regex = [(".*", r"(?!tsanomaly)\w+\..*")]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_class_members_toctree = False
 
+
+def members_by_class():
+    """Full name of each public class, and its members that this package defines.
+
+    These are methods, and properties with the name of a fitted attribute. What every
+    estimator has from scikit-learn, such as ``set_output``, is left out. What it has from
+    a private base class of this package is not.
+    """
+    modules = [tsanomaly] + [
+        import_module(module.name)
+        for module in pkgutil.iter_modules(tsanomaly.__path__, "tsanomaly.")
+        if module.ispkg and not module.name.rpartition(".")[2].startswith("_")
+    ]
+    return {
+        f"{module.__name__}.{name}": list(own_members(getattr(module, name)))
+        for module in modules
+        for name in module.__all__
+        if isclass(getattr(module, name))
+    }
+
+
+def own_members(cls):
+    for name in sorted({name for base in cls.__mro__ for name in vars(base)}):
+        owner = next(base for base in cls.__mro__ if name in vars(base))
+        if name.startswith("_") or not owner.__module__.startswith("tsanomaly."):
+            continue
+        member = vars(owner)[name]
+        # What `available_if` makes is a descriptor, and has the method as `fn`.
+        is_method = isroutine(member) or hasattr(member, "fn")
+        if is_method or (isinstance(member, property) and name.endswith("_")):
+            yield name
+
+
+autosummary_context = {"members_by_class": members_by_class()}
+
 sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "gallery",
+    # Which examples use an object: its page shows them, and their code links to it.
+    "backreferences_dir": "api/generated",
+    "doc_module": ("tsanomaly",),
+    "reference_url": {"tsanomaly": None},
     "within_subsection_order": ExplicitOrder(
         [
             "plot_exploration.py",

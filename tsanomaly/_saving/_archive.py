@@ -107,8 +107,8 @@ def read_members(data, source):
         if manifest["format"] > _FORMAT:
             raise ModelFileError(
                 f"{source} has format {manifest['format']}, and this version of "
-                f"tsanomaly, {__version__}, reads format {_FORMAT}. Upgrade: "
-                "pip install --upgrade tsanomaly."
+                f"tsanomaly, {__version__}, reads format {_FORMAT}. Install "
+                "a newer version."
             )
         if manifest["format"] < _FORMAT:
             raise ModelFileError(

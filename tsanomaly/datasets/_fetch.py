@@ -57,7 +57,7 @@ def fetch_nab(
     """Download and load a series of the Numenta Anomaly Benchmark.
 
     The benchmark [1]_ is under the MIT licence. A pinned revision is downloaded, and
-    compared with its SHA-256 checksum. Needs ``pip install "tsanomaly[data]"``.
+    compared with its SHA-256 checksum. Needs ``pip install ".[data]"``.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def fetch_skab(
     """Download and load an experiment of the Skoltech Anomaly Benchmark.
 
     The benchmark [1]_ is under the GPL-3.0 licence. A pinned revision is downloaded,
-    and compared with its SHA-256 checksum. Needs ``pip install "tsanomaly[data]"``.
+    and compared with its SHA-256 checksum. Needs ``pip install ".[data]"``.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def fetch_smd(
     """Download and load a machine of the Server Machine Dataset.
 
     The set [1]_ is under the MIT licence. A pinned revision is downloaded, and
-    compared with its SHA-256 checksums. Needs ``pip install "tsanomaly[data]"``.
+    compared with its SHA-256 checksums. Needs ``pip install ".[data]"``.
 
     Parameters
     ----------
@@ -386,5 +386,5 @@ def _import(package):
     except ImportError as error:
         raise ImportError(
             f"Downloading data needs {package}, which is not installed. Run "
-            "'pip install \"tsanomaly[data]\"'."
+            "'pip install \".[data]\"' in a checkout of tsanomaly."
         ) from error

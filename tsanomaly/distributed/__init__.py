@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Score and fit on series that are larger than memory, with Dask.
 
-Needs the extra ``dask``: ``pip install "tsanomaly[dask]"``.
+Needs the extra ``dask``: ``pip install ".[dask]"`` in a checkout.
 """
 
 from tsanomaly.distributed._fit import fit

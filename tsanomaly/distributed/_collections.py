@@ -34,7 +34,7 @@ class Partitions:
         except ImportError as error:
             raise ImportError(
                 f"tsanomaly.distributed needs {error.name!r}, which is not installed. "
-                "Run 'pip install \"tsanomaly[dask]\"'."
+                "Run 'pip install \".[dask]\"' in a checkout of tsanomaly."
             ) from error
         self.X = X
         self.lengths = None
