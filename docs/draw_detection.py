@@ -1,24 +1,179 @@
 # SPDX-License-Identifier: MIT
-"""Draw the picture of the README: ``python docs/draw_detection.py``."""
+"""Draw the picture of the README and the home page: ``python docs/draw_detection.py``.
+
+What is drawn is what the detector returns at its defaults, on the server metrics that come
+with the package.
+"""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tsanomaly import LSTMAutoencoderDetector
+from tsanomaly import AlarmFilter, LSTMAutoencoderDetector, explain
 from tsanomaly.datasets import load_smd
-from tsanomaly.plotting import AnomalyDisplay
+
+FOLDER = Path(__file__).parent / "_static"
+THEMES = {
+    "detection.png": {
+        "page": "white",
+        "ink": "#1f2933",
+        "grid": "#d5dbe1",
+        "line": "#3b5b7a",
+        "expected": "#0a7d91",
+        "incident": "#f2b8a0",
+        "alarm": "#c2331b",
+    },
+    "detection_dark.png": {
+        "page": "#14181e",
+        "ink": "#ced6dd",
+        "grid": "#3a434d",
+        "line": "#9db7d0",
+        "expected": "#3fb1c5",
+        "incident": "#6b3527",
+        "alarm": "#ff7a5c",
+    },
+}
+CLOSE_UP = slice(33430, 33540)
 
 machine = load_smd()
+train, test = machine.frame[machine.train_mask], machine.frame[~machine.train_mask]
 detector = make_pipeline(StandardScaler(), LSTMAutoencoderDetector(random_state=0))
-detector.fit(machine.frame[machine.train_mask])
-display = AnomalyDisplay.from_estimator(
-    detector,
-    machine.frame[33000:34000],
-    machine.target[33000:34000],
-    channels=["ch_13", "ch_33", "ch_34"],
+detector.fit(train)
+errors = -detector.score_samples(test)
+threshold = -detector[-1].offset_
+alarms = explain(detector, test, alarm_filter=AlarmFilter())
+scaler, network = detector
+expected = scaler.inverse_transform(network.reconstruct(scaler.transform(test)))
+incidents = machine.events
+found = incidents.apply(
+    lambda event: ((alarms.start <= event.end) & (alarms.end >= event.start)).any(),
+    axis=1,
 )
-display.figure_.set_size_inches(9, 4.5)
-plt.savefig(Path(__file__).parent / "_static" / "detection.png", dpi=90)
+right = alarms.apply(
+    lambda alarm: (
+        (incidents.start <= alarm.end) & (incidents.end >= alarm.start)
+    ).any(),
+    axis=1,
+)
+
+
+def draw(colors):
+    plt.rcParams.update(
+        {
+            "font.family": "DejaVu Sans",
+            "font.size": 10,
+            "text.color": colors["ink"],
+            "axes.labelcolor": colors["ink"],
+            "axes.edgecolor": colors["grid"],
+            "axes.facecolor": colors["page"],
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.facecolor": colors["page"],
+            "xtick.color": colors["ink"],
+            "ytick.color": colors["ink"],
+        }
+    )
+    figure, (overview, close_up) = plt.subplots(
+        2, 1, figsize=(9, 5.6), height_ratios=(1.15, 1), layout="constrained"
+    )
+    days = (test.index - test.index[0]) / 1440
+
+    def day(row):
+        return (row - test.index[0]) / 1440
+
+    for event in incidents.itertuples():
+        # At least two pixels wide, so that short incidents can be seen.
+        overview.axvspan(
+            day(event.start) - 0.01, day(event.end) + 0.01, color=colors["incident"]
+        )
+    overview.plot(days, errors, color=colors["line"], linewidth=0.6)
+    overview.axhline(threshold, color=colors["ink"], linewidth=0.8, linestyle="--")
+    overview.annotate(
+        "threshold",
+        (days[-1], threshold),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        annotation_clip=False,
+    )
+    overview.plot(
+        day(alarms.start),
+        np.full(len(alarms), 1.06),
+        "v",
+        transform=overview.get_xaxis_transform(),
+        color=colors["alarm"],
+        markersize=7,
+        clip_on=False,
+    )
+    overview.set_xlim(0, days[-1])
+    overview.set_ylim(0, None)
+    overview.set_xlabel("days")
+    overview.set_ylabel("error of the row")
+    overview.set_title(
+        f"{len(alarms)} alarms in {days[-1]:.0f} days, {right.sum()} of them in labelled "
+        f"incidents; {found.sum()} of {len(incidents)} incidents found",
+        loc="left",
+        fontsize=11,
+        fontweight="bold",
+        pad=18,
+    )
+
+    rows = test.loc[CLOSE_UP].index
+    at = test.index.get_indexer(rows)
+    channel = list(test.columns).index("ch_34")
+    alarm = alarms[(alarms.start <= rows[-1]) & (alarms.end >= rows[0])].iloc[0]
+    event = incidents[(incidents.start <= rows[-1]) & (incidents.end >= rows[0])].iloc[0]
+    minutes = np.arange(len(rows))
+    close_up.axvspan(
+        event.start - rows[0] - 0.5,
+        event.end - rows[0] + 0.5,
+        color=colors["incident"],
+        label="labelled incident",
+    )
+    close_up.plot(
+        minutes,
+        test["ch_34"].iloc[at],
+        color=colors["line"],
+        linewidth=1.8,
+        label="reading of ch_34",
+    )
+    close_up.plot(
+        minutes,
+        expected[at, channel],
+        color=colors["expected"],
+        linewidth=1.8,
+        linestyle=(0, (4, 2)),
+        label="expected",
+    )
+    close_up.plot(
+        [alarm.start - rows[0], alarm.end - rows[0]],
+        [1.05, 1.05],
+        color=colors["alarm"],
+        linewidth=5,
+        solid_capstyle="butt",
+        transform=close_up.get_xaxis_transform(),
+        clip_on=False,
+        label="alarm",
+    )
+    close_up.set_xlim(0, minutes[-1])
+    close_up.set_xlabel("minutes")
+    close_up.set_ylabel("ch_34")
+    close_up.set_title(
+        f"One of them: {alarm.sentence.partition(': ')[2]}",
+        loc="left",
+        fontsize=11,
+        fontweight="bold",
+        pad=14,
+    )
+    close_up.legend(frameon=False, ncols=1, loc="upper right", fontsize=9)
+    return figure
+
+
+if __name__ == "__main__":
+    for name, colors in THEMES.items():
+        with plt.rc_context():
+            draw(colors).savefig(FOLDER / name, dpi=110)

@@ -346,7 +346,7 @@ class TestChannelHitRate:
             assert channel_hit_rate(causes, errors) == pytest.approx(
                 rates[-1][-1], abs=0.03
             )
-        # The last row of the table in docs/evaluation.md
+        # The last row of the table in docs/user_guide/evaluation.md
         assert np.mean(rates, axis=0) == pytest.approx([0.46, 0.60, 0.23], abs=0.01)
 
     def test_events_without_a_known_channel_are_left_out(self):
