@@ -87,6 +87,15 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/generated",
     "doc_module": ("tsanomaly",),
     "reference_url": {"tsanomaly": None},
+    "subsection_order": ExplicitOrder(
+        [
+            "../examples/data",
+            "../examples/detectors",
+            "../examples/alarms",
+            "../examples/operation",
+            "*",
+        ]
+    ),
     "within_subsection_order": ExplicitOrder(
         [
             "plot_exploration.py",
@@ -120,9 +129,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"tsanomaly {version}"
 html_static_path = ["_static"]
 html_css_files = ["tsanomaly.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
 html_theme_options = {
-    "logo": {"text": "tsanomaly"},
-    "header_links_before_dropdown": 6,
+    "logo": {"text": "tsanomaly", "alt_text": ""},
+    "header_links_before_dropdown": 5,
+    "header_dropdown_text": "More",
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
@@ -132,9 +144,9 @@ html_theme_options = {
 # Pages that stand alone have nothing to show beside them.
 html_sidebars = {
     "index": [],
-    "about/other_projects": [],
-    "about/changes": [],
-    "about/contributing": [],
+    "install": [],
+    "user_guide/quickstart": [],
+    "about/*": [],
 }
 toc_object_entries_show_parents = "hide"
 html_show_sourcelink = False

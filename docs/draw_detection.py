@@ -36,7 +36,8 @@ THEMES = {
         "alarm": "#ff7a5c",
     },
 }
-CLOSE_UP = slice(33430, 33540)
+CLOSE_UP = slice(39700, 40020)
+CHANNEL = "ch_26"
 
 machine = load_smd()
 train, test = machine.frame[machine.train_mask], machine.frame[~machine.train_mask]
@@ -100,15 +101,20 @@ def draw(colors):
         fontsize=9,
         annotation_clip=False,
     )
-    overview.plot(
-        day(alarms.start),
-        np.full(len(alarms), 1.06),
-        "v",
-        transform=overview.get_xaxis_transform(),
-        color=colors["alarm"],
-        markersize=7,
-        clip_on=False,
-    )
+    for starts, face in (
+        (alarms.start[right], colors["alarm"]),
+        (alarms.start[~right], colors["page"]),
+    ):
+        overview.plot(
+            day(starts),
+            np.full(len(starts), 1.06),
+            "v",
+            transform=overview.get_xaxis_transform(),
+            color=colors["alarm"],
+            markerfacecolor=face,
+            markersize=7,
+            clip_on=False,
+        )
     overview.set_xlim(0, days[-1])
     overview.set_ylim(0, None)
     overview.set_xlabel("days")
@@ -124,8 +130,8 @@ def draw(colors):
 
     rows = test.loc[CLOSE_UP].index
     at = test.index.get_indexer(rows)
-    channel = list(test.columns).index("ch_34")
-    alarm = alarms[(alarms.start <= rows[-1]) & (alarms.end >= rows[0])].iloc[0]
+    channel = list(test.columns).index(CHANNEL)
+    shown = alarms[(alarms.start <= rows[-1]) & (alarms.end >= rows[0])]
     event = incidents[(incidents.start <= rows[-1]) & (incidents.end >= rows[0])].iloc[0]
     minutes = np.arange(len(rows))
     close_up.axvspan(
@@ -136,10 +142,10 @@ def draw(colors):
     )
     close_up.plot(
         minutes,
-        test["ch_34"].iloc[at],
+        test[CHANNEL].iloc[at],
         color=colors["line"],
-        linewidth=1.8,
-        label="reading of ch_34",
+        linewidth=1.2,
+        label=f"reading of {CHANNEL}",
     )
     close_up.plot(
         minutes,
@@ -149,27 +155,33 @@ def draw(colors):
         linestyle=(0, (4, 2)),
         label="expected",
     )
-    close_up.plot(
-        [alarm.start - rows[0], alarm.end - rows[0]],
-        [1.05, 1.05],
+    close_up.hlines(
+        np.full(len(shown), 1.05),
+        shown.start - rows[0] - 0.5,
+        shown.end - rows[0] + 0.5,
         color=colors["alarm"],
         linewidth=5,
-        solid_capstyle="butt",
         transform=close_up.get_xaxis_transform(),
         clip_on=False,
         label="alarm",
     )
     close_up.set_xlim(0, minutes[-1])
     close_up.set_xlabel("minutes")
-    close_up.set_ylabel("ch_34")
+    close_up.set_ylabel(CHANNEL)
     close_up.set_title(
-        f"One of them: {alarm.sentence.partition(': ')[2]}",
+        f"The first alarm of day 11: {shown.sentence.iloc[0].partition(': ')[2]}",
         loc="left",
         fontsize=11,
         fontweight="bold",
         pad=14,
     )
-    close_up.legend(frameon=False, ncols=1, loc="upper right", fontsize=9)
+    close_up.legend(
+        loc="upper right",
+        fontsize=9,
+        facecolor=colors["page"],
+        edgecolor=colors["page"],
+        framealpha=1,
+    )
     return figure
 
 

@@ -11,6 +11,7 @@ import tomllib
 from functools import partial
 from inspect import getdoc, isclass, ismodule
 from pathlib import Path
+from runpy import run_path
 from textwrap import dedent
 
 import matplotlib.pyplot as plt
@@ -182,6 +183,48 @@ def test_the_code_of_a_page_runs(
         above = "\n" * text.count("\n", 0, block.start(1))  # for lines in tracebacks
         exec(compile(above + dedent(block.group(1)), str(path), "exec"), names)
     plt.close("all")
+
+
+def test_no_text_installs_another_project():
+    """The name belongs to another project on the public package index."""
+    command = re.compile(r"""pip install\b[^\n`]*[\s"']tsanomaly(?![\w/*-])""")
+    assert command.search('pip install "tsanomaly[dask]"')
+    assert command.search("pip install --upgrade tsanomaly.")
+    assert not command.search('pip install "./dist/tsanomaly-VERSION.whl[dask]"')
+    texts = [
+        path
+        for pattern in ("*.md", "docs/**/*.md", "docs/**/*.rst", "tsanomaly/**/*.py")
+        for path in ROOT.glob(pattern)
+    ]
+    texts += [ROOT / "docs" / "conf.py", *ROOT.glob("examples/**/*.py")]
+    found = [
+        (path.relative_to(ROOT).as_posix(), line)
+        for path in texts
+        for line in path.read_text().splitlines()
+        if command.search(line.replace("\\", "")) and "in a checkout of" not in line
+    ]
+    assert found == []
+
+
+def test_dead_links_of_the_site_are_found(tmp_path):
+    problems = run_path(str(ROOT / ".ci" / "check_site.py"))["problems"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / "sub" / "b.html").write_text('<p id="there">')
+    (tmp_path / "index.html").write_text(
+        '<a href="sub/b.html#there"><a href="#here"><p id="here"><img src="a.png">'
+        '<a href="https://example.org/no">'
+    )
+    assert list(problems(tmp_path)) == []
+    (tmp_path / "sub" / "b.html").write_text(
+        '<a href="c.html"><a href="../index.html#no"><img src="../b.png">'
+    )
+    assert list(problems(tmp_path)) == [
+        "index.html: sub/b.html#there leads to no anchor",
+        "sub/b.html: ../b.png leads to no file",
+        "sub/b.html: ../index.html#no leads to no anchor",
+        "sub/b.html: c.html leads to no file",
+    ]
 
 
 def test_the_citation_is_complete():
