@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Check that links, anchors and images within the built documentation lead somewhere.
 
-    python .ci/check_site.py docs/_build/html
+python .ci/check_site.py docs/_build/html
 """
 
 import sys

@@ -132,7 +132,9 @@ def draw(colors):
     at = test.index.get_indexer(rows)
     channel = list(test.columns).index(CHANNEL)
     shown = alarms[(alarms.start <= rows[-1]) & (alarms.end >= rows[0])]
-    event = incidents[(incidents.start <= rows[-1]) & (incidents.end >= rows[0])].iloc[0]
+    event = incidents[(incidents.start <= rows[-1]) & (incidents.end >= rows[0])].iloc[
+        0
+    ]
     minutes = np.arange(len(rows))
     close_up.axvspan(
         event.start - rows[0] - 0.5,
