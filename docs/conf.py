@@ -49,9 +49,8 @@ numpydoc_class_members_toctree = False
 def members_by_class():
     """Full name of each public class, and its members that this package defines.
 
-    These are methods, and properties with the name of a fitted attribute. What every
-    estimator has from scikit-learn, such as ``set_output``, is left out. What it has from
-    a private base class of this package is not.
+    These are methods and properties with names of fitted attributes, also those of
+    private base classes. What scikit-learn defines, as ``set_output``, is left out.
     """
     modules = [tsanomaly] + [
         import_module(module.name)

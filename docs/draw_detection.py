@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Draw the picture of the README and the home page: ``python docs/draw_detection.py``.
 
-What is drawn is what the detector returns at its defaults, on the server metrics that come
-with the package.
+What is drawn is what the detector returns at its defaults, on the server metrics that
+come with the package.
 """
 
 from pathlib import Path
@@ -49,16 +49,10 @@ alarms = explain(detector, test, alarm_filter=AlarmFilter())
 scaler, network = detector
 expected = scaler.inverse_transform(network.reconstruct(scaler.transform(test)))
 incidents = machine.events
-found = incidents.apply(
-    lambda event: ((alarms.start <= event.end) & (alarms.end >= event.start)).any(),
-    axis=1,
-)
-right = alarms.apply(
-    lambda alarm: (
-        (incidents.start <= alarm.end) & (incidents.end >= alarm.start)
-    ).any(),
-    axis=1,
-)
+overlap = (alarms.start.to_numpy()[:, None] <= incidents.end.to_numpy()) & (
+    alarms.end.to_numpy()[:, None] >= incidents.start.to_numpy()
+)  # (n_alarms, n_incidents)
+right, found = overlap.any(axis=1), overlap.any(axis=0)
 
 
 def draw(colors):
@@ -80,6 +74,12 @@ def draw(colors):
     figure, (overview, close_up) = plt.subplots(
         2, 1, figsize=(9, 5.6), height_ratios=(1.15, 1), layout="constrained"
     )
+    draw_overview(overview, colors)
+    draw_close_up(close_up, colors)
+    return figure
+
+
+def draw_overview(overview, colors):
     days = (test.index - test.index[0]) / 1440
 
     def day(row):
@@ -120,14 +120,16 @@ def draw(colors):
     overview.set_xlabel("days")
     overview.set_ylabel("error of the row")
     overview.set_title(
-        f"{len(alarms)} alarms in {days[-1]:.0f} days, {right.sum()} of them in labelled "
-        f"incidents; {found.sum()} of {len(incidents)} incidents found",
+        f"{len(alarms)} alarms in {days[-1]:.0f} days, {right.sum()} of them in "
+        f"labelled incidents; {found.sum()} of {len(incidents)} incidents found",
         loc="left",
         fontsize=11,
         fontweight="bold",
         pad=18,
     )
 
+
+def draw_close_up(close_up, colors):
     rows = test.loc[CLOSE_UP].index
     at = test.index.get_indexer(rows)
     channel = list(test.columns).index(CHANNEL)
@@ -184,7 +186,6 @@ def draw(colors):
         edgecolor=colors["page"],
         framealpha=1,
     )
-    return figure
 
 
 if __name__ == "__main__":

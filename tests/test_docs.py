@@ -187,10 +187,9 @@ def test_the_code_of_a_page_runs(
 
 def test_no_text_installs_another_project():
     """The name belongs to another project on the public package index."""
-    command = re.compile(r"""pip install\b[^\n`]*[\s"']tsanomaly(?![\w/*-])""")
+    command = re.compile(r"""pip install (?:-\S+ )*["']?tsanomaly\b""")
     assert command.search('pip install "tsanomaly[dask]"')
     assert command.search("pip install --upgrade tsanomaly.")
-    assert not command.search('pip install "./dist/tsanomaly-VERSION.whl[dask]"')
     texts = [
         path
         for pattern in ("*.md", "docs/**/*.md", "docs/**/*.rst", "tsanomaly/**/*.py")
@@ -201,7 +200,7 @@ def test_no_text_installs_another_project():
         (path.relative_to(ROOT).as_posix(), line)
         for path in texts
         for line in path.read_text().splitlines()
-        if command.search(line.replace("\\", "")) and "in a checkout of" not in line
+        if command.search(line.replace("\\", ""))
     ]
     assert found == []
 

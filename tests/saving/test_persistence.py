@@ -393,7 +393,7 @@ def test_killed_processes_leave_whole_files(path):
 
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(1, "Fit the model"), (2, "Fit the model"), (4, "newer version")],
+    [(1, "Fit the model"), (2, "Fit the model"), (4, "a newer")],
 )
 def test_another_format(saved, number, cure):
     alter_manifest(saved, format=number, versions=None, members=None)
