@@ -677,7 +677,7 @@ def test_readings_may_be_huge(fitted, network_alone):
             detector.score_samples(X)
         X[10] = 1e10
         with pytest.raises(
-            ValueError, match=r"farther than 1e\+09 from .*position 0.* Scale"
+            ValueError, match=r"more than 1e\+09 away from .*position 0.* Scale"
         ):
             clone(detector).fit(X)
 
