@@ -993,7 +993,7 @@ def test_a_linear_variance_that_is_changed_after_fit_changes_nothing(
         ({"linear_variance": 1.0}, "'linear_variance' parameter"),
         ({"contamination": 0.6}, "'contamination' parameter"),
         ({"row_error": "mean"}, "'row_error' parameter"),
-        ({"row_error": "last", "stride": 2}, "stride=2 has no meaning"),
+        ({"row_error": "last", "stride": 2}, "stride=2 is not supported"),
         (
             {"row_error": "overlap_mean", "stride": 6},
             "stride=6 is larger than window_size=5",
@@ -1028,7 +1028,7 @@ def test_bad_input_names_column_and_cure(series):
         (frame.set_axis(["flow", "flow"], axis=1), "'flow' is in X more than once"),
         (
             frame.assign(flow=np.nan),
-            r"no reading in column 'flow' in any of the 200 rows.*Drop the column",
+            r"no readings in column 'flow' in any of the 200 rows.*Drop the column",
         ),
         (frame.replace(frame.iloc[7, 1], np.inf), "infinity in column 'pressure'"),
         (frame.to_numpy() + 1j, "Complex data not supported"),
@@ -1048,7 +1048,7 @@ def test_bad_input_names_column_and_cure(series):
 def test_a_failed_refit_leaves_the_old_model(series):
     detector = tiny_detector().fit(series)
     expected = detector.score_samples(series)
-    with pytest.raises(ValueError, match="no reading in the column at position 2"):
+    with pytest.raises(ValueError, match="no readings in the column at position 2"):
         detector.fit(np.column_stack([series, np.full(len(series), np.nan)]))
     np.testing.assert_array_equal(detector.score_samples(series), expected)
 

@@ -537,7 +537,7 @@ def test_bad_parameters(parameters, message, series):
         ),
         (lambda X: np.insert(X, range(0, 200, 4), np.nan, axis=0), "longest stretch"),
         (lambda X: X * np.nan, "200 training rows is NaN in every"),
-        (lambda X: X * [np.nan, 1], "no reading in the column at position 0"),
+        (lambda X: X * [np.nan, 1], "no readings in the column at position 0"),
         (lambda X: np.where(X > 1.4, np.inf, X), "infinity in the column at"),
         (lambda X: X * 1e100, "too large for float32"),
     ],
@@ -628,5 +628,5 @@ class Wrong(RegressorMixin, BaseEstimator):
 
 @pytest.mark.parametrize("prediction", [np.nan, 1.0])
 def test_regressors_that_predict_no_row(prediction, series):
-    with pytest.raises(ValueError, match=r"Wrong.* must predict a number for each of"):
+    with pytest.raises(ValueError, match=r"Wrong.* must predict a finite number for"):
         tiny(regressor=Wrong(prediction)).fit(series)

@@ -199,7 +199,7 @@ def test_inputs_of_other_kinds(plant):
         ({"detectors": {"random scores": FOREST}}, "name of a baseline"),
         ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is not known"),
         ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' needs"),
-        ({"metrics": ["fbeta"]}, "'fbeta' needs a parameter of its own, beta"),
+        ({"metrics": ["fbeta"]}, "'fbeta' requires the parameter beta"),
         ({"metrics": "f1"}, r"metrics must be a sequence .* Pass \['f1'\]"),
         ({"metrics": ["f1", "recall", "f1"]}, "names 'f1' twice"),
     ],

@@ -204,7 +204,7 @@ def test_calendar_in_local_time():
     ("parameters", "message"),
     [
         ({"windows": (1, 5)}, r"windows must hold integers of at least 2, got \[1, 5"),
-        ({"windows": (5, 5)}, "windows must hold different integers"),
+        ({"windows": (5, 5)}, "windows must contain distinct integers"),
         ({"lags": (0,)}, "lags must hold integers of at least 1"),
         ({"lags": (1.5,)}, "lags must hold integers"),
         ({"rates": (True,)}, "rates must hold integers"),

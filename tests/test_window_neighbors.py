@@ -569,7 +569,7 @@ def test_bad_parameters(parameters, message, series):
     ("spoil", "message"),
     [
         (lambda X: X * np.nan, "200 training rows is NaN in every"),
-        (lambda X: X * [np.nan, 1], "no reading in the column at position 0"),
+        (lambda X: X * [np.nan, 1], "no readings in the column at position 0"),
         (lambda X: np.where(X > 1.4, np.inf, X), "infinity in the column at"),
         (lambda X: X[0], "Expected 2D array"),
     ],

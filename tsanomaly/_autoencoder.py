@@ -553,8 +553,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if outside.any():
             raise ValueError(
                 f"Input X contains readings more than {INPUT_LIMIT:g} away from their "
-                f"mean in {locate(self, outside)}, too large for the network. Scale the "
-                "series, for example with "
+                f"mean in {locate(self, outside)}, which is too large for the network. "
+                "Scale the series, for example with "
                 "sklearn.preprocessing.StandardScaler in a pipeline."
             )
         if self.linear_variance and self._network().forecasts:
