@@ -197,7 +197,7 @@ def test_inputs_of_other_kinds(plant):
         ({"detectors": [FOREST, FOREST]}, "More than one.*'IsolationForest'"),
         ({"detectors": FOREST}, "detectors must be a dict"),
         ({"detectors": {"random scores": FOREST}}, "name of a baseline"),
-        ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is not known"),
+        ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is unknown"),
         ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' needs"),
         ({"metrics": ["fbeta"]}, "'fbeta' requires the parameter beta"),
         ({"metrics": "f1"}, r"metrics must be a sequence .* Pass \['f1'\]"),

@@ -132,7 +132,7 @@ def test_undefined():
     assert result == pytest.approx((np.nan, 0.0, 0.0), nan_ok=True)
     assert caught[0].filename == __file__
     for y_pred in ([0, 0, 0], [0, 1, 0], [1, 1, 1]):
-        with pytest.warns(UndefinedMetricWarning, match="y_true holds no anomaly"):
+        with pytest.warns(UndefinedMetricWarning, match="y_true contains no anomaly"):
             result = affiliation_precision_recall_fscore([0, 0, 0], y_pred)
         assert np.isnan(result).all()
 

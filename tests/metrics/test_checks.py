@@ -114,8 +114,8 @@ def test_what_is_no_label(name, y, message):
 @pytest.mark.parametrize(
     ("y_score", "message"),
     [
-        ([], "y_true has 6 rows and y_score 0"),
-        (Y_SCORE[:5], "y_true has 6 rows and y_score 5"),
+        ([], "y_true has 6 rows, but y_score has 0"),
+        (Y_SCORE[:5], "y_true has 6 rows, but y_score has 5"),
         (pd.DataFrame({"score": Y_SCORE}), r"shape \(6, 1\) .* numpy.ravel\(y_score\)"),
         (np.array(Y_SCORE, dtype=object), r"type object. Pass .*astype\(float\)"),
         ([1, 2, 3, np.inf, 4, 5], "1 values that are NaN or infinite, first at row 3"),
