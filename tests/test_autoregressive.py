@@ -504,7 +504,7 @@ def test_what_only_fit_looks_at_may_be_changed(before, changed, series):
         ({"lags": 0}, "'lags' parameter"),
         ({"lags": 2.0}, "'lags' parameter"),
         ({"lags": "2"}, "'lags' parameter"),
-        ({"lags": True}, r"'lags' parameter .* Got True instead, use .*lags=\(1, 20\)"),
+        ({"lags": True}, r"'lags' parameter .* Got True instead.*use .*lags=\(1, 20\)"),
         ({"lags": ()}, r"'lags' parameter .* Got \(\) instead"),
         ({"lags": (1, 0)}, r"'lags' parameter .* Got \(1, 0\) instead"),
         ({"lags": (1, 2.0)}, "'lags' parameter"),

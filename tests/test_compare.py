@@ -198,10 +198,10 @@ def test_inputs_of_other_kinds(plant):
         ({"detectors": FOREST}, "detectors must be a dict"),
         ({"detectors": {"random scores": FOREST}}, "name of a baseline"),
         ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is unknown"),
-        ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' needs"),
+        ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' requires"),
         ({"metrics": ["fbeta"]}, "'fbeta' requires the parameter beta"),
         ({"metrics": "f1"}, r"metrics must be a sequence .* Pass \['f1'\]"),
-        ({"metrics": ["f1", "recall", "f1"]}, "names 'f1' twice"),
+        ({"metrics": ["f1", "recall", "f1"]}, "contains 'f1' twice"),
     ],
 )
 def test_bad_arguments(arguments, message, plant):

@@ -506,7 +506,7 @@ def test_not_fitted(frame):
     for method in ("score_samples", "decision_function", "predict"):
         with pytest.raises(NotFittedError):
             getattr(fleet, method)(frame)
-    with pytest.raises(AttributeError, match="detectors_ before fit"):
+    with pytest.raises(AttributeError, match="detectors_ before it is fitted"):
         _ = fleet.detectors_
 
 

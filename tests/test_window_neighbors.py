@@ -545,7 +545,7 @@ def test_parameters_changed_after_fit_are_refused(name, value, series):
     ("parameters", "message"),
     [
         ({"features": "mean"}, r"'features' .*'scaled', 'raw', 'readings'.*Got 'mean'"),
-        ({"features": ()}, r"'features' parameter .* Got \(\) instead, use"),
+        ({"features": ()}, r"'features' parameter .* Got \(\) instead.*use"),
         ({"features": ("raw", "mean")}, r"'features' parameter .* Got \('raw', 'mean'"),
         ({"features": 3}, "'features' parameter"),
         ({"window_size": 0}, "'window_size' parameter"),
