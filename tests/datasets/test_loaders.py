@@ -94,7 +94,7 @@ def test_nab_keeps_the_order_of_the_file(tmp_path):
         (None, "timestamp,reading", r"lacks the columns \['value'\]"),
         ([f"{TIMES[0]},high"], "timestamp,value", "contains text among its numbers"),
         ([f"{TIMES[0]},1", TIMES[1]], "timestamp,value", "not finite in data row 1"),
-        (["yesterday,1"], "timestamp,value", "holds a time that cannot be read"),
+        (["yesterday,1"], "timestamp,value", "contains a time that cannot be parsed"),
         ([",1"], "timestamp,value", "row without a time"),
         (["1,2,3", "1,2,3,4"], "timestamp,value", r"series.csv' cannot be read"),
         ([f"7,{TIMES[0]},1"], "timestamp,value", "more fields than its header"),

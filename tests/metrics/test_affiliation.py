@@ -154,7 +154,7 @@ def test_an_event_without_prediction_has_no_precision():
 @pytest.mark.parametrize(
     ("y_pred", "beta", "named"),
     [
-        ([0, 1], 1, r"3 .*y_pred 2"),
+        ([0, 1], 1, r"3 .*y_pred has 2"),
         ([1, -1, 1], 1, "== -1"),
         ([0, np.nan, 0], 1, "^y_pred"),
         ([0, 1, 0], 0, "'beta'"),

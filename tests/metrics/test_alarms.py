@@ -221,7 +221,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("y_true", "y_pred", "named"),
         [
-            (Y_TRUE, Y_PRED[1:], r"10 .*y_pred 9"),
+            (Y_TRUE, Y_PRED[1:], r"10 .*y_pred has 9"),
             (Y_TRUE, 1 - 2 * Y_PRED, "== -1"),
             (np.where(Y_TRUE, 1, np.nan), Y_PRED, "^y_true"),
         ],

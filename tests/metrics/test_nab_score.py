@@ -298,7 +298,7 @@ def test_everything_anomalous_or_flagged():
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "parameters", "named"),
     [
-        ([0, 1, 0], [0, 1], {}, r"3 .*y_pred 2"),
+        ([0, 1, 0], [0, 1], {}, r"3 .*y_pred has 2"),
         ([0, 1, 0], [1, -1, 1], {}, "== -1"),
         ([0, np.nan, 0], [0, 1, 0], {}, "^y_true"),
         ([0, 1], [0, 1], {"profile": "strict"}, "'profile'"),

@@ -295,7 +295,7 @@ def test_point_adjusted_warns_on_every_call():
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "named"),
     [
-        ([0, 1, 0], [0, 1], r"3 .*y_pred 2"),
+        ([0, 1, 0], [0, 1], r"3 .*y_pred has 2"),
         ([0, 1, 0], [1, -1, 1], "== -1"),
         ([0, np.nan, 0], [0, 1, 0], "^y_true"),
         ([[0, 1]], [[0, 1]], "every row"),
