@@ -315,7 +315,7 @@ def test_weights_changed_after_fit_are_refused(series):
     np.testing.assert_array_equal(ensemble.decision_function(series), expected)
     ensemble.set_params(weights=[1, 2])
     for method in ("predict", "transform", "reconstruct"):
-        with pytest.raises(ValueError, match=r"weights was changed from .* Fit .* a"):
+        with pytest.raises(ValueError, match=r"weights was changed from .* Refit .*"):
             getattr(ensemble, method)(series)
 
 

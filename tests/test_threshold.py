@@ -270,7 +270,7 @@ def test_y_is_ignored_by_the_other_methods():
         ({"method": "f_score"}, None, "requires y to be passed"),
         ({"method": "f_score"}, [0] * 4, "at least one anomaly"),
         ({"method": "f_score"}, [1, -1, 1, 1], r"y = \(y == -1\).astype\(int\)"),
-        ({"method": "f_score"}, [0, 1, 2, 0], "must hold 0 .* and 1"),
+        ({"method": "f_score"}, [0, 1, 2, 0], "must contain 0 .* and 1"),
         ({"method": "f_score"}, [0, 1], "one label for each of the 4 rows"),
         ({"method": "f_score", "channels": "each"}, [0, 0, 0, 1], "channels='each'"),
         ({"method": "pot", "quantile": 0.9}, None, "quantile above 0.98"),

@@ -537,7 +537,7 @@ def test_parameters_changed_after_fit_are_refused(name, value, series):
     np.testing.assert_array_equal(detector.score_samples(series), expected)
     detector.set_params(**{name: value})
     for method in ("predict", "transform", "reconstruct"):
-        with pytest.raises(ValueError, match=f"{name} was changed from .* Fit .* aga"):
+        with pytest.raises(ValueError, match=f"{name} was changed from .* Refit"):
             getattr(detector, method)(series)
 
 
@@ -609,5 +609,5 @@ def test_a_state_that_holds_nan_is_refused(name, series):
         detector._rules[0].references[0, 0] = np.nan
     else:
         setattr(detector, name, getattr(detector, name) * np.nan)
-    with pytest.raises(ValueError, match=f"{name} of the .* holds NaN.* Fit it"):
+    with pytest.raises(ValueError, match=f"{name} of the .* contains NaN.* Refit it"):
         detector.score_samples(series)

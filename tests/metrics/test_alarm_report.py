@@ -229,7 +229,7 @@ def test_nothing_of_labels_without_labels():
         ({"y_pred": [0, 1]}, "Exactly one of times.*got none of them"),
         ({"y_pred": [0, 1], "freq": "1h", "times": [0, 1]}, "got both of them"),
         ({"y_pred": [1, -1], "freq": "1h"}, r"y_pred = \(y_pred == -1\)"),
-        ({"y_pred": [[0, 1], [0, 2]], "freq": "1h"}, "y_pred, column 1, must hold 0"),
+        ({"y_pred": [[0, 1], [0, 2]], "freq": "1h"}, "y_pred, column 1, must con"),
         ({"y_pred": np.empty((3, 0)), "freq": "1h"}, "one column for each kind"),
         ({"y_pred": [0, 1], "y_true": [0], "freq": "1h"}, "y_true has 1 rows"),
         ({"y_pred": [0, 1], "times": seconds([0])}, "2 rows, but times has 1"),

@@ -179,7 +179,7 @@ def test_status():
         ({"y_true": [FAULT, FAULT]}, "Add a series without one"),
         ({"y_true": [NORMAL, NORMAL]}, "Add a series with an event"),
         ({"y_true": [FAULT, NORMAL[1:]]}, "In series 1: y_true has 999 rows"),
-        ({"y_pred": [FAULT - 1, NORMAL]}, "In series 0: y_pred must hold 0"),
+        ({"y_pred": [FAULT - 1, NORMAL]}, "In series 0: y_pred must contain 0"),
         (
             {"y_true": [series(1000, (1, 2), (5, 6)), NORMAL]},
             "y_true of series 0 contains 2 events.*Cut the series",
