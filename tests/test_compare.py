@@ -174,7 +174,7 @@ def test_undefined_metrics_are_nan(plant, label):
 
 def test_what_does_not_score_new_rows_is_told(plant):
     table = compare_detectors([LocalOutlierFactor()], *plant, baselines=False)
-    assert "Pass novelty=True to it" in table.loc["LocalOutlierFactor", "error"]
+    assert "Set novelty=True" in table.loc["LocalOutlierFactor", "error"]
 
 
 def test_inputs_of_other_kinds(plant):
