@@ -298,7 +298,7 @@ def test_point_adjusted_warns_on_every_call():
         ([0, 1, 0], [0, 1], r"3 .*y_pred has 2"),
         ([0, 1, 0], [1, -1, 1], "== -1"),
         ([0, np.nan, 0], [0, 1, 0], "^y_true"),
-        ([[0, 1]], [[0, 1]], "every row"),
+        ([[0, 1]], [[0, 1]], "each row"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Point adjustment")
