@@ -1028,7 +1028,7 @@ def test_bad_input_names_column_and_cure(series):
         (frame.set_axis(["flow", "flow"], axis=1), "'flow' is in X more than once"),
         (
             frame.assign(flow=np.nan),
-            r"no readings in column 'flow' in any of the 200 rows.*Drop the column",
+            r"no readings in column 'flow' in any of the 200 training.*Drop the",
         ),
         (frame.replace(frame.iloc[7, 1], np.inf), "infinity in column 'pressure'"),
         (frame.to_numpy() + 1j, "Complex data not supported"),
