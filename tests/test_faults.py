@@ -266,7 +266,7 @@ def test_what_does_not_fit_into_memory(
     X = np.zeros((n_rows, n_channels), np.float64)
     X[10] = np.nan  # a break
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(MemoryError, match=message + r" of memory, and 1\.0 GB are"):
+    with pytest.raises(MemoryError, match=message + r" of memory, but 1\.0 GB are"):
         estimator.fit(X).transform(X)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
     assert grown < 200_000 * (1 if sys.platform == "linux" else 1024)
