@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._preparation import as_in_training
 from tsanomaly._cli._prepare import prepare
 from tsanomaly._inspection import (
     check_detector,
@@ -249,7 +250,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     model : Path
         The file of the model.
     csv, read_params, row_params, progress
-        As of `read`.
+        As of `read`; what is not given is taken from the training of the model.
     one_machine : bool, default=False
         Whether a model of several machines is an error.
 
@@ -263,6 +264,9 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
         When and by which versions the model was written.
     """
     detector, manifest = load_model(model, progress)
+    read_params, row_params, notes = as_in_training(
+        manifest.get("preparation"), read_params, row_params
+    )
     names = getattr(detector, "feature_names_in_", None)
     by = None
     if one_model_per_group(detector):
@@ -294,7 +298,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)
-    return detector, readings, manifest
+    return detector, readings._replace(notes=notes + readings.notes), manifest
 
 
 def load_model(model, progress):

@@ -32,6 +32,17 @@ _MOST_MEMBERS, _BYTES_OF_A_MEMBER = 100, 150
 # Packages whose versions a file gives, at most.
 _MOST_PACKAGES = 10
 
+# What the commands can have done to the readings of training, by their options.
+_PREPARATION = {
+    "resample": lambda value: isinstance(value, str),
+    "max_gap": lambda value: isinstance(value, str | None),
+    "fill": lambda value: value in ("previous", "interpolate"),
+    "fill_limit": lambda value: type(value) is int and value > 0,
+    "na_values": lambda value: (
+        isinstance(value, list) and all(isinstance(cell, str) for cell in value)
+    ),
+}
+
 # Characters of a reason that a message gives, at most.
 _LONGEST_REASON = 300
 
@@ -214,6 +225,7 @@ def _check_manifest(manifest):
     if number != _FORMAT:
         return  # what another format holds is not known
     versions, names = manifest["versions"], manifest["feature_names"]
+    preparation = manifest.get("preparation")
     if not (
         isinstance(manifest["members"], dict)
         and isinstance(versions, dict)
@@ -221,6 +233,12 @@ def _check_manifest(manifest):
         and all(isinstance(version, str | None) for version in versions.values())
         and isinstance(names, list | None)
         and all(isinstance(name, str) for name in names or ())
+        and isinstance(preparation, dict | None)
+        and all(
+            _PREPARATION[name](value) for name, value in (preparation or {}).items()
+        )
     ):
-        raise ValueError("members, versions or names are not as they should be")
+        raise ValueError(
+            "members, versions, names or preparation are not as they should be"
+        )
     datetime.fromisoformat(manifest["created"])

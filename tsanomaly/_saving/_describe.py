@@ -58,6 +58,10 @@ def describe(path):
         - ``threshold`` (float, list of float with one for each channel, or None): the
           error above which a row is flagged;
         - ``n_machines`` (int, or None): models of a fleet;
+        - ``preparation`` (dict, or None if no command trained it): what `tsanomaly
+          train` or `tune` did to readings, of ``resample``, ``max_gap``, ``fill``,
+          ``fill_limit`` and ``na_values``. Other commands do the same; who loads the
+          model in Python has to;
         - ``trusted`` (list of str): types and functions that :func:`load` has to be
           told to trust.
 
@@ -110,6 +114,7 @@ def describe(path):
             "n_training_rows": _n_rows(document, members),
             "threshold": _threshold(last, members),
             "n_machines": _n_machines(last),
+            "preparation": manifest.get("preparation"),
             "trusted": sorted(names_in(document)),
         }
 
