@@ -428,7 +428,8 @@ def _add_explore(commands):
         "Summarise a file: time range and gaps, missing readings and constant\n"
         "channels, correlations, and sensors that are stuck, shifted or noisy. Writes\n"
         "summary.json, sensor_health.csv, series.png, correlation.png and\n"
-        "spectrum.png.",
+        "spectrum.png; with --by, pictures of each of the first machines, such as\n"
+        "series_M1.png.",
         _GENERATE,
         f"tsanomaly explore {_PLANT}",
         groups=("read_params",),
