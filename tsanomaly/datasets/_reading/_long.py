@@ -34,6 +34,7 @@ _LEAST_CHANGES = 1 / 3  # of rows, whose sensor is another one than of the row a
 _MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sensor
 _BEGINS_TEXT = re.compile(r"[^\W\d]|[/\\$%:.#][^\W\d]")
 _IDENTIFIER = re.compile(r"[\d._/:\\-]")  # in TI101 and sensor.temp, but not in idle
+_OF_WINCC = re.compile(r"\$RT_\w+\$")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _UNIT_NAMES = frozenset(
     ["unit", "units", "uom", "eu", "einheit", "einheiten", "engunits", "eng units"]
@@ -534,9 +535,13 @@ class LongTable:
             )
         order = np.argsort(codes, kind="stable")
         groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-        names, series, words, n_repeated = [], [], [], 0
+        names, series, n_repeated = [], [], 0
+        words, events = [], []
         for key, rows in zip(keys, groups, strict=True):
             if key in drop:
+                continue
+            if _OF_WINCC.fullmatch(key):
+                events.append(key)
                 continue
             column = self._rows_of(key, rows)
             if _is_all_words(column):
@@ -560,7 +565,7 @@ class LongTable:
                 *((", or fewer sensors as ", Parameter("drop")) if drop else ()),
                 ".",
             )
-        self._warn(len(names), n_repeated, words)
+        self._warn(len(names), n_repeated, words, events)
         readings = np.array(series).T  # channels are side by side, as in pandas
         return names, readings, Times(values, times.zone, times.description), positions
 
@@ -598,7 +603,7 @@ class LongTable:
             None,
         )
 
-    def _warn(self, n_sensors, n_repeated, words):
+    def _warn(self, n_sensors, n_repeated, words, events):
         """Say what was done, in one warning."""
         tag = self.key[0]
         parts = [
@@ -613,6 +618,11 @@ class LongTable:
             )
         if words:
             parts[0] += f" Left out, since they are words: {list_names(words)}."
+        if events:
+            parts[0] += (
+                f" Left out, since they tell when WinCC started or stopped: "
+                f"{list_names(events)}."
+            )
         units = self._units_column()
         others = [column.name for column in self.others if column is not units]
         if others:
@@ -624,7 +634,7 @@ class LongTable:
                 parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
             parts.append(".")
         is_joined = tag.name not in self.table.names
-        if not self.is_told or is_joined or n_repeated or words or others:
+        if not self.is_told or is_joined or n_repeated or words or events or others:
             self.table.messages.append(ParameterWarning(*parts))
         else:
             self.table.notes.append(parts[0].partition(": ")[2])
