@@ -276,7 +276,7 @@ def test_what_is_no_table_of_readings(fails, read):
     fails(parquet(frame), "'b'.*lists", "<drop='b'>")
     assert read(parquet(frame), drop="b").columns.tolist() == ["a"]
     frame = frame.assign(b="x")
-    fails(parquet(frame), "line 2, column 'b'", "<drop>")
+    fails(parquet(frame), "line 2, column 'b'", "<drop='b'>")
     fails(parquet(frame), "<max_columns>", max_columns=2)
 
 
