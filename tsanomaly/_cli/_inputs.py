@@ -99,6 +99,7 @@ def read(
 
     name = _check_files(csv, progress)
     frame, labels = read_sensor_file(csv, return_labels=True, by=by, **read_params)
+    frame = _without_infinite(frame, by, name)
     if columns is not None:
         wanted = columns if by is None else [*columns, by]
         frame = _choose(frame, wanted, name, model)
@@ -111,6 +112,25 @@ def read(
         is_filled = (row_params or {}).get("fill") is not None
         _check_complete(readings.frame, by, name, model, is_filled)
     return readings
+
+
+def _without_infinite(frame, by, csv):
+    """Readings of which infinite ones, as a division by zero leaves, are missing."""
+    channels = frame.columns if by is None else frame.columns.drop(by)
+    counts = np.isinf(frame[channels]).sum()
+    counts = counts[counts > 0]
+    if counts.empty:
+        return frame
+    listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
+    warnings.warn(
+        f"{csv} holds infinite readings, which were taken for missing ones: {listed}.",
+        stacklevel=3,
+    )
+    attrs, frame = frame.attrs, frame.copy()
+    for name in counts.index:
+        frame[name] = frame[name].where(np.isfinite(frame[name]))
+    frame.attrs = attrs
+    return frame
 
 
 def _about_labels(labels, csv):
@@ -230,7 +250,11 @@ def _check_complete(frame, by, csv, model, is_filled):
     if is_filled:  # where a sensor has no reading between two gaps
         cure = ["Put the sensors on one grid with ", Parameter("resample")]
     if model is None:
-        cure += [", or leave the channel out with ", Parameter("drop")]
+        cure += [
+            ", or leave the channel out with ",
+            Parameter("drop"),
+            ", or choose another detector than iforest, lof and pca",
+        ]
     first = frame.index[partly.to_numpy().argmax()]
     raise ParameterError(
         f"{csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: of "

@@ -209,7 +209,9 @@ def test_units_in_cells(fails):
     fails(text, "line 2", "'20°C' \\(6\\)", "unit")
 
 
-@pytest.mark.parametrize("number", [-9999, 9999, -999, -99999, -999.25])
+@pytest.mark.parametrize(
+    "number", [-9999, 9999, -999, -99999, -999.25, -7999, 65535, -127]
+)
 def test_numbers_that_may_stand_for_missing_readings(warned, read, number):
     text = "Time,a,b\n" + rows_of(lambda i: f"{number if i % 3 == 0 else i},{i}")
     frame, (message,) = warned(text)
