@@ -17,6 +17,7 @@ from tsanomaly import (
     fit_cross_fitted,
 )
 from tsanomaly._cli import main
+from tsanomaly._cli._commands import _data
 from tsanomaly._cli._fleets import training_rows
 
 N_ROWS = 300
@@ -175,3 +176,23 @@ def test_thresholds_of_fleets_are_cross_fitted(fleet):
         assert threshold == alone[-1].threshold_
         assert threshold > in_sample.detectors_[name][-1].threshold_
     assert model.fallback_[-1].threshold_ > 0
+
+
+def test_pictures_of_each_machine(folder, rng, capsys, monkeypatch):
+    """Of the first machines; names are made fit for files, and stay apart."""
+    monkeypatch.setattr(_data, "_N_DRAWN_MACHINES", 4)
+    names = ["M1", "m1", "../a b", "泵", "left out"]
+    times = pd.date_range("2024-01-01", periods=20, freq="1min", name="time")
+    parts = [
+        pd.DataFrame(rng.normal(size=(20, 2)), times, ["x", "y"]).assign(machine=name)
+        for name in names
+    ]
+    pd.concat(parts).to_csv("fleet.csv")
+    assert main(["explore", "fleet.csv", "--by", "machine"]) == 0
+    said = capsys.readouterr().err
+    assert "Pictures show 4 of 5 machines: M1, m1, ../a b, 泵." in said
+    drawn = sorted(file.name for file in folder.glob("series*.png"))
+    assert drawn == sorted(
+        ["series_M1.png", "series_m1_2.png", "series_.._a_b.png", "series_泵.png"]
+    )
+    assert len(list(folder.glob("*.png"))) == 3 * 4

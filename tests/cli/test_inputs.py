@@ -205,3 +205,15 @@ def test_a_model_that_gives_no_scores(part, command, plant, readings, holding, c
     message = capsys.readouterr().err
     assert "NaN" in message
     assert "another copy" in message
+
+
+def test_infinite_readings_are_missing(folder, rng, capsys):
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])
+    frame.index = pd.date_range("2024-01-01", periods=60, freq="1min", name="time")
+    frame.iloc[[3, 50], 1] = [np.inf, -np.inf]
+    frame.to_csv("odd.csv")
+    assert main(["explore", "odd.csv"]) == 0
+    said = capsys.readouterr()
+    assert "infinite readings, which were taken for missing ones: 'b' (2)" in said.err
+    assert "invalid value" not in said.err
+    assert "2 readings missing" in said.out

@@ -401,6 +401,26 @@ def test_another_format(saved, number, cure):
         load(saved)
 
 
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        [],
+        "1min",
+        {"resample": 60},
+        {"fill": "backwards"},
+        {"fill_limit": 0},
+        {"fill_limit": True},
+        {"na_values": [-9999]},
+        {"max_gap": 1.5},
+        {"other": "x"},
+    ],
+)
+def test_no_preparation(saved, preparation):
+    alter_manifest(saved, preparation=preparation)
+    with pytest.raises(ValueError, match=r"tsanomaly\.json cannot be read"):
+        load(saved)
+
+
 @pytest.mark.parametrize("number", [0, -1, True, "1", 1.0, None])
 def test_no_format(saved, number):
     alter_manifest(saved, format=number)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is in a model file, in words."""
 
+from tsanomaly._cli._parser import typed
 from tsanomaly._cli._text import visible
 
 __all__ = ["info"]
@@ -38,6 +39,8 @@ def _lines(model, found):
     if machines is not None:
         yield f"models: {machines:,}, one for each machine"
     yield f"training rows: {'not known' if rows is None else f'{rows:,}'}"
+    if found["preparation"]:
+        yield f"readings prepared in training: {typed(found['preparation'])}"
     channels = found["channels"]
     if channels:
         yield f"channels: {', '.join(channels)}"

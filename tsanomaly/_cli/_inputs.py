@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._preparation import as_in_training
 from tsanomaly._cli._prepare import prepare
 from tsanomaly._inspection import (
     check_detector,
@@ -98,6 +99,7 @@ def read(
 
     name = _check_files(csv, progress)
     frame, labels = read_sensor_file(csv, return_labels=True, by=by, **read_params)
+    frame = _without_infinite(frame, by, name)
     if columns is not None:
         wanted = columns if by is None else [*columns, by]
         frame = _choose(frame, wanted, name, model)
@@ -110,6 +112,25 @@ def read(
         is_filled = (row_params or {}).get("fill") is not None
         _check_complete(readings.frame, by, name, model, is_filled)
     return readings
+
+
+def _without_infinite(frame, by, csv):
+    """Readings of which infinite ones, as a division by zero leaves, are missing."""
+    channels = frame.columns if by is None else frame.columns.drop(by)
+    counts = np.isinf(frame[channels]).sum()
+    counts = counts[counts > 0]
+    if counts.empty:
+        return frame
+    listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
+    warnings.warn(
+        f"{csv} holds infinite readings, which were taken for missing ones: {listed}.",
+        stacklevel=3,
+    )
+    attrs, frame = frame.attrs, frame.copy()
+    for name in counts.index:
+        frame[name] = frame[name].where(np.isfinite(frame[name]))
+    frame.attrs = attrs
+    return frame
 
 
 def _about_labels(labels, csv):
@@ -229,7 +250,11 @@ def _check_complete(frame, by, csv, model, is_filled):
     if is_filled:  # where a sensor has no reading between two gaps
         cure = ["Put the sensors on one grid with ", Parameter("resample")]
     if model is None:
-        cure += [", or leave the channel out with ", Parameter("drop")]
+        cure += [
+            ", or leave the channel out with ",
+            Parameter("drop"),
+            ", or choose another detector than iforest, lof and pca",
+        ]
     first = frame.index[partly.to_numpy().argmax()]
     raise ParameterError(
         f"{csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: of "
@@ -249,7 +274,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     model : Path
         The file of the model.
     csv, read_params, row_params, progress
-        As of `read`.
+        As of `read`; what is not given is taken from the training of the model.
     one_machine : bool, default=False
         Whether a model of several machines is an error.
 
@@ -263,6 +288,9 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
         When and by which versions the model was written.
     """
     detector, manifest = load_model(model, progress)
+    read_params, row_params, notes = as_in_training(
+        manifest.get("preparation"), read_params, row_params
+    )
     names = getattr(detector, "feature_names_in_", None)
     by = None
     if one_model_per_group(detector):
@@ -294,7 +322,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)
-    return detector, readings, manifest
+    return detector, readings._replace(notes=notes + readings.notes), manifest
 
 
 def load_model(model, progress):

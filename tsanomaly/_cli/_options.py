@@ -10,10 +10,10 @@ from tsanomaly._cli._values import (
     fraction,
     latent_dim,
     name_or_none,
-    not_empty_text,
     number,
     rows_or_time,
     sheet,
+    time_or_none,
     whole,
 )
 
@@ -120,35 +120,50 @@ def add_reading(parser):
     return group
 
 
-def add_rows(parser):
-    """What is done to the readings of a command that runs a detector."""
-    group = parser.add_argument_group("rows, before a detector sees them")
+def add_rows(parser, *, of_model=False):
+    """What is done to the readings of a command that runs a detector.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the command.
+    of_model : bool, default=False
+        Whether the detector comes from a file, which says what was done in training.
+    """
+    title = "rows, before a detector sees them"
+    if of_model:
+        title += " (default: as in training)"
+    group = parser.add_argument_group(title)
     group.add_argument(
         "--resample",
-        type=not_empty_text,
+        type=time_or_none,
         metavar="TIME",
         help="put all channels on a grid with this time between rows, such as 1min, "
-        "each with its last reading (default: the rows of the file)",
+        "each with its last reading; none leaves the rows of the file"
+        f"{'' if of_model else ' (default: none)'}",
     )
     group.add_argument(
         "--max-gap",
         type=name_or_none,
         metavar="TIME",
-        help="rows further apart are no neighbours, such as 10min; none lets all be "
-        "(default: 10 times the median time between rows, longer where that varies)",
+        help="rows further apart are no neighbours, such as 10min; none lets all be; "
+        "auto is 10 times the median time between rows, longer where that varies"
+        f"{'' if of_model else ' (default: auto)'}",
     )
     group.add_argument(
         "--fill",
         type=name_or_none,
         choices=["previous", "interpolate", None],
         metavar="{previous,interpolate,none}",
-        help="fill in missing readings, between two gaps (default: none)",
+        help="fill in missing readings, between two gaps"
+        f"{'' if of_model else ' (default: none)'}",
     )
     group.add_argument(
         "--fill-limit",
         type=whole(1),
         metavar="N",
-        help="missing readings in a row to fill in, at most (default: all)",
+        help="missing readings in a row to fill in, at most"
+        f"{'' if of_model else ' (default: all)'}",
     )
 
 

@@ -30,7 +30,7 @@ from tsanomaly._cli._values import above_zero, fraction, not_empty, whole
 from tsanomaly._cli._watch_options import add_watching, check_watching
 from tsanomaly._version import __version__
 
-__all__ = ["ALARM_STATUS", "DEFAULT_BUDGET", "DETECTORS", "Call", "parse"]
+__all__ = ["ALARM_STATUS", "DEFAULT_BUDGET", "DETECTORS", "Call", "parse", "typed"]
 
 DETECTORS = (
     "lstm",
@@ -147,12 +147,30 @@ class Call(NamedTuple):
             return str(parameter)
         if not parameter.has_value:
             return option
-        value = parameter.value
-        values = value if isinstance(value, (tuple, list)) else [value]
-        typed = [quoted("none" if value is None else str(value)) for value in values]
+        words = _words(parameter.value)
         if name in _REPEATED:
-            return " ".join(f"{option} {value}" for value in typed)
-        return " ".join([option, *typed])
+            return " ".join(f"{option} {word}" for word in words)
+        return " ".join([option, *words])
+
+
+def typed(parameters):
+    """Spell parameters as the options that set them, such as ``--resample 1min``.
+
+    Parameters
+    ----------
+    parameters : dict
+        Values by name; their options have the same names.
+    """
+    return " ".join(
+        " ".join([f"--{name.replace('_', '-')}", *_words(value)])
+        for name, value in parameters.items()
+    )
+
+
+def _words(value):
+    """A value as it is typed, in one word or some."""
+    values = value if isinstance(value, (tuple, list)) else [value]
+    return [quoted("none" if value is None else str(value)) for value in values]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -410,7 +428,8 @@ def _add_explore(commands):
         "Summarise a file: time range and gaps, missing readings and constant\n"
         "channels, correlations, and sensors that are stuck, shifted or noisy. Writes\n"
         "summary.json, sensor_health.csv, series.png, correlation.png and\n"
-        "spectrum.png.",
+        "spectrum.png; with --by, pictures of each of the first machines, such as\n"
+        "series_M1.png.",
         _GENERATE,
         f"tsanomaly explore {_PLANT}",
         groups=("read_params",),
@@ -471,7 +490,7 @@ def _add_detect(commands):
     )
     add_model(parser)
     add_reading(parser)
-    add_rows(parser)
+    add_rows(parser, of_model=True)
     add_override(parser)
     add_explaining(parser)
     parser.add_argument(
@@ -497,7 +516,7 @@ def _add_evaluate(commands):
     )
     add_model(parser)
     add_reading(parser)
-    add_rows(parser)
+    add_rows(parser, of_model=True)
     add_override(parser)
     add_trained_share(parser)
 
@@ -568,7 +587,7 @@ def _add_explain(commands):
     )
     add_model(parser)
     add_reading(parser)
-    add_rows(parser)
+    add_rows(parser, of_model=True)
     add_override(parser)
     add_explaining(parser)
 
@@ -588,7 +607,7 @@ def _add_report(commands):
     )
     add_model(parser)
     add_reading(parser)
-    add_rows(parser)
+    add_rows(parser, of_model=True)
     add_override(parser)
     add_explaining(parser)
     add_trained_share(parser)

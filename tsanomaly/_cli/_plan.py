@@ -123,7 +123,10 @@ def tell_plan(threshold, readings, is_training, by):
     text += f"; {n_training:,} to train on, the first ones"
     if by is not None:
         text += " of each machine"
-    notes = "; ".join(map(visible, readings.notes)) or "nothing was left out"
+    notes = (
+        "; ".join(map(visible, readings.notes))
+        or "all channels that were read are used"
+    )
     return f"{text}\n{notes}\n{_expected(threshold, scored)}"
 
 

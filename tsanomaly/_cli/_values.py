@@ -17,6 +17,7 @@ __all__ = [
     "number",
     "rows_or_time",
     "sheet",
+    "time_or_none",
     "whole",
 ]
 
@@ -94,6 +95,11 @@ def not_empty(text):
 def name_or_none(text):
     """Read a name, or "none"."""
     return None if text == "none" else text
+
+
+def time_or_none(text):
+    """Read the text of a time, or "none"."""
+    return name_or_none(not_empty_text(text))
 
 
 def rows_or_time(text):

@@ -3,6 +3,13 @@
 
 from tsanomaly._saving._archive import ModelFileError
 from tsanomaly._saving._describe import describe
-from tsanomaly._saving._persistence import load, load_described, save
+from tsanomaly._saving._persistence import load, load_described, save, save_prepared
 
-__all__ = ["ModelFileError", "describe", "load", "load_described", "save"]
+__all__ = [
+    "ModelFileError",
+    "describe",
+    "load",
+    "load_described",
+    "save",
+    "save_prepared",
+]

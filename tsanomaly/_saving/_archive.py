@@ -32,6 +32,17 @@ _MOST_MEMBERS, _BYTES_OF_A_MEMBER = 100, 150
 # Maximum number of packages with versions in a file.
 _MOST_PACKAGES = 10
 
+# Options by which the commands prepared the readings of training, and their values.
+_PREPARATION = {
+    "resample": lambda value: isinstance(value, str),
+    "max_gap": lambda value: isinstance(value, str | None),
+    "fill": lambda value: value in ("previous", "interpolate"),
+    "fill_limit": lambda value: type(value) is int and value > 0,
+    "na_values": lambda value: (
+        isinstance(value, list) and all(isinstance(cell, str) for cell in value)
+    ),
+}
+
 # Maximum number of characters of a reason in a message.
 _LONGEST_REASON = 300
 
@@ -212,6 +223,7 @@ def _check_manifest(manifest):
     if number != _FORMAT:
         return  # the contents of other formats are unknown
     versions, names = manifest["versions"], manifest["feature_names"]
+    preparation = manifest.get("preparation")
     if not (
         isinstance(manifest["members"], dict)
         and isinstance(versions, dict)
@@ -219,6 +231,10 @@ def _check_manifest(manifest):
         and all(isinstance(version, str | None) for version in versions.values())
         and isinstance(names, list | None)
         and all(isinstance(name, str) for name in names or ())
+        and isinstance(preparation, dict | None)
+        and all(
+            _PREPARATION[name](value) for name, value in (preparation or {}).items()
+        )
     ):
-        raise ValueError("members, versions or names are invalid")
+        raise ValueError("members, versions, names or preparation are invalid")
     datetime.fromisoformat(manifest["created"])

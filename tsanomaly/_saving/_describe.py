@@ -58,6 +58,10 @@ def describe(path):
         - ``threshold`` (float, list of float per channel, or None): rows with a larger
           error are flagged
         - ``n_machines`` (int or None): number of models of a fleet
+        - ``preparation`` (dict, or None if no command trained the model): options with
+          which `tsanomaly train` or `tune` prepared the readings: ``resample``,
+          ``max_gap``, ``fill``, ``fill_limit``, ``na_values``. Later commands apply
+          them, too; in Python, prepare readings in the same way
         - ``trusted`` (list of str): types and functions that must be trusted in
           :func:`load`
 
@@ -110,6 +114,7 @@ def describe(path):
             "n_training_rows": _n_rows(document, members),
             "threshold": _threshold(last, members),
             "n_machines": _n_machines(last),
+            "preparation": manifest.get("preparation"),
             "trusted": sorted(names_in(document)),
         }
 

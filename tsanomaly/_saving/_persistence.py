@@ -24,7 +24,14 @@ from tsanomaly._streaming import StreamingDetector
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
 
-__all__ = ["load", "load_described", "read_bytes", "read_document", "save"]
+__all__ = [
+    "load",
+    "load_described",
+    "read_bytes",
+    "read_document",
+    "save",
+    "save_prepared",
+]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
@@ -103,6 +110,19 @@ def save(model, path):
     >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
     True
     """
+    save_prepared(model, path, None)
+
+
+def save_prepared(model, path, preparation):
+    """Write a fitted model, and how the rows were prepared that it was trained on.
+
+    Parameters
+    ----------
+    model, path
+        As of :func:`save`.
+    preparation : dict or None
+        Options of the commands, as :func:`describe` returns them.
+    """
     fitted = model.detector if isinstance(model, StreamingDetector) else model
     if isinstance(model, type) or not hasattr(fitted, "fit"):
         raise TypeError(
@@ -116,7 +136,7 @@ def save(model, path):
         "contains something that cannot be saved without code",
         "Replace it, for example a lambda by a function of a module.",
     ):
-        data = _pack(model)
+        data = _pack(model, preparation)
     # Fail here rather than months later when the file is loaded.
     with _refusing(
         model, "could not be loaded once saved", "Refit it, or report this issue."
@@ -227,7 +247,8 @@ def load_described(path, *, trusted=()):
     model : estimator
         The fitted model.
     manifest : dict
-        Includes the keys ``created``, ``versions`` and ``feature_names``.
+        Includes the keys ``created``, ``versions``, ``feature_names`` and
+        ``preparation``.
     """
     source = str(path)
     trusted = full_names(trusted)
@@ -235,7 +256,7 @@ def load_described(path, *, trusted=()):
     return _unpack(manifest, document, members, source, trusted), manifest
 
 
-def _pack(model):
+def _pack(model, preparation):
     """Return the contents of the file."""
     members = {}
     document = Writer(members).write(model)
@@ -248,6 +269,7 @@ def _pack(model):
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: _installed(package) for package in packages},
         "feature_names": None if names is None else [str(name) for name in names],
+        "preparation": preparation,
     }
     return pack_members(members, description)
 

@@ -276,7 +276,7 @@ def test_what_is_no_table_of_readings(fails, read):
     fails(parquet(frame), "'b'.*lists", "<drop='b'>")
     assert read(parquet(frame), drop="b").columns.tolist() == ["a"]
     frame = frame.assign(b="x")
-    fails(parquet(frame), "line 2, column 'b'", "<drop>")
+    fails(parquet(frame), "line 2, column 'b'", "<drop='b'>")
     fails(parquet(frame), "<max_columns>", max_columns=2)
 
 
@@ -331,3 +331,38 @@ def test_damaged_parts_of_a_workbook(tmp_path, name, edits):
             content = edit(content, edits) if member == name else content
             archive.writestr(member, content)
     check_outcome(tmp_path / "pump", stream.getvalue())
+
+
+def test_formulas_without_results_are_told(write):
+    """Programs that write a workbook compute none; readings are missing then."""
+    rows = rows_of([1.5, 2.5, 3.5, 4.5], ("time", "a"))
+    rows = [
+        [*row, "b" if not i else f"=B{i + 1}*2" if i > 1 else 7]
+        for i, row in enumerate(rows)
+    ]
+    with pytest.warns(
+        UserWarning, match=r"without a stored result.*: 3\. Open"
+    ) as told:
+        frame = read_sensor_file(write(workbook(data=rows)))
+    assert len(told) == 1
+    assert frame["b"].isna().tolist() == [False, True, True, True]
+
+
+def test_formulas_with_results_are_readings(write):
+    """Also where the result is an empty text."""
+    data = workbook(data=[["time", "a"], [START, "=1+1"], [START, "=A1"], [START, 3]])
+    results = {b"<f>1+1</f><v />": b"<f>1+1</f><v>2</v>"}
+    results[b'<c r="B3"><f>A1</f><v />'] = b'<c r="B3" t="str"><f>A1</f><v></v>'
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            for before, after in results.items() if "sheet1" in name else ():
+                assert before in content
+                content = content.replace(before, after)
+            new.writestr(name, content)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        frame = read_sensor_file(write(stream.getvalue()))
+    assert frame["a"].tolist()[::2] == [2, 3]
+    assert not [str(one.message) for one in told if "stored" in str(one.message)]

@@ -43,6 +43,7 @@ NO_SENSOR = re.compile(
     "|unnamed",
     re.IGNORECASE,
 )
+LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 # How a time is written, and the steps (in seconds) that the format can tell apart.
 TIME_FORMATS = {
     "%Y-%m-%d %H:%M:%S": 1,
@@ -115,6 +116,8 @@ def tables(draw):
     # Hypothesis also draws from the texts in our modules.
     assume(all(names) and not any(map(NO_SENSOR.search, names)))
     assume(not any(map(has_time_name, names)))
+    in_one_line = [LINE_BREAK.sub(" ", name) for name in names]
+    assume(len(set(in_one_line)) == len(names))
     number = st.one_of(
         st.floats(allow_infinity=False, width=64),
         st.integers(-999, 999).map(float),
@@ -175,7 +178,7 @@ def tables(draw):
         data = gzip.compress(data, mtime=0)
     options = {"encoding": encoding} if is_legacy else {}
     truth = {
-        "names": names,
+        "names": in_one_line,
         "values": np.array(values),
         "times": np.array([nanoseconds(time) for time in times]),
         "labels": labels,

@@ -26,7 +26,9 @@ def long_table(names, line, n_times=6):
 @pytest.mark.parametrize("is_later", [False, True])
 @pytest.mark.parametrize("name", ["machine_id", "unit", "device"])
 @pytest.mark.parametrize("machines", ["12", "AB"])
-def test_machines_are_not_merged(fails, name, machines, is_later):
+def test_machines_are_not_merged(fails, warned, name, machines, is_later):
+    """The names of machines and sensors are joined."""
+
     def line(time, tag, i, machine):
         time = time.replace(" 10", " 11") if is_later and machine == "2" else time
         return f"{time},{machine},{tag},{i}"
@@ -38,9 +40,15 @@ def test_machines_are_not_merged(fails, name, machines, is_later):
         long_table(names if not k else "", lambda *a, m=m: line(*a, m)).strip()
         for k, m in enumerate(machines)
     )
-    said = [f"'{name}', 'tag'", "<long>"]
-    fails(text, *said)
-    fails(text, *said, long=LONG)
+    said = f"one column for each of the sensors in '{name} + tag', 4 in all"
+    shown = [f"{name} {m}" if m.isdecimal() else m for m in machines]
+    for long in ("auto", LONG):
+        frame, messages = warned(text, long=long)
+        assert any(said in message for message in messages)
+        assert frame.columns.tolist() == [f"{m} T{k}" for m in shown for k in range(2)]
+        assert frame.shape == (12 if is_later and "2" in machines else 6, 4)
+        values = frame[f"{shown[1]} T1"].dropna().tolist()
+        assert values == [2 * i + 1 for i in range(6)]
     fails(text, f"<by='{name}'>", f"'{name}' and 'tag'", "<long>", by=name)
 
 
@@ -62,11 +70,49 @@ def test_no_reading_is_lost_to_a_number_of_any_name(fails):
     fails(text, "'plc', 'tag'", long=LONG)
 
 
-def test_the_wrong_column_of_sensors(fails):
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_three_columns_that_tell_sensors_apart(warned, sep):
+    """Also one whose name says nothing, if rows cannot be told apart without it."""
+    names = ["time", "hall", "device", "tag", "description", "value"]
+    rows = [
+        [f"2024-01-15 10:{i:02}:00", hall, device, tag, f"of {tag}", str(n)]
+        for i in range(8)
+        for n, (hall, device, tag) in enumerate(
+            (hall, device, tag)
+            for hall in ("north", "south")
+            for device in ("pump", "fan")
+            for tag in ("T1", "P1")
+        )
+    ]
+    text = "".join(f"{sep.join(row)}\n" for row in [names, *rows])
+    frame, (message,) = warned(text)
+    assert "'hall + device + tag', 8 in all" in message
+    assert frame.columns[:3].tolist() == [
+        "north pump T1",
+        "north pump P1",
+        "north fan T1",
+    ]
+    assert (frame == np.arange(8)).all(axis=None)
+
+
+def test_keys_that_leave_rows_undecided_are_not_joined(fails):
+    """A machine is missing: two rows of each sensor have the same time."""
+    text = "time,device,tag,value\n" + "".join(
+        f"2024-01-15 10:0{i}:00,{d},{t},{i + k}\n"
+        for i in range(8)
+        for k in range(2)
+        for d in ("pump", "fan")
+        for t in ("T1", "P1")
+    )
+    fails(text, "'device', 'tag'", "<long>")
+
+
+def test_the_wrong_column_of_sensors(warned):
     rows = (f"2024-01-15 10:{i:02}:00,{'PQ'[i // 6]},T{i % 2},{i}\n" for i in range(12))
     text = "time,device,tag,value\n" + "".join(rows)
     for options in ({}, {"long": ("device", "value")}, {"long": LONG}):
-        fails(text, "several columns tell the sensors apart", **options)
+        frame, _ = warned(text, **options)
+        assert frame.columns.tolist() == ["P T0", "P T1", "Q T0", "Q T1"]
 
 
 @pytest.mark.parametrize("long", ["auto", LONG])

@@ -31,8 +31,8 @@ def refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "parameters"),
     [
-        (f"time,a\n2024-01-01,{CELL}\n", {}, [f"na_values={CELL!r}", "drop"]),
-        (f"time,{COLUMN}\n2024-01-01,x\n", {}, ["na_values='x'", "drop"]),
+        (f"time,a\n2024-01-01,{CELL}\n", {}, ["drop='a'", f"na_values={CELL!r}"]),
+        (f"time,{COLUMN}\n2024-01-01,x\n", {}, [f"drop={COLUMN!r}", "na_values='x'"]),
         (f"time,a,{COLUMN}\n2024-01-01,1\n", {}, ["sep", "skiprows"]),
         (f"time,a,label\n2024-01-01,1,{CELL}\n", {}, ["label=None", "drop", "label"]),
         (f"{COLUMN},b\n1,2\n", {}, ["timestamp", "timestamp=None", "skiprows", "sep"]),

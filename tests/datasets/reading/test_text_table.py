@@ -36,7 +36,7 @@ def test_quotes_do_not_change_what_is_read(write, read):
 
 def test_quoted_fields(read):
     frame = read('"time", "two\nlines"\n"2024-01-01","1.5"\n2024-01-02, "2"\n')
-    assert frame["two\nlines"].tolist() == [1.5, 2]
+    assert frame["two lines"].tolist() == [1.5, 2]
 
 
 def test_a_separator_inside_names_and_decimals(read):

@@ -21,9 +21,7 @@ def test_times_that_are_no_regular_series(write):
     assert labels["label"].tolist() == [1, 0, 1, 0, 0, 1]
     assert frame.index.is_monotonic_increasing
     backwards, repeated, uneven = (str(warning.message) for warning in caught)
-    assert re.search(
-        r"backwards 1 times, first in line 3 \(2024-01-01 00:00", backwards
-    )
+    assert re.search(r"backwards once, first in line 3 \(2024-01-01 00:00", backwards)
     assert re.search(r"1 rows have .* line 5 \(2024-01-01 00:01", repeated)
     assert re.search(r"1 of 5 steps .* 60 s, first before line 7 .* 360 s", uneven)
     assert all(str(path) in str(warning.message) for warning in caught)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Commands about readings alone, and the demonstration."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -19,6 +20,12 @@ __all__ = ["demo", "explore", "generate"]
 
 # Findings about sensors that are shown.
 _N_FINDINGS = 20
+
+# Machines that are drawn, at most: each takes some seconds.
+_N_DRAWN_MACHINES = 6
+
+# Characters of a machine's name in that of a file, at most.
+_LONGEST_ENDING = 60
 
 
 def generate(
@@ -118,7 +125,7 @@ def explore(
     summary["sensor_health"] = plain(findings)
     results.json("summary.json", summary)
     results.table("sensor_health.csv", findings, index=False)
-    if plots and by is None:  # of several machines, lines would jump between them
+    if plots:
         progress("drawing")
         if (shown := shown_readings(frame)) != "all channels":
             warning = ParameterWarning(
@@ -127,9 +134,32 @@ def explore(
                 ".",
             )
             warnings.warn(warning, stacklevel=2)
-        for name, figure in draw_readings(frame, labels).items():
-            results.figure(f"{name}.png", figure)
+        for ending, rows in _drawn_rows(readings.raw, by).items():
+            own = None if labels is None else labels[rows]
+            for name, figure in draw_readings(frame.iloc[rows], own).items():
+                results.figure(f"{name}{ending}.png", figure)
     return finish(summary, text, results)
+
+
+def _drawn_rows(frame, by):
+    """Rows of each picture by the ending of its name: lines of machines stay apart."""
+    if by is None:
+        return {"": slice(None)}
+    machines = frame.groupby(by, sort=False).indices
+    if len(machines) > _N_DRAWN_MACHINES:
+        listed = ", ".join(map(str, list(machines)[:_N_DRAWN_MACHINES]))
+        warnings.warn(
+            f"Pictures show {_N_DRAWN_MACHINES} of {len(machines):,} machines: "
+            f"{listed}. For others, pass a file of their rows only.",
+            stacklevel=3,
+        )
+    endings = {}
+    for machine in list(machines)[:_N_DRAWN_MACHINES]:
+        ending = re.sub(r"[^\w.-]+", "_", f"_{machine}")[:_LONGEST_ENDING]
+        if ending.lower() in map(str.lower, endings):  # on some disks the same file
+            ending += f"_{len(endings) + 1}"
+        endings[ending] = machines[machine]
+    return endings
 
 
 def demo(*, output_dir=Path("tsanomaly-demo"), progress):

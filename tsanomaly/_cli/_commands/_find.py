@@ -203,8 +203,9 @@ def explain(
             )
             results.figure("reconstruction.png", display.figure_)
     sentences = alarms["sentence"].map(visible).tolist()
-    result = {"alarms": plain(in_minutes(alarms))}
-    return finish(result, "\n".join(sentences) or "There is no alarm.", results)
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    text += "\n".join(sentences) or "There is no alarm."
+    return finish({"alarms": plain(in_minutes(alarms))}, text, results)
 
 
 def report(
@@ -266,5 +267,6 @@ def report(
         "flagged_rows": int(found.flagged.sum()),
         "alarms": len(found.alarms),
     }
-    text = f"rows: {len(readings.rows):,}; alarms: {len(found.alarms):,}"
+    text = "".join(f"{visible(note)}\n" for note in readings.notes)
+    text += f"rows: {len(readings.rows):,}; alarms: {len(found.alarms):,}"
     return finish(result, text, results)

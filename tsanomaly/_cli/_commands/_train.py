@@ -20,6 +20,7 @@ from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, score, settings
 from tsanomaly._cli._plan import leave_out_dead, tell_plan
+from tsanomaly._cli._preparation import to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._wording import count
@@ -64,7 +65,8 @@ def train(
             progress
         See above.
     """
-    from tsanomaly import FleetDetector, fit_cross_fitted, save
+    from tsanomaly import FleetDetector, fit_cross_fitted
+    from tsanomaly._saving import save_prepared
     from tsanomaly.plotting import ErrorDistributionDisplay, TrainingHistoryDisplay
 
     check_by(by)
@@ -108,7 +110,8 @@ def train(
         fit_cross_fitted(model, training, y)
     seconds = perf_counter() - start
     progress("saving")
-    save(model, results.new("model.skops"))
+    kept = to_keep(read_params, row_params)
+    save_prepared(model, results.new("model.skops"), kept)
     progress(f"scoring {len(frame):,} rows")
     table, thresholds = _scores(model, readings, is_training, by)
     in_training = (table["part"] == "train").to_numpy()

@@ -16,6 +16,7 @@ from tsanomaly._cli._inputs import read
 from tsanomaly._cli._models import build, settings
 from tsanomaly._cli._parser import DEFAULT_BUDGET
 from tsanomaly._cli._plan import leave_out_dead
+from tsanomaly._cli._preparation import to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
@@ -58,8 +59,9 @@ def tune(
     csv, read_params, row_params, columns, output_dir, bom, progress
         See above.
     """
-    from tsanomaly import fit_cross_fitted, save
+    from tsanomaly import fit_cross_fitted
     from tsanomaly._cli._tuning import search
+    from tsanomaly._saving import save_prepared
 
     model = build(
         detector,
@@ -109,7 +111,8 @@ def tune(
     progress("training the best")
     with without_repetition(DEFAULT_BUDGET), naming_options(has_window_size=False):
         fit_cross_fitted(best, readings.frame)
-    save(best, results.new("model.skops"))
+    kept = to_keep(read_params, row_params)
+    save_prepared(best, results.new("model.skops"), kept)
     results.table("tuning.csv", table, index=False)
     result = {
         "detector": detector,

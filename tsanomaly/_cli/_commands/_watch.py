@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from tsanomaly._cli._inputs import load_model
+from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._wording import count, visible
 
@@ -93,7 +94,8 @@ def watch(
             ),
             stacklevel=2,
         )
-    detector, _ = load_model(model, progress)
+    detector, manifest = load_model(model, progress)
+    _warn_of_preparation(manifest.get("preparation") or {}, max_gap)
     with ExitStack() as stack:
         watched = stack.enter_context(
             closing(
@@ -137,6 +139,32 @@ def watch(
             progress.note(_summary(_counts(watched, before)))
             raise
         return _result(_counts(watched, before), outputs, progress)
+
+
+def _warn_of_preparation(kept, max_gap):
+    """Say what was done to readings in training, and is not done here."""
+    kept = {**kept}
+    if kept.get("max_gap") is None or max_gap is not None:
+        kept.pop("max_gap", None)
+    if not kept:
+        return
+    cure = ["Send readings that are prepared so"]
+    if "resample" in kept:
+        cure = [
+            f"Send a row of all sensors every {kept['resample']}, each with its last "
+            "reading"
+        ]
+    if "max_gap" in kept:
+        cure += [", and pass ", Parameter("max_gap", kept["max_gap"])]
+    warnings.warn(
+        ParameterWarning(
+            f"The model was trained with {typed(kept)}, and watch takes readings as "
+            "they are, so that its scores may be too high or too low. ",
+            *cure,
+            ".",
+        ),
+        stacklevel=3,
+    )
 
 
 def _run(watched, deliveries, batches, listen, token, warn):

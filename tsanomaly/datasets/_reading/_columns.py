@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from tsanomaly._parameter_error import Parameter, ParameterWarning
-from tsanomaly.datasets._reading._cells import show
+from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._date_format import has_date_format
 from tsanomaly.datasets._reading._labels import find_label_columns
 from tsanomaly.datasets._reading._names import (
@@ -34,8 +34,11 @@ __all__ = [
     "find_labels",
     "find_times",
     "fits_date_format",
+    "leave_out_events",
     "read_times",
 ]
+
+_EVENT = "Logged"  # as HOBOware writes it
 
 
 def as_list(names):
@@ -142,6 +145,36 @@ def drop_unnamed(table, timestamp, label):
     if sum(not column.name for column in kept) > 1:
         raise table.header_fault("two columns of times have no name. Name them.")
     table.columns = kept
+
+
+def leave_out_events(table, wanted):
+    """Leave out columns in which loggers mark events, and no readings: ``Logged``.
+
+    Parameters
+    ----------
+    table : Table
+        The file, whose columns and messages are changed.
+    wanted : list of str
+        Columns that the user speaks of.
+    """
+    events = [
+        column.name
+        for column in table.columns
+        if column.first_value == _EVENT
+        and column.name not in wanted
+        and {*column.cells} - MISSING == {_EVENT}
+    ]
+    if not events or len(events) == len(table.columns):
+        return
+    table.columns = [column for column in table.columns if column.name not in events]
+    table.messages.append(
+        ParameterWarning(
+            f"{table.path}: left out, since they hold no readings, but mark events by "
+            f"{_EVENT!r}: {list_names(events)}. To confirm, pass ",
+            Parameter("drop", events),
+            ".",
+        )
+    )
 
 
 def _are_row_numbers(column):

@@ -15,6 +15,7 @@ from tsanomaly.datasets._reading._columns import (
     drop_unnamed,
     find_labels,
     find_times,
+    leave_out_events,
     read_times,
 )
 from tsanomaly.datasets._reading._date_format import check_date_format
@@ -357,6 +358,7 @@ def read_readings(
     names = table.names
     sensors_to_drop = drop_columns(table, drop, may_be_elsewhere=is_part)
     drop_unnamed(table, timestamp, [*as_list(label), *as_list(by)])
+    leave_out_events(table, [*as_list(label), *as_list(by)])
     told = [*as_list(by)]
     for names_told in (long, quality):
         told += [] if names_told in (None, "auto") else names_told

@@ -2,6 +2,7 @@
 """Sheets of Excel workbooks as text."""
 
 import io
+import re
 import warnings
 import zipfile
 from datetime import date, datetime, time, timedelta
@@ -19,6 +20,12 @@ _MOST_ROWS = 2**20  # that a sheet can have
 _EXACT = 10**15  # below, a workbook holds every digit of whole numbers
 _SAMPLE = 100  # rows that tell whether a sheet holds a table
 _MIDNIGHT = " 00:00:00"
+# A formula whose cell has no value; that of a text may be empty.
+_NO_RESULT = re.compile(
+    rb"<(?:\w+:)?c\b(?![^>]*\bt=.str\b)[^>]*>\s*"
+    rb"<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
 _INSTALL = "'pip install \".[excel]\"' in a checkout of tsanomaly"
 
 
@@ -78,7 +85,8 @@ def read_workbook(document, sheet, max_bytes, decimal):
             )
             chosen, messages = _choose(document, workbook, sheet)
             name = f"{document}, sheet {chosen.title!r}"
-            return Document(name, _read(name, chosen, limit, decimal)), messages
+            text = Document(name, _read(name, chosen, limit, decimal))
+            return text, [*_about_formulas(document, name, chosen), *messages]
     except (ParameterError, _SheetError, MemoryError):
         raise
     except Exception as error:  # openpyxl raises what it meets in a damaged file
@@ -156,6 +164,22 @@ def _holds_table(sheet):
     return sum(n > 1 for n in filled) > 1 or (
         max(filled, default=0) == 1 and sum(filled) > 1
     )
+
+
+def _about_formulas(document, name, sheet):
+    """Say how many formulas have no result: programs that write a file compute none."""
+    with zipfile.ZipFile(io.BytesIO(document.data)) as archive:
+        content = archive.read(sheet._worksheet_path)
+    n_formulas = sum(1 for _ in _NO_RESULT.finditer(content))
+    if not n_formulas:
+        return []
+    return [
+        ParameterWarning(
+            f"{name}: formulas without a stored result, read as missing readings: "
+            f"{n_formulas:,}. Open the workbook in a spreadsheet program and save it "
+            "there once: it stores the results."
+        )
+    ]
 
 
 def _read(name, sheet, limit, decimal):

@@ -27,6 +27,7 @@ __all__ = [
     "warn_of_repeated",
 ]
 
+_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 _YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?:$|[^0-9]|[01][0-9][0-3][0-9])")
 _MOST_LINES = 100  # in which the first rows must begin
 _N_ROWS = 8  # that tell what a row of the file is
@@ -39,6 +40,9 @@ _UNIT_TITLES = frozenset(
             "uom",
             "eu",
             "ts",
+            "engunits",
+            "eng units",
+            "engineering units",
             "einheit",
             "einheiten",
             "unité",
@@ -164,6 +168,7 @@ def find_head(source, sep, max_columns, header_rows):
     records = _first_records(Records(source, sep, max_columns), n_told)
     if not records:
         return None
+    _unpack_ignition(records)
     body = [record for record in records if record.has_time or record.has_number]
     widths = Counter(len(record.cells) for record in body[-_N_ROWS:])
     width = max(widths, key=widths.get, default=len(records[0].cells))
@@ -188,6 +193,7 @@ def find_head(source, sep, max_columns, header_rows):
         n_above = min(chosen + n_told, len(records))
         _refuse_times(records[chosen + 1 : n_above], positions, n_told, source.path)
     names = records[chosen]
+    names.cells = [_LINE_BREAK.sub(" ", name) for name in names.cells]
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
@@ -220,6 +226,18 @@ def _first_records(records, n_told):
         if n_rows >= _N_ROWS and len(found) >= n_told + _N_ROWS:
             break
     return found
+
+
+def _unpack_ignition(records):
+    """Leave the names alone above the rows of a data set of Ignition, in place.
+
+    They stand between ``#NAMES`` and ``#TYPES``, and ``#ROWS`` is above the rows.
+    """
+    titles = [record.cells[0].upper() for record in records[:5]]
+    if titles[::2] != ["#NAMES", "#TYPES", "#ROWS"] or any(records[0].cells[1:]):
+        return
+    records[1].rest = records[4].rest
+    del records[2:5], records[0]
 
 
 def _count_above(records, body, positions, width, path):
@@ -403,12 +421,21 @@ def _are_times(head, names):
 def _join(head, upper, lower, are_times, path):
     """Join names of two lines, of which an upper one goes on to the next one."""
     over, joined = "", []
+    # The name of a tag may stand over the times of its own.
+    over_times = [
+        above for above, is_time in zip(upper, are_times, strict=True) if is_time
+    ]
+    have_times = len(over_times) > 1 and all(over_times)
     for above, below, is_time in zip(upper, lower, are_times, strict=True):
-        over = "" if is_time else above or over
+        over = above if is_time and have_times else "" if is_time else above or over
+        if have_times and not (above or below):
+            joined.append("")  # an empty column between tags
+            continue
         if not (is_time or (over and below)):
             return False
-        joined.append(below or above if is_time else f"{over} {below}")
-    if len(set(joined)) < len(joined):
+        is_alone = is_time and not have_times
+        joined.append(below or above if is_alone else f"{over} {below}")
+    if len(set(filter(None, joined))) < len(list(filter(None, joined))):
         return False
     head.names = joined
     head.messages.append(

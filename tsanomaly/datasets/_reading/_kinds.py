@@ -17,7 +17,10 @@ _MATLAB = (
 )
 _UNPACK = "Unpack it, and pass the files that are in it."
 _GZIP = "Unpack it; of compressed files, only gzip is read."
-_PANDAS = "Read it with pandas, and write it with to_csv or to_parquet."
+_PANDAS = (
+    "Export the readings as CSV; or read it with pandas, and write it with to_csv or "
+    "to_parquet."
+)
 # How a file starts, what it is, and what to do.
 _OTHERS = (
     (

@@ -34,6 +34,7 @@ _LEAST_CHANGES = 1 / 3  # of rows, whose sensor is another one than of the row a
 _MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sensor
 _BEGINS_TEXT = re.compile(r"[^\W\d]|[/\\$%:.#][^\W\d]")
 _IDENTIFIER = re.compile(r"[\d._/:\\-]")  # in TI101 and sensor.temp, but not in idle
+_OF_WINCC = re.compile(r"\$RT_\w+\$")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _UNIT_NAMES = frozenset(
     ["unit", "units", "uom", "eu", "einheit", "einheiten", "engunits", "eng units"]
@@ -299,8 +300,10 @@ def _as_told(table, channels, times, long):
         )
     others = [c for c in channels if c is not tag and c is not value]
     is_told = table.long is None
-    if is_told and (apart := _tell_apart(repeated_times(times)[0], keys[0], others)):
-        raise _several_columns(table, [apart[0], tag])
+    codes = repeated_times(times)[0]
+    if is_told and (apart := _tell_apart(codes, keys[0], others)):
+        columns = [c for c in channels if any(c is k for k in (*apart, tag))]
+        return _joined(table, columns, value, channels, codes, is_told=True)
     return LongTable(table, (tag, *keys), value, others, is_told=is_told)
 
 
@@ -335,7 +338,8 @@ def _of_texts(table, keys, value, channels, times):
         ]
         apart = _tell_apart(times, plain[0][1], others)
         if apart:
-            raise _several_columns(table, [apart[0], tag])
+            columns = [c for c in channels if any(c is k for k in (*apart, tag))]
+            return _joined(table, columns, value, channels, times, is_told=False)
         return LongTable(table, plain[0], value, others, is_told=False)
     several = [key for key in keys if len(key[2]) > 1]
     if not several:
@@ -349,7 +353,8 @@ def _of_texts(table, keys, value, channels, times):
         return None  # a mode of operation, or remarks
     n_named = sum(has_tag_name(c.name) or is_machine_name(c.name) for c, *_ in several)
     if len(several) > 1 and (are_repeated or n_named > 1):
-        raise _several_columns(table, [column for column, _, _ in several])
+        columns = [column for column, _, _ in several]
+        return _joined(table, columns, value, channels, times, is_told=False)
     column = several[0][0]
     raise table.header_fault(
         "the table seems to be in long format, with one row for each sensor and time, "
@@ -365,13 +370,78 @@ def _of_texts(table, keys, value, channels, times):
     )
 
 
+def _joined(table, columns, value, channels, times, *, is_told):
+    """The long table of sensors that only several columns together tell apart.
+
+    Their names are joined where it is plain that all of them are needed, and that they
+    tell all rows apart.
+
+    Raises
+    ------
+    ValueError
+        If that is not plain.
+    """
+    columns = [c for c in columns if not _repeats(c, columns)]
+    keys = list_keys(columns)
+    all_codes = [codes for _, codes, _ in keys]
+    is_plain = len(keys) == len(columns) > 1 and all(
+        has_tag_name(column.name)
+        or is_machine_name(column.name)
+        or (
+            holds_text(column)
+            and not are_unique(times, _together(all_codes[:i] + all_codes[i + 1 :])[0])
+        )
+        for i, (column, *_) in enumerate(keys)
+    )
+    if is_plain:
+        codes, first = _together(all_codes)
+        is_plain = are_unique(times, codes) and 2 * len(first) <= len(codes)
+    if not is_plain:
+        raise _several_columns(table, columns)
+    names = [
+        " ".join(_in_joined_name(c, texts[own[row]]) for c, own, texts in keys)
+        for row in first
+    ]
+    title = " + ".join(column.name for column in columns)
+    others = [c for c in channels if not any(c is k for k in (value, *columns))]
+    return LongTable(
+        table, (replace(columns[-1], name=title), codes, names), value, others, is_told
+    )
+
+
+def _together(all_codes):
+    """Codes of rows by several columns, and the first row of each."""
+    together = np.zeros(len(all_codes[0]), dtype=np.int64)
+    for codes in all_codes:
+        _, together = np.unique(
+            together * (int(codes.max()) + 1) + codes, return_inverse=True
+        )
+    _, first, codes = np.unique(together, return_index=True, return_inverse=True)
+    in_order = np.argsort(first)
+    place = np.empty_like(in_order)
+    place[in_order] = np.arange(len(in_order))
+    return place[codes], first[in_order]
+
+
+def _repeats(column, columns):
+    """Whether a column says nothing beyond one that is named like sensors."""
+    return any(
+        other is not column
+        and has_tag_name(other.name)
+        and not has_tag_name(column.name)
+        and _is_function(_keys_of(other)[0], column)
+        for other in columns
+    )
+
+
+def _in_joined_name(column, text):
+    """A name, or a number, which alone would not say that it is one of a machine."""
+    return f"{column.name} {text}" if is_number(text) else text
+
+
 def _several_columns(table, columns):
     """Error about sensors that only several columns together tell apart."""
-    # A number alone would not say that it is one of a machine.
-    shown = " ".join(
-        f"{column.name} {column.first}" if is_number(column.first) else column.first
-        for column in columns
-    )
+    shown = " ".join(_in_joined_name(column, column.first) for column in columns)
     return table.header_fault(
         "the table is in long format, with one row for each sensor and time, but "
         "several columns tell the sensors apart: "
@@ -465,9 +535,13 @@ class LongTable:
             )
         order = np.argsort(codes, kind="stable")
         groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-        names, series, words, n_repeated = [], [], [], 0
+        names, series, n_repeated = [], [], 0
+        words, events = [], []
         for key, rows in zip(keys, groups, strict=True):
             if key in drop:
+                continue
+            if _OF_WINCC.fullmatch(key):
+                events.append(key)
                 continue
             column = self._rows_of(key, rows)
             if _is_all_words(column):
@@ -491,7 +565,7 @@ class LongTable:
                 *((", or fewer sensors as ", Parameter("drop")) if drop else ()),
                 ".",
             )
-        self._warn(len(names), n_repeated, words)
+        self._warn(len(names), n_repeated, words, events)
         readings = np.array(series).T  # channels are side by side, as in pandas
         return names, readings, Times(values, times.zone, times.description), positions
 
@@ -529,7 +603,7 @@ class LongTable:
             None,
         )
 
-    def _warn(self, n_sensors, n_repeated, words):
+    def _warn(self, n_sensors, n_repeated, words, events):
         """Say what was done, in one warning."""
         tag = self.key[0]
         parts = [
@@ -544,6 +618,11 @@ class LongTable:
             )
         if words:
             parts[0] += f" Left out, since they are words: {list_names(words)}."
+        if events:
+            parts[0] += (
+                f" Left out, since they tell when WinCC started or stopped: "
+                f"{list_names(events)}."
+            )
         units = self._units_column()
         others = [column.name for column in self.others if column is not units]
         if others:
@@ -554,7 +633,8 @@ class LongTable:
             if not has_tag_name(tag.name):
                 parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
             parts.append(".")
-        if not self.is_told or n_repeated or words or others:
+        is_joined = tag.name not in self.table.names
+        if not self.is_told or is_joined or n_repeated or words or events or others:
             self.table.messages.append(ParameterWarning(*parts))
         else:
             self.table.notes.append(parts[0].partition(": ")[2])

@@ -62,11 +62,18 @@ is has was the of a an and or no not yes normal flag flags binary bool ground tr
 false gt
 """
 _BESIDE_LABEL_WORDS = frozenset(_BESIDE_LABEL_TEXT.split())
-_COUNTER_NAMES = frozenset(
-    ["", "row", "rows", "no", "nr", "index", "idx", "#", "№", "record"]
-)
+_COUNTER_TEXT = """
+row rows rowid rowno rownumber no nr index idx # № record records recordid recordno
+recordnumber recnum rn id seq seqno sequence sample sampleno scan scanno lfdnr 序号 编号
+"""
+_COUNTER_NAMES = frozenset(["", *_COUNTER_TEXT.split()])
 _QUALITY_TEXT = "quality qual status state stat qc q flag validity valid qualität st"
 _QUALITY_WORDS = frozenset(_QUALITY_TEXT.split())
+# Words that the name of a column of quality may have beside that one, in long tables.
+_BESIDE_QUALITY = frozenset(["opc", "da", "ua", "detail", "details", "code", "codes"])
+_WORDS_TOGETHER = re.compile(
+    "(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[0-9])(?=[A-Z][a-z])"
+)
 _SEPARATORS = re.compile(r"[\s._:/\\()\[\]-]+")
 # A bracket that nothing closes is matched to the end, so that no other one in there is
 # tried: the time would grow with their number squared.
@@ -156,6 +163,7 @@ def list_names(names):
 
 def parts_of_name(name):
     """The parts of a name, as TI1 and Quality in TI1.Quality, in lower case."""
+    name = _WORDS_TOGETHER.sub("_", name)
     return [part for part in _SEPARATORS.split(name.casefold()) if part]
 
 
@@ -164,7 +172,8 @@ def name_without_quality(name):
     parts = parts_of_name(name)
     if not parts:
         return None
-    if parts[0] in _QUALITY_WORDS and all(part.isdecimal() for part in parts[1:]):
+    others = [part for part in parts if part not in _BESIDE_QUALITY]
+    if others and others[0] in _QUALITY_WORDS and all(map(str.isdecimal, others[1:])):
         return ""
     if parts[-1] in _QUALITY_WORDS:
         return " ".join(parts[:-1])

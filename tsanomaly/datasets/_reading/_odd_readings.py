@@ -10,7 +10,23 @@ from tsanomaly.datasets._reading._names import list_names
 
 __all__ = ["sensors_without_readings", "suspicious_numbers"]
 
-_SENTINELS = (-99999, -9999, -999, 999, 9999, 99999, -999.25, -9999.25, -32768, 32767)
+# Of historians and well logs, loggers of Campbell, converters of 16 bits, thermometers
+# without a connection, and the largest number of four bytes.
+_SENTINELS = (
+    *(-99999, -9999, -999, 999, 9999, 99999, -999.25, -9999.25),
+    *(
+        -7999,
+        7999,
+        -6999,
+        6999,
+        -32768,
+        32767,
+        65535,
+        -127,
+        -3.4028235e38,
+        3.4028235e38,
+    ),
+)
 _FAR = 3  # times the range of the other readings
 
 

@@ -187,6 +187,11 @@ def _says_quality(name):
     return any(part.startswith("qual") for part in parts_of_name(name))
 
 
+def _says_validity(name):
+    """Whether a name says validity, of which 1 is good."""
+    return any(part.startswith("valid") for part in parts_of_name(name))
+
+
 def _values_by_name(channels):
     """Columns by their names, and by these without a word for value."""
     by_name = {}
@@ -242,6 +247,8 @@ def _is_vocabulary(column):
             return False
         n_good = codes[_OPC_GOOD] + codes[216]
         if not says_quality:
+            if _says_validity(column.name) and codes.keys() <= {0, 1, 2}:
+                return 2 * codes[1] >= codes.total()  # as WinCC writes it
             return 2 * n_good >= codes.total()
         # Names as TI1_Quality leave no doubt, on a bad day either.
         is_bad_day = name_without_quality(column.name) and all(
@@ -295,8 +302,11 @@ def _find_bad(column, words):
                 Parameter("quality"),
                 ".",
             )
-        least = 1 if are_flags else _OPC_GOOD
-        bad = {value for value, code in codes.items() if code < least}
+        if _says_validity(column.name) and set(codes.values()) <= {0, 1, 2}:
+            bad = {value for value, code in codes.items() if code != 1}
+        else:
+            least = 1 if are_flags else _OPC_GOOD
+            bad = {value for value, code in codes.items() if code < least}
     else:
         bad = {value for value in values if not _is_good(value)}
     rows = [row for row, cell in enumerate(cells) if cell in bad]

@@ -187,9 +187,9 @@ class Rows:
             place = f"column {self._names[len(row)]!r}"
         return fault(
             f"{self._path}, line {line}, {place}",
-            f"the line has {len(row)} fields, and the header in line "
-            f"{self._header_line} has {width}. Every row must have as many fields as "
-            "the header. Complete the row; if it looks complete, pass the separator "
+            f"the line has {len(row)} field{'s' * (len(row) > 1)}, and the header in "
+            f"line {self._header_line} has {width}. Every row must have as many fields "
+            "as the header. Complete the row; if it looks complete, pass the separator "
             "as ",
             Parameter("sep"),
             ", or quote fields that contain it. Lines above the header are skipped "

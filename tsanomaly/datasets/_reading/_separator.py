@@ -3,15 +3,17 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._cells import MISSING, NUMBER, is_time_text
 from tsanomaly.datasets._reading._records import Records
 from tsanomaly.datasets._reading._table import fault
 
-__all__ = ["find_separator"]
+__all__ = ["find_separator", "with_tabs"]
 
 _SEPARATORS = (",", ";", "\t", "|")
+_SAMPLED_BYTES = 2**16
 _SAMPLE = 100  # records that a separator is judged by
 _WORDS = frozenset(["true", "false", "yes", "no", "normal", "attack", "anomaly"])
 
@@ -68,6 +70,37 @@ def find_separator(source, max_columns):
     if widths[widest] > 1 or not consistent:
         return widest  # does not fit: reading with it raises, with the line
     return consistent[0][0]  # a file of one column
+
+
+def with_tabs(source):
+    """A text with tabs in place of spaces, if these alone separate its fields.
+
+    Parameters
+    ----------
+    source : Source
+        The text from the header on.
+
+    Returns
+    -------
+    source : Source or None
+        None if that is not plain: another separator or a quote is there, or lines have
+        different numbers of fields.
+    """
+    start = source.data[source.position :][:_SAMPLED_BYTES]
+    lines = [line for line in start.decode("utf-8", "replace").splitlines() if line]
+    if len(start) == _SAMPLED_BYTES:
+        lines = lines[:-1]
+    lines = lines[:_SAMPLE]
+    if any(mark in line for line in lines for mark in (*_SEPARATORS, '"')):
+        return None
+    header, *rows = [line.removeprefix("#").split() for line in lines] or [[]]
+    if len(header) < 2 or any(len(row) != len(header) for row in rows):
+        return None
+    if not (rows and _are_values(rows)) or _are_values([header]):
+        return None
+    data = re.sub(rb"(?m)^#?[ ]+|[ ]+(?=\r?$)", b"", source.data[source.position :])
+    data = re.sub(rb"[ ]+", b"\t", data)
+    return replace(source, data=data, position=0)
 
 
 def _sample(records):

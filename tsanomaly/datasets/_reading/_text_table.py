@@ -7,6 +7,7 @@ import numpy as np
 
 from tsanomaly._parameter_error import Parameter
 from tsanomaly.datasets._reading._annotated import is_annotated, read_annotated
+from tsanomaly.datasets._reading._bounds import GLUE, join_cells
 from tsanomaly.datasets._reading._decode import read_text
 from tsanomaly.datasets._reading._footer import leave_out_footer
 from tsanomaly.datasets._reading._header import (
@@ -17,11 +18,12 @@ from tsanomaly.datasets._reading._header import (
 )
 from tsanomaly.datasets._reading._records import Source
 from tsanomaly.datasets._reading._rows import Rows
-from tsanomaly.datasets._reading._separator import find_separator
+from tsanomaly.datasets._reading._separator import find_separator, with_tabs
 from tsanomaly.datasets._reading._table import Column, Table, fault
 
 __all__ = ["read_text_table"]
 
+_MOST_LISTED = 5  # lines that a message names
 _N_ROWS = 1_024  # that are looked at together
 _HINT = re.compile(r'"?sep=([^\w"\r\n])"?(?:\r\n|\r|\n)')
 
@@ -76,6 +78,8 @@ def read_text_table(
         return read_annotated(source, found, max_columns)
     if sep == "auto" and hint:
         sep = hint.group(1)
+    if sep == "auto" and (spaced := with_tabs(source)) is not None:
+        source, sep = spaced, "\t"
     if sep == "auto":
         sep = find_separator(source, max_columns)
     head = find_head(source, sep, max_columns, header_rows)
@@ -93,14 +97,20 @@ def read_text_table(
     rows = Rows(names, head.line, source.path)
     rows.read(source, sep, max_columns)
     data, starts, ends = rows.table()
-    n_rows = len(rows.lines)
+    all_lines = rows.lines
+    headers = _find_headers(head.names, data, starts, ends)
+    if len(headers):
+        messages.append(_about_headers(headers, all_lines, source.path))
+        all_lines = np.delete(np.asarray(all_lines), headers).tolist()
+        starts, ends = (np.delete(bounds, headers, axis=1) for bounds in (starts, ends))
+    n_rows = len(all_lines)
     if not keep_empty_rows:
         n_rows = _last_filled(starts, ends)
     if not n_rows:
         raise fault(
             path, f"there is a header in line {head.line}, but no row below it."
         )
-    lines = rows.lines[:n_rows]
+    lines = all_lines[:n_rows]
     columns = [
         Column(name, data, start[:n_rows], end[:n_rows], source.path, lines)
         for name, start, end in zip(names, starts, ends, strict=True)
@@ -115,10 +125,33 @@ def read_text_table(
     table.is_encoding_guessed = encoding == "auto" and found in ("gb18030", "cp1252")
     if rows.have_ends:
         table.notes.append("a separator at the end of every row left out")
-    n_empty = len(rows.lines) - n_rows
+    n_empty = len(all_lines) - n_rows
     if n_empty:
         table.notes.append(f"{n_empty} rows without any value at the end left out")
     return table
+
+
+def _find_headers(names, data, starts, ends):
+    """Rows that hold the names once more, in files that were put together."""
+    rows = np.arange(starts.shape[1])
+    for name, start, end in zip(names, starts, ends, strict=True):
+        rows = rows[end[rows] - start[rows] == len(name.encode())]
+    for name, start, end in zip(names, starts, ends, strict=True):
+        if not len(rows):
+            break
+        cells = join_cells(data, start[rows], end[rows]).split(GLUE)
+        rows = rows[[cell == name for cell in cells]]
+    return rows
+
+
+def _about_headers(rows, lines, path):
+    """What is said of them."""
+    shown = ", ".join(f"{lines[row]:,}" for row in rows[:_MOST_LISTED])
+    if len(rows) > _MOST_LISTED:
+        shown += f" and {len(rows) - _MOST_LISTED:,} more"
+    return (
+        f"{path}: the header stands once more in line {shown}, and was left out there."
+    )
 
 
 def _last_filled(starts, ends):

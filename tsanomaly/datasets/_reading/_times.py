@@ -62,17 +62,18 @@ def irregularities(table, times, order):
     backwards = np.flatnonzero(values[1:] < values[:-1]) + 1
     autumn = _ends_of_summer_time(times, backwards)
     if len(backwards):
+        n_times = "once" if len(backwards) == 1 else f"{len(backwards):,} times"
         message = (
-            f"{table.path}: times go backwards {len(backwards):,} times, first in "
+            f"{table.path}: times go backwards {n_times}, first in "
             f"{place(backwards[0])}. The rows were put in time order."
         )
         if len(autumn):
             message += (
                 f" In {place(autumn[0])} it looks like the end of summer time in local "
                 "times, which run through an hour twice: the rows of both hours are "
-                "now interleaved. Localise the times first, in the order of the file, "
-                "for example with tz_localize(zone, ambiguous='infer') of pandas, and "
-                "write them with their offset."
+                "now interleaved. Export the times in UTC, or with their offset, or "
+                "localise them first, in the order of the file, for example with "
+                "tz_localize(zone, ambiguous='infer') of pandas."
             )
         yield message
     values = values[order]

@@ -271,6 +271,18 @@ def no_number_words(column, row, decimal):
                 Parameter("drop", column.name),
             ]
         return column.fault(row, *parts, ".")
+    if not n_numbers:
+        missing = ()
+        if len(words) <= _MOST_ADVISED:
+            missing = ("; if they stand for missing readings, pass ", cure)
+        return column.fault(
+            row,
+            f"{show(cell)} is not a number: the column holds nothing but words, "
+            f"{list_counts(words)}. Leave it out with ",
+            Parameter("drop", column.name),
+            *missing,
+            ".",
+        )
     return column.fault(
         row,
         f"{show(cell)} is not a number. The words of the column are "

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What was done to readings in training is kept with the model, and done again."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsanomaly
+from tsanomaly._cli import main
+
+TIMES = pd.date_range("2024-01-01", periods=600, freq="10s", name="time")
+AS_THEN = "readings prepared as in training: --resample 1min --na-values -9999"
+
+
+@pytest.fixture
+def readings(folder, rng):
+    """A file of readings every ten seconds, some of them not good."""
+    frame = pd.DataFrame(rng.normal(size=(600, 2)), TIMES, ["a", "b"])
+    frame = frame.round(3)
+    frame.iloc[[95, 300, 411], 1] = -9999
+    frame["label"] = (np.arange(600) == 500).astype(int)
+    frame.to_csv("plant.csv")
+    return "plant.csv"
+
+
+@pytest.fixture
+def trained(readings, folder):
+    """A model that was trained on a grid."""
+
+    def train(*options):
+        train = ["train", readings, "--detector", "autoregression", "--window-size"]
+        assert main([*train, "5", "--no-plots", *options]) == 0
+        return str(folder / "model.skops")
+
+    return train
+
+
+@pytest.fixture
+def on_a_grid(trained):
+    return trained("--resample", "1min", "--na-values", "-9999")
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "explain", "report"])
+def test_later_commands_do_what_train_did(command, on_a_grid, readings, folder, capsys):
+    capsys.readouterr()
+    assert main([command, on_a_grid, readings, "--no-plots"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines().count(AS_THEN) == 1
+    assert "the model was trained" not in said.err
+    if command == "report":
+        assert AS_THEN in (folder / "report.html").read_text()
+    if command == "detect":
+        table = pd.read_csv(folder / "predictions.csv", parse_dates=["time"])
+        assert set(table["time"].diff().dropna()) == {pd.Timedelta("1min")}
+        assert table["score"].max() < 100  # no -9999 among the readings
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--resample", "2min"], "--resample 2min: the model was trained with "
+         "--resample 1min,"),
+        (["--resample", "none"], "--resample none: the model was trained with "
+         "--resample 1min,"),
+        (["--fill", "previous"], "--fill previous: the model was trained without it,"),
+        (["--max-gap", "1h"], "--max-gap 1h: the model was trained with --max-gap "
+         "auto,"),
+        (["--na-values", "?"], "--na-values '?': the model was trained with "
+         "--na-values -9999,"),
+    ],
+)  # fmt: skip
+def test_an_option_that_is_given_counts_and_is_told(
+    options, words, on_a_grid, readings, folder, capsys
+):
+    capsys.readouterr()
+    assert main(["detect", on_a_grid, readings, "--no-plots", *options]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("the model was trained") == 1
+    assert words in said.err
+    table = pd.read_csv(folder / "predictions.csv", parse_dates=["time"])
+    step = {"2min": "2min", "none": "10s"}.get(options[1], "1min")
+    assert table["time"].diff().median() == pd.Timedelta(step)
+
+
+def test_the_same_options_again_say_nothing(on_a_grid, readings, capsys):
+    capsys.readouterr()
+    options = ["--resample", "1min", "--na-values", "-9999", "--max-gap", "auto"]
+    assert main(["detect", on_a_grid, readings, "--no-plots", *options]) == 0
+    said = capsys.readouterr()
+    assert "training" not in said.out.split("above")[0]
+    assert "the model was trained" not in said.err
+
+
+def test_a_limit_goes_with_its_way_of_filling(trained, readings, folder, capsys):
+    """That of training does not hold for another one, and has one warning."""
+    model = trained("--na-values", "-9999", "--fill", "previous", "--fill-limit", "5")
+    capsys.readouterr()
+    for fill, n_warnings in (("previous", 1), ("interpolate", 1)):
+        assert main(["detect", model, readings, "--no-plots", "--fill", fill]) == 0
+        said = capsys.readouterr().err
+        assert said.count("the model was trained") == n_warnings
+        named = "--fill-limit: " if fill == "previous" else "--fill interpolate: "
+        assert named in said
+
+
+def test_models_without_preparation_are_silent(trained, readings, capsys):
+    model = trained()
+    capsys.readouterr()
+    assert main(["detect", model, readings, "--no-plots"]) == 0
+    said = capsys.readouterr()
+    assert "in training" not in said.out
+    assert tsanomaly.describe(model)["preparation"] == {}
+
+
+def test_models_of_python_know_of_no_preparation(on_a_grid, readings, folder, capsys):
+    tsanomaly.save(tsanomaly.load(on_a_grid), "own.skops")
+    assert tsanomaly.describe("own.skops")["preparation"] is None
+    capsys.readouterr()
+    grid = ["--resample", "5min", "--no-plots"]
+    assert main(["detect", "own.skops", readings, *grid]) == 0
+    assert "the model was trained" not in capsys.readouterr().err
+
+
+def test_info_shows_it(on_a_grid, capsys):
+    capsys.readouterr()
+    assert main(["info", on_a_grid]) == 0
+    line = "readings prepared in training: --resample 1min --na-values -9999"
+    assert line in capsys.readouterr().out.splitlines()
+    assert main(["info", on_a_grid, "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["preparation"]
+    assert kept == {"resample": "1min", "na_values": ["-9999"]}
+
+
+def test_tune_keeps_it(readings, folder, short_search, capsys):
+    tune = ["tune", readings, "--detector", "pca", "--minutes", "0.01", "--label"]
+    assert main([*tune, "none", "--fill", "previous", "--max-gap", "none"]) == 0
+    kept = tsanomaly.describe(folder / "model.skops")["preparation"]
+    assert kept == {"fill": "previous", "max_gap": None}
+
+
+def test_a_fleet_is_prepared_as_in_training(readings, folder, capsys):
+    frame = pd.read_csv(readings).drop(columns="label")
+    fleet = pd.concat([frame.assign(machine=name) for name in ("m1", "m2")])
+    fleet.to_csv("fleet.csv", index=False)
+    train = ["train", "fleet.csv", "--detector", "pca", "--by", "machine", "--resample"]
+    assert main([*train, "1min", "--no-plots"]) == 0
+    capsys.readouterr()
+    assert main(["detect", str(folder / "model.skops"), "fleet.csv", "--no-plots"]) == 0
+    assert "as in training: --resample 1min" in capsys.readouterr().out
+    assert len(pd.read_csv(folder / "predictions.csv")) == 2 * 100
+
+
+def test_watch_says_what_it_does_not_do(on_a_grid, readings, capsys):
+    capsys.readouterr()
+    assert main(["watch", on_a_grid, "--from", readings]) == 0
+    said = capsys.readouterr().err
+    assert "trained with --resample 1min --na-values -9999, and watch takes" in said
+    assert "Send a row of all sensors every 1min" in said
+
+
+def test_watch_names_its_own_option(trained, readings, capsys):
+    model = trained("--max-gap", "1h")
+    for options, n_warnings in (([], 1), (["--max-gap", "1h"], 0)):
+        capsys.readouterr()
+        assert main(["watch", model, "--from", readings, *options]) == 0
+        assert capsys.readouterr().err.count("--max-gap 1h.") == n_warnings
