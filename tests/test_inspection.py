@@ -303,7 +303,8 @@ def test_rows_after_a_block_that_its_results_depend_on(small_blocks):
     ahead = tiny_detector(row_error="overlap_mean").fit(X)
     errors = results_by_block(recorded(ahead.score_samples, lengths), X, ahead)
     np.testing.assert_allclose(errors, ahead.score_samples(X), rtol=1e-6)
-    assert lengths[:2] == [64 + 4, 4 + 64 + 4] and max(lengths) == 72
+    assert lengths[:2] == [64 + 4, 4 + 64 + 4]
+    assert max(lengths) == 72
 
 
 def test_a_detector_that_does_not_tell_its_context_gets_the_whole(small_blocks):
