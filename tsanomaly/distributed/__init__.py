@@ -4,6 +4,7 @@
 Needs the extra ``dask``: ``pip install "tsanomaly[dask]"``.
 """
 
+from tsanomaly.distributed._alarms import alarms
 from tsanomaly.distributed._fit import fit
 from tsanomaly.distributed._score import (
     decision_function,
@@ -12,4 +13,11 @@ from tsanomaly.distributed._score import (
     transform,
 )
 
-__all__ = ["decision_function", "fit", "predict", "score_samples", "transform"]
+__all__ = [
+    "alarms",
+    "decision_function",
+    "fit",
+    "predict",
+    "score_samples",
+    "transform",
+]
