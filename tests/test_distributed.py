@@ -39,8 +39,8 @@ from tsanomaly import (
 )
 from tsanomaly.datasets import insert_breaks
 from tsanomaly.distributed import (
-    alarms,
     decision_function,
+    find_alarms,
     fit,
     predict,
     score_samples,
@@ -569,7 +569,7 @@ def test_alarms_are_those_of_the_whole_series(times, chunks, name):
     assert len(expected) >= 3
     assert expected["state"].iloc[-1] == "active"
     with dask.config.set(scheduler="synchronous"):
-        found = alarms(detector, collection, alarm_filter=rules)
+        found = find_alarms(detector, collection, alarm_filter=rules)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
 
 
@@ -578,9 +578,11 @@ def test_no_alarms_and_no_threshold():
     detector = clone(DETECTORS["pca"]).fit(X)
     collection = da.from_array(X, chunks=(50, 2))
     with dask.config.set(scheduler="synchronous"):
-        found = alarms(detector, collection, alarm_filter=AlarmFilter(threshold=1e9))
+        found = find_alarms(
+            detector, collection, alarm_filter=AlarmFilter(threshold=1e9)
+        )
     expected = AlarmFilter().alarms(np.zeros(200), threshold=1e9, median_error=0)
     pd.testing.assert_frame_equal(found, expected)
     density = KernelDensity().fit(X)
     with pytest.raises(ValueError, match=r"has no offset_ .* Pass alarm_filter="):
-        alarms(density, collection)
+        find_alarms(density, collection)

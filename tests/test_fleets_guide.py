@@ -54,7 +54,7 @@ def test_clusters(names):
         median_error=detector[-1].median_error_,
         index=rows.index,
     )
-    pd.testing.assert_frame_equal(names["found"], expected, rtol=1e-6)
+    pd.testing.assert_frame_equal(names["alarms"], expected, rtol=1e-6)
     np.testing.assert_array_equal(
         names["scores_of_fleet"].compute(),
         names["fleet"].score_samples(names["frame"].drop(columns="score")),

@@ -4,7 +4,7 @@
 Needs the extra ``dask``: ``pip install "tsanomaly[dask]"``.
 """
 
-from tsanomaly.distributed._alarms import alarms
+from tsanomaly.distributed._find_alarms import find_alarms
 from tsanomaly.distributed._fit import fit
 from tsanomaly.distributed._score import (
     decision_function,
@@ -14,8 +14,8 @@ from tsanomaly.distributed._score import (
 )
 
 __all__ = [
-    "alarms",
     "decision_function",
+    "find_alarms",
     "fit",
     "predict",
     "score_samples",

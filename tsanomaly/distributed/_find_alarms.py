@@ -16,10 +16,10 @@ from tsanomaly._validation import find_breaks
 from tsanomaly.distributed._collections import Partitions, is_frame
 from tsanomaly.distributed._score import decision_function, score_samples
 
-__all__ = ["alarms"]
+__all__ = ["find_alarms"]
 
 
-def alarms(detector, X, *, alarm_filter=None):
+def find_alarms(detector, X, *, alarm_filter=None):
     """Find the alarms in a Dask collection.
 
     It is scored here: rows of several partitions may belong to one alarm.
@@ -69,12 +69,12 @@ def alarms(detector, X, *, alarm_filter=None):
     >>> import dask.array as da
     >>> import numpy as np
     >>> from tsanomaly import AutoregressiveDetector
-    >>> from tsanomaly.distributed import alarms
+    >>> from tsanomaly.distributed import find_alarms
     >>> X = np.random.default_rng(0).normal(size=(1000, 2))
     >>> detector = AutoregressiveDetector(lags=1, window_size=8).fit(X)
     >>> X[695:705] += 8
-    >>> found = alarms(detector, da.from_array(X, chunks=(350, 2)))
-    >>> found["start"].tolist()
+    >>> alarms = find_alarms(detector, da.from_array(X, chunks=(350, 2)))
+    >>> alarms["start"].tolist()
     [695]
     """
     parts = Partitions(X).parts
