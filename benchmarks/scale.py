@@ -2,12 +2,18 @@
 """Fleets and clusters: what many machines, and many rows, cost.
 
     python benchmarks/scale.py fleet --groups 200 --rows 2000
+    python benchmarks/scale.py fleet --detectors ensemble --groups 1000
     python benchmarks/scale.py dask --rows 10_000_000
+    python benchmarks/scale.py long --rows 10_000_000
+    python benchmarks/scale.py wide --rows 50_000 --channels 500
 
 Prints JSON, with the machine and the versions. Bars: a fleet of 200 machines with 2,000
 rows each is fitted in at most 1.2 times the sum of the training steps, and on two cores
-1.6 times faster by two processes than by one; 10,000,000 rows in Parquet files are
-scored with less than 2 GB in each worker.
+1.6 times faster by two processes than by one; 1,000 of them are fitted and scored with
+the ensemble without a network by two processes within 3 minutes; 10,000,000 rows in
+Parquet files are scored with less than 2 GB in each worker, and in memory with at most
+500 MB above series and scores; the ensemble is fitted on 50,000 rows of 500 channels,
+and scores them, within 5 minutes and 4 GB.
 """
 
 import argparse
@@ -16,6 +22,7 @@ import os
 import platform
 import resource
 import tempfile
+import warnings
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -30,13 +37,16 @@ from sklearn.preprocessing import StandardScaler
 
 from tsanomaly import (
     FleetDetector,
+    HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     WindowTransformer,
     _trainers,
+    make_ensemble,
 )
 from tsanomaly._backend import import_keras
+from tsanomaly._inspection import detector_errors
 
 
 def processor():
@@ -71,6 +81,7 @@ def detectors(epochs):
             ReconstructionError(PCA(0.9)),
             ReconstructionThreshold(),
         ),
+        "ensemble": make_pipeline(StandardScaler(), make_ensemble("drop")),
     }
 
 
@@ -125,7 +136,8 @@ def run_fleet(arguments):
         pieces.append(piece.assign(machine_id=group))
     frame = pd.concat(pieces)
     results = {}
-    for name, detector in detectors(arguments.epochs).items():
+    for name in arguments.detectors:
+        detector = detectors(arguments.epochs)[name]
         fleet = FleetDetector(detector, verbose=arguments.verbose)
         clone(detector).fit(pieces[0][channels])  # compiles
         with TrainingTime() as training:
@@ -141,8 +153,12 @@ def run_fleet(arguments):
         parallel = clone(fleet).set_params(n_jobs=arguments.jobs)
         first, _ = seconds(lambda fleet=parallel: fleet.fit(frame))
         again, _ = seconds(lambda fleet=parallel: fleet.fit(frame))
-        difference = np.abs(parallel.score_samples(frame) - scores).max()
+        parallel_scoring, others = seconds(
+            lambda fleet=parallel: fleet.score_samples(frame)
+        )
+        difference = np.abs(others - scores).max()
         result |= {
+            "parallel_score_seconds": parallel_scoring,
             "jobs": arguments.jobs,
             "parallel_fit_seconds": first,
             "parallel_fit_seconds_workers_warm": again,
@@ -160,6 +176,74 @@ def run_fleet(arguments):
         "peak_megabytes": peak,
         "detectors": results,
     }
+
+
+class PeakMemory:
+    """The peak of the memory of this process within a context, in `megabytes`.
+
+    Above what it is at the start. Linux only.
+    """
+
+    def __enter__(self):
+        Path("/proc/self/clear_refs").write_text("5")
+        self._start = self._read("VmRSS:")
+        return self
+
+    def __exit__(self, *error):
+        self.megabytes = self._read("VmHWM:") - self._start
+
+    def _read(self, name):
+        words = Path("/proc/self/status").read_text().split()
+        return int(words[words.index(name) + 1]) / 1e3
+
+
+def run_long(arguments):
+    """Time and memory of scoring a series in memory, within the library."""
+    X = readings(arguments.rows, 4, 0)
+    hybrid = HybridDetector(random_state=0)
+    results = {
+        "rows": arguments.rows,
+        "channels": 4,
+        "series_megabytes": X.nbytes / 1e6,
+    }
+    for name, detector in {**detectors(1), "hybrid": hybrid}.items():
+        if name not in ("pca", "hybrid"):
+            continue
+        detector.fit(X[:20_000])
+        detector_errors(detector, X[:20_000])  # compiles
+        with PeakMemory() as peak:
+            taken, scores = seconds(lambda d=detector: detector_errors(d, X))
+        results[name] = {
+            "score_seconds": taken,
+            "megabytes_above_series_and_scores": peak.megabytes - scores.nbytes / 1e6,
+            "bar_megabytes": 500,
+        }
+    return results
+
+
+def run_wide(arguments):
+    """Time and memory of the ensemble on a plant of many channels."""
+    X = readings(arguments.rows, arguments.channels, 0)
+    results = {
+        "rows": arguments.rows,
+        "channels": arguments.channels,
+        "series_megabytes": X.nbytes / 1e6,
+        "bars": {"seconds": 300, "megabytes": 4000},
+    }
+    for name in arguments.members:
+        ensemble = make_ensemble(random_state=0)
+        detector = dict(ensemble.detectors)[name] if name != "all" else ensemble
+        detector = make_pipeline(StandardScaler(), detector)
+        with warnings.catch_warnings(), PeakMemory() as peak:
+            warnings.simplefilter("ignore")  # of channels that nothing predicts
+            fitting, _ = seconds(lambda d=detector: d.fit(X))
+            scoring, _ = seconds(lambda d=detector: d.score_samples(X))
+        results[name] = {
+            "fit_seconds": fitting,
+            "score_seconds": scoring,
+            "megabytes_above_series": peak.megabytes,
+        }
+    return results
 
 
 def write_series(folder, rows, rows_per_file, channels):
@@ -254,6 +338,20 @@ def main():
     fleet.add_argument("--epochs", type=int, default=10)
     fleet.add_argument("--jobs", type=int, default=2)
     fleet.add_argument("--verbose", type=int, default=0)
+    fleet.add_argument(
+        "--detectors", nargs="+", default=["network", "pca"], choices=detectors(1)
+    )
+    series = parts.add_parser("long", help="a series in memory")
+    series.add_argument("--rows", type=int, default=10_000_000)
+    plant = parts.add_parser("wide", help="many channels")
+    plant.add_argument("--rows", type=int, default=50_000)
+    plant.add_argument("--channels", type=int, default=500)
+    plant.add_argument(
+        "--members",
+        nargs="+",
+        default=["all"],
+        choices=["all", "network", "autoregression", "neighbors"],
+    )
     cluster = parts.add_parser("dask", help="a series in Parquet files")
     cluster.add_argument("--rows", type=int, default=10_000_000)
     cluster.add_argument("--rows-per-file", type=int, default=200_000)
@@ -266,7 +364,8 @@ def main():
     packages = ["tsanomaly", "numpy", "pandas", "scikit-learn", "joblib"]
     packages += ["keras", "jax", "dask", "distributed", "pyarrow"]
     before = surroundings(packages)
-    results = {"fleet": run_fleet, "dask": run_dask}[arguments.part](arguments)
+    run = {"fleet": run_fleet, "dask": run_dask, "long": run_long, "wide": run_wide}
+    results = run[arguments.part](arguments)
     print(json.dumps({**before, arguments.part: results}, indent=2))
 
 

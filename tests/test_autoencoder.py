@@ -829,7 +829,7 @@ def test_what_is_compiled_goes_with_the_network(rng, monkeypatch):
     gc.disable()  # without waiting for it
     try:
         counts = []
-        for n_channels in range(2, 7):
+        for n_channels in range(2, 5):
             X = rng.normal(size=(60, n_channels))
             tiny_detector(units=(9,)).fit(X).score_samples(X)
             counts.append(n_programs())
@@ -908,7 +908,7 @@ def test_worker_processes(blend):
 def test_threads_that_build_leave_random_states_alone(series):
     random.seed(5)
     before = random.getstate()
-    sizes = [6, 7, 8, 9]
+    sizes = [6, 8, 6, 8]  # two that build, and two that ask for the same
     with ThreadPoolExecutor(4) as pool:
         fit = [
             pool.submit(tiny_detector(window_size=size).fit, series) for size in sizes

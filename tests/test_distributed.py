@@ -23,11 +23,13 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    AlarmFilter,
     FleetDetector,
     HybridDetector,
     ReconstructionError,
@@ -38,6 +40,7 @@ from tsanomaly import (
 from tsanomaly.datasets import insert_breaks
 from tsanomaly.distributed import (
     decision_function,
+    find_alarms,
     fit,
     predict,
     score_samples,
@@ -503,3 +506,83 @@ def test_without_dask(package, detectors, monkeypatch):
     ):
         with pytest.raises(ImportError, match=r'pip install "dask\[dataframe\]" dist'):
             call()
+
+
+def series_with_alarms(as_frame, times):
+    """One that a break ends, one over several partitions, one that is still active."""
+    X = wave(sum(CHUNKS) * 3)
+    X[20:24] += 5
+    X[24] = np.nan
+    X[25:27] += 5
+    X[90:160] += np.random.default_rng(0).normal(scale=6, size=(70, 2))
+    X[-3:] += 7
+    if not as_frame:
+        return X
+    index = pd.RangeIndex(1000, 1000 + len(X))
+    if times != "none":
+        steps = np.full(len(X), 60) + 7 * (np.arange(len(X)) % 3 == 0)
+        steps[5] = -600 if times == "unordered" else 60
+        index = pd.Timestamp("2024-01-01") + pd.to_timedelta(steps.cumsum(), unit="s")
+    return pd.DataFrame(X, columns=CHANNELS, index=index)
+
+
+@pytest.mark.filterwarnings("ignore:.*in time order:UserWarning")
+@pytest.mark.parametrize(
+    ("times", "chunks", "name"),
+    [
+        ("ordered", (300,), "pca"),
+        ("ordered", (7,) * 43, "pca"),
+        ("ordered", CHUNKS * 3, "pca"),
+        ("ordered", CHUNKS * 3, "row_wise"),
+        ("unordered", CHUNKS * 3, "pca"),
+        ("none", CHUNKS * 3, "pca"),
+        ("array", CHUNKS * 3, "row_wise"),
+        ("array", (7,) * 43, "pca"),
+    ],
+    ids=lambda value: str(len(value)) if isinstance(value, tuple) else value,
+)
+def test_alarms_are_those_of_the_whole_series(times, chunks, name):
+    """With one that knows the median error of training rows, and one that does not."""
+    as_frame = times != "array"
+    X = series_with_alarms(as_frame, times)
+    detector = clone(DETECTORS[name]).fit(
+        pd.DataFrame(wave(200), columns=CHANNELS) if as_frame else wave(200)
+    )
+    ends = np.minimum(np.cumsum(chunks), len(X))
+    pieces = np.split(X, ends[:-1]) if not as_frame else None
+    if as_frame:
+        bounds = list(pairwise([0, *ends[:-1].tolist(), len(X)]))
+        parts = [dask.delayed(X.iloc[a:b]) for a, b in bounds]
+        collection = dd.from_delayed(parts, meta=X.iloc[:0], verify_meta=False)
+    else:
+        collection = da.from_array(X, chunks=(tuple(map(len, pieces)), 2))
+    rules = AlarmFilter(off_delay=5)
+    errors = -detector.score_samples(X)
+    errors[np.isnan(np.asarray(X)).all(axis=1)] = np.nan
+    last = detector[-1] if name == "pca" else detector
+    expected = rules.alarms(
+        errors,
+        threshold=-last.offset_,
+        median_error=getattr(last, "median_error_", np.nanmedian(errors)),
+        index=X.index if as_frame else None,
+    )
+    assert len(expected) >= 3
+    assert expected["state"].iloc[-1] == "active"
+    with dask.config.set(scheduler="synchronous"):
+        found = find_alarms(detector, collection, alarm_filter=rules)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
+
+
+def test_no_alarms_and_no_threshold():
+    X = wave(200)
+    detector = clone(DETECTORS["pca"]).fit(X)
+    collection = da.from_array(X, chunks=(50, 2))
+    with dask.config.set(scheduler="synchronous"):
+        found = find_alarms(
+            detector, collection, alarm_filter=AlarmFilter(threshold=1e9)
+        )
+    expected = AlarmFilter().alarms(np.zeros(200), threshold=1e9, median_error=0)
+    pd.testing.assert_frame_equal(found, expected)
+    density = KernelDensity().fit(X)
+    with pytest.raises(ValueError, match=r"has no offset_ .* Pass alarm_filter="):
+        find_alarms(density, collection)

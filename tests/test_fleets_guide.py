@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from distributed import Client
 
+from tsanomaly import AlarmFilter
+
 GUIDE = Path(__file__).parents[1] / "docs" / "fleets_and_clusters.md"
 
 
@@ -46,6 +48,13 @@ def test_clusters(names):
     np.testing.assert_allclose(
         names["scores"].compute(), detector.score_samples(rows), rtol=1e-6, atol=1e-6
     )
+    expected = AlarmFilter().alarms(
+        -detector.score_samples(rows),
+        threshold=-detector[-1].offset_,
+        median_error=detector[-1].median_error_,
+        index=rows.index,
+    )
+    pd.testing.assert_frame_equal(names["alarms"], expected, rtol=1e-6)
     np.testing.assert_array_equal(
         names["scores_of_fleet"].compute(),
         names["fleet"].score_samples(names["frame"].drop(columns="score")),

@@ -29,6 +29,7 @@ from tsanomaly import (
     ScoreTransformer,
     TemporalFeatures,
     WindowTransformer,
+    _inspection,
 )
 from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._inspection import last_step
@@ -543,3 +544,23 @@ def test_new_rows_do_not_compete(n_kept, series):
     hybrid = HybridDetector(FOREST, LOF).fit(series)
     X = np.concatenate([series[:20], np.full((n_kept, 2), 9.0)])
     assert hybrid.screen(X)[20:].all()
+
+
+@pytest.mark.parametrize("combine", ["cascade", "mean"])
+def test_a_long_series_is_scored_block_by_block(combine, series, monkeypatch):
+    """With the same scores, also around breaks and the borders of blocks."""
+    X = wave(900)
+    X[[255, 400, 513, 514]] = np.nan
+    X[256:260] += 4
+    screener = make_pipeline(WindowTransformer(3), Recorder())
+    hybrid = HybridDetector(screener, tiny_detector(), combine=combine).fit(series)
+    expected, flags, mask = hybrid.score_samples(X), hybrid.predict(X), hybrid.screen(X)
+    monkeypatch.setattr(_inspection, "_BLOCK_READINGS", 1)
+    monkeypatch.setattr(_inspection, "_FEWEST_ROWS", 128)
+    hybrid.screener_[-1].scored_.clear()
+    scores = hybrid.score_samples(X)
+    assert max(hybrid.screener_[-1].scored_) <= 128 + hybrid.n_context_
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(X[:, 0]))
+    np.testing.assert_array_equal(hybrid.predict(X), flags)
+    np.testing.assert_array_equal(hybrid.screen(X), mask)

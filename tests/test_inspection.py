@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from tsanomaly import (
     ReconstructionThreshold,
     ScoreTransformer,
     WindowTransformer,
+    _inspection,
     compare_detectors,
 )
 from tsanomaly._context import get_context
@@ -34,6 +37,7 @@ from tsanomaly._inspection import (
     last_step,
     reconstructs,
     results_at,
+    results_by_block,
     takes_missing,
     training_errors,
 )
@@ -251,3 +255,88 @@ def test_a_reconstruction_is_a_row_for_each_row():
         np.square(series - reconstruction), errors.transform(series)
     )
     assert get_context(errors) == (0, 0)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 64 rows, as long as that is 2 times their context."""
+    monkeypatch.setattr(_inspection, "_BLOCK_READINGS", 1)
+    monkeypatch.setattr(_inspection, "_FEWEST_ROWS", 64)
+    monkeypatch.setattr(_inspection, "_TIMES_CONTEXT", 2)
+
+
+def windows_and_pca(window_size=10):
+    return make_pipeline(
+        StandardScaler(),
+        WindowTransformer(window_size),
+        ReconstructionError(PCA(4)),
+        ReconstructionThreshold(),
+    )
+
+
+def recorded(function, lengths):
+    def record(X):
+        lengths.append(len(X))
+        return function(X)
+
+    return record
+
+
+@pytest.mark.parametrize("breaks", [[], [0, 63, 64, 65, 200, 201]], ids=repr)
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_errors_by_block_are_those_of_the_whole(as_frame, breaks, small_blocks):
+    X = wave(1000)
+    X[breaks] = np.nan
+    X = pd.DataFrame(X, columns=["a", "b"]) if as_frame else X
+    detector, lengths = windows_and_pca().fit(wave(300)), []
+    if as_frame:
+        detector.fit(pd.DataFrame(wave(300), columns=["a", "b"]))
+    expected = detector.score_samples(X)
+    errors = results_by_block(recorded(detector.score_samples, lengths), X, detector)
+    np.testing.assert_allclose(errors, expected, rtol=1e-9)
+    np.testing.assert_allclose(detector_errors(detector, X), -expected, rtol=1e-9)
+    assert lengths == [64, *[64 + 9] * 14, 1000 - 15 * 64 + 9]
+
+
+def test_rows_after_a_block_that_its_results_depend_on(small_blocks):
+    X, lengths = wave(500), []
+    ahead = tiny_detector(row_error="overlap_mean").fit(X)
+    errors = results_by_block(recorded(ahead.score_samples, lengths), X, ahead)
+    np.testing.assert_allclose(errors, ahead.score_samples(X), rtol=1e-6)
+    assert lengths[:2] == [64 + 4, 4 + 64 + 4]
+    assert max(lengths) == 72
+
+
+def test_a_detector_that_does_not_tell_its_context_gets_the_whole(small_blocks):
+    detector = make_pipeline(FunctionTransformer(np.cumsum, kw_args={"axis": 0}), LOF)
+    X = wave(300)
+    detector.fit(X)
+    np.testing.assert_array_equal(
+        detector_errors(detector, X), -detector.score_samples(X)
+    )
+
+
+def test_an_error_names_the_row_of_the_series_and_not_of_the_block(small_blocks):
+    X = wave(500)
+    detector = windows_and_pca().fit(X)
+    X[400, 1] = np.inf
+    with pytest.raises(ValueError, match="infinity") as by_itself:
+        detector.score_samples(X)
+    with pytest.raises(ValueError, match="infinity") as by_block:
+        detector_errors(detector, X)
+    assert str(by_block.value) == str(by_itself.value)
+
+
+def test_memory_does_not_grow_with_the_series():
+    """Errors of windows of 10 rows are 10 times the series, if they are all there."""
+    X = np.tile(wave(1000, 4), (300, 1))
+    detector = windows_and_pca().fit(X[:1000])
+    peaks = []
+    for function in (detector.score_samples, lambda X: detector_errors(detector, X)):
+        tracemalloc.start()
+        function(X)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] > 10 * X.nbytes
+    # Less than a third of the readings go through at a time.
+    assert peaks[1] < peaks[0] / 2.5

@@ -11,7 +11,12 @@ from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import AUTO_SHARE, Calibration, midway_threshold
 from tsanomaly._context import get_context, rows_with_context, sees_other_rows
-from tsanomaly._inspection import check_detector, detector_errors, fitted_steps
+from tsanomaly._inspection import (
+    check_detector,
+    detector_errors,
+    fitted_steps,
+    results_by_block,
+)
 from tsanomaly._sklearn_compat import (
     HasMethods,
     Interval,
@@ -353,7 +358,7 @@ class HybridDetector(
             The lower, the more abnormal, at most 0; NaN at breaks.
         """
         X = validate_for_parts(self, X, reset=False)
-        return -self._levels(X)
+        return -results_by_block(self._levels, X, self)
 
     def decision_function(self, X):
         """Score of each row, relative to the threshold.

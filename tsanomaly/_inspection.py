@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
 from tsanomaly._context import get_context, inner_steps, rows_with_context
+from tsanomaly._progress import counting
 from tsanomaly._sklearn_compat import _safe_indexing
 from tsanomaly._validation import as_series
 
@@ -30,10 +31,15 @@ __all__ = [
     "one_model_per_group",
     "reconstructs",
     "results_at",
+    "results_by_block",
     "score_method",
     "takes_missing",
     "training_errors",
 ]
+
+# Readings of a block of rows that is scored at a time, about; rows of it, at least; and
+# how many times as many as it takes for their context, which is run again.
+_BLOCK_READINGS, _FEWEST_ROWS, _TIMES_CONTEXT = 2**18, 4096, 16
 
 
 def fitted_steps(detector):
@@ -123,9 +129,63 @@ def detector_errors(detector, X):
     -------
     errors : ndarray of shape (n_timestamps,)
         Opposite of the scores.
+
+    Notes
+    -----
+    A long series goes through a pipeline block by block: what its steps make of a row,
+    such as a window, may take many times the memory of the row.
     """
-    scores = getattr(detector, score_method(detector))(as_series(X))
-    return -np.asarray(scores, dtype=np.float64).reshape(-1)
+    X, score = as_series(X), getattr(detector, score_method(detector))
+
+    def errors_of(X):
+        return -np.asarray(score(X), dtype=np.float64).reshape(-1)
+
+    if len(fitted_steps(detector)) > 1:
+        return results_by_block(errors_of, X, detector)
+    return errors_of(X)
+
+
+def results_by_block(function, X, estimator):
+    """One number for each row of a series, in memory that does not grow with it.
+
+    Parameters
+    ----------
+    function : callable
+        From a series to one number for each of its rows.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+    estimator : fitted estimator
+        Says which neighbours the result of a row depends on. If it does not, the
+        function is given the whole series at once.
+
+    Returns
+    -------
+    results : ndarray of shape (n_timestamps,)
+    """
+    try:
+        n_context, n_lookahead = get_context(estimator)
+    except ValueError:  # it does not say
+        return function(X)
+    n_timestamps, n_channels = (*np.shape(X), 1)[:2]
+    n_rows = max(
+        _BLOCK_READINGS // max(n_channels, 1),
+        _TIMES_CONTEXT * (n_context + n_lookahead),
+        _FEWEST_ROWS,
+    )
+    if n_timestamps <= 2 * n_rows or not hasattr(X, "shape"):
+        return function(X)
+    results = np.empty(n_timestamps)
+    try:
+        with counting(n_timestamps, "rows") as tell_done:
+            for start in range(0, n_timestamps, n_rows):
+                end = min(start + n_rows, n_timestamps)
+                first = max(start - n_context, 0)
+                piece = _safe_indexing(X, slice(first, end + n_lookahead))
+                results[start:end] = function(piece)[start - first : end - first]
+                tell_done(end)
+    except ValueError:
+        return function(X)  # raises, and names the row as it is numbered in X
+    return results
 
 
 def kept_training_errors(detector):

@@ -4,6 +4,7 @@
 Requires the extra ``dask``: run ``pip install ".[dask]"`` in a checkout of the library.
 """
 
+from tsanomaly.distributed._find_alarms import find_alarms
 from tsanomaly.distributed._fit import fit
 from tsanomaly.distributed._score import (
     decision_function,
@@ -12,4 +13,11 @@ from tsanomaly.distributed._score import (
     transform,
 )
 
-__all__ = ["decision_function", "fit", "predict", "score_samples", "transform"]
+__all__ = [
+    "decision_function",
+    "find_alarms",
+    "fit",
+    "predict",
+    "score_samples",
+    "transform",
+]

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+from collections import Counter
+from copy import deepcopy
+
+import numpy as np
+
+from tsanomaly._alarm_filter import (
+    LABELS,
+    AlarmFilter,
+    AlarmTracker,
+    alarm_table,
+    median_error_of,
+)
+from tsanomaly._inspection import check_detector, last_step, offset_of, score_method
+from tsanomaly._validation import find_breaks
+from tsanomaly.distributed._collections import Partitions, is_frame
+from tsanomaly.distributed._score import decision_function, score_samples
+
+__all__ = ["find_alarms"]
+
+
+def find_alarms(detector, X, *, alarm_filter=None):
+    """Find the alarms in a Dask collection.
+
+    It is scored here: rows of several partitions may belong to one alarm.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        As in :func:`score_samples`, with a threshold.
+    X : dask Array or DataFrame of shape (n_timestamps, n_channels)
+        A series, rows in time order over all partitions.
+    alarm_filter : AlarmFilter or None, default=None
+        When errors become an alarm. None is :class:`~tsanomaly.AlarmFilter` at its
+        defaults.
+
+    Returns
+    -------
+    alarms : DataFrame
+        One row per alarm, in time order, as from
+        :meth:`AlarmFilter.alarms <tsanomaly.AlarmFilter.alarms>` with the errors of all
+        rows at once and their index.
+
+    Raises
+    ------
+    ImportError
+        If Dask is not installed.
+    TypeError
+        If `X` is no Dask array or DataFrame.
+    ValueError
+        If `detector` does not tell its threshold, and `alarm_filter` has none; and as
+        from :func:`score_samples`.
+    sklearn.exceptions.NotFittedError
+        If `detector` is not fitted.
+
+    See Also
+    --------
+    tsanomaly.AlarmFilter : The rules, and the columns of the table.
+    tsanomaly.explain : The channels behind alarms, of a piece of the series.
+
+    Notes
+    -----
+    From partition to partition goes the alarm that there is, not the rows. Of a
+    detector without `median_error_`, the errors of all rows come here for their median:
+    8 bytes for each.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from tsanomaly import AutoregressiveDetector
+    >>> from tsanomaly.distributed import find_alarms
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> detector = AutoregressiveDetector(lags=1, window_size=8).fit(X)
+    >>> X[695:705] += 8
+    >>> alarms = find_alarms(detector, da.from_array(X, chunks=(350, 2)))
+    >>> alarms["start"].tolist()
+    [695]
+    """
+    parts = Partitions(X).parts
+    check_detector(detector, "detector")
+    method = score_method(detector)
+    score = score_samples if method == "score_samples" else decision_function
+    scores = np.ravel(score(detector, X).to_delayed())
+    alarm_filter = AlarmFilter() if alarm_filter is None else alarm_filter
+    threshold = alarm_filter.threshold
+    if threshold is None and method == "decision_function":
+        threshold = 0.0
+    elif threshold is None:
+        offset = offset_of(last_step(detector))
+        if offset is None:
+            raise ValueError(
+                f"{detector!r} has no offset_ to tell its threshold. Pass "
+                "alarm_filter=AlarmFilter(threshold=...)."
+            )
+        threshold = -offset
+
+    import dask
+
+    cut, take = dask.delayed(_errors), dask.delayed(_take)
+    blocks = [cut(*pair) for pair in zip(scores, parts, strict=True)]
+    median_error = median_error_of(detector)
+    if median_error is None:
+        blocks = dask.compute(*blocks)
+        every = np.concatenate([errors for errors, _ in blocks])
+        median_error = median_error_of(detector, every)
+    if median_error is None:
+        raise ValueError("X has no rows with readings to look for alarms in.")
+    state = _Alarms(AlarmTracker(alarm_filter, threshold, median_error))
+    for block in blocks:
+        state = take(state, block)
+    columns = alarm_filter.alarms(
+        [], threshold=threshold, median_error=median_error
+    ).columns
+    return dask.compute(state)[0].table(list(columns))
+
+
+def _errors(scores, rows):
+    """Errors of a partition, NaN at breaks, and its index if it is a frame."""
+    errors = -np.asarray(scores, dtype=np.float64)
+    if len(rows):
+        errors[find_breaks(rows)] = np.nan
+    return errors, rows.index if is_frame(rows) else None
+
+
+def _take(state, block):
+    """What is known after a partition; what was known before stays, to be run again."""
+    state = deepcopy(state)
+    state.take(*block)
+    return state
+
+
+class _Alarms:
+    """Alarms of the partitions so far, and what those that follow need to know.
+
+    Parameters
+    ----------
+    tracker : AlarmTracker
+        Before the first row.
+    """
+
+    def __init__(self, tracker):
+        self._tracker = tracker
+        self._found = []  # alarms, and the labels of their rows
+        self._labels = {}  # of rows of the alarm that there is
+        self._index = None  # of no rows: its type
+        self._last = None  # the last label
+        self._steps, self._is_ordered = Counter(), True
+
+    def take(self, errors, index):
+        """Take the errors of the next partition, with its index."""
+        import pandas as pd
+
+        first, tracker = self._tracker.n_rows, self._tracker
+        if index is None:
+            index = pd.RangeIndex(first, first + len(errors))
+        if self._index is None or not len(self._index):
+            self._index = index[:1] if len(index) else index
+        self._count_steps(index)
+        over, _ = tracker.run(errors)
+        if tracker.is_raised:
+            over = over[:-1]  # the last one goes on
+        going_on = [] if tracker.alarm is None else [tracker.alarm]
+        for alarm in over + going_on:
+            for name in LABELS:
+                if alarm.get(name, -1) >= first:
+                    self._labels[alarm[name]] = index[alarm[name] - first]
+        self._found += map(self._labelled, over)
+        needed = {alarm[name] for alarm in going_on for name in LABELS if name in alarm}
+        self._labels = {row: self._labels[row] for row in needed}
+
+    def table(self, columns):
+        """All alarms, as a frame."""
+        found = self._found.copy()
+        if self._tracker.is_raised:
+            found.append(self._labelled(self._tracker.alarm))
+        step = self._median_step()
+        rows = []
+        for alarm, labels in found:
+            duration = alarm["end"] - alarm["start"] + 1
+            if step is not None:
+                duration = labels["end"] - labels["start"] + step
+            rows.append({**alarm, **labels, "duration": duration})
+        return alarm_table(rows, columns, self._index, step)
+
+    def _labelled(self, alarm):
+        return alarm, {name: self._labels[alarm[name]] for name in LABELS}
+
+    def _count_steps(self, index):
+        """Count the times from row to row, and see whether these are in order."""
+        import pandas as pd
+
+        if not isinstance(index, pd.DatetimeIndex) or not len(index):
+            return
+        joined = index if self._last is None else self._last.append(index)
+        self._is_ordered &= joined.is_monotonic_increasing
+        steps, counts = np.unique(np.diff(joined.asi8), return_counts=True)
+        self._steps.update(dict(zip(steps.tolist(), counts.tolist(), strict=True)))
+        self._last = index[-1:]
+
+    def _median_step(self):
+        """As `median_step` of the index of all rows."""
+        import pandas as pd
+
+        if not self._steps or not self._is_ordered:
+            return None
+        steps, counts = zip(*sorted(self._steps.items()), strict=True)
+        ends = np.cumsum(counts)
+        middle = [(ends[-1] - 1) // 2, ends[-1] // 2]
+        two = np.array(steps)[np.searchsorted(ends, middle, side="right")]
+        step = pd.Series(two.astype(f"timedelta64[{self._last.unit}]")).median()
+        return step if step > pd.Timedelta(0) else None
