@@ -54,6 +54,9 @@ _OF_BOTH_VIEWS = (
     "linear_mean_",
     "linear_components_",
     "linear_gains_",
+    "baseline_mean_",
+    "baseline_components_",
+    "baseline_gains_",
     "relation_gain_",
     "predictable_",
     "_residual_weights",
@@ -389,7 +392,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
     (300, 2)
     """
 
-    _scoring_parameters = ("window_size", "units", "latent_dim", "network")
+    _scoring_parameters = (
+        "window_size",
+        "units",
+        "latent_dim",
+        "network",
+        "baseline_window",
+    )
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
@@ -405,6 +414,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "linear_variance": [Interval(Real, 0, 1, closed="left")],
+        "baseline_window": [Interval(Integral, 2, None, closed="left"), None],
         "training": [Training, None],
         "verbose": ["verbose"],
     }
@@ -421,6 +431,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         epochs=40,
         noise=0.3,
         linear_variance=0.8,
+        baseline_window=1001,
         training=None,
         row_error="multiscale",
         stride=1,
@@ -437,6 +448,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         self.epochs = epochs
         self.noise = noise
         self.linear_variance = linear_variance
+        self.baseline_window = baseline_window
         self.training = training
         self.row_error = row_error
         self.stride = stride
@@ -522,11 +534,21 @@ class LSTMAutoencoderDetector(ResidualDetector):
             )
 
     def _make_views(self):
-        short, long = self._window_sizes()
+        short = self._window_sizes()[0]
         network = View(NetworkModel(self._network(), None), self._make_rule(short))
         if not self.linear_variance:
             return [network]
-        return [View(LinearModel(None, long), self._make_rule(long)), network]
+        return [*self._make_linear_views(), network]
+
+    def _make_linear_views(self):
+        """Views by linear maps, of windows as they are and less their baseline."""
+        long, baselines = self._window_sizes()[1], [None]
+        if self.baseline_window is not None:
+            baselines.append(int(self.baseline_window))
+        return [
+            View(LinearModel(None, long), self._make_rule(long), baseline_window=rows)
+            for rows in baselines
+        ]
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -547,6 +569,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         )
         if self.linear_variance:
             needed += LinearModel.memory(shape, long)
+            if self.baseline_window is not None:  # float64 while it is computed
+                needed += 32 * series.X.size
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
             needed,
@@ -579,42 +603,47 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not self.linear_variance:
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
-        linear, n_rows = views[0], views[0].model.n_rows
+        variance, linear_views = self.linear_variance, views[:-1]
 
         def fit_linear(rows):
-            windows, variance = series.windows(n_rows), self.linear_variance
-            return LinearModel(LinearMap.fit(windows, rows, variance, seed), n_rows)
+            fitted = []
+            for view in linear_views:
+                n_rows, baseline_window = view.model.n_rows, view.baseline_window
+                windows = series.windows(n_rows, baseline_window)
+                linear_map = LinearMap.fit(windows, rows, variance, seed)
+                model = LinearModel(linear_map, n_rows)
+                fitted.append(View(model, view.rule, baseline_window=baseline_window))
+            return fitted
 
-        linear.model = fit_linear(rows)
-        for name in ("mean", "components", "gains"):
-            setattr(self, f"linear_{name}_", getattr(linear.model.linear_map, name))
+        linear_views = fit_linear(rows)
+        for kind, view in zip(("linear", "baseline"), linear_views, strict=False):
+            for name in ("mean", "components", "gains"):
+                setattr(self, f"{kind}_{name}_", getattr(view.model.linear_map, name))
+        linear = _mean_of(linear_views)
         errors = linear.fit(series, rows)
 
         # The network does not learn from the last rows, which tell what it knows.
         n_learned = max(int(_LEARNED * len(rows)), 1)
         last = rows[n_learned:] if n_learned < len(rows) else rows
         network.model = self._train(series, rows[:n_learned], seed)
-        weight = self._weigh(series, last, linear, network, seed)
+        weight = self._weigh(series, last, linear_views[0], network, seed)
+
+        def refit(rows):
+            return _mean_of(fit_linear(rows))
+
         if not weight:
-
-            def refit(rows):
-                return View(fit_linear(rows), linear.rule)
-
-            return (
-                linear,
-                errors,
-                partial(errors_of_halves, linear, series, rows, refit),
-            )
+            held_out = partial(errors_of_halves, linear, series, rows, refit)
+            return linear, errors, held_out
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
-        last = last[series.windows(view.n_context + 1).whole[last]]
+        last = last[series.windows(view.n_start_up + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
 
         def held_out(most):
             learned = rows[: len(rows) // 2]  # the last rows are not among these
-            apart = View(fit_linear(learned), linear.rule)
+            apart = refit(learned)
             return last, view.join([apart.errors_at(series, last), both[1][last]])
 
         return view, view.join(both), held_out
@@ -650,20 +679,24 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _view(self):
         """The view that scores rows."""
-        linear = None
-        if hasattr(self, "linear_mean_"):
-            linear_map = LinearMap(
-                self.linear_mean_, self.linear_components_, self.linear_gains_
-            )
-            model = LinearModel(linear_map, self._window_sizes()[1])
-            linear = View(model, self._rules[0])
-            if len(self._rules) == 1:
-                return linear
+        linear_views = []
+        for kind in ("linear", "baseline"):
+            if hasattr(self, f"{kind}_mean_"):
+                parts = [
+                    getattr(self, f"{kind}_{name}_")
+                    for name in ("mean", "components", "gains")
+                ]
+                model = LinearModel(LinearMap(*parts), self._window_sizes()[1])
+                rows = self._fitted_with["baseline_window"] if linear_views else None
+                rule = self._rules[len(linear_views)]
+                linear_views.append(View(model, rule, baseline_window=rows))
+        if linear_views and len(linear_views) == len(self._rules):
+            return _mean_of(linear_views)
         network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
-        if linear is None:
+        if not linear_views:
             return network
         network.weights = self._residual_weights
-        return self._join(linear, network)
+        return self._join(_mean_of(linear_views), network)
 
     def _join(self, linear, network):
         """Both views together."""
@@ -695,3 +728,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
         lstm = len(units), link, dropout
         key = shape, units, latent_dim, dropout
         return get_network(key, lambda: Network(build, *shape, lstm))
+
+
+def _mean_of(views):
+    """One view of one or two, which count alike."""
+    if len(views) == 1:
+        return views[0]
+    halves = (0.5, 0.5)
+    return Blend(views, halves, np.array([halves]).T, by_mean=True)

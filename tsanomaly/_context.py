@@ -4,6 +4,8 @@
 Streaming, the cascade and distributed scoring cut a series into pieces. They may do so
 only if each piece comes with the rows its results depend on. An estimator says how many
 in two fitted attributes: ``n_context_``, rows before, and ``n_lookahead_``, rows after.
+Rows with fewer than ``n_start_up_`` rows before them are start-up rows, which set no
+threshold; that is ``n_context_`` unless the estimator has the attribute.
 """
 
 from typing import NamedTuple
@@ -29,6 +31,7 @@ class Context(NamedTuple):
 
     n_context: int
     n_lookahead: int
+    n_start_up: int = 0
 
 
 _NONE = Context(0, 0)
@@ -48,7 +51,7 @@ def get_context(estimator):
     Returns
     -------
     context : Context
-        The named tuple ``(n_context, n_lookahead)``.
+        The named tuple ``(n_context, n_lookahead, n_start_up)``.
 
     Raises
     ------
@@ -64,7 +67,9 @@ def get_context(estimator):
             "start of the series, so that no piece of it can stand alone. Use stride=1."
         )
     if hasattr(estimator, "n_context_") and hasattr(estimator, "n_lookahead_"):
-        return Context(int(estimator.n_context_), int(estimator.n_lookahead_))
+        n_context, n_lookahead = estimator.n_context_, estimator.n_lookahead_
+        n_start_up = getattr(estimator, "n_start_up_", n_context)
+        return Context(int(n_context), int(n_lookahead), int(n_start_up))
     parts, combine = _parts(estimator)
     if parts is None:
         raise ValueError(

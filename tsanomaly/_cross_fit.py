@@ -165,7 +165,8 @@ def _cross_fit(steps, X, y, n_blocks):
     errors = np.concatenate(errors)
     breaks = find_breaks(X)
     with suppress(ValueError):  # steps that do not say how many rows they need
-        whole = TrailingWindows(breaks, get_context(head).n_context + 1, breaks).whole
+        n_start_up = get_context(head).n_start_up
+        whole = TrailingWindows(breaks, n_start_up + 1, breaks).whole
         if whole.any():
             errors[~whole] = np.nan
     return errors

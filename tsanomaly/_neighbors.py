@@ -299,6 +299,11 @@ class NeighborView:
         self._n_neighbors = n_neighbors
 
     @property
+    def n_start_up(self):
+        """Rows at the start of a series whose errors would rest on padding."""
+        return self.n_context
+
+    @property
     def n_context(self):
         """Rows before a row that its error depends on."""
         return self._lengths[-1] - 1

@@ -5,8 +5,6 @@ A *view* is a model (`_residuals`) with the rule (`_row_errors`) that makes erro
 its residuals. A *blend* puts together several views, each on its own scale.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tsanomaly._progress import silence
@@ -15,12 +13,18 @@ from tsanomaly._row_errors import (
     error_of_level,
     evenly,
     join_shares,
+    level_of_error,
     mean_of_known,
     power_mean,
     shares_of,
     squared_residuals,
 )
-from tsanomaly._windows import RowAverage, TrailingWindows
+from tsanomaly._windows import (
+    RowAverage,
+    TrailingWindows,
+    trailing_median,
+    trailing_medians,
+)
 
 __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 
@@ -28,7 +32,7 @@ __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 _STANDSTILL = 0.1
 
 
-class Series(NamedTuple):
+class Series:
     """A series as models take it.
 
     Parameters
@@ -39,20 +43,31 @@ class Series(NamedTuple):
         Rows that are NaN in every channel.
     """
 
-    X: np.ndarray
-    breaks: np.ndarray
+    def __init__(self, X, breaks):
+        self.X = X
+        self.breaks = breaks
+        self._baselines = {}
 
     @property
     def is_incomplete(self):
         """Whether readings are missing in rows that hold others."""
         return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
 
-    def windows(self, n_rows):
-        """The windows of so many rows that end at each row."""
-        fill_values = None
+    def windows(self, n_rows, baseline_window=None):
+        """The windows of so many rows that end at each row.
+
+        Less the median of the last `baseline_window` rows, if that is given.
+        """
+        fill_values = baseline = None
         if self.is_incomplete:
             fill_values = np.zeros(self.X.shape[1], np.float32)
-        return TrailingWindows(self.X, n_rows, self.breaks, fill_values)
+        if baseline_window is not None:
+            if baseline_window not in self._baselines:
+                self._baselines[baseline_window] = trailing_medians(
+                    self.X, baseline_window, self.breaks
+                )
+            baseline = self._baselines[baseline_window]
+        return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
 
 
 class View:
@@ -66,12 +81,15 @@ class View:
         Fitted, or to be fitted by `fit`.
     weights : ndarray of shape (n_channels,) or None, default=None
         What the squared residuals of each channel are multiplied by.
+    baseline_window : int or None, default=None
+        Rows whose median is subtracted from windows, of a model that reconstructs.
     """
 
-    def __init__(self, model, rule, weights=None):
+    def __init__(self, model, rule, weights=None, baseline_window=None):
         self.model = model
         self.rule = rule
         self.weights = weights
+        self.baseline_window = baseline_window
 
     @property
     def rules(self):
@@ -79,22 +97,34 @@ class View:
         return [self.rule]
 
     @property
+    def n_start_up(self):
+        """Rows at the start of a series whose errors would rest on padding."""
+        n_start_up = self.model.n_rows - 1
+        if self.model.forecasts:  # of several rows, one after the other
+            n_start_up += self.rule.n_rows - 1
+        return n_start_up
+
+    @property
     def n_context(self):
         """Rows before a row that its error depends on."""
-        n_context = self.model.n_rows - 1
-        if self.model.forecasts:  # of several rows, one after the other
-            n_context += self.rule.n_rows - 1
-        return n_context
+        return max(self.n_start_up, (self.baseline_window or 1) - 1)
 
     @property
     def n_lookahead(self):
         """Rows after a row that its error depends on."""
         return (self.rule.window_size - 1) * self.rule.looks_ahead
 
+    def levels(self, errors):
+        """Normalised scores of rows, as of the rule."""
+        return self.rule.levels(errors)
+
+    def _windows(self, series):
+        return series.windows(self.model.n_rows, self.baseline_window)
+
     def residuals(self, series):
         """Squared residuals of a series, by windows."""
-        windows = series.windows(self.model.n_rows)
-        return Residuals(self.model, windows, self.n_context, self.weights)
+        windows = self._windows(series)
+        return Residuals(self.model, windows, self.n_start_up, self.weights)
 
     def fit(self, series, rows):
         """Fit the rule.
@@ -128,11 +158,13 @@ class View:
 
     def expected(self, series):
         """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
-        windows = series.windows(self.model.n_rows)
+        windows = self._windows(series)
         average = RowAverage(series.X.shape)
         rows, covers_from = self.rule.windows_to_run(windows)
         done = 0
         for batch, _, expected in self.model.run(windows, rows):
+            if windows.baseline is not None:
+                expected = expected + windows.baseline[batch][:, None]
             if not self.rule.looks_ahead:
                 expected = expected[:, -1:]
             average.add(expected, batch, covers_from[done : done + len(batch)])
@@ -150,12 +182,15 @@ class View:
             than one run of the model.
         """
         model, rule = self.model, self.rule
-        n_windows = self.n_context - model.n_rows + 2  # that are run for one row
+        n_windows = self.n_start_up - model.n_rows + 2  # that are run for one row
         if rule.looks_ahead or (n_windows > 1 and not model.runs_several):
             return None
-        run, size = model.make_runner(), self.n_context + 1
+        run, size = model.make_runner(), self.n_start_up + 1
 
         def of_last(rows):
+            if self.baseline_window is not None:
+                baseline = trailing_median(rows, self.baseline_window)
+                rows = rows[-size:] - baseline
             rows = rows[-size:]
             n_padded = size - len(rows)
             if len(rows) < model.n_rows:
@@ -184,30 +219,39 @@ class Blend:
     r"""Errors of rows by several views, each judged on its own scale.
 
     With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum
-    to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, and the error
-    :math:`\log(1 + e^l)`. The channels get it by their shares of the errors of the
-    views, each by its part of the sum. A row that one of the views cannot judge has no
-    error.
+    to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, or
+    :math:`l = \sum_i w_i l_i`, and the error :math:`\log(1 + e^l)`. The channels get
+    it by their shares of the errors of the views, each by its part of the first sum. A
+    row that one of the views cannot judge has no error.
 
     Parameters
     ----------
-    views : list of View
+    views : list of View or Blend
         With rules of one kind. The last one tells how far it is.
     weights : sequence of float
         How much each counts; they sum to 1.
-    channel_weights : ndarray of shape (n_views, n_channels)
+    channel_weights : ndarray of shape (n_views, n_channels) or (n_views, 1)
         How far what each expects of a channel counts; those of a channel sum to 1.
+    by_mean : bool, default=False
+        Whether the score is the mean of those of the views: a row has to look abnormal
+        to all of them, not just to one.
     """
 
-    def __init__(self, views, weights, channel_weights):
+    def __init__(self, views, weights, channel_weights, *, by_mean=False):
         self._views = views
         self._weights = np.asarray(weights)
         self._channel_weights = channel_weights
+        self._by_mean = by_mean
 
     @property
     def rules(self):
         """The rules of all."""
-        return [view.rule for view in self._views]
+        return [rule for view in self._views for rule in view.rules]
+
+    @property
+    def n_start_up(self):
+        """Rows at the start of a series whose errors would rest on padding."""
+        return max(view.n_start_up for view in self._views)
 
     @property
     def n_context(self):
@@ -218,6 +262,14 @@ class Blend:
     def n_lookahead(self):
         """Rows after a row that its error depends on."""
         return max(view.n_lookahead for view in self._views)
+
+    def levels(self, errors):
+        """Normalised scores of rows, from their errors."""
+        return level_of_error(errors)
+
+    def fit(self, series, rows):
+        """Fit the rules of all views; as of a view."""
+        return self.join(self._of_each(lambda view: view.fit(series, rows)))
 
     def errors(self, series):
         """Errors of all rows of a series, as of a view."""
@@ -241,7 +293,7 @@ class Blend:
         of_rows = [mean_of_known(by_view, axis=1) for by_view in errors]
         levels = np.stack(
             [
-                view.rule.levels(by_view)
+                view.levels(by_view)
                 for view, by_view in zip(self._views, of_rows, strict=True)
             ],
             axis=1,
@@ -251,6 +303,8 @@ class Blend:
         if not known.any():
             return joined
         level, parts = power_mean(levels[known], self._weights)
+        if self._by_mean:
+            level = levels[known] @ self._weights
         shares = np.stack(
             [
                 shares_of(by_view[known], mean[known])
@@ -307,7 +361,7 @@ def errors_of_halves(view, series, rows, refit, most=None):
         hold two windows that do not overlap.
     errors : ndarray of shape (n_rows, n_channels)
     """
-    overlap = view.n_context
+    overlap = view.n_start_up
     rows = rows[series.windows(overlap + 1).whole[rows]]
     middle = len(rows) // 2
     found, errors = [], []
