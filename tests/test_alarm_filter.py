@@ -330,7 +330,7 @@ def test_its_own_threshold_counts():
     [
         (np.ones((3, 2)), None, r"one number for each row.*\(3, 2\).*score_samples"),
         (1.0, None, r"one number for each row.*\(\)"),
-        (np.ones(3), [1, 2], "index has 2 labels and errors 3 rows"),
+        (np.ones(3), [1, 2], "index has 2 labels, but errors has 3 rows"),
         (["a", "b"], None, "could not convert"),
     ],
 )

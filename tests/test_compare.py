@@ -174,7 +174,7 @@ def test_undefined_metrics_are_nan(plant, label):
 
 def test_what_does_not_score_new_rows_is_told(plant):
     table = compare_detectors([LocalOutlierFactor()], *plant, baselines=False)
-    assert "Pass novelty=True to it" in table.loc["LocalOutlierFactor", "error"]
+    assert "Set novelty=True" in table.loc["LocalOutlierFactor", "error"]
 
 
 def test_inputs_of_other_kinds(plant):
@@ -197,11 +197,11 @@ def test_inputs_of_other_kinds(plant):
         ({"detectors": [FOREST, FOREST]}, "More than one.*'IsolationForest'"),
         ({"detectors": FOREST}, "detectors must be a dict"),
         ({"detectors": {"random scores": FOREST}}, "name of a baseline"),
-        ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is not known"),
-        ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' needs"),
-        ({"metrics": ["fbeta"]}, "'fbeta' needs a parameter of its own, beta"),
+        ({"metrics": ["accuracy", "beauty"]}, "metric='beauty' is unknown"),
+        ({"metrics": ["false_alarms_per_day"]}, "'false_alarms_per_day' requires"),
+        ({"metrics": ["fbeta"]}, "'fbeta' requires the parameter beta"),
         ({"metrics": "f1"}, r"metrics must be a sequence .* Pass \['f1'\]"),
-        ({"metrics": ["f1", "recall", "f1"]}, "names 'f1' twice"),
+        ({"metrics": ["f1", "recall", "f1"]}, "contains 'f1' twice"),
     ],
 )
 def test_bad_arguments(arguments, message, plant):

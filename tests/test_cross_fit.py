@@ -376,7 +376,7 @@ def test_more_blocks_than_rows():
     ],
 )
 def test_pipelines_without_errors_or_threshold(pipeline):
-    with pytest.raises(ValueError, match="a step that gives errors and one that sets"):
+    with pytest.raises(ValueError, match="a step that computes errors and one that"):
         fit_cross_fitted(pipeline, noise(90))
 
 

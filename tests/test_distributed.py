@@ -501,5 +501,5 @@ def test_without_dask(package, detectors, monkeypatch):
         lambda: score_samples(detectors["pca"], wave(9)),
         lambda: fit(PCA(1), wave(9)),
     ):
-        with pytest.raises(ImportError, match=r'pip install "tsanomaly\[dask\]"'):
+        with pytest.raises(ImportError, match=r'pip install "dask\[dataframe\]" dist'):
             call()

@@ -164,16 +164,16 @@ def test_a_budget_in_time(rng):
     [
         (
             {"false_alarms": None},
-            "per=100 is the time .* example false_alarms=1",
+            "per=100 requires .* use false_alarms=1",
         ),
-        ({"per": None}, "false_alarms=1 needs the time .* Pass per, "),
-        ({"method": "sigma"}, "method='sigma' has none. Use method='quantile'"),
-        ({"method": "mad"}, "method='mad' has none"),
-        ({"method": "f_score"}, "method='f_score' has none"),
-        ({"per": "soon"}, "per='soon' is no time. Pass one such as '7D'"),
-        ({"per": "-1h"}, "per='-1h' is not above 0"),
-        ({"per": "NaT"}, "per='NaT' is not above 0"),
-        ({"per": "1s"}, "shorter than the time from row to row, 0 days 00:01:00"),
+        ({"per": None}, "false_alarms=1 requires the time .* Pass per, "),
+        ({"method": "sigma"}, "method='sigma' does not use. Use method='quantile'"),
+        ({"method": "mad"}, "method='mad' does not use"),
+        ({"method": "f_score"}, "method='f_score' does not use"),
+        ({"per": "soon"}, "per='soon' is not a duration. Pass one such as '7D'"),
+        ({"per": "-1h"}, "per='-1h' is not positive"),
+        ({"per": "NaT"}, "per='NaT' is not positive"),
+        ({"per": "1s"}, "shorter than the time step, 0 days 00:01:00"),
         ({"per": 0}, "'per' parameter"),
         ({"per": 2.5}, "'per' parameter"),
         ({"false_alarms": 0}, "'false_alarms' parameter"),
@@ -193,7 +193,7 @@ def test_a_time_needs_times():
     with pytest.raises(ValueError, match="the rows have no times"):
         rows_per("1D", pd.RangeIndex(3))
     same = pd.DatetimeIndex(["2024-01-01"] * 3)
-    with pytest.raises(ValueError, match="do not differ"):
+    with pytest.raises(ValueError, match="are all equal"):
         rows_per("1D", same)
     assert rows_per("1D", pd.date_range("2024", periods=3, freq="7h")) == 24 / 7
     with pytest.raises(ValueError, match="not in order"):
@@ -210,10 +210,15 @@ def test_a_time_needs_times():
             1000,
             0,
             100_000,
-            r"1,000 rows hold \d\d independent peaks: a level that is exceeded once in "
-            "100,000 rows is an extrapolation. Fit on more rows, or allow more false_a",
+            r"1,000 rows contain \d\d independent peaks, so a level that is exceeded "
+            "once in 100,000 rows is an extrapolation. Fit on more rows, or allow more",
         ),
-        (300, 0.99, 1000, r"300 rows hold \d independent .* once in 1,000 rows is unc"),
+        (
+            300,
+            0.99,
+            1000,
+            r"300 rows contain \d independent .* once in 1,000 rows is unc",
+        ),
     ],
 )
 def test_says_what_training_rows_cannot_say(n, coefficient, per, message):

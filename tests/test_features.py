@@ -203,11 +203,11 @@ def test_calendar_in_local_time():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"windows": (1, 5)}, r"windows must hold integers of at least 2, got \[1, 5"),
-        ({"windows": (5, 5)}, "windows must hold different integers"),
-        ({"lags": (0,)}, "lags must hold integers of at least 1"),
-        ({"lags": (1.5,)}, "lags must hold integers"),
-        ({"rates": (True,)}, "rates must hold integers"),
+        ({"windows": (1, 5)}, r"windows must contain integers of at least 2, got \[1"),
+        ({"windows": (5, 5)}, "windows must contain distinct integers"),
+        ({"lags": (0,)}, "lags must contain integers of at least 1"),
+        ({"lags": (1.5,)}, "lags must contain integers"),
+        ({"rates": (True,)}, "rates must contain integers"),
         ({"eps": 0.0}, "'eps' parameter"),
         ({"lags": {1, 2}}, "lags"),
     ],

@@ -441,7 +441,7 @@ def test_rows_without_a_machine(fleet, frame):
     lost = frame.astype({"machine_id": object})
     lost.iloc[7, 1] = None
     for call in (clone(fleet).fit, fleet.score_samples, fleet.predict):
-        with pytest.raises(ValueError, match=r"1 rows.* 7"):
+        with pytest.raises(ValueError, match=r"1 missing.* 7"):
             call(lost)
 
 
@@ -506,7 +506,7 @@ def test_not_fitted(frame):
     for method in ("score_samples", "decision_function", "predict"):
         with pytest.raises(NotFittedError):
             getattr(fleet, method)(frame)
-    with pytest.raises(AttributeError, match="detectors_ before fit"):
+    with pytest.raises(AttributeError, match="detectors_ before it is fitted"):
         _ = fleet.detectors_
 
 

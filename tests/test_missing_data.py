@@ -232,7 +232,7 @@ def test_the_network_learns_from_what_is_there():
 def test_a_channel_without_a_reading_in_training():
     X = pd.DataFrame(wave(40, 2), columns=["flow", "pressure"])
     X.loc[:31, "pressure"] = np.nan
-    with pytest.raises(ValueError, match=r"'pressure' in any of the 32 rows to train"):
+    with pytest.raises(ValueError, match=r"'pressure' in any of the 32 training rows"):
         tiny_detector(validation_fraction=0.2).fit(X)
     assert np.isfinite(tiny_detector().fit(X).score_samples(X)).all()
 

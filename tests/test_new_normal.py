@@ -73,7 +73,7 @@ def test_channels_without_a_reading_keep_their_level():
     detector.accept_new_normal(X)
     assert detector.center_[0] == center[0]
     assert detector.center_[1] == pytest.approx(X[:, 1].mean())
-    with pytest.raises(ValueError, match="no reading"):
+    with pytest.raises(ValueError, match="no readings"):
         detector.accept_new_normal(np.full((3, 2), np.nan))
 
 

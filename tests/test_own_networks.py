@@ -348,8 +348,8 @@ def wrong(kind):
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        ("output", ValueError, r"gives \(64, 5, 3\).*\(64, 5, 2\).*\(64, 2\)"),
-        ("shorter", ValueError, r"gives \(64, 3, 2\)"),
+        ("output", ValueError, r"output shape \(64, 5, 3\).*\(64, 5, 2\).*\(64, 2\)"),
+        ("shorter", ValueError, r"output shape \(64, 3, 2\)"),
         ("input", ValueError, r"window_size=5 rows and 2 channels"),
         ("nothing", TypeError, "NoneType"),
         ("compiled", ValueError, r"Training\(optimizer="),

@@ -184,7 +184,7 @@ def test_columns_are_checked(detector):
     ("detector", "message"),
     [
         (LocalOutlierFactor(), r"LocalOutlierFactor\(\) has neither.*novelty=True"),
-        (make_pipeline(PCA(), LocalOutlierFactor()), r"Pass novelty=True"),
+        (make_pipeline(PCA(), LocalOutlierFactor()), r"Set novelty=True"),
         (make_pipeline(PCA(), StandardScaler()), "neither.*Pass an outlier detector"),
         (PCA().fit_transform, "'detector' parameter of ScoreTransformer"),
     ],

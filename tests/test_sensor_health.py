@@ -422,7 +422,7 @@ def test_the_order_of_the_columns_of_the_reference_does_not_matter():
     ("given", "kind", "text"),
     [
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "more than once"),
-        (pd.DataFrame({"a": ["on", 1]}), ValueError, "does not hold numbers"),
+        (pd.DataFrame({"a": ["on", 1]}), ValueError, "is not numeric"),
         (pd.DataFrame({"a": [1j]}), ValueError, "complex"),
         (pd.DataFrame({"a": pd.date_range("2024", periods=2)}), ValueError, "'a'"),
         (pd.Series([1.0]), ValueError, "two dimensions"),

@@ -364,7 +364,7 @@ def test_wrapped_detectors(series, wrap):
         (pd.Series([1.0, "high"]), "'high'"),
         ([1.0, pd.Timestamp("2024-01-01")], "numbers"),
         ([[1.0, 2.0]], "update_many"),
-        ([1.0, [2.0]], "no array"),
+        ([1.0, [2.0]], "not form an array"),
         (3.0, "shape"),
         (None, "shape"),
         ({"a": 1.0, "b": 2.0}, "names"),

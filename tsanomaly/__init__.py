@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Find when, and in which sensor, a machine behaves abnormally.
 
-Outlier detectors and transformers for multivariate time series that work like those of
-scikit-learn: row t in, row t out.
+Outlier detectors and transformers for multivariate time series with the interface of
+scikit-learn. Every estimator returns one result per row of its input.
 """
 
 from importlib import import_module as _import_module
@@ -10,7 +10,7 @@ from importlib import import_module as _import_module
 from tsanomaly._version import __version__
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # for editors, which see no further
+if TYPE_CHECKING:  # for editors, which do not follow __getattr__
     from tsanomaly._alarm_filter import AlarmFilter
     from tsanomaly._autoencoder import LSTMAutoencoderDetector
     from tsanomaly._autoregressive_detector import AutoregressiveDetector
@@ -67,8 +67,8 @@ __all__ = [
     "sliding_windows",
 ]
 
-# Where public names come from, when they are first asked for. Until then the package
-# imports nothing: its command line answers at once, also to Ctrl-C.
+# The modules of public names, imported on first access. Until then the package imports
+# nothing, so the command line responds at once, also to Ctrl-C.
 _HOMES = {
     "AlarmFilter": "_alarm_filter",
     "AutoregressiveDetector": "_autoregressive_detector",

@@ -18,85 +18,86 @@ __all__ = [
     "median_error_of",
 ]
 
-# Columns that hold labels of rows, and those that describe an alarm.
+# Columns with labels of rows, and columns that describe an alarm.
 LABELS = ("start", "end", "raised", "peak")
 _DESCRIPTION = ("error", "severity", "priority", "state")
 
-# Severities from which an alarm has a higher priority than "low".
+# Lowest severities of the priorities "medium" and "high".
 _MEDIUM, _HIGH = 50.0, 87.5
 
-# The distance from the median error to the threshold, at least, in thresholds.
+# Smallest distance from the median error to the threshold, relative to the threshold.
 _SMALLEST_UNIT = 1e-3
 
-# Rows that tell of a drift, at least.
+# Minimum number of rows to detect drift.
 _FEWEST_DRIFTED = 100
 
-# How far beyond the tracked threshold the fitted quantile lies: one row in a hundred.
+# Share of rows above the tracked threshold in equilibrium.
 _TRACKED_SHARE = 0.01
 
 
 class AlarmFilter(BaseEstimator):
-    r"""Turn errors of rows into alarms.
+    r"""Turn row errors into alarms.
 
-    A flagged row is not yet an alarm: single rows just above the threshold come and go.
-    An alarm is raised when errors were above the threshold for long enough or far
-    enough, and is over after some quiet rows. The terms are those of ISA-18.2 [1]_ and
-    OPC UA [2]_: on-delay, off-delay, deadband.
+    A single flagged row is not yet an alarm. An alarm is raised when errors exceed the
+    threshold by enough or for long enough, and is cleared after a number of quiet rows.
+    The terms on-delay, off-delay and deadband are those of ISA-18.2 [1]_ and OPC UA
+    [2]_.
 
     Parameters
     ----------
     trigger : float, default=1.0
-        Accumulated excess that raises an alarm, not negative. The excess of a row is
-        how far its error is above the threshold, in units: the distance from the median
-        error of the training rows to the threshold.
+        Accumulated excess above which an alarm is raised. Non-negative. The excess of a
+        row is the distance of its error from the threshold, in units of the distance
+        from the median training error to the threshold.
 
     max_excess : float, default=3.0
-        What a row adds to the accumulated excess, at most.
+        Maximum contribution of a row to the accumulated excess.
 
     decay : float, default=0.1
-        What a row that is not above the threshold takes away from it.
+        Decrease of the accumulated excess with each row that is not above the
+        threshold.
 
     on_delay : int, default=1
-        Rows in a row that must be above the threshold for an alarm to be raised. Longer
-        delays lose short events.
+        Number of consecutive rows above the threshold required to raise an alarm.
+        Longer delays miss short events.
 
     off_delay : int, default=60
-        Quiet rows after which an alarm is over. What is closer to each other is one
-        alarm. The `end` of an alarm is its last row that was not quiet.
+        Number of quiet rows after which an alarm is cleared. Faults closer together are
+        one alarm. The `end` of an alarm is its last row that was not quiet.
 
     deadband : float, default=0.0
-        How far below the threshold, in units, an error has to fall for a row to be
-        quiet while there is an alarm.
+        During an alarm, a row is quiet if its error is below the threshold by at least
+        this distance, in the units of `trigger`.
 
     tracking : float, default=0.0
-        How fast the threshold follows machines that drift, in units per row: it rises
-        by 0.99 times as much with each row above it, and falls by 0.01 times as much
-        with each other row, but never below that of the detector. So it tends to where
-        1 % of the rows are above it, and alarms that never end, end. 0 holds it fixed.
+        Speed at which the threshold follows drift, in the units of `trigger` per row.
+        Each row above the threshold raises it by 0.99 times this value, every other row
+        lowers it by 0.01 times this value, but never below the initial threshold. It
+        thus converges to a level that 1 % of the rows exceed, and lasting alarms end. 0
+        keeps the threshold fixed.
 
     threshold : float or None, default=None
-        Errors above it are in excess. None takes that of the detector.
+        Threshold of the errors. None uses that of the detector.
 
     See Also
     --------
-    explain : Alarms of a series, and the channels behind them.
-    StreamingDetector : Alarms while readings arrive.
-    metrics.alarm_report : How many alarms there are, and how many in vain.
+    explain : Find the alarms of a series and the channels behind them.
+    StreamingDetector : Find alarms while readings arrive.
+    metrics.alarm_report : Count alarms and false alarms.
 
     Notes
     -----
     With the threshold :math:`q`, the unit :math:`u` and the error :math:`e_t` of a row,
-    the excess is :math:`x_t = (e_t - q) / u`, and the accumulated excess
-    :math:`c_t = c_{t-1} + \min(x_t, 3)` if :math:`x_t > 0`, and
-    :math:`\max(c_{t-1} - 0.1, 0)` otherwise. An alarm is raised where
-    :math:`c_t > 1`. It begins at the row from which on :math:`c` was above 0, and
-    ends with the last row that was not quiet. A break ends an alarm.
+    the excess is :math:`x_t = (e_t - q) / u`. With default parameters, the accumulated
+    excess is :math:`c_t = c_{t-1} + \min(x_t, 3)` if :math:`x_t > 0`, and
+    :math:`\max(c_{t-1} - 0.1, 0)` otherwise, and an alarm is raised where
+    :math:`c_t > 1`. It starts at the first row since :math:`c` was last 0 and ends with
+    the last row that was not quiet. A break ends an alarm.
 
     The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
-    alarm: 0 at the threshold, 50 for an error as far above it as it is above the median
-    error of the training rows, 75 for twice as far, and 100 for errors without bound.
-    The priority is 'low' below 50, 'high' from 87.5 on (three units) and 'medium' in
-    between.
+    alarm: 0 at the threshold, 50 at one unit above it, 75 at two units, approaching 100
+    for large errors. The priority is 'low' below 50, 'high' from 87.5 (three units) and
+    'medium' in between.
 
     References
     ----------
@@ -155,29 +156,29 @@ class AlarmFilter(BaseEstimator):
         Parameters
         ----------
         errors : array-like of shape (n_timestamps,)
-            Higher = worse: the opposite of what `score_samples` returns. NaN at breaks.
+            Errors, higher = worse: the opposite of `score_samples`. NaN at breaks.
         threshold : float or None, default=None
-            That of the detector. Not needed if the filter has one.
+            Threshold of the detector. Not needed if the filter has one.
         median_error : float
             Median error of the training rows.
         index : Index or None, default=None
-            Labels of the rows; None numbers them.
+            Labels of the rows. None uses row numbers.
 
         Returns
         -------
         alarms : DataFrame
             One row per alarm, in time order:
 
-            - ``start``, ``end`` : labels of the first row, and of the last that was not
-              quiet
+            - ``start``, ``end`` : labels of the first row and of the last row that was
+              not quiet
             - ``raised`` : label of the row in which the alarm was raised
             - ``peak`` : label of the row with the largest error
-            - ``duration`` : Timedelta, where each row lasts the median time from row
-              to row; number of rows if the index does not hold times in order
-            - ``error`` : that of the peak
-            - ``severity`` : float from 0 to 100, see the notes
+            - ``duration`` : Timedelta, assuming the median time step for each row; the
+              number of rows if the index has no ordered times
+            - ``error`` : error of the peak
+            - ``severity`` : float from 0 to 100; see the Notes of the class
             - ``priority`` : 'low', 'medium' or 'high'
-            - ``state`` : 'active' if the last rows belong to it, or 'cleared'
+            - ``state`` : 'active' if the alarm has not ended, otherwise 'cleared'
 
         Raises
         ------
@@ -189,14 +190,14 @@ class AlarmFilter(BaseEstimator):
         errors = np.asarray(as_series(errors), dtype=np.float64)
         if errors.ndim != 1:
             raise ValueError(
-                "errors must hold one number for each row, got an array of shape "
+                "errors must contain one number for each row, got an array of shape "
                 f"{errors.shape}. Pass -detector.score_samples(X)."
             )
         index = pd.RangeIndex(len(errors)) if index is None else pd.Index(index)
         if len(index) != len(errors):
             raise ValueError(
-                f"index has {len(index):,} labels and errors {len(errors):,} rows. "
-                "Pass the index of the series that was scored."
+                f"index has {len(index):,} labels, but errors has {len(errors):,} "
+                "rows. Pass the index of the series that was scored."
             )
         tracker = AlarmTracker(self, threshold, median_error)
         step = median_step(index)
@@ -212,24 +213,24 @@ class AlarmFilter(BaseEstimator):
 
 
 def alarm_duration(index, start, end, step):
-    """How long rows last, both included: a Timedelta, or their number."""
+    """Return the duration of a range of rows: a Timedelta, or the number of rows."""
     return end - start + 1 if step is None else index[end] - index[start] + step
 
 
 def alarm_table(rows, columns, index, step):
-    """Put alarms or events into a frame.
+    """Make a frame of alarms or events.
 
-    Without rows, too, columns have the types that they have with some.
+    Column types do not depend on whether there are any rows.
 
     Parameters
     ----------
     rows : list of dict
     columns : list of str
     index : Index
-        Of the series, whose labels are in the columns 'start', 'end', 'raised' and
+        Index of the series, with the labels in the columns 'start', 'end', 'raised' and
         'peak'.
     step : Timedelta or None
-        Time from row to row, if the index holds times in order.
+        Time step, if the index has ordered times.
 
     Returns
     -------
@@ -246,18 +247,19 @@ def alarm_table(rows, columns, index, step):
 
 
 def median_error_of(detector, errors=()):
-    """Median error of the training rows of a fitted detector.
+    """Return the median training error of a fitted detector.
 
     Parameters
     ----------
     detector : fitted estimator
     errors : ndarray of shape (n_timestamps,), default=()
-        Errors to go by if the detector does not say; NaN is left out.
+        Errors whose median is used if the detector has no `median_error_`. NaN is
+        ignored.
 
     Returns
     -------
     median_error : float or None
-        None if the detector does not say, and there are no errors.
+        None if neither is available.
     """
     median_error = getattr(last_step(detector), "median_error_", None)
     if median_error is None:
@@ -268,25 +270,25 @@ def median_error_of(detector, errors=()):
 
 
 def has_drifted(errors, threshold, median_error):
-    """Whether new rows no longer look like those of the training series.
+    """Whether recent rows have drifted away from the training rows.
 
-    Faults are over at some time; where the machine, a sensor or the product has
-    changed, all errors are larger for good.
+    Faults end at some point. If the machine, a sensor or the product has changed, all
+    errors stay larger.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps,)
-        Of new rows, in time order; NaN at breaks.
+        Errors of new rows, in time order. NaN at breaks.
     threshold : float
-        That of the detector.
+        Threshold of the detector.
     median_error : float
         Median error of the training rows.
 
     Returns
     -------
     drifted : bool
-        Whether the median error of the last quarter of the rows, of at least 100, is
-        closer to the threshold than to that of the training rows.
+        Whether the median error of the last quarter of the rows, and of at least 100,
+        is closer to the threshold than to the median training error.
     """
     errors = errors[~np.isnan(errors)]
     last = errors[-max(len(errors) // 4, _FEWEST_DRIFTED) :]
@@ -296,14 +298,14 @@ def has_drifted(errors, threshold, median_error):
 
 
 class AlarmTracker:
-    """Alarms while errors arrive, one row after the other.
+    """Find alarms row by row.
 
     Parameters
     ----------
     rules : AlarmFilter
-        Its parameters are checked here.
+        The filter. Its parameters are validated here.
     threshold : float or None
-        That of the detector.
+        Threshold of the detector.
     median_error : float
         Median error of the training rows.
     """
@@ -314,7 +316,7 @@ class AlarmTracker:
             threshold = rules.threshold
         if threshold is None:
             raise ValueError(
-                "No threshold is known. Pass that of the detector, -detector.offset_, "
+                "No threshold is given. Pass that of the detector, -detector.offset_, "
                 "or set one in the filter: AlarmFilter(threshold=...)."
             )
         if not (np.isfinite(threshold) and np.isfinite(median_error)):
@@ -330,13 +332,13 @@ class AlarmTracker:
         self.forget()
 
     def forget(self):
-        """Forget what was accumulated, and the alarm that there may be."""
+        """Reset the accumulated excess and the current alarm."""
         self.accumulated, self.n_above = 0.0, 0
-        self.alarm = None  # the one that there is, or that may become one
+        self.alarm = None  # the current alarm, raised or pending
         self.is_raised = False
 
     def step(self, error):
-        """Take the error of the next row.
+        """Process the error of the next row.
 
         Parameters
         ----------
@@ -348,7 +350,7 @@ class AlarmTracker:
         is_above : bool
             Whether the row is above the threshold.
         over : dict or None
-            The alarm that is over with this row.
+            The alarm that is cleared in this row.
         """
         rules, row = self.rules, self.n_rows
         self.n_rows += 1
@@ -376,7 +378,7 @@ class AlarmTracker:
         return False, None
 
     def run(self, errors):
-        """Take the errors of a series, and return its alarms.
+        """Process the errors of a series and return its alarms.
 
         Parameters
         ----------
@@ -385,8 +387,8 @@ class AlarmTracker:
         Returns
         -------
         alarms : list of dict
-            With the rows 'start', 'end', 'raised' and 'peak', and 'error', 'severity',
-            'priority' and 'state'. The last one may be active.
+            Row numbers 'start', 'end', 'raised' and 'peak', and 'error', 'severity',
+            'priority' and 'state'. The last alarm may be active.
         above : ndarray of shape (n_timestamps,), dtype=bool
             Rows above the threshold.
         """
@@ -397,7 +399,7 @@ class AlarmTracker:
         return alarms, np.array([is_above for is_above, _ in steps], dtype=bool)
 
     def _add(self, row, error, excess):
-        """Take a row that is above the threshold."""
+        """Process a row above the threshold."""
         if self.alarm is None:
             self.alarm = {"start": row, "error": -np.inf, "severity": 0.0}
         alarm = self.alarm
@@ -415,7 +417,7 @@ class AlarmTracker:
             alarm["raised"], alarm["state"] = row, "active"
 
     def interrupt(self):
-        """End the alarm, as at a break, and return it if it was raised."""
+        """End the current alarm, and return it if it was raised."""
         over = self.alarm if self.is_raised else None
         if over is not None:
             over["state"] = "cleared"

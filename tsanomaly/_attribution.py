@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which channels the error of a row comes from, and what was expected of them."""
+"""Attribution of the errors of rows to channels, and expected readings."""
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
@@ -22,20 +22,20 @@ __all__ = [
     "occlude",
 ]
 
-# Stretches of normal readings that occlusion puts in the place of a channel's own.
+# Number of stretches of normal readings that occlusion tries.
 _STRETCHES = 8
 
-# Values of rows that are looked at together, at most. Windows of many channels have
-# thousands of columns: errors of all of them would take gigabytes.
+# Maximum number of values of rows processed together. Windows of many channels have
+# thousands of columns, whose errors would take gigabytes.
 _MOST_VALUES = 2**24
 
 
 def channel_errors(detector, X, rows, normal):
-    """Split the errors of rows among the channels.
+    """Attribute the errors of rows to the channels.
 
-    Exact where the detector's error is a sum over columns that belong to channels:
-    reconstruction errors, and unions of their normalised scores. Where a detector
-    inside a union is of another kind, its score is split by `occlude`.
+    This is exact if the error is a sum over columns that belong to channels, as for
+    reconstruction errors and unions of their normalised scores. Scores of other
+    detectors in a union are attributed with `occlude`.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def channel_errors(detector, X, rows, normal):
     rows : ndarray of int
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows to take the place of others, for occlusion.
+        Rows to use as substitutes in occlusion.
 
     Returns
     -------
     contributions : ndarray of shape (n_rows, n_channels) or None
-        Non-negative, NaN in rows without an error. None if the detector's error is no
-        such sum.
+        Non-negative contributions, NaN in rows without an error. None if the error is
+        not such a sum.
     """
     columns, steps = _Columns(X), fitted_steps(detector)
     first = next((i for i, step in enumerate(steps) if _gives_errors(step)), None)
@@ -76,12 +76,12 @@ def channel_errors(detector, X, rows, normal):
             errors = relative_errors(errors, last.threshold_)
         return spread(errors)
 
-    # Other detectors may be split by occlusion, which looks at all rows.
+    # Other detectors may need occlusion, which uses all rows.
     return _in_blocks(split, rows, columns) if _is_residual(step) else split(rows)
 
 
 def expected_readings(detector, X, rows):
-    """Return what a reconstructing detector expected, in the unit of the readings.
+    """Return the expected readings of a detector, in the units of the readings.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def expected_readings(detector, X, rows):
     Returns
     -------
     expected : ndarray of shape (n_rows, n_channels) or None
-        NaN in rows that are not reconstructed. None if there is no reconstruction, or a
-        step before it cannot be undone.
+        NaN in rows that are not reconstructed. None if there is no reconstruction, or
+        an earlier step cannot be inverted.
     """
     columns = _Columns(X)
     for step in fitted_steps(detector):
@@ -114,7 +114,7 @@ def expected_readings(detector, X, rows):
 
 
 def _in_blocks(function, rows, columns):
-    """Call a function of rows on some at a time; None if it returns that."""
+    """Call a function on blocks of rows. Return None if it returns None."""
     n_rows = max(_MOST_VALUES // columns.values.shape[1], 1)
     parts = []
     for start in range(0, max(len(rows), 1), n_rows):
@@ -126,13 +126,11 @@ def _in_blocks(function, rows, columns):
 
 
 def occlude(detector, X, rows, normal):
-    """Split errors by how far they fall if a channel reads as in normal rows.
+    """Attribute errors by how much they decrease with normal readings of a channel.
 
-    One channel at a time is replaced, in the rows to explain and those before them that
-    their scores depend on: by the straight line between the readings around, and by
-    several stretches of the channel's own normal readings. What counts is the one that
-    makes a row the most normal. So a channel has a share if the row could have been
-    more normal, had this channel read otherwise.
+    One channel at a time is replaced in the rows to explain and their context: by a
+    line between the surrounding readings, and by several stretches of its own normal
+    readings. For each row, the substitute with the smallest error counts.
 
     Parameters
     ----------
@@ -143,7 +141,7 @@ def occlude(detector, X, rows, normal):
     rows : ndarray of int
         Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows to take readings from.
+        Rows to take substitutes from.
 
     Returns
     -------
@@ -153,7 +151,7 @@ def occlude(detector, X, rows, normal):
     n_timestamps, n_channels = X.shape
     try:
         context = get_context(detector)
-    except ValueError:  # it does not say: all rows are scored
+    except ValueError:  # unknown context: score all rows
         needed, replaced = np.arange(n_timestamps), rows
     else:
         needed = replaced = rows_with_context(rows, context, n_timestamps)
@@ -168,7 +166,7 @@ def occlude(detector, X, rows, normal):
             lowest = errors
             for substitute in _substitutes(readings, replaced, normal):
                 changed = _column(piece, channel).copy()
-                present = ~np.isnan(changed[places])  # a gap stays one
+                present = ~np.isnan(changed[places])  # missing readings stay missing
                 changed[places[present]] = substitute[present]
                 errors_now = detector_errors(detector, _with(piece, channel, changed))
                 lowest = np.fmin(lowest, errors_now[positions])
@@ -178,7 +176,7 @@ def occlude(detector, X, rows, normal):
 
 
 def normalise(contributions):
-    """Shares of the channels in each row, which add up to 1, or are all 0.
+    """Return the shares of the channels in each row, which sum to 1 or are all 0.
 
     Parameters
     ----------
@@ -196,7 +194,7 @@ def normalise(contributions):
 
 
 class _Columns:
-    """Columns of a series on their way through the steps before the errors.
+    """Columns of a series, tracked through the steps before the errors.
 
     Parameters
     ----------
@@ -206,7 +204,7 @@ class _Columns:
     Attributes
     ----------
     values : array-like of shape (n_timestamps, n_columns)
-        What the steps so far make of it.
+        Output of the steps so far.
     """
 
     def __init__(self, X):
@@ -216,7 +214,7 @@ class _Columns:
         self._passed = []
 
     def pass_through(self, step):
-        """Apply a step, if it is known which channel each of its columns is of."""
+        """Apply a step if the channel of each of its output columns is known."""
         channels = self._channels
         if isinstance(step, WindowTransformer):
             channels = np.tile(channels, step.n_context_ + 1)
@@ -232,18 +230,18 @@ class _Columns:
         return True
 
     def fold(self, contributions):
-        """Add up the columns of each channel."""
+        """Sum the columns of each channel."""
         folded = np.zeros((len(contributions), self._n_channels))
         for channel in range(self._n_channels):
-            # Only channels that are left have columns.
+            # Deselected channels have no columns.
             of_channel = contributions[:, self._channels == channel]
             folded[:, channel] = of_channel.sum(axis=1)
         return folded
 
     def undo(self, expected):
-        """Take what is expected of the columns back to the channels; None if it cannot.
+        """Map expected values of columns back to channels, or return None.
 
-        Of a window, its last row is what is expected.
+        For windows, the last row is used.
         """
         for step, channels in reversed(self._passed):
             if isinstance(step, WindowTransformer):
@@ -263,7 +261,7 @@ class _Columns:
 
 
 def _selects(step):
-    # Not by SelectorMixin, whose import takes as long as that of the whole library.
+    # Not with SelectorMixin, whose import takes as long as that of the whole library.
     return hasattr(step, "get_support")
 
 
@@ -274,7 +272,7 @@ def _gives_errors(step):
 
 
 def _is_residual(step):
-    """Whether a step says what it expected, and gives the errors of each column."""
+    """Whether a step returns expected readings and errors per column."""
     return hasattr(step, "reconstruct") and hasattr(step, "transform")
 
 
@@ -283,7 +281,7 @@ def _parts(union):
 
 
 def _errors_of(step, columns, rows, normal):
-    """Errors of rows, one for each column, and how they spread over the channels."""
+    """Return errors per column, and a function that maps them to channels."""
     if _is_residual(step):
         errors = results_at(step, "transform", columns.values, rows)
         return errors, lambda errors: columns.fold(_contributions(errors))
@@ -297,8 +295,8 @@ def _errors_of(step, columns, rows, normal):
     scores = results_at(step, "transform", columns.values, rows)
 
     def spread(scores):
-        # Only scores above 0 make a row abnormal. Where there are none, as below the
-        # median of a logarithmic scale, the detectors count alike.
+        # Only positive scores make a row abnormal. If there are none, as below the
+        # median on a logarithmic scale, all detectors have equal weights.
         weights = np.maximum(scores, 0)
         weights[~(weights > 0).any(axis=1)] = 1.0
         weights = weights[:, :, None]  # (n_rows, n_detectors, 1)
@@ -308,7 +306,7 @@ def _errors_of(step, columns, rows, normal):
 
 
 def _contributions(errors):
-    """Errors above 0, and 0 for channels without one, in rows that have others."""
+    """Clip errors at 0, and use 0 for unknown channels of rows with other errors."""
     unknown = np.isnan(errors)
     unknown &= ~unknown.all(axis=1, keepdims=True)
     return np.where(unknown, 0, np.maximum(errors, 0))
@@ -322,7 +320,7 @@ def _shares(detector, X, rows, normal):
 
 
 def _cascade(hybrid, X, rows, normal):
-    """Shares in the errors of the part that scored each row."""
+    """Return the shares in the errors of the part that scored each row."""
     if hybrid.combine != "cascade":
         return None
     candidate = results_at(hybrid, "screen", X, rows)
@@ -337,7 +335,7 @@ def _cascade(hybrid, X, rows, normal):
 
 
 def _reconstruct(step, Z, rows):
-    """Rows as an estimator reconstructs them, in its own unit, or None."""
+    """Return the reconstruction of rows by an estimator in its own units, or None."""
     if hasattr(step, "reconstruct"):
         return results_at(step, "reconstruct", Z, rows)
     if isinstance(step, HybridDetector):
@@ -360,7 +358,7 @@ def _reconstruct(step, Z, rows):
 
 
 def _substitutes(readings, rows, normal):
-    """Readings of a channel that could stand in the given rows."""
+    """Yield substitutes for the readings of a channel in the given rows."""
     usable = normal & np.isfinite(readings)
     outside = usable.copy()
     outside[rows] = False
@@ -382,7 +380,7 @@ def _column(X, channel):
 
 
 def _with(X, channel, values):
-    """A series with another column."""
+    """Return a copy of a series with a replaced column."""
     X = X.copy()
     if hasattr(X, "iloc"):
         X.isetitem(channel, values)

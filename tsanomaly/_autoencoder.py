@@ -45,11 +45,11 @@ _MOVED = {
     )
 }
 
-# Share of the training rows that the network learns from beside a linear view. The
-# others, the last ones, tell what it knows.
+# Share of the training rows that the network trains on if there is a linear view. The
+# last rows are held out to compare the two.
 _LEARNED = 0.8
 
-# What is learned by two views, and not by a network alone.
+# Attributes that exist only if both views are fitted.
 _OF_BOTH_VIEWS = (
     "linear_mean_",
     "linear_components_",
@@ -64,184 +64,186 @@ _OF_BOTH_VIEWS = (
 
 
 class LSTMAutoencoderDetector(ResidualDetector):
-    r"""Flag rows that an LSTM autoencoder or a linear map reconstructs badly.
+    r"""Detect anomalies with an LSTM autoencoder and a linear autoencoder.
 
-    Both learn to reproduce the windows of a mostly normal series, seen through noise
-    [2]_. What they have not learned, they reproduce badly: the residuals of a row, in
-    each channel, are its errors. The two are judged apart. The linear map looks back
-    over long windows, and follows slow normal drift. The network [1]_ looks at short
-    ones, and learns relations between channels that are not linear. `fit` tests on
-    training rows that the network has not seen how much more it knows than the linear
-    map, and lets it count for as much (`relation_gain_`); where it knows nothing more,
-    the linear map scores alone. `transform` returns the errors, so that the estimator
-    works both as a detector with a threshold of its own, and as a step before
-    :class:`ReconstructionThreshold`.
+    Both models learn to reconstruct windows of a mostly normal series from noisy copies
+    [2]_. Windows unlike those of the training series are reconstructed badly, and the
+    squared residuals of a row are its errors, one per channel.
+
+    The linear map looks back over long windows and follows slow, normal drift. The LSTM
+    network [1]_ looks at short windows and learns nonlinear relations between channels.
+    `fit` measures, on training rows that the network has not seen, how much more it
+    knows about each channel than the linear map (`relation_gain_`), and weights the two
+    accordingly. Where the network adds nothing, the linear map alone scores the rows.
 
     Scale the series first, for example with
     :class:`~sklearn.preprocessing.StandardScaler` in a pipeline: errors are compared
-    across channels, and the network learns badly from unscaled readings. `fit` warns
-    of readings that were not scaled.
+    across channels, and the network trains poorly on unscaled readings. `fit` warns if
+    the channels do not look scaled.
 
     Parameters
     ----------
     window_size : int or tuple of two int, default=(16, 80)
-        Rows in a window of the network, and in one of the linear map. A single number
-        is for both. At least 2.
+        Rows in a window of the network and in a window of the linear map. An int sets
+        both. At least 2.
 
     units : tuple of int, default=(32,)
-        Widths of the encoder's LSTM layers, one for each entry. The decoder mirrors
-        them.
+        Width of each LSTM layer of the encoder. The decoder mirrors the encoder.
 
     latent_dim : int, None or 'sequence', default='sequence'
-        What the decoder sees of a window:
+        What the encoder passes to the decoder:
 
-        - 'sequence': what the encoder gives at every row, from the last row to the
-          first. No single vector has to hold the window.
-        - None: what the encoder gives at the last row.
-        - int: that, through a dense layer of this width, the bottleneck.
+        - 'sequence': its outputs at every row, in reverse order. No single vector has
+          to hold the whole window.
+        - None: its output at the last row.
+        - int: its output at the last row, through a dense bottleneck of this width.
 
     dropout : float, default=0.0
-        Share of activations that training sets to zero between the layers, in [0, 1).
+        Dropout rate between the layers during training, in [0, 1).
 
     network : callable or None, default=None
-        Builds another network instead, to which `units`, `latent_dim` and `dropout` do
-        not apply. ``network(window_size, n_channels)`` returns a ``keras.Model``, not
-        compiled, that takes windows of shape (batch, window_size, n_channels) and gives
-        either windows of that shape, to reconstruct them, or the row that follows each
-        of them, (batch, n_channels), to forecast it. A function, or an object with
-        `get_params`, whose parameters a search then reaches. See the notes.
+        Builds a custom network; `units`, `latent_dim` and `dropout` are then ignored.
+        ``network(window_size, n_channels)`` returns an uncompiled ``keras.Model`` that
+        maps windows of shape (batch, window_size, n_channels) either to windows of the
+        same shape (reconstruction) or to the next row, of shape (batch, n_channels)
+        (forecast). Either a function or an object with `get_params`, whose parameters
+        can then be searched. See the Notes.
 
     epochs : int, default=40
-        Epochs of training, at most.
+        Maximum number of training epochs.
 
     noise : float, default=0.3
-        Standard deviation of the white noise that training adds to the windows which
-        the network sees, in units of that of each channel. The network learns to
-        reconstruct the windows without it, and so how readings depend on each other,
-        instead of copying them.
+        Standard deviation of the white noise added to the input of the network during
+        training, relative to the standard deviation of each channel. The target is the
+        window without noise, so the network has to learn how readings depend on each
+        other instead of copying them.
 
     linear_variance : float, default=0.8
-        How much of the windows' variance the linear map may reconstruct, in [0, 1). It
-        is the linear map that best restores noisy windows, computed in closed form;
-        this share, with all principal components of the windows, determines how noisy,
-        and then the 64 largest components are kept. 0 leaves it out, as a network that
-        forecasts needs: the network then learns from all rows, and scores alone.
+        Share of the variance of the windows that the linear map reconstructs, in
+        [0, 1). The map is the optimal linear denoiser in closed form; this share sets
+        the noise variance it is derived for, given all principal components. The 64
+        largest components are kept. 0 disables the linear map: the network then trains
+        on all rows and scores alone. A network that forecasts requires 0.
 
     training : Training or None, default=None
-        How the network is trained: batch size, learning rate, held-out windows,
-        optimizer, loss, callbacks. None is ``Training()``.
+        Batch size, learning rate, validation windows, optimizer, loss and callbacks of
+        the network. None is equivalent to ``Training()``.
 
     row_error : str, default='multiscale'
-        How the squared residuals of windows become the error of a row:
+        How the squared residuals of windows are aggregated into one error per row and
+        channel:
 
-        - 'multiscale': means over the last `window_size` rows of the window that ends
-          at the row, over half as many, and so on down to the row itself, each as a
-          normalised score on the scale of its training rows; the error follows the
-          highest of them most, and the row itself counts three times. A single row
-          counts in the longer means within a limit. Causal; finds short and long
-          anomalies.
-        - 'multiscale_centered': the same, over the rows that end at the row and those
-          that start there (or, near the end of a series, its last rows). Looks ahead
-          up to ``window_size - 1`` rows.
-        - 'last': the residual of the row itself in the window that ends there.
-          Causal, and sharp in time: for spikes and steps.
-        - 'window_mean': the mean over the window that ends at the row. Causal; steadier
-          and slower, for anomalies that last longer than a window.
-        - 'overlap_mean': the residual of the row itself, averaged over all windows that
-          hold it. Looks ahead up to ``window_size - 1`` rows.
+        - 'multiscale': combines means over the last `window_size` rows, half as many,
+          and so on down to the row itself, each normalised by its own training
+          distribution. The largest dominates, and the row itself has three times the
+          weight. Single rows are clipped in the longer means. Causal; detects short and
+          long anomalies.
+        - 'multiscale_centered': like 'multiscale', but also uses means over the rows
+          that follow. Looks ahead by up to ``window_size - 1`` rows.
+        - 'last': the residual of the row in the window that ends there. Causal and
+          sharp in time; suits spikes and steps.
+        - 'window_mean': the mean over the window that ends at the row. Causal, smoother
+          and slower; suits anomalies longer than a window.
+        - 'overlap_mean': the residual of the row, averaged over all windows that
+          contain it. Looks ahead by up to ``window_size - 1`` rows.
 
     stride : int, default=1
-        Rows between the windows that 'overlap_mean' averages, at most `window_size`.
-        Larger is faster by that factor; with windows of 50 rows, 10 lost less than
-        0.002 VUS-PR on four groups of series. The other rules need every window, and
-        take no other stride than 1.
+        Rows between the starts of the windows averaged by 'overlap_mean', at most
+        `window_size`. Scoring is faster by this factor; with windows of 50 rows,
+        ``stride=10`` lost less than 0.002 VUS-PR on four groups of series. All other
+        rules require 1.
 
     missing : {'ignore', 'anomaly'}, default='ignore'
-        What a missing reading (NaN) in a row that holds others says of the row:
+        How to treat a missing reading (NaN) in a row that has other readings:
 
-        - 'ignore': nothing. The row is judged by the other readings.
-        - 'anomaly': that the row is abnormal, by this channel. The reading gets the
-          error ``missing_error_``, beyond that of all training rows, on top of what the
-          channel's earlier readings say.
+        - 'ignore': score the row on its other readings.
+        - 'anomaly': flag the row. ``missing_error_``, which exceeds the error of every
+          training row, is added to the error of the channel.
 
-        In neither case training learns from what was not read. It may be set
-        otherwise after `fit`.
+        Training always ignores missing readings. This parameter may be changed after
+        `fit`.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. With 'auto' the threshold is
-        the higher one of what 1 % of training rows exceed and 1 % of rows that were not
-        learned from, see the notes, without start-up rows.
-        Rows that are flagged for a missing reading come on top.
+        Determines the threshold.
+
+        - If float, the share of training rows to flag, in (0, 0.5].
+        - If 'auto', the threshold is the 99 % quantile of the training errors or of the
+          errors of rows held out from training, whichever is higher. Start-up rows do
+          not count. It does not promise a false alarm rate of 1 % on new data.
+
+        Rows flagged for a missing reading are in addition to these.
 
     random_state : int, RandomState instance or None, default=None
-        Controls initial weights, dropout and the draw of windows. With an int, scores
-        are the same bit for bit on the same machine and backend. None draws a fresh
-        seed; global random states are left alone.
+        Controls weight initialisation, dropout and the sampling of windows. Pass an int
+        for scores that are identical bit for bit on the same machine and backend.
+        Global random states are never changed.
 
     verbose : int, default=0
-        1 shows a progress bar for each epoch, 2 a line.
+        0 is silent, 1 shows a progress bar per epoch, 2 one line per epoch.
 
     Attributes
     ----------
     weights_ : list of ndarray
-        Weights of the network, in Keras' order.
+        Weights of the network, in the order of Keras.
 
     linear_components_ : ndarray of shape (n_components, window_size * n_channels)
-        Principal components of the training windows, time-major, at most 64, that the
-        linear map projects windows on. Present unless ``linear_variance=0``, as the
-        next four.
+        Principal components of the training windows that the linear map projects onto,
+        at most 64, time-major. This attribute and the next four exist unless
+        ``linear_variance=0``.
 
     linear_gains_ : ndarray of shape (n_components,)
-        What each projection is multiplied by, in [0, 1].
+        Factor applied to each projection, in [0, 1].
 
     linear_mean_ : ndarray of shape (window_size * n_channels,)
-        Mean of the training windows, less `center_`.
+        Mean of the training windows, after subtracting `center_`.
 
     relation_gain_ : ndarray of shape (n_channels,)
-        How much more the network knows of each channel than the linear map, in [0, 1]:
-        of the windows that were spoilt in this channel and that the linear map does not
-        tell from others, the share that the network does.
+        How much more the network knows about each channel than the linear map, in
+        [0, 1]: of the corrupted windows that the linear map cannot tell from normal
+        ones, the share that the network can. See the Notes.
 
     predictable_ : ndarray of shape (n_channels,), dtype=bool
-        Whether readings of a channel can be predicted, by either, from others or those
-        before, or cannot be told of a short or wide series. `fit` warns if some cannot.
+        Whether either model can predict a channel from other channels or from its own
+        past. Also True where too few windows change to tell. `fit` warns about channels
+        that are not predictable.
 
     center_ : ndarray of shape (n_channels,)
-        Mean reading of each channel in training. It is subtracted in double precision;
-        models compute in single precision, and see it in the place of a channel without
-        any reading in a window.
+        Mean of each channel in training. It is subtracted in double precision before
+        the models, which compute in single precision, see the readings.
 
     missing_error_ : float
-        Error of a missing reading, with ``missing='anomaly'``: twice `n_channels` times
-        the error of the worst training row, or the threshold, if that is larger.
+        Error added for a missing reading if ``missing='anomaly'``: ``2 * n_channels``
+        times the largest training error, or times the threshold if that is larger.
 
     history_ : dict of str to list of float
-        'loss', and 'val_loss' if windows were held out, one value for each epoch.
+        Training curves, one value per epoch: 'loss', and 'val_loss' if windows were
+        held out.
 
     n_iter_ : int
-        Epochs that were run.
+        Number of epochs run.
 
     median_error_ : float
-        Median error of the training rows that are no start-up rows.
+        Median error of the training rows, start-up rows excluded.
 
     offset_ : float
-        Threshold: ``decision_function = score_samples - offset_``.
+        Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Rows before a row that its score depends on: those of the longest window that
-        counts but one, 79 by default, or with a network that forecasts `window_size`,
-        and ``window_size - 1`` more where `row_error` looks back over a window.
+        Number of earlier rows that the score of a row depends on, 79 by default. A
+        window that ends at the row has ``window_size - 1`` of them; a forecast needs
+        `window_size`, and ``window_size - 1`` more if `row_error` averages over rows.
 
     n_lookahead_ : int
-        Rows after a row that its score depends on: 0 for causal rules,
-        ``window_size - 1`` for 'multiscale_centered' and 'overlap_mean', with the
-        longest window that counts.
+        Number of later rows that the score of a row depends on: 0 for causal rules,
+        ``window_size - 1`` of the longest window in use for 'multiscale_centered' and
+        'overlap_mean'.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
@@ -250,101 +252,92 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     Notes
     -----
-    With the squared residual :math:`r^2_{s,c}` of row :math:`s` in channel :math:`c`,
-    taken in the window of size :math:`w` that ends at row :math:`t`, 'last' is
-    :math:`e_{t,c} = r^2_{t,c}` and 'window_mean' is
-    :math:`e_{t,c} = \frac{1}{w} \sum_{s=t-w+1}^{t} r^2_{s,c}`, in the squared unit of
-    `X`.
+    **Row errors.** Let :math:`r^2_{s,c}` be the squared residual of row :math:`s` and
+    channel :math:`c` in the window of :math:`w` rows that ends at row :math:`t`. 'last'
+    is :math:`e_{t,c} = r^2_{t,c}` and 'window_mean' is
+    :math:`e_{t,c} = \frac{1}{w} \sum_{s=t-w+1}^{t} r^2_{s,c}`.
 
-    'multiscale' takes these means over the last :math:`k` rows for
-    :math:`k = w, \lfloor w/2 \rfloor, \lfloor w/4 \rfloor, \ldots, 1`. The mean of each
-    over the channels becomes a normalised score, in logarithms: 0 for the median of the
-    training rows, 1 for their 99 % quantile. In the means over more than one row, the
-    residuals of a row whose mean over the channels is beyond a limit are scaled down to
-    it: one spike does not fill the means of all rows after it. The limit is three times
-    the 99 % quantile of that mean, in up to 1,000 windows of training rows that do not
-    overlap, and there is none if that is 0. Nor does what is over fill the longer
-    means: a normalised score :math:`l_{t,k}` counts at most
-    :math:`\frac{1}{2} + \frac{3}{2} \max(l_{t,\lfloor k/2 \rfloor}, 0)`. Of these
-    scores a row has the one
-    :math:`l_t = \frac{1}{2} \log \frac{\sum_k a_k e^{2 l_{t,k}}}{\sum_k a_k}`,
-    with :math:`a_1 = 3` for the row itself and :math:`a_k = 1` else: between their
-    weighted mean and the highest. Its error is :math:`\log(1 + e^{l_t})`, a number
-    without unit that is close to the normalised score where that is large. The channels
-    get it by their shares of the squared residuals, each length by its part of the sum,
-    so that those lengths count that raised the error. 'multiscale_centered' has two
-    scores of every :math:`k > 1`, one that looks back and one that looks ahead.
+    'multiscale' computes this mean over the last :math:`k = w, \lfloor w/2 \rfloor,
+    \lfloor w/4 \rfloor, \ldots, 1` rows. For :math:`k > 1`, a row whose mean over the
+    channels exceeds a limit is first scaled down to it, so that a spike does not
+    dominate a whole window. The limit is 3 times the 99 % quantile of the mean errors
+    of all rows in non-overlapping training windows (at most 1,000 of them, evenly
+    spaced), or infinite if that is 0. The mean :math:`e` over the channels becomes a
+    normalised score :math:`(\log(e + \varepsilon) - m) / u`, with the median :math:`m`
+    of these logarithms over the training rows and the distance :math:`u \geq 0.1` from
+    there to their 99 % quantile. The floor :math:`\varepsilon` is :math:`10^{-3}` of
+    the median training error, or of a thousandth of the mean if that is larger. Padded
+    rows are left out of all of these quantiles. A score :math:`l_{t,k}` is then clipped
+    at :math:`\frac{1}{2} + \frac{3}{2} \max(l_{t,\lfloor k/2 \rfloor}, 0)`, so that
+    what is over fades from the longer means, and the scores are combined into
+    :math:`l_t = \frac{1}{2} \log (\sum_k a_k e^{2 l_{t,k}} / \sum_k a_k)` with
+    :math:`a_1 = 3` and :math:`a_k = 1` otherwise. The error of the row is
+    :math:`\log(1 + e^{l_t})`. Each length distributes its part of the sum over the
+    channels in proportion to their squared residuals. 'multiscale_centered' adds, for
+    :math:`k > 1`, the mean that looks ahead, and does not clip the scores.
 
-    For every rule ``score_samples(X) == -transform(X).mean(axis=1)``, and errors are
-    never negative.
+    ``score_samples(X) == -transform(X).mean(axis=1)``, for every rule.
 
-    Of a missing reading (NaN) the models see the last one of its
-    channel in the window, or else the first, or else the mean of the training rows.
-    Its residual is in no mean and no loss: "mean" above is that of the residuals there
-    are. A channel without a reading in the rows that a rule looks at has no error
-    (NaN); with ``missing='ignore'``, the mean over the channels is then that of the
-    others, ``score_samples(X) == -np.nanmean(transform(X), axis=1)``. With
-    ``missing='anomaly'`` errors are NaN at breaks alone. A channel without any reading
-    in training is refused.
+    **Missing readings.** The models see the last reading of the channel in the window,
+    or else the first one, or else the training mean. Missing readings are left out of
+    the loss and of all means. A channel without a reading in the rows that a rule uses
+    has the error NaN if ``missing='ignore'``; the score is then
+    ``-np.nanmean(transform(X), axis=1)``. A channel without any reading in training
+    raises an error.
 
-    **Two views.** The network learns from the first four fifths of the training rows,
-    drawn as windows, and its scales come from the last fifth. There the evidence is
-    found, without labels: in 300 windows (fewer of wide series) the last ten rows of
-    one channel are replaced by ten rows of the same channel from elsewhere, which
-    breaks its relation to the others and to its past, and nothing else. With the areas
-    under the ROC curve :math:`a` of the network and :math:`b` of the linear map (at
-    least 0.5) that tell these windows from the unspoilt ones, by the mean squared
-    residual of the ten rows, `relation_gain_` is :math:`(a - b) / (1 - b)`, at least 0.
-    A channel counts with :math:`w_c`, which is 0 up to a gain of 1/4, 1 from 1/2 on,
-    and linear in between. The squared residuals of the network are divided by the mean
-    of the channel in the last fifth (at least a hundredth of the median channel's), and
-    multiplied by :math:`w_c`, or 0.1 if that is more. With the median :math:`w` of all
-    :math:`w_c` (0 of channels that never change) and the normalised scores :math:`l_1`
-    of the linear map and :math:`l_2` of the network, a row has
-    :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})`, and the error
-    :math:`\log(1 + e^l)`; the channels get it by their shares in both. With
-    :math:`w = 0` the linear map scores alone, and the network is not run. With other
-    rules than the 'multiscale' ones :math:`l_1` and :math:`l_2` are made of their
-    errors, by the same logarithmic scale. `reconstruct` returns, for each channel, a
-    mean of what the two expect, with the weight :math:`w_c` of the network.
+    **Linear map.** Windows are projected on their principal components and each
+    projection is multiplied by :math:`g_i = \lambda_i / (\lambda_i + \sigma^2)`, where
+    :math:`\lambda_i` is the variance along the component (Wiener filter). The noise
+    variance :math:`\sigma^2` solves :math:`\sum_i g_i \lambda_i = v \sum_i \lambda_i`
+    over all components, with :math:`v` from `linear_variance`. It is fitted to all
+    windows, or to a random sample of them with 50 million readings.
 
-    **Threshold.** ``contamination='auto'`` takes errors of rows that were not learned
-    from: of the last fifth, where the network counts, by the network and by a linear
-    map of the first half of the rows; otherwise of up to 1,000 rows of each half, by a
-    linear map of up to 1,000 windows of the other half. The threshold is their 99 %
-    quantile, or that of all training rows if it is higher, or if there is no such map.
+    **Weighting the models.** The network trains on the first 80 % of the rows and is
+    calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
+    wide series), the last ten rows of one channel are replaced by those of another
+    window, which breaks its relation to the other channels and to its own past. The
+    squared residuals of the network are divided by their mean in the channel over these
+    rows (at least a hundredth of that of the median channel). Let :math:`a` (network)
+    and :math:`b` (linear map, at least 0.5) be the areas under the ROC curve with which
+    the squared residuals of the ten rows, summed over the channels, separate corrupted
+    from original windows. `relation_gain_` is :math:`(a - b) / (1 - b)`, at least 0.
+    The weight :math:`w_c` of a channel rises linearly from 0 to 1 as its gain rises
+    from 0.25 to 0.5, and the squared residuals of the network are also multiplied by
+    :math:`\max(w_c, 0.1)`. With the median :math:`w` of all :math:`w_c` and the
+    normalised scores :math:`l_1` (linear map) and :math:`l_2` (network), a row
+    scores :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})` and its error
+    is :math:`\log(1 + e^l)`. With :math:`w = 0` the network is not used.
+    `reconstruct` averages both reconstructions with the weights :math:`w_c`.
 
-    **Start-up rows**, the first of a series and those after a break, have no full
-    window; rules that look ahead judge some of them by windows that begin there. The
-    others are judged by the row alone: by its squared distance from a forecast, ridge
-    regression on the row before it, or from the mean where that is not complete. It
-    becomes a normalised score :math:`l`, of which 1 is the 99 % quantile of training
-    rows, or of rows that were not learned from if that is higher. With the threshold
-    :math:`t` and the median :math:`m` of the errors of rows with full windows, the
-    error is :math:`m + l (t - m)`, or :math:`m e^l` of negative scores; beyond
-    :math:`t` it rises by at least :math:`t / 100` per unit of :math:`l`. The channels
-    get it by their squared distances. Training fills up windows with copies of the
-    first row.
+    **Threshold.** With ``contamination='auto'``, the held-out rows are the last 20 %
+    if the network counts, scored by it and a linear map of the first half; otherwise up
+    to 1,000 rows of each half, scored by a linear map of the other half. With
+    ``linear_variance=0`` there are none.
 
-    **Breaks.** A row that is NaN in every channel is a break: no window holds it, and
-    it has no score (NaN) and is not flagged. Such a row joins several series.
+    **Start-up rows** have no full window, or, if the rule looks ahead, are in none.
+    They are scored by their squared distance from a one-step forecast by ridge
+    regression (penalty 0.01 per row), or from the mean if the row before is absent or
+    incomplete. It becomes a normalised score :math:`l` as above, whose unit is that of
+    rows held out if it is larger. With the median error :math:`m` and the threshold
+    :math:`t` of the other rows, the error is :math:`m + l (t - m)`, or :math:`m e^l`
+    for :math:`l < 0`; above :math:`t` it rises by at least :math:`t / 100` per unit of
+    :math:`l`. In training, windows are padded with copies of the first row.
 
-    Other published networks are a line each: ``units=(32, 4), latent_dim=None`` and
-    ``units=(64, 8), latent_dim=None``, or ``units=(64, 32), latent_dim=16`` with
-    61,972 parameters on four channels; with ``noise=0, linear_variance=0`` they are
-    trained as published, and score alone. Set `window_size` and `epochs` to theirs.
+    **Breaks**, rows that are NaN in every channel, are never inside a window. They have
+    the score NaN and are not flagged. Use one to concatenate several series.
 
-    Any other network comes as `network`. Import Keras inside of the function: by then
-    the library has chosen a backend that is installed. What it sees is centred: each
-    channel has a mean of 0 over the training rows. Initialisers
-    without a seed are seeded by `random_state`. A network is built and compiled once in
-    a process for each shape of windows, so the function must depend on nothing but its
-    arguments, and on its own parameters if it has `get_params`.
+    **Other networks.** ``units=(32, 4), latent_dim=None``,
+    ``units=(64, 8), latent_dim=None`` and ``units=(64, 32), latent_dim=16`` (61,972
+    parameters for four channels) are published architectures; add ``noise=0,
+    linear_variance=0`` to train them as published. In a custom `network`, import Keras
+    inside the function, after the library has selected a backend. Its input is centred;
+    initialisers without a seed are seeded by `random_state`. A network is built once
+    per process and window shape, so the function must depend on its arguments only, or
+    on its own parameters if it has `get_params`.
 
-    Keras runs on jax, PyTorch or TensorFlow. What `fit` learns is held in numpy arrays:
-    an estimator can be pickled, and unpickled where Keras runs on another backend.
-    Threads may score with one fitted detector; processes should be started by 'spawn',
-    'forkserver' or joblib, because jax does not survive a fork.
+    **Processes.** Fitted attributes are NumPy arrays, so a pickled detector can be
+    loaded under another Keras backend. Threads may share a fitted detector. Start
+    processes with 'spawn', 'forkserver' or joblib: jax does not survive a fork.
 
     References
     ----------
@@ -458,27 +451,28 @@ class LSTMAutoencoderDetector(ResidualDetector):
         self.verbose = verbose
 
     def to_keras(self):
-        """Build a Keras model with the weights of the network.
+        """Return a Keras model with the weights of the network.
 
         Returns
         -------
         model : keras.Model
-            From windows (batch, window_size, n_channels) to their reconstruction, or
-            to the row that follows; less `center_`, all of them. Built anew at every
-            call: changing it does not change the detector.
+            Maps windows of shape (batch, window_size, n_channels) to their
+            reconstruction, or to the next row. Inputs and outputs are centred: subtract
+            `center_` first. Every call builds a new model, so changing it does not
+            change the detector.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
         return self._network().build(self.weights_)
 
     def set_params(self, **params):
-        """Set parameters of the detector, and of its training.
+        """Set the parameters of the detector and of its training.
 
         Parameters
         ----------
         **params : dict
-            Parameters by name; ``training__batch_size`` and the like are set on a new
-            ``Training()`` if there is none.
+            Parameters by name. Nested ones, such as ``training__batch_size``, are set
+            on a new ``Training()`` if `training` is None.
 
         Returns
         -------
@@ -488,8 +482,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Raises
         ------
         ValueError
-            If there is no such parameter; of a name that moved, the message says where
-            it is.
+            If a parameter does not exist. If it was moved, the message names its new
+            place.
         """
         check_moved(self, params.keys() - self.get_params(deep=False).keys(), _MOVED)
         nested = any(name.startswith("training__") for name in params)
@@ -507,29 +501,29 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return super()._fit(X)
 
     def _check_units(self):
-        """Check what the constraints of single parameters cannot say."""
+        """Check the entries of `units`, which the constraints do not cover."""
         if not self.units or not are_counts(self.units, 1):
             raise InvalidParameterError(
                 "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
-                f"of at least 1, one for each LSTM layer. Got {self.units!r} instead, "
-                "use for example units=(64, 32)."
+                f"of at least 1, one for each LSTM layer. Got {self.units!r} instead. "
+                "For example, use units=(64, 32)."
             )
 
     def _window_sizes(self):
-        """Rows in a window of the network, and in one of the linear view."""
+        """Return the window sizes of the network and of the linear view."""
         if isinstance(self.window_size, Integral):
             return int(self.window_size), int(self.window_size)
         return tuple(map(int, self.window_size))
 
     def _check_window_size(self):
-        """Check what the constraints of single parameters cannot say."""
+        """Check the entries of `window_size`, which the constraints do not cover."""
         sizes = self.window_size
         sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
         if len(sizes) != 2 or not are_counts(sizes, 2):
             raise InvalidParameterError(
                 "The 'window_size' parameter of LSTMAutoencoderDetector must be an int "
                 "of at least 2, or two of them, for the network and for the linear "
-                f"view. Got {self.window_size!r} instead, use for example "
+                f"view. Got {self.window_size!r} instead. For example, use "
                 "window_size=(16, 80)."
             )
 
@@ -555,11 +549,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return n_rows - int(validation_fraction * n_rows)
 
     def _get_training(self):
-        """Parameters of training."""
+        """Return the training parameters."""
         return (self.training or Training()).get_params(deep=False)
 
     def _check_series(self, series, views):
-        """Refuse a series that is too large to train on, or not scaled."""
+        """Raise if the series does not fit in memory or is not scaled."""
         shape, (short, long) = series.X.shape, self._window_sizes()
         needed = NetworkModel.memory(
             shape,
@@ -577,26 +571,25 @@ class LSTMAutoencoderDetector(ResidualDetector):
             f"Training on {np.count_nonzero(~series.breaks):,} windows of "
             f"{' and '.join(f'{size:,}' for size in sorted({short, long}))} rows and "
             f"{shape[1]:,} channels",
-            "Lower window_size, average the series to a slower rate, or leave channels "
-            "out.",
+            "Lower window_size, resample the series to a lower rate, or drop channels.",
         )
         outside = np.abs(series.X) > INPUT_LIMIT
         if outside.any():
             raise ValueError(
-                f"Input X holds readings farther than {INPUT_LIMIT:g} from their mean "
-                f"in {locate(self, outside)}, and the network cannot learn from those. "
+                f"Input X contains readings more than {INPUT_LIMIT:g} away from their "
+                f"mean in {locate(self, outside)}, which is too large for the network. "
                 "Scale the series, for example with "
                 "sklearn.preprocessing.StandardScaler in a pipeline."
             )
         if self.linear_variance and self._network().forecasts:
             raise ValueError(
-                f"network={self.network!r} forecasts the row that follows a window, "
-                f"and linear_variance={self.linear_variance} puts a linear view beside "
-                "it that reconstructs windows. Use linear_variance=0."
+                f"network={self.network!r} forecasts the next row, but "
+                f"linear_variance={self.linear_variance} adds a linear view that "
+                "reconstructs windows. Use linear_variance=0."
             )
 
     def _fit_views(self, series, views, rows, seed):
-        """Fit the linear view and the network, and find out what each knows."""
+        """Fit the linear view and the network, and weight them."""
         for name in _OF_BOTH_VIEWS:
             vars(self).pop(name, None)
         network = views[-1]
@@ -622,7 +615,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         linear = _mean_of(linear_views)
         errors = linear.fit(series, rows)
 
-        # The network does not learn from the last rows, which tell what it knows.
+        # The network is evaluated on the last rows, so it does not train on them.
         n_learned = max(int(_LEARNED * len(rows)), 1)
         last = rows[n_learned:] if n_learned < len(rows) else rows
         network.model = self._train(series, rows[:n_learned], seed)
@@ -649,7 +642,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return view, view.join(both), held_out
 
     def _weigh(self, series, rows, linear, network, seed):
-        """Find out what the network knows of each channel, and its weight."""
+        """Measure what the network adds in each channel, and return its weight."""
         rng = np.random.default_rng([seed, 4])
         evidence = find_evidence(network, linear, series, rows, rng)
         self.relation_gain_, self.predictable_, self._residual_weights = evidence
@@ -657,7 +650,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return relation_weights(self.relation_gain_)[1]
 
     def _train(self, series, rows, seed):
-        """Train the network, and set what it has learned."""
+        """Train the network, and set the attributes that describe it."""
         training, network = self._get_training(), self._network()
         del training["validation_fraction"]
         windows = series.windows(network.n_rows)
@@ -699,19 +692,20 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return self._join(_mean_of(linear_views), network)
 
     def _join(self, linear, network):
-        """Both views together."""
+        """Combine both views."""
         of_channels, weight = relation_weights(self.relation_gain_)
         channel_weights = np.stack([1 - of_channels, of_channels])
         return Blend([linear, network], (1 - weight, weight), channel_weights)
 
     def _network(self):
-        """The network, compiled once per process."""
-        check_not_forked()  # before a lock that another thread held at the fork
+        """Return the network, compiled once per process."""
+        # Must come first: another thread may have held the lock at the fork.
+        check_not_forked()
         shape = self._window_sizes()[0], self.n_features_in_
         if self.network is not None:
 
             def make():
-                # A copy, so that what is cached does not change with the parameter.
+                # A copy, so that changing the parameter does not change the cache.
                 return Network(partial(clone(self.network, safe=False), *shape), *shape)
 
             return get_network((shape, identify(self.network)), make)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Models that forecast a row from the rows before it.
+"""Models that forecast a row from earlier rows.
 
-They are what `_residuals` asks of a model.
+They implement the model interface described in `_residuals`.
 """
 
 import numpy as np
@@ -17,35 +17,35 @@ from tsanomaly._window_model import as_seen
 
 __all__ = ["Forecast", "RegressorModel", "RidgeModel", "most_lags"]
 
-# Rows that are forecast together. Always as many, so that the last bits of a row do
-# not depend on how many are scored with it.
+# Rows per forecast call. A fixed number, so that the result of a row does not depend,
+# to the last bit, on how many rows are scored with it.
 _BATCH = 256
 
-# Numbers that a row is forecast from, at most: what ridge regression costs grows with
-# their square. And how many training rows there are to be for each.
+# Maximum number of inputs of a forecast (the cost of ridge regression grows with their
+# square), and minimum number of training rows per input.
 _MOST_INPUTS, _ROWS_PER_INPUT = 600, 10
 
-# Rows that sums are taken of at a time, and numbers that a regressor is given, at most.
+# Rows per block of the normal equations, and maximum size of a regressor's inputs.
 _BLOCK, _MOST_NUMBERS = 4096, 50_000_000
 
-# Penalty of ridge regression, at least, relative to the mean square of the inputs.
+# Minimum penalty of ridge regression, relative to the mean square of the inputs.
 _LEAST_PENALTY = 1e-10
 
 
 def most_lags(lags, shape):
-    """How many rows before a row it is forecast from.
+    """Limit the number of lags by the size of the series.
 
     Parameters
     ----------
     lags : int
-        How many are wanted.
+        Requested number of lags.
     shape : tuple of int
         ``(n_timestamps, n_channels)`` of the training series.
 
     Returns
     -------
     lags : int
-        Fewer if there are many channels, or a short series.
+        Smaller than requested if there are many channels or few rows.
     """
     n_timestamps, n_channels = shape
     most_inputs = min(_MOST_INPUTS, n_timestamps // _ROWS_PER_INPUT)
@@ -53,12 +53,12 @@ def most_lags(lags, shape):
 
 
 class Forecast:
-    """A model that forecasts a row; what all have in common.
+    """Base class of models that forecast a row.
 
     Parameters
     ----------
     lags : int
-        Rows before a row that it is forecast from.
+        Number of earlier rows that a row is forecast from.
     """
 
     forecasts = runs_several = True
@@ -68,11 +68,11 @@ class Forecast:
 
     @property
     def n_rows(self):
-        """Rows of the windows that the model takes."""
+        """Rows in the windows that the model takes."""
         return self.lags + 1
 
     def run(self, windows, rows):
-        """Forecast the last rows of windows; as `Network.run`."""
+        """Forecast the last rows of windows; see `Network.run`."""
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
             actual = windows.take(np.resize(batch, _BATCH))
@@ -91,19 +91,19 @@ class Forecast:
         return run
 
     def memory(self, shape):
-        """Bytes that fitting takes, about, on a series of a shape."""
+        """Estimate the bytes that fitting takes on a series of this shape."""
         n_timestamps, n_channels = shape
         n_inputs = self.lags * n_channels
         return 32 * n_inputs**2 + 16 * min(_MOST_NUMBERS, n_timestamps * n_inputs)
 
 
 class RidgeModel(Forecast):
-    r"""A row as a linear function of the rows before it.
+    r"""Forecast a row as a linear function of earlier rows.
 
     Parameters
     ----------
     coefficients : ndarray of shape (lags * n_channels, n_channels)
-        float32. The inputs are time-major, the oldest row first.
+        float32. The inputs are time-major, oldest row first.
     """
 
     def __init__(self, coefficients):
@@ -112,20 +112,20 @@ class RidgeModel(Forecast):
 
     @classmethod
     def fit(cls, windows, rows, alpha):
-        r"""Ridge regression.
+        r"""Fit ridge regression.
 
-        With the inputs of :math:`n` rows in :math:`A`, and the rows in :math:`Y`, it
-        solves :math:`(A^T A + \alpha n I) W = A^T Y`. A channel with missing readings
-        is learned from the rows that hold one of it.
+        With the inputs of :math:`n` rows in :math:`A` and the rows in :math:`Y`, solve
+        :math:`(A^T A + \alpha n I) W = A^T Y`. A channel with missing readings is
+        fitted on the rows in which it has a reading.
 
         Parameters
         ----------
         windows : TrailingWindows
             Source of the windows, of ``lags + 1`` rows.
         rows : ndarray of int
-            Rows to learn from.
+            Training rows.
         alpha : float
-            The penalty, relative to the number of rows.
+            Penalty, relative to the number of rows.
 
         Returns
         -------
@@ -148,17 +148,16 @@ class RidgeModel(Forecast):
         return cls(coefficients.astype(np.float32))
 
     def forecast(self, inputs):
-        """Rows from those before them, (n_rows, lags * n_channels) float32."""
+        """Forecast rows from inputs of shape (n_rows, lags * n_channels), float32."""
         return inputs @ self.coefficients
 
 
 class RegressorModel(Forecast):
-    """A row as a regressor of scikit-learn predicts it from the rows before it.
+    """Forecast a row with a scikit-learn regressor.
 
     Parameters
     ----------
-    regressor : estimator
-        Fitted.
+    regressor : fitted estimator
     lags : int
     """
 
@@ -175,9 +174,10 @@ class RegressorModel(Forecast):
         windows : TrailingWindows
             Source of the windows, of ``lags + 1`` rows.
         rows : ndarray of int
-            Rows to learn from, those that lack a reading left out if others do not.
+            Training rows. Rows with missing readings are dropped if complete rows
+            remain.
         regressor : estimator
-            One that takes a single target is fitted once for each channel.
+            A regressor for a single target is fitted once per channel.
 
         Returns
         -------
@@ -198,32 +198,32 @@ class RegressorModel(Forecast):
         return cls(regressor.fit(inputs, targets), lags)
 
     def forecast(self, inputs):
-        """Rows from those before them, (n_rows, lags * n_channels) float32."""
+        """Forecast rows from inputs of shape (n_rows, lags * n_channels), float32."""
         predicted = np.asarray(self.regressor.predict(inputs), dtype=np.float64)
         shape = len(inputs), inputs.shape[1] // self.lags
         if predicted.size != shape[0] * shape[1] or not np.isfinite(predicted).all():
             raise ValueError(
-                f"regressor={self.regressor!r} must predict a number for each of "
-                f"{shape[1]} channels, got an array of shape {predicted.shape} with "
-                f"{np.count_nonzero(~np.isfinite(predicted))} NaN or infinite ones."
+                f"regressor={self.regressor!r} must predict a finite number for each "
+                f"of {shape[1]} channels, got an array of shape {predicted.shape} with "
+                f"{np.count_nonzero(~np.isfinite(predicted))} NaN or infinite values."
             )
         return predicted.reshape(shape)
 
 
 def _inputs(windows, actual):
-    """What the last rows of windows are forecast from, flat."""
+    """Return the flattened inputs of the forecasts of the last rows of windows."""
     before = windows.fill(np.clip(actual[:, :-1], -INPUT_LIMIT, INPUT_LIMIT))
     return before.reshape(len(before), -1)
 
 
 def _sums(windows, rows):
-    """Products of the inputs of rows with each other, and with what was read."""
+    """Return the Gram matrix of the inputs, and their products with the readings."""
     n_channels = windows.X.shape[1]
     n_inputs = (windows.window_size - 1) * n_channels
     squares, products = np.zeros((n_inputs, n_inputs)), np.zeros((n_inputs, n_channels))
     for start in range(0, len(rows), _BLOCK):
         actual = windows.take(rows[start : start + _BLOCK])
-        # Gaps are filled without the row: its reading must not be its own input.
+        # Missing inputs are filled without the target row, which would leak into them.
         inputs = _inputs(windows, actual).astype(np.float64)
         squares += inputs.T @ inputs
         products += inputs.T @ np.nan_to_num(actual[:, -1].astype(np.float64))
@@ -231,11 +231,11 @@ def _sums(windows, rows):
 
 
 def _solve(squares, products, alpha, n_rows):
-    """Coefficients of ridge regression."""
+    """Return the coefficients of ridge regression."""
     from scipy.linalg import solve
 
     n_inputs = len(squares)
-    # Channels that are the same leave no other choice than some penalty.
+    # Identical channels make the matrix singular without a penalty.
     least = max(_LEAST_PENALTY * squares.trace() / n_inputs, np.finfo(np.float32).tiny)
     penalised = squares.copy()
     penalised.flat[:: n_inputs + 1] += max(alpha * n_rows, least)

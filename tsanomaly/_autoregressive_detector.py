@@ -29,29 +29,29 @@ _CAUSAL = [name for name, rule in RULES.items() if not rule.overlaps]
 
 
 class AutoregressiveDetector(ResidualDetector):
-    r"""Detect rows that the rows before them did not lead to expect.
+    r"""Detect anomalies by one-step forecasts from earlier rows.
 
-    Every row is forecast from the rows before it, all channels from all channels, by
-    ridge regression (a vector autoregressive model [1]_) or by any regressor of
-    scikit-learn. What it differs by from the forecast is its residual.
+    Each row is forecast from the rows before it, all channels from all channels, by
+    ridge regression (a vector autoregressive model [1]_) or by any scikit-learn
+    regressor. The forecast residuals are the basis of the errors.
 
-    By default there are two forecasts, from the row before and from the 20 rows before,
-    each judged on its own scale. A forecast from one row tells when a level is left;
-    one from many follows what goes up and down, and tells when that changes.
+    By default, two forecasts are combined, from one row and from 20 rows, each on its
+    own scale. The short forecast detects sudden changes of level. The long one follows
+    oscillations and detects when they change.
 
     Parameters
     ----------
     lags : int or tuple of int, default=(1, 20)
-        How many rows before a row it is forecast from; several numbers for several
-        forecasts. Fewer, but one at least, if these rows hold more than 600 readings,
-        or more than a tenth of the number of training rows: see `lags_`.
+        Number of earlier rows that a row is forecast from. A tuple combines several
+        forecasts. Reduced, to at least 1, if these rows contain more than 600 readings,
+        or more readings than a tenth of the number of training rows; see `lags_`.
 
     regressor : estimator or None, default=None
-        A regressor that forecasts a row, of shape (n_channels,), from the readings of
-        the rows before it, (lags * n_channels,), the oldest row first. It is cloned;
-        one that takes a single target is fitted once for each channel; for each of
-        `lags` it is fitted on all rows, and with ``contamination='auto'`` on either
-        half. None is ridge regression in closed form, which is much faster.
+        Regressor that predicts a row, of shape (n_channels,), from the readings of the
+        earlier rows, of shape (lags * n_channels,), oldest row first. It is cloned and
+        fitted for each of `lags` on all rows, and with ``contamination='auto'`` also on
+        each half. A regressor for a single target is fitted once per channel. None is
+        ridge regression in closed form, which is much faster.
 
     alpha : float, default=0.01
         Penalty of ridge regression, relative to the number of rows: with the inputs
@@ -59,79 +59,85 @@ class AutoregressiveDetector(ResidualDetector):
         :math:`(A^T A + \alpha n I) W = A^T Y`. Not used with `regressor`.
 
     window_size : int, default=80
-        Rows that `row_error` gathers the residuals of.
+        Number of rows over which `row_error` aggregates residuals.
 
     row_error : str, default='multiscale'
-        How the residuals of the last rows become the error of a row: 'multiscale',
-        'multiscale_centered', 'last' or 'window_mean', as of
-        :class:`LSTMAutoencoderDetector`. Its 'overlap_mean' is not for forecasts: there
-        is one for each row.
+        How the residuals of the last rows are aggregated into the error of a row:
+        'multiscale', 'multiscale_centered', 'last' or 'window_mean', as in
+        :class:`LSTMAutoencoderDetector`. 'overlap_mean' is not available because there
+        is only one forecast per row.
 
     missing : {'ignore', 'anomaly'}, default='ignore'
-        What a missing reading (NaN) in a row that holds others means. With 'ignore' the
-        row is judged by what was read, with 'anomaly' a missing reading is as bad as
-        the worst training row, twice. In the rows before, it is taken as the reading
-        before it.
+        How to treat a missing reading (NaN) in a row that has other readings. 'ignore'
+        scores the row on its other readings. 'anomaly' flags the row, with twice the
+        error of the worst training row. As an input, a missing reading is
+        forward-filled.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, or of
-        rows that were forecast without having been learned from, whichever threshold is
-        higher; start-up rows do not count.
+        Determines the threshold.
+
+        - If float, the share of training rows to flag, in (0, 0.5].
+        - If 'auto', the threshold is the 99 % quantile of the training errors or of
+          held-out errors, each half of the series being scored by models fitted on the
+          other half, whichever is higher. Start-up rows do not count.
 
     random_state : int, RandomState instance or None, default=None
-        Not used by ridge regression. It is set on a regressor that has a parameter
-        `random_state` which is None.
+        Sets the `random_state` of a `regressor` where that is None. Not used by ridge
+        regression.
 
     Attributes
     ----------
     lags_ : tuple of int
-        Rows before a row that each forecast is made from, without repeats.
+        Number of earlier rows used by each forecast, in ascending order without
+        duplicates.
 
     coefficients_ : list of ndarray of shape (lags * n_channels, n_channels)
-        What ridge regression has learned, for each of `lags_`. Only if `regressor` is
+        Coefficients of ridge regression for each of `lags_`. Only if `regressor` is
         None.
 
     regressors_ : list of estimator
-        The fitted regressors, for each of `lags_`. Only if `regressor` is not None.
+        Fitted regressors for each of `lags_`. Only if `regressor` is not None.
 
     center_ : ndarray of shape (n_channels,)
-        Mean of the training readings, which models see readings less of.
+        Mean of each channel in training, subtracted from the readings first.
 
     median_error_ : float
-        Median error of the training rows that are no start-up rows.
+        Median error of the training rows, start-up rows excluded.
 
     offset_ : float
-        Rows with a lower score are flagged.
+        Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its score depends on.
+        Number of earlier and later rows that the score of a row depends on.
 
     n_samples_fit_ : int
         Number of training rows.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    LSTMAutoencoderDetector : Windows as a network and a linear map reconstruct them.
-    WindowNeighborsDetector : Windows beside the nearest of the training series.
+    LSTMAutoencoderDetector : Reconstruct windows with a network and a linear map.
+    WindowNeighborsDetector : Compare windows with their nearest training windows.
 
     Notes
     -----
-    Scale the series first. Fitting takes time in proportion to the number of rows and
-    the square of the number of inputs: a tenth of a second for 8,000 rows of four
-    channels. Forecasts are of one row ahead, so a fault that goes on is seen where it
-    begins and where it ends more than in between; the means over several rows of the
-    'multiscale' rules carry it.
+    Scale the series first. Fitting time grows linearly with the number of rows and
+    quadratically with the number of inputs: a tenth of a second for 8,000 rows of four
+    channels. One-step forecasts react to the onset and the end of a fault more than to
+    the time in between; the means over several rows of the 'multiscale' rules bridge
+    it.
 
-    Rows with fewer rows before them than the longest forecast takes, in a series or
-    after a break, are start-up rows, and judged by the row alone, as by
-    :class:`LSTMAutoencoderDetector`; with 'window_mean' also those after them, until a
-    window is full. 'multiscale' rules take the means over rows that are all forecast.
+    Rows with fewer earlier rows than the longest forecast needs, at the start of the
+    series or after a break, are start-up rows. They are scored on the row alone, as by
+    :class:`LSTMAutoencoderDetector`. With 'window_mean' this extends to the following
+    rows until a window of forecasts is full; 'multiscale' rules use only the means over
+    rows that all have a forecast.
 
     References
     ----------
@@ -198,13 +204,13 @@ class AutoregressiveDetector(ResidualDetector):
         self.random_state = random_state
 
     def _lags(self):
-        """Rows that forecasts are made from, as many as the series allows."""
+        """Return the number of rows for each forecast, limited by the series."""
         lags = [self.lags] if isinstance(self.lags, Integral) else self.lags
         if not len(lags) or not are_counts(lags, 1):
             raise InvalidParameterError(
                 "The 'lags' parameter of AutoregressiveDetector must be an int of at "
-                f"least 1, or several of them. Got {self.lags!r} instead, use for "
-                "example lags=(1, 20)."
+                f"least 1, or several of them. Got {self.lags!r} instead. For example, "
+                "use lags=(1, 20)."
             )
         shape = self.n_samples_fit_, self.n_features_in_
         return tuple(sorted({most_lags(int(n_rows), shape) for n_rows in lags}))
@@ -223,13 +229,13 @@ class AutoregressiveDetector(ResidualDetector):
         )
 
     def _check_series(self, series, views):
-        """Refuse a series that is too large to fit on."""
+        """Raise if the series does not fit in memory."""
         shape = series.X.shape
         check_memory(
             sum(view.model.memory(shape) + view.rule.memory(*shape) for view in views),
             f"Forecasting {shape[0]:,} rows of {shape[1]:,} channels",
-            "Lower lags or window_size, average the series to a slower rate, or leave "
-            "channels out.",
+            "Lower lags or window_size, resample the series to a lower rate, or drop "
+            "channels.",
         )
 
     def _fit_views(self, series, views, rows, seed):
@@ -271,7 +277,7 @@ class AutoregressiveDetector(ResidualDetector):
         return self._join(list(models), self._rules)
 
     def _join(self, models, rules):
-        """All forecasts together."""
+        """Combine all forecasts."""
         views = list(map(View, models, rules))
         if len(views) == 1:
             return views[0]
@@ -281,7 +287,7 @@ class AutoregressiveDetector(ResidualDetector):
 
 
 def _with_seed(estimator, seed):
-    """Set `random_state` of an estimator, and of its parts, where it is None."""
+    """Set `random_state` of an estimator and its sub-estimators where it is None."""
     unset = {
         name: seed
         for name, value in estimator.get_params().items()

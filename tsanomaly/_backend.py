@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Import Keras: on which backend, and without a trace in the global state."""
+"""Import Keras with a suitable backend and without changing global state."""
 
 import json
 import os
@@ -22,11 +22,11 @@ __all__ = [
     "set_compilation_cache",
 ]
 
-# In the order of preference: on a CPU, jax runs LSTMs fastest of the three.
+# In order of preference: jax is the fastest of the three for LSTMs on a CPU.
 _BACKENDS = ("jax", "torch", "tensorflow")
 
-# What the compilation cache of jax goes by: read when jax is imported, here or in a
-# process that starts later. Then the settings of the same names count.
+# Environment variables of jax's compilation cache, read when jax is imported, here or
+# in a child process. Afterwards, the jax settings of the same names are used.
 _CACHE_FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _CACHE_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 _DEFAULT_CACHE_SECONDS = 1.0
@@ -37,22 +37,21 @@ _process = {"watched": False, "forked_from_jax": False}
 
 
 def choose_backend():
-    """Name the backend that the first import of Keras should use.
+    """Choose the backend for the first import of Keras.
 
     Returns
     -------
     backend : str or None
-        In this order: None if Keras is imported already, for then it is too late;
-        the environment variable ``KERAS_BACKEND``; the user's ``keras.json``, unless
-        it names a TensorFlow that is not installed (Keras itself writes that file,
-        with TensorFlow in it, when it is first imported); the first installed of jax,
-        torch and tensorflow.
+        The first that applies: None if Keras is already imported; the environment
+        variable ``KERAS_BACKEND``; the user's ``keras.json``, unless it names
+        TensorFlow and that is not installed (Keras writes such a file on its first
+        import); the first of jax, torch and tensorflow that is installed.
 
     Raises
     ------
     ImportError
-        If no backend is installed, or not the one that ``KERAS_BACKEND`` names, or if
-        it names one that cannot train.
+        If no backend is installed, or the backend of ``KERAS_BACKEND`` is not installed
+        or cannot train.
     """
     if "keras" in sys.modules:
         return None
@@ -60,12 +59,12 @@ def choose_backend():
     if demanded:
         if demanded not in _BACKENDS:
             raise ImportError(
-                f"KERAS_BACKEND={demanded} names no backend that can train. Set it to "
+                f"KERAS_BACKEND={demanded} is not a backend that can train. Set it to "
                 f"one of {', '.join(_BACKENDS)}, or unset it."
             )
         if find_spec(demanded) is None:
             raise ImportError(
-                f"KERAS_BACKEND={demanded} asks for a backend that is not installed. "
+                f"KERAS_BACKEND={demanded} is set, but {demanded} is not installed. "
                 f"Run 'pip install {demanded}', or unset KERAS_BACKEND."
             )
         return demanded
@@ -84,7 +83,7 @@ def choose_backend():
 
 
 def _configured_backend():
-    """Backend named in the file that Keras reads, or None."""
+    """Return the backend in the user's keras.json, or None."""
     home = os.environ.get("KERAS_HOME")
     if home is None:
         base = os.path.expanduser("~")
@@ -92,34 +91,34 @@ def _configured_backend():
     try:
         config = json.loads(Path(home, "keras.json").read_text(encoding="utf-8"))
         return config.get("backend")
-    except (OSError, ValueError, AttributeError):  # none, or not one Keras can read
+    except (OSError, ValueError, AttributeError):  # missing or invalid file
         return None
 
 
 def check_not_forked():
-    """Raise in a process that was forked from one that had used jax."""
+    """Raise if this process was forked from one that had used jax."""
     if _process["forked_from_jax"]:
         raise RuntimeError(
-            "This process was forked from one that had already used jax, and jax hangs "
-            "in a forked child. Start workers with the 'spawn' or 'forkserver' method "
-            "of multiprocessing, or through joblib, whose loky workers are safe."
+            "This process was forked from a process that had already used jax, which "
+            "hangs in forked children. Start workers with the 'spawn' or 'forkserver' "
+            "method of multiprocessing, or with joblib, whose loky workers are safe."
         )
 
 
 def import_keras():
-    """Import Keras, on a backend that is installed.
+    """Import Keras with a backend that is installed.
 
     Returns
     -------
     keras : module
-        The first call imports it, which takes seconds.
+        The first call takes seconds.
 
     Raises
     ------
     ImportError
-        If Keras or its backend is not installed; the message says what to install.
+        If Keras or its backend is not installed. The message says what to install.
     RuntimeError
-        In a process that was forked from one that had used jax: jax would hang.
+        In a process that was forked from one that had used jax, where jax would hang.
     """
     check_not_forked()
     if _process["watched"]:
@@ -127,7 +126,7 @@ def import_keras():
     with _import_lock:
         backend = choose_backend()
         if backend is not None:
-            # Left set: worker processes should use the backend of their parent.
+            # Stays set, so that worker processes use the backend of their parent.
             os.environ["KERAS_BACKEND"] = backend
         with preserve_random_state():
             try:
@@ -137,7 +136,7 @@ def import_keras():
                 cure = f"Run 'pip install {missing}'"
                 installed = [name for name in _BACKENDS if find_spec(name)]
                 if missing in _BACKENDS and installed:
-                    # As keras.json demands, or a first import of Keras that failed.
+                    # keras.json names it, or an earlier import of Keras failed.
                     cure += (
                         ", or, in a new process and before Keras is first imported, "
                         f"os.environ['KERAS_BACKEND'] = '{installed[0]}'"
@@ -154,27 +153,27 @@ def import_keras():
 
 
 def set_compilation_cache(folder):
-    """Keep compiled networks in a folder, for processes that come later.
+    """Cache compiled networks on disk for later processes.
 
-    Off by default, because it writes files. jax compiles a network when it is first
-    fitted or scored in a process, which takes longer than most fits; with a cache only
-    the first process that meets an architecture pays for it.
+    On jax, a network is compiled when a process first fits or scores with it, which
+    takes longer than most fits. With a cache, only the first process that uses an
+    architecture compiles it.
 
-    This turns on jax's own persistent compilation cache, for all of this process and
-    for processes that it starts afterwards. Other backends have no such cache, and the
-    call has no effect on them.
+    This enables the persistent compilation cache of jax for this process and all
+    processes that it starts afterwards. It is disabled by default because it writes
+    files. Other backends have no such cache, and the call has no effect on them.
 
     Parameters
     ----------
     folder : str, path-like or None
-        Where to keep them; made if needed. None turns the cache off. Choose a folder
-        that only you may write to: what lies in it is run unchecked. Several processes
-        may use it at once, and it may be deleted at any time.
+        Folder of the cache, created if necessary. None disables the cache. Choose a
+        folder that only you can write to, because its contents are executed without
+        checks. Several processes can share it, and it can be deleted at any time.
 
     Raises
     ------
     OSError
-        If the folder cannot be made or written to. The cache is then as it was.
+        If the folder cannot be created or written to. The cache is then unchanged.
 
     Examples
     --------
@@ -190,15 +189,15 @@ def set_compilation_cache(folder):
                 pass
         except OSError as error:
             raise OSError(
-                f"Compiled networks cannot be kept in folder={folder!r}: "
-                f"{error.strerror}. Name a folder that you may write to, or None to "
-                "keep none."
+                f"Compiled networks cannot be cached in folder={folder!r}: "
+                f"{error.strerror}. Pass a folder that you can write to, or None to "
+                "disable the cache."
             ) from error
     with _import_lock:
         variables = {_CACHE_FOLDER: folder}
         if folder is not None:
-            # By default it keeps only what takes over a second to compile: not the
-            # many small programs of a fit, which together take as long.
+            # By default, only programs that take over a second to compile are cached,
+            # but the many small ones of a fit take as long together.
             variables[_CACHE_SECONDS] = "0"
         _set_variables(variables)
         _configure_jax(folder, 0.0)
@@ -206,14 +205,14 @@ def set_compilation_cache(folder):
 
 @contextmanager
 def preserve_compilation_cache():
-    """Put the compilation cache back as it was, also in the environment."""
+    """Restore the settings of the compilation cache, including the environment."""
     names = _CACHE_FOLDER, _CACHE_SECONDS
     variables = {name: os.environ.get(name) for name in names}
     if "jax" in sys.modules:
         import jax
 
         settings = [getattr(jax.config, name.lower()) for name in names]
-    else:  # as jax would have them if it were imported now
+    else:  # the settings that jax would have if it were imported now
         seconds = variables[_CACHE_SECONDS]
         seconds = float(seconds) if seconds else _DEFAULT_CACHE_SECONDS
         settings = [variables[_CACHE_FOLDER], seconds]
@@ -235,14 +234,14 @@ def _set_variables(variables):
 
 
 def _configure_jax(folder, seconds):
-    """Tell jax, if it is imported, where to keep what takes so long to compile."""
+    """Set the cache folder and the minimum compile time in jax, if it is imported."""
     if "jax" in sys.modules:
         import jax
         from jax.experimental.compilation_cache import compilation_cache
 
         jax.config.update(_CACHE_FOLDER.lower(), folder)
         jax.config.update(_CACHE_SECONDS.lower(), seconds)
-        # jax keeps using the folder it first used, unless it is told to look again.
+        # Otherwise jax keeps using the first folder.
         compilation_cache.reset_cache()
 
 
@@ -252,9 +251,9 @@ def _note_fork():
 
 @contextmanager
 def preserve_random_state():
-    """Put the global random states of Python and NumPy back as they were.
+    """Restore the global random states of Python and NumPy.
 
-    One thread at a time: two that overlap would restore each other's states.
+    Only one thread at a time, since overlapping ones would restore each other's state.
     """
     with _random_lock:
         python_state, numpy_state = random.getstate(), np.random.get_state()

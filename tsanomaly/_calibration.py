@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the distribution of training errors to a threshold, or to a common scale."""
+"""Thresholds and common scales from the distribution of training errors."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -20,56 +20,57 @@ __all__ = [
 # Share of the training rows that contamination="auto" lets the threshold flag.
 AUTO_SHARE = 0.01
 
-# A tail of fewer errors says too little about its shape.
+# Minimum number of errors in a tail to estimate its shape.
 _SMALLEST_TAIL = 10
 
-# Opposites of shapes: of a tail that is as good as exponential, and of one whose errors
-# hardly differ.
+# Negated shapes of a tail that is nearly exponential, and of one with nearly equal
+# errors.
 _FLATTEST, _STEEPEST = 1e-3, 1e3
 
-# Larger errors would overflow when subtracted, and smaller scales when divided by.
+# Differences of larger errors, and division by smaller scales, would overflow.
 _LARGEST, _SMALLEST = 1e300, 1e-290
 
-# Training errors that a calibration remembers, at most. In between it interpolates.
+# Maximum number of training errors that a calibration stores. It interpolates between
+# them.
 _MOST_KNOTS = 2000
 
 # On the logarithmic scale, the normalised score of this training quantile is 1.
 _UNIT_QUANTILE = 0.99
 
-# Errors below this share of the median hardly differ on the logarithmic scale: what is
-# that small is rounding.
+# Errors below this share of the median are treated as rounding errors on the
+# logarithmic scale.
 _LOG_FLOOR = 1e-3
 
-# The smallest unit, in logarithms: training errors that are all but equal have none.
+# Minimum unit of the logarithmic scale, for training errors that hardly differ.
 _SMALLEST_UNIT = 0.1
 
 
 def midway_threshold(errors, share):
-    """Threshold with at most a given share of the errors above it.
+    """Return a threshold with at most a given share of the errors above it.
 
     The threshold lies midway between two neighbouring distinct errors, so that
-    differences in the last bits (another batch shape, another backend) never move an
-    error across it. Where errors tie at the cut, none of the tied is above.
+    differences in the last bits (due to batch shapes or backends) never move an error
+    across it. Errors that are tied at the cut are not above the threshold.
 
     Parameters
     ----------
     errors : ndarray of shape (n,)
         Finite errors, higher = worse.
     share : float
-        Share of the errors that may lie above, in [0, 1). ``floor(share * n)`` of
-        them do, unless errors tie. If that is none, the threshold is a little above
-        the largest error.
+        Maximum share of the errors above the threshold, in [0, 1). Without ties,
+        ``floor(share * n)`` errors are above. If that is 0, the threshold is slightly
+        above the largest error.
 
     Returns
     -------
     threshold : float
-        An error is flagged if it is larger.
+        Larger errors are flagged.
     """
     return _midway(np.sort(errors), np.arange(len(errors)), share)
 
 
 def _midway(ordered, ranks, share):
-    """`midway_threshold` of increasing errors, of which some ranks are known."""
+    """Compute `midway_threshold` from sorted errors at known ranks."""
     n = ranks[-1] + 1
     # The small term undoes rounding, as in 0.29 * 100 = 28.999…
     rank = max(n - 1 - int(share * n + 1e-9), 0)
@@ -77,55 +78,57 @@ def _midway(ordered, ranks, share):
     position = np.searchsorted(ordered, below, side="right")
     if position == len(ordered):
         return float(below + margin(below, ordered))
-    # Where errors tie, behind the last of them.
+    # After the last one of tied errors.
     midway = np.interp(max(rank, ranks[position - 1]) + 0.5, ranks, ordered)
-    # Between adjacent floats the midpoint may round to the upper one, which must stay
-    # above.
+    # Between adjacent floats, the midpoint may round to the upper one, which must stay
+    # above the threshold.
     return float(min(midway, np.nextafter(ordered[position], -np.inf)))
 
 
 def margin(error, ordered):
-    """A distance from one of the ordered errors that rounding does not cross."""
+    """Return a distance from an error that rounding does not cross."""
     largest = max(abs(ordered[0]), abs(ordered[-1]))
     return max(1e-4 * abs(error), 1e-12 * largest, np.finfo(np.float64).tiny)
 
 
 def relative_errors(errors, thresholds):
-    """Errors relative to their thresholds: 1 at the threshold, more beyond it.
+    """Return errors relative to thresholds: 1 at the threshold, larger above it.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps, n_channels)
-        Higher = worse.
+        Errors, higher = worse.
     thresholds : ndarray of shape (n_channels,)
-        Not 0.
+        Thresholds, not 0.
 
     Returns
     -------
     relative : ndarray of shape (n_timestamps, n_channels)
-        ``1 + (error - threshold) / abs(threshold)``, which is ``error / threshold``
-        where the threshold is above 0.
+        ``1 + (error - threshold) / abs(threshold)``, which equals
+        ``error / threshold`` for positive thresholds.
     """
     relative = errors / thresholds
     return np.where(thresholds > 0, relative, 2 - relative)
 
 
 def tail_excesses(errors, tail_fraction):
-    """How far the largest errors lie beyond the others.
+    """Return the excesses of the largest errors over a level.
 
     Parameters
     ----------
     errors : ndarray of shape (n,)
         Finite errors, higher = worse.
     tail_fraction : float
-        Share of them in the tail, in (0, 0.5]; at least ten of them, or half.
+        Share of the errors in the tail, in (0, 0.5], but at least ten errors or half of
+        them.
 
     Returns
     -------
     level : float
-        The threshold that the errors of the tail exceed.
+        Level that the errors of the tail exceed.
     excesses : ndarray
-        By how much, in increasing order. Empty if the largest errors tie.
+        Excesses over the level in ascending order. Empty if the largest errors are
+        tied.
     """
     n_tail = max(tail_fraction * len(errors), min(_SMALLEST_TAIL, len(errors) / 2))
     level = midway_threshold(errors, min(n_tail / len(errors), 0.5))
@@ -133,32 +136,32 @@ def tail_excesses(errors, tail_fraction):
 
 
 def fit_generalised_pareto(excesses):
-    """Shape and scale of the tail by probability-weighted moments.
+    """Estimate shape and scale of a tail by probability-weighted moments.
 
-    The estimator of Hosking and Wallis 1987, within ±0.5, where it is sound. On tails
-    of a few dozen errors maximum likelihood, as in Siffer et al., often puts the end of
-    the distribution at the largest error, where the likelihood is unbounded.
+    The estimator of Hosking and Wallis (1987), which is valid for shapes within ±0.5.
+    For tails of a few dozen errors, maximum likelihood, as in Siffer et al., often puts
+    the end of the distribution at the largest error, where the likelihood is unbounded.
 
-    Below -0.5, to which errors with a bound lead (-1 is the shape of a uniform
-    distribution), and where the moments would end the tail before the largest error,
-    shape and scale follow from the mean and the largest error: it comes closer to the
-    bound than any mean of errors tells.
+    Bounded errors have shapes below -0.5 (-1 for a uniform distribution). For these,
+    and if the estimated tail would end before the largest error, shape and scale are
+    estimated from the mean and the largest error, which is more informative about the
+    bound.
 
     Parameters
     ----------
     excesses : ndarray of shape (n,)
-        At least two, positive, in increasing order.
+        At least two positive excesses in ascending order.
 
     Returns
     -------
     shape, scale : float
-        A shape above 0 is a tail heavier than that of an exponential distribution. One
-        below 0 ends at ``-scale / shape``.
+        With a positive shape, the tail is heavier than that of an exponential
+        distribution. With a negative shape, it ends at ``-scale / shape``.
     """
     n = len(excesses)
     mean, largest = excesses.mean(), excesses[-1]
     weighted = (np.arange(n - 1, -1, -1) / (n - 1) * excesses).mean()
-    gap = mean - 2 * weighted  # not positive if the excesses hardly differ
+    gap = mean - 2 * weighted  # 0 or negative if the excesses hardly differ
     shape = min(2 - mean / gap, 0.5) if gap > 0 else -_STEEPEST
     if shape < -0.5 or -shape * largest > mean * (1 - shape):
         shape = _shape_of_a_bounded_tail(largest / mean, n)
@@ -166,10 +169,10 @@ def fit_generalised_pareto(excesses):
 
 
 def _shape_of_a_bounded_tail(ratio, n):
-    """The shape with which the largest of n errors is so many times their mean."""
+    """Return the shape for a given ratio of the largest of n errors to their mean."""
 
     def lacking(k):
-        # The largest of n is expected at (scale / k) (1 - n B(n, 1 + k)).
+        # The expected maximum of n errors is (scale / k) (1 - n B(n, 1 + k)).
         return (1 + k) / k * -np.expm1(np.log(n) + betaln(n, 1 + k)) - ratio
 
     if lacking(_STEEPEST) >= 0:
@@ -180,28 +183,27 @@ def _shape_of_a_bounded_tail(ratio, n):
 
 
 class Calibration:
-    """Strictly increasing map from a detector's errors to a scale that all share.
+    """Strictly increasing map from the errors of a detector to a common scale.
 
-    Errors of different detectors have different units and spreads; what they have in
-    common is how rare they were among the training rows.
+    Errors of different detectors have different units and spreads. They become
+    comparable by how rare they are among the training rows.
 
-    Within the range of the training errors, ``rank`` is the share of them below (ties
-    count half), and ``tail`` is ``-log10(1 - rank)``: 2 where one training row in a
-    hundred was as bad, 3 for one in a thousand. Both are interpolated linearly. Beyond
-    the largest, the tail goes on as the generalised Pareto distribution that fits the
-    largest 2 % of the training errors says, with a shape of at least 0, so that no
-    error is impossible: ``tail`` rises linearly under a light tail, logarithmically
-    under a heavy one; ``rank`` rises in proportion, and exceeds 1 in the end. Below the
-    smallest, both fall towards 0.
+    Within the range of the training errors, ``rank`` is the share of smaller errors
+    (ties count half), and ``tail`` is ``-log10(1 - rank)``: 2 if one training row in a
+    hundred is as bad, 3 for one in a thousand. Both are interpolated linearly. Beyond
+    the largest training error, the scale follows a generalised Pareto distribution
+    fitted to the largest 2 % of the training errors, with a shape of at least 0, so
+    that it has no end: ``tail`` increases linearly for a light tail and logarithmically
+    for a heavy one, and ``rank`` increases in proportion and eventually exceeds 1.
+    Below the smallest training error, both decrease towards 0.
 
-    Two errors get the same value only if they are equal, or closer than floating point
-    can tell apart on the new scale.
+    Two errors have the same value only if they are equal, or cannot be distinguished in
+    floating point on the new scale.
 
     Parameters
     ----------
     errors : ndarray of shape (n,)
-        Errors of the training rows, higher = worse; NaN is left out. Errors beyond
-        ±1e300 count as ±1e300.
+        Training errors, higher = worse. NaN is ignored. Errors are clipped at ±1e300.
     scale : {'tail', 'rank'}
         The scale.
     """
@@ -210,14 +212,14 @@ class Calibration:
         errors = np.clip(errors, -_LARGEST, _LARGEST)
         errors = errors[~np.isnan(errors)]
         if not len(errors):
-            raise ValueError("No training row has a score to calibrate by.")
+            raise ValueError("No training row has a score to calibrate with.")
         knots, counts = np.unique(errors, return_counts=True)
         below = np.cumsum(counts) - counts / 2
         rank, beyond = below / len(errors), 1 - below / len(errors)
         kept = _spread(len(knots))
         self.knots = knots[kept]
         self.values = rank[kept] if scale == "rank" else -np.log10(beyond[kept])
-        # By how much a value grows where the survival function falls by a factor e
+        # Increase of the value where the survival function decreases by a factor e.
         self.growth = beyond[-1] if scale == "rank" else 1 / np.log(10)
         level, excesses = tail_excesses(errors, 0.02)
         shape, spread = 0.0, np.ptp(knots)
@@ -225,27 +227,27 @@ class Calibration:
             shape, spread = fit_generalised_pareto(excesses)
             if shape <= 0:
                 shape, spread = 0.0, excesses.mean()
-        # Among errors beyond the largest, the tail has another scale.
+        # Beyond the largest error, the tail has another scale.
         self.shape, self.above = shape, spread + shape * (knots[-1] - level)
         self.below = np.median(errors) - knots[0]
-        # Differences in the last bits are no scale, and equal errors have none.
+        # The scale must exceed differences in the last bits, also for equal errors.
         largest = np.abs(knots[[0, -1]]).max()
         smallest = 1e-9 * largest if len(knots) > 1 else (1e-3 * largest or 1.0)
         smallest = max(smallest, _SMALLEST)
         self.above, self.below = max(self.above, smallest), max(self.below, smallest)
 
     def __call__(self, errors):
-        """Bring errors to the scale.
+        """Convert errors to the scale.
 
         Parameters
         ----------
         errors : ndarray of shape (n,)
-            Errors, higher = worse; may hold NaN.
+            Errors, higher = worse. May contain NaN.
 
         Returns
         -------
         values : ndarray of shape (n,)
-            Above 0, higher = worse, NaN where the error is.
+            Positive values, higher = worse. NaN where the error is NaN.
         """
         knots, values = self.knots, self.values
         errors = np.clip(errors, -_LARGEST, _LARGEST)
@@ -256,7 +258,7 @@ class Calibration:
         with np.errstate(over="ignore", under="ignore"):
             share = ((errors - knots[left]) / gap).clip(0, 1)
             inside = values[left] + share * (values[right] - values[left])
-            # Rounding must not lift a value above that of the next knot.
+            # Rounding must not raise a value above that of the next knot.
             inside = np.minimum(inside, values[right])
             excess = np.maximum(errors - knots[-1], 0) / self.above
             if self.shape > 0:
@@ -268,11 +270,11 @@ class Calibration:
 
 
 class ErrorSummary:
-    """Training errors as far as other thresholds need them, in a few numbers.
+    """Summary of training errors that suffices to set other thresholds.
 
-    Of up to 2,000 errors quantiles are exact. Of more, half of the places are spread
-    evenly over them, and half get denser towards the largest, where thresholds lie;
-    in between errors are interpolated linearly.
+    Quantiles are exact for up to 2,000 errors. Of more, 2,000 are kept: half of them
+    evenly spaced by rank, and half increasingly dense towards the largest, where
+    thresholds lie. Errors in between are interpolated linearly.
 
     Parameters
     ----------
@@ -283,35 +285,35 @@ class ErrorSummary:
     def __init__(self, errors):
         self.ranks = _spread(len(errors))
         self.errors = np.sort(errors)[self.ranks]
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # may not be finite
             self.mean, self.std = float(errors.mean()), float(errors.std())
 
     def quantile_threshold(self, share):
-        """What `midway_threshold` says of all errors."""
+        """Return `midway_threshold` of all errors."""
         return _midway(self.errors, self.ranks, share)
 
     def sigma_threshold(self, k):
-        """Mean and `k` standard deviations."""
+        """Return the mean + `k` standard deviations."""
         return self.mean + k * self.std
 
 
 class LogCalibration:
-    """Logarithmic map from errors to a scale that all share.
+    """Logarithmic map from errors to a common scale.
 
-    The median of the training errors has the normalised score 0, their 99 % quantile 1.
-    In between and beyond, it is linear in the logarithm of the error: an error that
-    exceeds the median by twice as many orders of magnitude has twice the score.
-    Several kinds of errors of the same rows are normalised side by side.
+    The median of the training errors has the normalised score 0 and their 99 % quantile
+    has 1. The score is linear in the logarithm of the error: an error that exceeds the
+    median by twice as many orders of magnitude has twice the score. Several kinds of
+    errors can be normalised side by side.
 
     Parameters
     ----------
     errors : ndarray of shape (n,) or (n, n_kinds)
-        Errors of the training rows, not negative, higher = worse; at least one row.
+        Non-negative training errors, higher = worse, of at least one row.
     """
 
     def __init__(self, errors):
         errors = np.minimum(errors, _LARGEST)
-        # Where most errors are 0 the mean says how large they are.
+        # If most errors are 0, the mean sets the scale.
         typical = np.maximum(np.median(errors, axis=0), _LOG_FLOOR * errors.mean(0))
         self.floor = np.maximum(_LOG_FLOOR * typical, _SMALLEST)
         logs = np.log(errors + self.floor)
@@ -325,19 +327,19 @@ class LogCalibration:
         Parameters
         ----------
         errors : ndarray of shape (n,) or (n, n_kinds)
-            Errors, not negative; may hold NaN.
+            Non-negative errors. May contain NaN.
 
         Returns
         -------
         normalised : ndarray of the same shape
-            Negative for errors below the training median; NaN where the error is.
+            Negative for errors below the training median. NaN where the error is NaN.
         """
         logs = np.log(np.clip(errors, 0, _LARGEST) + self.floor)
         return (logs - self.centre) / self.unit
 
 
 def _spread(n):
-    """Which of n ordered training errors to remember: most of the largest."""
+    """Return the ranks of n sorted errors to keep, densest at the largest ones."""
     if n <= _MOST_KNOTS:
         return np.arange(n)
     evenly = np.linspace(0, n - 1, _MOST_KNOTS // 2)

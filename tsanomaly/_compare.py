@@ -40,12 +40,12 @@ _METRICS = (
     "affiliation_fscore",
 )
 
-# Share of the training rows that the baselines flag.
+# Share of training rows that the baselines flag.
 _FLAGGED = 0.01
 
 
 class _Baseline(OutlierMixin, BaseEstimator):
-    """What scores rows without learning anything but its threshold."""
+    """Base class of baselines that fit nothing but a threshold."""
 
     def fit(self, X, y=None):
         X = validate_data(self, X, dtype=FLOATS, ensure_all_finite="allow-nan")
@@ -65,7 +65,7 @@ class _Baseline(OutlierMixin, BaseEstimator):
 
 
 class _RandomScores(_Baseline):
-    """Scores that know nothing."""
+    """Random scores."""
 
     def __init__(self, random_state=0):
         self.random_state = random_state
@@ -75,11 +75,11 @@ class _RandomScores(_Baseline):
 
 
 class _EverythingAnomalous(_Baseline):
-    """One score for all rows, and every row flagged."""
+    """The same score for all rows, all of them flagged."""
 
     def fit(self, X, y=None):
         super().fit(X)
-        self.offset_ = -0.5  # below the one error that there is
+        self.offset_ = -0.5  # below the constant error of 1
         return self
 
     def _errors(self, X):
@@ -87,9 +87,9 @@ class _EverythingAnomalous(_Baseline):
 
 
 class _LastDifference(_Baseline):
-    """How far a row is from the one before, mean over the channels.
+    """Distance of a row from the previous one, averaged over the channels.
 
-    A first row, also that after a break, is no distance away.
+    It is 0 for the first row of a series and after a break.
     """
 
     def _errors(self, X):
@@ -99,7 +99,7 @@ class _LastDifference(_Baseline):
 
 
 def _baselines(random_state):
-    """Trivial detectors, without which no figure can be judged, by name."""
+    """Return trivial detectors by name, which put other figures into perspective."""
     return {
         "random scores": _RandomScores(draw_seed(random_state)),
         "everything anomalous": _EverythingAnomalous(),
@@ -124,58 +124,62 @@ def compare_detectors(
     random_state=None,
     progress=False,
 ):
-    """Compare detectors on one series, beside trivial ones.
+    """Compare detectors with each other and with trivial baselines on one series.
 
-    Every detector is cloned, fitted on the training rows, and judged on the test rows.
-    Its threshold is the one it sets itself, on the training rows.
+    Each detector is cloned, fitted on the training rows and evaluated on the test rows,
+    with the threshold that it sets itself on the training rows.
 
     Parameters
     ----------
     detectors : dict of str to estimator, or list of estimators
-        Outlier detectors, or pipelines that end in one, by the name of their row. In a
-        list they are named after their class, that of the last step of a pipeline.
+        Outlier detectors, or pipelines that end in one, by name. In a list, the names
+        are the class names (of the last step of a pipeline).
     X_train : array-like of shape (n_timestamps, n_channels)
-        Rows to learn from, mostly normal.
+        Training rows, mostly normal.
     X_test : array-like of shape (n_timestamps, n_channels)
-        Rows to judge by.
+        Test rows.
     y_test : array-like of shape (n_timestamps,)
-        1 for an anomaly, 0 for a normal row.
+        Labels of the test rows, 1 = anomaly and 0 = normal.
     metrics : sequence of str, default=('average_precision', 'vus_pr', 'roc_auc', \
             'f1', 'event_fscore', 'affiliation_fscore')
-        Names that :func:`~tsanomaly.metrics.make_anomaly_scorer` knows, but those of
-        metrics that need a parameter. They are as defined: a lower 'detection_delay'
-        is better.
+        Metric names, as in :func:`~tsanomaly.metrics.make_anomaly_scorer`, except
+        metrics with required parameters. Values are not negated: a lower
+        'detection_delay' is better.
     baselines : bool, default=True
-        Whether to add rows for random scores, for everything anomalous, for the
-        distance from the row before, and for PCA on windows of 10 rows. Without them
-        no figure can be judged: on long events, flagging everything looks good.
+        Whether to add baselines: random scores, all rows flagged, the distance from the
+        previous row, and PCA on windows of 10 rows. They put the figures into
+        perspective; on long events, flagging everything looks good.
     random_state : int, RandomState instance or None, default=None
         Controls the random scores.
     progress : bool, default=False
-        Whether to show a progress bar on the standard error stream. Needs tqdm.
+        Whether to show a progress bar on stderr. Requires tqdm.
 
     Returns
     -------
     table : DataFrame
-        One row per detector, in the order given, then the baselines. Columns: the
-        metrics, NaN where undefined; ``best_f1_uses_labels``, the highest F1 of any
-        threshold, which no threshold set without labels reaches; ``flagged_share`` of
-        the test rows; ``threshold`` of the errors, NaN if the detector does not tell
-        it; ``fit_seconds``; ``score_seconds``; ``error``, empty if all went well. A
-        detector that fails has NaN in all other columns.
+        One row per detector, in the given order, followed by the baselines. Columns:
+
+        - one per metric, NaN if undefined
+        - ``best_f1_uses_labels`` : the highest F1 over all thresholds; an upper bound
+          for thresholds that are set without labels
+        - ``flagged_share`` : share of test rows flagged
+        - ``threshold`` : threshold of the errors, NaN if unknown
+        - ``fit_seconds``, ``score_seconds`` : times
+        - ``error`` : error message of a detector that failed, whose other columns are
+          NaN; otherwise empty
 
     Raises
     ------
     ValueError
-        If a metric is unknown or named twice, two detectors have one name, or `y_test`
-        does not hold a label for every row of `X_test`.
+        If a metric is unknown or repeated, two detectors have the same name, or
+        `y_test` does not have one label per row of `X_test`.
     ImportError
         If `progress` is True and tqdm is not installed.
 
     Warns
     -----
     UndefinedMetricWarning
-        If a metric is undefined, such as 'vus_pr' if `y_test` holds no anomaly.
+        If a metric is undefined, such as 'vus_pr' if `y_test` has no anomalies.
 
     See Also
     --------
@@ -183,8 +187,7 @@ def compare_detectors(
 
     Notes
     -----
-    Rows that a detector gives no score, which are breaks, do not count in metrics of
-    scores; they are not flagged.
+    Breaks, which have no score, are ignored by metrics of scores and are not flagged.
 
     Examples
     --------
@@ -218,7 +221,7 @@ def compare_detectors(
         for name, baseline in _baselines(random_state).items():
             if name in rows:
                 raise ValueError(
-                    f"{name!r} is the name of a baseline. Rename the detector, or pass "
+                    f"{name!r} is the name of a baseline. Rename the detector, or use "
                     "baselines=False."
                 )
             rows[name] = baseline
@@ -240,7 +243,7 @@ def compare_detectors(
         for done, (name, detector) in enumerate(rows.items(), start=1):
             try:
                 row = _judge(clone(detector), X_train, X_test, y_test, functions)
-            except Exception as error:  # whatever it is, the others go on
+            except Exception as error:  # any error; the other detectors still run
                 row = {"error": f"{type(error).__name__}: {error}"}
             table.loc[name, list(row)] = list(row.values())
             tell_done(done)
@@ -248,7 +251,7 @@ def compare_detectors(
 
 
 def _judge(detector, X_train, X_test, y_test, functions):
-    """One row of the table."""
+    """Return one row of the table."""
     start = perf_counter()
     detector.fit(X_train)
     fitted = perf_counter()
@@ -282,7 +285,7 @@ def _best_f1(y_true, errors):
 
 
 def _checked_metrics(metrics):
-    """Metrics by their names, none of them twice."""
+    """Return the metrics with the given names, and raise if one is repeated."""
     if isinstance(metrics, str):
         raise ValueError(
             f"metrics must be a sequence of names, got {metrics!r}. Pass [{metrics!r}]."
@@ -291,17 +294,17 @@ def _checked_metrics(metrics):
     for name in metrics:
         if name in NEEDED:
             raise ValueError(
-                f"{name!r} needs a parameter of its own, {NEEDED[name][0]}. Compute it "
-                "from the predictions of the detectors, or leave it out of metrics."
+                f"{name!r} requires the parameter {NEEDED[name][0]}. Compute it from "
+                "the predictions of the detectors, or remove it from metrics."
             )
         if name in functions:
-            raise ValueError(f"metrics names {name!r} twice. Leave one of them out.")
+            raise ValueError(f"metrics contains {name!r} twice. Remove one of them.")
         functions[name] = NamedMetric(name)
     return list(functions.values())
 
 
 def _named(detectors):
-    """Detectors by their names."""
+    """Return the detectors by name."""
     if isinstance(detectors, dict):
         return dict(detectors)
     if not isinstance(detectors, (list, tuple)):

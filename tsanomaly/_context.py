@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How many neighbouring rows the result of a row needs.
+"""Number of neighbouring rows that the result of a row depends on.
 
 Streaming, the cascade and distributed scoring cut a series into pieces. They may do so
 only if each piece comes with the rows its results depend on. An estimator says how many
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Context(NamedTuple):
-    """Rows around a row that its result depends on."""
+    """Numbers of earlier and later rows that the result of a row depends on."""
 
     n_context: int
     n_lookahead: int
@@ -38,15 +38,14 @@ _NONE = Context(0, 0)
 
 
 def get_context(estimator):
-    """Rows before and after a row that its result depends on.
+    """Return the numbers of earlier and later rows that a result depends on.
 
     Parameters
     ----------
     estimator : fitted estimator, 'passthrough', 'drop' or None
-        In a ``Pipeline`` the steps add up; in a ``FeatureUnion`` or
-        ``ColumnTransformer`` the largest counts. Other estimators of scikit-learn work
-        row by row and count 0. Anything else says so itself, in the attributes
-        ``n_context_`` and ``n_lookahead_``.
+        The numbers of the steps of a ``Pipeline`` are added; for a ``FeatureUnion`` or
+        ``ColumnTransformer`` the maximum is used. Other estimators of scikit-learn are
+        row-wise and count 0. All others must have ``n_context_`` and ``n_lookahead_``.
 
     Returns
     -------
@@ -56,8 +55,8 @@ def get_context(estimator):
     Raises
     ------
     ValueError
-        If a step does not say how many rows it needs, or depends on where the series
-        starts (``stride`` above 1); the message names it.
+        If the context of a step is unknown, or depends on the start of the series
+        (``stride`` above 1). The message names the step.
     """
     if estimator is None or isinstance(estimator, str):  # 'passthrough', 'drop'
         return _NONE
@@ -82,24 +81,24 @@ def get_context(estimator):
 
 
 def rows_with_context(rows, context, n_timestamps):
-    """Rows that the results of some rows depend on, these included.
+    """Return the rows that the results of given rows depend on, including these.
 
-    The pieces of the series that they make up may be joined: what lies before a piece
-    is in no result that is asked for, unless it is the start of the series.
+    The resulting pieces of the series can be concatenated, because the requested
+    results do not depend on rows of other pieces.
 
     Parameters
     ----------
     rows : ndarray of int
         Rows of the series.
     context : Context
-        What each needs around it.
+        Context of each row.
     n_timestamps : int
-        Rows of the series.
+        Number of rows in the series.
 
     Returns
     -------
     needed : ndarray of int
-        In increasing order, without repeats.
+        Rows in ascending order without duplicates.
     """
     edges = np.zeros(n_timestamps + 1, dtype=np.intp)
     np.add.at(edges, np.maximum(rows - context.n_context, 0), 1)
@@ -108,10 +107,10 @@ def rows_with_context(rows, context, n_timestamps):
 
 
 def sees_other_rows(estimator):
-    """Whether an estimator, fitted or not, looks at the neighbours of a row.
+    """Whether an estimator, fitted or not, uses neighbouring rows.
 
-    Unlike `get_context` this answers before `fit`, and takes what is unknown to work
-    row by row.
+    Unlike `get_context`, this works before `fit`, and treats unknown estimators as
+    row-wise.
 
     Parameters
     ----------
@@ -121,13 +120,13 @@ def sees_other_rows(estimator):
     Returns
     -------
     sees : bool
-        Whether it, or a part of it, puts rows together.
+        Whether the estimator or one of its parts uses neighbouring rows.
     """
     if isinstance(estimator, FrozenEstimator):
         return sees_other_rows(estimator.estimator)
     if getattr(estimator, "_sees_other_rows", False):
         return True
-    # Parts of parts are among them, but not what is frozen.
+    # Includes nested parts, but not those of frozen estimators.
     for part in estimator.get_params(deep=True).values():
         if getattr(part, "_sees_other_rows", False):
             return True
@@ -137,7 +136,7 @@ def sees_other_rows(estimator):
 
 
 def inner_steps(estimator):
-    """Estimators that rows go through one after the other inside another one.
+    """Return the estimators that a wrapper applies to rows in sequence.
 
     Parameters
     ----------
@@ -147,9 +146,9 @@ def inner_steps(estimator):
     Returns
     -------
     steps : list of estimators, or None
-        Those of a pipeline but idle ones, that of a frozen estimator, the best of a
-        search (of one that is not fitted, the one to be cloned). None if the estimator
-        does the work itself.
+        The steps of a pipeline without 'passthrough', the estimator of a frozen
+        estimator, or the best estimator of a search (if it is not fitted, the one to be
+        cloned). None if the estimator is not such a wrapper.
     """
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps]
@@ -162,7 +161,7 @@ def inner_steps(estimator):
 
 
 def _parts(estimator):
-    """Estimators inside a fitted one, and how their contexts combine."""
+    """Return the parts of a fitted estimator, and how to combine their contexts."""
     from sklearn.compose import ColumnTransformer
 
     steps = inner_steps(estimator)
@@ -173,10 +172,10 @@ def _parts(estimator):
     if isinstance(estimator, ColumnTransformer):
         return [step for _, step, _ in estimator.transformers_], max
     if isinstance(estimator, FunctionTransformer) and estimator.func is not None:
-        return None, max  # may hold any function
+        return None, max  # may contain any function
     if type(estimator).__module__.split(".")[0] != "sklearn":
         return None, max
-    # Another meta-estimator sees as far as its parts. They are not the fitted ones, so
-    # that only row-wise parts can say how far.
+    # The context of other meta-estimators is that of their parts. These are not fitted,
+    # so it is known only for row-wise parts.
     nested = estimator.get_params(deep=True).values()
     return [part for part in nested if hasattr(part, "fit")], max

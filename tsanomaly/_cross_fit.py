@@ -33,39 +33,40 @@ __all__ = ["fit_cross_fitted"]
     prefer_skip_nested_validation=True,
 )
 def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
-    """Fit a pipeline, and its threshold on errors of rows that were not learned from.
+    """Fit a pipeline and set its threshold on out-of-fold errors.
 
-    ``pipeline.fit`` sets the threshold of its last step on the errors of the rows that
-    the steps before it have learned from. They are smaller than those of new rows, so
-    that more of these are flagged than the threshold says. Here the threshold is set on
-    errors by steps that have not learned from the rows.
+    ``pipeline.fit`` sets the threshold of the last step on in-sample errors. These are
+    smaller than the errors of new rows, so more new rows are flagged than intended.
+    This function sets the threshold on the errors of rows that the steps before it were
+    not fitted on.
 
     Parameters
     ----------
     pipeline : Pipeline or FleetDetector
-        That ends in a :class:`ReconstructionThreshold`, or another estimator that is
-        fitted on errors. A fleet of such pipelines fits each of them in this way.
+        A pipeline that ends in a :class:`ReconstructionThreshold` or another estimator
+        that is fitted on errors, or a fleet of such pipelines.
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order; for a fleet, a frame as in its `fit`.
+        Training series, rows in time order. For a fleet, a frame as in its `fit`.
     y : array-like of shape (n_timestamps,) or None, default=None
         Labels, for a threshold that needs them.
     n_blocks : int, default=3
-        Blocks of rows that are held out in turn, while clones of the steps are fitted
-        on the others. Detectors of this library that compare readings with what a model
-        expected are fitted once, if they have errors of rows held out anyway: by models
-        of the other half of the rows, or, where the network counts, of the last fifth.
-        In the other rows, and where errors of `fit` are larger, these count.
+        Number of contiguous blocks of rows that are held out in turn, while clones of
+        the steps are fitted on the others. Not used if the detector before the
+        threshold computes held-out errors itself, as the residual detectors of this
+        library do. They are fitted once and use models of the other half of the rows
+        or, where the network counts, the last fifth; rows without a held-out error, or
+        with a larger in-sample error, keep the latter.
 
     Returns
     -------
     pipeline : Pipeline or FleetDetector
-        The given one, fitted on all rows.
+        The pipeline itself, fitted on all rows.
 
     Raises
     ------
     ValueError
-        As from ``pipeline.fit``, or if the pipeline has one step only, or none that
-        sets a threshold.
+        If ``pipeline.fit`` raises, or the pipeline has no step that computes errors or
+        no step that sets a threshold.
 
     Warns
     -----
@@ -75,13 +76,12 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
 
     See Also
     --------
-    ReconstructionThreshold : What is a threshold.
+    ReconstructionThreshold : Set a threshold on errors.
 
     Notes
     -----
-    Blocks are held out rather than single rows: the neighbours of a row that are
-    learned from tell most of it. Start-up rows, whose windows are padded, set no
-    threshold.
+    Blocks are held out instead of single rows because neighbouring rows are nearly
+    identical. Start-up rows, whose windows are padded, do not affect the threshold.
 
     Examples
     --------
@@ -109,8 +109,8 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
     steps, last = pipeline.steps[:-1], pipeline.steps[-1][1]
     if _is_idle(last) or all(_is_idle(step) for _, step in steps):
         raise ValueError(
-            "pipeline must have a step that gives errors and one that sets a threshold "
-            f"on them, got {pipeline!r}."
+            "pipeline must have a step that computes errors and one that sets a "
+            f"threshold on them, got {pipeline!r}."
         )
     if not hasattr(X, "iloc"):
         X = np.asarray(as_series(X))
@@ -121,7 +121,7 @@ def fit_cross_fitted(pipeline, X, y=None, *, n_blocks=3):
         errors = _cross_fit(steps, X, y, n_blocks)
         if errors is None:
             return pipeline
-    # In a frame, with names and times, if the step returns its errors in one.
+    # A frame, with names and times, if the step outputs frames.
     giving = last_step(pipeline[:-1])
     errors = _wrap_data_with_container("transform", errors, X, giving)
     if not get_tags(last).input_tags.allow_nan:  # start-up rows have no error
@@ -136,7 +136,7 @@ def _is_idle(step):
 
 
 def _fit_once(steps, X, y):
-    """Fit steps of which the last may have errors of rows held out; return these."""
+    """Fit the steps, and return the held-out errors of the last one, or None."""
     for _, step in steps[:-1]:
         if not _is_idle(step):
             X = step.fit_transform(X, y)
@@ -144,7 +144,7 @@ def _fit_once(steps, X, y):
 
 
 def _cross_fit(steps, X, y, n_blocks):
-    """Errors of rows by steps that were fitted on the other blocks, or None."""
+    """Return errors by steps that were fitted on the other blocks, or None."""
     n_rows = len(X)
     edges = np.linspace(0, n_rows, min(n_blocks, n_rows) + 1).astype(int)
     errors = []
@@ -154,9 +154,8 @@ def _cross_fit(steps, X, y, n_blocks):
         except ValueError as error:
             warnings.warn(
                 f"The steps could not be fitted on {n_rows - stop + start:,} of "
-                f"{n_rows:,} rows ({error}), so the threshold is set on errors of rows "
-                "that were learned from. New rows have larger ones. Fit on a longer "
-                "series.",
+                f"{n_rows:,} rows ({error}), so the threshold is set on in-sample "
+                "errors. New rows have larger errors. Fit on a longer series.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -173,7 +172,7 @@ def _cross_fit(steps, X, y, n_blocks):
 
 
 def _fit_without(steps, X, y, start, stop):
-    """Clones of steps, fitted on all rows but those of a block."""
+    """Fit clones of the steps on all rows outside a block."""
     head = Pipeline([(name, clone(step, safe=False)) for name, step in steps])
     if start > 0 and stop < len(X) and sees_other_rows(head):
         rows = np.r_[0 : start + 1, stop : len(X)]
@@ -184,7 +183,7 @@ def _fit_without(steps, X, y, start, stop):
         else:
             part = np.array(part, dtype=np.float64)
             part[start] = np.nan
-        # Not every step takes a break; which do is known when they are fitted.
+        # Not all steps support breaks, which only fitting them can tell.
         with suppress(ValueError):
             return head.fit(part, _at(y, rows))
         head = clone(head)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Independent peaks among autocorrelated errors, and levels that few of them exceed."""
+"""Independent peaks of autocorrelated errors, and return levels."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -19,37 +19,38 @@ __all__ = ["Peaks", "find_peaks", "return_level", "rows_per", "tail_peaks"]
 # A tail with fewer peaks is widened, up to this share of the rows.
 _ENOUGH_PEAKS, _WIDEST_TAIL = 30, 0.1
 
-# Where peaks are so few, half of the shape of a tail comes from them, and half from
-# the exponential distribution.
+# With this number of peaks, the shape of the tail is half estimated and half that of an
+# exponential distribution.
 _HALF_TRUST = 30
 
-# What the shape of a tail is raised by, times the number of peaks. With 1 the mean
-# number of alarms is right if only the scale is estimated; the shape is, too. Measured
-# on series as of benchmarks/thresholds.py, of other seeds: with 1, twice the budget
-# where peaks are few, with 2 half of it where errors are bell-shaped.
+# The shape of the tail is raised by this constant over the number of peaks. With 1, the
+# mean number of alarms would be right if only the scale were estimated, but the shape
+# is estimated as well. On series like those of benchmarks/thresholds.py with other
+# seeds, 1 led to twice the budget where peaks are few, and 2 to half of it where errors
+# are bell-shaped.
 _UNCERTAINTY = 1.5
 
-# Where time goes on from so many rows to the next, others are joints of series.
+# Minimum share of increasing time steps. The others are joints between series.
 _IN_ORDER = 0.9
 
 
 @dataclass
 class Peaks:
-    """The largest error of each cluster of errors beyond a level.
+    """The largest error of each cluster of errors above a level.
 
     Attributes
     ----------
     level : float
-        Errors beyond it make the clusters.
+        Clusters consist of errors above this level.
     excesses : ndarray of shape (n_peaks,)
-        How far the peaks lie beyond the level, in increasing order.
+        Excesses of the peaks over the level, in ascending order.
     n_beyond : int
-        Rows beyond the level.
+        Number of rows above the level.
     n_rows : int
-        Rows with an error.
+        Number of rows with an error.
     extremal_index : float
-        Estimate of the share of peaks among the errors beyond the level: 1 where errors
-        are independent, its inverse is the mean size of a cluster.
+        Estimated ratio of clusters to errors above the level: 1 for independent errors.
+        Its inverse is the mean cluster size.
     """
 
     level: float
@@ -60,16 +61,16 @@ class Peaks:
 
     @property
     def rate(self):
-        """Peaks per row."""
+        """Number of peaks per row."""
         return len(self.excesses) / self.n_rows
 
     def quantile_threshold(self, share):
-        """Threshold that a share of the rows exceeds, or None if it has no such tail.
+        """Return the threshold that a given share of the rows exceeds.
 
         Parameters
         ----------
         share : float
-            In (0, 1).
+            Share of the rows, in (0, 1).
 
         Returns
         -------
@@ -80,14 +81,14 @@ class Peaks:
         if len(self.excesses) < 2 or share_of_tail >= 1:
             return None
         shape, scale = fit_generalised_pareto(self.excesses)
-        # (share^-shape - 1) / shape, also where the shape vanishes
+        # (share^-shape - 1) / shape, with the correct limit for shape -> 0
         return self.level + scale * boxcox(1 / share_of_tail, shape)
 
     def return_level(self, rate):
-        """Level that so many peaks per row exceed, at most the rate of the peaks."""
+        """Return the level that `rate` peaks per row exceed, at most `self.rate`."""
         n = len(self.excesses)
         shape, scale = fit_generalised_pareto(self.excesses)
-        if shape >= -0.5:  # otherwise the end of the tail is as good as seen
+        if shape >= -0.5:  # otherwise the end of the tail is well estimated
             shape *= n / (n + _HALF_TRUST)
             scale = self.excesses.mean() * (1 - shape)
             shape += _UNCERTAINTY / n
@@ -95,26 +96,25 @@ class Peaks:
 
 
 def find_peaks(errors, level, breaks=None):
-    """Find the peaks of clusters of errors beyond a level.
+    """Find the peaks of clusters of errors above a level.
 
-    How far apart clusters are is read off the times between errors beyond the level,
-    by the intervals estimator of the extremal index: automatic declustering as of Ferro
-    and Segers 2003.
+    Automatic declustering of Ferro and Segers (2003): the intervals estimator of the
+    extremal index determines how many of the gaps between errors above the level
+    separate clusters.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps,)
-        In time order, higher = worse; NaN where there is none.
+        Errors in time order, higher = worse. May contain NaN.
     level : float
-        A level.
+        The level.
     breaks : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        Rows that no cluster crosses.
+        Rows that separate clusters.
 
     Returns
     -------
     peaks : Peaks
-        One cluster at least for each stretch between breaks that holds an error beyond
-        the level.
+        At least one per stretch between breaks that has an error above the level.
     """
     rows = np.flatnonzero(errors > level)
     n_rows = int(np.count_nonzero(~np.isnan(errors)))
@@ -125,7 +125,7 @@ def find_peaks(errors, level, breaks=None):
         apart = np.diff(np.cumsum(breaks)[rows]) > 0
     within = gaps[~apart]
     extremal_index = _extremal_index(within.astype(np.float64))
-    # So many of the longest gaps are between clusters, fewer if gaps tie.
+    # The longest gaps separate clusters, fewer of them if gaps are tied.
     n_between = int(extremal_index * len(within) + 1e-9)
     if n_between < len(within):
         longest_inside = np.partition(within, len(within) - 1 - n_between)[
@@ -140,7 +140,7 @@ def find_peaks(errors, level, breaks=None):
 
 
 def _extremal_index(gaps):
-    """Intervals estimator, from the rows between neighbouring errors beyond a level."""
+    """Intervals estimator, from the gaps between consecutive errors above a level."""
     if not len(gaps):
         return 1.0
     if gaps.max() > 2:
@@ -151,31 +151,31 @@ def _extremal_index(gaps):
 
 
 def tail_peaks(errors, tail_fraction, *, breaks=None, few=np.inf):
-    """Peaks of the tail, which is widened if it holds few of them.
+    """Find the peaks of the tail, which is widened if it has too few.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps,)
-        In time order, higher = worse; NaN where there is none.
+        Errors in time order, higher = worse. May contain NaN.
     tail_fraction : float
-        Share of the errors in the tail, in (0, 0.5]. If they hold fewer than 30 peaks,
-        it is doubled, to 0.1 at most.
+        Share of the errors in the tail, in (0, 0.5]. It is doubled, up to 0.1, while
+        the tail has fewer than 30 peaks.
     breaks : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        Rows that no cluster crosses.
+        Rows that separate clusters.
     few : float, default=inf
-        Fewer peaks than 30 are enough, if they are as many as this share of the errors
-        of the tail before it is widened.
+        Fewer than 30 peaks suffice if they are this share of the errors of the initial
+        tail.
 
     Returns
     -------
     peaks : Peaks
-        Of the tail that holds the most peaks, of those that were looked at.
+        Peaks of the tail with the most peaks among those tried.
     """
     return _tails(errors, tail_fraction, breaks, few)[0][0]
 
 
 def _tails(errors, tail_fraction, breaks, few):
-    """What `tail_peaks` says; the share in that tail; errors without NaN."""
+    """Return the peaks, the share of errors in their tail, and errors without NaN."""
     known = errors[~np.isnan(errors)]
     best, share = None, tail_fraction
     while True:
@@ -191,35 +191,35 @@ def _tails(errors, tail_fraction, breaks, few):
 
 
 def return_level(errors, rate, tail_fraction):
-    """Level that clusters of errors exceed at a given rate.
+    """Return the level that clusters of errors exceed at a given rate.
 
     A generalised Pareto distribution is fitted to the peaks of the tail. Its shape is
-    drawn to that of the exponential distribution, the more the fewer peaks there are,
-    and raised by 1.5 divided by their number: a level from few peaks is now too high
-    and now too low, and too low a level costs more alarms than too high a level saves.
-    So that the *mean* number of alarms is about the wanted one.
+    shrunk towards that of the exponential distribution, more so the fewer peaks there
+    are, and raised by 1.5 over their number. Estimates from few peaks vary, and a level
+    that is too low costs more alarms than one that is too high saves. The correction
+    keeps the *mean* number of alarms close to the requested rate.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps,)
-        In time order, higher = worse; NaN at breaks, which no cluster crosses.
+        Errors in time order, higher = worse. NaN at breaks, which separate clusters.
     rate : float
         Clusters per row, above 0.
     tail_fraction : float
-        As of `tail_peaks`. The tail is widened, to half of the errors, if it holds
-        fewer peaks than wanted.
+        As in `tail_peaks`. The tail is widened, up to half of the errors, if it has
+        fewer peaks than requested.
 
     Returns
     -------
     level : float
-        It never falls where the rate does. If no tail holds as many peaks, the level of
-        the one that holds the most.
+        Never decreases as the rate decreases. If no tail has enough peaks, the level
+        of the tail with the most peaks.
     peaks : Peaks
-        What the level follows from.
+        Peaks that the level is estimated from.
     """
     (first, share), known = _tails(errors, tail_fraction, np.isnan(errors), np.inf)
     if len(first.excesses) < 2:
-        # Every row that is flagged counts as an alarm.
+        # Each flagged row counts as an alarm.
         return midway_threshold(known, min(rate, 0.5)), first
     tails = [first]
     while share < 0.5:
@@ -238,17 +238,16 @@ def return_level(errors, rate, tail_fraction):
 
 
 def rows_per(per, index, name="per"):
-    """How many rows a time, or a number of rows, is.
+    """Convert a duration to a number of rows.
 
     Parameters
     ----------
     per : int, str or timedelta
-        A number of rows, or a time such as '7D'.
+        A number of rows, or a duration such as '7D'.
     index : Index or None
-        Times of the rows, whose median step is the time of a row. None if there are no
-        times.
+        Times of the rows. Their median step is the duration of a row.
     name : str, default='per'
-        The parameter, in messages.
+        Name of the parameter in messages.
 
     Returns
     -------
@@ -258,7 +257,8 @@ def rows_per(per, index, name="per"):
     Raises
     ------
     ValueError
-        If it is no time, or shorter than the step, or `index` does not hold times.
+        If `per` is not a duration or shorter than the step, or `index` does not contain
+        times.
     """
     import pandas as pd
 
@@ -269,33 +269,33 @@ def rows_per(per, index, name="per"):
     except ValueError as error:
         raise ParameterError(
             Parameter(name, per),
-            " is no time. Pass one such as '7D' or '12h', or a number of rows.",
+            " is not a duration. Pass one such as '7D' or '12h', or a number of rows.",
         ) from error
     if not time > pd.Timedelta(0):  # NaT neither
         raise ParameterError(
             Parameter(name, per),
-            " is not above 0. Pass a time such as '7D', or a number of rows.",
+            " is not positive. Pass a duration such as '7D', or a number of rows.",
         )
     if not isinstance(index, pd.DatetimeIndex):
         raise ParameterError(
             Parameter(name, per),
-            " is a time, and the rows have no times: X is no frame with a "
-            "DatetimeIndex. Steps of a pipeline hand on arrays, unless "
-            "set_output(transform='pandas') is called on it. Pass a number of rows.",
+            " is a duration, but the rows have no times: X is not a frame with a "
+            "DatetimeIndex. Steps of a pipeline return arrays unless you call "
+            "set_output(transform='pandas') on it. Pass a number of rows.",
         )
     steps = pd.Series(index).diff().dropna()
     onwards = steps[steps > pd.Timedelta(0)]
     if not len(steps) or len(onwards) < _IN_ORDER * len(steps):
         raise ParameterError(
             Parameter(name, per),
-            " is a time, and the times of the rows are not in order, or do not "
-            "differ. Pass a number of rows.",
+            " is a duration, but the times of the rows are not in order, or are all "
+            "equal. Pass a number of rows.",
         )
     step = onwards.median()
     if time < step:
         raise ParameterError(
             Parameter(name, per),
-            f" is shorter than the time from row to row, {step}. Pass a longer time, "
-            "or a number of rows.",
+            f" is shorter than the time step, {step}. Pass a longer duration, or a "
+            "number of rows.",
         )
     return time / step

@@ -51,19 +51,19 @@ from tsanomaly._windows import TrailingWindows
 
 __all__ = ["EnsembleDetector", "make_ensemble"]
 
-# Weights of the stock ensemble. The detector with the network, which holds two views of
-# its own, counts for as much as those without one.
+# Weights of the default ensemble. The network detector, which combines two views, has
+# the same weight as the other two together.
 _WEIGHTS = {"network": 3.0, "autoregression": 1.0, "neighbors": 2.0}
 
 
 def _all_give_channel_errors(ensemble):
-    """Whether there is an error for every channel."""
+    """Whether all detectors return errors per channel."""
     members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
     return all(map(gives_channel_errors, members))
 
 
 def _all_accept_new_normal(ensemble):
-    """Whether all detectors can be told of another level."""
+    """Whether all detectors support `accept_new_normal`."""
     members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
     return all(
         hasattr(member, "accept_new_normal") and not isinstance(member, FrozenEstimator)
@@ -78,69 +78,67 @@ class EnsembleDetector(
     MetaEstimatorMixin,
     _BaseComposition,
 ):
-    r"""Mean of the errors of several detectors, each on a scale of its own.
+    r"""Average the errors of several detectors on a common scale.
 
-    Detectors that look at a series in different ways find different faults, and a mean
-    of them is seldom far from the best of them. `make_ensemble` returns one that is
-    chosen and weighted.
+    Detectors of different kinds find different faults, and their average is seldom far
+    behind the best of them. `make_ensemble` returns an ensemble with tested members and
+    weights.
 
     Parameters
     ----------
     detectors : list of (str, estimator) tuples
-        Names and detectors. They are cloned. One that raises ValueError in `fit`, for
-        example because the series is too short, is left out with a warning, unless one
-        of its parameters is out of range.
+        Names and detectors, which are cloned. A detector that raises ValueError in
+        `fit`, for example because the series is too short, is dropped with a warning.
+        An invalid parameter raises.
 
     weights : array-like of shape (n_detectors,) or None, default=None
-        How much each counts, not negative; the others take over from those that are
-        left out. None means that all count the same.
+        Non-negative weights of the detectors. None gives all the same weight.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out start-up rows, which have no full window; or fewer, if the mean of
-        the detectors' own thresholds is higher.
+        Share of training rows to flag, in (0, 0.5]. 'auto' sets the threshold to the
+        99 % quantile of the training errors, start-up rows excluded, or to the weighted
+        mean of the detectors' own thresholds, whichever is higher.
 
     Attributes
     ----------
     named_detectors_ : dict of str to estimator
-        The fitted clones by name, without those that were left out.
+        Fitted detectors by name, without those that were dropped.
 
     left_out_ : dict of str to str
-        Why detectors were left out, by name.
+        Names of dropped detectors, with the error messages.
 
     median_error_ : float
-        Median error of the training rows, with 'auto' those whose windows rest on no
-        padding.
+        Median error of the training rows, start-up rows excluded with 'auto'.
 
     offset_ : float
-        Rows with a lower score are flagged.
+        Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its score depends on, the most of all
-        detectors. Present only if all say how many.
+        Number of earlier and later rows that the score of a row depends on, the maximum
+        over the detectors. Defined only if all detectors have them.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    make_ensemble : The stock ensemble.
-    HybridDetector : A cheap detector that chooses the rows for an expensive one.
-    ScoreTransformer : The normalised score of one detector, as a feature.
+    make_ensemble : Make the default ensemble.
+    HybridDetector : Use a cheap detector to select rows for an expensive one.
+    ScoreTransformer : Use the normalised score of a detector as a feature.
 
     Notes
     -----
     With the normalised scores :math:`l_i` of a row (about 0 for the median of the
-    training rows, about 1 for their 99 % quantile) and weights :math:`w_i` that sum to
-    1, the error of the row is :math:`\sum_i w_i \log(1 + e^{l_i})`. Detectors of this
-    library with
-    'multiscale' errors, and :class:`WindowNeighborsDetector`, have such a score. Of
-    others it is half of ``-log10`` of the share of training rows that are at least as
-    abnormal, continued beyond the worst by a generalised Pareto tail, as in
-    :class:`ScoreTransformer`.
+    training rows, about 1 for their 99 % quantile) and weights :math:`w_i`, normalised
+    to a sum of 1, the error of the row is :math:`\sum_i w_i \log(1 + e^{l_i})`.
+    Detectors of this library with 'multiscale' errors, and
+    :class:`WindowNeighborsDetector`, compute such a score. For others it is half of
+    ``-log10`` of the share of training rows that are at least as abnormal, with a
+    generalised Pareto tail beyond, as in :class:`ScoreTransformer`.
 
     Examples
     --------
@@ -174,14 +172,15 @@ class EnsembleDetector(
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Fit clones of the detectors, and set the threshold.
+        """Fit clones of the detectors and set the threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. Rows that are NaN in every channel are breaks.
+            Training series, rows in time order. Rows that are NaN in every channel are
+            breaks.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Passed on to the detectors.
+            Passed to the detectors.
 
         Returns
         -------
@@ -191,44 +190,45 @@ class EnsembleDetector(
         Raises
         ------
         ValueError
-            If a parameter is out of range, an estimator does not score rows, or no
-            detector can be fitted: the error of the first one.
+            If a parameter is out of range, or an estimator does not score rows. If no
+            detector can be fitted, the error of the first one is raised.
 
         Warns
         -----
         UserWarning
-            For each detector that is left out.
+            For each detector that is dropped.
         """
         self._fit(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_transform(self, X, y=None):
-        """Fit, and return the errors of the training rows.
+        """Fit the ensemble and return the errors of the training rows.
 
-        Only if all detectors give errors of channels.
+        Available only if all detectors return errors per channel.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, as in `fit`.
+            Training series, as in `fit`.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Passed on to the detectors.
+            Passed to the detectors.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            As from ``fit(X).transform(X)``, without a second run of the detectors, and
-            with missing readings as the detectors' own `fit_transform` counts them.
+            Same as ``fit(X).transform(X)``, but without running the detectors twice.
+            Missing readings are treated as in `fit_transform` of the detectors.
         """
         errors, _, breaks = self._fit(X, y)
         return self._join(errors, ~breaks)
 
     @available_if(_all_give_channel_errors)
     def _fit_held_out(self, X, y=None):
-        """Fit, and return errors of training rows, and held out, as of its detectors.
+        """Fit the ensemble and return in-sample and held-out errors.
 
-        One without errors of rows held out has those of all rows, if others have some.
+        A detector without held-out errors contributes its in-sample errors, unless no
+        detector has held-out errors.
         """
         self._validate_params()
         errors, others, breaks = self._fit(X, y, held_out=True)
@@ -243,17 +243,17 @@ class EnsembleDetector(
         return joined, self._join(others, known) if known.any() else None
 
     def score_samples(self, X):
-        """Opposite of the mean error of each row.
+        """Return the opposite of the weighted mean error of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series to score, rows in time order.
 
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            The lower, the more abnormal, at most 0; NaN at breaks.
+            At most 0. The lower, the more abnormal. NaN at breaks.
         """
         X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
@@ -264,12 +264,12 @@ class EnsembleDetector(
         return -errors
 
     def decision_function(self, X):
-        """Score of each row, relative to the threshold.
+        """Return the score of each row relative to the threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series to score, rows in time order.
 
         Returns
         -------
@@ -279,12 +279,12 @@ class EnsembleDetector(
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Label each row.
+        """Label each row as normal or anomalous.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series to label, rows in time order.
 
         Returns
         -------
@@ -294,21 +294,21 @@ class EnsembleDetector(
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def transform(self, X):
-        """Error of each row in each channel.
+        """Return the error of each row in each channel.
 
-        Only if all detectors give errors of channels.
+        Available only if all detectors return errors per channel.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            The error of the row, shared out among the channels as the detectors do,
-            each by its part of it. NaN at breaks, and where a channel has no reading
-            that a detector could look at.
+            The error of the row, distributed over the channels: each detector
+            distributes its own part. NaN at breaks, and where no detector has an error
+            for the channel.
         """
         X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
@@ -317,19 +317,21 @@ class EnsembleDetector(
 
     @available_if(_all_give_channel_errors)
     def reconstruct(self, X):
-        """Return the readings that the detectors expected.
+        """Return the readings that the detectors expect.
 
-        Only if all detectors say what they expected, and give errors of channels.
+        Available only if all detectors have `reconstruct` and return errors per
+        channel.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
 
         Returns
         -------
         expected : ndarray of shape (n_timestamps, n_channels)
-            Weighted mean of what they expected, in the unit of `X`. NaN at breaks.
+            Weighted mean of the detectors' expected readings, in the units of `X`. NaN
+            at breaks.
         """
         X = validate_for_parts(self, X, reset=False)
         return sum(
@@ -338,9 +340,9 @@ class EnsembleDetector(
 
     @available_if(_all_accept_new_normal)
     def accept_new_normal(self, X):
-        """Take the level of other rows for normal, without training again.
+        """Adopt the mean level of new rows as normal, without retraining.
 
-        Only if all detectors can, and none is frozen.
+        Available only if all detectors have this method and none is frozen.
 
         Parameters
         ----------
@@ -350,7 +352,7 @@ class EnsembleDetector(
         Returns
         -------
         self : EnsembleDetector
-            The ensemble.
+            The updated ensemble.
         """
         X = validate_for_parts(self, X, reset=False)
         pairs = self.named_detectors_.items()
@@ -360,45 +362,45 @@ class EnsembleDetector(
         return self
 
     def get_feature_names_out(self, input_features=None):
-        """Name the columns of `transform`, as the channels.
+        """Return the column names of `transform`, which are those of the channels.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the channels. None takes those seen in `fit`, or ``x0``, ``x1`` and
-            so on.
+            Names of the channels. None uses those seen during `fit`, or ``x0``, ``x1``,
+            and so on.
 
         Returns
         -------
         names : ndarray of str objects of shape (n_channels,)
-            Those of the channels.
+            Names of the channels.
         """
         check_is_fitted(self)
         first = next(iter(self.named_detectors_.values()))
         return first.get_feature_names_out(input_features)
 
     def get_params(self, deep=True):
-        """Get the parameters, and those of the detectors by their names.
+        """Get the parameters of the ensemble and of its detectors.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to list those of the detectors as well.
+            Whether to include the detectors and their parameters.
 
         Returns
         -------
         params : dict
-            Values by name.
+            Parameter names mapped to their values.
         """
         return self._get_params("detectors", deep=deep)
 
     def set_params(self, **params):
-        """Set parameters, detectors by their names, and parameters of those.
+        """Set parameters of the ensemble and of its detectors, or replace detectors.
 
         Parameters
         ----------
         **params : dict
-            Such as ``network=...`` or ``network__epochs=5``.
+            Parameters, such as ``network=...`` or ``network__epochs=5``.
 
         Returns
         -------
@@ -408,12 +410,12 @@ class EnsembleDetector(
         return self._set_params("detectors", **params)
 
     def _members(self):
-        """Detectors, their scales and weights."""
+        """Return the detectors with their scales and weights."""
         detectors = self.named_detectors_.values()
         return zip(detectors, self._scales, self._weights, strict=True)
 
     def _check_detectors(self):
-        """Weights by name, if detectors and weights are as they should be."""
+        """Validate `detectors` and `weights`, and return the weights by name."""
         if not self.detectors or not all(
             isinstance(pair, tuple) and len(pair) == 2 for pair in self.detectors
         ):
@@ -426,8 +428,8 @@ class EnsembleDetector(
         for name, detector in self.detectors:
             if isinstance(detector, type) or not hasattr(detector, "fit"):
                 raise ValueError(
-                    f"{name}={detector!r} is no estimator. Pass an outlier detector, "
-                    "or a pipeline that ends in one."
+                    f"{name}={detector!r} is not an estimator. Pass an outlier "
+                    "detector, or a pipeline that ends in one."
                 )
             check_detector(detector, name)
         weights = np.ones(len(names)) if self.weights is None else self.weights
@@ -438,16 +440,13 @@ class EnsembleDetector(
         is_number = np.isfinite(weights) & (weights >= 0)
         if weights.shape != (len(names),) or not is_number.all():
             raise ValueError(
-                f"weights must be a number of at least 0 for each of the {len(names)} "
-                f"detectors, got {self.weights!r}."
+                f"weights must contain one non-negative number for each of the "
+                f"{len(names)} detectors, got {self.weights!r}."
             )
         return dict(zip(names, weights.tolist(), strict=True))
 
     def _fit(self, X, y, held_out=False):
-        """Fit, and return the errors of channels by each detector, and the breaks.
-
-        Those of the training rows, and those of rows held out if they are wanted.
-        """
+        """Fit, and return in-sample and held-out errors per detector, and breaks."""
         weights = self._check_detectors()
         with all_or_nothing(self):
             X = validate_for_parts(self, X, reset=True)
@@ -457,8 +456,8 @@ class EnsembleDetector(
             if not weights.any():
                 raise ValueError(
                     f"weights={self.weights!r} are 0 for all detectors that could be "
-                    f"fitted ({', '.join(self.named_detectors_)}). Give one of them a "
-                    "weight."
+                    f"fitted ({', '.join(self.named_detectors_)}). Set a positive "
+                    "weight for one of them."
                 )
             weights /= weights.max()
             self._weights = weights / weights.sum()
@@ -477,10 +476,10 @@ class EnsembleDetector(
         return by_channel, others, breaks
 
     def _fit_detectors(self, X, y, breaks, held_out):
-        """Fit clones of those that can be fitted; return their training errors.
+        """Fit clones of the detectors, and return their errors on the training rows.
 
-        By channel, or None for those without; by channel of rows held out; and of rows.
-        NaN at breaks.
+        For each detector: in-sample errors per channel or None, held-out errors per
+        channel or None, and errors per row. NaN at breaks.
         """
         self.named_detectors_, self.left_out_ = {}, {}
         first_error, by_channel, others, of_rows = None, [], [], []
@@ -505,8 +504,7 @@ class EnsembleDetector(
             raise first_error
         for name, reason in self.left_out_.items():
             warnings.warn(
-                f"The ensemble goes without {name!r}, which could not be fitted: "
-                f"{reason}",
+                f"The ensemble drops {name!r}, which could not be fitted: {reason}",
                 UserWarning,
                 stacklevel=5,
             )
@@ -515,7 +513,7 @@ class EnsembleDetector(
     def _set_context(self):
         for name in ("n_context_", "n_lookahead_", "n_start_up_"):
             vars(self).pop(name, None)
-        with suppress(ValueError):  # if one does not say, neither can this
+        with suppress(ValueError):  # unknown if a detector does not define them
             contexts = map(get_context, self.named_detectors_.values())
             self.n_context_, self.n_lookahead_, self.n_start_up_ = map(
                 max, zip(*contexts, strict=True)
@@ -532,7 +530,7 @@ class EnsembleDetector(
         self.median_error_ = float(np.median(errors[counted]))
         threshold = midway_threshold(errors[counted], share)
         if self.contamination == "auto":
-            # Some detectors set theirs on rows that they have not learned from.
+            # Some detectors set their threshold on held-out rows.
             own = [
                 _own_threshold(detector) for detector in self.named_detectors_.values()
             ]
@@ -540,7 +538,7 @@ class EnsembleDetector(
         self.offset_ = -threshold
 
     def _join(self, errors, known):
-        """Errors of rows and channels, from those by each detector."""
+        """Combine the errors of the detectors, per row and channel."""
         of_rows, shares = [], []
         for (_, scale, weight), by_channel in zip(self._members(), errors, strict=True):
             by_channel = by_channel[known]
@@ -555,12 +553,9 @@ class EnsembleDetector(
         return joined
 
     def _make_last_row_errors(self):
-        """Make a function for the errors of single rows, for streams.
+        """Make a function that computes the errors of single rows, for streams.
 
-        Returns
-        -------
-        of_last : callable or None
-            As of a residual detector; None if a detector has none.
+        See `ResidualDetector`. None if a detector has no such function.
         """
         functions = [
             detector._make_last_row_errors()
@@ -585,7 +580,7 @@ class EnsembleDetector(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        with suppress(TypeError, ValueError):  # detectors are not what they should be
+        with suppress(TypeError, ValueError):  # invalid detectors
             tags.input_tags.allow_nan = all(
                 get_tags(detector).input_tags.allow_nan
                 for _, detector in self.detectors
@@ -593,21 +588,22 @@ class EnsembleDetector(
         return tags
 
 
-# Not as decorators: what scikit-learn wraps to return frames would always be there.
+# Not decorators: scikit-learn's set_output wrappers would make the methods available
+# unconditionally.
 for _name in ("transform", "fit_transform", "get_feature_names_out"):
     _method = available_if(_all_give_channel_errors)(getattr(EnsembleDetector, _name))
     setattr(EnsembleDetector, _name, _method)
 
 
 def _fit(detector, X, y, breaks):
-    """Fit a detector, and return the errors of the training rows, NaN at breaks.
+    """Fit a detector and return its errors on the training rows, NaN at breaks.
 
-    By channel if it gives such errors.
+    The errors are per channel if the detector returns such errors.
     """
     if gives_channel_errors(detector):
         if not hasattr(detector, "fit_transform"):  # a frozen one
             return np.asarray(detector.transform(X))
-        return np.asarray(detector.fit_transform(X, y))  # which were worked out in fit
+        return np.asarray(detector.fit_transform(X, y))  # already computed in fit
     nothing = np.zeros(len(breaks), dtype=bool)
     fit_without(detector, X, y, breaks, nothing, {})
     kept = kept_training_errors(detector)
@@ -619,14 +615,14 @@ def _fit(detector, X, y, breaks):
 
 
 def _own_threshold(detector):
-    """The threshold of a detector, on the scale of errors that are averaged."""
+    """Return the threshold of a detector on the scale of the averaged errors."""
     if is_normalised(detector):
         return -offset_of(last_step(detector))
     return np.logaddexp(0, 1)  # the 99 % quantile
 
 
 def _on_scale(errors, scale):
-    """Errors as they are averaged."""
+    """Bring errors to the common scale."""
     if scale is None:
         return errors
     with np.errstate(invalid="ignore"):  # NaN at breaks
@@ -634,39 +630,41 @@ def _on_scale(errors, scale):
 
 
 def make_ensemble(detector=None, *, random_state=None):
-    """Make the stock ensemble: a network, forecasts, and the nearest windows.
+    """Make the default ensemble: a network, forecasts and nearest windows.
 
-    No detector is best on all machines. These three look at a series in different
-    ways, and the mean of their errors, each on a scale of its own, is seldom far from
-    the best.
+    No single detector is best on all machines. These three take different views of a
+    series, and the average of their errors on a common scale is seldom far behind the
+    best of them.
 
     Parameters
     ----------
     detector : estimator, 'drop' or None, default=None
-        What takes the place of the network: any outlier detector. It is cloned. None is
-        :class:`LSTMAutoencoderDetector` at its defaults, 'drop' goes without: that
-        takes a tenth of the time.
+        Outlier detector to use in place of the network, which is cloned. None is
+        :class:`LSTMAutoencoderDetector` with default parameters. 'drop' leaves the
+        network out and takes a tenth of the time.
 
     random_state : int, RandomState instance or None, default=None
-        Controls the detectors, but one that is passed. One seed is drawn here: clones
-        of the ensemble and repeated fits give the same.
+        Controls the randomness of the default detectors. One seed is drawn here, so
+        clones and repeated fits of the ensemble give the same results. A `detector`
+        that you pass keeps its own `random_state`.
 
     Returns
     -------
     ensemble : EnsembleDetector
-        Not fitted, of 'network', an :class:`AutoregressiveDetector` 'autoregression'
-        and a :class:`WindowNeighborsDetector` 'neighbors', with the weights 3, 1 and 2.
-        Scale the series before it.
+        Unfitted ensemble of 'network', 'autoregression'
+        (:class:`AutoregressiveDetector`) and 'neighbors'
+        (:class:`WindowNeighborsDetector`), with weights 3, 1 and 2. Put a scaler before
+        it.
 
     Raises
     ------
     ValueError
-        If `detector` is no estimator that scores rows.
+        If `detector` is not an estimator that scores rows.
 
     See Also
     --------
-    EnsembleDetector : The mean of any detectors.
-    HybridDetector : A cheap detector that chooses the rows for an expensive one.
+    EnsembleDetector : Average the errors of any detectors.
+    HybridDetector : Use a cheap detector to select rows for an expensive one.
 
     Examples
     --------

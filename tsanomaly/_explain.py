@@ -30,7 +30,7 @@ from tsanomaly._wording import called, clock_format, number, span
 
 __all__ = ["describe_events", "explain", "find_alarms", "name_channels"]
 
-# What alarms are described by, beside their rows.
+# Columns that describe alarms, apart from rows.
 _OF_ALARMS = ("severity", "priority", "state")
 
 
@@ -53,98 +53,96 @@ def explain(
     max_gap=0,
     alarm_filter=None,
 ):
-    """Say when a series is abnormal, in which channels, and what was expected.
+    """List anomalous events with their channels and expected readings.
 
-    Flagged rows that follow each other are one event, or an `alarm_filter` says which
-    rows are one alarm. Its channels are ranked by their share of the error of its
-    flagged rows. Channels that have no reading in some of them are named, too.
+    Consecutive flagged rows are one event; with an `alarm_filter`, the events are its
+    alarms. The channels of an event are ranked by their share of the error of its
+    flagged rows. Channels with missing readings in these rows are mentioned as well.
 
     Parameters
     ----------
     detector : fitted estimator
-        An outlier detector, or a pipeline that ends in one; of a
-        :class:`StreamingDetector`, its detector, and its filter unless `flagged` or
-        `alarm_filter` is given.
+        An outlier detector, or a pipeline that ends in one. For a
+        :class:`StreamingDetector`, its detector is used, and its filter unless
+        `flagged` or `alarm_filter` is given.
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order, as the detector takes it.
+        Series, rows in time order, as required by the detector.
     flagged : array-like of bool of shape (n_timestamps,) or None, default=None
-        Rows to explain. None explains those that the detector flags; pass others where
-        another threshold is used, or to look into known events.
+        Rows to explain. None explains the rows that the detector flags. Pass a mask to
+        use another threshold or to inspect known events.
     attribution : {'auto', 'occlusion'} or callable, default='auto'
-        How the errors of rows are split among the channels:
+        How the errors of rows are attributed to channels:
 
-        - 'auto': exactly, if the detector says what it expected: the errors of
+        - 'auto': exactly, if the error is a sum over channels. This holds for
           :class:`LSTMAutoencoderDetector`, :class:`AutoregressiveDetector`,
-          :class:`WindowNeighborsDetector`, of an :class:`EnsembleDetector` of such
-          detectors, and of :class:`ReconstructionError` are sums over channels, and the
-          columns of windows are folded back onto theirs. The normalised score of a
-          :class:`ScoreTransformer` is split as the error of its detector, and the error
-          of a cascade as that of the part which scored the row. All other detectors are
-          explained by 'occlusion'.
-        - 'occlusion': by how far the error falls if one channel reads as in normal
-          rows. A channel is replaced, over the flagged rows and the context of their
-          scores, by the line between the readings around, and by eight stretches of
-          its own readings from rows that are not flagged; the best of them counts.
-          Takes ``9 * n_channels`` runs over these rows.
-        - callable: ``attribution(detector, X, rows)`` gets the numbers of the flagged
-          rows, and returns an array of shape ``(n_rows, n_channels)``: larger where a
-          channel contributes more; what is below 0 counts as 0.
+          :class:`WindowNeighborsDetector`, an :class:`EnsembleDetector` of these, and
+          :class:`ReconstructionError`, also on columns of windows. A
+          :class:`ScoreTransformer` uses the attribution of its detector, and a cascade
+          that of the part which scored the row. All other detectors use 'occlusion'.
+        - 'occlusion': by how much the error decreases if the channel has normal
+          readings. Over the flagged rows and their context, the channel is replaced by
+          a line between the surrounding readings, and by eight stretches of its own
+          readings in rows that are not flagged. The largest decrease counts. Requires
+          ``9 * n_channels`` passes over these rows.
+        - callable: ``attribution(detector, X, rows)`` takes the numbers of the flagged
+          rows and returns an array of shape ``(n_rows, n_channels)``, larger for
+          channels that contribute more. Negative values count as 0.
     n_channels : int, default=3
-        How many channels to name, at most. Those without any share are not named.
+        Maximum number of channels per event. Channels without a share are omitted.
     max_gap : int, default=0
-        Flagged ranges with so many other rows between them, or fewer, are one event.
-        Alarms go by the off-delay of the filter instead.
+        Maximum number of unflagged rows between flagged ranges that are merged into one
+        event. Not used with an `alarm_filter`, which has an off-delay.
     alarm_filter : AlarmFilter or None, default=None
-        Explain the alarms of this filter. What alarms are measured by is the median
-        error of the training rows, the ``median_error_`` of a detector; of one that
-        does not have it, the median error of `X`.
+        Explain the alarms of this filter. The scale of their severity is based on the
+        ``median_error_`` of the detector or, if it has none, on the median error of
+        `X`.
 
     Returns
     -------
     events : DataFrame
         One row per event, in time order:
 
-        - ``start``, ``end`` : labels of the index of `X`, both included; row numbers
-          for an array
+        - ``start``, ``end`` : labels of the first and last row, both inclusive; row
+          numbers for an array
         - ``peak`` : label of the row with the lowest score
-        - ``duration`` : Timedelta, where each row lasts the median time from row to
-          row; number of rows if the index does not hold times in order
-        - ``score`` : what `score_samples` says of that row; the lower, the more
-          abnormal
-        - ``channels`` : list of the channels that contributed most, the first most
-          of all: names of columns, or positions for an array
-        - ``shares`` : list of float, their shares of the error
-        - ``reading``, ``expected`` : float, of the first channel, in the row of the
-          event in which the two differ most. Expected is the reconstruction, in the
-          unit of `X`; if there is none, the median of the rows that are not flagged
-        - ``sentence`` : str, all this for people
+        - ``duration`` : Timedelta, assuming the median time step for each row; the
+          number of rows if the index has no ordered times
+        - ``score`` : score of the peak row; the lower, the more abnormal
+        - ``channels`` : list of the channels that contribute most, in descending order:
+          column names, or positions for an array
+        - ``shares`` : list of float, shares of these channels in the error
+        - ``reading``, ``expected`` : float, values of the first channel in the row
+          where they differ most; the expected value is the reconstruction, in the units
+          of `X`, or the median of unflagged rows if there is no reconstruction
+        - ``sentence`` : str, a summary in words
 
-        With an `alarm_filter`, after the score also ``raised``, ``severity``,
-        ``priority`` and ``state``, as of :meth:`AlarmFilter.alarms`.
+        With an `alarm_filter`, also ``raised``, ``severity``, ``priority`` and
+        ``state`` after the score; see :meth:`AlarmFilter.alarms`.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range, the detector has no scores, what `flagged` or
-        `attribution` give does not fit `X`, or both `flagged` and an `alarm_filter`
-        are given.
+        If a parameter is out of range, the detector has no scores, the shape of
+        `flagged` or of the result of `attribution` does not match `X`, or both
+        `flagged` and `alarm_filter` are given.
 
     See Also
     --------
-    AlarmFilter : What is an alarm.
-    tsanomaly.plotting.ContributionDisplay : The same for every row, as a picture.
-    tsanomaly.plotting.ReconstructionDisplay : Readings and what was expected.
+    AlarmFilter : Turn row errors into alarms.
+    tsanomaly.plotting.ContributionDisplay : Plot the errors of all channels as a heat
+        map.
+    tsanomaly.plotting.ReconstructionDisplay : Plot readings and expected readings.
 
     Notes
     -----
-    Steps before the detector are seen through where it is known which channel a column
-    belongs to: scalers and other steps of scikit-learn that keep columns one to one,
-    feature selection, and :class:`WindowTransformer`. Scalers are undone with their
-    `inverse_transform`. Behind other steps, such as :class:`TemporalFeatures`, the
-    channels are occluded.
+    Exact attribution works through earlier steps if the channel of each column is
+    known: scalers and other one-to-one steps of scikit-learn, feature selection, and
+    :class:`WindowTransformer`. Expected readings are mapped back with
+    `inverse_transform`. After other steps, such as :class:`TemporalFeatures`,
+    attribution is by occlusion.
 
-    A share says where the error arises, not what caused it: a network that is misled by
-    one sensor may reconstruct others badly, too.
+    A share shows where the error occurs, not its cause. A faulty sensor can also
+    mislead a network about other channels.
 
     Examples
     --------
@@ -198,7 +196,7 @@ def explain(
 def describe_events(
     detector, X, errors, flagged, events, *, attribution, n_channels, are_alarms
 ):
-    """Say of events that were found what `explain` says.
+    """Describe given events as in `explain`.
 
     Parameters
     ----------
@@ -207,20 +205,20 @@ def describe_events(
     X : DataFrame or ndarray of shape (n_timestamps, n_channels)
         The series.
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse.
+        Errors, higher = worse.
     flagged : ndarray of bool of shape (n_timestamps,)
-        The rows to explain.
+        Rows to explain.
     events : list of dict
-        With the rows 'start' and 'end', or alarms as from `find_alarms`.
+        Events with the rows 'start' and 'end', or alarms from `find_alarms`.
     attribution, n_channels
-        As of `explain`.
+        As in `explain`.
     are_alarms : bool
-        Whether they are alarms.
+        Whether the events are alarms.
 
     Returns
     -------
     events : DataFrame
-        As from `explain`.
+        As in `explain`.
     """
     import pandas as pd
 
@@ -266,12 +264,12 @@ def describe_events(
 
 
 def _find_events(detector, X, flagged, max_gap, alarm_filter):
-    """Errors of rows, those to explain, and where events or alarms start and end."""
+    """Return errors, a mask of rows to explain, and the events or alarms."""
     if alarm_filter is not None and flagged is not None:
         raise ValueError(
-            "flagged and alarm_filter are both given, and each says which rows to "
-            "explain. Pass one of them; alarm_filter=AlarmFilter(threshold=...) sets "
-            "another threshold."
+            "flagged and alarm_filter are both given, but only one of them can select "
+            "the rows to explain. Pass one of them; "
+            "alarm_filter=AlarmFilter(threshold=...) sets another threshold."
         )
     if alarm_filter is not None:
         errors = detector_errors(detector, X)
@@ -287,23 +285,23 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
         flagged = _check_flagged(flagged, len(X))
         errors = detector_errors(detector, X)
     errors[find_breaks(X)] = np.nan
-    flagged = flagged & ~np.isnan(errors)  # breaks are no events
+    flagged = flagged & ~np.isnan(errors)  # breaks are not events
     return errors, flagged, _events(flagged, max_gap)
 
 
 def find_alarms(detector, errors, threshold, alarm_filter):
-    """The alarms of a filter.
+    """Find the alarms of a filter.
 
     Parameters
     ----------
     detector : fitted estimator
-        Whose `median_error_` alarms are measured by, if it has one.
+        Detector whose `median_error_` is used, if it has one.
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse; NaN at breaks.
+        Errors, higher = worse. NaN at breaks.
     threshold : float
         The threshold.
     alarm_filter : AlarmFilter
-        The rules.
+        The filter.
 
     Returns
     -------
@@ -313,12 +311,12 @@ def find_alarms(detector, errors, threshold, alarm_filter):
         As from `AlarmTracker.run`.
     """
     median_error = median_error_of(detector, errors)
-    if median_error is None:  # breaks alone
+    if median_error is None:  # only breaks
         median_error = threshold
     try:
         tracker = AlarmTracker(alarm_filter, threshold, median_error)
     except InvalidParameterError as error:
-        # As another error: validate_params would say that it is one of explain.
+        # Another type, because validate_params would attribute it to explain.
         raise ValueError(str(error)) from None
     alarms, flagged = tracker.run(errors)
     belongs = np.zeros(len(errors), dtype=bool)
@@ -331,15 +329,15 @@ def _check_flagged(flagged, n_timestamps):
     flagged = np.asarray(flagged)
     if flagged.shape != (n_timestamps,) or not np.isin(flagged, [0, 1]).all():
         raise ValueError(
-            f"flagged must say True or False of each of the {n_timestamps} rows of X, "
-            f"got an array of shape {flagged.shape} and type {flagged.dtype}. Labels "
-            "of predict convert with labels == -1."
+            f"flagged must be True or False for each of the {n_timestamps} rows of X, "
+            f"got an array of shape {flagged.shape} and type {flagged.dtype}. Convert "
+            "labels of predict with labels == -1."
         )
     return flagged.astype(bool)
 
 
 def _attribute(detector, X, rows, normal, attribution):
-    """Contribution of each channel to each of the rows, non-negative."""
+    """Return the non-negative contribution of each channel to each row."""
     shape = len(rows), X.shape[1]
     if not len(rows):
         return np.empty(shape)
@@ -361,14 +359,14 @@ def _attribute(detector, X, rows, normal, attribution):
 
 
 def _expect(detector, X, rows, normal):
-    """What was expected of the rows, and in which word."""
+    """Return the expected readings of the rows, and a word for their kind."""
     expected = expected_readings(detector, X, rows) if len(rows) else None
     if expected is not None:
         return expected, "expected"
     readings = np.asarray(X, dtype=np.float64)
     if normal.any():
         readings = readings[normal]
-    # Not nanmedian, which warns of channels without a reading.
+    # Not nanmedian, which warns about channels without readings.
     usual = [
         np.median(known) if len(known := column[~np.isnan(column)]) else np.nan
         for column in readings.T
@@ -377,7 +375,7 @@ def _expect(detector, X, rows, normal):
 
 
 def _events(flagged, max_gap):
-    """First and last row of ranges of flagged rows, those that are close joined."""
+    """Return the first and last rows of flagged ranges, merged if they are close."""
     start, end = runs(flagged.astype(np.int8))
     apart = start[1:] - end[:-1] - 1 > max_gap
     first, last = np.ones(len(start), dtype=bool), np.ones(len(start), dtype=bool)
@@ -387,25 +385,25 @@ def _events(flagged, max_gap):
 
 
 def name_channels(contributions, names, n_channels):
-    """The channels with the largest shares of the errors of rows.
+    """Return the channels with the largest shares of the errors of rows.
 
     Parameters
     ----------
     contributions : ndarray of shape (n_rows, n_channels)
-        Non-negative.
+        Non-negative contributions.
     names : list
     n_channels : int
-        How many to name, at most; those without a share are not named.
+        Maximum number of channels. Channels without a share are omitted.
 
     Returns
     -------
     named : dict
-        The lists 'channels' and 'shares', the largest first.
+        The lists 'channels' and 'shares', in descending order of the shares.
     """
     largest = contributions.max()
     if not largest > 0:
         return {"channels": [], "shares": []}
-    total = (contributions / largest).sum(axis=0)  # finite, however large they are
+    total = (contributions / largest).sum(axis=0)  # without overflow
     order = np.argsort(-total, kind="stable")[:n_channels]
     order = order[total[order] > 0]
     return {
@@ -415,17 +413,16 @@ def name_channels(contributions, names, n_channels):
 
 
 def _compare(readings, expected):
-    """Reading and expectation where they differ most."""
+    """Return the reading and the expected value where they differ most."""
     distance = np.abs(readings - expected)
     row = 0 if np.isnan(distance).all() else np.nanargmax(distance)
     return {"reading": float(readings[row]), "expected": float(expected[row])}
 
 
 def _what(event, gaps, source):
-    """The first channel, its reading and its share in words; and what is missing.
+    """Describe the first channel, its reading and share, and missing readings.
 
-    `gaps` says of every channel in how many rows of the event it has no reading, for
-    those that have some.
+    `gaps` maps channels with missing readings to a description of how many.
     """
     if event["channels"]:
         name, share = event["channels"][0], event["shares"][0]
@@ -442,7 +439,7 @@ def _what(event, gaps, source):
 
 
 def _gaps(readings, names):
-    """Of channels without a reading in some rows, in how many, in words."""
+    """Describe the missing readings of each channel that has some."""
     missing = np.isnan(readings)
     return {
         name: "missing" if all(rows) else f"missing in {rows.sum()} of {len(rows)} rows"
@@ -455,7 +452,7 @@ def _deviation(reading, expected, source):
     distance = reading - expected
     if np.isnan(distance):
         return f"at {number(reading, reading)}"
-    # To three digits of what matters, the distance.
+    # Three significant digits of the distance.
     far, usual = number(abs(distance), distance), number(expected, distance)
     if distance == 0:
         return f"as {source}, {number(expected, expected)}"

@@ -25,24 +25,25 @@ from tsanomaly._windows import trailing_blocks
 
 __all__ = ["TemporalFeatures"]
 
-# Pairs grow with the square of the channels: 28 of them for 8, 703 for 38.
+# The number of pairs grows quadratically: 28 for 8 channels, 703 for 38.
 _MOST_PAIRED_CHANNELS = 8
 
-# Readings beyond are not physical, and their squares would overflow.
+# Larger readings are not physical, and their squares would overflow.
 _LARGEST = 1e100
 
-# Features in a block, few enough to stay in the cache of a core while they are put in
-# order. (Computing is fast; writing columns far apart in memory is what takes long.)
+# Values per block, few enough to stay in the cache of a core while they are transposed.
+# (Computing is fast; writing columns that are far apart in memory is slow.)
 _BLOCK = 500_000
 
 _STATISTICS = ("mean", "std", "min", "max", "range")
 
 
 class _Moments(NamedTuple):
-    """Statistics of all windows of one size in a block: (n_channels, n_windows).
+    """Statistics of all windows of one size in a block, (n_channels, n_windows).
 
-    Column ``i`` belongs to the window that starts at row ``i``. `count` is a number
-    where no reading is missing, and an array otherwise; both give the same bits.
+    Column ``i`` belongs to the window that starts at row ``i``. `count` is a number if
+    no reading is missing, and an array otherwise. The results are identical bit for
+    bit.
     """
 
     size: int
@@ -69,9 +70,9 @@ def _single_rows(block):
 
 
 def _join(older, recent):
-    """Moments of the windows that consist of an older and a recent part.
+    """Combine the moments of an older and a recent part of each window.
 
-    Chan, Golub and LeVeque 1979, equation 2.1: nothing is lost to cancellation where a
+    Equation 2.1 of Chan, Golub and LeVeque (1979), which avoids cancellation where a
     sensor varies little around a large value.
     """
 
@@ -102,11 +103,11 @@ def _join(older, recent):
 
 
 def _rolling(block, window_sizes):
-    """Moments of all windows of the given sizes.
+    """Compute the moments of all windows of the given sizes.
 
-    Windows are put together from parts whose size is a power of two. So the cost grows
-    with the logarithm of the size, and the result of a window depends, to the last
-    bit, on its rows alone, not on where in the series it lies.
+    Windows are combined from parts whose sizes are powers of two. The cost grows with
+    the logarithm of the window size, and the result of a window depends, to the last
+    bit, only on its rows and not on its position in the series.
     """
     part = _single_rows(block)
     rolling = dict.fromkeys(window_sizes)
@@ -120,7 +121,7 @@ def _rolling(block, window_sizes):
 
 
 def _statistics(moments, current):
-    """Mean, sample standard deviation, minimum, maximum, range of rows' windows."""
+    """Return mean, sample standard deviation, minimum, maximum and range per row."""
 
     def of_rows(values):
         # The window that ends at row t starts at row t - size + 1.
@@ -141,10 +142,10 @@ def _statistics(moments, current):
 
 
 def _row_statistics(readings):
-    """The same statistics of each row, across the channels.
+    """Return the same statistics of each row, across the channels.
 
-    Channels are added one after the other, so that a row's result does not depend on
-    the number of rows.
+    Channels are summed one after the other, so that the result of a row does not depend
+    on the number of rows.
     """
     missing = np.isnan(readings)
     count = len(readings) - missing.sum(axis=0)
@@ -157,7 +158,7 @@ def _row_statistics(readings):
 
 
 def _calendar(index):
-    """Calendar features of a DatetimeIndex, in its own time zone, by name."""
+    """Return the calendar features of a DatetimeIndex by name, in its time zone."""
     hour, minute = index.hour.to_numpy(), index.minute.to_numpy()
     day_of_week, month = index.day_of_week.to_numpy(), index.month.to_numpy()
     features = {
@@ -204,78 +205,82 @@ def _has_times(X):
 
 
 class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
-    """Describe every row by its recent past, its time and its channels together.
+    """Add rolling, lag, rate, calendar and interaction features to the readings.
 
-    The readings of a row come first, then five families of features:
+    The output starts with the readings themselves, followed by five families of
+    features:
 
-    - rolling: mean, standard deviation, minimum, maximum and range of each channel
-      over the last rows
+    - rolling: mean, standard deviation, minimum, maximum and range of each channel in
+      trailing windows
     - lags: earlier readings of each channel
-    - rates: difference and relative change of each channel against earlier readings
+    - rates: difference and relative change of each channel from earlier readings
     - calendar: hour, minute, minute of the day, day of the week, day of the month,
       month, weekend, and sine and cosine of hour, day of the week and month
-    - interactions: ratio and difference of every pair of channels; mean, standard
+    - interactions: ratio and difference of each pair of channels; mean, standard
       deviation, minimum, maximum and range across the channels of the row
 
-    A series of four channels with times gets 60 + 16 + 16 + 13 + 17 = 122 features.
-    All are causal: they never change when rows are appended. Any detector of
-    scikit-learn that looks at rows one by one can follow, after a scaler.
+    A series of four channels with times has 60 + 16 + 16 + 13 + 17 = 122 features. All
+    features are causal: appending rows never changes them. A scaler and any row-wise
+    scikit-learn detector can follow.
 
     Parameters
     ----------
     windows : tuple of int, default=(5, 10, 30)
-        Rows of the rolling features, the row itself included. Each at least 2. An
-        empty tuple leaves the family out.
+        Sizes of the rolling windows in rows, including the row itself. Each at least 2.
+        An empty tuple disables the family.
 
     lags : tuple of int, default=(1, 2, 3, 5)
-        How many rows ago the readings of the lags are. Each at least 1.
+        Lags in rows. Each at least 1. An empty tuple disables the family.
 
     rates : tuple of int, default=(1, 5)
-        How many rows ago the readings are that rates compare with. Each at least 1.
+        Distances in rows to the readings that rates compare with. Each at least 1. An
+        empty tuple disables the family.
 
     calendar : 'auto' or bool, default='auto'
-        Whether to add calendar features. 'auto' adds them if `fit` is given a frame
-        with a DatetimeIndex; then `transform` needs one too.
+        Whether to add calendar features. 'auto' adds them if `X` has a DatetimeIndex in
+        `fit`; `transform` then requires one, too.
 
     interactions : 'auto' or bool, default='auto'
-        Whether to add interactions. 'auto' adds pairs only up to 8 channels, True
-        whatever their number. There are none of a single channel.
+        Whether to add interactions. 'auto' adds pairs only for up to 8 channels. A
+        single channel has no interactions.
 
     eps : float, default=1e-6
-        Smallest denominator, in the unit of the readings: a ratio or relative change
-        over a value ``b`` with ``abs(b) < eps`` is one over ``eps`` with the sign of
-        ``b``, where 0 counts as positive.
+        Smallest absolute denominator of ratios and relative changes, in the units of
+        the readings. A denominator ``b`` with ``abs(b) < eps`` is replaced by ``eps``
+        with the sign of ``b`` (positive for 0).
 
     Attributes
     ----------
     n_context_ : int
-        Rows before a row that its features depend on.
+        Number of earlier rows that the features of a row depend on.
 
     n_lookahead_ : int
-        Rows after a row that its features depend on, always 0.
+        Number of later rows that the features of a row depend on, always 0.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    WindowTransformer : The recent past of a row as it is.
+    WindowTransformer : Flatten the trailing window of each row into columns.
 
     Notes
     -----
-    The rows before the first one are taken to be equal to it, so finite readings give
-    finite features. The standard deviation is that of a sample, with one degree of
-    freedom less, as in pandas.
+    The series is padded at the start with copies of its first row, so finite readings
+    give finite features. The standard deviation is that of a sample (``ddof=1``), as in
+    pandas.
 
-    Rolling features, and those across channels, leave out readings that are NaN; they
-    are NaN if none is left (the standard deviation if fewer than two are). Features of
-    a reading that is NaN are NaN. A row that is NaN in every channel is a break: it is
-    NaN in every feature, and the row after it is treated like a first row.
+    Rolling features and statistics across channels ignore NaN. They are NaN if no
+    reading remains, and the standard deviation if fewer than two remain. All other
+    features of a reading that is NaN are NaN. A row that is NaN in every channel is a
+    break: all its features are NaN, and the row after it is treated like the first row
+    of a series.
 
-    Computed in float64; readings beyond ±1e100 count as ±1e100 in features.
+    Features are computed in float64, from readings clipped at ±1e100.
 
     References
     ----------
@@ -328,12 +333,12 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Validate the parameters and remember the channels.
+        """Validate the parameters and the channels.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. It may be shorter than a window.
+            Series, rows in time order. It may be shorter than a window.
         y : None
             Ignored.
 
@@ -345,9 +350,9 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of range, a column of `X` does not hold numbers or
-            holds infinity, `calendar` is True and `X` has no DatetimeIndex, or a
-            channel has the name of a feature.
+            If a parameter is out of range, `X` contains infinity or values that are not
+            numeric, `calendar` is True and `X` has no DatetimeIndex, or a channel has
+            the name of a feature.
         """
         with all_or_nothing(self):
             reach = self._reach()
@@ -365,31 +370,31 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             )
             if counts.max() > 1:
                 raise ValueError(
-                    f"{str(names[counts.argmax()])!r} would name more than one "
-                    "feature. Rename the channel of that name."
+                    f"{str(names[counts.argmax()])!r} would be the name of more than "
+                    "one feature. Rename the channel with this name."
                 )
         return self
 
     def transform(self, X):
-        """Return the readings and features of every row.
+        """Compute the features of every row.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
 
         Returns
         -------
         features : ndarray of shape (n_timestamps, n_features)
-            Float32 if `X` is, float64 otherwise.
+            Readings and features. float32 if `X` is float32, otherwise float64.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, holds infinity, or lacks the
-            DatetimeIndex that calendar features need.
+            If the channels of `X` differ from those seen during `fit`, `X` contains
+            infinity, or a DatetimeIndex is required and missing.
         MemoryError
-            If there is no memory for the features.
+            If the features do not fit in memory.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
@@ -400,16 +405,16 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         check_memory(
             len(X) * n_features * X.itemsize,
             f"A table of {len(X):,} rows and {n_features:,} features",
-            "Ask for fewer features, for example with interactions=False, or transform "
+            "Select fewer features, for example with interactions=False, or transform "
             "fewer rows at a time.",
         )
         features = np.empty((len(X), n_features), dtype=X.dtype)
         features[breaks] = np.nan
         largest = min(_LARGEST, float(np.finfo(X.dtype).max))
-        # Every block brings its context, which should not be most of it.
+        # Each block comes with its context, which should not dominate it.
         n_rows = max(_BLOCK // n_features, self.n_context_, 64)
-        # One feature to a row. An odd length spreads what lies side by side in the
-        # result over the cache, of which a power of two would use but a part.
+        # One feature per row. An odd row length avoids cache conflicts when the block
+        # is transposed, which a power of two would cause.
         by_feature = np.empty((n_features - X.shape[1], n_rows | 1))
         for rows, block, current in trailing_blocks(X, breaks, self.n_context_, n_rows):
             readings = block[current]
@@ -418,7 +423,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             block = block.clip(-_LARGEST, _LARGEST)  # (n_channels, n_block)
             times = None if index is None else index[rows]
             end = 0
-            with np.errstate(over="ignore", under="ignore"):  # limited right away
+            with np.errstate(over="ignore", under="ignore"):  # clipped below
                 for family in self._families(block, current, times):
                     start, end = end, end + len(family)
                     by_feature[start:end, : len(readings)] = family
@@ -427,24 +432,24 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         return features
 
     def get_feature_names_out(self, input_features=None):
-        """Name the columns, such as ``pressure_mean_30``, ``hour_sin``, ``x0/x1``.
+        """Return the column names, such as ``pressure_mean_30`` or ``hour_sin``.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the channels. By default those seen in `fit`, or ``x0``, ``x1``,
-            ….
+            Names of the channels. None uses those seen during `fit`, or ``x0``, ``x1``,
+            and so on.
 
         Returns
         -------
         names : ndarray of str objects of shape (n_features,)
-            In the order of the columns: readings, rolling, lags, rates, calendar,
+            Names in column order: readings, rolling, lags, rates, calendar,
             interactions.
 
         Raises
         ------
         ValueError
-            If `input_features` are not the names seen in `fit`.
+            If `input_features` differ from the names seen during `fit`.
         """
         check_is_fitted(self)
         channels = _check_feature_names_in(self, input_features)
@@ -465,7 +470,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         return np.array(names, dtype=object)
 
     def _families(self, block, current, times):
-        """Features of the current rows of a block, one to a row, in order."""
+        """Yield the features of the current rows of a block, one feature per row."""
 
         def earlier(steps):
             if isinstance(current, slice):
@@ -499,14 +504,14 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             yield _row_statistics(readings)
 
     def _interactions(self):
-        """Whether there are features of pairs, and across the channels."""
+        """Whether to compute features of pairs, and across the channels."""
         is_auto = isinstance(self.interactions, str)
         pairs = self.n_features_in_ <= _MOST_PAIRED_CHANNELS or not is_auto
         wanted = self.n_features_in_ > 1 and bool(self.interactions)
         return wanted and pairs, wanted
 
     def _reach(self):
-        """How many rows the features look back, by their parameters."""
+        """Return how many rows the features look back."""
         reach = [0]
         for name, smallest in (("windows", 2), ("lags", 1), ("rates", 1)):
             steps = _check_steps(getattr(self, name), name, smallest)
@@ -522,18 +527,18 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
                 given += f" with an index of type {type(X.index).__name__}"
             else:
                 cure += (
-                    ", or, if steps before this one return arrays, as scalers do, let "
-                    "them return frames: pipeline.set_output(transform='pandas')"
+                    ", or, if earlier steps return arrays, as scalers do, call "
+                    "pipeline.set_output(transform='pandas')"
                 )
             raise ValueError(
-                f"Calendar features need a frame with a DatetimeIndex, and X is a "
-                f"{given}. {cure}. calendar=False leaves them out."
+                f"Calendar features require a frame with a DatetimeIndex, but X is a "
+                f"{given}. {cure}. Set calendar=False to disable them."
             )
         if X.index.hasnans:
             row = int(X.index.isna().argmax())
             raise ValueError(
-                f"The index of X holds NaT, first at row {row}. Drop such rows, or use "
-                "calendar=False."
+                f"The index of X contains NaT, first at row {row}. Drop these rows, or "
+                "use calendar=False."
             )
 
     def __sklearn_tags__(self):
@@ -544,15 +549,15 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
 
 
 def _check_steps(steps, name, smallest):
-    """Raise unless the steps are different integers, none too small."""
+    """Raise unless the steps are distinct integers of at least `smallest`."""
     if not isinstance(steps, (list, tuple, np.ndarray)):
         raise ValueError(f"{name} must be a tuple of integers, got {steps!r}.")
     steps = list(steps)
     whole = all(isinstance(s, Integral) and not isinstance(s, bool) for s in steps)
     if not whole or min(steps, default=smallest) < smallest:
         raise ValueError(
-            f"{name} must hold integers of at least {smallest}, got {steps}."
+            f"{name} must contain integers of at least {smallest}, got {steps}."
         )
     if len(set(steps)) < len(steps):
-        raise ValueError(f"{name} must hold different integers, got {steps}.")
+        raise ValueError(f"{name} must contain distinct integers, got {steps}.")
     return steps

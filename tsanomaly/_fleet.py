@@ -18,99 +18,99 @@ from tsanomaly._validation import VersionedState, all_or_nothing
 
 __all__ = ["FleetDetector"]
 
-# How many names a message lists.
+# Maximum number of names in a message.
 _MOST_NAMED = 5
 
 
 class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstimator):
-    """Fit one detector for every machine, and one for those it does not know.
+    """Fit one detector per machine, and a fallback for unknown machines.
 
-    Takes the readings of many machines in one long frame, with a column that says which
-    row is whose. Every machine gets a clone of the detector, fitted on its rows alone,
-    and every row the score that its machine's detector gives it. A machine that was
-    not among the training rows, or with few of them, is scored by a detector that
-    learned from rows of all machines.
+    The input is one long frame with the readings of all machines and a column that
+    identifies the machine of each row. Each machine has its own clone of the detector,
+    fitted on its rows only, which also scores them. A machine that was not seen during
+    `fit`, or has few training rows, is scored by a fallback detector that is fitted on
+    rows of all machines.
 
     Parameters
     ----------
     detector : estimator
-        An outlier detector, or a pipeline that ends in one, for the readings of one
-        machine. Scalers belong into it: what is usual differs from machine to
-        machine.
+        Outlier detector, or pipeline that ends in one, for the readings of one machine.
+        Include scalers in it, because normal levels differ between machines.
 
     by : label, default='machine_id'
-        The column of names: numbers, strings or times. All other columns are channels.
+        Name of the column that identifies machines by numbers, strings or times. All
+        other columns are channels.
 
     n_jobs : int or None, default=None
-        Machines that are fitted or scored at the same time, through joblib. None is 1,
-        unless in a :func:`joblib.parallel_config` context; -1 takes all processors.
-        The default workers of joblib are processes, and each compiles a network once.
+        Number of machines to fit or score in parallel with joblib. None means 1 unless
+        in a :func:`joblib.parallel_config` context; -1 uses all processors. By default,
+        joblib uses processes, each of which compiles a network once.
 
     min_rows : int, default=200
-        A machine with fewer training rows is left to the fallback: the tail of so few
-        scores says little about a threshold.
+        Machines with fewer training rows use the fallback, because a threshold cannot
+        be estimated from so few scores.
 
     fallback : {'pooled'}, estimator or None, default='pooled'
-        What scores machines without a detector of their own:
+        Detector of machines without their own:
 
         - 'pooled': another clone of `detector`.
-        - an estimator: a clone of this one; a fitted one is passed as
+        - estimator: a clone of this estimator. Wrap a fitted one as
           ``FrozenEstimator(model)``.
-        - None: nothing. Such machines are errors.
+        - None: no detector. These machines cause errors.
 
-        It is fitted on at most 20,000 rows: the first ones of each machine, equally
-        many, but at least 200 (of a hundred machines evenly chosen, where there are
-        more), joined by breaks.
+        The fallback is fitted on at most 20,000 rows, separated by breaks: the same
+        number of first rows of each machine, but at least 200. If there are more than
+        100 machines, it uses 100 of them, evenly spaced.
 
     on_error : {'raise', 'warn'}, default='raise'
-        What to do if some machines fail. All others are fitted, or scored, first;
-        then:
+        What to do if some machines fail, after all others have been processed:
 
-        - 'raise': an error that names those that failed. A fleet that could not be
-          fitted completely stays as it was.
-        - 'warn': a warning that names them. A machine that could not be fitted is left
-          to the fallback; the rows of one that could not be scored have NaN as scores
-          and are not flagged.
+        - 'raise': raise an error that names them. If `fit` fails, the fleet is
+          unchanged.
+        - 'warn': warn and name them. A machine that could not be fitted uses the
+          fallback. If a machine could not be scored, its rows have the score NaN and
+          are not flagged.
 
     verbose : int, default=0
-        1 shows a progress bar on the standard error stream. Needs tqdm.
+        1 shows a progress bar on stderr. Requires tqdm.
 
     Attributes
     ----------
     groups_ : ndarray of shape (n_groups,)
-        Names of the machines that have a detector of their own, in the order in which
-        they came up in `fit`.
+        Names of the machines with their own detector, in order of appearance.
 
     detectors_ : dict
-        Their fitted detectors, by name.
+        Fitted detectors of these machines by name.
 
     fallback_ : estimator
-        The fitted fallback. Present unless there is none.
+        The fitted fallback. Defined unless ``fallback=None``.
 
     fallback_groups_ : ndarray
-        Names of the machines that were seen in `fit` and left to the fallback.
+        Names of the machines that were seen during `fit` and use the fallback.
 
     errors_ : dict
-        Why machines could not be fitted, by name, with ``on_error='warn'``.
+        Error messages of machines that could not be fitted, by name, with
+        ``on_error='warn'``.
 
     n_features_in_ : int
         Number of channels.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, without `by`, in the order in which detectors get them.
+        Names of the channels, without `by`, in the order passed to the detectors.
 
     See Also
     --------
-    tsanomaly.datasets.insert_breaks : Several series for one detector.
+    tsanomaly.datasets.insert_breaks : Join several series for a single detector.
 
     Notes
     -----
-    Rows of a machine are to be in time order; those of several machines may alternate.
-    Detectors get frames with the index of their rows, so that calendar features work.
+    The rows of each machine must be in time order; rows of different machines may be
+    interleaved. Detectors receive frames with the index of their rows, so calendar
+    features work.
 
-    A fleet is no estimator for a pipeline: the column of names would have to pass
-    through it. ``fleet.detectors_[name]`` is an ordinary fitted detector, which
-    :func:`~tsanomaly.explain` explains and :class:`StreamingDetector` takes.
+    A fleet cannot be a step of a pipeline, because other steps cannot handle the column
+    of names. ``fleet.detectors_[name]`` is an ordinary fitted detector, which can be
+    passed to :func:`~tsanomaly.explain` and :class:`StreamingDetector`.
 
     Examples
     --------
@@ -143,7 +143,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         "verbose": ["verbose"],
     }
 
-    # What works on the series of one machine refuses a fleet by this.
+    # Functions for the series of a single machine reject estimators with this flag.
     _one_model_per_group = True
 
     def __init__(
@@ -167,29 +167,28 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Fit a detector for every machine, and the fallback.
+        """Fit a detector for each machine, and the fallback.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            Readings of all machines, with the column `by`. Those of each machine in
-            time order.
+            Readings of all machines with the column `by`. The rows of each machine must
+            be in time order.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Labels, passed on to the detectors with the rows they belong to.
+            Labels, passed to the detectors.
 
         Returns
         -------
         self : FleetDetector
-            The fitted fleet. If an error is raised, or `fit` interrupted, it is as it
-            was before.
+            The fitted fleet. If `fit` raises or is interrupted, the fleet is unchanged.
 
         Raises
         ------
         TypeError
-            If `X` is no DataFrame.
+            If `X` is not a DataFrame.
         ValueError
             If a parameter is out of range, or `X` has no rows, no channels, not exactly
-            one column `by`, or rows without a name in it.
+            one column `by`, or missing values in this column.
         RuntimeError
             If machines could not be fitted, with ``on_error='raise'``, or none could.
         ImportError
@@ -200,25 +199,25 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None):
-        """Fit, and label the training rows.
+        """Fit the fleet and label the training rows.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            As in `fit`.
+            Readings of all machines, as in `fit`.
         y : array-like of shape (n_timestamps,) or None, default=None
-            As in `fit`.
+            Labels, as in `fit`.
 
         Returns
         -------
         labels : ndarray of shape (n_timestamps,)
-            As from ``fit(X, y).predict(X)``, where a detector's own `fit_predict` may
-            save a second run.
+            Same as ``fit(X, y).predict(X)``, but faster if `fit_predict` of the
+            detector is.
         """
         return self._fit(X, y, with_labels=True)
 
     def _fit_cross_fitted(self, X, y, n_blocks):
-        """Fit, with thresholds set on errors of rows that were not learned from."""
+        """Fit, with thresholds set on out-of-fold errors."""
         self._validate_params()
         self._fit(X, y, with_labels=False, n_blocks=n_blocks)
         return self
@@ -226,7 +225,9 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _fit(self, X, y, *, with_labels, n_blocks=None):
         frame, names, rows = self._split(X)
         if not frame.shape[1]:
-            raise ValueError(f"X has no column but {self.by!r}, and so no channels.")
+            raise ValueError(
+                f"X has no columns except {self.by!r}, and therefore no channels."
+            )
         if y is not None:
             y = np.asarray(y)
             if len(y) != len(frame):
@@ -257,7 +258,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 broken = {i for i, (*_, why) in zip(own, results, strict=True) if why}
                 sound = [r for i, r in enumerate(rows) if i not in broken]
                 if failure is not None and broken and sound:
-                    # What broke a machine's own detector may be what broke this one.
+                    # Rows that broke a detector may also have broken the fallback.
                     task = pooled_task(fallback, frame, y, sound, n_blocks)
                     ((model, _, failure),) = self._run([task])
                 if failure is None:
@@ -302,30 +303,31 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     @available_if(lambda self: hasattr(self.detector, "score_samples"))
     def score_samples(self, X):
-        """Score of each row, by the detector of its machine.
+        """Score each row with the detector of its machine.
 
-        Scores of different machines are comparable only if the detectors put them on
-        a common scale, as :class:`HybridDetector` and the default rule of
+        Scores of different machines are comparable only if the detectors return scores
+        on a common scale, as :class:`HybridDetector` and, with default parameters,
         :class:`LSTMAutoencoderDetector` do.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            Rows of any machines, those of each in time order. Columns go by name, in
-            any order.
+            Rows of any machines, with those of each machine in time order. Columns are
+            matched by name.
 
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            In the order of the rows: the lower, the more abnormal. NaN at breaks.
+            Scores in the order of the rows. The lower, the more abnormal. NaN at
+            breaks.
 
         Raises
         ------
         TypeError
-            If `X` is no DataFrame.
+            If `X` is not a DataFrame.
         ValueError
-            If columns are missing or unknown, rows have no name in the column `by`, or
-            the names are of another kind than in `fit`.
+            If columns are missing or unknown, the column `by` has missing values, or
+            its type differs from that in `fit`.
         RuntimeError
             If machines could not be scored, with ``on_error='raise'``.
         """
@@ -333,12 +335,12 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     @available_if(lambda self: hasattr(self.detector, "decision_function"))
     def decision_function(self, X):
-        """Score of each row, relative to the threshold of its machine.
+        """Return the score of each row relative to the threshold of its machine.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            As in `score_samples`.
+            Rows of any machines, as in `score_samples`.
 
         Returns
         -------
@@ -348,12 +350,12 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         return self._apply("decision_function", X, np.nan)
 
     def predict(self, X):
-        """Label each row.
+        """Label each row as normal or anomalous.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            As in `score_samples`.
+            Rows of any machines, as in `score_samples`.
 
         Returns
         -------
@@ -364,40 +366,40 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     @available_if(lambda self: hasattr(self.detector, "transform"))
     def transform(self, X):
-        """Return the errors of each row, by the detector of its machine.
+        """Transform each row with the detector of its machine.
 
         Parameters
         ----------
         X : DataFrame of shape (n_timestamps, n_channels + 1)
-            As in `score_samples`.
+            Rows of any machines, as in `score_samples`.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_columns)
-            What the `transform` of the detectors returns, in the order of the rows.
+            Output of `transform` of the detectors, in the order of the rows.
         """
         return self._apply("transform", X, np.nan)
 
     @property
     def detectors_(self):
-        """Fitted detectors, by the name of the machine.
+        """Fitted detectors by machine name.
 
         Returns
         -------
         detectors : dict
-            Without the fallback.
+            Detectors, without the fallback.
         """
         self._check_fitted("detectors_")
         return dict(zip(_labels(self.groups_), self._models, strict=True))
 
     @property
     def errors_(self):
-        """Why machines could not be fitted, by name.
+        """Error messages of machines that could not be fitted, by name.
 
         Returns
         -------
         errors : dict of str
-            Empty if all went well.
+            Error messages. Empty if there were none.
         """
         self._check_fitted("errors_")
         named = zip(_labels(self.fallback_groups_), self._messages, strict=True)
@@ -405,7 +407,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # A frame with a column of names, which is no array of numbers.
+        # The input is a frame with a column of names, not a numeric array.
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
         inner = get_tags(self.detector)
@@ -416,20 +418,20 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
     def _check_fitted(self, name):
         if not hasattr(self, "groups_"):
             raise AttributeError(
-                f"This {type(self).__name__} has no {name} before fit."
+                f"This {type(self).__name__} has no {name} before it is fitted."
             )
 
     def _apply(self, method, X, missing):
-        """Run a method of the detectors, and put the results in the order of the rows.
+        """Call a method of the detectors, and return results in the order of the rows.
 
         Parameters
         ----------
         method : str
             The method.
         X : DataFrame
-            What the user passed.
+            Input of the user.
         missing : float or int
-            Stands for results of machines that failed.
+            Result for machines that failed.
         """
         check_is_fitted(self)
         frame, names, rows = self._split(X)
@@ -454,9 +456,9 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 for shape, i in shapes.items()
             ]
             raise ValueError(
-                f"{method} of the detectors gives unlike numbers of columns: "
-                f"{', '.join(widths)}. Use a step with a fixed number, for example "
-                "PCA(8) instead of PCA(0.9), or the detectors of detectors_."
+                f"{method} returns different numbers of columns for different "
+                f"detectors: {', '.join(widths)}. Use a step with a fixed number, for "
+                "example PCA(8) instead of PCA(0.9), or the detectors in detectors_."
             )
         shape = next(iter(shapes)) if shapes else ()
         dtype = np.intp if method == "predict" else np.float64
@@ -467,12 +469,12 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         return merged
 
     def _run(self, tasks):
-        """Results of tasks, in their order."""
+        """Run tasks, and return the results in order."""
         tasks = list(tasks)
         with showing_bars(self.verbose, f"verbose={self.verbose}"):
             if not anybody_listens():
                 return Parallel(n_jobs=self.n_jobs)(tasks)
-            # Who listens has to hear of results as they come in.
+            # Progress is reported as results arrive.
             results = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
             with closing(results), counting(len(tasks), "models") as tell_done:
                 collected = []
@@ -482,7 +484,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 return collected
 
     def _report(self, failures, n_groups, what, *, stacklevel):
-        """Raise or warn, where a method is called, if machines failed."""
+        """Raise or warn, at the line that calls a method, if machines failed."""
         if not failures:
             return
         text = f"{len(failures)} of {n_groups} machines could not be {what}: "
@@ -493,7 +495,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             warnings.warn(text, UserWarning, stacklevel=stacklevel)
             return
         error = RuntimeError(
-            f"{text} Correct or leave out their rows, or set on_error='warn' to go on "
+            f"{text} Correct or remove their rows, or set on_error='warn' to continue "
             "without them."
         )
         first = next(iter(failures.values()))
@@ -502,20 +504,20 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         raise error
 
     def _split(self, X):
-        """The channels, the names of the machines, and the rows of each."""
+        """Return the channels, the names of the machines, and the rows of each."""
         import pandas as pd
 
         if not isinstance(X, pd.DataFrame):
             raise TypeError(
-                f"X must be a DataFrame with the column {self.by!r} that says which "
-                f"row belongs to which machine, got {type(X).__name__}."
+                f"X must be a DataFrame with the column {self.by!r} that identifies "
+                f"the machine of each row, got {type(X).__name__}."
             )
         found = np.flatnonzero([label == self.by for label in X.columns])
         if len(found) != 1:
             raise ValueError(
-                f"X must have one column {self.by!r}, which says which row belongs to "
-                f"which machine, got {len(found)}; its columns are {list(X.columns)}. "
-                "Name the column in by."
+                f"X must have one column {self.by!r} that identifies the machine of "
+                f"each row, got {len(found)}; its columns are {list(X.columns)}. Pass "
+                "the name of the column as by."
             )
         if not len(X):
             raise ValueError(
@@ -526,21 +528,21 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         missing = np.flatnonzero(labels.isna())
         if len(missing):
             raise ValueError(
-                f"Column {self.by!r} lacks the machine of {len(missing):,} rows, first "
-                f"at row {missing[0]}. Fill it in, or drop these rows."
+                f"Column {self.by!r} has {len(missing):,} missing values, first at row "
+                f"{missing[0]}. Fill them in, or drop these rows."
             )
         codes, names = pd.factorize(labels)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))[:-1]
         frame = X.iloc[:, np.arange(X.shape[1]) != found[0]]
-        # Plain numpy, whatever pandas keeps the column in.
+        # Plain numpy, whatever type the column has in pandas.
         names = pd.Index(np.asarray(names, dtype=object)).infer_objects().to_numpy()
         rows = np.split(order, ends)
         warn_if_unordered(frame, self, groups=rows)
         return frame, names, rows
 
     def _in_order(self, frame):
-        """The channels, in the order of `fit`."""
+        """Return the channels in the order of `fit`."""
         expected = list(self.feature_names_in_)
         given = list(frame.columns)
         if given == expected:
@@ -549,14 +551,14 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
             missing = [name for name in expected if name not in given]
             unknown = [name for name in given if name not in expected]
             raise ValueError(
-                "The columns of X are not those of fit: missing "
+                "The columns of X differ from those seen during fit: missing "
                 f"{missing[:_MOST_NAMED]}, unknown {unknown[:_MOST_NAMED]}. Pass every "
                 f"channel once, and the column {self.by!r}."
             )
         return frame[expected]
 
     def _positions(self, names):
-        """Which of the detectors is for which name, -1 for the fallback."""
+        """Return the index of the detector of each machine, -1 for the fallback."""
         import pandas as pd
 
         seen = np.concatenate(
@@ -566,7 +568,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         given = {isinstance(name, str) for name in names}
         if not kind & given:
             raise ValueError(
-                f"The names of machines in column {self.by!r} are of another kind than "
+                f"The names of machines in column {self.by!r} have another type than "
                 f"in fit: {names[:1].tolist()[0]!r} now, {seen[0]!r} then. Convert the "
                 "column, for example with astype."
             )
@@ -574,7 +576,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
 
 def _labels(names):
-    """Names as keys; times stay times."""
+    """Return names as dict keys. Times stay times."""
     import pandas as pd
 
     return pd.Index(names).tolist()
@@ -585,7 +587,7 @@ def _describe(by, name):
 
 
 def _list(failures):
-    """The first failures, in words."""
+    """Format the first failures for a message."""
     texts = [f"{name} ({f.text})" for name, f in list(failures.items())[:_MOST_NAMED]]
     more = len(failures) - len(texts)
     return ", ".join(texts) + (f" and {more} more" if more else "")

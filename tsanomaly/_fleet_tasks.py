@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is done for one machine of a fleet, in a process of its own perhaps."""
+"""Tasks for single machines of a fleet, possibly run in other processes."""
 
 import traceback
 
@@ -13,15 +13,15 @@ from tsanomaly._validation import find_breaks
 
 __all__ = ["Failure", "apply_one", "fit_joined", "fit_one", "pooled_task"]
 
-# Rows that the fallback learns from, at most, and the fewest that a group gives to it:
-# windows need rows that follow each other.
+# Maximum number of rows that the fallback is fitted on, and minimum number per machine,
+# because windows need consecutive rows.
 _MOST_POOLED, _LEAST_POOLED = 20_000, 200
 
 
 class Failure:
-    """Why a model could not be fitted or run.
+    """Description of an error of a model.
 
-    Not the exception itself, which may not survive the way from another process.
+    The exception itself may not be picklable, so it cannot be sent between processes.
     """
 
     def __init__(self, text, trace=""):
@@ -37,21 +37,21 @@ class Failure:
 
 
 def fit_one(detector, X, y, with_labels, n_blocks=None):
-    """A fitted detector, the labels of its training rows if wanted; or a failure."""
+    """Fit a detector. Return it with labels of the training rows, or a failure."""
     try:
         if n_blocks is not None:
             return fit_cross_fitted(detector, X, y, n_blocks=n_blocks), None, None
         if with_labels and y is None and hasattr(detector, "fit_predict"):
             return detector, detector.fit_predict(X), None
-        # scikit-learn's mixin would forget y in fit_predict.
+        # fit_predict of scikit-learn's mixin ignores y.
         detector.fit(X, y)
         return detector, detector.predict(X) if with_labels else None, None
-    except Exception as error:  # whatever it is, the others go on
+    except Exception as error:  # any error; the other machines still run
         return None, None, Failure.of(error)
 
 
 def pooled_task(fallback, frame, y, rows, n_blocks=None):
-    """The task that fits a fallback on some rows of several machines."""
+    """Return the task that fits a fallback on some rows of several machines."""
     blocks = _pool(rows)
     return delayed(_fit_pooled)(
         clone(fallback),
@@ -62,7 +62,7 @@ def pooled_task(fallback, frame, y, rows, n_blocks=None):
 
 
 def _fit_pooled(detector, blocks, ys, n_blocks):
-    """A detector that is fitted on blocks of several series; or a failure."""
+    """Fit a detector on blocks of several series. Return it, or a failure."""
     try:
         return fit_joined(detector, blocks, ys, n_blocks), None, None
     except Exception as error:
@@ -70,18 +70,18 @@ def _fit_pooled(detector, blocks, ys, n_blocks):
 
 
 def fit_joined(detector, blocks, ys=None, n_blocks=None):
-    """Fit a detector on pieces of series, between which there is nothing.
+    """Fit a detector on unconnected pieces of series.
 
     Parameters
     ----------
     detector : estimator
-        It is fitted in place.
+        Detector, fitted in place.
     blocks : list of DataFrame, or list of ndarray of shape (n_timestamps, n_channels)
-        The pieces. Breaks go between them, if the detector looks at neighbouring rows.
+        The pieces. They are separated by breaks if the detector uses neighbouring rows.
     ys : list of array-like or None, default=None
-        Labels of their rows.
+        Labels of the rows.
     n_blocks : int or None, default=None
-        As of `fit_cross_fitted`, which then fits.
+        If given, fit with `fit_cross_fitted` and this number of blocks.
 
     Returns
     -------
@@ -112,17 +112,17 @@ def fit_joined(detector, blocks, ys=None, n_blocks=None):
 
 
 def apply_one(model, method, X):
-    """Values of a method of a model; or a failure."""
+    """Call a method of a model. Return its result, or a failure."""
     if model is None:
         return None, Failure("it has no detector of its own, and there is no fallback")
     try:
         return np.asarray(getattr(model, method)(X)), None
-    except Exception as error:  # whatever it is, the others go on
+    except Exception as error:  # any error; the other machines still run
         return None, Failure.of(error)
 
 
 def _pool(rows):
-    """Rows of the groups that the fallback learns from."""
+    """Return the rows of the groups that the fallback is fitted on."""
     most_groups = _MOST_POOLED // _LEAST_POOLED
     if len(rows) > most_groups:
         chosen = np.linspace(0, len(rows) - 1, most_groups).round().astype(np.intp)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is inside a detector, which errors it gives, and where its threshold is.
+"""Inspect detectors: their steps, errors and thresholds.
 
 A detector is anything that scores rows: an outlier detector, a pipeline that ends in
-one, a search over one, a frozen one. What is asked for here are abilities, such as a
-method, never a class: so detectors of others are treated like those of the library.
+one, a search over one, or a frozen one. Detectors are inspected by their methods and
+never by their class, so that those of other libraries are treated alike.
 """
 
 import numpy as np
@@ -37,18 +37,18 @@ __all__ = [
 
 
 def fitted_steps(detector):
-    """List the estimators that rows go through one after the other.
+    """List the estimators that are applied to rows in sequence.
 
     Parameters
     ----------
     detector : estimator
-        A pipeline, a search, a frozen estimator or any other.
+        A pipeline, a search, a frozen estimator or any other estimator.
 
     Returns
     -------
     steps : list of estimators
-        Those of nested pipelines in line, without idle ones; the estimator itself if
-        nothing is inside it.
+        Flattened steps of nested pipelines without 'passthrough', or the estimator
+        itself.
     """
     inside = inner_steps(detector)
     if inside is None:
@@ -57,7 +57,7 @@ def fitted_steps(detector):
 
 
 def last_step(detector):
-    """The estimator that gives the results of a pipeline, a search or a frozen one."""
+    """Return the last estimator of a pipeline, a search or a frozen estimator."""
     while inside := inner_steps(detector):
         detector = inside[-1]
     return detector
@@ -71,37 +71,38 @@ def check_detector(detector, name):
     detector : estimator
         Fitted or not.
     name : str
-        The parameter it was given as.
+        Name of the parameter, for messages.
     """
     if one_model_per_group(detector):
         raise ValueError(
-            f"{name} is a {type(detector).__name__}, and the series of one machine is "
-            "looked at here. Pass the detector of that machine, fleet.detectors_[name] "
-            "of a fitted fleet, and its rows without the column of names."
+            f"{name} is a {type(detector).__name__}, but this function requires the "
+            "series of a single machine. Pass the detector of the machine, "
+            "fleet.detectors_[name] of a fitted fleet, and its rows without the column "
+            "of names."
         )
     cure = "Pass an outlier detector, or a pipeline that ends in one."
     last = last_step(detector)
     if hasattr(last, "__sklearn_tags__") and is_classifier(last):
         raise ValueError(
-            f"{name}={detector!r} is a classifier: its decision_function tells classes "
-            f"apart, and not normal rows from others. {cure}"
+            f"{name}={detector!r} is a classifier, whose decision_function does not "
+            f"measure how normal a row is. {cure}"
         )
     if score_method(detector) is not None:
         return
     if getattr(last, "novelty", True) is False:
-        cure = "Pass novelty=True to it, so that it scores rows it was not fitted on."
+        cure = "Set novelty=True, so that it can score new rows."
     raise ValueError(
         f"{name}={detector!r} has neither score_samples nor decision_function. {cure}"
     )
 
 
 def one_model_per_group(detector):
-    """Whether a detector takes rows of several machines, with a column of names."""
+    """Whether a detector requires rows of several machines with a column of names."""
     return getattr(last_step(detector), "_one_model_per_group", False)
 
 
 def score_method(detector):
-    """The method that gives the scores of a detector, or None."""
+    """Return the name of the scoring method of a detector, or None."""
     for method in ("score_samples", "decision_function"):
         if hasattr(detector, method):
             return method
@@ -109,14 +110,14 @@ def score_method(detector):
 
 
 def detector_errors(detector, X):
-    """Errors of rows, higher = worse, from a fitted detector.
+    """Return the errors of rows, higher = worse, of a fitted detector.
 
     Parameters
     ----------
     detector : fitted estimator
-        With `score_samples`, or else `decision_function`.
+        Detector with `score_samples` or `decision_function`.
     X : array-like of shape (n_timestamps, n_channels)
-        A series.
+        Series.
 
     Returns
     -------
@@ -128,10 +129,10 @@ def detector_errors(detector, X):
 
 
 def kept_training_errors(detector):
-    """Errors of its training rows, if a fitted detector keeps them.
+    """Return the errors of the training rows if a fitted detector stores them.
 
-    LocalOutlierFactor does: scored like new ones, training rows would count themselves
-    among their neighbours.
+    LocalOutlierFactor does, because `score_samples` would count training rows as their
+    own neighbours.
 
     Parameters
     ----------
@@ -146,66 +147,66 @@ def kept_training_errors(detector):
     last = detector
     while inside := inner_steps(last):
         if isinstance(last, FrozenEstimator):
-            return None  # it was fitted earlier, on other rows
+            return None  # fitted earlier on other rows
         last = inside[-1]
     kept = getattr(last, "negative_outlier_factor_", None)
     return None if kept is None else -kept
 
 
 def training_errors(detector, X):
-    """Errors of the rows that a detector was just fitted on.
+    """Return the errors of the rows that a detector was just fitted on.
 
     Parameters
     ----------
     detector : fitted estimator
         A detector.
     X : array-like of shape (n_timestamps, n_channels)
-        Its training rows.
+        Training rows.
 
     Returns
     -------
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse; as from `kept_training_errors`, or as of new rows.
+        Errors, higher = worse, from `kept_training_errors` or computed as for new rows.
     """
     errors = kept_training_errors(detector)
     return detector_errors(detector, X) if errors is None else errors
 
 
 def errors_and_threshold(detector, X):
-    """Errors of rows, and the threshold that a fitted detector holds against them.
+    """Return the errors of rows, and the threshold of a fitted detector.
 
     Parameters
     ----------
     detector : fitted estimator
         A detector.
     X : array-like of shape (n_timestamps, n_channels)
-        A series.
+        Series.
 
     Returns
     -------
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse.
+        Errors, higher = worse.
     threshold : float
         Rows with a larger error are flagged.
 
     Raises
     ------
     ValueError
-        If the detector has no scores, or does not tell its threshold.
+        If the detector has no scores, or its threshold is unknown.
     """
     check_detector(detector, "detector")
     errors = detector_errors(detector, X)
     threshold = find_threshold(detector, X, errors)
     if threshold is None:
         raise ValueError(
-            f"{detector!r} has neither offset_ nor decision_function to tell its "
-            "threshold. Pass what it flags."
+            f"{detector!r} has neither offset_ nor decision_function, so its threshold "
+            "is unknown. Pass the flagged rows."
         )
     return errors, threshold
 
 
 def find_threshold(detector, X, errors):
-    """The threshold that a fitted detector holds against its errors.
+    """Return the threshold of the errors of a fitted detector.
 
     Parameters
     ----------
@@ -214,12 +215,12 @@ def find_threshold(detector, X, errors):
     X : array-like of shape (n_timestamps, n_channels)
         A series.
     errors : ndarray of shape (n_timestamps,)
-        Its errors, as from `detector_errors`.
+        Errors from `detector_errors`.
 
     Returns
     -------
     threshold : float or None
-        Rows with a larger error are flagged. None if the detector does not tell it.
+        Rows with a larger error are flagged. None if it is unknown.
     """
     if score_method(detector) == "decision_function":
         return 0.0
@@ -228,45 +229,45 @@ def find_threshold(detector, X, errors):
         return -offset
     if not hasattr(detector, "decision_function"):
         return None
-    # The offset is the same for every row; few rows tell it without a second run.
+    # The offset is the same for all rows, so a few of them suffice.
     few = _safe_indexing(X, np.flatnonzero(np.isfinite(errors))[:10])
     decision = np.asarray(detector.decision_function(few))
     return float(np.median(detector_errors(detector, few) + decision))
 
 
 def offset_of(step):
-    """The ``offset_`` of a detector as a number, or None."""
+    """Return the ``offset_`` of a detector as a number, or None."""
     offset = getattr(step, "offset_", None)
-    # That of a OneClassSVM is an array.
+    # An array for OneClassSVM.
     return None if offset is None else float(np.ravel(offset)[0])
 
 
 def reconstructs(detector):
-    """Whether a step says what readings it expected, in a method `reconstruct`."""
+    """Whether a step has a method `reconstruct`."""
     return any(hasattr(step, "reconstruct") for step in fitted_steps(detector))
 
 
 def gives_channel_errors(detector):
-    """Whether a detector gives an error for every channel, and what it expected."""
+    """Whether a detector returns errors per channel and expected readings."""
     return hasattr(detector, "reconstruct") and hasattr(detector, "transform")
 
 
 def fits_held_out(step):
-    """Whether a step has, once it is fitted, errors by models without the rows."""
-    # A frozen one passes the method on, and is not to be fitted.
+    """Whether a step can compute held-out errors in `fit`."""
+    # A frozen estimator delegates the method, but must not be fitted.
     return hasattr(step, "_fit_held_out") and not isinstance(step, FrozenEstimator)
 
 
 def is_normalised(detector):
-    r"""Whether the errors of a detector are :math:`\log(1 + e^l)` of a score `l`.
+    r"""Whether errors are :math:`\log(1 + e^l)` with a normalised score `l`.
 
-    That is about 0 for the median of training rows, about 1 for their 99 % quantile.
+    `l` is about 0 for the median of the training rows and 1 for their 99 % quantile.
     """
     return getattr(last_step(detector), "_is_normalised", False)
 
 
 def takes_missing(detector):
-    """Whether missing readings get to a step that has a say on them.
+    """Whether missing readings reach a step with a parameter `missing`.
 
     Parameters
     ----------
@@ -276,7 +277,7 @@ def takes_missing(detector):
     Returns
     -------
     takes : bool
-        True if a step has a parameter `missing`, and no step refuses NaN.
+        True if a step has a parameter `missing`, and all steps support NaN.
     """
     steps = fitted_steps(detector)
     return any(
@@ -288,18 +289,18 @@ def takes_missing(detector):
 
 
 def results_at(estimator, method, X, rows):
-    """Results of some rows, from these and the neighbours that they depend on.
+    """Return the results of some rows, computed with only the rows they depend on.
 
     Parameters
     ----------
     estimator : fitted estimator
-        If it does not say which rows a result depends on, all are run.
+        If its context is unknown, all rows are computed.
     method : str
-        The method; it returns a row, or a number, for each row.
+        Method that returns a row or a number for each row.
     X : array-like of shape (n_timestamps, n_channels)
-        A series.
+        Series.
     rows : ndarray of int
-        Rows of it, in increasing order.
+        Rows of the series, in ascending order.
 
     Returns
     -------
@@ -308,7 +309,7 @@ def results_at(estimator, method, X, rows):
     n_timestamps = X.shape[0]
     try:
         needed = rows_with_context(rows, get_context(estimator), n_timestamps)
-    except ValueError:  # it does not say
+    except ValueError:  # unknown context
         needed = np.arange(n_timestamps)
     results = getattr(estimator, method)(_safe_indexing(X, needed))
     return np.asarray(results)[np.searchsorted(needed, rows)]

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The best linear reconstruction of noisy windows, in closed form.
-
-Nothing here knows of networks.
-"""
+"""Optimal linear reconstruction of noisy windows, in closed form."""
 
 import threading
 from contextlib import contextmanager
@@ -14,33 +11,33 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["LinearMap", "in_one_thread"]
 
-# Directions that are kept at most: a few dozen hold the variance of windows whose
-# channels move together, and the cost of every window grows with them.
+# Maximum number of components: a few dozen explain the variance of windows whose
+# channels are correlated, and the cost per window grows with them.
 _MOST_COMPONENTS = 64
 
-# Readings in the windows that the directions are learned from, at most: 200 MB, and
-# about as much again to work on. For 38 channels and windows of 80 rows these are
-# 16,400 windows. With few windows, directions in which they hardly vary are noise.
+# Maximum number of readings in the training windows: 200 MB, and about the same again
+# as working memory. For 38 channels and windows of 80 rows, this is 16,400 windows.
+# With few windows, components of low variance are noise.
 _MOST_READINGS = 50_000_000
 
-# Readings of a window up to which the directions are exact, from the covariance of the
-# windows, if there are at least as many windows. Otherwise scikit-learn chooses: for
-# many wide windows a random projection, which is faster.
+# Maximum number of readings per window for which the components are exact, computed
+# from the covariance, if there are at least as many windows. Otherwise the solver of
+# scikit-learn is used: for many wide windows a random projection, which is faster.
 _WIDEST_EXACT = 640
 
-# The closest that SciPy looks for a root.
+# Smallest relative tolerance that SciPy accepts for roots.
 _RTOL = 4 * np.finfo(np.float64).eps
 
 
 class LinearMap:
     r"""Linear denoising autoencoder of windows.
 
-    Of all linear maps, the one that best restores windows to which white noise of
-    variance :math:`\sigma^2` was added projects them on their principal components and
-    multiplies each by :math:`g_i = \lambda_i / (\lambda_i + \sigma^2)`, with the
-    variance :math:`\lambda_i` along the component (Wiener's filter). Directions in
-    which windows vary much pass almost unchanged, others hardly; unlike with a fixed
-    number of components, a reading far outside leaves a residual in every direction.
+    The optimal linear map to restore windows with white noise of variance
+    :math:`\sigma^2` projects them onto their principal components and multiplies each
+    projection by :math:`g_i = \lambda_i / (\lambda_i + \sigma^2)`, where
+    :math:`\lambda_i` is the variance along the component (Wiener filter). Directions of
+    high variance pass almost unchanged, others are attenuated. Unlike with a truncated
+    PCA, an outlier leaves a residual in every direction.
 
     Parameters
     ----------
@@ -49,7 +46,7 @@ class LinearMap:
     components : ndarray of shape (n_components, window_size * n_channels)
         Principal components.
     gains : ndarray of shape (n_components,)
-        What each is multiplied by, in [0, 1].
+        Factors of the projections, in [0, 1].
     """
 
     def __init__(self, mean, components, gains):
@@ -59,21 +56,21 @@ class LinearMap:
 
     @classmethod
     def fit(cls, windows, rows, variance, seed):
-        r"""Learn from the windows of some rows.
+        r"""Fit the map to the windows of some rows.
 
         Parameters
         ----------
         windows : TrailingWindows
             Source of the windows, float32.
         rows : ndarray of int
-            Rows whose windows are learned from; a sample of them if they are many.
+            Rows whose windows are used, or sampled if there are many.
         variance : float
-            Share of the windows' variance, in (0, 1), that determines the noise: with
-            all components, :math:`\sum_i g_i \lambda_i` would be that share of
-            :math:`\sum_i \lambda_i`. What the components that are not kept would add is
-            left out.
+            Share of the variance of the windows, in (0, 1), that determines the noise:
+            over all components, :math:`\sum_i g_i \lambda_i` is this share of
+            :math:`\sum_i \lambda_i`. The contribution of components that are not kept
+            is dropped.
         seed : int
-            Seed of the sample, and of a random projection.
+            Seed of the sample and of a random projection.
 
         Returns
         -------
@@ -86,19 +83,19 @@ class LinearMap:
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
         flat = windows.fill(windows.take(rows)).reshape(len(rows), -1)
-        # Centred and scaled here, since PCA computes in float32 as well.
+        # Centred and scaled here, because PCA computes in float32.
         mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
         flat -= mean
         largest = np.abs(flat).max()
-        if not largest > 0:  # windows that are all the same
+        if not largest > 0:  # all windows are identical
             components = np.zeros((1, flat.shape[1]), np.float32)
             return cls(mean, components, np.zeros(1, np.float32))
         flat /= largest
         total = float(np.linalg.norm(flat)) ** 2 / max(len(flat) - 1, 1)
         n_components = min(_MOST_COMPONENTS, *flat.shape)
         exact = flat.shape[1] <= min(_WIDEST_EXACT, len(flat))
-        # More power iterations find the last components a little better, and no more
-        # anomalies.
+        # More power iterations slightly improve the last components, but not the
+        # detection of anomalies.
         pca = PCA(
             n_components,
             svd_solver="covariance_eigh" if exact else "auto",
@@ -117,9 +114,9 @@ class LinearMap:
 
     @staticmethod
     def memory(n_windows, size):
-        """Bytes that `fit` takes at the most, for windows of so many readings."""
+        """Estimate the maximum number of bytes that `fit` takes."""
         n_windows = min(n_windows, _most_windows(size))
-        # Beside the windows, some matrices of one row for each reading or component.
+        # Besides the windows, a few matrices with one row per reading or component.
         n_rows = max(4 * _MOST_COMPONENTS, 5 * min(size, _WIDEST_EXACT))
         return 4 * size * (2 * n_windows + n_rows)
 
@@ -149,16 +146,16 @@ _limiting = threading.Lock()
 
 @contextmanager
 def in_one_thread():
-    """Linear algebra in one thread, where threadpoolctl can limit it.
+    """Run linear algebra in one thread, if threadpoolctl can limit it.
 
-    With several, the last digits of components depend on how many there are, and what
-    training ends with depends on these digits: a worker process, which joblib gives
-    fewer threads, would train another network. Nor are several faster for windows of a
-    few channels: they wait for each other in many small products.
+    With several threads, the last digits of components depend on the number of threads,
+    and the result of training depends on these digits: a worker process, in which
+    joblib allows fewer threads, would train a different network. For windows of a few
+    channels, several threads are not faster either.
 
-    The limit is that of the process, so only one thread sets it at a time: otherwise
-    the first to leave could lift it for the others, or the last restore a limit that
-    another had set.
+    The limit applies to the whole process, so only one thread sets it at a time.
+    Otherwise the first one to leave would lift it for the others, or the last one would
+    restore a limit set by another thread.
     """
     with _limiting, _thread_pools().limit(limits=1, user_api="blas"):
         yield
@@ -166,21 +163,21 @@ def in_one_thread():
 
 @cache
 def _thread_pools():
-    # Looked for once, and not before the libraries that PCA calls are loaded: to look
-    # for them takes as long as to find the components.
+    # Cached, because the lookup takes as long as PCA, and called after the libraries
+    # that PCA uses are loaded.
     return ThreadpoolController()
 
 
 def _most_windows(size):
-    """How many windows of so many readings are learned from, at most."""
+    """Return the maximum number of training windows of a given size."""
     return max(_MOST_READINGS // size, 2)
 
 
 def _noise_variance(along, others, n_others, wanted):
-    """Variance of the noise with which the filter reconstructs the wanted variance.
+    """Return the noise variance for which the filter keeps the wanted variance.
 
-    `along` are the variances of the components, `others` that of each of the
-    directions that are not kept. The more noise, the less is reconstructed.
+    `along` are the variances of the components, and `others` is that of each direction
+    that is not kept. The more noise, the less variance is kept.
     """
 
     def excess(log_noise):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Refuse what would not fit into memory, before any of it is taken, and give it back.
+"""Check available memory before allocating, and release memory to the system.
 
-Operating systems promise more memory than they have, and end the process that uses it.
+Operating systems overcommit memory, and kill the process that uses too much of it.
 """
 
 import ctypes
@@ -11,8 +11,8 @@ from pathlib import Path
 
 __all__ = ["available_memory", "check_memory", "release_memory"]
 
-# Where Linux says how much a control group may use, how much it does, and how much of
-# that is a cache of files that it would give up; in both versions of control groups.
+# Files in which Linux states the memory limit of a control group, its usage, and the
+# part that is reclaimable file cache, for both versions of control groups.
 _CONTROL_GROUPS = (
     (
         "/sys/fs/cgroup/memory.max",
@@ -31,17 +31,17 @@ _CONTROL_GROUPS = (
 
 
 def available_memory():
-    """Memory that this process could still take, without swapping.
+    """Return the memory that this process can still allocate without swapping.
 
     Returns
     -------
     n_bytes : int or None
-        On Linux what is free or held as cache, and within the limit of a container; on
-        other systems all there is. None if the system does not say.
+        On Linux, free memory and cache within the limit of a container; on other
+        systems, the total memory. None if unknown.
     """
     found = []
     for limit, usage, cache in _CONTROL_GROUPS:
-        with suppress(OSError, ValueError):  # there is none, or it says "max"
+        with suppress(OSError, ValueError):  # no such file, or no limit ("max")
             used = int(Path(usage).read_text())
             used -= sum(_read_number(cache[0], name) for name in cache[1])
             found.append(int(Path(limit).read_text()) - used)
@@ -54,36 +54,37 @@ def available_memory():
 
 
 def _read_number(path, name):
-    """The number that follows a name in a file of the system."""
+    """Return the number after a name in a system file."""
     words = Path(path).read_text().split()
     return int(words[words.index(name) + 1])
 
 
 def check_memory(needed, what, cure):
-    """Raise if something needs more memory than there is.
+    """Raise if a computation needs more memory than available.
 
     Parameters
     ----------
     needed : int
-        Bytes.
+        Number of bytes.
     what : str
-        What needs them: the start of the message.
+        Description of the computation, the start of the message.
     cure : str
-        What to do about it: a sentence.
+        Advice, a sentence.
     """
     available = available_memory()
     if available is not None and needed > available:
         raise MemoryError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, and "
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but "
             f"{max(available, 0) / 1e9:.1f} GB are available. {cure}"
         )
 
 
 def release_memory():
-    """Give memory that is free back to the system, as far as the C library can.
+    """Release freed memory to the system, if the C library supports it.
 
-    glibc keeps what was freed between pieces that are in use: after compiling, whose
-    pieces come from many threads, that is a third of all. Others give it back anyway.
+    glibc keeps freed memory between blocks that are in use. After compiling, which
+    allocates in many threads, that is a third of the total. Other C libraries release
+    it automatically.
     """
-    with suppress(AttributeError, OSError, TypeError):  # it is another library
+    with suppress(AttributeError, OSError, TypeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)

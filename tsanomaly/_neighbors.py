@@ -27,51 +27,52 @@ FEATURES = ("scaled", "raw", "readings")
 # Statistics of windows of more than one row.
 _N_STATISTICS = 5
 
-# The ratio of a length to the one before it.
+# Ratio of each length to the previous one.
 _RATIO = 4
 
-# Rows of the longest windows that are compared reading by reading: of longer ones,
-# which all differ somewhere, the nearest are not near.
+# Maximum length of windows that are compared by readings. Longer windows always differ
+# somewhere, so even the nearest ones are far.
 _MOST_ROWS_OF_READINGS = 16
 
-# Statistics are clipped to so many times their spread in the training windows.
+# Scaled statistics are clipped at this value.
 _CLIP = 50.0
 
-# What varies less is a constant, or rounding.
+# Features with a smaller spread are treated as constant.
 _SMALLEST_SPREAD = 1e-6
 
-# Rows whose windows are described together, and whose distances are computed together;
-# of these fewer, if their nearest windows hold more numbers.
+# Number of rows whose features, and whose distances, are computed together; fewer if
+# their nearest windows contain more numbers.
 _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
 
-# How far a window counts at least, and by how many times the level of its last quarter.
+# The level of a window is limited to the first constant plus the second one times the
+# level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
 
-# Training windows are looked through in groups: the nearest ones lie in those groups
-# whose nearest are nearest.
+# Training windows are searched in groups: the nearest ones are in the groups with the
+# smallest minimum distances.
 _N_GROUPS, _FEW_ROWS = 125, 8
 
-# Rows that the scales are learned from, at most.
+# Maximum number of rows from which the scales are learned.
 _MOST_TESTED = 2000
 
 
 def window_lengths(window_size, n_timestamps, kinds):
-    """Rows in the windows that are compared.
+    """Return the window lengths.
 
     Parameters
     ----------
     window_size : int
-        Rows in the longest windows, at most.
+        Maximum length.
     n_timestamps : int
-        Rows of the training series, or of its longest stretch.
+        Number of rows in the training series, or in its longest stretch.
     kinds : list of str
-        What windows are compared by, as in `FEATURES`.
+        Kinds of features, as in `FEATURES`.
 
     Returns
     -------
     lengths : list of int
-        The powers of 4 up to `window_size`, to a quarter of the rows, and to 16 if only
-        readings are compared; 1 at least.
+        The powers of 4 up to `window_size`, a quarter of the rows, and 16 if only
+        readings are compared. Always includes 1.
     """
     most = max(1, min(window_size, n_timestamps // 4))
     if set(kinds) == {"readings"}:
@@ -83,25 +84,25 @@ def window_lengths(window_size, n_timestamps, kinds):
 
 
 def window_statistics(block, lengths):
-    """Statistics of trailing windows of several lengths.
+    """Yield the statistics of trailing windows for several lengths.
 
-    Each length is made of the one before it, four windows side by side: so the cost
-    does not grow with the length, nothing is lost to cancellation, and a row has the
-    same statistics wherever the block starts.
+    Each length is computed from four adjacent windows of the previous length. The cost
+    thus does not grow with the length, there is no cancellation, and the statistics of
+    a row do not depend on where the block starts.
 
     Parameters
     ----------
     block : ndarray of shape (n_rows, n_channels)
-        NaN where a reading is missing.
+        Readings, NaN where missing.
     lengths : list of int
-        As from `window_lengths`.
+        Window lengths, as from `window_lengths`.
 
     Yields
     ------
     statistics : ndarray of shape (n_windows, n_statistics, n_channels)
-        For each length, of the windows that lie within the block: mean, standard
-        deviation, minimum, maximum and half the range; of one row, the reading. NaN
-        where a window holds no reading of a channel.
+        Statistics of the windows within the block, for each length: mean, standard
+        deviation, minimum, maximum and half of the range. For single rows, the
+        readings. NaN if a window has no reading of a channel.
     """
     count = (~np.isnan(block)).astype(np.float64)
     is_complete = count.all()
@@ -148,30 +149,30 @@ def window_statistics(block, lengths):
 
 
 class NeighborSearch:
-    """The nearest windows of a training series, by features of one kind and length.
+    """Search for the nearest training windows by features of one kind and length.
 
     Parameters
     ----------
     kind : {'scaled', 'raw', 'readings'}
-        Statistics, each scaled by its spread in these windows; as they are; or the
-        readings of the windows.
+        Kind of features: statistics scaled by their spread over the training windows,
+        unscaled statistics, or the readings of the windows.
     length : int
-        Rows in a window.
+        Number of rows in a window.
     features : ndarray of shape (n_windows, n_features, n_channels)
-        Those of training windows, NaN where nothing was read.
+        Features of the training windows, NaN where unknown.
     rows : ndarray of shape (n_windows,)
-        Where each window ends in the training series.
+        Last row of each window in the training series.
     readings : ndarray of shape (n_windows, n_channels)
-        The last row of each window.
+        Readings in the last row of each window.
 
     Attributes
     ----------
     references : ndarray of shape (n_windows, n_features * n_channels)
-        The features, less `center` and divided by `spread`, float32.
+        Features after subtracting `center` and dividing by `spread`, float32.
     readings : ndarray of shape (n_windows, n_channels)
-        float32; 0, the mean of the channel, where a reading is missing.
+        float32. Missing readings are 0, the mean of the channel.
     calibration : LogCalibration
-        The scale of the distances of training windows; set later.
+        Scale of the distances of training windows, set later.
     """
 
     def __init__(self, kind, length, features, rows, readings):
@@ -194,16 +195,16 @@ class NeighborSearch:
         return np.clip(flat, -limit, limit)
 
     def prepare(self):
-        """Work out what `search` needs of the training windows, once for many calls.
+        """Precompute the data that `search` needs, once for many calls.
 
         Returns
         -------
         references, half_squares : ndarray of shape (n_windows, n_features * n_channels)
-            The features, and half of their squares, in double precision: in single
-            precision small differences of large features would be lost.
+            Features and half of their squares in double precision. In single precision,
+            small differences of large features would be lost.
         overlapping : ndarray of shape (n_windows, n_most)
-            Which windows each overlaps with; itself, again and again, where there are
-            no more.
+            Indices of the windows that each window overlaps with, padded with its own
+            index.
         """
         n_windows = len(self.rows)
         first = np.searchsorted(self.rows, self.rows - self.length, side="right")
@@ -215,27 +216,28 @@ class NeighborSearch:
         return references, np.square(references) / 2, overlapping
 
     def search(self, features, prepared, n_neighbors):
-        """Find the nearest windows, the nearest of all and what overlaps with it aside.
+        """Find the nearest windows, except the very nearest and its overlapping ones.
 
-        A training window is its own nearest, and those that it overlaps with come
-        next. So training windows and new ones are judged alike.
+        The nearest neighbours of a training window are itself and the windows that
+        overlap with it. Excluding them makes training windows and new windows
+        comparable.
 
         Parameters
         ----------
         features : ndarray of shape (n, n_features, n_channels)
-            NaN where a window holds no reading of a channel; what is known counts.
+            Features. NaN, for channels without readings, is ignored.
         prepared : tuple
-            As from `prepare`.
+            Result of `prepare`.
         n_neighbors : int
-            How many are looked for.
+            Number of windows to find.
 
         Returns
         -------
         distances : ndarray of shape (n,)
-            Mean of the Euclidean distances.
+            Mean Euclidean distances.
         shares : ndarray of shape (n, n_channels)
-            Squared distances by channel, with a mean of 1 over those that are known;
-            NaN for the others.
+            Squared distances per channel, with a mean of 1 over the known channels. NaN
+            for the others.
         readings : ndarray of shape (n, n_channels)
             Mean of the last rows of the nearest windows.
         """
@@ -245,14 +247,14 @@ class NeighborSearch:
         is_complete = known.all()
         if not is_complete:
             flat = np.where(known, flat, 0)
-        # Half of the squared distance, less half of the own square.
+        # Half of the squared distance, minus half of the own square.
         halves = flat @ references.T
         if is_complete:
             of_windows = half_squares.sum(axis=1)
         else:
             of_windows = known.astype(np.float64) @ half_squares.T
         np.subtract(of_windows, halves, out=halves)
-        if overlapping.shape[1] < halves.shape[1]:  # else there are no others
+        if overlapping.shape[1] < halves.shape[1]:  # otherwise there are no others
             aside = overlapping[halves.argmin(axis=1)]
             np.put_along_axis(halves, aside, np.inf, axis=1)
         n_others = max(halves.shape[1] - overlapping.shape[1], 1)
@@ -274,20 +276,20 @@ class NeighborSearch:
 
 
 class NeighborView:
-    """Errors of rows by how far their windows are from those of a training series.
+    """Errors of rows by the distance of their windows to training windows.
 
-    It is asked for what `_views.View` is asked for.
+    It has the interface of `_views.View`.
 
     Parameters
     ----------
     searches : list of NeighborSearch
-        By kind and length, the shortest first.
+        Searches by kind and length, shortest first.
     kinds : sequence of str
-        The kinds, as in `FEATURES`.
+        Kinds of features, as in `FEATURES`.
     lengths : list of int
-        As from `window_lengths`.
+        Window lengths, as from `window_lengths`.
     n_neighbors : int
-        How many of the nearest count.
+        Number of nearest windows.
     """
 
     n_lookahead = 0
@@ -305,7 +307,7 @@ class NeighborView:
 
     @property
     def n_context(self):
-        """Rows before a row that its error depends on."""
+        """Number of earlier rows that the error of a row depends on."""
         return self._lengths[-1] - 1
 
     @classmethod
@@ -316,13 +318,13 @@ class NeighborView:
         ----------
         series : Series
         rows : ndarray of int
-            Rows whose windows are to be compared with.
+            Rows whose windows are candidates.
         kinds, lengths, n_neighbors
-            As for the class.
+            As in the class.
         max_samples : int
-            Windows that are kept of each length, at most.
+            Maximum number of windows per length.
         rng : numpy.random.Generator
-            Chooses them.
+            Draws the windows.
 
         Returns
         -------
@@ -354,7 +356,7 @@ class NeighborView:
 
     @classmethod
     def memory(cls, shape, kinds, lengths, max_samples, n_neighbors):
-        """Bytes that `fit` takes, about, on a series of a shape."""
+        """Estimate the bytes that `fit` takes on a series of this shape."""
         n_timestamps, n_channels = shape
         n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else _N_STATISTICS
         of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
@@ -364,7 +366,7 @@ class NeighborView:
         return (n_windows + 2 * _BLOCK) * of_windows + nearest + distances
 
     def _pairs(self):
-        """Number of the length, and kind, of each search."""
+        """Return the index of the length, and the kind, of each search."""
         return [
             (i, kind)
             for i, length in enumerate(self._lengths)
@@ -373,7 +375,7 @@ class NeighborView:
         ]
 
     def sizes(self):
-        """Kind and length of each search, and how many features a channel has in it."""
+        """Return kind, length and number of features per channel of each search."""
         return [
             (
                 (kind, self._lengths[i]),
@@ -383,7 +385,7 @@ class NeighborView:
         ]
 
     def _features(self, series, rows):
-        """Yield some of the rows, and their features for each of the searches."""
+        """Yield batches of the rows with their features for each search."""
         context = self.n_context
         positions = np.arange(len(series.X))
         for block_rows, block, current in trailing_blocks(
@@ -395,7 +397,7 @@ class NeighborView:
                 yield positions[block_rows][wanted], self._of_block(block, ends)
 
     def _of_block(self, block, ends):
-        """Features of the windows of a block that end at some of its rows."""
+        """Return the features of the windows of a block that end at given rows."""
         statistics = {}
         if set(self._kinds) - {"readings"}:
             for i, values in enumerate(window_statistics(block, self._lengths)):
@@ -410,14 +412,14 @@ class NeighborView:
         return features
 
     def errors(self, series):
-        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        """Return the errors of all rows, (n_timestamps, n_channels), NaN at breaks."""
         errors = np.full(series.X.shape, np.nan)
         rows = np.flatnonzero(~series.breaks)
         errors[rows] = self.errors_at(series, rows)
         return errors
 
     def errors_at(self, series, rows):
-        """Errors of some rows without breaks, in order: (n_rows, n_channels)."""
+        """Return the errors of some rows, in order and without breaks."""
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
         n_before, prepared = _rows_before(series), self._prepare()
@@ -429,10 +431,10 @@ class NeighborView:
         return np.concatenate(errors)
 
     def expected(self, series):
-        """What readings should have been: (n_timestamps, n_channels); NaN at breaks.
+        """Return the expected readings, (n_timestamps, n_channels), NaN at breaks.
 
-        Each search expects the mean of the last rows of the nearest windows, and counts
-        by its part of the error.
+        These are the means of the last rows of the nearest windows, weighted by the
+        part of each search in the error.
         """
         expected = np.full(series.X.shape, np.nan)
         n_before, prepared = _rows_before(series), self._prepare()
@@ -444,7 +446,7 @@ class NeighborView:
         return expected
 
     def make_last_row_errors(self):
-        """Make a function for the errors of single rows; as of a view."""
+        """Make a function for the errors of single rows; see `View`."""
         size, prepared = self.n_context + 1, self._prepare()
 
         def of_last(rows):
@@ -460,17 +462,17 @@ class NeighborView:
         return of_last
 
     def _counted(self, levels, n_before):
-        """Levels as they count.
+        """Drop the levels of padded windows, and limit the others.
 
-        Not at all where the window rests on padding. And that of a window counts by no
-        more than 1, and twice the level of its last quarter: what is over would
-        otherwise be seen until it has left the longest windows.
+        The level of a window is limited to 1 plus twice the level of its last quarter.
+        Otherwise an anomaly that is over would affect all rows until it has left the
+        longest windows.
 
         Parameters
         ----------
         levels : ndarray of shape (n_rows, n_searches)
         n_before : ndarray of shape (n_rows,)
-            Rows of the stretch before each row.
+            Number of earlier rows in the stretch of each row.
         """
         counted = levels.copy()
         number = {pair: column for column, pair in enumerate(self._pairs())}
@@ -483,7 +485,7 @@ class NeighborView:
         return counted
 
     def _batch_size(self, n_channels):
-        """Rows whose distances are computed together."""
+        """Return the number of rows whose distances are computed together."""
         widest = max(n_each for _, n_each in self.sizes()) * n_channels
         return max(1, min(_BATCH, _MOST_NUMBERS // (self._n_neighbors * widest)))
 
@@ -498,7 +500,7 @@ class NeighborView:
         return [search.prepare() for search in self.rules]
 
     def _search(self, features, prepared):
-        """Levels, shares and readings of rows, by all searches."""
+        """Return levels, shares and readings of rows for all searches."""
         levels, shares, readings = [], [], []
         for search, values, ready in zip(self.rules, features, prepared, strict=True):
             distances, of_channels, nearest = search.search(
@@ -511,30 +513,30 @@ class NeighborView:
 
 
 def _join(levels, shares):
-    """Errors of rows and channels, from the levels and shares of all searches."""
+    """Return the errors of rows and channels from the results of all searches."""
     level, parts = power_mean(levels)
     return error_of_level(level)[:, None] * join_shares(parts, shares)
 
 
 def _rows_before(series):
-    """How many rows of its stretch there are before each row."""
+    """Return the number of earlier rows in the stretch of each row."""
     return np.arange(len(series.X)) - series.windows(1).first_rows
 
 
 def _whole(series, rows, length):
-    """Those of the rows whose windows need no padding, or all if none does."""
+    """Return the rows whose windows are not padded, or all rows if there are none."""
     whole = rows[series.windows(length).whole[rows]]
     return whole if len(whole) else rows
 
 
 def _nearest(values, n_nearest):
-    """Positions of the smallest values of each row, (n_rows, n_nearest)."""
+    """Return the positions of the smallest values per row, (n_rows, n_nearest)."""
     n_rows, n_values = values.shape
     n_grouped = n_values - n_values % _N_GROUPS
     is_small = n_rows < _FEW_ROWS or n_grouped < 4 * _N_GROUPS
     if is_small or n_nearest > _N_GROUPS:
         return np.argpartition(values, n_nearest - 1, axis=1)[:, :n_nearest]
-    # The smallest are in the groups that have the smallest minima.
+    # The smallest values are in the groups with the smallest minima.
     grouped = values[:, :n_grouped].reshape(n_rows, -1, _N_GROUPS)
     groups = np.argpartition(grouped.min(axis=1), n_nearest - 1, axis=1)[:, :n_nearest]
     inside = np.take_along_axis(grouped, groups[:, None], axis=2).reshape(n_rows, -1)

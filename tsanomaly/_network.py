@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Build, train and run a Keras network, compiled once per process.
+"""Build, train and run a Keras network that is compiled once per process.
 
-Nothing here knows of scikit-learn. A network is an architecture; its weights are numpy
-arrays that go in and come out, so that threads may score while another trains.
+A network is only an architecture. Its weights are NumPy arrays that are passed in and
+returned, so that threads can score while another one trains.
 """
 
 import random
@@ -36,38 +36,37 @@ __all__ = [
     "identify",
 ]
 
-# Windows that go through the network together. On two CPU cores larger batches were no
-# faster; with one fixed shape nothing is ever compiled again, and a row's result does
-# not depend on how many rows are scored with it.
+# Number of windows per scoring batch. Larger batches were not faster on two CPU cores.
+# With a fixed shape, nothing is compiled twice, and the result of a row does not depend
+# on how many rows are scored with it.
 SCORING_BATCH = 64
 
-# Threads that score together, at most.
+# Maximum number of scoring threads.
 _MOST_THREADS = 8
 
 
 def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
-    """LSTM autoencoder, after Malhotra et al. (2016).
+    """Build an LSTM autoencoder, after Malhotra et al. (2016).
 
     Parameters
     ----------
     window_size, n_channels : int
         Shape of a window.
     units : tuple of int
-        Width of the encoder's LSTM layers; the decoder mirrors them.
+        Widths of the LSTM layers of the encoder. The decoder mirrors them.
     latent_dim : int, None or 'sequence'
-        Width of the dense layer between encoder and decoder; None leaves it out. With
-        'sequence' the decoder reads what the encoder gives for every row, from the last
-        row to the first.
+        Width of the dense layer between encoder and decoder. None omits it. With
+        'sequence', the decoder reads the outputs of the encoder at all rows in reverse
+        order.
     dropout : float
-        Share of activations set to zero in training, after every LSTM layer but the
-        last one.
+        Dropout rate in training, after every LSTM layer except the last one.
 
     Returns
     -------
     model : keras.Model
-        From windows (batch, window_size, n_channels) to their reconstruction. Not
-        compiled. Kernels are zero, in a fifth of the time that Keras takes to draw
-        them: weights are set later.
+        Uncompiled model from windows (batch, window_size, n_channels) to their
+        reconstruction. Kernels are zero, because weights are set later: this takes a
+        fifth of the time.
     """
     layers = import_keras().layers
 
@@ -101,10 +100,10 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
             x = dropped(x, seed=len(units) + 1 + depth)
     x = dense(n_channels)(x)
     if is_sequence:
-        x = import_keras().ops.flip(x, axis=1)  # the decoder gives the last row first
+        x = import_keras().ops.flip(x, axis=1)  # the decoder returns the last row first
     model = import_keras().Model(windows, x)
     zeros = import_keras().initializers.Zeros()
-    for layer in model.layers:  # so that what is saved of it names parts of Keras alone
+    for layer in model.layers:  # so that a saved model only refers to parts of Keras
         part = getattr(layer, "cell", layer)
         for name in ("kernel", "recurrent", "bias"):
             if getattr(part, f"{name}_initializer", None) is _zeros:
@@ -113,53 +112,52 @@ def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
 
 
 def _zeros(shape, dtype=None):
-    """Zeros of NumPy as a tensor.
+    """Return zeros of NumPy as a tensor.
 
-    jax compiles a program for its own zeros of every shape, and keeps it: with those of
-    the optimiser and of weights that were given without their type, 10 MB for every
-    number of channels.
+    For zeros of jax, a program is compiled and kept for every shape: together with
+    those of the optimiser and of weights without dtype, 10 MB per number of channels.
     """
     zeros = np.zeros(shape, dtype)
     return import_keras().ops.convert_to_tensor(zeros, zeros.dtype.name)
 
 
 class Network:
-    """An architecture, compiled once, that trains and runs any set of its weights.
+    """An architecture, compiled once, that can train and run any set of weights.
 
     Parameters
     ----------
     build : callable
-        Takes no argument and returns a new, uncompiled ``keras.Model``, from windows
-        (batch, window_size, n_channels) to their reconstruction, of that shape, or to
-        the row that follows them, (batch, n_channels).
+        Takes no argument and returns a new, uncompiled ``keras.Model`` that maps
+        windows (batch, window_size, n_channels) to their reconstruction of the same
+        shape, or to the next row, (batch, n_channels).
     window_size, n_channels : int
         Shape of the windows.
     lstm : tuple or None, default=None
-        If `build` returns the library's own network: the number of LSTM layers of its
-        encoder, what its decoder sees of it, and its dropout. On jax it is then
-        run by `_lstm` instead of Keras, and on any backend training starts from weights
-        that are drawn here. Otherwise they are those of a model that `build` returns,
-        whose own initialisers are seeded.
+        For the built-in network: number of LSTM layers of the encoder, link to the
+        decoder, and dropout rate. On jax the network is then run by `_lstm` instead of
+        Keras, and on all backends the initial weights are drawn here. For other
+        networks, they come from a model returned by `build`, whose initialisers are
+        seeded.
     """
 
     def __init__(self, build, window_size, n_channels, lstm=None):
         self._build = build
         self._window_shape = window_size, n_channels
         self._lstm = lstm
-        # To be seen in a model.
+        # Determined when a model is built.
         self._forecasts = False if lstm else None
         self._width = None
-        # Two locks, so that threads may score while another trains.
+        # Two locks, so that threads can score while another one trains.
         self._training_lock = threading.Lock()
         self._scoring_lock = threading.Lock()
         self._runner = None
-        self._trainers = {}  # at the defaults, by whether readings are missing
+        self._trainers = {}  # with default options, by whether readings are missing
 
     def build(self, weights=None, seed=0):
-        """A new Keras model of this architecture."""
+        """Return a new Keras model of this architecture."""
         import_keras()
         with preserve_random_state():
-            # From here Keras draws the seeds of initialisers that were given none.
+            # Keras draws the seeds of unseeded initialisers from this generator.
             random.seed(seed)
             model = self._build()
         if not self._lstm:
@@ -174,21 +172,21 @@ class Network:
 
     @property
     def forecasts(self):
-        """Whether the network returns the row that follows a window."""
+        """Whether the network forecasts the row after a window."""
         if self._forecasts is None:
             self.build()
         return self._forecasts
 
     @property
     def width(self):
-        """Numbers that the layers of another network keep of a row, estimated."""
+        """Estimated number of activations per row of a custom network."""
         if self._width is None:
             self.build()
         return self._width
 
     @property
     def n_rows(self):
-        """Rows that a prediction is made from and compared with."""
+        """Number of rows in a window, including a row to forecast."""
         return self._window_shape[0] + self.forecasts
 
     def train(
@@ -209,33 +207,33 @@ class Network:
         loss=None,
         callbacks=(),
     ):
-        """Train from scratch.
+        """Train the network from scratch.
 
-        Every batch has the same shape, whatever the length of the series: a short
-        series repeats windows within a batch.
+        All batches have the same shape, regardless of the length of the series: for a
+        short series, windows are repeated within a batch.
 
         Parameters
         ----------
         windows : TrailingWindows
-            Source of the windows, of `n_rows` rows, float32. Of missing readings (NaN)
-            the network sees what they are filled with; their residuals do not count.
+            Source of the windows of `n_rows` rows, float32. Missing readings (NaN) are
+            filled in the input and ignored in the loss.
         rows, validation_rows : ndarray of int
-            Rows whose windows train, and whose windows tell when to stop. With no
-            validation row all epochs are run.
+            Rows whose windows are used for training, and for early stopping. Without
+            validation rows, all epochs are run.
         seed : int
-            Seed of initial weights, dropout and the draw of windows.
+            Seed of initial weights, dropout and the sampling of windows.
         epochs, batch_size, learning_rate, windows_per_epoch, n_iter_no_change, verbose
             As in LSTMAutoencoderDetector and Training.
         noise : ndarray of shape (n_channels,) or None, default=None
-            Standard deviation of the noise that is added to what the network sees in
-            training, not to what it is to reconstruct.
+            Standard deviation of the noise added to the input, but not to the target.
         optimizer, loss, callbacks
-            As in Training. With any of them Keras' own loop trains, also on jax.
+            As in Training. With any of them, the training loop of Keras is used, also
+            on jax.
 
         Returns
         -------
         weights : list of ndarray
-            The weights of the best epoch, or of the last without validation rows.
+            Weights of the best epoch, or of the last one without validation rows.
         history : dict of str to list of float
             'loss', and 'val_loss' if there are validation rows, one value per epoch.
 
@@ -262,14 +260,14 @@ class Network:
         )
         validation = None
         if len(validation_rows):
-            # A share of the windows as large as theirs in an epoch, evenly spaced.
+            # Evenly spaced windows, with the same sampling rate as in an epoch.
             share = len(validation_rows) / len(rows)
             n_validation = max(1, round(share * n_batches))
             validation = source(
                 windows, validation_rows, batch_size, n_validation, **kind
             )
         if optimizer is not None:
-            learning_rate = None  # it has its own
+            learning_rate = None  # set by the optimizer
         control = Control(learning_rate, epochs, n_iter_no_change)
         options = {"seed": seed, "verbose": verbose}
         if at_defaults:
@@ -294,24 +292,24 @@ class Network:
         return [np.array(weight) for weight in control.weights], history
 
     def run(self, weights, windows, rows):
-        """Run windows through the network, batch by batch.
+        """Run windows through the network batch by batch.
 
         Parameters
         ----------
         weights : list of ndarray
-            What `train` returned.
+            Weights returned by `train`.
         windows : TrailingWindows
-            Source of the windows, of `n_rows` rows, float32.
+            Source of the windows of `n_rows` rows, float32.
         rows : ndarray of int
-            Rows whose windows are wanted.
+            Last rows of the windows.
 
         Yields
         ------
         rows : ndarray of shape (n,)
             Rows of this batch.
         actual, expected : ndarray of shape (n, window_size or 1, n_channels)
-            The rows of their windows, as given, NaN included, and as they are
-            reconstructed; of a network that forecasts, the last row alone.
+            Windows as given (including NaN) and their reconstructions. For a network
+            that forecasts, only the last row.
         """
         import_keras()  # raises in a forked child, where jax would hang
         run = self._compiled_forward()
@@ -336,20 +334,20 @@ class Network:
                 tell(done, len(rows), "rows")
 
     def window_runner(self, weights):
-        """A function that runs one window at a time, without delay.
+        """Return a fast function that runs one window at a time.
 
         Parameters
         ----------
         weights : list of ndarray
-            What `train` returned. They are brought to the backend here, once: for one
-            window that takes as long as the network itself.
+            Weights returned by `train`. They are transferred to the backend only once,
+            because for a single window this takes as long as the network itself.
 
         Returns
         -------
         run : callable
-            From a window of shape (1, window_size, n_channels), float32 and within
-            ±INPUT_LIMIT, to its reconstruction, or to the row that follows, of shape
-            (1, 1, n_channels). Its first call compiles.
+            Maps a float32 window of shape (1, window_size, n_channels), within
+            ±INPUT_LIMIT, to its reconstruction or the next row, of shape
+            (1, 1, n_channels). The first call compiles.
         """
         weights = _to_backend(weights)
         forward = self._compiled_forward()
@@ -372,9 +370,9 @@ class Network:
         return self._runner
 
     def _get_trainer(self, masked, on_jax):
-        """The trainer at the defaults, made once."""
+        """Return the cached trainer with default options."""
         with self._training_lock:
-            key = "jax" if on_jax else masked  # on jax one serves for both
+            key = "jax" if on_jax else masked  # jax needs only one for both
             if key not in self._trainers:
                 model = self.build()
                 self._trainers[key] = (
@@ -385,7 +383,7 @@ class Network:
             return self._trainers[key]
 
     def _runs_on_jax(self):
-        """Whether the network is the library's own, and jax the backend."""
+        """Whether this is the built-in network on the jax backend."""
         return self._lstm and import_keras().backend.backend() == "jax"
 
     def _program(self):
@@ -395,9 +393,9 @@ class Network:
 
 
 def _side_by_side(function, items):
-    """Results of a function in the order of the items, computed by several threads.
+    """Yield the results of a function in order, computed by several threads.
 
-    A few are computed ahead, so that memory does not grow with the number of items.
+    Only a few results are computed ahead, so that memory is bounded.
     """
     n_threads = min(joblib.cpu_count(), _MOST_THREADS, len(items))
     if n_threads < 2:
@@ -417,7 +415,7 @@ def _side_by_side(function, items):
 
 
 def _jax_forward(program):
-    """As `_compile_forward`, for the library's own network on jax."""
+    """Like `_compile_forward`, for the built-in network on jax."""
 
     def run(weights, windows):
         return np.asarray(program.forward(weights, windows))
@@ -426,7 +424,7 @@ def _jax_forward(program):
 
 
 def _compile_forward(model):
-    """Compile ``(weights, windows) -> reconstruction``, which leaves `model` alone."""
+    """Compile ``(weights, windows) -> reconstruction`` without changing `model`."""
     keras = import_keras()
 
     def forward(weights, windows):
@@ -449,8 +447,8 @@ def _compile_forward(model):
         compiled = torch.no_grad()(forward)
 
     def run(weights, windows):
-        # Converted first, so that no backend takes an array for a Python constant and
-        # compiles it in; as the weights are by the caller, once.
+        # Converted first, like the weights, so that no backend treats the array as a
+        # constant and compiles it in.
         result = compiled(weights, keras.ops.convert_to_tensor(windows))
         return keras.ops.convert_to_numpy(result)
 
@@ -458,42 +456,42 @@ def _compile_forward(model):
 
 
 def _to_backend(arrays):
-    """Tensors of the backend, from numpy arrays."""
+    """Convert NumPy arrays to tensors of the backend."""
     convert = import_keras().ops.convert_to_tensor
-    # With their type, or jax compiles a program for every shape.
+    # With dtype; otherwise jax compiles a program for every shape.
     return [convert(array, array.dtype.name) for array in arrays]
 
 
 def _check_model(model, window_size, n_channels):
-    """Return the shape of what a model gives, if it maps windows to windows or rows."""
+    """Check that a model maps windows to windows or rows; return its output shape."""
     keras = import_keras()
     if not isinstance(model, keras.Model):
         raise TypeError(
-            "network must return a keras.Model, as keras.Sequential(...) or "
+            "network must return a keras.Model, such as keras.Sequential(...) or "
             f"keras.Model(inputs, outputs), got {type(model).__name__}."
         )
     if model.compiled:
         raise ValueError(
-            "network returns a compiled model, and compiling is left to fit. Return it "
-            "as it is, and pass its optimizer and loss as "
+            "network returns a compiled model, but fit compiles it. Return an "
+            "uncompiled model, and pass its optimizer and loss as "
             "training=Training(optimizer=..., loss=...)."
         )
     windows = np.zeros((SCORING_BATCH, window_size, n_channels), np.float32)
     try:
-        # Called and not asked for its shapes, which some models do not know before.
+        # Called, because some models do not know their output shape before.
         returned = tuple(model(windows, training=False).shape)
-    except Exception as error:  # whatever the layers of a user raise
+    except Exception as error:  # custom layers may raise anything
         raise ValueError(
-            f"network returns a model that does not take windows of window_size="
-            f"{window_size} rows and {n_channels} channels: {error} Begin it with "
+            f"network returns a model that does not accept windows of window_size="
+            f"{window_size} rows and {n_channels} channels: {error} Start it with "
             "keras.Input((window_size, n_channels))."
         ) from error
     row = SCORING_BATCH, n_channels
     if returned not in (windows.shape, row):
         raise ValueError(
-            f"network returns a model that gives {returned} for {SCORING_BATCH} "
-            f"windows. It must give windows of the shape it takes, {windows.shape}, to "
-            f"reconstruct them, or the row that follows each, {row}, to forecast it. "
+            f"network returns a model with output shape {returned} for {SCORING_BATCH} "
+            f"windows. It must return windows of the input shape, {windows.shape}, to "
+            f"reconstruct them, or the next row of each, {row}, to forecast it. "
             "End it with keras.layers.Dense(n_channels)."
         )
     return returned
@@ -506,14 +504,14 @@ def _check_precision(model):
         if policy.name != "float32":
             raise ValueError(
                 f"Layer {layer.name!r} of the network has the dtype policy "
-                f"{policy.name!r}, and the library trains and scores in float32. Call "
+                f"{policy.name!r}, but the library trains and scores in float32. Call "
                 "keras.config.set_dtype_policy('float32') before fit, or pass "
                 "dtype='float32' to the layer."
             )
 
 
 def _layers_of(layer):
-    """A layer, and all that are kept in it: layers of a model, wrapped layers."""
+    """Return a layer and all nested layers: those of models and wrapped ones."""
     kind = import_keras().layers.Layer
     found, pending = {}, [layer]
     while pending:
@@ -526,22 +524,22 @@ def _layers_of(layer):
     return list(found.values())
 
 
-# Compiled networks by architecture, the least recently used first. Each takes 10 MB on
-# jax. scikit-learn's checks need 13 in turn; a grid search one after the other.
+# Compiled networks by architecture, least recently used first. Each takes 10 MB on jax.
+# The checks of scikit-learn alternate between 13 of them.
 _CACHE_SIZE = 16
 _networks = OrderedDict()
 _networks_lock = threading.Lock()
 
 
 def get_network(key, make):
-    """The network of an architecture, the same object for the whole process.
+    """Return the network of an architecture, shared within the process.
 
     Parameters
     ----------
     key : hashable
-        All that the architecture depends on.
+        Everything that the architecture depends on.
     make : callable
-        Takes no argument and returns the Network; called only if `key` is new.
+        Takes no argument and returns the Network. Called only for a new `key`.
 
     Returns
     -------
@@ -560,7 +558,7 @@ def get_network(key, make):
 
 
 def identify(network):
-    """What tells the networks that functions build apart, for the cache of them.
+    """Return a cache key for networks that are built by a function.
 
     Parameters
     ----------
@@ -583,7 +581,7 @@ def identify(network):
 
 
 class _Same:
-    """A key that is equal for one and the same object, and keeps it alive."""
+    """A key that compares objects by identity and keeps them alive."""
 
     def __init__(self, thing):
         self._thing = thing

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Errors and warnings that know which parameters they speak of.
+"""Errors and warnings that can be reworded for the command line.
 
-A function says ``sep=';'``, the command line calls the same thing ``--sep ';'``. So
-that nobody has to look for parameters in a text that also holds names of files and
-cells, a message is kept in parts.
+A function refers to ``sep=';'``, and the command line to ``--sep ';'``. Messages are
+stored in parts, so that parameters do not have to be searched for in text that may also
+contain file names and cells.
 """
 
 __all__ = ["Parameter", "ParameterError", "ParameterWarning"]
@@ -12,15 +12,15 @@ _NO_VALUE = object()
 
 
 class Parameter:
-    """A parameter that a message speaks of.
+    """A parameter in a message.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the parameter.
     value : object, default=no value
-        What it is set to, or could be set to. Without one, the message speaks of the
-        parameter as such.
+        Current or suggested value. Without a value, the message refers to the parameter
+        in general.
     """
 
     def __init__(self, name, value=_NO_VALUE):
@@ -29,7 +29,7 @@ class Parameter:
 
     @property
     def has_value(self):
-        """Whether the message says what it is set to."""
+        """Whether the message includes a value."""
         return self.value is not _NO_VALUE
 
     def __str__(self):
@@ -40,15 +40,15 @@ class Parameter:
 
 
 class _MessageInParts:
-    """What the error and the warning have in common; the parts are in ``args``."""
+    """Base class of errors and warnings whose parts are in ``args``."""
 
     def spelled(self, spell):
-        """Return the message, with parameters as another interface calls them.
+        """Return the message with parameters formatted for another interface.
 
         Parameters
         ----------
         spell : callable
-            From a Parameter to text.
+            Maps a Parameter to text.
 
         Returns
         -------
@@ -63,12 +63,12 @@ class _MessageInParts:
 
 
 class ParameterError(_MessageInParts, ValueError):
-    """A ValueError about parameters, which can be spelled in more ways than one.
+    """ValueError about parameters, which can be formatted for several interfaces.
 
     Parameters
     ----------
     *parts : str or Parameter
-        The message, one after the other.
+        Consecutive parts of the message.
 
     Examples
     --------
@@ -82,10 +82,10 @@ class ParameterError(_MessageInParts, ValueError):
 
 
 class ParameterWarning(_MessageInParts, UserWarning):
-    """A UserWarning about parameters, which can be spelled in more ways than one.
+    """UserWarning about parameters, which can be formatted for several interfaces.
 
     Parameters
     ----------
     *parts : str or Parameter
-        The message, one after the other.
+        Consecutive parts of the message.
     """

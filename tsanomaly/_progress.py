@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How far long computations are: told to whoever listens, and shown as bars."""
+"""Report the progress of long computations to listeners and as progress bars."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,25 +16,24 @@ __all__ = [
 
 
 def _nobody(done, total, unit):
-    """Nobody listens."""
+    """Default listener, which ignores progress."""
 
 
-# Where a computation tells how far it is. As a context variable and not as a parameter,
-# since scikit-learn's pipelines and meta-estimators lie in between. Threads that are
-# started within tell nobody, except where threads inherit context, as in
-# free-threaded Python 3.14.
+# The current listener. It is a context variable and not a parameter, because pipelines
+# and meta-estimators of scikit-learn are in between. Threads do not report progress,
+# unless they inherit the context, as in free-threaded Python 3.14.
 _listener = ContextVar("listener", default=_nobody)
 
 
 @contextmanager
 def listening(listener):
-    """Listen to all computations within.
+    """Listen to the progress of all computations within this context.
 
     Parameters
     ----------
     listener : callable
-        Called with the number of items that are done, that of all, and the plural of
-        what they are called. Should return fast: a network tells after every batch.
+        Called with the number of completed items, the total number, and the unit in
+        plural. It should return fast: a network reports after every batch.
     """
     token = _listener.set(listener)
     try:
@@ -44,43 +43,43 @@ def listening(listener):
 
 
 def anybody_listens():
-    """Whether anybody hears what is told."""
+    """Whether there is a listener."""
     return _listener.get() is not _nobody
 
 
 def tell(done, total, unit):
-    """Tell whoever listens how far a computation is.
+    """Report the progress of a computation.
 
-    A step that takes long but cannot say how far it is, such as compiling, tells that
-    it is 0 of 1, and that it is done.
+    A long step without intermediate progress, such as compiling, reports 0 of 1 and
+    then 1 of 1.
 
     Parameters
     ----------
     done : int
-        Number of items that are done.
+        Number of completed items.
     total : int
-        Number of all items, at least 1.
+        Total number of items, at least 1.
     unit : str
-        What they are called, in the plural.
+        Unit of the items, in plural.
     """
     _listener.get()(done, total, unit)
 
 
 @contextmanager
 def counting(total, unit):
-    """Tell of steps, and nothing of what is computed within each.
+    """Report the progress of steps, and suppress that of computations within them.
 
     Parameters
     ----------
     total : int
         Number of steps.
     unit : str
-        What they are called, in the plural.
+        Unit of the steps, in plural.
 
     Yields
     ------
     tell_done : callable
-        To be called with the number of steps that are done.
+        Call it with the number of completed steps.
     """
     outer = _listener.get()
     if total:
@@ -90,22 +89,22 @@ def counting(total, unit):
 
 
 def silence():
-    """Tell nothing of what is computed within this context."""
+    """Suppress the progress of computations within this context."""
     return listening(_nobody)
 
 
 @contextmanager
 def telling_a_part(done, total):
-    """Tell of what is computed within as a part of something larger.
+    """Report progress within this context as a part of a larger computation.
 
-    What is told within is to count the same items; the total told there is ignored.
+    Both must count the same items. Totals reported within are ignored.
 
     Parameters
     ----------
     done : int
-        Items of the whole that were done before.
+        Number of items completed before.
     total : int
-        All items of the whole.
+        Total number of items.
     """
     outer = _listener.get()
     with listening(lambda part, _, unit: outer(done + part, total, unit)):
@@ -114,14 +113,14 @@ def telling_a_part(done, total):
 
 @contextmanager
 def showing_bars(shown, parameter):
-    """Show what is told within as bars on the standard error stream.
+    """Show progress within this context as bars on stderr.
 
     Parameters
     ----------
     shown : bool
-        False shows nothing.
+        Whether to show progress bars.
     parameter : str
-        What the user asked for, to name in the message of an error.
+        Parameter set by the user, for the error message.
 
     Raises
     ------
@@ -135,7 +134,8 @@ def showing_bars(shown, parameter):
         from tqdm import tqdm
     except ImportError as error:
         raise ImportError(
-            f"{parameter} needs tqdm, which is not installed. Run 'pip install tqdm'."
+            f"{parameter} requires tqdm, which is not installed. Run "
+            "'pip install tqdm'."
         ) from error
     outer, bar, drawn = _listener.get(), None, None
 

@@ -32,8 +32,8 @@ __all__ = ["ReconstructionError"]
 # Larger residuals would overflow when squared and added up.
 _LARGEST = 1e150
 
-# Values, and rows, that are transformed at a time, at most, if rows do not depend on
-# each other. What is computed on the way takes several times as much memory.
+# Maximum number of values and rows to transform at a time if rows are independent.
+# Intermediate results take several times as much memory.
 _MOST_VALUES, _MOST_ROWS = 2**22, 16_384
 
 
@@ -45,40 +45,40 @@ class ReconstructionError(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Squared residuals of a transformer that can be inverted.
+    """Compute the squared reconstruction errors of an invertible transformer.
 
-    A row that a compressing transformer, such as :class:`~sklearn.decomposition.PCA`,
-    cannot reconstruct is unlike those it was fitted on. After
-    :class:`WindowTransformer` and before :class:`ReconstructionThreshold`, PCA is a
-    strong and very fast detector, and the one that every other should be compared
-    with.
+    A transformer that compresses the data, such as
+    :class:`~sklearn.decomposition.PCA`, reconstructs anomalous rows badly. With PCA,
+    between :class:`WindowTransformer` and :class:`ReconstructionThreshold`, this is a
+    strong and very fast baseline that other detectors should be compared with.
 
     Parameters
     ----------
     transformer : estimator
-        A transformer with `transform` and `inverse_transform`. It is cloned; a fitted
-        one is passed as ``FrozenEstimator(transformer)``.
+        A transformer with `transform` and `inverse_transform`. It is cloned; wrap a
+        fitted transformer as ``FrozenEstimator(transformer)``.
 
     Attributes
     ----------
     transformer_ : estimator
-        The fitted clone.
+        The fitted transformer.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its errors depend on: those of the
-        transformer, 0 for the row-wise ones of scikit-learn. Present only if the
-        transformer says how many.
+        Number of earlier and later rows that the errors of a row depend on: those of
+        the transformer, 0 for row-wise transformers of scikit-learn. Defined only if
+        they are known for the transformer.
 
     n_features_in_ : int
-        Number of columns seen in `fit`.
+        Number of columns seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if `fit` was given a frame with string column names.
+        Names of columns seen during `fit`. Defined only when `X` has feature names that
+        are all strings.
 
     See Also
     --------
     ReconstructionThreshold : Flag rows by their errors.
-    LSTMAutoencoderDetector : Errors of a recurrent network.
+    LSTMAutoencoderDetector : Errors of an LSTM autoencoder.
 
     Examples
     --------
@@ -107,12 +107,11 @@ class ReconstructionError(
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_features)
-            Readings, or windows of them.
+            Readings or windows of readings.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Passed on to the transformer.
+            Passed to the transformer.
         **fit_params : dict
-            Metadata that the transformer requests, with scikit-learn's metadata
-            routing.
+            Metadata requested by the transformer, if metadata routing is enabled.
 
         Returns
         -------
@@ -122,8 +121,8 @@ class ReconstructionError(
         Raises
         ------
         ValueError
-            If `transformer` has no `inverse_transform`, or `X` is not finite where the
-            transformer needs it to be.
+            If `transformer` has no `inverse_transform`, or `X` contains infinity, or
+            NaN that the transformer does not support.
         """
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
@@ -147,20 +146,20 @@ class ReconstructionError(
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_features)
-            Readings, or windows of them, as in `fit`.
+            Readings or windows of readings, as in `fit`.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_features)
-            ``(X - inverse_transform(transform(X))) ** 2``, in the squared unit of `X`.
-            NaN at breaks, rows that are NaN in every column. Residuals beyond ±1e150
-            count as that.
+            ``(X - inverse_transform(transform(X))) ** 2``, in the squared units of `X`.
+            Residuals are clipped at ±1e150. NaN at breaks, that is, in rows that are
+            NaN in every column.
 
         Raises
         ------
         ValueError
-            If `X` has other columns than in `fit`, or values so large that the
-            transformer's arithmetic overflows.
+            If the columns of `X` differ from those seen during `fit`, or the
+            computation overflows.
         """
         check_is_fitted(self)
         X, breaks = self._validate(X, reset=False)
@@ -173,23 +172,22 @@ class ReconstructionError(
         return errors
 
     def reconstruct(self, X):
-        """Return the series as the transformer restores it.
+        """Return the reconstruction of a series.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_features)
-            Readings, or windows of them, as in `fit`.
+            Readings or windows of readings, as in `fit`.
 
         Returns
         -------
         reconstruction : ndarray of shape (n_timestamps, n_features)
-            ``inverse_transform(transform(X))``, in the unit of `X`. NaN at breaks, rows
-            that are NaN in every column.
+            ``inverse_transform(transform(X))``, in the units of `X`. NaN at breaks.
 
         Raises
         ------
         ValueError
-            As from `transform`.
+            As in `transform`.
         """
         check_is_fitted(self)
         X, breaks = self._validate(X, reset=False)
@@ -199,18 +197,18 @@ class ReconstructionError(
         return reconstruction
 
     def _restore(self, X, breaks):
-        """Restore all rows but breaks, some at a time.
+        """Reconstruct all rows except breaks, block by block.
 
         Yields
         ------
         block : slice or ndarray of int
             Rows of `X`.
         part, restored : ndarray of shape (n_rows, n_features)
-            These rows, and what the transformer makes of them, there and back.
+            These rows and their reconstruction.
         """
         rows = np.flatnonzero(~breaks)
-        # Windows share the memory of the series. What is computed from them does not,
-        # and should not exist for all of it at once, if rows can be taken one by one.
+        # Windows are views of the series, but their reconstructions are not. If rows
+        # are independent, only a block of them is held in memory.
         context = getattr(self, "n_context_", None), getattr(self, "n_lookahead_", None)
         n_rows = max(len(rows), 1)
         if context == (0, 0):
@@ -228,7 +226,7 @@ class ReconstructionError(
             yield block, part, restored
 
     def _check_finite(self, result, part):
-        """Raise if a step made something infinite of finite rows."""
+        """Raise if the result is not finite for finite rows."""
         if issparse(result):
             return
         result = np.asarray(result)
@@ -238,16 +236,17 @@ class ReconstructionError(
         if not np.isfinite(result[finite]).all():
             largest = np.abs(part[finite]).max()
             raise ValueError(
-                f"{type(self.transformer_).__name__} cannot compute with what it was "
-                f"fitted on, or with values up to {largest:g}: its result is not "
-                "finite. Scale the series, and leave readings out that no sensor gives."
+                f"{type(self.transformer_).__name__} returned values that are not "
+                f"finite, for input values up to {largest:g} or because of its "
+                "training data. Scale the series, and remove physically impossible "
+                "readings."
             )
 
     def _validate(self, X, *, reset):
         allow_nan = get_tags(self.transformer).input_tags.allow_nan
         missing = "allow" if allow_nan else "breaks"
         X, breaks = validate_series(self, X, reset=reset, missing=missing)
-        # A transformer that works in place has to copy first.
+        # Read-only, so that a transformer that works in place has to copy first.
         X = X.view()
         X.flags.writeable = False
         return X, breaks

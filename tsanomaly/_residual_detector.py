@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What detectors share that compare readings with what a model expected of them.
+"""Base class of detectors that compare readings with the predictions of a model.
 
-A *model* (`_residuals`) predicts readings, a *rule* (`_row_errors`) makes one error per
-row and channel of the residuals; the two are a *view* (`_views`). A threshold flags
-rows.
+A *model* (`_residuals`) predicts readings and a *rule* (`_row_errors`) aggregates the
+residuals into one error per row and channel. Together they are a *view* (`_views`). A
+threshold on the errors flags rows.
 """
 
 import warnings
@@ -39,17 +39,16 @@ from tsanomaly._views import Series, raised_errors
 
 __all__ = ["ResidualDetector", "warn_of_unpredictable"]
 
-# Rows that are scored at a time, by a rule that looks back only.
+# Rows scored at a time by a causal rule.
 _BLOCK = 65_536
 
-# Channels whose standard deviations differ by more, or that have larger ones, were not
-# scaled.
+# A larger standard deviation, or a larger ratio of two, means unscaled channels.
 _LARGEST_SPREAD = 100.0
 
-# Rows of each part of the series that were not learned from and set the threshold.
+# Maximum number of rows held out from each part of the series for the threshold.
 _MOST_HELD_OUT = 1000
 
-# Channels that a warning names, at most.
+# Maximum number of channels named in a warning.
 _MOST_NAMED = 5
 
 
@@ -60,27 +59,27 @@ class ResidualDetector(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Base class of detectors that compare readings with what a model expected.
+    """Base class of detectors that compare readings with the predictions of a model.
 
-    A subclass has the parameters `missing`, `contamination` and `random_state`, maybe
-    `row_error` and `stride`, and defines
+    A subclass has the parameters `missing`, `contamination` and `random_state`,
+    optionally `row_error` and `stride`, and defines:
 
-    - ``_make_views()``: the views, with unfitted rules from `_make_rule`, and of their
-      models what is known before they are fitted: `n_rows` and `forecasts`;
-    - ``_fit_views(series, views, rows, seed)``: fit the models on some of the rows, and
-      the rules, set attributes, and return the view that scores rows, its errors of the
-      series, and a function that returns some rows and their errors by models that have
-      not learned from them, at most so many of a part of the series, or None;
-    - ``_view()``: the view that scores rows again, with the rules ``_rules``; unless
-      the class says that it ``_judges_start_up``, errors of rows whose windows are
-      padded may be NaN;
-    - ``_scoring_parameters``: names of the other parameters that scores depend on;
-    - if need be, ``_check_series(series, views)``, which raises if the models cannot be
-      fitted on a series, and ``_n_trained(n_rows)``, how many of the rows it learns
-      from, the first ones.
+    - ``_make_views()`` returns the views, with unfitted rules from `_make_rule`. Their
+      models need only `n_rows` and `forecasts` at this point.
+    - ``_fit_views(series, views, rows, seed)`` fits the models on the given rows, fits
+      the rules and sets attributes. It returns the view that scores rows, the errors of
+      the series, and a function or None. The function takes the maximum number of rows
+      per part of the series, and returns held-out rows and their errors.
+    - ``_view()`` rebuilds the view that scores rows, with the rules ``_rules``. Rows
+      whose windows are padded may have the error NaN, unless ``_judges_start_up`` is
+      True.
+    - ``_scoring_parameters``: names of other parameters that scores depend on.
+    - Optionally, ``_check_series(series, views)``, which raises if the models cannot be
+      fitted on a series, and ``_n_trained(n_rows)``, the number of rows to train on
+      (the first ones).
     """
 
-    stride = 1  # a parameter of detectors that have a rule which takes it
+    stride = 1  # a parameter only of detectors with a rule that uses it
 
     _sees_other_rows = True
     _judges_start_up = False
@@ -104,8 +103,8 @@ class ResidualDetector(
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order, at least one window of them. Rows that are
-            NaN in every channel are breaks.
+            Training series, rows in time order, with at least one full window. Rows
+            that are NaN in every channel are breaks.
         y : None
             Ignored.
 
@@ -120,74 +119,76 @@ class ResidualDetector(
             If a parameter is out of range, the series is shorter than a window, a
             channel has no reading, or training diverges.
         MemoryError
-            If windows are too large for the memory there is, before it is taken.
+            If the estimated memory exceeds what is available. Raised before any of it
+            is allocated.
         ImportError
-            If the model needs Keras, and no backend of it is installed.
+            If the model needs Keras and no Keras backend is installed.
         """
         self._fit(X)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None):
-        """Fit, and return the errors of the training rows.
+        """Fit the detector and return the errors of the training rows.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, as in `fit`.
+            Training series, as in `fit`.
         y : None
             Ignored.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            As from ``fit(X).transform(X)``, without a second run of the model. But
-            missing readings count for nothing, also with ``missing='anomaly'``:
-            a threshold that is set on these errors, by the next step of a pipeline, is
-            set on what was read, as `offset_` is.
+            Same as ``fit(X).transform(X)``, but without running the model twice, and
+            with missing readings always ignored. A threshold that the next step of a
+            pipeline sets on these errors is thus based on actual readings, like
+            `offset_`, also with ``missing='anomaly'``.
         """
         errors, *_ = self._fit(X)
         return errors
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_predict(self, X, y=None):
-        """Fit, and label the training rows.
+        """Fit the detector and label the training rows.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, as in `fit`.
+            Training series, as in `fit`.
         y : None
             Ignored.
 
         Returns
         -------
         labels : ndarray of shape (n_timestamps,)
-            -1 for anomalies, +1 for normal rows and breaks, as from
-            ``fit(X).predict(X)``, without a second run of the model.
+            -1 for anomalies, +1 for normal rows and breaks. Same as
+            ``fit(X).predict(X)``, but without running the model twice.
         """
         errors, series, _ = self._fit(X)
         scores = -mean_of_known(self._mark_missing(errors, series), axis=1)
         return np.where(scores < self.offset_, -1, 1)
 
     def score_samples(self, X):
-        """Opposite of the mean error of each row.
+        """Return the opposite of the mean error of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. It may be shorter than a window.
+            Series to score, rows in time order. It may be shorter than a window.
 
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            ``-transform(X).mean(axis=1)``: the lower, the more abnormal. NaN at breaks.
+            ``-transform(X).mean(axis=1)``. The lower, the more abnormal. NaN at breaks.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or holds infinity; if what `fit`
-            learned holds NaN, as in a file that was altered.
+            If the channels of `X` differ from those seen during `fit`, or `X` contains
+            infinity. Also if a fitted attribute contains NaN, for example because a
+            model file was modified.
         """
         X, breaks = self._validate(X)
         scores = np.full(len(X), np.nan)
@@ -196,14 +197,14 @@ class ResidualDetector(
         return scores
 
     def score_rows(self, X, rows):
-        """Score some rows only; the model runs for no others.
+        """Score selected rows without running the model on the others.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
         rows : array-like of int or bool, or slice
-            Which rows to score: a one-dimensional index into ``n_timestamps`` rows.
+            Rows to score: row numbers, a mask or a slice.
 
         Returns
         -------
@@ -213,9 +214,8 @@ class ResidualDetector(
         Raises
         ------
         ValueError
-            If `row_error` is 'multiscale_centered' or 'overlap_mean', for which a row's
-            score needs the windows of its neighbours, or if `rows` has another number
-            of dimensions than one.
+            If `rows` is not one-dimensional, or if `row_error` is 'multiscale_centered'
+            or 'overlap_mean', which need the windows of later rows.
         IndexError
             If a row is not in `X`.
         """
@@ -223,10 +223,9 @@ class ResidualDetector(
         if self.n_lookahead_:
             causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
             raise ValueError(
-                "score_rows cannot score single rows with "
-                f"row_error={self.row_error!r}, which looks ahead: the error of a row "
-                "needs the windows of later rows. Use score_samples, or one of "
-                f"{', '.join(map(repr, causal))}."
+                f"score_rows does not support row_error={self.row_error!r}, which "
+                "looks ahead: the error of a row depends on the windows of later rows. "
+                f"Use score_samples, or one of {', '.join(map(repr, causal))}."
             )
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
@@ -248,12 +247,12 @@ class ResidualDetector(
         return scores[position]
 
     def decision_function(self, X):
-        """Score of each row, relative to the threshold.
+        """Return the score of each row relative to the threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series to score, rows in time order.
 
         Returns
         -------
@@ -263,12 +262,12 @@ class ResidualDetector(
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Label each row.
+        """Label each row as normal or anomalous.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series to label, rows in time order.
 
         Returns
         -------
@@ -278,27 +277,28 @@ class ResidualDetector(
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def transform(self, X):
-        """Error of each row in each channel.
+        """Return the error of each row in each channel.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. It may be shorter than a window.
+            Series, rows in time order. It may be shorter than a window.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            Squared residuals, gathered by `row_error`: non-negative, higher = worse.
-            With 'multiscale' rules, and where two models score together, the error of
-            the row, without unit, shared out among the channels. NaN at breaks, and
-            with ``missing='ignore'`` where a channel has no reading that the rule could
-            look at.
+            Squared residuals aggregated by `row_error`. Non-negative, higher = worse.
+            With 'multiscale' rules, and where two models are combined, the errors are
+            dimensionless: the error of the row, distributed over its channels. NaN at
+            breaks, and with ``missing='ignore'`` where the channel has no reading in
+            the rows that the rule uses.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or holds infinity; if what `fit`
-            learned holds NaN, as in a file that was altered.
+            If the channels of `X` differ from those seen during `fit`, or `X` contains
+            infinity. Also if a fitted attribute contains NaN, for example because a
+            model file was modified.
         """
         X, breaks = self._validate(X)
         transformed = np.full(X.shape, np.nan)
@@ -307,55 +307,57 @@ class ResidualDetector(
         return transformed
 
     def reconstruct(self, X):
-        """Return the readings that the model expected.
+        """Return the readings that the model expects.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
 
         Returns
         -------
         expected : ndarray of shape (n_timestamps, n_channels)
-            In the unit of `X`: each row as the window that ends there reconstructs it,
-            or as the rows before it forecast it; with rules that look ahead, the mean
-            of its reconstructions in all windows that hold it. NaN at breaks, not where
-            a reading is missing. With 'multiscale' rules, errors come from more
-            reconstructions of a row than this one.
+            Expected readings, in the units of `X`: the reconstruction of each row in
+            the window that ends there, or its forecast from earlier rows. For rules
+            that look ahead, the mean reconstruction over all windows that contain the
+            row. NaN at breaks only; missing readings are reconstructed as well. With
+            'multiscale' rules, the errors also depend on other reconstructions of a
+            row.
         """
         series = self._series(*self._validate(X))
         return self._scorer().expected(series) + self.center_
 
     def accept_new_normal(self, X):
-        """Take the level of other rows for normal, without training again.
+        """Adopt the mean level of new rows as normal, without retraining.
 
-        For a machine, or a sensor, that has been set anew: what the models know of the
-        course of the readings, and of how they go together, stays; the mean of each
-        channel over `X` takes the place of that over the training rows.
+        Use this after a set point or a sensor offset has changed. The mean of each
+        channel over `X` replaces its training mean (`center_`). What the models have
+        learned about dynamics and relations between channels is unchanged.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            Normal rows since the change, as many as make up a cycle of the machine, as
-            they come to the detector: behind the same scaler.
+            Normal rows since the change, preprocessed like the training rows. They
+            should cover at least one full operating cycle.
 
         Returns
         -------
         self : estimator
-            The detector, with another `center_`; that of a channel without a reading
-            stays.
+            The detector, with an updated `center_`. A channel without readings in `X`
+            keeps its value.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, holds infinity, or no reading.
+            If the channels of `X` differ from those seen during `fit`, or `X` contains
+            infinity or no readings.
         """
         X, _ = self._validate(X)
         known = ~np.isnan(X)
         if not known.any():
             raise ValueError(
-                f"X holds no reading (n_samples={len(X)}), so there is no level to "
-                "accept. Pass normal rows since the change."
+                f"X contains no readings (n_samples={len(X)}), so there is no level "
+                "to accept. Pass normal rows recorded since the change."
             )
         count = known.sum(axis=0)
         with np.errstate(over="ignore"):
@@ -371,16 +373,16 @@ class ResidualDetector(
         return tags
 
     def _fit_held_out(self, X, y=None):
-        """Fit, and return errors of the training rows, and those of rows held out.
+        """Fit the detector and return in-sample and held-out errors.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            As from `fit_transform`.
+            Errors of the training rows, as from `fit_transform`.
         held_out : ndarray of shape (n_timestamps, n_channels) or None
-            Those by models that have not learned from the rows, or the others where
-            there are none or these are larger, as where a half of the series is calm;
-            NaN in start-up rows. None if there are none at all.
+            Errors by models that were not trained on the row. Where there are none, or
+            the in-sample error is larger (one half of the series may be calm), the
+            in-sample error. NaN in start-up rows. None if no row was held out.
         """
         self._validate_params()
         errors, series, held_out = self._fit(X)
@@ -391,9 +393,15 @@ class ResidualDetector(
         return errors, raised_errors(errors, whole, rows, of_rows)
 
     def _fit(self, X):
-        """Fit, and return the errors of the training rows, unmarked, and the series.
+        """Fit the detector.
 
-        And what `_fit_views` returned last.
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            Errors of the training rows, without those of missing readings.
+        series : Series
+        held_out : callable or None
+            As returned by `_fit_views`.
         """
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
@@ -421,7 +429,7 @@ class ResidualDetector(
         return errors, series, held_out
 
     def _scorer(self, view=None):
-        """The view that scores rows, also those whose windows are padded."""
+        """Return the view that scores all rows, start-up rows included."""
         view = self._view() if view is None else view
         if self._judges_start_up:
             return view
@@ -430,49 +438,49 @@ class ResidualDetector(
 
     @property
     def _is_normalised(self):
-        """Whether errors are made of normalised scores, as `is_normalised` says."""
+        """Whether errors are derived from normalised scores; see `is_normalised`."""
         return getattr(self, "row_error", "multiscale").startswith("multiscale")
 
     def _make_rule(self, window_size):
-        """Make an unfitted rule, if its parameters go together."""
+        """Make an unfitted rule, and check its parameters."""
         stride = int(self.stride)
         rule = RULES[self.row_error](window_size, stride)
         if stride != 1 and not rule.overlaps:
             strided = [name for name, other in RULES.items() if other.overlaps]
             raise ValueError(
-                f"stride={stride} has no meaning with row_error={self.row_error!r}, "
+                f"stride={stride} is not supported with row_error={self.row_error!r}, "
                 "which needs the window of every row. Use stride=1, or row_error="
                 f"{' or '.join(map(repr, strided))}."
             )
         if stride > rule.window_size:
             raise ValueError(
-                f"stride={stride} is larger than window_size={rule.window_size}: rows "
-                "between the windows would have no error. Lower stride."
+                f"stride={stride} is larger than window_size={rule.window_size}, so "
+                "rows between windows would have no error. Lower stride."
             )
         return rule
 
     def _n_trained(self, n_rows):
-        """How many of the rows the model learns from, the first ones."""
+        """Return the number of rows to train on, the first ones."""
         return n_rows
 
     def _check_series(self, series, views):
-        """Raise if the models cannot be fitted on a series; a hook."""
+        """Raise if the models cannot be fitted on a series. A hook."""
 
     def _check_views(self, views, breaks):
-        """Raise if models and rules do not go together, or need more rows."""
+        """Raise if models and rules are incompatible or the series is too short."""
         for view in views:
             if view.model.forecasts and view.rule.overlaps:
                 causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
                 raise ValueError(
-                    f"row_error={self.row_error!r} averages the reconstructions of a "
-                    "row, and this model forecasts every row once. Use one of "
+                    f"row_error={self.row_error!r} averages several reconstructions of "
+                    "a row, but this model forecasts each row once. Use one of "
                     f"{', '.join(map(repr, causal))}."
                 )
         n_needed = max(view.n_start_up for view in views) + 1
         check_series_length(breaks, n_needed, window_size=self.window_size)
 
     def _set_threshold(self, errors, series, held_out, view):
-        """Set what follows from the errors of the training rows, and complete them."""
+        """Set the threshold and fill in the errors of start-up rows."""
         kept = np.flatnonzero(~series.breaks)
         whole = series.windows(self.n_start_up_ + 1).whole
         judged = mean_of_known(errors[whole], axis=1)
@@ -495,7 +503,7 @@ class ResidualDetector(
         )
 
     def _validate(self, X, reset=False):
-        """Validate a series, to be scored or, with `reset`, to be fitted on."""
+        """Validate a series to score or, with `reset`, to fit on."""
         if not reset:
             check_is_fitted(self)
             check_parameters_unchanged(self)
@@ -503,28 +511,28 @@ class ResidualDetector(
         return validate_series(self, X, reset=reset, missing="allow")
 
     def _series(self, X, breaks):
-        """A series as models take it: centred in double precision, then float32."""
+        """Return a series as the models see it: centred in float64, then float32."""
         with np.errstate(over="ignore"):
             centred = np.subtract(X, self.center_, dtype=np.float64).astype(np.float32)
             too_large = np.isinf(centred)
         if too_large.any():
             raise ValueError(
-                f"Input X contains a value too large for float32, in which the model "
-                f"computes, in {locate(self, too_large)}. Scale the series, for "
+                f"Input X contains a value too large for float32, the precision of the "
+                f"model, in {locate(self, too_large)}. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline."
             )
         return Series(np.ascontiguousarray(centred), breaks)
 
     def _errors_by_block(self, X, breaks):
-        """Errors of every row, those of missing readings included.
+        """Yield the errors of all rows, including those of missing readings.
 
-        By a causal rule block by block, so that the memory it takes, beside that of the
-        result, is the same for a short and a long series.
+        Causal rules run block by block, so that peak memory, apart from the result,
+        does not depend on the length of the series.
 
         Yields
         ------
         rows : ndarray of int or slice
-            Rows of the series; breaks may be left out.
+            Rows of the series, possibly without breaks.
         errors : ndarray of shape (n_rows, n_channels)
             Their errors, NaN at breaks.
         """
@@ -547,14 +555,14 @@ class ResidualDetector(
             yield first + rows, self._mark_missing(errors, series, rows)
 
     def _mark_missing(self, errors, series, rows=slice(None)):
-        """Add the error of missing readings to errors, in place, if they are to count.
+        """With ``missing='anomaly'``, add the error of missing readings in place.
 
         Parameters
         ----------
         errors : ndarray of shape (n_rows, n_channels)
         series : Series
         rows : ndarray of shape (n_rows,) or slice, default=slice(None)
-            The rows that the errors are of; breaks among them stay as they are.
+            Rows of the errors. Breaks among them are left unchanged.
 
         Returns
         -------
@@ -568,15 +576,15 @@ class ResidualDetector(
         return errors
 
     def _make_last_row_errors(self):
-        """Make a function for the errors of single rows, for streams.
+        """Make a function that computes the errors of single rows, for streams.
 
         Returns
         -------
         of_last : callable or None
-            From a piece of a series, an array of at most ``n_context_ + 1`` rows, to
-            the errors of its last row, of shape (1, n_channels); or to None where it
-            cannot tell. Nothing is validated. None where the errors of a row need more
-            than one run of the model, or where a subclass has errors of its own.
+            Takes an array of at most ``n_context_ + 1`` rows and returns the errors of
+            the last row, of shape (1, n_channels), or None if the general code path is
+            needed. It does not validate its input. None if the errors of a row need
+            more than one run of the model, or if a subclass overrides the scoring.
         """
         check_parameters_unchanged(self)
         _check_learned(self)
@@ -588,8 +596,8 @@ class ResidualDetector(
         of_last = None if has_own else self._scorer().make_last_row_errors()
         if of_last is None:
             return None
-        size = self.n_context_ + 1  # rows of fewer run no model
-        of_last(np.zeros((size, self.n_features_in_), np.float32))  # compiles
+        size = self.n_context_ + 1  # with fewer rows no model would run
+        of_last(np.zeros((size, self.n_features_in_), np.float32))  # compile
 
         def errors_of_last(Z):
             with np.errstate(over="ignore"):
@@ -607,7 +615,7 @@ class ResidualDetector(
 
 
 def _check_learned(detector):
-    """Raise if what `fit` learned holds NaN."""
+    """Raise if fitted attributes contain NaN."""
     parts = list(detector._rules)
     if not detector._judges_start_up:
         parts += [detector._step_rule, detector._first_scale]
@@ -615,7 +623,7 @@ def _check_learned(detector):
 
 
 def _warn_of_unscaled(spread, detector):
-    """Warn if channels have standard deviations that tell of no scaling."""
+    """Warn if the standard deviations of the channels suggest missing scaling."""
     varying = spread[spread > 0]
     if not len(varying):
         return
@@ -625,17 +633,17 @@ def _warn_of_unscaled(spread, detector):
         return
     warnings.warn(
         f"Readings of {name_column(detector, largest)} have a standard deviation of "
-        f"{spread[largest]:.3g}, those of {name_column(detector, smallest)} one of "
+        f"{spread[largest]:.3g}, those of {name_column(detector, smallest)} of "
         f"{spread[smallest]:.3g}. Errors are compared across channels, and models "
-        "learn badly from readings of other sizes than about 1. Scale the series, for "
-        "example with sklearn.preprocessing.StandardScaler in a pipeline.",
+        "train poorly on unscaled readings. Scale the series, for example with "
+        "sklearn.preprocessing.StandardScaler in a pipeline.",
         UserWarning,
         stacklevel=6,
     )
 
 
 def warn_of_unpredictable(detector, predictable):
-    """Warn, in `_fit_views`, if some channels, but not all, cannot be predicted.
+    """Warn, within `_fit_views`, if some but not all channels are unpredictable.
 
     Parameters
     ----------
@@ -649,29 +657,29 @@ def warn_of_unpredictable(detector, predictable):
     n_more = len(unknown) - len(names)
     warnings.warn(
         f"Readings of {', '.join(names)}{f' and {n_more} more' * (n_more > 0)} cannot "
-        "be predicted, neither from the others nor from those before: see "
-        "predictable_. A fault that shows in them alone is found only if they are far "
-        "out of range.",
+        "be predicted from other channels or from earlier readings (see "
+        "predictable_). A fault that affects only these channels is detected only if "
+        "they are far out of range.",
         UserWarning,
         stacklevel=8,
     )
 
 
 def _moments(X, estimator):
-    """Mean and standard deviation of the readings of each channel."""
+    """Return mean and standard deviation of each channel."""
     missing = np.isnan(X)
     empty = missing.all(axis=0)
     if empty.any():
         raise ValueError(
-            f"Input X holds no reading in {name_column(estimator, empty.argmax())} in "
-            f"any of the {len(X):,} rows to train on ({empty.sum():,} such columns "
-            "in all). Drop the column, or fit on rows that hold readings of it."
+            f"Input X contains no readings in {name_column(estimator, empty.argmax())} "
+            f"in any of the {len(X):,} training rows ({empty.sum():,} such columns in "
+            "total). Drop the column, or fit on rows that contain its readings."
         )
     mean, std = (np.nanmean, np.nanstd) if missing.any() else (np.mean, np.std)
     return mean(X, axis=0, dtype=np.float64), std(X, axis=0, dtype=np.float64)
 
 
 def _add(error, errors, missing):
-    """Add an error to those of missing readings, in place."""
-    known = np.nan_to_num(errors[missing])  # of earlier readings
+    """Add an error to those of missing readings in place."""
+    known = np.nan_to_num(errors[missing])  # errors due to earlier readings
     errors[missing] = known + error

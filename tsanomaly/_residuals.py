@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What readings and predictions of them differ by, window by window.
+"""Residuals of a model in windows.
 
-A *model*, of which nothing more is asked here, says what readings should have been:
+A *model* predicts readings and has the following interface:
 
-- ``forecasts``: whether it predicts the last row of each window from the rows before
-  it; otherwise it reconstructs whole windows.
-- ``n_rows``: rows of the windows that it takes.
-- ``run(windows, rows)`` yields, batch by batch, some of the rows, their readings
-  ``(n, k, n_channels)`` and what these should have been, of the same shape; `k` is
-  `n_rows`, or 1 for a model that forecasts.
+- ``forecasts``: whether it predicts the last row of each window from the earlier rows;
+  otherwise it reconstructs whole windows.
+- ``n_rows``: number of rows in its windows.
+- ``run(windows, rows)`` yields batches of rows, with their readings of shape
+  ``(n, k, n_channels)`` and the predictions of the same shape. `k` is `n_rows`, or 1
+  for a model that forecasts.
 - ``make_runner()`` returns a function for one window of shape
-  ``(1, n_rows, n_channels)``, prepared for many calls; ``runs_several`` says whether it
-  takes several windows as well.
+  ``(1, n_rows, n_channels)`` that is fast when called repeatedly. ``runs_several``
+  tells whether it also accepts several windows.
 """
 
 import numpy as np
@@ -22,37 +22,37 @@ from tsanomaly._windows import TrailingWindows
 
 __all__ = ["Residuals"]
 
-# Windows of residuals that are put together at a time.
+# Number of windows of residuals per batch.
 _BLOCK = 1024
 
 
 class Residuals:
-    """Squared residuals of a series, in windows that end at each row.
+    """Squared residuals of a series in trailing windows.
 
     Parameters
     ----------
     model : object
-        As above.
+        Model as described above.
     windows : TrailingWindows
-        The series, in windows of `model.n_rows` rows.
+        The series in windows of `model.n_rows` rows.
     n_context : int
-        Rows before a row that its error depends on.
+        Number of earlier rows that the error of a row depends on.
     weights : ndarray of shape (n_channels,) or None, default=None
-        What the squares of each channel are multiplied by.
+        Factors of the squared residuals of the channels.
 
     Attributes
     ----------
     shape : tuple of int
         ``(n_timestamps, n_channels)`` of the series.
     rows : ndarray of int
-        Its rows without breaks.
+        Rows of the series without breaks.
     first_rows : ndarray of shape (n_timestamps,)
-        First row of the stretch that each row belongs to.
+        First row of the stretch of each row.
     whole : ndarray of shape (n_timestamps,), dtype=bool
-        Rows whose errors rest on no padding; breaks count as padded.
+        Rows whose errors depend on no padding. False for breaks.
     known : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that end a window of the model without padding. Of other windows, of which
-        the model was not meant to know anything, all residuals are NaN.
+        Rows at the end of a window of the model without padding. The residuals of all
+        other windows are NaN.
     """
 
     def __init__(self, model, windows, n_context, weights=None):
@@ -67,26 +67,26 @@ class Residuals:
         self.known = windows.whole
 
     def whole_of(self, rows):
-        """Those of the rows whose errors rest on no padding; if none, all such rows."""
+        """Return those of the rows without padding or, if there are none, all such."""
         whole = rows[self.whole[rows]]
         return whole if len(whole) else self.rows[self.whole[self.rows]]
 
     def batches(self, rows, n_rows):
-        """Squared residuals of the last rows of windows.
+        """Yield the squared residuals of the last rows of windows.
 
         Parameters
         ----------
         rows : ndarray of int
-            Rows at which the windows end.
+            Last rows of the windows.
         n_rows : int
-            How many rows of each window are wanted.
+            Number of rows at the end of each window to return.
 
         Yields
         ------
         rows : ndarray of shape (n,)
-            Some of them, in their order.
+            Rows of the batch, in order.
         squared : ndarray of shape (n, n_rows, n_channels)
-            float64; NaN where a reading is missing, and of rows that are not `known`.
+            float64. NaN for missing readings and rows that are not `known`.
         """
         if self._model.forecasts and n_rows > 1:
             yield from self._windows_of_forecasts(rows, n_rows)
@@ -99,7 +99,7 @@ class Residuals:
             yield batch, squared
 
     def _windows_of_forecasts(self, rows, n_rows):
-        """Every row is forecast once, and its residual is in several windows."""
+        """Yield windows of residuals of rows that are each forecast once."""
         context = Context(n_rows - 1, 0)
         needed = rows_with_context(rows, context, len(self._windows.X))
         needed = np.intersect1d(needed, self.rows, assume_unique=True)

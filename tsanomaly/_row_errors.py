@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""From the residuals of windows to the errors of rows.
+"""Aggregate the residuals of windows into the errors of rows.
 
-Nothing here knows of networks. Residuals come in as arrays of windows, errors go out
-with one row for each window, that of its last row.
+This module is independent of networks. The input are arrays of windows, and the output
+has one row per window, that of its last row.
 
-The residual of a missing reading is NaN. Means are over the readings there are, and NaN
-where there are none; every row has at least one.
+The residual of a missing reading is NaN. Means ignore NaN and are NaN where nothing
+else is left. Every row has at least one reading.
 """
 
 import numpy as np
@@ -34,32 +34,31 @@ __all__ = [
     "squared_residuals",
 ]
 
-# Windows that are looked at, at most, to see how large errors are.
+# Maximum number of windows sampled to estimate the size of errors.
 _MOST_SAMPLED_WINDOWS = 1000
 
-# Rows that errors are put together for at a time.
+# Number of rows whose errors are combined at a time.
 _BLOCK = 4096
 
-# In a mean over several rows, each counts with at most so many times the error that 99
-# percent of the training rows stay below. One row that is far off would otherwise fill
-# the means of a whole window, and rank the rows after it above ones that are abnormal.
+# In a mean over several rows, each error is limited to this multiple of a quantile of
+# the training errors. Otherwise a single outlier would dominate the means of a whole
+# window, and rank the rows after it above rows that are abnormal.
 _LIMIT, _LIMIT_QUANTILE = 3.0, 0.99
 
-# Exponent of the power mean that makes one level of several, and how often that of the
-# row alone counts in it.
+# Exponent of the power mean of levels, and weight of the level of the row alone.
 _EXPONENT, _ROW_WEIGHT = 2, 3
 
-# A normalised score as low as that of no error at all.
+# Minus the normalised score of an error of 0.
 _FAR = 1e4
 
-# A mean over several rows counts at most by so much, and by so many times the score of
-# the later half of these rows if that is above 0. What ended many rows ago would
-# otherwise fill the longer means, and rank the rows after it above others.
+# The level of a mean over several rows is limited to the first constant plus the second
+# one times the level of the later half of these rows if that is positive. Otherwise an
+# event that ended many rows ago would dominate the longer means.
 _HEAD_START, _MOST_OF_HALF = 0.5, 1.5
 
 
 def squared_residuals(actual, reconstructed):
-    """Squares of what windows and their reconstructions differ by.
+    """Return the squared differences between windows and their reconstructions.
 
     Parameters
     ----------
@@ -69,21 +68,23 @@ def squared_residuals(actual, reconstructed):
     Returns
     -------
     squared : ndarray of the same shape
-        float64: in float32 the square of a residual of 1e20 would overflow. NaN where
-        `actual` is.
+        float64, because the square of a residual of 1e20 overflows in float32. NaN
+        where `actual` is NaN.
     """
     return np.square(np.subtract(actual, reconstructed, dtype=np.float64))
 
 
 def mean_of_known(values, axis):
-    """Mean of what is not NaN; NaN where nothing else is.
+    """Return the mean, ignoring NaN. NaN where all values are.
+
+    Unlike numpy.nanmean, it does not warn, and equals the plain mean without NaN.
 
     Parameters
     ----------
     values : ndarray
-        Any array. Without NaN, its mean.
+        Any array.
     axis : int
-        Axis that the mean is over.
+        Axis to average over.
 
     Returns
     -------
@@ -97,29 +98,29 @@ def mean_of_known(values, axis):
 
 
 def _ratio(total, count):
-    """Mean of what was counted; NaN where nothing was."""
+    """Return total / count, NaN where the count is 0."""
     mean = np.full(total.shape, np.nan)
     return np.divide(total, count, out=mean, where=count > 0)
 
 
 def evenly(rows, most=_MOST_SAMPLED_WINDOWS):
-    """Some of the rows, evenly spaced, if they are more than `most`."""
+    """Return at most `most` of the rows, evenly spaced."""
     n_rows = min(len(rows), most)
     return rows[np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)]
 
 
 def n_lengths(window_size):
-    """How many lengths 'multiscale' rules look back over."""
+    """Return the number of lengths of 'multiscale' rules."""
     return window_size.bit_length()
 
 
 def _lengths(window_size):
-    """Rows that 'multiscale' rules look back over: a window, half of it, …, 1."""
+    """Return the lengths of 'multiscale' rules: a window, half of it, …, 1."""
     return window_size >> np.arange(n_lengths(window_size))
 
 
 def limit_of_rows(errors):
-    """The most that a row counts with in a mean over several.
+    """Return the limit of the error of a row in a mean over several rows.
 
     Parameters
     ----------
@@ -129,14 +130,14 @@ def limit_of_rows(errors):
     Returns
     -------
     limit : float
-        Infinity where nearly all errors are 0, which are no scale.
+        Infinity if nearly all errors are 0.
     """
     high = np.quantile(errors, _LIMIT_QUANTILE)
     return float(_LIMIT * high) if high > 0 else np.inf
 
 
 def _limited(squared, limit):
-    """Squared residuals, scaled down in rows whose mean is beyond the limit."""
+    """Scale down the squared residuals of rows whose mean exceeds the limit."""
     errors = mean_of_known(squared, axis=2)
     if not (errors > limit).any():
         return squared
@@ -145,20 +146,20 @@ def _limited(squared, limit):
 
 
 def means_by_length(squared, limit):
-    """Means over the last rows of windows: all of them, half as many, …, one.
+    """Return the means over the last rows of windows: all rows, half of them, …, one.
 
     Parameters
     ----------
     squared : ndarray of shape (n_windows, window_size, n_channels)
         Squared residuals.
     limit : float
-        As from `limit_of_rows`. In means over more than one row, a row whose mean over
-        the channels is larger counts with that.
+        As from `limit_of_rows`. In means over more than one row, rows whose mean over
+        the channels is larger are scaled down to it.
 
     Returns
     -------
     means : ndarray of shape (n_windows, n_lengths, n_channels)
-        NaN over rows of which one is not known at all: a mean over fewer rows is on
+        NaN if one of the rows is entirely unknown, because a mean over fewer rows has
         another scale.
     """
     lengths = _lengths(squared.shape[1])
@@ -181,7 +182,7 @@ def means_by_length(squared, limit):
 
 
 def means_and_shares(squared, limit):
-    """Errors of windows by length, and what the channels contribute.
+    """Return the errors of windows by length, and the shares of the channels.
 
     Parameters
     ----------
@@ -195,31 +196,31 @@ def means_and_shares(squared, limit):
     means : ndarray of shape (n_windows, n_lengths)
         Mean over the channels.
     shares : ndarray of shape (n_windows, n_lengths, n_channels)
-        Error of each channel, relative to that mean; float32. NaN where a channel has
-        no reading.
+        Error of each channel relative to that mean, float32. NaN where a channel has no
+        reading.
     """
     errors = means_by_length(squared, limit)
     means = mean_of_known(errors, axis=2)
-    # Where nothing is wrong, all are alike.
+    # Equal shares where all errors are 0.
     shares = np.where(np.isnan(errors), np.nan, 1.0)
     np.divide(errors, means[:, :, None], out=shares, where=means[:, :, None] > 0)
     return means, shares.astype(np.float32)
 
 
 def multiscale_errors(levels, shares, *, window_size, first_rows=None):
-    """Errors of rows by a 'multiscale' rule.
+    """Return the errors of rows by a 'multiscale' rule.
 
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_lengths)
-        Level of the windows that end at the rows, for each length.
+        Levels of the windows that end at the rows, for each length.
     shares : ndarray of shape (n_rows, n_lengths, n_channels)
         As from `means_and_shares`.
     window_size : int
         Rows in a window.
     first_rows : ndarray of shape (n_rows,) or None, default=None
-        Which stretch each row belongs to, in increasing order, to look ahead as well,
-        within the stretch. None looks back only.
+        First row of the stretch of each row, in ascending order, to also look ahead
+        within the stretch. None only looks back.
 
     Returns
     -------
@@ -235,8 +236,8 @@ def multiscale_errors(levels, shares, *, window_size, first_rows=None):
         block = np.arange(start, min(start + _BLOCK, n_rows))
         block_levels, block_shares = levels[block], shares[block]
         if first_rows is not None:
-            # The mean over the k rows that start at a row is the one over the k rows
-            # that end k - 1 rows later, or where the stretch ends.
+            # The mean over the k rows that start at a row is the mean over the k rows
+            # that end k - 1 rows later, or at the end of the stretch.
             ahead = block[:, None] + lengths[:-1] - 1
             ahead = np.minimum(ahead, last[block][:, None])
             both = levels[ahead, index[:-1]], shares[ahead, index[:-1]]
@@ -249,13 +250,13 @@ def multiscale_errors(levels, shares, *, window_size, first_rows=None):
 
 
 def _within_reach(levels):
-    """Levels of means over several rows, as far as half of these rows bear them out.
+    """Limit the levels of means over several rows by those of their later half.
 
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_lengths)
-        Of the longest mean first, each over half as many rows as the one before it. NaN
-        where one is not known.
+        Levels of means, longest first, each over half as many rows as the previous one.
+        NaN where unknown.
 
     Returns
     -------
@@ -268,22 +269,21 @@ def _within_reach(levels):
 
 
 def levels_of_rows(levels):
-    """One level for every row, out of several.
+    """Combine several levels of each row into one.
 
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row, that of the row alone last; NaN where one is not
-        known.
+        Levels of each row, with that of the row alone last. NaN where unknown.
 
     Returns
     -------
     level : ndarray of shape (n_rows,)
-        Half the logarithm of the mean of ``exp(2 * levels)``, in which the last counts
-        three times: between their weighted mean and the highest. NaN if the last is
-        not known: a fault of a single row would be lost in the others.
+        Half the logarithm of the mean of ``exp(2 * levels)``, in which the last level
+        has three times the weight. NaN if the last level is unknown, because a fault in
+        a single row would be lost in the others.
     parts : ndarray of shape (n_rows, n_levels)
-        Share of each level in that mean; those of a row sum to 1.
+        Share of each level in that mean. The shares of a row sum to 1.
     """
     highest = np.fmax.reduce(levels, axis=1)
     parts = np.exp(_EXPONENT * (levels - highest[:, None]))
@@ -303,22 +303,22 @@ def levels_of_rows(levels):
 
 
 def power_mean(levels, weights=1.0):
-    """One level for every row, out of several.
+    """Combine several levels of each row by a weighted power mean.
 
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row; -inf where an error is 0, NaN where one is not
-        known, but not of all.
+        Levels of each row. -inf where an error is 0, NaN where unknown, but not for all
+        levels of a row.
     weights : ndarray of shape (n_levels,) or float, default=1.0
-        How much each counts; not all 0.
+        Weights of the levels, not all 0.
 
     Returns
     -------
     level : ndarray of shape (n_rows,)
-        Half the logarithm of the mean of ``exp(2 * levels)``.
+        Half the logarithm of the weighted mean of ``exp(2 * levels)``.
     parts : ndarray of shape (n_rows, n_levels)
-        Share of each level in that mean; those of a row sum to 1.
+        Share of each level in that mean. The shares of a row sum to 1.
     """
     weights = np.where(np.isnan(levels), 0, weights)
     levels = np.nan_to_num(levels, nan=-_FAR, neginf=-_FAR)
@@ -330,16 +330,15 @@ def power_mean(levels, weights=1.0):
 
 
 def share_out(levels, shares):
-    """Errors of rows and channels.
+    """Return the errors of rows, distributed over the channels.
 
     Parameters
     ----------
     levels : ndarray of shape (n_rows, n_levels)
-        Several levels of every row, as `levels_of_rows` takes them.
+        Levels of each row, as in `levels_of_rows`.
     shares : ndarray of shape (n_rows, n_levels, n_channels)
-        What each channel contributes to each, with a mean of 1 over the channels, or
-        over those that are not NaN. The larger the part that a level has of the row's,
-        the more it decides on the channels.
+        Shares of the channels in each level, with a mean of 1 over the channels that
+        are not NaN. Each level distributes its part of the error of the row.
 
     Returns
     -------
@@ -352,19 +351,19 @@ def share_out(levels, shares):
 
 
 def shares_of(errors, means):
-    """What the channels contribute to the errors of rows.
+    """Return the shares of the channels in the errors of rows.
 
     Parameters
     ----------
     errors : ndarray of shape (n_rows, n_channels)
-        NaN where nothing is known of a channel.
+        Errors, NaN where unknown.
     means : ndarray of shape (n_rows,)
-        Their means over the channels.
+        Means over the channels.
 
     Returns
     -------
     shares : ndarray of shape (n_rows, n_channels)
-        Errors relative to their mean; alike where all are 0.
+        Errors relative to their mean. Equal where all are 0.
     """
     shares = np.where(np.isnan(errors), np.nan, 1.0)
     positive = (means > 0)[:, None]
@@ -372,25 +371,25 @@ def shares_of(errors, means):
 
 
 def join_shares(weights, shares):
-    """What the channels contribute to the errors of rows, from several shares.
+    """Return the weighted mean of several shares of the channels.
 
     Parameters
     ----------
     weights : ndarray of shape (n_rows, n_levels)
-        How much each counts; those of a row sum to 1.
+        Weights, which sum to 1 in each row.
     shares : ndarray of shape (n_rows, n_levels, n_channels)
-        With a mean of 1 over the channels, or over those that are not NaN.
+        Shares, with a mean of 1 over the channels that are not NaN.
 
     Returns
     -------
     joined : ndarray of shape (n_rows, n_channels)
-        NaN where a channel contributes to none. The mean over the others is 1.
+        NaN where a channel contributes to no level. The mean over the others is 1.
     """
     known = ~np.isnan(shares)
     if known.all():
         return np.einsum("rl,rlc->rc", weights, shares)
     somewhere = known.any(axis=1)  # (n_rows, n_channels)
-    # Levels that know fewer channels than the row count as much as the others.
+    # Levels with fewer known channels keep their full weight.
     n_known = np.maximum(known.sum(axis=2), 1)
     fewer = somewhere.sum(axis=1)[:, None] / n_known
     joined = np.einsum("rl,rlc->rc", weights * fewer, np.where(known, shares, 0))
@@ -399,42 +398,41 @@ def join_shares(weights, shares):
 
 
 def error_of_level(level):
-    """A positive number that rises with the level, and is close to it if that is."""
-    with np.errstate(invalid="ignore"):  # NaN where nothing is known
+    """Map a level to a positive error, which is close to the level if that is large."""
+    with np.errstate(invalid="ignore"):  # NaN where unknown
         return np.logaddexp(0, level)
 
 
 def level_of_error(error):
-    """Inverse of `error_of_level`, for errors that are not negative."""
+    """Inverse of `error_of_level` for non-negative errors."""
     with np.errstate(divide="ignore"):  # -inf of 0
         return error + np.log(-np.expm1(-error))
 
 
 class RowErrorRule:
-    """How the squared residuals of windows become the errors of rows.
+    """Base class of rules that aggregate squared residuals into errors of rows.
 
-    This base class is what all rules share: a rule that is causal and learns nothing
-    but the scale of its errors. Another one defines ``errors_of_windows``, and the
-    attributes that differ.
+    The base class is a causal rule that learns only the scale of its errors. Subclasses
+    override ``errors_of_windows`` and the attributes that differ.
 
     Parameters
     ----------
     window_size : int
-        Rows that a rule may look back over, the row itself among them.
+        Number of rows that the rule may look back over, including the row itself.
     stride : int, default=1
-        Rows between the windows that are looked at, for rules that have `overlaps`.
+        Rows between windows, for rules with `overlaps`.
 
     Attributes
     ----------
     calibration : LogCalibration
-        The scale of its errors.
+        Scale of the errors.
     looks_ahead : bool
-        Whether the error of a row depends on rows after it, `window_size` - 1 of them.
+        Whether the error of a row depends on the `window_size` - 1 rows after it.
     overlaps : bool
-        Whether the rule averages over the windows that hold a row, and so takes a
-        stride.
+        Whether the rule averages over all windows that contain a row, and thus supports
+        a stride.
     n_rows : int
-        How many rows of each window the rule needs the residuals of, the last ones.
+        Number of rows at the end of each window whose residuals are needed.
     """
 
     looks_ahead = False
@@ -446,28 +444,27 @@ class RowErrorRule:
 
     @property
     def n_rows(self):
-        """Rows of each window whose residuals are needed, the last ones."""
+        """Number of rows at the end of each window whose residuals are needed."""
         return self.window_size
 
     def memory(self, n_timestamps, n_channels):
-        """Bytes that `fit` takes, beside those of the errors."""
+        """Estimate the bytes that `fit` takes in addition to the errors."""
         return 0
 
     def fit(self, residuals, rows):
-        """Learn the scale of training errors.
+        """Learn the scale of the training errors.
 
         Parameters
         ----------
         residuals : Residuals
-            Those of the training series.
+            Residuals of the training series.
         rows : ndarray of int
-            Rows whose errors are the scale; if their windows are padded, only where all
-            are.
+            Rows whose errors set the scale. Rows with padded windows are ignored.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            Errors of all rows, as from `errors`, without a second run of the model.
+            Errors of all rows, as from `errors`, without running the model twice.
         """
         errors = self.errors(residuals)
         self._calibrate(errors[residuals.whole_of(rows)])
@@ -483,7 +480,7 @@ class RowErrorRule:
         Parameters
         ----------
         errors : ndarray of shape (n_rows,)
-            Means over the channels of the errors that this rule makes.
+            Errors by this rule, averaged over the channels.
 
         Returns
         -------
@@ -493,7 +490,7 @@ class RowErrorRule:
         return self.calibration(errors)
 
     def errors(self, residuals):
-        """Errors of every row of a series.
+        """Return the errors of all rows of a series.
 
         Parameters
         ----------
@@ -502,21 +499,21 @@ class RowErrorRule:
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            float64; NaN at breaks, where nothing is known of a channel, and in rows
-            that the rule cannot judge because their windows are padded.
+            float64. NaN at breaks, for unknown channels, and in rows whose windows are
+            padded.
         """
         errors = np.full(residuals.shape, np.nan)
         errors[residuals.rows] = self.errors_at(residuals, residuals.rows)
         return errors
 
     def errors_at(self, residuals, rows):
-        """Errors of some rows, by a causal rule.
+        """Return the errors of some rows by a causal rule.
 
         Parameters
         ----------
         residuals : Residuals
         rows : ndarray of int
-            Without breaks.
+            Rows, without breaks.
 
         Returns
         -------
@@ -530,7 +527,7 @@ class RowErrorRule:
         return errors
 
     def errors_of_windows(self, squared):
-        """Errors of the last rows of windows, by a causal rule.
+        """Return the errors of the last rows of windows by a causal rule.
 
         Parameters
         ----------
@@ -540,14 +537,14 @@ class RowErrorRule:
         Returns
         -------
         errors : ndarray of shape (n_windows, n_channels)
-            NaN where a row of the window is not known at all.
+            NaN if a row of the window is entirely unknown.
         """
         errors = mean_of_known(squared, axis=1)
         errors[np.isnan(squared).all(axis=2).any(axis=1)] = np.nan
         return errors
 
     def windows_to_run(self, series):
-        """Which windows to run for values of every row, and the rows each is for.
+        """Choose the windows that cover all rows, and the rows that each one covers.
 
         Parameters
         ----------
@@ -556,16 +553,16 @@ class RowErrorRule:
         Returns
         -------
         rows : ndarray of shape (n_windows,)
-            Rows at which the windows end: every `stride`-th of a stretch, and its last.
+            Last rows of the windows: every `stride`-th row of a stretch and its last.
         covers_from : ndarray of shape (n_windows,)
-            The first row that takes a value from each window.
+            First row that takes a value from each window.
         """
         rows = series.rows
         first_rows = series.first_rows[rows]
         on_grid = (rows - first_rows) % self.stride == 0
-        # The last rows of a stretch may be in no window on the grid. They get the one
-        # that ends with the stretch; rows before them do not, or what they get would
-        # depend on whether yet another row follows.
+        # The last rows of a stretch may be in no window on the grid. They use the one
+        # that ends with the stretch. Earlier rows do not, because their values would
+        # depend on whether another row follows.
         is_last = np.append(first_rows[1:] != first_rows[:-1], True)[: len(rows)]
         grid_end = np.maximum.accumulate(np.where(on_grid, rows, 0))
         covers_from = np.where(on_grid, first_rows, grid_end + 1)
@@ -578,7 +575,8 @@ class LastRow(RowErrorRule):
 
     @property
     def n_rows(self):
-        """Rows of each window whose residuals are needed: the last."""
+        """Number of rows at the end of each window whose residuals are needed."""
+        # Only the last row.
         return 1
 
 
@@ -587,13 +585,13 @@ class WindowMean(RowErrorRule):
 
 
 class OverlapMean(RowErrorRule):
-    """The residual of the row itself, averaged over all windows that hold it."""
+    """The residual of the row itself, averaged over all windows that contain it."""
 
     looks_ahead = True
     overlaps = True
 
     def errors(self, residuals):
-        """Errors of every row of a series."""
+        """Return the errors of all rows of a series."""
         average = RowAverage(residuals.shape)
         rows, covers_from = self.windows_to_run(residuals)
         known = residuals.known[rows]
@@ -606,22 +604,22 @@ class OverlapMean(RowErrorRule):
 
 
 class Multiscale(RowErrorRule):
-    """Means over several lengths, each on a scale of its own.
+    """Means over several lengths, each normalised separately.
 
     Attributes
     ----------
     limit : float
-        As from `limit_of_rows`.
+        Limit of rows, as from `limit_of_rows`.
     calibration : LogCalibration
-        The scale of each length.
+        Scale of each length.
     """
 
     def memory(self, n_timestamps, n_channels):
-        """Bytes that `fit` takes, beside those of the errors."""
+        """Estimate the bytes that `fit` takes in addition to the errors."""
         return 4 * n_timestamps * n_channels * n_lengths(self.window_size)
 
     def fit(self, residuals, rows):
-        """Learn the limit of single rows and the scales, and return errors."""
+        """Learn the limit of single rows and the scales, and return the errors."""
         rows = residuals.whole_of(rows)
         self.limit = np.inf
         self.limit = self._find_limit(residuals, rows)
@@ -630,17 +628,17 @@ class Multiscale(RowErrorRule):
         return self._combine(residuals, means, shares)
 
     def levels(self, errors):
-        """Normalised scores of rows, which their errors are made of."""
+        """Return the normalised scores of rows, from which errors are derived."""
         return level_of_error(errors)
 
     def errors_of_windows(self, squared):
-        """Errors of the last rows of windows."""
+        """Return the errors of the last rows of windows."""
         means, shares = means_and_shares(squared, self.limit)
         return share_out(_within_reach(self.calibration(means)), shares)
 
     def _find_limit(self, residuals, rows):
-        """The most that a row counts with in a mean over several."""
-        # Windows that do not overlap.
+        """Compute the limit of the error of a row in a mean over several rows."""
+        # Windows without overlap.
         rows = evenly(rows[:: -self.window_size][::-1])
         errors = [
             mean_of_known(squared, axis=2)
@@ -649,10 +647,10 @@ class Multiscale(RowErrorRule):
         return limit_of_rows(np.concatenate(errors))
 
     def _by_length(self, residuals):
-        """Means and shares of all windows, as from `means_and_shares`."""
+        """Return means and shares of all windows, as from `means_and_shares`."""
         n_rows, n_channels = len(residuals.rows), residuals.shape[1]
         means = np.empty((n_rows, n_lengths(self.window_size)))
-        # Shares are the largest array of all, and need no double precision.
+        # Shares are the largest array and need no double precision.
         shares = np.empty((*means.shape, n_channels), np.float32)
         done = 0
         for batch, squared in residuals.batches(residuals.rows, self.n_rows):
@@ -662,7 +660,7 @@ class Multiscale(RowErrorRule):
         return means, shares
 
     def _combine(self, residuals, means, shares):
-        """Errors of every row, from what `_by_length` returned."""
+        """Return the errors of all rows from the results of `_by_length`."""
         errors = np.full(residuals.shape, np.nan)
         errors[residuals.rows] = multiscale_errors(
             self.calibration(means),
@@ -676,16 +674,16 @@ class Multiscale(RowErrorRule):
 
 
 class MultiscaleCentered(Multiscale):
-    """The same, over the rows that end at the row and those that start there."""
+    """Like `Multiscale`, with means over the rows that follow as well."""
 
     looks_ahead = True
 
     def errors(self, residuals):
-        """Errors of every row of a series."""
+        """Return the errors of all rows of a series."""
         return self._combine(residuals, *self._by_length(residuals))
 
 
-# All rules, by what `row_error` may be.
+# All rules by their name in `row_error`.
 RULES = {
     "multiscale": Multiscale,
     "multiscale_centered": MultiscaleCentered,

@@ -38,66 +38,68 @@ __all__ = ["ScoreTransformer"]
 class ScoreTransformer(
     VersionedState, FitRouter, MetaEstimatorMixin, TransformerMixin, BaseEstimator
 ):
-    """Turn an outlier detector into a feature: how abnormal each row is.
+    """Use the normalised score of an outlier detector as a feature.
 
-    The scores of a detector become one column of normalised scores, higher for worse
-    rows, on a scale that all detectors share. So detectors combine: a union of several,
-    and :class:`ReconstructionThreshold` after it, is an ensemble; and any detector gets
-    any threshold.
+    `transform` returns one column, higher for more abnormal rows, on a scale that is
+    comparable between detectors. A feature union of several score transformers followed
+    by :class:`ReconstructionThreshold` is an ensemble. It also gives any detector the
+    thresholds of :class:`ReconstructionThreshold`.
 
     Parameters
     ----------
     detector : estimator
         An outlier detector with `score_samples` or `decision_function`, or a pipeline
-        that ends in one. It is cloned; a fitted one is passed as
+        that ends in one. It is cloned; wrap a fitted detector as
         ``FrozenEstimator(detector)``.
 
     calibrate : {'tail', 'rank', 'log'} or None, default='tail'
-        The scale, learned from the scores of the training rows:
+        Scale of the normalised scores, learned from the training rows:
 
         - 'tail': ``-log10`` of the share of training rows that are at least as
-          abnormal: 1 for one row in ten, 2 for one in a hundred. Beyond the worst of
-          them, a generalised Pareto distribution fitted to the worst 2 % goes on
-          [1]_.
-        - 'rank': share of training rows that are less abnormal. Beyond the worst it
-          rises on, slowly, and may exceed 1.
-        - 'log': the logarithm of the error, which is the opposite of the score: 0 for
-          the median of the training rows, 1 for their 99 % quantile, and on in
-          proportion, so that it tells apart how far beyond the training rows a row
-          is. If they differ by less than a tenth, 1 is a tenth above the median.
-          Only for detectors whose errors are never negative.
-        - None: the opposite of the detector's scores, as they are.
+          abnormal: 1 for one row in ten, 2 for one in a hundred. Beyond the worst
+          training row it is extrapolated with a generalised Pareto distribution fitted
+          to the worst 2 % [1]_.
+        - 'rank': share of training rows that are less abnormal. Beyond the worst
+          training row it continues to increase slowly and may exceed 1.
+        - 'log': the logarithm of the error, which is the opposite of the score,
+          normalised to 0 for the median of the training rows and 1 for their 99 %
+          quantile. It keeps the distances between rows far beyond the training rows.
+          The unit is at least 0.1, about 10 % of the median error. Requires a detector
+          whose errors are never negative.
+        - None: the opposite of the detector's scores, unchanged.
 
     Attributes
     ----------
     detector_ : estimator
-        The fitted clone.
+        The fitted detector.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its normalised score depends on: those of the
-        detector, 0 for the row-wise ones of scikit-learn. Present only if the detector
-        says how many.
+        Number of earlier and later rows that the normalised score of a row depends on:
+        those of the detector, 0 for row-wise detectors of scikit-learn. Defined only if
+        they are known for the detector.
 
     n_features_in_ : int
-        Number of columns seen in `fit`.
+        Number of columns seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if `fit` was given a frame with string column names.
+        Names of columns seen during `fit`. Defined only when `X` has feature names that
+        are all strings.
 
     See Also
     --------
     ReconstructionThreshold : Flag rows by one or several normalised scores.
+    EnsembleDetector : Average the errors of several detectors.
 
     Notes
     -----
-    Normalised scores are positive, except with 'log' and None. A more abnormal row
-    always gets a higher one, also beyond the training rows. They keep the detector's
-    ranking of rows, and all its ranking metrics; what changes is how they compare with
-    those of another. The scores of a forest, to give an example, differ by a few
-    hundredths, and would vanish beside reconstruction errors.
+    Normalised scores are positive, except with 'log' and None. They are strictly
+    monotonic in the scores of the detector, also beyond the training rows, so all
+    ranking metrics are unchanged. What changes is the comparison with other detectors:
+    the raw scores of an isolation forest differ by a few hundredths and would be
+    negligible next to reconstruction errors.
 
-    Training rows score better than new ones with detectors that fit them closely.
-    Where that matters, fit the detector first, and pass it frozen to a
+    Detectors that fit the training rows closely give them better scores than new rows.
+    If that matters, fit the detector first and pass it as a frozen estimator to a
     :class:`ScoreTransformer` that is fitted on other normal rows.
 
     References
@@ -137,16 +139,16 @@ class ScoreTransformer(
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
-        """Fit a clone of the detector, and learn the scale.
+        """Fit a clone of the detector and learn the scale.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, as the detector takes it.
+            Training series, as required by the detector.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Passed on to the detector.
+            Passed to the detector.
         **fit_params : dict
-            Metadata that the detector requests, with scikit-learn's metadata routing.
+            Metadata requested by the detector, if metadata routing is enabled.
 
         Returns
         -------
@@ -156,13 +158,13 @@ class ScoreTransformer(
         Raises
         ------
         ValueError
-            If `detector` has no `score_samples` and no `decision_function`, or does not
-            take `X`, or if ``calibrate='log'`` and errors are negative.
+            If `detector` has neither `score_samples` nor `decision_function`, if it
+            rejects `X`, or if ``calibrate='log'`` and errors are negative.
         """
         with all_or_nothing(self):
             check_detector(self.detector, "detector")
             X = as_series(X)
-            # The detector validates the rest: it may want the frame as it is.
+            # The detector validates the rest. It may need the original frame.
             validate_data(self, X, skip_check_array=True)
             warn_if_unordered(X, self)
             routed = self._route_fit(fit_params)
@@ -181,9 +183,9 @@ class ScoreTransformer(
         return self
 
     def _fit_detector(self, X, y, metadata):
-        """A fitted clone; one that looks at single rows does not see breaks."""
+        """Return a fitted clone. Row-wise detectors are fitted without breaks."""
         detector = clone(self.detector)
-        if getattr(X, "ndim", 2) != 2:  # the detector says what is wrong with it
+        if getattr(X, "ndim", 2) != 2:  # the detector raises
             return detector.fit(X, y, **metadata)
         breaks = find_breaks(X)
         if sees_other_rows(detector) or breaks.all():
@@ -192,7 +194,7 @@ class ScoreTransformer(
         return fit_without(detector, X, y, breaks, nothing, metadata)
 
     def _errors(self, of, X):
-        """Errors by a function of detector and rows; NaN at breaks."""
+        """Call a function of detector and rows; return errors, NaN at breaks."""
         breaks = find_breaks(X)
         if not breaks.any() or sees_other_rows(self.detector_):
             errors = of(self.detector_, X)
@@ -201,18 +203,18 @@ class ScoreTransformer(
             rows = np.flatnonzero(~breaks)
             if len(rows):
                 errors[rows] = of(self.detector_, _safe_indexing(X, rows))
-        # A forest would call a row without readings the most normal of all.
+        # An isolation forest scores a row without readings as the most normal one.
         return np.where(breaks, np.nan, errors)
 
     def _calibrated(self, errors):
-        """The scale that the errors of the training rows make."""
+        """Return the scale learned from the errors of the training rows."""
         if self.calibrate != "log":
             return Calibration(errors, self.calibrate)
         errors = errors[~np.isnan(errors)]
         if not len(errors) or errors.min() < 0:
             raise ValueError(
-                "calibrate='log' takes logarithms of errors, the opposite of scores, "
-                f"and those of {self.detector_!r} are "
+                "calibrate='log' requires non-negative errors, the opposite of scores, "
+                f"but those of {self.detector_!r} are "
                 + (f"as low as {errors.min():.6g}. " if len(errors) else "all NaN. ")
                 + "Use calibrate='tail'."
             )
@@ -224,22 +226,24 @@ class ScoreTransformer(
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, as the detector takes it.
+            Series, as required by the detector.
 
         Returns
         -------
         scores : ndarray of shape (n_timestamps, 1)
-            Higher = more abnormal; NaN at breaks, rows that are NaN in every channel.
+            Higher = more abnormal. NaN at breaks, that is, in rows that are NaN in
+            every channel.
 
         Raises
         ------
         ValueError
-            If `X` has other columns than in `fit`, or the detector does not take it.
+            If the columns of `X` differ from those seen during `fit`, or the detector
+            rejects `X`.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
         X = as_series(X)
-        if getattr(X, "ndim", 2) > 1:  # the detector says what is wrong with others
+        if getattr(X, "ndim", 2) > 1:  # otherwise the detector raises
             validate_data(self, X, reset=False, skip_check_array=True)
         warn_if_unordered(X, self)
         errors = self._errors(detector_errors, X)
@@ -248,7 +252,7 @@ class ScoreTransformer(
         return errors[:, None]
 
     def get_feature_names_out(self, input_features=None):
-        """Name the column, such as ``isolationforest_level``.
+        """Return the name of the column, such as ``isolationforest_level``.
 
         Parameters
         ----------
@@ -258,7 +262,8 @@ class ScoreTransformer(
         Returns
         -------
         names : ndarray of str objects of shape (1,)
-            The class of the detector, of the last one in a pipeline.
+            Lower-case class name of the detector (the last step of a pipeline) and
+            ``_level``.
         """
         check_is_fitted(self)
         name = type(last_step(self.detector_)).__name__.lower()

@@ -19,7 +19,7 @@ from tsanomaly._wording import called, clock_format, count, span, time_span
 
 __all__ = ["sensor_health"]
 
-# What to do, by finding.
+# Advice by finding.
 _ADVICE = {
     "missing": "Check the connection and the logger",
     "flatline": "Check whether the sensor or the logger is frozen, or gaps were filled",
@@ -29,49 +29,49 @@ _ADVICE = {
     "railed_high": "Check the range of the sensor; what lies above is cut off",
     "step_change": "Check whether the sensor was moved, exchanged or calibrated",
     "noise_change": "Check mounting, wiring and filters of the sensor",
-    "unpredictable": "Leave it out of models that learn relations, or watch it with a "
-    "threshold of its own",
-    "sampling_rate": "Bring the rows to one rate with tsanomaly.datasets.regularize, "
-    "or train on one rate",
-    "gap": "Put a break there with tsanomaly.datasets.insert_breaks",
+    "unpredictable": "Exclude it from models that learn relations, or monitor it with "
+    "its own threshold",
+    "sampling_rate": "Resample the rows to one rate with tsanomaly.datasets.regularize,"
+    " or train on one rate",
+    "gap": "Insert a break there with tsanomaly.datasets.insert_breaks",
     "clock": "Sort the rows, keep one row for each time, and log in UTC",
 }
 
-# The same of rows that are empty.
-_AT_BREAKS = "Check the logger; detectors take the rows for a break"
+# Advice for rows without any reading.
+_AT_BREAKS = "Check the logger; detectors treat these rows as a break"
 
-# More findings of one kind and channel are put into one.
+# More findings of one kind and channel are merged.
 _MOST = 5
 
-# Changes that start within so many rows come from one cause.
+# Changes that start within this number of rows have a common cause.
 _AT_ONCE = 128
 
-# Steps between times whose median is the sampling rate.
+# Number of time steps whose median is the sampling rate.
 _RATE_ROWS = 16
 
-# A sampling rate that changed by less is not reported.
+# Smaller changes of the sampling rate are not reported.
 _RATE_RATIO = 1.5
 
-# Rows that tell whether a channel can be predicted: stretches of so many, and how many.
+# Rows used to test predictability: length and number of stretches, and minimum number.
 _STRETCH, _N_STRETCHES, _FEWEST_PREDICTED = 2000, 10, 400
 
-# Channels that are predicted from each other; more are taken in groups.
+# Maximum number of channels predicted from each other. More are split into groups.
 _MOST_RELATED = 200
 
-# Share of the variance that has to be predicted, and that was clearly predicted before.
+# Shares of predicted variance: minimum, and minimum in a reference.
 _PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
 
-# Rows before whose mean helps to predict, and the ridge penalty, per row.
+# Number of earlier rows whose mean is an input, and the ridge penalty per row.
 _PAST, _RIDGE = 20, 1e-3
 
-# Readings beyond are not physical, and their squares would overflow.
+# Larger readings are not physical, and their squares would overflow.
 _LARGEST = 1e100
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 class _Series(NamedTuple):
-    """A frame as arrays: channels first, and rows without any reading."""
+    """A frame as arrays, channels first, with a mask of breaks."""
 
     values: np.ndarray  # (n_channels, n_timestamps)
     breaks: np.ndarray  # (n_timestamps,)
@@ -80,95 +80,93 @@ class _Series(NamedTuple):
 
 
 def sensor_health(frame, reference=None):
-    """Find faults of sensors, of the logger and of its clock.
+    """Find faults of sensors, the data logger and its clock.
 
-    A look at readings before a model is trained on them, or later beside those that it
-    was trained on. Each finding names a channel, a range of rows, and what to do.
+    Use it on readings before training a model, or to compare new readings with the
+    training rows. Each finding consists of a channel, a range of rows and advice.
 
     Parameters
     ----------
     frame : DataFrame or array-like of shape (n_timestamps, n_channels)
-        Readings, rows in time order. NaN is a missing reading, and so is infinity. The
-        sampling rate and the clock are looked at if the index holds times.
+        Readings, rows in time order. NaN and infinity are missing readings. If the
+        index has times, the sampling rate and the clock are checked.
     reference : DataFrame or array-like of shape (n_rows, n_channels), default=None
-        Earlier readings of the same channels, from when all was well. What is usual is
-        learned from them. None learns it from `frame`, of which most rows should then
-        be sound.
+        Earlier readings of the same channels without faults, which define what is
+        usual. None uses `frame`, most of whose rows should then be free of faults.
 
     Returns
     -------
     findings : DataFrame
-        One row per finding: those of the index first, then channel by channel, each in
-        time order. Columns:
+        One row per finding: those of the index first, then channel by channel in time
+        order. Columns:
 
-        - ``channel`` : name of the column, or its position for an array; None for
-          findings of the index or of all channels
-        - ``finding`` : str, one of the codes of the Notes
-        - ``start``, ``end`` : labels of the index of `frame`, both included; row
-          numbers for an array
-        - ``n_rows`` : int, how many rows of this range show it
-        - ``message`` : str, what was seen, and what to do
+        - ``channel`` : column name, or position for an array; None for findings of the
+          index or of all channels
+        - ``finding`` : str, one of the codes in the Notes
+        - ``start``, ``end`` : index labels of `frame`, both inclusive; row numbers for
+          an array
+        - ``n_rows`` : int, number of affected rows in this range
+        - ``message`` : str, description and advice
 
-        More than five findings of one code and channel are one row, from the first to
-        the last.
+        More than five findings with the same code and channel are merged into one row.
 
     Raises
     ------
     ValueError
-        If a column does not hold real numbers, two columns have one name, there are not
-        two dimensions, or `reference` has other columns.
+        If a column is not numeric, column names are not unique, the input is not
+        two-dimensional, or `reference` has different columns.
     TypeError
-        If `frame` or `reference` is sparse, or one of them is a frame and the other is
-        none.
+        If `frame` or `reference` is sparse, or only one of them is a frame.
 
     See Also
     --------
-    explain : When a series is abnormal, by a detector that was trained.
-    tsanomaly.datasets.regularize : Readings on a regular grid of times.
+    explain : List anomalous events with their channels.
+    tsanomaly.datasets.regularize : Resample readings to a regular time grid.
 
     Notes
     -----
-    Usual is what `reference` shows, or else `frame` itself. A run of rows is *long* if
-    it is 10 times as long as 95 % of the runs, and so 10 rows at least. A channel is
-    *measured* if it takes 20 different values or more; binary, constant and few-valued
-    channels are only looked at for missing readings.
+    What is usual is defined by `reference`, or else by `frame` itself. A run of rows is
+    *long* if it is 10 times as long as 95 % of the runs, and thus at least 10 rows. A
+    channel is *measured* if it has at least 20 distinct values; other channels are only
+    checked for missing readings.
 
-    - 'missing': a channel has no reading in a long run of rows; or in 20 % of the other
-      rows, unless it is read at regular intervals, beside a reference in twice the
-      share of before and 10 points more; or in none at all.
-    - 'flatline': a measured channel repeats a value in a long run of rows, with a
-      reference also longer than ever there. 'stuck_at_zero': the value is 0. A value
-      that a channel rests at time and again, in three runs or more, or in the reference
-      for a third as long, is none; nor are counters that stand still.
-    - 'railed_low', 'railed_high': the value is the lowest or highest one, and not 0; or
-      1 % of the readings have it, 10 times as many as other values. A value that the
-      channel rests at is none if readings jump there; one that they come close to
-      before they reach it is the end of a range.
-    - 'step_change': the median of a block of rows (64, in short series fewer, down to
-      16) changes by 3 times as much as anywhere else, and by 2 standard deviations of
-      the noise, after what a ridge regression on the changes of the other channels
-      explains; and it does not change back. Up to three steps of a channel are looked
-      for, in 640 rows or more. With a reference, also if all medians are farther from
-      those of the reference than these are apart.
-    - 'noise_change': the mean distance of readings from the middle of their neighbours,
-      in blocks of 32, doubles or halves. It does so for good, by 3 times as much (of
-      the logarithm) as anywhere else; or in 96 rows or more, by 6 robust standard
-      deviations of the blocks, and beside a reference to what is not met there. More
-      than three such stretches are a habit.
+    - 'missing': a channel has no reading in a long run of rows, in 20 % of the other
+      rows (unless it is read at regular intervals), or at all. With a reference, the
+      share must be twice that of the reference and 10 percentage points higher.
+    - 'flatline': a measured channel repeats a value in a long run of rows, which is
+      also longer than any run in the reference. 'stuck_at_zero': the value is 0.
+      Exceptions are values at which a channel rests regularly, in at least three runs,
+      or for a third as long in the reference, and idle counters.
+    - 'railed_low', 'railed_high': the repeated value is the lowest or highest one and
+      not 0, or it makes up 1 % of the readings, 10 times as many as other values. A
+      value at which the channel rests is an exception if readings jump to it; if they
+      approach it gradually, it is the end of a range.
+    - 'step_change': the median of a block of rows (64, or down to 16 in short series)
+      changes permanently by 3 times as much as anywhere else, and by 2 standard
+      deviations of the noise, after subtracting the effect of changes in other channels
+      by ridge regression. Up to three steps per channel are found, in at least 640
+      rows. With a reference, also if all medians are farther from those of the
+      reference than these are from each other.
+    - 'noise_change': the mean distance of readings from the midpoint of their
+      neighbours, in blocks of 32 rows, doubles or halves: either permanently, by 3
+      times as much (in logarithms) as anywhere else, or in at least 96 rows, by 6
+      robust standard deviations of the blocks and, with a reference, to a level that
+      does not occur there. More than three such stretches are not reported.
     - 'unpredictable': ridge regression on the other channels in the same row, and on
-      all channels in the row before and in the mean of 20 rows before, explains less
-      than 5 % of the variance of a measured channel in rows that it was not fitted on,
-      and if there is a reference, 20 % or more there. It takes 400 rows.
-    - 'gap': a long step between times, or 10 rows in succession without any reading.
-    - 'sampling_rate': the median of 16 steps between times is longer or shorter than
-      usual by half, and by 6 robust standard deviations, in 48 rows or more.
-    - 'clock': times that go backwards, times that are there twice, missing times.
+      all channels in the previous row and in the mean of the 20 previous rows, explains
+      less than 5 % of the variance of a measured channel in held-out rows, and at least
+      20 % in the reference if there is one. Requires 400 rows.
+    - 'gap': a long time step, or 10 consecutive rows without any reading.
+    - 'sampling_rate': the median of 16 time steps deviates from the usual one by a
+      factor of 1.5 and by 6 robust standard deviations, in at least 48 rows.
+    - 'clock': decreasing, duplicate or missing times.
 
-    Steps and changes of the noise that a quarter of the measured channels, and at least
-    two, show at once are left out: they come from the machine.
+    Steps and noise changes that occur at the same time in at least two channels and a
+    quarter of the measured channels are not reported, because they come from the
+    machine.
 
     A row that is NaN in every channel is a break. Steps, repeated values and times are
-    not compared across one.
+    not compared across breaks.
 
     Examples
     --------
@@ -198,12 +196,12 @@ def sensor_health(frame, reference=None):
 
 
 def _read(frame, name):
-    """What a user gave as a series, as arrays."""
+    """Convert the input of the user to arrays."""
     import pandas as pd
 
     if issparse(frame):
         raise TypeError(
-            f"{name} is sparse, and readings are needed. Pass {name}.toarray()."
+            f"{name} is sparse, but a dense array is required. Pass {name}.toarray()."
         )
     X = as_series(frame)
     if isinstance(X, pd.DataFrame):
@@ -211,7 +209,7 @@ def _read(frame, name):
         for column, dtype in X.dtypes.items():
             if getattr(dtype, "kind", "O") == "c":
                 raise ValueError(
-                    f"Column {column!r} of {name} holds complex numbers. Pass its "
+                    f"Column {column!r} of {name} contains complex numbers. Pass its "
                     "magnitude, or its real and imaginary parts as two columns."
                 )
         values = np.empty((X.shape[1], len(X)))
@@ -241,8 +239,7 @@ def _as_numbers(X, name):
         values = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name} must hold real numbers, with NaN where a reading is missing: "
-            f"{error}."
+            f"{name} must contain real numbers, with NaN for missing readings: {error}."
         ) from error
     if values.ndim != 2:
         raise ValueError(
@@ -254,7 +251,7 @@ def _as_numbers(X, name):
 
 
 def _read_reference(reference, frame, series):
-    """The reference, with its channels in the order of the frame."""
+    """Read the reference, with channels in the order of the frame."""
     before = _read(reference, "reference")
     if hasattr(reference, "columns") != hasattr(frame, "columns"):
         raise TypeError(
@@ -264,8 +261,8 @@ def _read_reference(reference, frame, series):
     if not hasattr(frame, "columns"):
         if len(before.values) != len(series.values):
             raise ValueError(
-                f"reference has {len(before.values)} channels, and frame has "
-                f"{len(series.values)}. Pass the same ones."
+                f"reference has {len(before.values)} channels, but frame has "
+                f"{len(series.values)}. Pass the same channels."
             )
         return before
     missing = [name for name in series.names if name not in before.names]
@@ -273,17 +270,17 @@ def _read_reference(reference, frame, series):
     if missing or others:
         what = f"lacks {missing[:3]}" if missing else f"has {others[:3]} besides"
         raise ValueError(
-            f"reference must have the columns of frame, but {what}. Pass the same ones,"
-            " for example reference[frame.columns]."
+            f"reference must have the columns of frame, but {what}. Pass the same "
+            "columns, for example reference[frame.columns]."
         )
     order = [before.names.index(name) for name in series.names]
     return before._replace(values=before.values[order], names=series.names)
 
 
 def _channels(series, before):
-    """Faults of every channel, as a list of lists."""
+    """Return the faults of each channel, as a list of lists."""
     n_channels = len(series.values)
-    # A series of one channel has no other to tell a break from a missing reading.
+    # With a single channel, breaks cannot be told from missing readings.
     outages = series.breaks if n_channels > 1 else np.zeros_like(series.breaks)
     channels, earlier = [Channel(v, series.breaks) for v in series.values], None
     earlier = [None] * n_channels
@@ -297,7 +294,7 @@ def _channels(series, before):
     ):
         holds = list(find_holds(channel, reference))
         changes = [*steps, *find_noise_changes(channel, reference)]
-        # A value that is held changes the level and the noise, too.
+        # A held value also changes the level and the noise.
         changes = [fault for fault in changes if not _overlaps(fault, holds)]
         found.append([*find_missing(channel, reference, outages), *holds, *changes])
     found = _without_common(found, measured.sum())
@@ -314,7 +311,7 @@ def _channels(series, before):
 
 
 def _overlaps(fault, others):
-    """Whether a change begins in or beside one of others, or noise covers it."""
+    """Whether a change starts within or next to another fault, or covers one."""
     return any(
         other.start - _AT_ONCE <= fault.start <= other.end + _AT_ONCE
         or (fault.kind == "noise_change" and fault.start <= other.start <= fault.end)
@@ -323,7 +320,7 @@ def _overlaps(fault, others):
 
 
 def _without_common(found, n_measured):
-    """Faults without changes that many channels show at once."""
+    """Remove changes that occur in many channels at the same time."""
     changes = [
         (position, fault)
         for position, faults in enumerate(found)

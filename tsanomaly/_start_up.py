@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Rows that a view cannot judge: the first of a series, and those after a break.
+"""Errors of start-up rows: the first rows of a series, and those after a break.
 
-Their windows are padded, and what a model makes of copies of a first row says nothing
-about the machine. They are judged by what is known of them: how far each is from what
-the row before it leads to expect, and the very first from the mean.
+Their windows are padded, and predictions from copies of the first row are meaningless.
+They are scored by their distance from a forecast based on the previous row, and the
+very first row by its distance from the mean.
 """
 
 import numpy as np
@@ -16,27 +16,28 @@ from tsanomaly._views import View, errors_of_halves
 
 __all__ = ["StartUpView", "StepView"]
 
-# Penalty of the ridge regression, and rows that its errors are looked at in, at most.
+# Penalty of the ridge regression, and maximum number of held-out rows per half.
 _ALPHA, _MOST_ROWS = 0.01, 1000
 
-# What a normalised score of 2 adds to the threshold, at least, in thresholds.
+# Minimum increase of the error per unit of the normalised score above 1, relative to
+# the threshold.
 _SMALLEST_UNIT = 0.01
 
 
 class StepView:
-    """Normalised scores of rows by a forecast from the row before.
+    """Normalised scores of rows by a forecast from the previous row.
 
-    A row without a complete row before it, such as the first, is judged by its distance
-    from the mean of the training rows.
+    A row without a complete previous row is scored by its distance from the mean of the
+    training rows.
 
     Parameters
     ----------
     coefficients : ndarray of shape (n_channels, n_channels)
-        Of the forecast, as in `RidgeModel`.
+        Coefficients of the forecast, as in `RidgeModel`.
     rule : LastRow
-        With the scale of its errors.
+        Rule with the scale of forecast errors.
     first_scale : LogCalibration
-        The scale of distances from the mean.
+        Scale of distances from the mean.
     """
 
     def __init__(self, coefficients, rule, first_scale):
@@ -54,7 +55,7 @@ class StepView:
         series : Series
             The training series.
         rows : ndarray of int
-            Rows to learn from.
+            Training rows.
 
         Returns
         -------
@@ -77,19 +78,20 @@ class StepView:
         return cls(view.model.coefficients, rule, LogCalibration(distances))
 
     def levels(self, series, rows):
-        """Normalised scores of some rows without breaks, and the channels' shares.
+        """Return the normalised scores of some rows, and the shares of the channels.
 
         Parameters
         ----------
         series : Series
         rows : ndarray of int
-            In order.
+            Rows in order, without breaks.
 
         Returns
         -------
         levels : ndarray of shape (n_rows,)
         shares : ndarray of shape (n_rows, n_channels)
-            With a mean of 1 over the channels that have a reading; NaN for the others.
+            Shares with a mean of 1 over the channels that have a reading. NaN for the
+            others.
         """
         with silence():
             errors = self._view.errors_at(series, rows)
@@ -99,7 +101,7 @@ class StepView:
         return self._join(errors, series.X[rows], is_first)
 
     def make_last_row_levels(self):
-        """Make a function for the scores of single rows, for streams."""
+        """Make a function that computes the scores of single rows, for streams."""
         of_last = self._view.make_last_row_errors()
 
         def levels(rows):
@@ -116,23 +118,23 @@ class StepView:
 
 
 def _squares(X):
-    """Squared distances from the mean, which is 0."""
+    """Return the squared distances from the mean, which is 0."""
     return np.square(X, dtype=np.float64)
 
 
 class StartUpView:
-    """A view that judges by the row alone where it has no window to judge by.
+    """A view that scores start-up rows on the row alone.
 
     Parameters
     ----------
     view : View or Blend
-        What judges the other rows, and has NaN for these.
+        View for all other rows, with NaN for start-up rows.
     step : StepView
-        What judges these.
+        View for start-up rows.
     median, threshold : float
-        Errors of the view that half of the training rows exceed, and one of a hundred.
-        Rows that `step` judges get the first for a normalised score of 0, the second
-        for 1, and what is linear in the score in between and beyond.
+        Median training error and threshold of `view`. Start-up rows with a normalised
+        score of 0 and 1 have these errors. In between and beyond, the error is linear
+        in the score.
     """
 
     def __init__(self, view, step, median, threshold):
@@ -143,26 +145,26 @@ class StartUpView:
         self._unit = max(self._distance, _SMALLEST_UNIT * threshold)
 
     def errors(self, series):
-        """Errors of all rows of a series, (n_timestamps, n_channels); NaN at breaks."""
+        """Return the errors of all rows, (n_timestamps, n_channels), NaN at breaks."""
         errors = self._view.errors(series)
         rows = np.flatnonzero(~series.breaks)
         errors[rows] = self.fill(errors[rows], series, rows)
         return errors
 
     def errors_at(self, series, rows):
-        """Errors of some rows without breaks, in order: (n_rows, n_channels)."""
+        """Return the errors of some rows, in order and without breaks."""
         return self.fill(self._view.errors_at(series, rows), series, rows)
 
     def fill(self, errors, series, rows):
-        """Put errors in the place of those that the view does not know, in place.
+        """Fill in the errors of start-up rows, in place.
 
         Parameters
         ----------
         errors : ndarray of shape (n_rows, n_channels)
-            Those of the view.
+            Errors of the view.
         series : Series
         rows : ndarray of int
-            The rows that they are of, without breaks, in order.
+            Rows of the errors, in order and without breaks.
 
         Returns
         -------
@@ -174,11 +176,11 @@ class StartUpView:
         return errors
 
     def expected(self, series):
-        """What readings should have been, as the view says."""
+        """Return the expected readings of the view."""
         return self._view.expected(series)
 
     def make_last_row_errors(self):
-        """Make a function for the errors of single rows; as of a view."""
+        """Make a function for the errors of single rows; see `View`."""
         by_view = self._view.make_last_row_errors()
         if by_view is None:
             return None
@@ -193,7 +195,7 @@ class StartUpView:
         return of_last
 
     def _errors(self, levels, shares):
-        """Errors on the scale of the view."""
+        """Convert normalised scores to errors on the scale of the view."""
         of_rows = self._median * np.exp(np.minimum(levels, 0))
         of_rows += self._distance * np.clip(levels, 0, 1)
         of_rows += self._unit * np.maximum(levels - 1, 0)

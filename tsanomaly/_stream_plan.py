@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a stream scores its last rows: what it prepares once."""
+"""Precomputed plan of a stream to score its last rows."""
 
 from copy import copy
 
@@ -21,12 +21,12 @@ __all__ = ["TIME", "StreamPlan"]
 
 _SCALERS = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
-# Type of the times of rows: NaT where the user gave none.
+# Type of the times of rows. NaT if the user passed none.
 TIME = np.dtype("datetime64[ns]")
 
 
 class StreamPlan:
-    """How to score the last rows of a piece: what a stream prepares once.
+    """Plan to score the last rows of a piece, which a stream prepares once.
 
     Parameters
     ----------
@@ -41,18 +41,18 @@ class StreamPlan:
             context = get_context(step)
             if context.n_lookahead:
                 raise ValueError(
-                    f"{step!r} looks ahead: what it says of a row depends on "
-                    f"{context.n_lookahead} rows after it, which a stream does not "
-                    "have yet. Use a causal rule, for example row_error='multiscale', "
+                    f"{step!r} looks ahead: its result for a row depends on "
+                    f"{context.n_lookahead} later rows, which a stream does not have "
+                    "yet. Use a causal rule, for example row_error='multiscale', "
                     "'last' or 'window_mean' in an LSTMAutoencoderDetector."
                 )
             contexts.append(context.n_context)
         last = steps[-1]
         if not (hasattr(last, "decision_function") or hasattr(last, "offset_")):
             raise ValueError(
-                f"{last!r} has neither offset_ nor decision_function to tell its "
-                "threshold. Put it into a ScoreTransformer, with a "
-                "ReconstructionThreshold after that."
+                f"{last!r} has neither offset_ nor decision_function, so its threshold "
+                "is unknown. Wrap it in a ScoreTransformer followed by a "
+                "ReconstructionThreshold."
             )
         self._score_method = score_method(last)
         self.threshold = 0.0  # of the opposites of scores
@@ -62,10 +62,10 @@ class StreamPlan:
         self.n_context = sum(contexts)
         self.width = getattr(steps[0], "n_features_in_", None)
         self.names = getattr(steps[0], "feature_names_in_", None)
-        # For every step: the rows before a row that it and those after it need.
+        # Number of earlier rows that each step and the following ones depend on.
         reach = np.cumsum(contexts[::-1])[::-1].tolist()
         self._steps = list(zip(map(_without_names, steps), reach, strict=True))
-        # Of steps that give the errors of one row without those of its context.
+        # Steps that can compute the errors of a row without those of its context.
         self._last_row_errors = {
             position: of_last
             for position, step in enumerate(steps)

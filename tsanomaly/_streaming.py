@@ -23,36 +23,36 @@ __all__ = ["StreamingDetector"]
 
 
 class _Scored(NamedTuple):
-    """What is said of new rows, and what a stream is after them."""
+    """Results for new rows, and the state of the stream after them."""
 
     scores: np.ndarray  # (n_rows,)
     flags: np.ndarray  # (n_rows,)
-    pieces: list  # stretches between breaks, as they were scored
+    pieces: list  # stretches between breaks
     alarms: StreamAlarms | None
     kept: tuple  # the last stretch and its times
 
 
 class StreamingDetector:
-    """Score one reading at a time.
+    """Score readings one row at a time.
 
-    Wraps a fitted detector, or a pipeline that ends in one, and keeps the last rows
-    that the next score depends on, no more. Scores and flags are those that the
-    detector would give to the series so far, from its first row on.
+    The stream wraps a fitted detector, or a pipeline that ends in one, and keeps only
+    the rows that the next score depends on. Scores and flags equal those of the
+    detector on the whole series received so far.
 
     Parameters
     ----------
     detector : estimator
-        A fitted outlier detector of this library or of scikit-learn, or a pipeline that
-        ends in one. It is neither copied nor changed; if it is fitted again, make a new
-        stream. All its steps have to be causal. A step of another library says how many
-        rows it needs in its attributes ``n_context_`` and ``n_lookahead_``.
+        A fitted outlier detector of this library or scikit-learn, or a pipeline that
+        ends in one. It is neither copied nor modified; create a new stream after
+        refitting it. All its steps must be causal. A step of another library must
+        define ``n_context_`` and ``n_lookahead_``.
 
     alarm_filter : AlarmFilter or None, default=None
-        Find alarms, which `alarms` returns: the same as
-        ``explain(detector, X, alarm_filter=alarm_filter)`` for all rows so far. It
-        costs little but in rows above the threshold, in which the channels are found.
-        Rows without any reading that a step gives values to, as an imputer does, are
-        breaks to `explain` and rows as any other here.
+        Filter for alarms, which are returned by `alarms`. They equal those of
+        ``explain(detector, X, alarm_filter=alarm_filter)`` on all rows received so far.
+        Attribution to channels adds some time for rows above the threshold. If a step
+        such as an imputer fills rows without readings, these rows are ordinary rows
+        here, but breaks in `explain`.
 
     Attributes
     ----------
@@ -63,46 +63,46 @@ class StreamingDetector:
         The filter.
 
     n_context_ : int
-        Rows before a row that its score depends on: as many are kept, at most.
+        Number of earlier rows that a score depends on, and maximum number of rows kept.
 
     feature_names_in_ : ndarray of shape (n_channels,)
-        Names of the channels, if the detector was fitted on a frame with string column
-        names.
+        Names of the channels. Defined only if the detector was fitted on a frame with
+        string column names.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If `detector` is not fitted.
     ValueError
-        If a step looks ahead, or does not say how many rows it needs; the message names
-        it. If `detector` has no scores, or no threshold; with an `alarm_filter` also
-        if it does not have a ``median_error_``.
+        If a step looks ahead, or its context is unknown. If `detector` has no scores or
+        no threshold or, with an `alarm_filter`, no ``median_error_``.
 
     See Also
     --------
-    save : Save a stream, together with the rows it keeps.
-    LSTMAutoencoderDetector : Its causal rules are 'multiscale', 'last', 'window_mean'.
+    save : Save a stream with the rows it keeps.
+    LSTMAutoencoderDetector : Detector with the causal rules 'multiscale', 'last' and
+        'window_mean'.
 
     Notes
     -----
-    Scores are equal to those of the whole series within 1e-5, relatively, and flags are
-    equal wherever the decision function is further than that from 0.
+    Scores equal those of the whole series within a relative tolerance of 1e-5. Flags
+    are equal wherever the decision function is further than that from 0.
 
-    A row that is NaN in every channel is a break: it has no score but NaN, is not
-    flagged, and the row after it is treated like a first row. Send one where readings
-    are missing for so long that what follows has nothing to do with what was before.
-    Only if a step gives such rows values, as an imputer does, they are rows as any
-    other. NaN in some of the channels is treated, or refused, as by the detector.
+    A row that is NaN in every channel is a break: its score is NaN, it is not flagged,
+    and the row after it is treated like the first row of a series. Send a break after
+    an interruption that is so long that later rows are unrelated to earlier ones. If a
+    step such as an imputer fills these rows, they are ordinary rows. NaN in single
+    channels is handled by the detector.
 
-    Rows are taken in the order in which they arrive; times are looked at by calendar
-    features only. For those, pass rows as Series whose name is the time, as in
-    ``frame.iloc[-1]``, or frames with a DatetimeIndex.
+    Rows are processed in the order of arrival. Only calendar features use times; for
+    them, pass each row as a Series whose name is its time, as in ``frame.iloc[-1]``, or
+    pass frames with a DatetimeIndex.
 
-    If a call raises an error, the stream is as it was before.
+    If a call raises an error, the stream is unchanged.
 
-    A stream can be pickled or saved at any time, and goes on where it was. A network is
-    compiled when a stream is made, which takes seconds the first time, and again with
-    the first row after loading in another process.
+    A stream can be pickled or saved at any time and then continued. A network is
+    compiled when the stream is created, which takes seconds the first time, and again
+    for the first row after loading in another process.
 
     Examples
     --------
@@ -142,35 +142,36 @@ class StreamingDetector:
         Parameters
         ----------
         row : array-like of shape (n_channels,), Series or dict
-            Readings of all channels. A dict goes by the names of the channels, and so
-            does a Series, in any order, if the detector knows them.
+            Readings of all channels. The keys of a dict are channel names. A Series is
+            matched by name if the detector was fitted with names.
         explain : bool, default=False
-            Whether to say, too, where the error of the row comes from.
+            Whether to attribute the error of the row to channels.
         n_channels : int, default=3
-            How many channels an explanation names, at most.
+            Maximum number of channels in the explanation.
 
         Returns
         -------
         score : float
-            As from ``detector.score_samples``, or ``decision_function`` if there is no
-            such method: the lower, the more abnormal. NaN at a break.
+            Score of the row, as from ``detector.score_samples`` or, without that
+            method, ``decision_function``. The lower, the more abnormal. NaN at a break.
         is_anomaly : bool
-            Whether the detector flags the row; False at a break.
+            Whether the detector flags the row. False at a break.
         explanation : dict or None
-            With `explain`: the lists ``channels``, ``shares`` (of the error),
-            ``readings`` and ``expected``, the channel with the largest share first.
-            Split and expected as by :func:`explain`, from the row and those that the
-            stream keeps: where channels are found by occlusion, or nothing is
-            reconstructed, a stream that keeps few rows knows little of what is usual,
-            and names no channel if it keeps none. None at a break.
+            Only with ``explain=True``: the lists ``channels``, ``shares`` (of the
+            error), ``readings`` and ``expected``, with the largest share first.
+            Attribution and expected readings are those of :func:`explain`, based on the
+            row and the rows that the stream keeps. Attribution by occlusion is thus
+            less accurate if the stream keeps few rows, and names no channel if it keeps
+            none. None at a break.
 
         Raises
         ------
         TypeError
-            If `n_channels` is no integer.
+            If `n_channels` is not an integer.
         ValueError
-            If the row has other channels than the detector, holds anything but numbers,
-            or the detector refuses its values; if `n_channels` is not positive.
+            If the channels of the row differ from those of the detector, the row has
+            values that are not numbers, the detector rejects its values, or
+            `n_channels` is not positive.
         """
         check_scalar(n_channels, "n_channels", Integral, min_val=1)
         values, time = self._read_row(row)
@@ -188,34 +189,34 @@ class StreamingDetector:
         Parameters
         ----------
         rows : array-like of shape (n_timestamps, n_channels)
-            Rows in time order, or a list of such rows as `update` takes.
+            Rows in time order, or a list of rows as in `update`.
 
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            As from `update`, one row at a time.
+            Scores as in `update`.
         flags : ndarray of shape (n_timestamps,), dtype=bool
             Whether the detector flags each row.
 
         Raises
         ------
         ValueError
-            As from `update`; then none of the rows is taken.
+            As in `update`. None of the rows is then processed.
         """
         scored = self._score(*self._read_rows(rows))
         self._take(scored)
         return scored.scores, scored.flags
 
     def warm_up(self, X):
-        """Take rows without scoring them, as context of those to come.
+        """Add rows without scoring them, as context for later rows.
 
-        An alarm that is on ends, as at a break. The rows are not counted.
+        An active alarm ends, as at a break. The rows are not counted.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            Rows in time order, as for `update_many`. Only the last `n_context_` of them
-            make a difference.
+            Rows in time order, as in `update_many`. Only the last `n_context_` of them
+            are used.
 
         Returns
         -------
@@ -225,8 +226,8 @@ class StreamingDetector:
         Raises
         ------
         ValueError
-            If the rows have other channels than the detector, hold anything but
-            numbers, or the detector refuses values of those that are kept.
+            If the channels of the rows differ from those of the detector, the rows have
+            values that are not numbers, or the detector rejects their values.
         """
         rows, times = self._read_rows(X)
         pieces = list(self._pieces(rows, times))
@@ -241,14 +242,14 @@ class StreamingDetector:
         return self
 
     def accept_new_normal(self, X):
-        """Take the level of other rows for normal, without training again.
+        """Adopt the mean level of new rows as normal, without retraining.
 
-        The stream goes on with a copy of its detector.
+        The stream continues with a modified copy of its detector.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            Normal rows since the change, a whole cycle of the machine.
+            Normal rows since the change, at least one full operating cycle.
 
         Returns
         -------
@@ -260,7 +261,7 @@ class StreamingDetector:
         AttributeError
             If no step of the detector has this method.
         ValueError
-            As from the method of that step.
+            If the method of the step raises.
         """
         rows, times = self._read_rows(X)
         detector = deepcopy(self.detector)
@@ -275,13 +276,13 @@ class StreamingDetector:
                 return self
             Z = step.transform(Z) if hasattr(step, "transform") else Z
         raise AttributeError(
-            f"No step of {self.detector!r} has accept_new_normal. Fit it again."
+            f"No step of {self.detector!r} has accept_new_normal. Refit the detector."
         )
 
     def reset(self):
-        """Forget all rows: the next one is treated like a first row."""
+        """Forget all rows. The next one is treated like the first row of a series."""
         width = self._prepare().width or 0
-        # Of the smallest type, so that the first rows determine it.
+        # float32, so that the first rows determine the type.
         self._rows = np.empty((0, width), dtype=np.float32)
         self._times = np.empty(0, dtype=TIME)
         self._alarms = None
@@ -295,18 +296,18 @@ class StreamingDetector:
         Parameters
         ----------
         n_channels : int, default=3
-            How many channels of an alarm to name, at most.
+            Maximum number of channels per alarm.
 
         Returns
         -------
         alarms : DataFrame
-            One row per alarm, in time order, of the last 1,000 since the stream was
-            made or reset: ``start``, ``end``, ``raised``, ``peak``, ``score``,
-            ``severity``, ``priority``, ``state``, ``channels`` and ``shares``, as from
-            :func:`explain`. The state of the last one is 'active' if it is not over.
-            Rows are told by their times, without a zone, or by numbers from 0 on if
-            they came without times. Channels are named where the detector gives errors
-            of channels.
+            One row per alarm, in time order, for the last 1,000 alarms since the stream
+            was created or reset. The columns are ``start``, ``end``, ``raised``,
+            ``peak``, ``score``, ``severity``, ``priority``, ``state``, ``channels`` and
+            ``shares``, as in :func:`explain`. The state of the last alarm is 'active'
+            if it has not ended. Rows are labelled by their times (without time zone)
+            or, if they have no times, by numbers starting at 0. Channels are named if
+            the detector returns errors per channel.
 
         Raises
         ------
@@ -317,8 +318,8 @@ class StreamingDetector:
         """
         if self._alarms is None:
             raise AttributeError(
-                f"This {type(self).__name__} has no alarm_filter, and so no alarms. "
-                "Make it with alarm_filter=AlarmFilter()."
+                f"This {type(self).__name__} has no alarm_filter, and therefore no "
+                "alarms. Create it with alarm_filter=AlarmFilter()."
             )
         check_scalar(n_channels, "n_channels", Integral, min_val=1)
         names = self._channel_names(self._rows.shape[1])
@@ -326,12 +327,12 @@ class StreamingDetector:
 
     @property
     def n_context_(self):
-        """Rows before a row that its score depends on.
+        """Number of earlier rows that a score depends on.
 
         Returns
         -------
         n_context : int
-            As many are kept, at most.
+            Also the maximum number of rows kept.
         """
         return self._prepare().n_context
 
@@ -342,13 +343,13 @@ class StreamingDetector:
         Returns
         -------
         names : ndarray of shape (n_channels,)
-            As the detector has them.
+            Names seen by the detector during `fit`.
         """
         names = self._prepare().names
         if names is None:
             raise AttributeError(
-                f"The {type(self).__name__} has no feature_names_in_: its detector was "
-                "fitted without names of channels."
+                f"The {type(self).__name__} has no feature_names_in_, because its "
+                "detector was fitted without channel names."
             )
         return names
 
@@ -356,7 +357,7 @@ class StreamingDetector:
         return f"{type(self).__name__}({self.detector!r})"
 
     def __getstate__(self):
-        return {**vars(self), "_plan": None}  # compiled code is no state
+        return {**vars(self), "_plan": None}  # compiled code is not part of the state
 
     def _prepare(self):
         if self._plan is None:
@@ -364,7 +365,7 @@ class StreamingDetector:
         return self._plan
 
     def _score(self, rows, times):
-        """What is to be said of new rows; the stream stays as it is."""
+        """Score new rows without changing the stream."""
         scores, flags = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
         end, pieces = 0, []
         kept, kept_times = self._rows, self._times
@@ -375,7 +376,7 @@ class StreamingDetector:
                 found = plan.run(kept, kept_times, n_new)
                 scores[start:end], flags[start:end] = found
                 pieces.append((start, kept, kept_times, n_new))
-            end += 1  # the break, if another piece follows
+            end += 1  # skip the break, if another piece follows
         alarms = self._alarms
         if alarms is not None:
 
@@ -386,13 +387,13 @@ class StreamingDetector:
         return _Scored(scores, flags, pieces, alarms, (kept, kept_times))
 
     def _take(self, scored):
-        """Go on after rows that were scored."""
+        """Update the state after rows that were scored."""
         self._alarms = scored.alarms
         if len(scored.scores):
             self._keep(*scored.kept)
 
     def _explained(self, scored, positions, n_channels):
-        """Explanations of some of the rows, those that have a score."""
+        """Explain those of the given rows that have a score."""
         found = []
         as_given = self._prepare().as_given
         for X, rows, normal in in_context(scored, positions, as_given):
@@ -405,7 +406,7 @@ class StreamingDetector:
         return list(range(width)) if names is None else list(names)
 
     def _contributions(self, pieces, positions):
-        """Contributions of the channels to the errors of some of the new rows."""
+        """Return the contributions of the channels to the errors of some new rows."""
         found = []
         for start, rows, times, n_new in pieces:
             inside = positions[(positions >= start) & (positions < start + n_new)]
@@ -422,9 +423,10 @@ class StreamingDetector:
         Yields
         ------
         rows, times : ndarray
-            New rows up to a break, or the last one, after those that the stream keeps.
+            Rows kept by the stream, followed by new rows up to the next break or the
+            end.
         n_new : int
-            How many are new, maybe none.
+            Number of new rows, possibly 0.
         """
         if not len(rows):
             return
@@ -446,18 +448,18 @@ class StreamingDetector:
 
     def _keep(self, rows, times):
         rows, times = _last(rows, times, self.n_context_)
-        self._rows, self._times = rows.copy(), times.copy()  # not a view of more
+        self._rows, self._times = rows.copy(), times.copy()  # not views
 
     def _read_row(self, row):
-        """Readings and time of one row, as the user gave it."""
+        """Return the readings and the time of one row passed by the user."""
         time = None
         if isinstance(row, Mapping):
             names = self._prepare().names
             if names is None:
                 raise ValueError(
-                    "The row is a dict, and the detector was fitted without names of "
-                    "channels. Pass a list of readings, in the order of the columns "
-                    "in fit, or fit on a frame with string column names."
+                    "The row is a dict, but the detector was fitted without channel "
+                    "names. Pass a list of readings in the column order of fit, or "
+                    "fit on a frame with string column names."
                 )
             self._check_names(list(row))
             row = [row[name] for name in names]
@@ -470,7 +472,7 @@ class StreamingDetector:
         return values, time if time is not None else np.datetime64("NaT")
 
     def _read_rows(self, X):
-        """Readings and times of many rows."""
+        """Return the readings and times of several rows."""
         if isinstance(X, (list, tuple)) and any(
             isinstance(row, Mapping) or hasattr(row, "iloc") for row in X
         ):
@@ -490,7 +492,7 @@ class StreamingDetector:
         return values, times
 
     def _in_order(self, labelled, labels):
-        """Readings in the order of the channels, if the detector knows their names."""
+        """Return readings in the order of the channels, if these have names."""
         names = self._prepare().names
         if names is not None and list(labels) != list(names):
             self._check_names(list(labels))
@@ -505,7 +507,7 @@ class StreamingDetector:
         unknown = [name for name in given if name not in names]
         twice = [name for name in names if given.count(name) > 1]
         raise ValueError(
-            "The names of the readings are not those of the channels in fit: "
+            "The names of the readings differ from the channels seen during fit: "
             + "; ".join(
                 f"{what} {', '.join(map(repr, which[:5]))}"
                 for what, which in (
@@ -515,16 +517,16 @@ class StreamingDetector:
                 )
                 if which
             )
-            + ". Pass every channel once; one that has no reading as NaN."
+            + ". Pass every channel once, with NaN for a missing reading."
         )
 
     def _check_width(self, width):
         expected = self._prepare().width or self._rows.shape[1] or width
         if width is not None and width != expected:
             raise ValueError(
-                f"The detector expects {expected} channels, got {width} readings to a "
-                "row. Pass all channels in the order of fit; one that has no reading "
-                "as NaN."
+                f"The detector expects {expected} channels, got {width} readings per "
+                "row. Pass all channels in the order of fit, with NaN for a missing "
+                "reading."
             )
 
 
@@ -534,7 +536,7 @@ def _last(rows, times, n):
 
 
 def _wall_time(times):
-    """Times without their zone, in which no calendar differs."""
+    """Return local times without time zone, which have the same calendar features."""
     import pandas as pd
 
     index = pd.DatetimeIndex(times)
@@ -542,14 +544,15 @@ def _wall_time(times):
 
 
 def _to_floats(values, n_dimensions):
-    """Readings as float32 if they are, as float64 otherwise."""
+    """Convert readings to float64, unless they are float32."""
     values = unmasked(values)
     wanted = ("a row: (n_channels,)", "rows: (n_timestamps, n_channels)")
     try:
         array = np.asarray(values)
     except ValueError as error:  # rows of different lengths
         raise ValueError(
-            f"The readings are no array ({error}). Pass as many for every row."
+            f"The readings do not form an array ({error}). Pass the same number of "
+            "readings for every row."
         ) from error
     if n_dimensions == 2 and array.shape == (0,):
         array = array.reshape(0, 0)
@@ -557,7 +560,7 @@ def _to_floats(values, n_dimensions):
         raise ValueError(
             f"Expected the shape of {wanted[n_dimensions - 1]}, got {array.shape}"
             + (f" of {type(values).__name__}" if array.ndim == 0 else "")
-            + ". A single row goes to update, several to update_many or warm_up."
+            + ". Pass a single row to update, several to update_many or warm_up."
         )
     if array.dtype.kind == "O":
         import pandas as pd
@@ -570,9 +573,9 @@ def _to_floats(values, n_dimensions):
                 pass
     elif array.dtype.kind in "biuf":
         return array if array.dtype == np.float32 else array.astype(np.float64)
-    given = np.asarray(values, dtype=object).ravel()  # before numpy made all of it text
+    given = np.asarray(values, dtype=object).ravel()  # numpy may convert all to text
     wrong = next((v for v in given if isinstance(v, (str, bytes))), given[0])
     raise ValueError(
         f"Readings must be numbers, got {wrong!r} (dtype {array.dtype}). Encode "
-        "categories as numbers, and pass what is missing as NaN."
+        "categories as numbers, and pass NaN for missing readings."
     )

@@ -37,127 +37,131 @@ from tsanomaly._validation import (
 
 __all__ = ["ReconstructionThreshold"]
 
-# Methods that a budget of false alarms goes with, in place of the quantile.
+# Methods that support `false_alarms` in place of `quantile`.
 _WITH_QUANTILE = ("quantile", "pot")
 
 
 class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     r"""Flag rows whose reconstruction errors exceed a threshold.
 
-    The last step of a pipeline, after a step that turns readings into errors, such as
-    :class:`LSTMAutoencoderDetector` or :class:`ReconstructionError`. It is cheap to fit
-    and the errors are not: with ``Pipeline(memory=…)`` a grid search over its
-    parameters trains the network once per split.
+    Use it as the last step of a pipeline, after a step that computes errors, such as
+    :class:`LSTMAutoencoderDetector` or :class:`ReconstructionError`. Fitting it is
+    cheap, unlike computing the errors: with ``Pipeline(memory=...)``, a grid search
+    over its parameters trains the network only once per split.
 
     Parameters
     ----------
     method : {'quantile', 'sigma', 'mad', 'pot', 'f_score'}, default='quantile'
-        How the threshold follows from the training errors:
+        How the threshold is computed from the training errors:
 
         - 'quantile': the `quantile` of the errors.
-        - 'sigma': mean + `k` standard deviations. Moved by the anomalies that the
-          training rows hold.
-        - 'mad': median + `k` median absolute deviations, scaled to be standard
-          deviations if errors are normal. Robust.
+        - 'sigma': mean + `k` standard deviations. Sensitive to anomalies in the
+          training rows.
+        - 'mad': median + `k` median absolute deviations, scaled to equal standard
+          deviations if errors are normally distributed. Robust.
         - 'pot': peaks over threshold [1]_. The `quantile` of a generalised Pareto
-          distribution fitted to the peaks of the largest errors [2]_: for quantiles
-          close to 1, that few training rows lie beyond. See the notes on
-          autocorrelated errors, and on errors that cannot exceed a bound.
-        - 'f_score': the threshold with the best F-beta score on the labels `y`.
+          distribution fitted to the peaks of the largest errors [2]_, for quantiles
+          close to 1 that few training rows exceed. See the Notes about autocorrelated
+          and bounded errors.
+        - 'f_score': the threshold that maximises the F-beta score on the labels `y`.
 
     quantile : float, default=0.99
         Share of normal rows that should stay below the threshold, in (0, 1). Used by
         'quantile' and 'pot', unless `false_alarms` is given.
 
     k : float, default=3.0
-        Distance of the threshold, in standard deviations. Used by 'sigma' and 'mad'.
+        Distance of the threshold from the center, in standard deviations. Used by
+        'sigma' and 'mad'.
 
     channels : {'mean', 'max', 'each'}, default='mean'
-        How the errors of a row are compared:
+        How the errors of a row are compared with the threshold:
 
-        - 'mean': their mean over the channels with one threshold.
-        - 'max': the largest with one threshold.
-        - 'each': every channel with a threshold of its own; one channel beyond its own
-          flags the row. Not for 'f_score'.
+        - 'mean': their mean over the channels, with one threshold.
+        - 'max': the largest of them, with one threshold.
+        - 'each': each channel with its own threshold. The row is flagged if any channel
+          exceeds it. Not supported by 'f_score'.
 
     beta : float, default=1.0
-        Weight of recall against precision in 'f_score'.
+        Weight of recall relative to precision in 'f_score'.
 
     tail_fraction : float, default=0.02
-        Share of the training rows, the largest errors, that 'pot' fits its
-        distribution to, in (0, 0.5]. It must exceed ``1 - quantile``. At least ten
-        errors, or half of them, are used; up to 0.1 of them if autocorrelation leaves
-        few independent peaks. With `false_alarms`, more if it allows more alarms.
+        Share of the training rows, those with the largest errors, that 'pot' fits its
+        distribution to, in (0, 0.5]. It must be larger than ``1 - quantile``. At least
+        ten errors (or half of them, if there are fewer than 20) are used. The share is
+        raised, up to 0.1, if autocorrelation leaves few independent peaks, and further
+        if `false_alarms` allows more alarms than there are peaks.
 
     false_alarms : float or None, default=None
-        Set the threshold so that normal rows are expected to raise this many alarms in
-        the time `per`, in place of a `quantile`: with 'quantile' and 'pot', which then
-        give the same threshold. Flagged rows close to each other are one alarm; see the
-        notes. With ``channels='each'``, the budget is that of all channels together.
-        None goes by `quantile`.
+        Expected number of alarms per time `per` on normal rows. Replaces `quantile`
+        with the methods 'quantile' and 'pot', which then give the same threshold.
+        Nearby flagged rows count as one alarm; see the Notes. With ``channels='each'``
+        the budget covers all channels together. None uses `quantile`.
 
     per : int, str, timedelta or None, default=None
-        The time that `false_alarms` is for: a number of rows, or a time such as '7D'
-        (a string: model files take no other). For a time, `fit` needs a frame with a
-        DatetimeIndex, whose median step is the time of a row; in a pipeline, the steps
-        before hand on such frames after ``set_output(transform="pandas")``.
+        Time that `false_alarms` refers to: a number of rows, or a duration such as
+        '7D'. Only int and str can be saved to a model file. A duration requires a frame
+        with a DatetimeIndex in `fit`; its median time step converts to rows. In a
+        pipeline, call ``set_output(transform="pandas")`` so that earlier steps return
+        frames.
 
     Attributes
     ----------
     threshold_ : float or ndarray of shape (n_channels,)
-        An error is flagged if it is larger. One for every channel with
-        ``channels='each'``, where it is never 0, since it divides.
+        Larger errors are flagged. One threshold per channel with ``channels='each'``;
+        these are never 0, because errors are divided by them.
 
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``. It
         is ``-threshold_``, or -1 with ``channels='each'``.
 
     median_error_ : float
-        Median of the errors of the training rows, as they are compared:
-        ``-score_samples`` of those rows. How far it is from ``-offset_`` says how much
-        room normal rows have.
+        Median of ``-score_samples`` of the training rows. The distance to ``-offset_``
+        is the margin of normal rows.
 
     n_peaks_ : int or ndarray of shape (n_channels,)
-        Number of independent peaks that the threshold follows from, only with 'pot' or
-        `false_alarms`; one for every channel with 'pot' and ``channels='each'``.
+        Number of independent peaks that the threshold is estimated from. Defined only
+        with 'pot' or `false_alarms`. One per channel with 'pot' and
+        ``channels='each'``.
 
     extremal_index_ : float or ndarray of shape (n_channels,)
-        Share of peaks among the largest errors: 1 where errors are independent, 0.1
-        where they come in clusters of ten. Where `n_peaks_` is.
+        Ratio of clusters to large errors: 1 for independent errors, 0.1 for clusters of
+        ten rows. Defined like `n_peaks_`.
 
     n_context_, n_lookahead_ : int
-        Neighbouring rows that a score depends on, always 0.
+        Number of earlier and later rows that a score depends on, always 0.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    LSTMAutoencoderDetector : Errors of a recurrent network.
+    LSTMAutoencoderDetector : Errors of an LSTM autoencoder.
     ReconstructionError : Errors of PCA and other invertible transformers.
     metrics.make_anomaly_scorer : Scorer to tune the threshold with.
 
     Notes
     -----
-    In a pipeline the threshold is set on the errors of the rows that the step before
-    was trained on. They are smaller than those of new rows, so more new rows are
-    flagged than `quantile` says. Rows held out and known to be normal give an honest
-    threshold: ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_normal))``.
+    In a pipeline, the threshold is set on in-sample errors, which are smaller than
+    those of new rows: more than ``1 - quantile`` of new normal rows are flagged. For an
+    unbiased threshold, fit it on held-out normal rows:
+    ``ReconstructionThreshold().fit(pipeline[:-1].transform(X_normal))``.
 
-    A 'quantile' or 'f_score' threshold lies midway between two neighbouring training
-    errors, or a ten-thousandth beyond the largest or smallest of them, so that
-    differences in the last bits never flip a flag. Of `n` training rows,
-    ``floor((1 - quantile) * n)`` are beyond a 'quantile', fewer if errors tie.
+    The thresholds of 'quantile' and 'f_score' lie midway between two neighbouring
+    training errors, or a relative 1e-4 beyond the largest or smallest one, so that
+    rounding never changes a flag. Of `n` training rows,
+    ``floor((1 - quantile) * n)`` exceed the threshold of 'quantile', or fewer if errors
+    are tied.
 
-    Errors of neighbouring rows are alike, so the largest ones come in clusters. They
-    are told apart by automatic declustering [3]_: of the gaps between errors beyond a
-    level, the longest separate clusters, so many as the extremal index
-    :math:`\theta` says. Breaks separate clusters, too. 'pot' and `false_alarms` fit a
-    generalised Pareto distribution :math:`G` to the largest error of each cluster, the
-    peaks beyond the level :math:`u` [4]_. If :math:`m` of :math:`n` rows are beyond the
+    Errors of neighbouring rows are correlated, so the largest ones occur in clusters.
+    Clusters are separated by automatic declustering [3]_: the longest gaps between
+    errors above a level separate clusters, as many of them as the extremal index
+    :math:`\theta` implies. Breaks also separate clusters. 'pot' and `false_alarms` fit
+    a generalised Pareto distribution :math:`G` to the largest error of each cluster,
+    the peaks above the level :math:`u` [4]_. If :math:`m` of :math:`n` rows exceed the
     level, in :math:`n_c \approx \theta m` clusters, the thresholds :math:`x` solve
 
     .. math::
@@ -166,22 +170,22 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         \quad \text{or} \quad
         \frac{n_c}{n} (1 - G(x - u)) = \frac{false\_alarms}{per}
 
-    For `false_alarms` the shape of the distribution is drawn to that of an exponential
-    distribution, by :math:`n_c / (n_c + 30)`, and raised by :math:`1.5 / n_c`, since a
-    level from few peaks is uncertain, and it is the mean number of alarms that should
-    be kept. A warning says so if training rows hold fewer than 10 peaks, or fewer than
-    a tenth of the rows in which one alarm is allowed. Where more alarms are allowed
-    than any level is exceeded, the threshold is the level that is exceeded most often.
+    For `false_alarms`, unless it is below -0.5, the shape of the distribution is shrunk
+    towards that of an exponential distribution by the factor :math:`n_c / (n_c + 30)`
+    and then raised by :math:`1.5 / n_c`, because estimates from few peaks are uncertain
+    and the budget is for the mean number of alarms. `fit` warns if there are fewer than
+    10 peaks, or if one alarm is allowed in more than ten times the training rows. If
+    more alarms are allowed than any level has, the threshold is the level with the most
+    alarms.
 
-    Where errors cannot exceed a bound, the tail that 'pot' fits ends close to it,
-    beyond the largest training error, and the threshold lies below that end. But a
-    `quantile` beyond which not one of the training rows is expected may come out beyond
-    the bound, where no row is ever flagged. Fit on more rows then, or lower the
-    `quantile`.
+    For bounded errors, the tail fitted by 'pot' ends near the bound, above the largest
+    training error, and the threshold lies below that end. A `quantile` that no training
+    row is expected to exceed can still lie beyond the bound, so that no row is ever
+    flagged. In that case fit on more rows or lower the `quantile`.
 
     Rows that are NaN in every channel are breaks, as in
-    :class:`LSTMAutoencoderDetector`: not used in `fit`, and not flagged. In other rows,
-    NaN is a channel without an error: the row goes by its other channels.
+    :class:`LSTMAutoencoderDetector`. They are ignored in `fit` and never flagged. In
+    other rows, channels that are NaN are ignored.
 
     References
     ----------
@@ -211,7 +215,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
     >>> threshold.predict([[94.0], [95.0]])
     array([ 1, -1])
 
-    One false alarm in 2,000 rows:
+    Allow one false alarm in 2,000 rows:
 
     >>> errors = np.random.default_rng(0).exponential(size=(5000, 1))
     >>> budget = ReconstructionThreshold(false_alarms=1, per=2000).fit(errors)
@@ -266,8 +270,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         X : array-like of shape (n_timestamps, n_channels)
             Errors, higher = worse.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Labels, 1 = anomaly and 0 = normal. Needed by ``method='f_score'``, ignored
-            by the others.
+            Labels, 1 = anomaly and 0 = normal. Required by ``method='f_score'`` and
+            otherwise ignored.
 
         Returns
         -------
@@ -277,16 +281,15 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters do not go together, `X` holds infinity, or no error of a
-            channel that is to have a threshold, or `y` is missing, has other values
-            than 0 and 1, or no anomaly, where it is needed; if `per` is a time and `X`
-            has none.
+            If parameters are incompatible, if `X` contains infinity or no errors, if
+            `y` is required and missing, not binary or without anomalies, or if `per` is
+            a duration and `X` has no DatetimeIndex.
 
         Warns
         -----
         UserWarning
-            If the training rows say little of how often alarms are, with
-            `false_alarms`, or of the spread of errors, with 'mad'.
+            If the training rows are too few to estimate the rate of `false_alarms`, or
+            if most errors are equal with 'mad'.
         """
         self._check_parameters(y)
         with all_or_nothing(self):
@@ -294,8 +297,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             X, breaks = validate_series(self, X, reset=True, missing="allow")
             if breaks.all():
                 raise ValueError(
-                    "Every row of X is NaN, so there is no error to set a threshold "
-                    f"on (n_samples={len(X)}). Pass rows that hold errors."
+                    "Every row of X is NaN, so there are no errors to set a threshold "
+                    f"on (n_samples={len(X)}). Pass rows that contain errors."
                 )
             anomalous = None
             if self.method == "f_score":
@@ -303,8 +306,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
                 if not anomalous.any():
                     raise ParameterError(
                         Parameter("method", "f_score"),
-                        " needs at least one anomaly among the labels of the training "
-                        "rows, and all are 0. Use another ",
+                        " needs at least one anomaly among the training labels, but "
+                        "all are 0. Use another ",
                         Parameter("method"),
                         ", or label an anomaly.",
                     )
@@ -326,9 +329,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             if not np.isfinite(self.threshold_).all():
                 largest = np.nanmax(np.abs(errors))
                 raise ParameterError(
-                    f"Errors up to {largest:g} are too large to compute with ",
+                    f"Errors up to {largest:g} are too large for ",
                     Parameter("method", self.method),
-                    ". Scale the series before the step that gives errors.",
+                    ". Scale the series before computing errors.",
                 )
             self._summaries = [ErrorSummary(c[~np.isnan(c)]) for c in columns]
             self.median_error_ = finite_median(self._compare(errors[~breaks]))
@@ -337,7 +340,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X, y=None):
-        """Set the threshold, and label the training rows.
+        """Set the threshold and label the training rows.
 
         Parameters
         ----------
@@ -349,13 +352,13 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_timestamps,)
-            As from ``fit(X, y).predict(X)``.
+            Same as ``fit(X, y).predict(X)``.
         """
-        # The mixin's method drops y.
+        # The method of the mixin drops y.
         return self.fit(X, y).predict(X)
 
     def score_samples(self, X):
-        """Opposite of the error of each row, reduced to one number.
+        """Return the opposite of the error of each row.
 
         Parameters
         ----------
@@ -365,10 +368,10 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            The lower, the more abnormal: minus the mean or the maximum over the
-            channels, or ``-max(error / threshold_)`` with ``channels='each'`` (of a
-            threshold below 0, ``2 - error / threshold_`` counts). NaN at
-            breaks.
+            Minus the mean or the maximum over the channels, or
+            ``-max(error / threshold_)`` with ``channels='each'`` (where a threshold is
+            negative, the ratio is ``2 - error / threshold_``). The lower, the more
+            abnormal. NaN at breaks.
         """
         check_is_fitted(self)
         check_parameters_unchanged(self)
@@ -376,7 +379,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return -self._compare(X.astype(np.float64, copy=False))
 
     def decision_function(self, X):
-        """Score of each row, relative to the threshold.
+        """Return the score of each row relative to the threshold.
 
         Parameters
         ----------
@@ -391,7 +394,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Label each row.
+        """Label each row as normal or anomalous.
 
         Parameters
         ----------
@@ -406,39 +409,40 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def with_threshold(self, *, quantile=None, k=None):
-        """Copy with another threshold, set on the same training errors.
+        """Return a copy with a different threshold on the same training errors.
 
-        The step that gives the errors need not run again.
+        The training errors do not have to be computed again.
 
         Parameters
         ----------
         quantile : float or None, default=None
-            Set the threshold by the method 'quantile', with this share of the training
-            errors below it, in (0, 1).
+            Set the threshold with the method 'quantile', so that this share of the
+            training errors lies below it, in (0, 1).
         k : float or None, default=None
-            Set it by the method 'sigma', at the mean + `k` standard deviations of the
-            training errors.
+            Set the threshold with the method 'sigma', at the mean + `k` standard
+            deviations of the training errors.
 
         Returns
         -------
         other : ReconstructionThreshold
-            Fitted.
+            Fitted copy.
 
         Raises
         ------
         ValueError
-            If not exactly one of the two is given, or it is out of range.
+            If none or both of `quantile` and `k` are given, or the value is out of
+            range.
 
         Notes
         -----
-        A fitted threshold keeps no more than 2,000 training errors, or per channel with
-        ``channels='each'``, the largest densely. A quantile of more rows lies between
-        two neighbours of these: the share of training errors above it differs from
-        ``1 - quantile`` by at most 2 % of that (up to 10⁸ rows). Thresholds of fewer
-        rows, and all of 'sigma', are those that `fit` would set.
+        The thresholds of 'sigma' are exact. Quantiles are exact up to 2,000 training
+        rows. Of more rows, 2,000 errors are kept (per channel with
+        ``channels='each'``), the largest ones most densely, and quantiles are
+        interpolated: the share of training errors above the threshold differs from
+        ``1 - quantile`` by at most 2 % of its value (up to 10⁸ rows).
 
-        With ``channels='each'``, `median_error_` is not known of other thresholds. It
-        is estimated: moved as it would be if the errors of channels were independent.
+        With ``channels='each'``, `median_error_` of the copy is an estimate that
+        assumes independent errors of the channels.
 
         Examples
         --------
@@ -452,8 +456,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         check_parameters_unchanged(self)
         if (quantile is None) == (k is None):
             raise ValueError(
-                f"Give either quantile or k, got quantile={quantile!r} and k={k!r}. "
-                "Pass for example quantile=0.95."
+                f"Pass either quantile or k, got quantile={quantile!r} and k={k!r}. "
+                "For example, use quantile=0.95."
             )
         other = copy(self)
         if k is None:
@@ -475,8 +479,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         if not np.isfinite(other.threshold_).all():
             raise ParameterError(
                 Parameter("k", k),
-                " gives no finite threshold on these training errors, whose spread is "
-                "beyond the range of floating point. Use ",
+                " gives no finite threshold on these training errors, because their "
+                "standard deviation overflows. Use ",
                 Parameter("quantile"),
                 ".",
             )
@@ -487,21 +491,21 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return other
 
     def _set_thresholds(self, thresholds):
-        """Set what follows from the thresholds of the errors that are compared."""
+        """Set `threshold_` and `offset_`."""
         if self.channels != "each":
             (threshold,) = thresholds
             self.threshold_ = float(threshold)
             self.offset_ = -self.threshold_
             return
         thresholds = np.array(thresholds)
-        # A channel without error in training would divide by zero.
+        # Avoid division by zero for a channel without errors in training.
         tiny = np.finfo(np.float64).tiny
         floor = max(1e-12 * np.abs(thresholds).max(), tiny)
         self.threshold_ = np.where(np.abs(thresholds) <= tiny, floor, thresholds)
         self.offset_ = -1.0
 
     def _thresholds(self, columns, breaks, anomalous):
-        """Thresholds of the errors that are compared, by the method."""
+        """Compute the thresholds of each column with the chosen method."""
         if self.method == "pot":
             share = 1 - self.quantile
             thresholds, peaks = zip(
@@ -514,14 +518,14 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         return [self._threshold(column, anomalous) for column in columns]
 
     def _keep_budget(self, columns, rate):
-        """Set thresholds that are exceeded at a rate, by any channel, and warn."""
+        """Set thresholds that any channel exceeds at this rate; warn if uncertain."""
         levels, peaks = zip(
             *(return_level(column, rate, self.tail_fraction) for column in columns),
             strict=True,
         )
         self._set_thresholds(levels)
         if self.channels == "each":
-            # Each alone keeps the budget. Several are exceeded more often.
+            # Each channel alone meets the budget. Together they exceed it.
             ratios = self._compare(np.column_stack(columns))
             level, of_all = return_level(ratios, rate, self.tail_fraction)
             peaks = [of_all]
@@ -541,7 +545,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             (self.extremal_index_,) = self.extremal_index_
 
     def _compare(self, errors):
-        """Errors as they are compared with the threshold: one number for each row."""
+        """Reduce the errors of each row to the number compared with the threshold."""
         if self.channels != "each":
             return self._reduce(errors)
         with np.errstate(over="ignore"):
@@ -553,8 +557,8 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         if self.method == "f_score":
             if self.channels == "each":
                 raise ValueError(
-                    "method='f_score' looks for one threshold, and channels='each' "
-                    "wants one for every channel. Use channels='mean' or 'max'."
+                    "method='f_score' finds a single threshold, but channels='each' "
+                    "needs one per channel. Use channels='mean' or 'max'."
                 )
             if y is None:
                 raise ValueError(
@@ -568,7 +572,7 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         if self.method == "pot" and 1 - self.quantile >= self.tail_fraction:
             raise ParameterError(
                 Parameter("quantile", self.quantile),
-                " does not lie in the tail that ",
+                " lies outside the tail that ",
                 Parameter("method", "pot"),
                 f" fits, the largest {100 * self.tail_fraction:g} % of the errors "
                 "(tail_fraction). Choose a ",
@@ -581,9 +585,9 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
             if self.per is not None:
                 raise ParameterError(
                     Parameter("per", self.per),
-                    " is the time that a number of ",
+                    " requires ",
                     Parameter("false_alarms"),
-                    " is for, and that is None. Pass for example ",
+                    ", which is None. For example, use ",
                     Parameter("false_alarms", 1),
                     ".",
                 )
@@ -591,33 +595,33 @@ class ReconstructionThreshold(VersionedState, OutlierMixin, BaseEstimator):
         if self.per is None:
             raise ParameterError(
                 Parameter("false_alarms", self.false_alarms),
-                " needs the time in which there may be so many. Pass ",
+                " requires the time that the alarms may occur in. Pass ",
                 Parameter("per"),
-                ", a number of rows, or a time such as '7D'.",
+                ", a number of rows or a duration such as '7D'.",
             )
         if self.method not in _WITH_QUANTILE:
             raise ParameterError(
                 Parameter("false_alarms", self.false_alarms),
-                " sets the threshold in place of a quantile, and ",
+                " replaces the quantile, which ",
                 Parameter("method", self.method),
-                " has none. Use ",
+                " does not use. Use ",
                 Parameter("method", "quantile"),
-                ", or leave ",
+                ", or omit ",
                 Parameter("false_alarms"),
-                " out.",
+                ".",
             )
 
     def _reduce(self, errors):
         if self.channels == "max":
-            return np.fmax.reduce(errors, axis=1)  # leaves NaN out, if there is more
+            return np.fmax.reduce(errors, axis=1)  # ignores NaN
         return mean_of_known(errors, axis=1)
 
     def _check_every_channel(self, errors):
         empty = np.isnan(errors).all(axis=0)
         if empty.any():
             raise ValueError(
-                f"Input X holds no error in {name_column(self, empty.argmax())}, so "
-                "there is no threshold for it. Drop the column, or use "
+                f"Input X contains no errors in {name_column(self, empty.argmax())}, "
+                "so no threshold can be set for it. Drop the column, or use "
                 "channels='mean' or 'max'."
             )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Warn where the index of a frame says that its rows are not in time order."""
+"""Warn if the rows of a frame are not in time order."""
 
 import sys
 import warnings
@@ -8,34 +8,33 @@ import numpy as np
 
 __all__ = ["stacklevel_of_user", "warn_if_unordered"]
 
-# A warning points at the first line outside of these: the user's.
+# Warnings point to the first line outside these packages, that of the user.
 _LIBRARIES = {"tsanomaly", "sklearn", "joblib", "pandas", "contextlib"}
 
-# What makes the check is no caller of its own.
+# Modules that make the check, which do not count as callers.
 _HELPERS = {__name__, "tsanomaly._validation"}
 
 
 def warn_if_unordered(X, owner=None, *, groups=None):
-    """Warn if time goes back from one row to the next.
+    """Warn if time decreases from one row to the next.
 
-    Equal times side by side are in order, and so are times that go back at a break: a
-    row that is NaN in every channel. Of an index that does not hold times, nothing is
-    said.
+    Equal consecutive times are allowed, and so is a decrease at a break, a row that is
+    NaN in every channel. An index without times is not checked.
 
     Parameters
     ----------
     X : DataFrame or array-like of shape (n_timestamps, n_channels)
-        A series. What has no index passes.
+        Series. Only frames are checked.
     owner : object or None, default=None
-        Whose method was called. Nothing is said if another part of the library called
-        it, which has made this check already. None always makes it.
+        Object whose method was called. There is no check if another part of the library
+        called it, which has already checked. None always checks.
     groups : list of ndarray of int or None, default=None
-        Rows of each machine, if `X` holds several, that are series on their own.
+        Rows of each machine, if `X` contains several separate series.
     """
     if not hasattr(X, "iloc"):
         return
     index = X.index
-    # The usual cases, of which the index remembers the answer.
+    # Fast path: the index caches the answer.
     times, others = _times_of(index)
     if times is None or (times.is_monotonic_increasing and others is None):
         return
@@ -50,7 +49,7 @@ def warn_if_unordered(X, owner=None, *, groups=None):
 
 
 def _times_of(index):
-    """The times of an index, and the labels beside them of one with several levels."""
+    """Return the times of an index, and the other levels of a MultiIndex."""
     import pandas as pd
 
     kinds = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
@@ -66,7 +65,7 @@ def _times_of(index):
 
 
 def _describe(X, times, others):
-    """What to warn of, or None."""
+    """Return the warning about a series, or None."""
     rows, before, of_machines = _steps_back(X, times, others)
     if not len(rows):
         return None
@@ -90,7 +89,7 @@ def _describe(X, times, others):
 
 
 def _describe_group(X, times, rows):
-    """What to warn of in the rows of one machine, or None."""
+    """Return the warning about the rows of one machine, or None."""
     back, _, _ = _steps_back(X.iloc[rows], times[rows], None)
     if not len(back):
         return None
@@ -103,10 +102,11 @@ def _describe_group(X, times, rows):
 
 
 def _steps_back(X, times, others):
-    """Rows where time goes back without a break, those before, and whether of others.
+    """Return rows where time decreases without a break, and the rows before them.
 
-    With labels beside the times, also rows of the same time with other labels: rows of
-    several machines in turn.
+    With other labels beside the times, also rows with the same time and other labels,
+    which belong to interleaved machines. The last result tells whether all labels
+    differ.
     """
     known = np.flatnonzero(~np.asarray(times.isna()))
     clock = times.asi8[known]
@@ -119,7 +119,7 @@ def _steps_back(X, times, others):
     differ = differ[is_back]
     if len(rows):
         breaks = np.flatnonzero(np.asarray(X.isna()).all(axis=1))
-        # Whether a break lies from the row before to the row itself.
+        # Whether there is a break between the previous row and the row itself.
         n_upto = np.searchsorted(breaks, rows, side="right")
         joined = n_upto == np.searchsorted(breaks, before, side="left")
         rows, before, differ = rows[joined], before[joined], differ[joined]
@@ -127,7 +127,7 @@ def _steps_back(X, times, others):
 
 
 def _starts_over(times, rows):
-    """Whether time goes back over most of every stretch, as where series are joined."""
+    """Whether time restarts after each stretch, as in concatenated series."""
     clock = times.asi8
     starts = np.concatenate([[0], rows[:-1]])
     middle = clock[(starts + rows) // 2]
@@ -139,7 +139,7 @@ def _times(n):
 
 
 def _frames():
-    """Frames of the call, from the inside out, and the package and module of each."""
+    """Yield the frames of the call stack, innermost first, with package and module."""
     frame = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -148,9 +148,9 @@ def _frames():
 
 
 def _is_part(owner):
-    """Whether something else of the library called the owner's method.
+    """Whether another part of the library called the method of the owner.
 
-    Or scikit-learn's fit_transform and fit_predict, after they called `fit`.
+    Also True in fit_transform and fit_predict of scikit-learn after `fit`.
     """
     method = None
     for frame, package, module in _frames():
@@ -168,7 +168,7 @@ def _is_part(owner):
 
 
 def stacklevel_of_user():
-    """Stack level, for a warning of the caller, of the line outside of libraries."""
+    """Return the stack level of the first line outside libraries, for warnings."""
     level = 0
     for _, package, _ in _frames():
         if package not in _LIBRARIES:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Train a network: the library's own on jax, any other by ``keras.Model.fit``.
+"""Train networks: the built-in one on jax, others with ``keras.Model.fit``.
 
-A trainer is made once for an architecture. Weights go in and come out as numpy arrays.
+A trainer is created once per architecture. Weights are passed and returned as NumPy
+arrays.
 """
 
 import math
@@ -25,31 +26,31 @@ __all__ = [
     "to_numpy",
 ]
 
-# Windows whose gradient one thread computes, at most. What the backward pass needs of
-# them, 17 MB in a network of 61,972 weights, should stay below the 32 MB from which the
-# C library gives memory back to the system after every step: with 64 windows, asking
-# for it again took as long as the computation.
+# Maximum number of windows per gradient computation of a thread. The memory of the
+# backward pass, 17 MB in a network of 61,972 weights, should stay below 32 MB, from
+# which the C library returns memory to the system after every step: with 64 windows,
+# allocating it again took as long as the computation.
 _LARGEST_PART = 32
 
-# Windows times the width of the widest layer from which a batch is shared out. At 512,
-# two threads on two cores took as long as one, and more processor time.
+# Minimum product of windows and width of the widest layer to split a batch. At 512, two
+# threads on two cores took as long as one, and more processor time.
 _WORTH_A_THREAD = 1024
 
-# Threads that compute gradients together, at most.
+# Maximum number of threads that compute gradients.
 _MOST_THREADS = 8
 
-# What the network sees is clipped here, far beyond any scaled reading, so that float32
-# arithmetic inside it cannot overflow. Residuals are taken from the readings as given.
+# The input of the network is clipped at this value, far beyond any scaled reading, so
+# that float32 cannot overflow. Residuals use the readings as given.
 INPUT_LIMIT = 1e9
 
 
 class _Trainer:
-    """What trainers of a network share.
+    """Base class of trainers.
 
     Parameters
     ----------
     model : keras.Model
-        Of the architecture; as it was built.
+        Newly built model of the architecture.
     """
 
     def __init__(self, model):
@@ -57,7 +58,7 @@ class _Trainer:
         self._weights = to_numpy(model.weights)
 
     def draw_weights(self, seed):
-        """Initial values of all weights."""
+        """Draw the initial values of all weights."""
         rng = np.random.default_rng(seed)
         return [
             _draw_weight(name, value, rng)
@@ -70,9 +71,9 @@ def _adam():
 
 
 def _adam_for(vector):
-    """The optimiser of a vector of weights, to be made while jax traces a function.
+    """Return the optimiser of a vector of weights, within a function traced by jax.
 
-    Made at any other time, its variables would have jax compile programs of their own.
+    Outside of one, jax would compile programs for its variables.
     """
     optimizer = _adam()
     optimizer.build([import_keras().Variable(vector, dtype=vector.dtype.name)])
@@ -84,10 +85,10 @@ def _variables_of_adam(vector):
 
 
 class JaxTrainer(_Trainer):
-    """Trains the library's own network; several may train with it at a time.
+    """Trainer of the built-in network. Several threads can use it at the same time.
 
-    All weights are one vector here: with a dozen arrays and two moments of each, a step
-    of the optimiser took longer to call than to compute.
+    All weights are concatenated into one vector: with a dozen arrays and their two
+    moments, calling the optimiser took longer than its computation.
     """
 
     def __init__(self, model, program):
@@ -106,21 +107,21 @@ class JaxTrainer(_Trainer):
             for name, weight in zip(self._names, self._weights, strict=True)
             if name == "recurrent_kernel"
         )
-        # Functions of this trainer, but not its methods: those would keep it, and what
-        # is compiled for it, alive.
+        # Functions and not methods, which would keep the trainer and its compiled
+        # programs alive.
         self._shapes = [weight.shape for weight in self._weights]
         loss = partial(_loss_and_gradient, program.loss, self._shapes)
         self._gradient = jax.jit(loss)
         self._update = jax.jit(partial(_step))
 
     def fit(self, weights, training, validation, control, *, seed, verbose):
-        """Train, and return the history; as `KerasTrainer.fit`."""
+        """Train and return the history; see `KerasTrainer.fit`."""
         import jax
 
-        # Brought to jax once, not with every step.
+        # Transferred to jax once, not in every step.
         vector = jax.device_put(np.concatenate(weights, axis=None))
         state, history = self._state, {}
-        # Keras takes a look at a first batch, and draws anew: the same windows here.
+        # Keras inspects a first batch and then draws again. Use the same windows here.
         training.on_epoch_end()
         progress = None
         if verbose:
@@ -142,8 +143,7 @@ class JaxTrainer(_Trainer):
                     if number + 1 < len(training):  # while jax computes
                         parts = self._share_out(*training[number + 1])
                     of_parts, gradients = zip(*results, strict=True)
-                    # Where jax does not wait for its results, this does: otherwise a
-                    # whole epoch of batches would be in memory.
+                    # Otherwise jax would keep all batches of an epoch in memory.
                     jax.block_until_ready(gradients)
                     vector, state = self._update(vector, state, rate, gradients)
                     losses.append(sum(float(loss) for loss in of_parts))
@@ -166,15 +166,15 @@ class JaxTrainer(_Trainer):
         return history
 
     def _share_out(self, seen, target):
-        """Parts of a batch that are computed side by side.
+        """Split a batch into parts that are computed in parallel.
 
-        Within one program, jax leaves cores idle. Into how many parts does not depend
-        on the machine.
+        Within a single program, jax leaves cores idle. The number of parts does not
+        depend on the machine.
 
         Returns
         -------
         parts : list of (seen, target, counted)
-            All of one size; `counted` is as in `LSTMProgram.loss`.
+            Parts of equal size; see `LSTMProgram.loss` for `counted`.
         """
         n_windows = len(seen)
         n_parts = -(-n_windows // _LARGEST_PART)
@@ -192,12 +192,12 @@ class JaxTrainer(_Trainer):
         return parts
 
     def _submit(self, pool, vector, parts, seed, step):
-        """Have loss and gradient of each part computed.
+        """Compute loss and gradient of each part.
 
         Returns
         -------
         results : iterable of (loss, gradient)
-            In the order of the parts.
+            Results in the order of the parts.
         """
         import jax
 
@@ -206,7 +206,7 @@ class JaxTrainer(_Trainer):
             return self._gradient(vector, *part, *drawn_by)
 
         if len(parts) == 1:
-            # By default jax returns at once, and computes in a thread of its own.
+            # By default, jax returns immediately and computes in its own thread.
             return [of_part(0, parts[0])]
         return pool.map(
             lambda *part: jax.block_until_ready(of_part(*part)),
@@ -215,7 +215,7 @@ class JaxTrainer(_Trainer):
         )
 
     def _validate(self, weights, batches):
-        """Mean loss of all batches."""
+        """Return the mean loss of all batches."""
         losses = [
             np.nanmean(
                 np.square(target - np.asarray(self._program.forward(weights, seen)))
@@ -226,7 +226,7 @@ class JaxTrainer(_Trainer):
 
 
 def _split(vector, shapes):
-    """Weights in Keras' order, from all in one vector."""
+    """Split a vector into weights in the order of Keras."""
     weights, start = [], 0
     for shape in shapes:
         end = start + math.prod(shape)
@@ -245,7 +245,7 @@ def _loss_and_gradient(loss, shapes, vector, *others):
 
 
 def _step(vector, state, learning_rate, gradients):
-    """One step of the optimiser, along the sum of the gradients of the parts."""
+    """Apply the optimiser to the sum of the gradients of the parts."""
     optimizer = _adam_for(vector)
     state = [
         learning_rate if variable.name == "learning_rate" else value
@@ -256,17 +256,16 @@ def _step(vector, state, learning_rate, gradients):
 
 
 class KerasTrainer(_Trainer):
-    """Trains any network with ``keras.Model.fit``, one at a time.
+    """Trainer of any network with ``keras.Model.fit``, one thread at a time.
 
     Parameters
     ----------
     model : keras.Model
-        The network, not compiled.
+        Uncompiled network.
     masked : bool
         Whether readings are missing.
     optimizer, loss : str, object or None
-        As Keras takes them; None for Adam with clipped gradients, and for the mean of
-        squared residuals.
+        As in Keras. None is Adam with clipped gradients, and the mean squared error.
     """
 
     def __init__(self, model, masked=False, optimizer=None, loss=None):
@@ -290,23 +289,23 @@ class KerasTrainer(_Trainer):
         verbose,
         callbacks=(),
     ):
-        """Train, from given weights.
+        """Train from given weights.
 
         Parameters
         ----------
         weights : list of ndarray
-            In Keras' order.
+            Initial weights in the order of Keras.
         training, validation : Batches
-            What to train on, and what to tell the best epoch by, or None.
+            Training batches, and validation batches or None.
         control : Control
-            Keeps the trained weights.
+            Receives the trained weights.
         seed : int
             Seed of dropout.
         verbose : int
             As in Keras.
         callbacks : sequence of keras.callbacks.Callback, default=()
-            Called beside the library's own. Without validation batches, what they
-            leave as weights is kept.
+            Called after the library's own callbacks. Without validation batches, the
+            weights that they leave are kept.
 
         Returns
         -------
@@ -317,7 +316,7 @@ class KerasTrainer(_Trainer):
                 training,
                 validation_data=validation,
                 epochs=control.epochs,
-                # Those of the user come last, and may set another learning rate.
+                # Callbacks of the user come last, so they can set the learning rate.
                 callbacks=[_callback_class()(control), *callbacks],
                 shuffle=False,
                 verbose=verbose,
@@ -325,12 +324,12 @@ class KerasTrainer(_Trainer):
             if callbacks and validation is None:
                 control.weights = to_numpy(self._model.weights)
         for callback in callbacks:
-            # Parameters of an estimator, which is to hold no model.
+            # They are parameters of an estimator, which must not contain a model.
             callback._model = None
         return log.history
 
     def _reset(self, weights, seed):
-        """The model, as if it were new; dropout is seeded."""
+        """Reset the model to a new state with seeded dropout."""
         model = self._model
         rng = np.random.default_rng([seed, 1])
         model.set_weights(weights)
@@ -346,42 +345,41 @@ class KerasTrainer(_Trainer):
 
 
 def _fresh(optimizer):
-    """An optimizer of Keras without a past, from its name or from another."""
+    """Return a fresh Keras optimizer from a name or another optimizer."""
     optimizer = import_keras().optimizers.get(optimizer)
     with warnings.catch_warnings():
-        # Keras reads the learning rate in a way that NumPy deprecates.
+        # Keras reads the learning rate in a way deprecated by NumPy.
         warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         config = optimizer.get_config()
     return type(optimizer).from_config(config)
 
 
 def _masked(loss):
-    """A loss of Keras that leaves out what is NaN in the target."""
+    """Return a Keras loss that ignores NaN in the target."""
     keras = import_keras()
     loss, ops = keras.losses.get(loss), keras.ops
 
     def masked(target, output):
         missing = ops.isnan(target)
         known = 1.0 - ops.mean(ops.cast(missing, output.dtype))
-        # What is missing is as it should be, and adds nothing to a mean.
+        # Missing readings count as predicted exactly, and add nothing to a mean.
         return loss(ops.where(missing, output, target), output) / known
 
     return masked
 
 
 def to_numpy(variables):
-    """Copies of Keras variables."""
+    """Return copies of Keras variables as NumPy arrays."""
     ops = import_keras().ops
     convert, tensor = ops.convert_to_numpy, ops.convert_to_tensor
     return [np.array(convert(tensor(variable))) for variable in variables]
 
 
 def _draw_weight(name, value, rng):
-    """Initial value of a weight, the same on every backend.
+    """Draw the initial value of a weight, identically on all backends.
 
-    Kernels are drawn as Keras draws them: Glorot uniform, recurrent ones orthogonal.
-    What has another name (biases, among them the LSTM's forget bias of 1) starts as it
-    was built.
+    As in Keras, kernels are Glorot uniform and recurrent kernels orthogonal. Other
+    weights, such as biases (including the LSTM forget bias of 1), are not changed.
     """
     if name == "kernel":
         limit = np.sqrt(6 / sum(value.shape))
@@ -394,10 +392,10 @@ def _draw_weight(name, value, rng):
 
 
 class Control:
-    """Lower the learning rate along a cosine; keep the best epoch; stop early.
+    """Cosine decay of the learning rate, early stopping, and the best weights.
 
-    Without validation windows the last epoch is the best: the training loss of an
-    epoch says more about the windows it drew than about the network.
+    Without validation windows, the last epoch is kept, because the training loss of an
+    epoch depends more on the windows it drew than on the network.
     """
 
     def __init__(self, learning_rate, epochs, patience):
@@ -409,13 +407,13 @@ class Control:
         self._waited = 0
 
     def learning_rate(self, epoch):
-        """Step size of an epoch; None leaves it to the optimizer."""
+        """Return the learning rate of an epoch, None to leave it to the optimizer."""
         if self._learning_rate is None:
             return None
         return self._learning_rate * (1 + np.cos(np.pi * epoch / self.epochs)) / 2
 
     def stops(self, epoch, logs, weights):
-        """Take note of an epoch; whether it is the last."""
+        """Record an epoch, and return whether to stop."""
         loss = logs.get("val_loss")
         if loss is None or self.weights is None or loss < self._best:
             self.weights = weights
@@ -429,12 +427,12 @@ class Control:
 
 @cache
 def _callback_class():
-    """The callback that lets Keras go by a control; its base class is Keras'."""
+    """Return the Keras callback that applies a control."""
     keras = import_keras()
 
-    # Keras has callbacks for both jobs. Its EarlyStopping restores the best weights
-    # only if it stopped, in some versions, and both read variables in a way that numpy
-    # deprecates, in others.
+    # The callbacks of Keras are not used: in some versions, EarlyStopping restores the
+    # best weights only if it stopped, and in others, variables are read in a way that
+    # NumPy deprecates.
     class TrainingControl(keras.callbacks.Callback):
         def __init__(self, control):
             super().__init__()
@@ -454,14 +452,14 @@ def _callback_class():
 
 @cache
 def batch_class():
-    """The source of batches, defined late because its base class is Keras'."""
+    """Return the class of batches, whose base class requires Keras."""
     keras = import_keras()
 
     class Batches(keras.utils.PyDataset):
-        """Windows in batches of one size; with a seed, new random ones every epoch.
+        """Windows in batches of equal size. With a seed, new random ones every epoch.
 
-        Yields what the network sees, and what is to come out. A network that forecasts
-        sees all rows but the last, which is its target.
+        Yields inputs and targets. For a network that forecasts, the target is the last
+        row.
         """
 
         def __init__(
@@ -506,7 +504,7 @@ def batch_class():
             given = batch[:, :-1] if self._forecasts else batch
             seen = filled = self._windows.fill(given)
             if self._noise is not None:
-                # Not from one stream: Keras may ask for a batch more than once.
+                # Seeded per batch, because Keras may request a batch more than once.
                 rng = np.random.default_rng([self._seed, 2, self._epoch, index])
                 seen = rng.standard_normal(given.shape, dtype=np.float32)
                 seen *= self._noise

@@ -9,51 +9,50 @@ __all__ = ["Training"]
 
 
 class Training(BaseEstimator):
-    """How a network is trained.
+    """Training options of a network.
 
-    The `training` of an :class:`LSTMAutoencoderDetector`. It has parameters as an
-    estimator has them, and no other methods, so that a search reaches them:
+    Pass it as the `training` parameter of :class:`LSTMAutoencoderDetector`. It has
+    `get_params` and `set_params`, so its parameters can be searched as nested ones:
     ``{"training__batch_size": [32, 64]}``.
 
     Parameters
     ----------
     batch_size : int, default=32
-        Windows in a training step.
+        Number of windows per training step.
 
     learning_rate : float, default=0.005
-        Step size of Adam at the start. It falls to zero along a cosine over the epochs.
-        With an `optimizer` it has no meaning.
+        Initial learning rate of Adam, with cosine decay to zero over the epochs. Not
+        used with a custom `optimizer`.
 
     windows_per_epoch : int, default=2000
-        Windows drawn at random, without repeats, for each epoch, rounded up to whole
-        batches. Windows that start one row apart are nearly copies of each other, so an
-        epoch need not hold all of them; a shorter series gives all it has.
+        Number of windows drawn at random without replacement in each epoch, rounded up
+        to full batches. If the series has fewer, all are used. Windows one row apart
+        are nearly identical, so an epoch need not contain all of them.
 
     validation_fraction : float, default=0.0
-        Share of the windows, the last ones in time, that are not trained on but tell
-        when to stop, in [0, 1). By default none are held out for that, and all epochs
-        are run. Beside a linear map the network learns from the first four fifths of
-        the other windows.
+        Share of the windows to hold out for early stopping, in [0, 1). They are the
+        last in time. With 0 there is no early stopping. If a linear map is fitted as
+        well, the network trains on the first 80 % of the remaining windows.
 
     n_iter_no_change : int, default=5
-        If windows are held out, training stops after so many epochs in which their loss
-        did not fall below its best, and the weights of the best epoch are kept.
+        Number of epochs without improvement of the validation loss after which training
+        stops. The weights of the best epoch are kept. Used only if windows are held
+        out.
 
     optimizer : str, keras.optimizers.Optimizer or None, default=None
-        As ``keras.Model.compile`` takes it; its learning rate, or schedule, is its own.
-        Every fit trains with a new one of the same configuration. None is Adam, with
-        gradients clipped to a norm of 1 and a learning rate that falls from
-        `learning_rate`.
+        Optimizer, as for ``keras.Model.compile``, with its own learning rate or
+        schedule. Every `fit` uses a fresh copy. None is Adam with gradients clipped to
+        a global norm of 1 and the schedule of `learning_rate`.
 
     loss : str, keras.losses.Loss, callable or None, default=None
-        As ``keras.Model.compile`` takes it. None is the mean squared residual. Missing
-        readings are left out of a loss that is a mean over readings, such as
-        'mean_absolute_error'; in others they count as predicted exactly.
+        Loss, as for ``keras.Model.compile``. None is the mean squared error. Missing
+        readings are excluded from losses that are means over readings, such as
+        'mean_absolute_error'; in other losses they count as predicted exactly.
 
     callbacks : sequence of keras.callbacks.Callback, default=()
-        Called in training, after the library's own: one that sets the learning rate at
-        the start of an epoch has the last word. Without held-out windows the network
-        keeps the weights that they leave. No model is left in them.
+        Called during training after the library's own callbacks, so they can override
+        its learning rate. If no windows are held out, the network keeps the weights
+        that the callbacks leave. The callbacks do not keep a reference to the model.
 
     See Also
     --------
@@ -61,9 +60,9 @@ class Training(BaseEstimator):
 
     Notes
     -----
-    On jax the library's own network trains in a loop of the library, about ten times as
-    fast as in that of Keras. With an `optimizer`, a `loss` or `callbacks`, Keras' loop
-    trains, and compiles anew in every `fit`.
+    On jax, the built-in network has its own training loop, about ten times as fast as
+    that of Keras. Setting `optimizer`, `loss` or `callbacks` selects the loop of Keras,
+    which is compiled again in every `fit`.
 
     Examples
     --------

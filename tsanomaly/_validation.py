@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks on series and labels, and what every estimator does with its state."""
+"""Validation of series and labels, and the state of estimators."""
 
 import warnings
 from contextlib import contextmanager
@@ -56,13 +56,13 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
     Parameters
     ----------
     estimator : estimator
-        Gets ``n_features_in_`` and ``feature_names_in_``, or is checked against them.
+        Estimator whose ``n_features_in_`` and ``feature_names_in_`` are set or checked.
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order.
+        Series, rows in time order.
     reset : bool
-        Whether this is `fit`.
+        Whether to set the attributes, as in `fit`.
     missing : {'breaks', 'allow'}, default='breaks'
-        Which NaN is accepted: rows without any reading, or all.
+        Whether to accept NaN only in breaks, or everywhere.
 
     Returns
     -------
@@ -74,22 +74,22 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
     Raises
     ------
     ValueError
-        If a column does not hold numbers, holds infinity, or holds NaN that is not
-        accepted; if the columns are not those of `fit`; if X is a list of series.
+        If a column is not numeric, contains infinity or unsupported NaN, the columns
+        differ from those seen during `fit`, or X is a list of series.
     TypeError
         If X is sparse.
 
     Warns
     -----
     UserWarning
-        If the index of a frame holds times that are not in order.
+        If the times in the index of a frame are not in order.
     """
     given = X = as_series(X)
     check_columns(X, type(estimator).__name__)
     X = validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite=False)
     warn_if_unordered(given, estimator)
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(X.sum()):  # the usual case, without a mask of the whole series
+        if np.isfinite(X.sum()):  # fast path without a mask of the whole series
             return X, np.zeros(len(X), dtype=bool)
     infinite = np.isinf(X)
     if infinite.any():
@@ -97,7 +97,7 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
             f"Input X contains infinity in {locate(estimator, infinite)}. Replace it, "
             "or drop the row."
         )
-    del infinite  # of a long series, these masks take most of the memory
+    del infinite  # for long series, these masks take most of the memory
     absent = np.isnan(X)
     breaks = absent.all(axis=1)
     if missing == "allow":
@@ -106,7 +106,7 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
     if refused.any():
         raise ValueError(
             f"Input X contains NaN in {locate(estimator, refused)}. "
-            f"{type(estimator).__name__} needs every channel of a row, or none: a row "
+            f"{type(estimator).__name__} needs all channels of a row, or none: a row "
             "that is NaN in every channel is a break between two stretches. Impute "
             "first, for example with DataFrame.ffill or sklearn.impute.SimpleImputer."
         )
@@ -114,17 +114,17 @@ def validate_series(estimator, X, *, reset, missing="breaks"):
 
 
 def as_series(X):
-    """What a user gave as a series, if it is one, without a mask.
+    """Check that the input of the user is a single series, and remove masks.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series, not validated yet.
+        Series, not yet validated.
 
     Returns
     -------
     X : array-like of shape (n_timestamps, n_channels)
-        The same; a masked array as an array with NaN.
+        The input, with masked arrays converted to arrays with NaN.
 
     Raises
     ------
@@ -136,16 +136,16 @@ def as_series(X):
         hasattr(part, "columns") or getattr(part, "ndim", 1) > 1 for part in parts
     ):
         raise ValueError(
-            f"X is a {type(X).__name__} of {len(X)} series, and one series is expected "
-            "here. For one detector of all of them, join them with "
-            "tsanomaly.datasets.insert_breaks(frame, by=...), after pandas.concat; for "
-            "a detector of each, use FleetDetector."
+            f"X is a {type(X).__name__} of {len(X)} series, but a single series is "
+            "expected. To fit one detector on all of them, join them with "
+            "pandas.concat and tsanomaly.datasets.insert_breaks(frame, by=...). To fit "
+            "one detector on each, use FleetDetector."
         )
     return unmasked(X)
 
 
 def unmasked(values):
-    """A masked array as an array that is NaN where the mask is; others as they are."""
+    """Convert a masked array to an array with NaN. Return other values unchanged."""
     if isinstance(values, (list, tuple)) and any(
         isinstance(value, np.ma.MaskedArray) for value in values
     ):
@@ -161,22 +161,22 @@ def unmasked(values):
 
 
 def check_columns(X, user):
-    """Raise unless every column of a frame holds numbers, and has a name of its own.
+    """Raise unless the columns of a frame are numeric and have unique names.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series. What is no frame has no columns to check.
+        Series. Only frames are checked.
     user : str
-        What works on it, for the message.
+        Name of the caller for messages.
     """
     if not (hasattr(X, "iloc") and hasattr(X, "columns")):
         return
     if X.columns.duplicated().any():
         twice = X.columns[X.columns.duplicated()][0]
         raise ValueError(
-            f"Column {twice!r} is in X more than once. Rename one, so that the "
-            "channels can be told apart."
+            f"Column {twice!r} is in X more than once. Rename the duplicates, so that "
+            "channels can be distinguished."
         )
     for name, dtype in X.dtypes.items():
         if getattr(dtype, "kind", "O") in "biufc":
@@ -191,29 +191,28 @@ def check_columns(X, user):
         )  # its missing values would turn to numbers
         if holds_text or is_category or getattr(dtype, "kind", "O") in "mM":
             raise ValueError(
-                f"Column {name!r} does not hold numbers (dtype {dtype}). "
-                f"{user} works on sensor readings: drop the "
-                "column, make a time column the index, or encode categories as "
-                "numbers."
+                f"Column {name!r} is not numeric (dtype {dtype}). {user} requires "
+                "sensor readings: drop the column, make a time column the index, or "
+                "encode categories as numbers."
             )
 
 
 def validate_for_parts(estimator, X, *, reset):
-    """Validate a series as far as an estimator can that passes it on to its parts.
+    """Validate a series in a meta-estimator, before its parts validate it further.
 
     Parameters
     ----------
     estimator : estimator
         Fitted, unless `reset` is True.
     X : array-like of shape (n_timestamps, n_channels)
-        A series.
+        Series.
     reset : bool
-        Whether the channels are those that later series are to have.
+        Whether to remember the channels, as in `fit`.
 
     Returns
     -------
     X : DataFrame or ndarray of shape (n_timestamps, n_channels)
-        A frame is left as it is: the parts may want that.
+        Frames are returned unchanged, because the parts may need them.
     """
     if not reset:
         check_is_fitted(estimator)
@@ -229,39 +228,39 @@ def validate_for_parts(estimator, X, *, reset):
 
 
 def find_breaks(X):
-    """Rows that are NaN in every channel, of a series that is not validated yet.
+    """Return a mask of rows that are NaN in every channel.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series, as the user gave it.
+        Series, not yet validated.
 
     Returns
     -------
     breaks : ndarray of shape (n_timestamps,), dtype=bool
-        None is True where X is no table of numbers.
+        All False if X is not a table of numbers.
     """
     return _absent(X).all(axis=1)
 
 
 def find_gaps(X):
-    """Rows that are NaN in some channel, breaks included, of such a series.
+    """Return a mask of rows that are NaN in at least one channel.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series, as the user gave it.
+        Series, not yet validated.
 
     Returns
     -------
     gaps : ndarray of shape (n_timestamps,), dtype=bool
-        None is True where X is no table of numbers.
+        All False if X is not a table of numbers.
     """
     return _absent(X).any(axis=1)
 
 
 def _absent(X):
-    """Where a series has no reading."""
+    """Return a mask of missing readings."""
     import pandas as pd
 
     if issparse(X):
@@ -274,7 +273,7 @@ def _absent(X):
 
 
 def median_step(index):
-    """Median time from row to row.
+    """Return the median time step of an index.
 
     Parameters
     ----------
@@ -284,7 +283,7 @@ def median_step(index):
     Returns
     -------
     step : Timedelta or None
-        None if the index does not hold times in order, that differ.
+        None unless the index has ordered times and the median step is positive.
     """
     import pandas as pd
 
@@ -296,7 +295,7 @@ def median_step(index):
 
 
 def locate(estimator, mask):
-    """Name the column and first row of a fault, and count the readings it is in."""
+    """Describe the first column and row of a mask, and its number of readings."""
     column = int(mask.any(axis=0).argmax())
     row = int(mask[:, column].argmax())
     return (
@@ -306,14 +305,14 @@ def locate(estimator, mask):
 
 
 def name_column(estimator, column):
-    """Name a column in a message, by its name in `fit` or its position."""
+    """Describe a column for a message, by its name or its position."""
     if hasattr(estimator, "feature_names_in_"):
         return f"column {str(estimator.feature_names_in_[column])!r}"
     return f"the column at position {column}"
 
 
 def are_counts(values, least):
-    """Whether all values are whole numbers of at least so much, and no bool."""
+    """Whether all values are integers of at least `least`, and not bools."""
     return all(
         isinstance(value, Integral) and not isinstance(value, bool) and value >= least
         for value in values
@@ -321,16 +320,16 @@ def are_counts(values, least):
 
 
 def check_series_length(breaks, n_needed, **parameters):
-    """Raise unless a series holds enough rows that follow each other.
+    """Raise unless a series has enough consecutive rows.
 
     Parameters
     ----------
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows of the training series that are NaN in every channel.
     n_needed : int
-        Rows that the score of one row depends on, itself included.
+        Number of rows that the score of a row depends on, including the row itself.
     **parameters : dict
-        What the user set that these follow from, such as ``window_size=10``.
+        Parameters that determine this number, such as ``window_size=10``.
     """
     n_rows = np.count_nonzero(~breaks)
     edges = np.flatnonzero(np.concatenate([[True], breaks, [True]]))
@@ -340,8 +339,8 @@ def check_series_length(breaks, n_needed, **parameters):
     if not n_rows:
         raise ValueError(
             f"Every one of the {len(breaks):,} training rows is NaN in every "
-            "channel, and there is nothing to learn (n_samples=0). Fit on rows that "
-            "hold readings; a scaler makes NaN of channels that overflow."
+            "channel, so there is nothing to fit (n_samples=0). Fit on rows that "
+            "contain readings. Scalers return NaN for channels that overflow."
         )
     is_whole = n_rows == len(breaks)
     stretch = (
@@ -352,8 +351,8 @@ def check_series_length(breaks, n_needed, **parameters):
         text = f"{given} is longer than the {stretch} "
     else:
         text = (
-            f"With {given} the score of a row needs {n_needed} rows, more than the "
-            f"{stretch} has "
+            f"With {given} the score of a row depends on {n_needed} rows, more than "
+            f"the {stretch} has "
         )
     raise ValueError(
         f"{text}(n_samples={longest}). Fit on a longer series or lower "
@@ -369,9 +368,9 @@ def check_labels(y, n_timestamps=None, name="y"):
     y : array-like of shape (n_timestamps,)
         Labels.
     n_timestamps : int or None, default=None
-        Rows of the series they belong to. None accepts any number but 0.
+        Number of rows in the series. None accepts any positive number.
     name : str, default='y'
-        What to call them in messages.
+        Name of the labels in messages.
 
     Returns
     -------
@@ -381,7 +380,7 @@ def check_labels(y, n_timestamps=None, name="y"):
     Raises
     ------
     ValueError
-        If `y` has another length, another shape, or other values than 0 and 1.
+        If `y` has the wrong length or shape, or values other than 0 and 1.
     """
     import pandas as pd
 
@@ -397,56 +396,52 @@ def check_labels(y, n_timestamps=None, name="y"):
         )
     if y.ndim != 1 or not len(y):
         raise ValueError(
-            f"{name} must hold one label for every row, of at least one, got an array "
-            f"of shape {y.shape}.{cure}"
+            f"{name} must contain one label for each row, and at least one, got an "
+            f"array of shape {y.shape}.{cure}"
         )
     missing = pd.isna(y)
     if missing.any():
         raise ValueError(
-            f"{name} must hold 0 (normal) and 1 (anomaly), but {missing.sum():,} "
-            f"labels are missing, first at row {missing.argmax()}. Leave out rows that "
-            "nobody judged, or call them normal."
+            f"{name} must contain 0 (normal) and 1 (anomaly), but {missing.sum():,} "
+            f"labels are missing, first at row {missing.argmax()}. Remove unlabelled "
+            "rows, or label them as normal."
         )
-    values = pd.unique(y)  # unsorted, since labels of several types have no order
+    values = pd.unique(y)  # unsorted, because labels of mixed types have no order
     if np.isin(values, [0, 1]).all():
         return y.astype(bool)
     if np.isin(values, [-1, 1]).all():
-        cure = (
-            f"Labels in the manner of predict convert with {name} = ({name} == "
-            "-1).astype(int)."
-        )
+        cure = f"Convert labels of predict with {name} = ({name} == -1).astype(int)."
     elif y.dtype.kind == "f" and (values != np.floor(values)).any():
-        cure = f"Scores convert with {name} = (scores > threshold).astype(int)."
+        cure = f"Convert scores with {name} = (scores > threshold).astype(int)."
     else:
-        cure = f"Convert with {name} = ({name} == the anomaly's label).astype(int)."
+        cure = f"Convert with {name} = ({name} == label_of_anomalies).astype(int)."
     raise ValueError(
-        f"{name} must hold 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. "
+        f"{name} must contain 0 (normal) and 1 (anomaly), got {values[:5].tolist()}. "
         + cure
     )
 
 
 def remember_parameters(estimator, names):
-    """Note, in `fit`, the parameters that the fitted state goes with."""
+    """Remember, in `fit`, the parameters that the fitted state depends on."""
     estimator._fitted_with = {name: _plain(getattr(estimator, name)) for name in names}
 
 
 def check_parameters_unchanged(estimator):
-    """Raise if a parameter that the fitted state goes with was set since `fit`."""
+    """Raise if a parameter that the fitted state depends on was changed after `fit`."""
     for name, before in getattr(estimator, "_fitted_with", {}).items():
         now = _plain(getattr(estimator, name))
         if now != before:
             raise ValueError(
-                f"{name} was changed from {before!r} to {now!r} after fit, and what "
-                "fit learned does not go with it. Fit the "
-                f"{type(estimator).__name__} again."
+                f"{name} was changed from {before!r} to {now!r} after fit, but the "
+                f"fitted state depends on it. Refit the {type(estimator).__name__}."
             )
 
 
 def _plain(value):
-    """A number, string, tuple of them or None, without numpy types and lists.
+    """Convert a parameter to plain values that can be compared.
 
-    Of what a parameter is made of, if it is one that has parameters itself: it may be
-    changed in place.
+    Objects with parameters are converted recursively, because they may be changed in
+    place.
     """
     if hasattr(value, "get_params") and not isinstance(value, type):
         items = sorted(value.get_params().items())
@@ -464,9 +459,8 @@ def _plain(value):
 
 
 def draw_seed(random_state):
-    """Draw a seed from what `random_state` may be, without touching global state."""
-    # Where scikit-learn would take None for the global generator, and advance it, this
-    # takes a fresh one: global random states stay as they are.
+    """Draw a seed from a `random_state` without changing global state."""
+    # For None, scikit-learn would use and advance the global generator.
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     return check_random_state(random_state).randint(2**31)
@@ -474,7 +468,7 @@ def draw_seed(random_state):
 
 @contextmanager
 def all_or_nothing(estimator):
-    """Leave an estimator as it was before, if `fit` fails or is interrupted."""
+    """Restore the state of an estimator if `fit` fails or is interrupted."""
     before = vars(estimator).copy()
     try:
         yield
@@ -485,40 +479,40 @@ def all_or_nothing(estimator):
 
 
 def check_moved(estimator, names, homes, kind=ValueError):
-    """Raise if a parameter is named that moved.
+    """Raise if a parameter that was moved is used.
 
     Parameters
     ----------
     estimator : estimator
-        It had the parameter.
+        Estimator that used to have the parameter.
     names : iterable of str
-        What was named.
+        Names of parameters that are used.
     homes : dict of str to str
-        What to pass instead, by the former name.
+        Replacements by former name.
     kind : type, default=ValueError
-        The class of the error.
+        Class of the error.
     """
     for name in names:
         if name in homes:
             raise kind(
-                f"{name} is no parameter of {type(estimator).__name__} any more. Pass "
-                f"{homes[name]}."
+                f"{name} is no longer a parameter of {type(estimator).__name__}. Pass "
+                f"{homes[name]} instead."
             )
 
 
 def moved_parameters(homes):
-    """Decorate a constructor so that names which moved say where they are now.
+    """Decorate a constructor so that former parameters raise a helpful error.
 
     Parameters
     ----------
     homes : dict of str to str
-        What to pass instead, by the former name.
+        Replacements by former name.
 
     Returns
     -------
     decorate : callable
-        From a constructor to one of the same signature. It raises TypeError if it is
-        given one of the former names.
+        Decorator of a constructor with the same signature, which raises TypeError for
+        the former names.
     """
 
     def decorate(init):
@@ -533,20 +527,20 @@ def moved_parameters(homes):
 
 
 class FitRouter:
-    """Mixin of meta-estimators that pass metadata of `fit` on to their parts.
+    """Mixin of meta-estimators that pass metadata of `fit` to their parts.
 
-    A class names the parameters that hold the parts in ``_routed_parts``, and calls
+    A class lists the parameters with the parts in ``_routed_parts``, and calls
     ``_route_fit`` in `fit`.
     """
 
     def get_metadata_routing(self):
-        """Say which metadata goes where.
+        """Get the metadata routing of this object.
 
         Returns
         -------
         routing : MetadataRouter
-            What :func:`fit` passes on, if scikit-learn's metadata routing is enabled
-            and the parts request it.
+            Metadata that `fit` passes to the parts that request it, if metadata routing
+            of scikit-learn is enabled.
         """
         router = MetadataRouter(owner=self)
         mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -555,10 +549,10 @@ class FitRouter:
         return router.add(method_mapping=mapping, **given)
 
     def _route_fit(self, fit_params):
-        """Metadata for `fit` of each part, by the name of the part."""
+        """Return the metadata for `fit` of each part by name."""
         _raise_for_params(fit_params, self, "fit")
         routed = process_routing(self, "fit", **fit_params)
-        # A default part, given as None, requests nothing.
+        # Default parts, given as None, request nothing.
         return {
             name: {} if getattr(self, name) is None else routed[name].fit
             for name in self._routed_parts
@@ -566,14 +560,14 @@ class FitRouter:
 
 
 class VersionWarning(UserWarning):
-    """A fitted state comes from another version of what it is used with."""
+    """Warning that a fitted state was saved by another version."""
 
 
 class VersionedState:
-    """Mixin that makes the library version part of an estimator's pickled state.
+    """Mixin that adds the library version to the pickled state of an estimator.
 
-    A cache such as ``Pipeline(memory=…)`` hashes that state, so that an upgrade misses
-    the cache instead of returning what an older version computed.
+    A cache such as ``Pipeline(memory=...)`` hashes this state, so that results of older
+    versions are not reused after an upgrade.
     """
 
     def __getstate__(self):
@@ -585,8 +579,8 @@ class VersionedState:
         if version != __version__:
             warnings.warn(
                 f"This {type(self).__name__} was saved by tsanomaly {version}, and "
-                f"this is {__version__}: it may fail or give other scores. Fit it "
-                "again to be sure.",
+                f"this is {__version__}: it may fail or return different scores. "
+                "Refit it to be safe.",
                 VersionWarning,
                 stacklevel=2,
             )
@@ -594,18 +588,18 @@ class VersionedState:
 
 
 def check_numbers(estimator, parts, private=()):
-    """Raise if what `fit` learned holds NaN, as in a file that was altered.
+    """Raise if fitted attributes contain NaN, for example after a file was modified.
 
-    Scores would be NaN, as at a break, and no row be flagged.
+    Otherwise all scores would be NaN, as at breaks, and no row would be flagged.
 
     Parameters
     ----------
     estimator : fitted estimator
-        Its attributes that end in an underscore are looked at.
+        Its attributes that end in an underscore are checked.
     parts : list of object
-        Objects that it holds; all of their attributes are looked at.
+        Objects in the estimator, whose attributes are all checked.
     private : sequence of str, default=()
-        Other attributes of the estimator to look at.
+        Other attributes of the estimator to check.
     """
     parts = [*parts]
     parts += [
@@ -620,9 +614,9 @@ def check_numbers(estimator, parts, private=()):
         for name, value in numbers.items():
             if _holds_nan(value):
                 raise ValueError(
-                    f"{name} of the fitted {type(estimator).__name__} holds NaN, and "
-                    "no row would have a score. Fit it again, or load another copy of "
-                    "its file."
+                    f"{name} of the fitted {type(estimator).__name__} contains NaN, so "
+                    "no row would have a score. Refit it, or load another copy of its "
+                    "file."
                 )
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Errors of the rows of a series, by one model or by several that are judged apart.
+"""Errors of the rows of a series by one model, or by several on separate scales.
 
-A *view* is a model (`_residuals`) with the rule (`_row_errors`) that makes errors of
-its residuals. A *blend* puts together several views, each on its own scale.
+A *view* is a model (`_residuals`) with the rule (`_row_errors`) that aggregates its
+residuals into errors. A *blend* combines several views, each on its own scale.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ from tsanomaly._windows import (
 
 __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 
-# Half of a series with less of the variance of all is of a machine that stood still.
+# A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
 
 
@@ -38,7 +38,7 @@ class Series:
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        float32, centred: a channel without any reading in a window is seen as 0.
+        float32, centred. A channel without readings in a window is filled with 0.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that are NaN in every channel.
     """
@@ -50,7 +50,7 @@ class Series:
 
     @property
     def is_incomplete(self):
-        """Whether readings are missing in rows that hold others."""
+        """Whether readings are missing in rows that have others."""
         return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
 
     def windows(self, n_rows, baseline_window=None):
@@ -76,9 +76,9 @@ class View:
     Parameters
     ----------
     model : object
-        As described in `_residuals`.
+        Model as described in `_residuals`.
     rule : RowErrorRule
-        Fitted, or to be fitted by `fit`.
+        Rule, fitted or to be fitted with `fit`.
     weights : ndarray of shape (n_channels,) or None, default=None
         What the squared residuals of each channel are multiplied by.
     baseline_window : int or None, default=None
@@ -111,7 +111,7 @@ class View:
 
     @property
     def n_lookahead(self):
-        """Rows after a row that its error depends on."""
+        """Number of later rows that the error of a row depends on."""
         return (self.rule.window_size - 1) * self.rule.looks_ahead
 
     def levels(self, errors):
@@ -134,24 +134,24 @@ class View:
         series : Series
             The training series.
         rows : ndarray of int
-            Rows whose errors are the scale, as in `RowErrorRule.fit`.
+            Rows whose errors set the scale, as in `RowErrorRule.fit`.
 
         Returns
         -------
         errors : ndarray of shape (n_timestamps, n_channels)
-            Those of the series, without a second run of the model.
+            Errors of the series, without running the model twice.
         """
         return self.rule.fit(self.residuals(series), rows)
 
     def errors(self, series):
-        """Errors of all rows of a series, (n_timestamps, n_channels).
+        """Return the errors of all rows of a series, (n_timestamps, n_channels).
 
-        NaN at breaks, and in rows whose windows are padded.
+        NaN at breaks and in rows whose windows are padded.
         """
         return self.rule.errors(self.residuals(series))
 
     def errors_at(self, series, rows):
-        """Errors of some rows without breaks: (n_rows, n_channels)."""
+        """Return the errors of some rows without breaks, (n_rows, n_channels)."""
         if self.rule.looks_ahead:
             return self.errors(series)[rows]
         return self.rule.errors_at(self.residuals(series), rows)
@@ -172,13 +172,13 @@ class View:
         return average.result()
 
     def make_last_row_errors(self):
-        """Make a function for the errors of single rows, for streams.
+        """Make a function that computes the errors of single rows, for streams.
 
         Returns
         -------
         of_last : callable or None
-            From rows of a stretch, centred float32 of shape (n, n_channels), to the
-            errors of the last of them, (1, n_channels). None where a row needs more
+            Maps rows of a stretch, centred float32 of shape (n, n_channels), to the
+            errors of the last row, of shape (1, n_channels). None if a row needs more
             than one run of the model.
         """
         model, rule = self.model, self.rule
@@ -202,13 +202,13 @@ class View:
             ).swapaxes(1, 2)
             expected = run(windows)
             actual = windows[:, -expected.shape[1] :]
-            if n_windows > 1:  # of a model that forecasts one row of each
+            if n_windows > 1:  # a model that forecasts one row per window
                 actual, expected = actual[None, :, -1], expected[None, :, -1]
             last = slice(-rule.n_rows, None)
             squared = squared_residuals(actual[:, last], expected[:, last])
             if self.weights is not None:
                 squared *= self.weights
-            if n_padded:  # of a model that forecasts
+            if n_padded:  # only for a model that forecasts
                 squared[:, :n_padded] = np.nan
             return rule.errors_of_windows(squared)
 
@@ -216,7 +216,7 @@ class View:
 
 
 class Blend:
-    r"""Errors of rows by several views, each judged on its own scale.
+    r"""Errors of rows by several views, each on its own scale.
 
     With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum
     to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, or
@@ -255,12 +255,12 @@ class Blend:
 
     @property
     def n_context(self):
-        """Rows before a row that its error depends on."""
+        """Number of earlier rows that the error of a row depends on."""
         return max(view.n_context for view in self._views)
 
     @property
     def n_lookahead(self):
-        """Rows after a row that its error depends on."""
+        """Number of later rows that the error of a row depends on."""
         return max(view.n_lookahead for view in self._views)
 
     def levels(self, errors):
@@ -272,15 +272,15 @@ class Blend:
         return self.join(self._of_each(lambda view: view.fit(series, rows)))
 
     def errors(self, series):
-        """Errors of all rows of a series, as of a view."""
+        """Return the errors of all rows of a series; see `View.errors`."""
         return self.join(self._of_each(lambda view: view.errors(series)))
 
     def errors_at(self, series, rows):
-        """Errors of some rows without breaks: (n_rows, n_channels)."""
+        """Return the errors of some rows without breaks, (n_rows, n_channels)."""
         return self.join(self._of_each(lambda view: view.errors_at(series, rows)))
 
     def join(self, errors):
-        """Errors of rows, from those by each view.
+        """Combine the errors of the views.
 
         Parameters
         ----------
@@ -316,14 +316,14 @@ class Blend:
         return joined
 
     def make_last_row_errors(self):
-        """Make a function for the errors of single rows; as of a view."""
+        """Make a function for the errors of single rows; see `View`."""
         functions = [view.make_last_row_errors() for view in self._views]
         if None in functions:
             return None
         return lambda rows: self.join([of_last(rows) for of_last in functions])
 
     def expected(self, series):
-        """What readings should have been, each channel as the view that knows it."""
+        """Return the expected readings, weighted per channel."""
         expected = self._of_each(lambda view: view.expected(series))
         return sum(
             weights * by_view
@@ -331,34 +331,33 @@ class Blend:
         )
 
     def _of_each(self, function):
-        """Results of all views, of which the last tells how far it is."""
+        """Call a function for all views, of which the last one reports progress."""
         with silence():
             results = [function(view) for view in self._views[:-1]]
         return [*results, function(self._views[-1])]
 
 
 def errors_of_halves(view, series, rows, refit, most=None):
-    """Errors of rows by a model that has not learned from them.
+    """Return errors of rows by models that were fitted on the other half of the rows.
 
     Parameters
     ----------
     view : View or Blend
-        Fitted on `rows`.
+        View fitted on `rows`.
     series : Series
         The training series.
     rows : ndarray of int
-        Rows that it has learned from.
+        Training rows.
     refit : callable
-        Makes another such view, with the same rules, that has learned from some rows.
+        Takes rows and returns a view with the same rules, fitted on these rows.
     most : int or None, default=None
-        Rows of each half whose errors are wanted, at most; None takes all.
+        Maximum number of rows per half. None uses all rows.
 
     Returns
     -------
     rows : ndarray of int
-        Those that have an error: of each half, by a view that has learned from the
-        other half; not by one of rows that hardly change. None where the halves do not
-        hold two windows that do not overlap.
+        Rows with an error. A half that hardly varies is not used for fitting. Empty if
+        the halves are too short for separate windows.
     errors : ndarray of shape (n_rows, n_channels)
     """
     overlap = view.n_start_up
@@ -370,7 +369,7 @@ def errors_of_halves(view, series, rows, refit, most=None):
             (rows[middle:], rows[: middle - overlap]),
             (rows[:middle], rows[middle + overlap :]),
         ):
-            # Of a machine that stood still nothing is learned about one that runs.
+            # A model of a standstill says nothing about normal operation.
             if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
                 other = refit(evenly(learned))
                 found.append(held_out if most is None else evenly(held_out, most))
@@ -381,22 +380,23 @@ def errors_of_halves(view, series, rows, refit, most=None):
 
 
 def raised_errors(errors, whole, rows, others):
-    """Errors of training rows, or those held out where they are larger.
+    """Replace in-sample errors by held-out errors where these are larger.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps, n_channels)
+        In-sample errors.
     whole : ndarray of shape (n_timestamps,), dtype=bool
-        Rows whose windows rest on no padding; the others get NaN.
+        Rows without padding. The others get NaN.
     rows : ndarray of int
-        Rows that have errors held out.
+        Rows with held-out errors.
     others : ndarray of shape (len(rows), n_channels)
-        These errors.
+        Held-out errors.
 
     Returns
     -------
     raised : ndarray of shape (n_timestamps, n_channels) or None
-        None if there are none.
+        None if there are no held-out errors.
     """
     if not len(rows):
         return None
@@ -408,6 +408,6 @@ def raised_errors(errors, whole, rows, others):
 
 
 def _variance(series, rows):
-    """Variance of the readings of some rows, summed over the channels."""
+    """Return the variance of the readings of some rows, summed over the channels."""
     readings = np.ma.masked_invalid(series.X[rows])
     return readings.var(axis=0, dtype=np.float64).filled(0).sum()

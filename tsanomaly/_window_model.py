@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Models that say what the readings of windows should have been.
+"""Models that reconstruct windows.
 
-They are what `_residuals` asks of a model. Nothing here knows of scikit-learn, nor of
-how errors and thresholds follow.
+They implement the model interface described in `_residuals`.
 """
 
 import numpy as np
@@ -15,21 +14,22 @@ from tsanomaly._windows import fill_windows
 
 __all__ = ["LinearModel", "NetworkModel", "as_seen"]
 
-# Windows that the linear map reconstructs together, fewer if they are wide. Always as
-# many, so that the last bits of a row do not depend on how many are scored with it.
+# Number of windows per call of the linear map, smaller for wide windows. It is fixed,
+# so that the result of a row does not depend, to the last bit, on how many rows are
+# scored with it.
 _LARGEST_BATCH, _SMALLEST_BATCH = 256, 32
 _READINGS_OF_BATCH = 2**20
 
 
 class NetworkModel:
-    """Windows as a network reconstructs them, or rows as it forecasts them.
+    """Reconstruct windows, or forecast rows, with a network.
 
     Parameters
     ----------
     network : Network
         The architecture.
     weights : list of ndarray
-        Its weights.
+        Weights of the network.
     """
 
     runs_several = False
@@ -40,7 +40,7 @@ class NetworkModel:
 
     @staticmethod
     def memory(shape, window_size, *, batch_size, width):
-        """Bytes that training takes, about.
+        """Estimate the bytes that training takes.
 
         Parameters
         ----------
@@ -48,36 +48,36 @@ class NetworkModel:
             ``(n_timestamps, n_channels)`` of the series.
         window_size, batch_size : int
         width : int
-            Numbers that all layers together keep of a row of a window.
+            Number of activations of all layers per row of a window.
         """
         n_timestamps, n_channels = shape
-        # Windows of a batch, their residuals, and what every layer keeps of each row.
+        # Windows of a batch, their residuals, and the activations of all layers.
         batch = max(batch_size, SCORING_BATCH)
         needed = batch * window_size * (32 * n_channels + 115 * width)
         return needed + 16 * n_timestamps * n_channels
 
     @property
     def forecasts(self):
-        """Whether the last row of a window is predicted from the rows before it."""
+        """Whether the last row of a window is predicted from the earlier rows."""
         return self._network.forecasts
 
     @property
     def n_rows(self):
-        """Rows of the windows that the model takes."""
+        """Number of rows in the windows that the model takes."""
         return self._network.n_rows
 
     def run(self, windows, rows):
-        """Predict the rows of windows; as `Network.run`."""
+        """Predict the rows of windows; see `Network.run`."""
         return self._network.run(self._weights, windows, rows)
 
     def make_runner(self):
-        """Make a function that predicts the rows of one window, without delay.
+        """Make a fast function that predicts the rows of one window.
 
         Returns
         -------
         run : callable
-            From a window of shape (1, n_rows, n_channels), float32, to what its rows,
-            or its last, should have been, (1, k, n_channels). Its first call compiles.
+            Maps a float32 window of shape (1, n_rows, n_channels) to the prediction of
+            its rows or its last row, (1, k, n_channels). The first call compiles.
         """
         run_network = self._network.window_runner(self._weights)
 
@@ -89,13 +89,13 @@ class NetworkModel:
 
 
 class LinearModel:
-    """Windows as a linear map reconstructs them.
+    """Reconstruct windows with a linear map.
 
     Parameters
     ----------
     linear_map : LinearMap
     n_rows : int
-        Rows of its windows.
+        Number of rows in its windows.
     """
 
     forecasts, runs_several = False, True
@@ -106,13 +106,13 @@ class LinearModel:
 
     @staticmethod
     def memory(shape, window_size):
-        """Bytes that fitting takes, about, as for the network."""
+        """Estimate the bytes that fitting takes; see `NetworkModel.memory`."""
         n_timestamps, n_channels = shape
         size = window_size * n_channels
         return LinearMap.memory(n_timestamps, size) + 16 * _batch_size(size) * size
 
     def run(self, windows, rows):
-        """Predict the rows of windows; as `Network.run`."""
+        """Predict the rows of windows; see `Network.run`."""
         size = _batch_size(len(self.linear_map.mean))
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
@@ -123,17 +123,17 @@ class LinearModel:
             tell(start + len(batch), len(rows), "rows")
 
     def make_runner(self):
-        """Make a function that predicts the rows of one window; as above."""
+        """Make a fast function that predicts the rows of one window."""
         return lambda window: self.linear_map(as_seen(window))
 
 
 def _batch_size(n_readings):
-    """How many windows of so many readings the linear map reconstructs together."""
+    """Return the number of windows per call of the linear map."""
     size = min(_READINGS_OF_BATCH // n_readings, _LARGEST_BATCH)
     return max(size, _SMALLEST_BATCH)
 
 
 def as_seen(window):
-    """A window as models take it: clipped, and filled where nothing was read."""
+    """Return a window as the input of models: clipped, with missing readings filled."""
     clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
     return fill_windows(clipped, np.zeros(window.shape[2], np.float32))

@@ -14,47 +14,47 @@ __all__ = ["WindowNeighborsDetector"]
 
 
 class WindowNeighborsDetector(ResidualDetector):
-    r"""Detect windows that are far from all windows of the training series.
+    r"""Detect anomalies by the distance of windows to the nearest training windows.
 
     The windows of 1, 4, 16, 64 and 256 rows that end at a row are compared with up to
-    1,000 training windows each, by the mean, standard deviation, minimum, maximum and
-    range of every channel. The mean distance to the five nearest [1]_ is judged on a
-    scale of its own for each length, and the lengths count together. The nearest of all
-    and the windows that overlap with it are left out: a training window is its own
-    nearest.
+    1,000 training windows of the same length, by the mean, standard deviation, minimum,
+    maximum and range of each channel. The mean distance to the five nearest windows
+    [1]_ is normalised for each length separately, and the lengths are combined. The
+    very nearest window, and those that overlap with it, do not count, because a
+    training window is its own nearest neighbour.
 
     Parameters
     ----------
     window_size : int, default=256
-        Rows in the longest windows, at most: lengths are the powers of 4 up to it, and
-        none is longer than a quarter of the training rows. See `lengths_`.
+        Maximum number of rows in a window. The lengths are the powers of 4 up to this
+        number and up to a quarter of the training rows; see `lengths_`.
 
     features : str or tuple of str, default=('scaled', 'raw')
-        What windows are compared by; several kinds count together.
+        Features by which windows are compared. Several kinds are combined.
 
         - 'scaled': the statistics, each divided by its standard deviation over the
-          training windows, and clipped at 50 of these. A channel that hardly moves
-          counts as much as the others.
-        - 'raw': the statistics as they are, but half of the range. A channel counts as
-          much as it moves.
-        - 'readings': the readings of the windows, of 1, 4 and 16 rows. The order of
-          the rows counts.
+          training windows and clipped at ±50. A channel that hardly varies has the same
+          weight as the others.
+        - 'raw': the statistics without scaling, except that the range is halved. A
+          channel has weight in proportion to its variation.
+        - 'readings': the readings of windows of 1, 4 and 16 rows, so that the order of
+          rows matters.
 
     n_neighbors : int, default=5
-        How many of the nearest windows count; fewer if so many are not kept.
+        Number of nearest windows to average over. If fewer are kept, all of them.
 
     max_samples : int, default=1000
-        Training windows of each length that are kept, at most; a random choice. Scoring
-        takes time in proportion.
+        Maximum number of training windows to keep for each length, drawn at random.
+        Scoring time is proportional to it.
 
     missing : {'ignore', 'anomaly'}, default='ignore'
-        What a missing reading (NaN) in a row that holds others means. With 'ignore'
-        windows are judged by what was read in them, with 'anomaly' a missing reading
-        is as bad as the worst training row, twice.
+        How to treat a missing reading (NaN) in a row that has other readings. 'ignore'
+        compares windows on the readings they have. 'anomaly' flags the row, with twice
+        the error of the worst training row.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of those whose
-        windows rest on no padding.
+        Share of training rows to flag, in (0, 0.5]. 'auto' flags 1 % of the training
+        rows that have no padded window.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -62,49 +62,51 @@ class WindowNeighborsDetector(ResidualDetector):
     Attributes
     ----------
     lengths_ : tuple of int
-        Rows in the windows that are compared.
+        Window lengths, in rows.
 
     center_ : ndarray of shape (n_channels,)
-        Mean of the training readings.
+        Mean of each channel in training.
 
     median_error_ : float
-        Median error of the training rows that are no start-up rows.
+        Median error of the training rows, start-up rows excluded.
 
     offset_ : float
-        Rows with a lower score are flagged.
+        Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_, n_lookahead_ : int
-        Rows before and after a row that its score depends on.
+        Number of earlier and later rows that the score of a row depends on.
 
     n_samples_fit_ : int
         Number of training rows.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    AutoregressiveDetector : Rows that those before them did not lead to expect.
-    LSTMAutoencoderDetector : Windows as a network and a linear map reconstruct them.
+    AutoregressiveDetector : Forecast rows from earlier rows.
+    LSTMAutoencoderDetector : Reconstruct windows with a network and a linear map.
     sklearn.neighbors.LocalOutlierFactor : Distances relative to those of neighbours.
 
     Notes
     -----
-    Scale the series first. Statistics of a window are made of those of four windows of
-    a quarter of its length, so that the cost does not grow with the length. The
-    normalised score of a row is the power mean, with exponent 2, of those of all
-    lengths and kinds: 0 for the median of training windows, 1 for their 99 % quantile,
-    in the logarithm of the distance. A window that rests on padding, in the first rows
-    of a series or after a break, does not count. Any other counts at most by 1, and
-    twice the score of its last quarter: what is over would otherwise be seen until it
-    has left the longest windows. The error of the row is :math:`\log(1 + e^l)`.
+    Scale the series first. The statistics of a window are computed from those of four
+    windows of a quarter of its length, so the cost does not grow with the length.
 
-    `transform` shares the error out among the channels by the squared distance to the
-    nearest windows. `reconstruct` returns the mean of the last rows of the nearest
-    windows.
+    Distances become normalised scores on a logarithmic scale: 0 for the median of the
+    training rows and 1 for their 99 % quantile. The score of a row, :math:`l`, is the
+    power mean with exponent 2 of the scores of all lengths and kinds of features, and
+    its error is :math:`\log(1 + e^l)`. Padded windows, at the start of the series and
+    after a break, are left out. The score of any other window is clipped at 1 plus
+    twice the score of its last quarter; otherwise an anomaly that is over would affect
+    all rows until it has left the longest windows.
+
+    `transform` distributes the error over the channels in proportion to their squared
+    distances. `reconstruct` returns the mean of the last rows of the nearest windows.
 
     References
     ----------
@@ -125,7 +127,7 @@ class WindowNeighborsDetector(ResidualDetector):
     1
     """
 
-    _judges_start_up = True  # by the windows that rest on no padding
+    _judges_start_up = True  # by the windows that are not padded
     _scoring_parameters = ("window_size", "features", "n_neighbors")
 
     _parameter_constraints: dict = {
@@ -160,7 +162,7 @@ class WindowNeighborsDetector(ResidualDetector):
         self.random_state = random_state
 
     def _kinds(self):
-        """Kinds of features, without repeats."""
+        """Return the kinds of features without duplicates."""
         kinds = self.features
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         if not kinds or not all(
@@ -169,7 +171,7 @@ class WindowNeighborsDetector(ResidualDetector):
             raise InvalidParameterError(
                 "The 'features' parameter of WindowNeighborsDetector must be one or "
                 f"several of {', '.join(map(repr, FEATURES))}. Got {self.features!r} "
-                "instead, use for example features=('scaled', 'raw')."
+                "instead. For example, use features=('scaled', 'raw')."
             )
         return list(dict.fromkeys(kinds))
 
@@ -178,11 +180,11 @@ class WindowNeighborsDetector(ResidualDetector):
         return []
 
     def _check_views(self, views, breaks):
-        n_needed = int(self.n_neighbors) + 2  # the nearest of all is left out
+        n_needed = int(self.n_neighbors) + 2  # the very nearest does not count
         check_series_length(breaks, n_needed, n_neighbors=self.n_neighbors)
 
     def _check_series(self, series, views):
-        """Choose the lengths, and refuse a series that is too large to fit on."""
+        """Choose the lengths, and raise if the series does not fit in memory."""
         edges = np.flatnonzero(np.concatenate([[True], series.breaks, [True]]))
         longest = int(np.diff(edges).max() - 1)
         kinds, shape = self._kinds(), series.X.shape
@@ -192,12 +194,13 @@ class WindowNeighborsDetector(ResidualDetector):
         )
         check_memory(
             needed,
-            f"Comparing windows of {shape[1]:,} channels with {self.max_samples:,}",
-            "Lower max_samples, n_neighbors or window_size, or leave channels out.",
+            f"Comparing windows of {shape[1]:,} channels with {self.max_samples:,} "
+            "others",
+            "Lower max_samples, n_neighbors or window_size, or drop channels.",
         )
 
     def _fit_views(self, series, views, rows, seed):
-        """Keep some of the windows."""
+        """Keep a sample of the windows."""
         view = self._keep(series, rows, seed)
         return view, view.errors(series), None
 
@@ -213,11 +216,11 @@ class WindowNeighborsDetector(ResidualDetector):
         )
 
     def _fit_held_out(self, X, y=None):
-        """Fit, and return errors of the training rows, and those of rows held out.
+        """Fit the detector and return in-sample and held-out errors.
 
-        These are by the windows of the other half of the rows. They do not set
-        `offset_`: a training window is compared without the nearest of all, as new ones
-        are, and 1 % of the training rows are flagged.
+        The held-out errors of each half of the rows are distances to the windows of the
+        other half. They do not affect `offset_`: the very nearest window is excluded
+        for training windows as for new ones, so in-sample errors are not too small.
         """
         errors, _ = super()._fit_held_out(X, y)
         series = self._series(*self._validate(X))

@@ -14,49 +14,50 @@ __all__ = ["WindowTransformer"]
 
 
 class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
-    """Put the recent past of a row into its columns.
+    """Flatten the trailing window of each row into columns.
 
     Row ``t`` of the result is the flattened window of `window_size` rows that ends at
-    row ``t``: time-major, oldest row first. There are as many rows as before, so labels
-    still line up, and any estimator of scikit-learn that looks at rows one by one, such
-    as :class:`~sklearn.ensemble.IsolationForest`, sees the shape of the series.
+    row ``t``, time-major, oldest row first. The number of rows is unchanged, so labels
+    still line up, and any row-wise scikit-learn estimator, such as
+    :class:`~sklearn.ensemble.IsolationForest`, can use the temporal context.
 
-    The rows before the first one are taken to be equal to it. The transformation is
-    causal: a row's window never changes when rows are appended.
+    The transformation is causal: appending rows never changes earlier windows. Windows
+    at the start of the series are padded with its first row.
 
     Parameters
     ----------
     window_size : int, default=10
-        Rows in a window, the row itself included. At least 1.
+        Number of rows in a window, including the row itself. At least 1.
 
     Attributes
     ----------
     n_context_ : int
-        Rows before a row that its window holds, ``window_size - 1``.
+        Number of earlier rows in a window, ``window_size - 1``.
 
     n_lookahead_ : int
-        Rows after a row that its window holds, always 0.
+        Number of later rows in a window, always 0.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
     sliding_windows : Three-dimensional windows without padding.
-    LSTMAutoencoderDetector : A detector that cuts its windows itself.
+    TemporalFeatures : Rolling, lag, rate and calendar features.
 
     Notes
     -----
-    No window is copied. The result is a read-only view of one padded copy of the
-    series, in which consecutive rows overlap; its memory is that of the series, not
-    `window_size` times as much. Estimators that follow may copy it.
+    Windows are not copied. The result is a read-only view of one padded copy of the
+    series, so it takes as much memory as the series. Later steps may copy it, which
+    takes `window_size` times as much.
 
     A row that is NaN in every channel is a break: its window is NaN, and the row after
-    it is padded like a first row. With breaks the result is a copy. Other NaN passes
-    through.
+    it is padded like the first row of the series. With breaks, the result is a copy.
+    Other NaN values are passed through.
 
     Examples
     --------
@@ -81,12 +82,12 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Validate the parameters and remember the channels.
+        """Validate the parameters and the channels.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. It may be shorter than a window.
+            Series, rows in time order. It may be shorter than a window.
         y : None
             Ignored.
 
@@ -98,8 +99,8 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `window_size` is out of range, or a column of `X` does not hold numbers
-            or holds infinity.
+            If `window_size` is out of range, or `X` contains infinity or values that
+            are not numeric.
         """
         with all_or_nothing(self):
             validate_series(self, X, reset=True, missing="allow")
@@ -113,19 +114,20 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order.
+            Series, rows in time order.
 
         Returns
         -------
         windows : ndarray of shape (n_timestamps, window_size * n_channels)
-            Read-only, float32 if `X` is, float64 otherwise. NaN at breaks.
+            Read-only. float32 if `X` is float32, otherwise float64. NaN at breaks.
 
         Raises
         ------
         ValueError
-            If `X` has other channels than in `fit`, or holds infinity.
+            If the channels of `X` differ from those seen during `fit`, or `X` contains
+            infinity.
         MemoryError
-            If `X` holds breaks, and there is no memory for a copy of the windows.
+            If `X` contains breaks and a copy of the windows does not fit in memory.
         """
         check_is_fitted(self)
         X, breaks = validate_series(self, X, reset=False, missing="allow")
@@ -136,7 +138,7 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
             check_memory(
                 len(X) * width * X.itemsize,
                 f"A copy of {len(X):,} windows of {n_context + 1:,} rows and "
-                f"{n_channels:,} channels, as breaks make necessary,",
+                f"{n_channels:,} channels, which breaks make necessary,",
                 "Lower window_size, or transform one stretch at a time.",
             )
             windows = np.full((len(X), width), np.nan, X.dtype)
@@ -146,31 +148,31 @@ class WindowTransformer(VersionedState, TransformerMixin, BaseEstimator):
         padded = np.empty((n_context + len(X), n_channels), dtype=X.dtype)
         padded[:n_context] = X[0]
         padded[n_context:] = X
-        # In the flat, C-contiguous series every window is a run of its elements, and
-        # the next window starts n_channels further on.
+        # In the flat, C-contiguous series, each window is a contiguous run of elements,
+        # and the next window starts n_channels elements later.
         runs = np.lib.stride_tricks.sliding_window_view(
             padded.ravel(), (n_context + 1) * n_channels
         )
         return runs[::n_channels]  # (n_timestamps, window_size * n_channels)
 
     def get_feature_names_out(self, input_features=None):
-        """Name the columns, such as ``pressure_t-9`` to ``pressure_t-0``.
+        """Return the column names, such as ``pressure_t-9`` to ``pressure_t-0``.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the channels. By default those seen in `fit`, or ``x0``, ``x1``,
-            ….
+            Names of the channels. None uses those seen during `fit`, or ``x0``, ``x1``,
+            and so on.
 
         Returns
         -------
         names : ndarray of str objects of shape (window_size * n_channels,)
-            In the order of the columns: all channels of the oldest row first.
+            Names in column order: all channels of the oldest row first.
 
         Raises
         ------
         ValueError
-            If `input_features` are not the names seen in `fit`.
+            If `input_features` differ from the names seen during `fit`.
         """
         check_is_fitted(self)
         channels = _check_feature_names_in(self, input_features)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Trailing windows of a series: views, gathers, and the way back to rows.
+"""Trailing windows of a series, and averages of window values per row.
 
-Everything in the library that looks at more than one row gets its windows here, so
-that the convention stands in one place: the window of row ``t`` holds the rows
-``t - window_size + 1`` to ``t``, and rows before the start of the series (or of the
-stretch after a break) are replaced by its first row.
+All windows of the library are made here, so that there is one convention: the window of
+row ``t`` contains the rows ``t - window_size + 1`` to ``t``. Rows before the start of
+the series, or of the stretch after a break, are replaced by its first row.
 """
 
 from numbers import Integral
@@ -26,7 +25,7 @@ __all__ = [
 ]
 
 
-# Windows that missing readings are filled in at a time.
+# Number of windows in which missing readings are filled at a time.
 _BLOCK = 1024
 
 
@@ -36,17 +35,17 @@ def _check_positive_integer(value, name):
 
 
 def sliding_windows(X, window_size, stride=1):
-    """Cut a series into overlapping windows, without copying it.
+    """Cut a series into overlapping windows without copying it.
 
-    Only whole windows are returned: there is no padding. Rows after the end of the
-    last window, fewer than `stride` of them, are in no window.
+    Windows are not padded. Up to ``stride - 1`` rows at the end of the series may be in
+    no window.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order.
+        Series, rows in time order.
     window_size : int
-        Rows in a window.
+        Number of rows in a window.
     stride : int, default=1
         Rows between the starts of consecutive windows.
 
@@ -65,8 +64,8 @@ def sliding_windows(X, window_size, stride=1):
 
     See Also
     --------
-    merge_windows : Average window values back onto rows.
-    WindowTransformer : One flattened window for every row, with padding.
+    merge_windows : Average window values for each row.
+    WindowTransformer : One flattened, padded window per row.
 
     Examples
     --------
@@ -99,32 +98,32 @@ def sliding_windows(X, window_size, stride=1):
 
 
 def merge_windows(values, n_timestamps, stride=1):
-    """Average window values back onto the rows of the series.
+    """Average window values for each row of the series.
 
-    The inverse of `sliding_windows`: a row gets the mean of the values that all
-    windows covering it hold for it.
+    This is the inverse of `sliding_windows`: each row gets the mean of its values in
+    all windows that contain it.
 
     Parameters
     ----------
     values : array-like of shape (n_windows, window_size) or \
             (n_windows, window_size, n_channels)
-        One value, or one vector, for every row of every window. Window ``i`` starts
-        at row ``i * stride``.
+        One value or vector per row of each window. Window ``i`` starts at row
+        ``i * stride``.
     n_timestamps : int
-        Rows of the series.
+        Number of rows in the series.
     stride : int, default=1
         Rows between the starts of consecutive windows.
 
     Returns
     -------
     merged : ndarray of shape (n_timestamps,) or (n_timestamps, n_channels)
-        Row means, in float64. NaN in rows that no window covers: those after the last
+        Row means in float64. NaN in rows that are in no window: those after the last
         window, and those between windows if `stride` exceeds the window size.
 
     Raises
     ------
     ValueError
-        If `values` has another number of dimensions, or if the windows do not fit into
+        If `values` is not two- or three-dimensional, or the windows extend beyond
         `n_timestamps` rows.
 
     See Also
@@ -163,7 +162,7 @@ def merge_windows(values, n_timestamps, stride=1):
 
 
 def runs(target):
-    """First and last row of every run of ones.
+    """Return the first and last row of each run of ones.
 
     Parameters
     ----------
@@ -173,14 +172,14 @@ def runs(target):
     Returns
     -------
     start, end : ndarray of int
-        Both ends included.
+        First and last row, both inclusive.
     """
     edges = np.diff(np.concatenate(([0], target, [0])))
     return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
 
 
 class RowAverage:
-    """Running mean per row of values that arrive window by window.
+    """Mean per row of values that are added window by window.
 
     Parameters
     ----------
@@ -198,23 +197,23 @@ class RowAverage:
         Parameters
         ----------
         values : ndarray of shape (n_windows, window_size, ...)
-            One value for every row of every window.
+            One value per row of each window.
         last_rows : ndarray of shape (n_windows,)
-            Row at which each window ends, without repeats.
+            Last row of each window, without duplicates.
         first_rows : ndarray of shape (n_windows,)
-            First row of the stretch the window belongs to: what lies before is padding
-            and does not count.
+            First row of the stretch of each window. Earlier rows are padding and are
+            ignored.
         """
         window_size = values.shape[1]
         for position in range(window_size):
             rows = last_rows - (window_size - 1 - position)
             real = rows >= first_rows
-            # Within one position all rows differ, so plain indexing adds each once.
+            # Rows at one position are distinct, so indexed addition is correct.
             self._total[rows[real]] += values[real, position]
             self._count[rows[real]] += 1
 
     def result(self):
-        """Mean of every row; NaN where nothing was added."""
+        """Return the mean of each row, NaN where nothing was added."""
         count = self._count.reshape(-1, *[1] * (self._total.ndim - 1))
         mean = np.full(self._total.shape, np.nan)
         np.divide(self._total, count, out=mean, where=count > 0)
@@ -222,21 +221,20 @@ class RowAverage:
 
 
 class TrailingWindows:
-    """The window of every row of a series, gathered when asked for.
+    """One trailing window per row of a series, created on demand.
 
-    Unlike `sliding_windows` there is one window for every row: the first rows of the
-    series, and those after a break, are padded on the left with the first row of
-    their stretch. Memory stays that of the series: a window exists only while the
-    batch that asked for it does.
+    Unlike `sliding_windows`, there is a window for every row except breaks. Windows at
+    the start of the series and after a break are padded on the left with the first row
+    of their stretch. Windows exist only as long as the batch that contains them.
 
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        A series, rows in time order.
+        Series, rows in time order.
     window_size : int
-        Rows in a window.
+        Number of rows in a window.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that separate two stretches; no window holds one.
+        Rows that separate two stretches. No window contains one.
     fill_values : ndarray of shape (n_channels,) or None, default=None
         As in `fill_windows`, if readings are missing in rows that are no breaks.
     baseline : ndarray of shape (n_timestamps, n_channels) or None, default=None
@@ -245,9 +243,9 @@ class TrailingWindows:
     Attributes
     ----------
     first_rows : ndarray of shape (n_timestamps,)
-        First row of the stretch that each row belongs to.
+        First row of the stretch of each row.
     rows : ndarray
-        The rows that have a window: all but the breaks.
+        Rows that have a window: all except breaks.
     """
 
     def __init__(self, X, window_size, breaks, fill_values=None, baseline=None):
@@ -263,7 +261,7 @@ class TrailingWindows:
 
     @property
     def whole(self):
-        """Mask of the rows whose window needs no padding (breaks count as padded)."""
+        """Mask of rows whose windows are not padded. False for breaks."""
         whole = np.zeros(len(self.X), dtype=bool)
         whole[self.rows] = (
             self.rows - self.first_rows[self.rows] >= self.window_size - 1
@@ -271,7 +269,7 @@ class TrailingWindows:
         return whole
 
     def take(self, rows):
-        """Windows that end at `rows`, of shape (len(rows), window_size, n_channels)."""
+        """Return the windows of `rows`, (len(rows), window_size, n_channels)."""
         index = rows[:, None] + np.arange(1 - self.window_size, 1)
         np.maximum(index, self.first_rows[rows][:, None], out=index)
         windows = self.X[index]
@@ -280,7 +278,7 @@ class TrailingWindows:
         return windows
 
     def fill(self, windows):
-        """What `take` returned, with readings in the place of missing ones."""
+        """Fill the missing readings of windows returned by `take`."""
         if self.fill_values is None:
             return windows
         return fill_windows(windows, self.fill_values)
@@ -330,23 +328,23 @@ def trailing_median(rows, n_rows):
 
 
 def fill_windows(windows, values):
-    """Put readings in the place of those that are missing.
+    """Fill missing readings within windows.
 
-    A missing reading becomes the last one of its channel before it in the window, or
-    else the first one after it. So a window is filled from itself alone: what a row
-    depends on does not grow, and no row depends on a later one.
+    Missing readings are forward-filled within the window; those before the first
+    reading of the channel are back-filled. Since only readings of the window are used,
+    the context of a row does not grow, and no row depends on later ones.
 
     Parameters
     ----------
     windows : ndarray of shape (n_windows, window_size, n_channels)
-        NaN where a reading is missing. It is not changed.
+        Windows with NaN for missing readings. They are not modified.
     values : ndarray of shape (n_channels,)
-        What takes the place of a channel without any reading in a window.
+        Fill value of a channel that has no reading in a window.
 
     Returns
     -------
     filled : ndarray of the same shape
-        Without NaN; `windows` itself if nothing is missing.
+        Windows without NaN; `windows` itself if nothing is missing.
     """
     missing = np.isnan(windows)
     if not missing.any():
@@ -366,29 +364,29 @@ def fill_windows(windows, values):
 
 
 def trailing_blocks(X, breaks, n_context, n_rows):
-    """Cut a series into blocks of rows that come with the rows before them.
+    """Cut a series into blocks of rows with their context.
 
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        A series, rows in time order.
+        Series, rows in time order.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that separate two stretches; they are in no block.
+        Rows that separate two stretches. No block contains one.
     n_context : int
-        Rows before a row that its result depends on. Those before the first row of a
-        stretch are copies of it.
+        Number of earlier rows that the result of a row depends on. At the start of a
+        stretch, they are copies of its first row.
     n_rows : int
-        Rows in a block, their context not counted.
+        Number of rows per block, context excluded.
 
     Yields
     ------
     rows : slice or ndarray of int
-        Rows of the series that the block is for.
+        Rows of the series that the block belongs to.
     block : ndarray of shape (n_rows_in_block, n_channels)
-        These rows, with their context.
+        These rows and their context.
     current : slice or ndarray of int
-        Where they are in the block. At least `n_context` rows before each belong to
-        it.
+        Positions of these rows in the block. The `n_context` rows before each of them
+        are its context.
     """
     if not breaks.any():
         for start in range(0, len(X), n_rows):
@@ -399,7 +397,7 @@ def trailing_blocks(X, breaks, n_context, n_rows):
     windows = TrailingWindows(X, 1, breaks)
     for start in range(0, len(windows.rows), n_rows):
         rows = windows.rows[start : start + n_rows]
-        # Every piece without a break gets context of its own, in one gather.
+        # Each piece without a break gets its own context, in a single gather.
         heads = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
         lengths = np.diff(heads, append=len(rows)) + n_context
         begin = np.cumsum(lengths) - lengths

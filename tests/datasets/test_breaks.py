@@ -179,7 +179,7 @@ def test_rows_come_back_and_no_gap_is_left(steps, changes, max_gap):
             "not in order.*row 2.*kind='stable'",
         ),
         (at([0, NAN]), {"max_gap": "1s"}, ValueError, "1 times that are NaT.*row 1"),
-        (at([0, 1], a=["x", "y"]), {"max_gap": "1s"}, ValueError, "'a' does not hold"),
+        (at([0, 1], a=["x", "y"]), {"max_gap": "1s"}, ValueError, "'a' is not numeric"),
         (at([0, 1]), {"max_gap": 5}, ValueError, "max_gap=5 .*no unit"),
         (at([0, 1]), {"max_gap": "0s"}, ValueError, "shorter than the unit"),
         (at([0, 1], unit="s"), {"max_gap": "10ms"}, ValueError, "1 s.*as_unit"),

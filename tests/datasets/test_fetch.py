@@ -352,7 +352,7 @@ def test_wrong_options(tmp_path, option):
 def test_missing_packages(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(
-        ImportError, match=rf"needs {package}.*pip install \"tsanomaly\[data\]\""
+        ImportError, match=rf"requires {package}.*pip install {package}"
     ):
         fetch_nab(data_home=tmp_path, progress=True)
 

@@ -44,7 +44,7 @@ def test_nab(name):
     "name", ["../x", "a/../../x", "/x", "..\\x", "\\x", "C:x", "//server/share/x"]
 )
 def test_names_that_lead_out_of_the_folder(load, name, tmp_path):
-    with pytest.raises(ValueError, match="leads out of the folder") as raised:
+    with pytest.raises(ValueError, match="points outside the folder") as raised:
         load(name, path=tmp_path)
     assert f"name={name!r}" in str(raised.value)
 
@@ -92,9 +92,9 @@ def test_nab_keeps_the_order_of_the_file(tmp_path):
     [
         (None, "time,value", r"lacks the columns \['timestamp'\]; it has"),
         (None, "timestamp,reading", r"lacks the columns \['value'\]"),
-        ([f"{TIMES[0]},high"], "timestamp,value", "holds text among its numbers"),
-        ([f"{TIMES[0]},1", TIMES[1]], "timestamp,value", "finite number in data row 1"),
-        (["yesterday,1"], "timestamp,value", "holds a time that cannot be read"),
+        ([f"{TIMES[0]},high"], "timestamp,value", "contains text among its numbers"),
+        ([f"{TIMES[0]},1", TIMES[1]], "timestamp,value", "not finite in data row 1"),
+        (["yesterday,1"], "timestamp,value", "contains a time that cannot be parsed"),
         ([",1"], "timestamp,value", "row without a time"),
         (["1,2,3", "1,2,3,4"], "timestamp,value", r"series.csv' cannot be read"),
         ([f"7,{TIMES[0]},1"], "timestamp,value", "more fields than its header"),
@@ -251,11 +251,15 @@ def test_smd_events_with_many_causes(tmp_path):
     ("part", "text", "message"),
     [
         ("test_label", "0\n1\n", r"2 labels for the 10 rows of the test part"),
-        ("test_label", "0\n2\n" * 5, r"other labels than 0 and 1: \[0, 2\]"),
+        ("test_label", "0\n2\n" * 5, r"labels other than 0 and 1: \[0, 2\]"),
         ("test_label", "", "cannot be read"),
         ("test", "0.1,0.2\n" * 10, "3 channels in its training part, but 2"),
-        ("train", "0.1,0.2,0.3\n0.1,0.2\n", "lacks a finite number in data row 1"),
-        ("train", "0.1,0.2,x\n", "holds text among its numbers"),
+        (
+            "train",
+            "0.1,0.2,0.3\n0.1,0.2\n",
+            "has a value that is not finite in data row 1",
+        ),
+        ("train", "0.1,0.2,x\n", "contains text among its numbers"),
     ],
 )
 def test_smd_files_that_do_not_fit(small_smd, part, text, message):
@@ -342,7 +346,7 @@ def test_skab_normal_run(tmp_path):
 def test_skab_errors(tmp_path):
     with pytest.raises(TypeError, match="path"):
         load_skab("valve1/0")
-    with pytest.raises(FileNotFoundError, match=r"holds no series; fetch_skab"):
+    with pytest.raises(FileNotFoundError, match=r"contains no series; fetch_skab"):
         load_skab("valve1/0", path=tmp_path)
     file = write_skab(tmp_path, "valve1/3", labels=False)
     with pytest.raises(FileNotFoundError, match=r"series there are \['valve1/3'\]"):
@@ -354,7 +358,7 @@ def test_skab_errors(tmp_path):
         load_skab("valve1/3", path=tmp_path)
     file = write_skab(tmp_path, "valve1/3")
     text = file.read_text()
-    for cut, message in ((15, "finite number in data row 499"), (5, "other labels")):
+    for cut, message in ((15, "not finite in data row 499"), (5, "labels other")):
         file.write_text(text[:-cut])
         with pytest.raises(ValueError, match=rf"3.csv' .*{message}"):
             load_skab("valve1/3", path=tmp_path)
@@ -367,9 +371,13 @@ def test_what_is_missing_is_named(tmp_path):
         load_nab("realAWSCloudwatch/nothing")
     with pytest.raises(FileNotFoundError, match=r"machine-2-1.*path=.*fetch_smd"):
         load_smd("machine-9-9")
-    with pytest.raises(FileNotFoundError, match="folder that the loader"):
+    with pytest.raises(
+        FileNotFoundError, match="folder described in the documentation"
+    ):
         load_nab(path=tmp_path)
-    with pytest.raises(FileNotFoundError, match="folder that the loader"):
+    with pytest.raises(
+        FileNotFoundError, match="folder described in the documentation"
+    ):
         load_smd(path=str(tmp_path))
     write_smd(tmp_path, [[0]], [[0]], [0], "")
     with pytest.raises(FileNotFoundError, match=r"series there are \['machine-9-9'\]"):

@@ -132,7 +132,7 @@ def test_undefined():
     assert result == pytest.approx((np.nan, 0.0, 0.0), nan_ok=True)
     assert caught[0].filename == __file__
     for y_pred in ([0, 0, 0], [0, 1, 0], [1, 1, 1]):
-        with pytest.warns(UndefinedMetricWarning, match="y_true holds no anomaly"):
+        with pytest.warns(UndefinedMetricWarning, match="y_true contains no anomaly"):
             result = affiliation_precision_recall_fscore([0, 0, 0], y_pred)
         assert np.isnan(result).all()
 
@@ -154,7 +154,7 @@ def test_an_event_without_prediction_has_no_precision():
 @pytest.mark.parametrize(
     ("y_pred", "beta", "named"),
     [
-        ([0, 1], 1, r"3 .*y_pred 2"),
+        ([0, 1], 1, r"3 .*y_pred has 2"),
         ([1, -1, 1], 1, "== -1"),
         ([0, np.nan, 0], 1, "^y_pred"),
         ([0, 1, 0], 0, "'beta'"),

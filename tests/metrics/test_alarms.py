@@ -106,12 +106,12 @@ class TestDetectionDelay:
         assert (delay.mean, delay.median, delay.found) == (0, 0, 1)
 
     def test_nothing_found(self):
-        with pytest.warns(UndefinedMetricWarning, match="no event is found") as caught:
+        with pytest.warns(UndefinedMetricWarning, match="no event is det") as caught:
             delay = detection_delay(Y_TRUE, 0 * Y_TRUE)
         assert caught[0].filename == __file__
         assert np.isnan(delay.mean)
         assert delay.found == 0
-        with pytest.warns(UndefinedMetricWarning, match="Set to NaT"):
+        with pytest.warns(UndefinedMetricWarning, match="Returning NaT"):
             delay = detection_delay(Y_TRUE, 0 * Y_TRUE, times=minutes())
         assert delay.mean is pd.NaT
         assert delay.median is pd.NaT
@@ -120,7 +120,7 @@ class TestDetectionDelay:
     @pytest.mark.parametrize("times", [None, minutes()])
     @pytest.mark.parametrize("flag", [0, 1])
     def test_no_event(self, times, flag):
-        with pytest.warns(UndefinedMetricWarning, match="y_true holds no anomaly"):
+        with pytest.warns(UndefinedMetricWarning, match="y_true contains no anomaly"):
             delay = detection_delay(0 * Y_TRUE, 0 * Y_TRUE + flag, times=times)
         assert pd.isna([delay.mean, delay.median]).all()
         assert delay.found == 0
@@ -221,7 +221,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("y_true", "y_pred", "named"),
         [
-            (Y_TRUE, Y_PRED[1:], r"10 .*y_pred 9"),
+            (Y_TRUE, Y_PRED[1:], r"10 .*y_pred has 9"),
             (Y_TRUE, 1 - 2 * Y_PRED, "== -1"),
             (np.where(Y_TRUE, 1, np.nan), Y_PRED, "^y_true"),
         ],
@@ -233,11 +233,11 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("times", "message"),
         [
-            (minutes(9), "10 rows and times 9"),
-            (minutes()[::-1], "they go back after row 0"),
+            (minutes(9), "10 rows, but times has 9"),
+            (minutes()[::-1], "they decrease after row 0"),
             (minutes().insert(0, pd.NaT)[:10], "got NaT"),
-            (range(10), "pandas.to_datetime converts"),
-            (["2024-01-01"] * 10, "pandas.to_datetime converts"),
+            (range(10), "with pandas.to_datetime"),
+            (["2024-01-01"] * 10, "with pandas.to_datetime"),
         ],
     )
     def test_times(self, metric, times, message):
@@ -359,14 +359,14 @@ class TestChannelHitRate:
     @pytest.mark.parametrize(
         ("channels", "message"),
         [
-            ([[0, 2]], "channels has 1 events and errors 2"),
+            ([[0, 2]], "channels has 1 events, but errors has 2"),
             ([[0, 4], [1]], "Channel 4 of event 0 is unknown"),
             ([[0], [-1]], "Channel -1 of event 1 is unknown"),
             (["ab", [1]], "Channel 'a' of event 0 is unknown"),
             ([[0, 0, 1, 0], [1, 0, 0, 0]], "array of bool"),
-            ([[True, False], [False, True]], r"channels has \[2\] flags for an event"),
-            ([0, 1], "channels must hold, for every event"),
-            (3, "channels must hold, for every event"),
+            ([[True, False], [False, True]], r"channels has \[2\] bools per event"),
+            ([0, 1], "channels must contain, for each event"),
+            (3, "channels must contain, for each event"),
         ],
     )
     def test_bad_channels(self, channels, message):
@@ -387,8 +387,8 @@ class TestChannelHitRate:
     @pytest.mark.parametrize(
         ("errors", "message"),
         [
-            (ERRORS[0], "a number for every event and channel"),
-            (ERRORS.astype(str), "a number for every event and channel"),
+            (ERRORS[0], "a number for each event and channel"),
+            (ERRORS.astype(str), "a number for each event and channel"),
             (np.where(ERRORS == 3, np.nan, ERRORS), "first in channel 1 of event 0"),
         ],
     )

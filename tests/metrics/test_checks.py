@@ -83,19 +83,19 @@ def test_kinds_of_flags(name, kind):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([], r"of at least one, got an array of shape \(0,\)"),
-        (1, r"one label for every row, of at least one, got an array of shape \(\)"),
+        ([], r"and at least one, got an array of shape \(0,\)"),
+        (1, r"one label for each row, and at least one, got an array of shape \(\)"),
         (pd.DataFrame({"label": Y_TRUE}), r"shape \(6, 1\). Pass .* numpy.ravel\(y_"),
         ([Y_TRUE, Y_TRUE], r"got an array of shape \(2, 6\)"),
-        ([1, 1, -1, 1, 1, -1], r"got \[1, -1\]. Labels in the manner of predict"),
-        ([-1] * 6, "Labels in the manner of predict convert"),
+        ([1, 1, -1, 1, 1, -1], r"got \[1, -1\]. Convert labels of predict"),
+        ([-1] * 6, "Convert labels of predict with"),
         ([0, 1, -1, 0, 0, 1], r"got \[0, 1, -1\]. Convert with"),
         ([0, 1, 2, 0, 0, 1], r"got \[0, 1, 2\]. Convert with"),
         (list("010010"), r"got \['0', '1'\]. Convert with"),
-        ([0, 1, "a", 0, None, 1], "1 labels are missing, first at row 4. Leave out"),
+        ([0, 1, "a", 0, None, 1], "1 labels are missing, first at row 4. Remove"),
         ([0, 1, np.nan, 0, np.nan, 1], "2 labels are missing, first at row 2"),
         (pd.array([True, None] * 3), "3 labels are missing, first at row 1"),
-        ([0.1, 0.5, 0.9, 0.1, 0.2, np.inf], r"Scores convert with y_\w+ = \(scores >"),
+        ([0.1, 0.5, 0.9, 0.1, 0.2, np.inf], r"Convert scores with y_\w+ = \(scores >"),
     ],
 )
 @pytest.mark.parametrize("name", OF_SCORES + OF_FLAGS)
@@ -103,10 +103,10 @@ def test_what_is_no_label(name, y, message):
     other = Y_SCORE if name in OF_SCORES else Y_PRED
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(ValueError, match=f"^y_true must hold.*{message}"):
+        with pytest.raises(ValueError, match=f"^y_true must contain.*{message}"):
             value_of(name, y, other)
         if name in OF_FLAGS:
-            with pytest.raises(ValueError, match=f"^y_pred must hold.*{message}"):
+            with pytest.raises(ValueError, match=f"^y_pred must contain.*{message}"):
                 value_of(name, Y_TRUE, y)
     assert all("Point adjustment" in str(warning.message) for warning in caught)
 
@@ -114,8 +114,8 @@ def test_what_is_no_label(name, y, message):
 @pytest.mark.parametrize(
     ("y_score", "message"),
     [
-        ([], "y_true has 6 rows and y_score 0"),
-        (Y_SCORE[:5], "y_true has 6 rows and y_score 5"),
+        ([], "y_true has 6 rows, but y_score has 0"),
+        (Y_SCORE[:5], "y_true has 6 rows, but y_score has 5"),
         (pd.DataFrame({"score": Y_SCORE}), r"shape \(6, 1\) .* numpy.ravel\(y_score\)"),
         (np.array(Y_SCORE, dtype=object), r"type object. Pass .*astype\(float\)"),
         ([1, 2, 3, np.inf, 4, 5], "1 values that are NaN or infinite, first at row 3"),

@@ -245,8 +245,8 @@ def test_beta():
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "message"),
     [
-        ([0, 0, 0], [0, 1, 0], "Recall is undefined, since y_true holds no anomaly"),
-        ([0, 1, 0], [0, 0, 0], "Precision is undefined, since no row of y_pred is"),
+        ([0, 0, 0], [0, 1, 0], "undefined, because y_true contains no anomaly"),
+        ([0, 1, 0], [0, 0, 0], "Precision is undefined, because no row of y_pred is"),
         ([0, 0, 0], [0, 0, 0], "Precision is undefined.* Recall is undefined"),
     ],
 )
@@ -286,7 +286,7 @@ def test_point_adjustment_overrates_random_flags(rng):
 
 def test_point_adjusted_warns_on_every_call():
     for _ in range(2):
-        with pytest.warns(UserWarning, match="judge by event_precision") as caught:
+        with pytest.warns(UserWarning, match="evaluate with event_precision") as caught:
             point_adjusted_f1([0, 1], [0, 1])
         assert caught[0].filename == __file__
 
@@ -295,10 +295,10 @@ def test_point_adjusted_warns_on_every_call():
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "named"),
     [
-        ([0, 1, 0], [0, 1], r"3 .*y_pred 2"),
+        ([0, 1, 0], [0, 1], r"3 .*y_pred has 2"),
         ([0, 1, 0], [1, -1, 1], "== -1"),
         ([0, np.nan, 0], [0, 1, 0], "^y_true"),
-        ([[0, 1]], [[0, 1]], "every row"),
+        ([[0, 1]], [[0, 1]], "each row"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Point adjustment")

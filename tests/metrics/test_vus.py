@@ -291,7 +291,7 @@ def test_inputs_are_left_alone(metric, rng):
 @pytest.mark.parametrize(
     ("y_true", "y_score", "named"),
     [
-        ([0, 1, 0], [1.0, 2.0], r"3 .*y_score 2"),
+        ([0, 1, 0], [1.0, 2.0], r"3 .*y_score has 2"),
         ([0, 1, 0], [1.0, np.nan, 2.0], "NaN.* row 1"),
         ([-1, 1, 1], [1.0, 2.0, 3.0], "== -1"),
         ([], [], "^y_true"),

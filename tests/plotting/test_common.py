@@ -155,7 +155,7 @@ def test_channels_of_an_array():
         (np.zeros((5, 2)), [2], "There is no channel 2"),
         (np.zeros((5, 2)), ["flow"], "There is no channel 'flow'"),
         (np.zeros((5, 2)), 1, r"Write channels=\[1\]"),
-        (pd.DataFrame({"state": ["on"]}), None, "does not hold numbers"),
+        (pd.DataFrame({"state": ["on"]}), None, "is not numeric"),
     ],
 )
 def test_what_cannot_be_drawn(X, channels, message):

@@ -76,7 +76,7 @@ def test_rows_without_a_score_are_neither_found_nor_missed():
 
 
 def test_nothing_to_find():
-    with pytest.raises(ValueError, match="holds no anomaly"):
+    with pytest.raises(ValueError, match="contains no anomaly"):
         ThresholdDisplay.from_predictions([0, 1], [1.0, np.nan])
 
 
@@ -85,5 +85,5 @@ def test_times_of_other_rows():
     display = ThresholdDisplay.from_predictions([0, 1], [1.0, 2.0], times=times)
     assert display.per_day
     assert display.alarms.tolist() == [0.5, 0]
-    with pytest.raises(ValueError, match="3 rows and times 2"):
+    with pytest.raises(ValueError, match="3 rows, but times has 2"):
         ThresholdDisplay.from_predictions([0, 1, 0], [1.0, 2.0, 1.0], times=times)

@@ -47,11 +47,11 @@ def test_other_files(model, path, tmp_path):
     with pytest.raises(ValueError, match="pickle"):
         load(path)
     joblib.dump(model, path, compress=3)
-    with pytest.raises(ValueError, match=r"not a model that tsanomaly\.save wrote"):
+    with pytest.raises(ValueError, match=r"not a model saved with tsanomaly\.save"):
         load(path)
     for content in (b"", b"P", b"a,b\n1,2\n"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"not a model that tsanomaly\.save wrote"):
+        with pytest.raises(ValueError, match=r"not a model saved with tsanomaly\.save"):
             load(path)
     write(path, {"schema.json": b"{}"})
     with pytest.raises(ValueError, match=r"without tsanomaly\.json"):

@@ -392,7 +392,8 @@ def test_killed_processes_leave_whole_files(path):
 
 
 @pytest.mark.parametrize(
-    ("number", "cure"), [(1, "Fit the model"), (2, "Fit the model"), (4, "Upgrade")]
+    ("number", "cure"),
+    [(1, "Refit the"), (2, "Refit the"), (4, "Install a newer")],
 )
 def test_another_format(saved, number, cure):
     alter_manifest(saved, format=number, versions=None, members=None)
@@ -620,7 +621,5 @@ def test_a_search_without_refit_or_score(path, frame):
 def test_what_is_refused_says_why(path, frame):
     model = small_forest().fit(frame)
     model.offset_ = np.nan
-    with pytest.raises(
-        TypeError, match=r"cannot be loaded once it is saved: .*offset_"
-    ):
+    with pytest.raises(TypeError, match=r"could not be loaded once saved: .*offset_"):
         save(model, path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Model files: written without code, and read from a closed list."""
+"""Model files, which contain no code and are read by a closed reader."""
 
 from tsanomaly._saving._archive import ModelFileError
 from tsanomaly._saving._describe import describe

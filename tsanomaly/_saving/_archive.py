@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The file of a model: an archive that says what is in it."""
+"""Archive format of model files, with a manifest of its contents."""
 
 import io
 import json
@@ -15,33 +15,33 @@ from tsanomaly._version import __version__
 
 __all__ = ["ModelFileError", "damage", "pack_members", "read_members", "reason_of"]
 
-# What a file says of itself, beside the model.
+# Member with the metadata of the file.
 _MANIFEST = "tsanomaly.json"
 
-# To be raised when older versions of the library would misread a file, or classes that
-# files hold have changed. Formats 1 and 2 were written by skops.
+# Increase it when older versions of the library would misread a file, or when classes
+# in files change. Formats 1 and 2 were written by skops.
 _FORMAT = 3
 
-# Bytes that are unpacked at a time.
+# Number of bytes to unpack at a time.
 _BLOCK = 2**20
 
-# Members of a file, at most: an array with the header of numpy and those of the archive
-# takes 150 bytes.
+# Maximum number of members, which depends on the file size: an array takes at least 150
+# bytes with the headers of NumPy and the archive.
 _MOST_MEMBERS, _BYTES_OF_A_MEMBER = 100, 150
 
-# Packages whose versions a file gives, at most.
+# Maximum number of packages with versions in a file.
 _MOST_PACKAGES = 10
 
-# Characters of a reason that a message gives, at most.
+# Maximum number of characters of a reason in a message.
 _LONGEST_REASON = 300
 
-# How many times its size a file may unpack to; `save` does not pack what would unpack
-# to more than this.
+# Maximum ratio of unpacked to packed size. `save` does not compress files that would
+# exceed it.
 _MOST_UNPACKED = 20
 
 
 class ModelFileError(ValueError):
-    """A file is no model that :func:`save` wrote, or is damaged.
+    """Error for files that were not written by :func:`save` or are damaged.
 
     Examples
     --------
@@ -57,19 +57,19 @@ class ModelFileError(ValueError):
 
 
 def pack_members(members, description):
-    """The bytes of a file.
+    """Pack the members of a file.
 
     Parameters
     ----------
     members : dict of str to bytes
-        What it holds, by name.
+        Contents of the members by name.
     description : dict
-        What the manifest says of the model, as JSON can hold it.
+        JSON-serialisable metadata of the model for the manifest.
 
     Returns
     -------
     data : bytes
-        The archive: the members, and a manifest with the size and SHA-256 of each.
+        Archive of the members and a manifest with the size and SHA-256 of each.
     """
     manifest = {
         "format": _FORMAT,
@@ -82,7 +82,7 @@ def pack_members(members, description):
         packed = io.BytesIO()
         with ZipFile(packed, "w", compression) as archive:
             for name, content in members.items():
-                # ZipInfo: without the time, which is in the manifest
+                # ZipInfo, which omits the time. It is in the manifest.
                 archive.writestr(ZipInfo(name), content, compression)
         data = packed.getvalue()
         if unpacked <= _MOST_UNPACKED * len(data):
@@ -91,14 +91,14 @@ def pack_members(members, description):
 
 
 def read_members(data, source):
-    """The manifest, and the content of the other members by name, all of it checked."""
-    with damage(source, "it is not a whole ZIP archive"):
+    """Return the manifest and the validated contents of the other members by name."""
+    with damage(source, "it is not a complete ZIP archive"):
         archive = ZipFile(io.BytesIO(data))
     with archive:
         _check_directory(archive.infolist(), len(data), source)
         if _MANIFEST not in archive.namelist():
             raise ModelFileError(
-                f"{source} is not a model that tsanomaly.save wrote: it is a ZIP "
+                f"{source} is not a model saved with tsanomaly.save: it is a ZIP "
                 f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
             )
         with damage(source, f"{_MANIFEST} cannot be read"):
@@ -106,17 +106,17 @@ def read_members(data, source):
             _check_manifest(manifest)
         if manifest["format"] > _FORMAT:
             raise ModelFileError(
-                f"{source} has format {manifest['format']}, and this version of "
-                f"tsanomaly, {__version__}, reads format {_FORMAT}. Upgrade: "
-                "pip install --upgrade tsanomaly."
+                f"{source} has format {manifest['format']}, but this version of "
+                f"tsanomaly, {__version__}, reads format {_FORMAT}. Install a newer "
+                "version."
             )
         if manifest["format"] < _FORMAT:
             raise ModelFileError(
-                f"{source} has format {manifest['format']}, and this version of "
-                f"tsanomaly, {__version__}, reads format {_FORMAT}. Fit the model "
-                "again, and save it with this version."
+                f"{source} has format {manifest['format']}, but this version of "
+                f"tsanomaly, {__version__}, reads format {_FORMAT}. Refit the model "
+                "and save it with this version."
             )
-        with damage(source, "it does not hold what was saved"):
+        with damage(source, "it does not contain what was saved"):
             names = set(archive.namelist()) - {_MANIFEST}
             if names != set(manifest["members"]):
                 name = min(names ^ set(manifest["members"]))
@@ -130,7 +130,7 @@ def read_members(data, source):
 
 
 def _read(archive, name):
-    """A member, unpacked to the size that the directory says, and no further."""
+    """Unpack a member up to the size stated in the directory."""
     content = bytearray(archive.getinfo(name).file_size)
     start = 0
     with archive.open(name) as member:
@@ -144,13 +144,12 @@ def _read(archive, name):
 
 @contextmanager
 def damage(source, what):
-    """Report any failure as damage of the file."""
+    """Turn any error into one about a damaged file."""
     try:
         yield
-    except (MemoryError, RecursionError):  # of whom, or where, it is called from
+    except (MemoryError, RecursionError):  # caused by the caller
         raise
-    # Damaged files make readers fail in a dozen ways. What is raised on purpose inside
-    # is among it.
+    # Damaged files cause many different errors, including those raised on purpose.
     except Exception as error:
         raise ModelFileError(
             f"{source} is damaged or was altered: {what} ({reason_of(error)}). Use "
@@ -159,7 +158,7 @@ def damage(source, what):
 
 
 def reason_of(error):
-    """What an error says, cut short: it may repeat a part of the file."""
+    """Return the message of an error, shortened because it may quote the file."""
     return shorten(str(error) or repr(error), _LONGEST_REASON)
 
 
@@ -173,38 +172,37 @@ def _check_directory(entries, size, source):
     Parameters
     ----------
     entries : list of ZipInfo
-        Its directory.
+        Directory of the archive.
     size : int
-        Bytes of the archive.
+        Size of the archive in bytes.
     source : str
-        What it is called in messages.
+        Name of the archive in messages.
     """
-    # No more is unpacked of a member than the directory says.
+    # Members are never unpacked beyond the size stated in the directory.
     unpacked = sum(entry.file_size for entry in entries)
     if len(entries) > _MOST_MEMBERS + size // _BYTES_OF_A_MEMBER:
         raise ModelFileError(
-            f"{source} has {len(entries):,} members, more than fit into a file of "
-            f"{size:,} bytes that tsanomaly.save writes. Use another copy, or save the "
-            "model again."
+            f"{source} has {len(entries):,} members, more than tsanomaly.save writes "
+            f"to a file of {size:,} bytes. Use another copy, or save the model again."
         )
     if unpacked > _MOST_UNPACKED * size:
         raise ModelFileError(
             f"{source} would unpack to {unpacked:,} bytes, more than {_MOST_UNPACKED} "
-            f"times its size of {size:,}: it is damaged, or made to fill the memory. "
+            f"times its size of {size:,}: it is damaged or made to exhaust memory. "
             "Use another copy, or save the model again."
         )
-    with damage(source, "its directory is not one that tsanomaly.save writes"):
+    with damage(source, "its directory was not written by tsanomaly.save"):
         seen = set()
         for entry in entries:
             name = entry.orig_filename
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-                raise ValueError(f"{name!r} is no name of a member")
+                raise ValueError(f"{name!r} is not a valid name of a member")
             if name in seen:
-                raise ValueError(f"{name} is there twice")
+                raise ValueError(f"{name} occurs twice")
             seen.add(name)
-            # Other methods of compression can unpack more than the directory says.
+            # Other compression methods can unpack more than the directory states.
             if entry.compress_type not in (ZIP_DEFLATED, ZIP_STORED):
-                raise ValueError(f"{name} is compressed in another way")
+                raise ValueError(f"{name} is compressed with another method")
 
 
 def _check_manifest(manifest):
@@ -212,7 +210,7 @@ def _check_manifest(manifest):
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"format {number!r}")
     if number != _FORMAT:
-        return  # what another format holds is not known
+        return  # the contents of other formats are unknown
     versions, names = manifest["versions"], manifest["feature_names"]
     if not (
         isinstance(manifest["members"], dict)
@@ -222,5 +220,5 @@ def _check_manifest(manifest):
         and isinstance(names, list | None)
         and all(isinstance(name, str) for name in names or ())
     ):
-        raise ValueError("members, versions or names are not as they should be")
+        raise ValueError("members, versions or names are invalid")
     datetime.fromisoformat(manifest["created"])

@@ -10,20 +10,20 @@ from tsanomaly._saving._trust import names_in
 
 __all__ = ["describe"]
 
-# Where estimators keep how many rows they were fitted on.
+# Attributes with the number of training rows.
 _ROW_COUNTS = ("n_samples_fit_", "n_samples_seen_", "n_samples_", "_n_samples")
 
-# Thresholds that are listed, at most.
+# Maximum number of thresholds to list.
 _MOST_CHANNELS = 10_000
 
-# Parameters and attributes of estimators that hold the one that does the work.
+# Parameters and attributes of wrappers that contain the actual estimator.
 _INNER = (
     ("state", "best_estimator_"),
     ("state", "detector"),
     ("params", "estimator"),
 )
 
-# What only holds a detector: frozen, the best of a search, or as a stream.
+# Wrappers of a detector: frozen estimators, searches and streams.
 _HOLDERS = {
     "sklearn.frozen.FrozenEstimator",
     "sklearn.model_selection.GridSearchCV",
@@ -33,44 +33,44 @@ _HOLDERS = {
 
 
 def describe(path):
-    """Say what is in a model file, without making the model.
+    """Describe a model file without loading the model.
 
-    No class is imported for it, and nothing that the file names is called.
+    No class is imported and no code is run.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file written by :func:`save`.
+        Path of a file written by :func:`save`.
 
     Returns
     -------
     description : dict
-        What JSON can hold, with the keys
+        JSON-serialisable dictionary with the following keys:
 
-        - ``format`` (int), of the file; ``created`` (str), date and time in ISO 8601;
-          ``versions`` (dict of str to str), of packages;
-        - ``steps`` (list of dict): ``name``, ``class`` and ``params`` of each step that
-          rows go through. Parameters that JSON has no word for are written as in
-          Python;
-        - ``channels`` (list of str, or None if it was fitted without names) and
-          ``n_channels`` (int or None);
-        - ``n_training_rows`` (int, or None if no step keeps it);
-        - ``threshold`` (float, list of float with one for each channel, or None): the
-          error above which a row is flagged;
-        - ``n_machines`` (int, or None): models of a fleet;
-        - ``trusted`` (list of str): types and functions that :func:`load` has to be
-          told to trust.
+        - ``format`` (int): version of the file format
+        - ``created`` (str): date and time in ISO 8601 format
+        - ``versions`` (dict of str to str): versions of packages
+        - ``steps`` (list of dict): ``name``, ``class`` and ``params`` of each step of
+          the model; parameters without a JSON equivalent are strings in Python syntax
+        - ``channels`` (list of str, or None if the model was fitted without names)
+        - ``n_channels`` (int or None)
+        - ``n_training_rows`` (int, or None if no step stores it)
+        - ``threshold`` (float, list of float per channel, or None): rows with a larger
+          error are flagged
+        - ``n_machines`` (int or None): number of models of a fleet
+        - ``trusted`` (list of str): types and functions that must be trusted in
+          :func:`load`
 
     Raises
     ------
     ModelFileError
-        If the file was not written by `save`, is damaged, or has another format.
+        If the file was not written by `save`, is damaged, or has an unsupported format.
     OSError
         If the file cannot be read.
 
     See Also
     --------
-    load : Read the model.
+    load : Load a model from a file.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def _class(node):
 
 
 def _steps(name, node):
-    """Names and nodes of the steps that rows go through."""
+    """Return the names and nodes of the steps of a model."""
     if not isinstance(node, dict) or "class" not in node:
         return [(name, node)] if isinstance(node, dict) and "call" in node else []
     if node["class"] == "sklearn.pipeline.Pipeline":
@@ -132,7 +132,7 @@ def _steps(name, node):
 
 
 def _states(document):
-    """States of all objects, from the outside in and from first to last."""
+    """Yield the states of all objects, outer ones first."""
     pending = [document]
     while pending:
         node = pending.pop()
@@ -145,7 +145,7 @@ def _states(document):
 
 
 def _number(node, members):
-    """A number, or the numbers of an array; None of anything else."""
+    """Return a number or an array of numbers, None for other nodes."""
     if isinstance(node, dict) and "scalar" in node:
         node = node["value"]
     if isinstance(node, dict) and "array" in node:
@@ -192,7 +192,7 @@ def _n_machines(node):
 
 
 def _plain(node):
-    """A parameter, as JSON has it, or else as in Python."""
+    """Return a parameter as a JSON value, or else as a string in Python syntax."""
     if node is None or isinstance(node, bool | int | str):
         return node
     if isinstance(node, float):
@@ -201,7 +201,7 @@ def _plain(node):
 
 
 def _words(node):
-    """A value as it would be written in Python."""
+    """Format a value in Python syntax."""
     if isinstance(node, list):
         return f"[{', '.join(map(_words, node))}]"
     if not isinstance(node, dict):

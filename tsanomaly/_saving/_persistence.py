@@ -31,59 +31,59 @@ _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 # Packages that scores may depend on; Keras if there is a network.
 _PACKAGES = ("tsanomaly", "scikit-learn", "numpy", "python", "keras")
 
-# Objects that a file may hold: to make one takes a tenth of a millisecond and more.
+# Maximum number of objects in a file, which depends on its size: creating one takes at
+# least a tenth of a millisecond.
 _MOST_OBJECTS, _BYTES_OF_AN_OBJECT = 2_000, 500
 
-# The member that says what the model is.
+# The member that describes the model.
 _DOCUMENT = "model.json"
 
 
 def save(model, path):
-    """Write a fitted model to a file.
+    """Save a fitted model to a file.
 
-    The file holds no code, unlike a pickle: it is a ZIP archive of ``model.json``, a
-    description of the model, of its arrays in numpy's format [1]_, and of
-    ``tsanomaly.json``, which says when it was written, by which versions of tsanomaly,
-    scikit-learn, numpy, Python and, if the model holds a network, Keras, the names of
-    the channels, and the size and SHA-256 of every other member.
+    Unlike a pickle, the file contains no code. It is a ZIP archive of ``model.json``,
+    which describes the model, of its arrays in the format of NumPy [1]_, and of
+    ``tsanomaly.json``. The latter contains the creation time, the versions of
+    tsanomaly, scikit-learn, NumPy, Python and (for networks) Keras, the channel names,
+    and the size and SHA-256 checksum of every other member.
 
     Parameters
     ----------
     model : estimator
-        A fitted estimator or pipeline of this library or of scikit-learn, or a
-        :class:`StreamingDetector`. It may hold objects of other classes, which `load`
-        then has to be told to trust; :func:`describe` lists them.
+        A fitted estimator or pipeline of this library or scikit-learn, or a
+        :class:`StreamingDetector`. It may contain objects of other classes, which must
+        be trusted explicitly in `load`; :func:`describe` lists them.
     path : str or os.PathLike
-        The file. The customary ending is ``.skops``. An existing file is replaced, and
-        stays as it is until the new one is complete on the disk: whenever a process is
-        killed, or the power fails, there is the old file or the new one, and maybe a
-        remainder ``.tsanomaly-….tmp`` beside it.
+        Path of the file, by convention with the suffix ``.skops``. An existing file is
+        replaced atomically: if the process is killed or the power fails, either the old
+        or the new file exists, possibly next to a temporary file ``.tsanomaly-….tmp``.
 
     Raises
     ------
     TypeError
-        If `model` is no estimator, or holds what cannot be written without code, such
-        as a lambda, or cannot be read again.
+        If `model` is not an estimator, contains objects that cannot be written without
+        code, such as a lambda, or could not be loaded again.
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     OSError
-        If the file cannot be written, or `path` is a link that leads in a circle.
+        If the file cannot be written, or `path` is a circular link.
 
     See Also
     --------
-    load : Read the file.
-    describe : Say what is in the file.
+    load : Load a model from a file.
+    describe : Describe a model file without loading it.
 
     Notes
     -----
-    The scores of the model that `load` returns equal those of `model` bit for bit, on
-    the same versions, machine and Keras backend.
+    The loaded model returns the same scores bit for bit on the same versions, machine
+    and Keras backend.
 
-    The file is read once before it is written, so that a model that cannot be loaded
-    is not saved.
+    The contents of the file are loaded before it is written, so that a model that
+    cannot be loaded is not saved.
 
-    An object that the model holds in two places is written twice. A random generator,
-    given as `random_state`, is written as a seed that is drawn from a copy of it.
+    An object that occurs twice in the model is saved twice. A random generator passed
+    as `random_state` is saved as a seed that is drawn from a copy of it.
 
     References
     ----------
@@ -106,20 +106,20 @@ def save(model, path):
     fitted = model.detector if isinstance(model, StreamingDetector) else model
     if isinstance(model, type) or not hasattr(fitted, "fit"):
         raise TypeError(
-            f"model must be a fitted estimator or pipeline, got {model!r}. Pass what "
-            "fit returned."
+            f"model must be a fitted estimator or pipeline, got {model!r}. Pass the "
+            "result of fit."
         )
     check_is_fitted(fitted)
-    resolve_target(path)  # raises before there is work to lose
+    resolve_target(path)  # raises early if the path is invalid
     with _refusing(
         model,
-        "holds something that cannot be saved without code",
+        "contains something that cannot be saved without code",
         "Replace it, for example a lambda by a function of a module.",
     ):
         data = _pack(model)
-    # Better to learn here than months later that a file cannot be read.
+    # Fail here rather than months later when the file is loaded.
     with _refusing(
-        model, "cannot be loaded once it is saved", "Fit it again, or report this."
+        model, "could not be loaded once saved", "Refit it, or report this issue."
     ):
         _unpack(*read_document(data, "The file"), "The file", trusted=None)
     replace_file(path, data)
@@ -127,12 +127,12 @@ def save(model, path):
 
 @contextmanager
 def _refusing(model, what, cure):
-    """Report any failure as one of a model that cannot be saved."""
+    """Turn any error into one about a model that cannot be saved."""
     try:
         yield
     except (MemoryError, RecursionError):
         raise
-    # Objects of other libraries raise whatever they like when they are taken apart.
+    # Objects of other libraries may raise any error when they are serialised.
     except Exception as error:
         reason = str(error.__cause__ or error).removesuffix(".")
         raise TypeError(
@@ -141,21 +141,21 @@ def _refusing(model, what, cure):
 
 
 def load(path, *, trusted=()):
-    """Read a model that `save` wrote.
+    """Load a model that was saved with `save`.
 
-    No code of the file is run: it can only describe numbers, texts, arrays and objects
-    of the classes in a table, those of this library and of scikit-learn that fitted
-    pipelines hold. Any other is refused by name, before anything is made, unless it is
-    in `trusted`.
+    Loading runs no code from the file. The file can only describe numbers, strings,
+    arrays, and objects of known classes: those of this library, and those of
+    scikit-learn that fitted pipelines contain. Other types raise an error before any
+    object is created, unless they are in `trusted`.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file written by `save`.
+        Path of a file written by `save`.
     trusted : iterable of type, function or str, default=()
-        Further types and functions that the file may hold, or their full names, as in
-        ``"package.module.Name"``: those that you know. They are imported, made and
-        called as the file says, so that the file is as safe as its author.
+        Further types and functions that the file may contain, or their full names, such
+        as ``"package.module.Name"``. Only pass ones that you know: they are imported
+        and called as described in the file, which is then only as safe as its author.
 
     Returns
     -------
@@ -165,38 +165,38 @@ def load(path, *, trusted=()):
     Raises
     ------
     ModelFileError
-        If the file was not written by `save`, is damaged or truncated, has another
-        format than this version writes, unpacks to more than 20 times its size, or
-        holds what does not go together. It is a ValueError.
+        If the file was not written by `save`, is damaged or truncated, has an
+        unsupported format, unpacks to more than 20 times its size, or is inconsistent.
+        This is a subclass of ValueError.
     TypeError
-        If the file holds types that are neither known nor trusted, which are named;
-        if `trusted` is no collection of types and names.
+        If the file contains types that are neither known nor trusted, which the message
+        lists, or if `trusted` is not a collection of types and names.
     OSError
         If the file cannot be read.
 
     Warns
     -----
     UserWarning
-        If the file was saved by another version of tsanomaly or scikit-learn, or by
-        another release series (major and minor version) of numpy, Keras or Python. The
-        model may fail or give other scores.
+        If the file was saved with another version of tsanomaly or scikit-learn, or with
+        another major or minor version of NumPy, Keras or Python. The model may fail or
+        return different scores.
 
     See Also
     --------
-    save : Write the file.
+    save : Save a fitted model to a file.
 
     Notes
     -----
-    The SHA-256 of every member guards against damage, on a disk or on the way, not
-    against malice: who alters a file on purpose can write new sums. Against that, every
-    attribute has to be of a type, shape and range that a fitted estimator may have;
-    search trees of neighbours are built again from their rows, trees of forests and
-    arrays of support vector machines are checked; and channels have to fit from step to
-    step. An altered model may still give altered scores: load files of origins you
-    know.
+    The SHA-256 checksums protect against accidental damage, but not against an
+    attacker, who can recompute them. Therefore every attribute must have a type, shape
+    and range that is valid for a fitted estimator. Neighbour search trees are rebuilt
+    from their rows, trees of forests and arrays of support vector machines are
+    validated, and the numbers of channels must be consistent between steps. A
+    manipulated model can still return manipulated scores, so load only files from
+    sources that you trust.
 
-    Gradient boosting, other trees, splines and sparse matrices are among what is
-    refused unless trusted, since their compiled code believes what it is given.
+    Among others, gradient boosting, other trees, splines and sparse matrices must be
+    trusted explicitly, because their compiled code does not validate its input.
 
     Examples
     --------
@@ -215,19 +215,19 @@ def load(path, *, trusted=()):
 
 
 def load_described(path, *, trusted=()):
-    """Read a model, and when and by which versions it was written.
+    """Load a model together with its manifest.
 
     Parameters
     ----------
     path, trusted
-        As of :func:`load`.
+        As in :func:`load`.
 
     Returns
     -------
     model : estimator
         The fitted model.
     manifest : dict
-        With the keys ``created``, ``versions`` and ``feature_names``, among others.
+        Includes the keys ``created``, ``versions`` and ``feature_names``.
     """
     source = str(path)
     trusted = full_names(trusted)
@@ -236,7 +236,7 @@ def load_described(path, *, trusted=()):
 
 
 def _pack(model):
-    """The bytes of the file."""
+    """Return the contents of the file."""
     members = {}
     document = Writer(members).write(model)
     members[_DOCUMENT] = write_json(document)
@@ -253,7 +253,7 @@ def _pack(model):
 
 
 def _installed(package):
-    """Version of a package, or of Python; None if it is not installed."""
+    """Return the version of a package or of Python, None if not installed."""
     if package == "tsanomaly":
         return __version__
     if package == "python":
@@ -265,17 +265,17 @@ def _installed(package):
 
 
 def _unpack(manifest, document, members, source, trusted):
-    """Make a model of what a file holds.
+    """Create a model from the contents of a file.
 
     Parameters
     ----------
     manifest, document, members
-        As from `read_document`.
+        As returned by `read_document`.
     source : str
-        What the file is called in messages.
+        Name of the file in messages.
     trusted : set of str or None
-        Full names of types to trust beside the known ones; None trusts all, of a file
-        that was just written.
+        Full names of types to trust in addition to the known ones. None trusts all
+        types, for a file that was just written.
 
     Returns
     -------
@@ -289,8 +289,9 @@ def _unpack(manifest, document, members, source, trusted):
     if trusted is not None and names - trusted:
         names = sorted(names - trusted)
         raise TypeError(
-            f"{source} holds types that are not known to be safe: {', '.join(names)}. "
-            f"If you know them and where the file comes from, pass trusted={names!r}."
+            f"{source} contains types that are not known to be safe: "
+            f"{', '.join(names)}. If you know them and trust the source of the file, "
+            f"pass trusted={names!r}."
         )
     with _blame(others, source):
         reader = Reader(members, find(names), most_objects)
@@ -302,21 +303,21 @@ def _unpack(manifest, document, members, source, trusted):
 
 
 def read_document(data, source):
-    """What a file holds, of which nothing is made yet.
+    """Read the contents of a file without creating any object.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        Contents of the file.
     source : str
-        What it is called in messages.
+        Name of the file in messages.
 
     Returns
     -------
     manifest : dict
-        What the file says of itself.
+        Metadata of the file.
     document : object
-        The description of the model, as JSON holds it.
+        Description of the model, decoded from JSON.
     members : dict of str to bytearray
         The arrays.
     """
@@ -327,13 +328,13 @@ def read_document(data, source):
 
 
 def read_bytes(path):
-    """The bytes of a model file, unless it is none at first sight."""
+    """Return the contents of a file, or raise if it is obviously not a model file."""
     with open(path, "rb") as file:
         start = file.read(len(_ZIP_MAGIC))
         if start != _ZIP_MAGIC:
             looks = " It looks like a pickle, which runs code when it is loaded."
             raise ModelFileError(
-                f"{path} is not a model that tsanomaly.save wrote, or its start is "
+                f"{path} is not a model saved with tsanomaly.save, or its start is "
                 f"damaged.{looks if start.startswith(_PICKLE_MAGIC) else ''} Save the "
                 "model with tsanomaly.save."
             )
@@ -341,19 +342,19 @@ def read_bytes(path):
 
 
 def _warn_of_other_versions(saved, source):
-    """Warn, once for the whole file, if versions differ.
+    """Warn once per file if versions differ.
 
     Parameters
     ----------
     saved : dict of str to str
-        Versions when the model was saved, by package.
+        Versions of packages when the model was saved.
     source : str
-        What the file is called in messages.
+        Name of the file in messages.
 
     Returns
     -------
     others : tuple of str, or None
-        The versions then and now, of what differs, if anything does.
+        Saved and installed versions of the packages that differ, if any.
     """
     found = {package: _installed(package) for package in saved if package in _PACKAGES}
     others = [
@@ -369,8 +370,8 @@ def _warn_of_other_versions(saved, source):
         for versions in (saved, found)
     )
     warnings.warn(
-        f"{source} was saved by {then}, and this is {now}: the model may fail or give "
-        "other scores. Fit it again to be sure.",
+        f"{source} was saved by {then}, and this is {now}: the model may fail or "
+        "return different scores. Refit it to be safe.",
         VersionWarning,
         stacklevel=5,
     )
@@ -378,7 +379,7 @@ def _warn_of_other_versions(saved, source):
 
 
 def _significant(package, number):
-    """The part of a version that the state of a model may depend on."""
+    """Return the part of a version number that the state of a model may depend on."""
     if number is None or package in ("tsanomaly", "scikit-learn"):
         return number
     return number.split(".")[:2]
@@ -386,14 +387,14 @@ def _significant(package, number):
 
 @contextmanager
 def _blame(others, source):
-    """Report any failure to make the model, and what is to blame for it.
+    """Turn any error while creating the model into one that states the cause.
 
     Parameters
     ----------
     others : tuple of str, or None
-        As from `_warn_of_other_versions`.
+        As returned by `_warn_of_other_versions`.
     source : str
-        What the file is called in messages.
+        Name of the file in messages.
     """
     if others is None:
         with damage(source, "its parts do not fit together"):
@@ -401,7 +402,7 @@ def _blame(others, source):
         return
     then, now = others
     with warnings.catch_warnings():
-        # Every single estimator would repeat what was said of the file.
+        # Every single estimator would repeat the warning about the file.
         warnings.simplefilter("ignore", VersionWarning)
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         try:
@@ -411,5 +412,5 @@ def _blame(others, source):
         except Exception as error:
             raise ModelFileError(
                 f"{source} cannot be loaded by {now} ({reason_of(error)}). "
-                f"Load it with {then}, or fit the model again."
+                f"Load it with {then}, or refit the model."
             ) from error

@@ -10,56 +10,55 @@ __all__ = ["insert_breaks"]
 
 
 def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
-    """Insert a break at each gap in time, and where the series changes.
+    """Insert a break at each time gap and between different series.
 
-    A break is a row that is NaN in every channel. No window of an estimator holds one,
-    and the row after it is treated like a first row: rows on either side of an outage,
-    or of different machines, are not treated as one series.
+    A break is a row that is NaN in every channel. No window of an estimator contains
+    one, and the row after it is treated like the first row of a series. The rows before
+    and after an outage, or of different machines, are thus not treated as connected.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_timestamps, n_channels)
-        Readings, in time order; of several series, one after the other.
+        Readings in time order. Several series follow one another.
     max_gap : str, timedelta, number or None, default=None
-        Two rows whose times, on the index, are further apart have a gap between them.
-        A length of time, such as '5min', if the index holds times, otherwise a number.
-        None inserts breaks by `by` only.
+        Largest time step that is not a gap: a duration such as '5min' if the index has
+        times, otherwise a number. None inserts breaks only by `by`.
     by : label or None, default=None
-        Column that identifies the series, for example by the number of a machine. It is
-        not a channel, and left out of the result.
+        Column that identifies the series, for example a machine number. It is not a
+        channel and is removed.
     return_rows : bool, default=False
-        Whether to return the places of the rows as well.
+        Whether to return the positions of the rows as well.
 
     Returns
     -------
     broken : DataFrame of shape (n_timestamps + n_breaks, n_channels)
-        The rows and the breaks. Columns of float32 are kept, others become float64. The
-        time of a break in a gap is that of the row before it plus `max_gap`, rounded
-        down to the unit of the index; between two series it is that of the row before.
+        Rows and breaks. float32 columns are kept, others become float64. The time of a
+        break in a gap is that of the previous row plus `max_gap`, rounded down to the
+        unit of the index. Between two series it is the time of the previous row.
     rows : ndarray of int of shape (n_timestamps,)
-        Where each row of `frame` is in `broken`. Only if `return_rows` is True.
+        Position of each row of `frame` in `broken`. Only if `return_rows` is True.
 
     Raises
     ------
     TypeError
-        If `frame` is not a DataFrame, or its index holds neither times nor numbers
-        although `max_gap` is given.
+        If `frame` is not a DataFrame, or `max_gap` is given and its index has neither
+        times nor numbers.
     ValueError
-        If neither `max_gap` nor `by` is given; if `max_gap` is not a positive length in
-        the unit of the index; if `by` is not a column, lacks a value, or the rows of a
-        series do not follow each other; if times are missing or not in order; if a
-        column does not hold numbers.
+        If neither `max_gap` nor `by` is given, `max_gap` is not a positive distance in
+        the unit of the index, `by` is not a column, has missing values or the rows of a
+        series are not contiguous, times are missing or not in order, or a column is not
+        numeric.
 
     See Also
     --------
-    regularize : A regular grid, with breaks where there is no reading.
-    tsanomaly.FleetDetector : A detector for every machine.
+    regularize : Resample readings to a regular grid.
+    tsanomaly.FleetDetector : Fit one detector per machine.
 
     Notes
     -----
-    Rows of `frame` that are NaN in every channel stay, and are breaks as well.
+    Rows of `frame` that are NaN in every channel are kept and are breaks as well.
 
-    What an estimator returns has a row for each of `broken`. With `return_rows`,
+    Estimators return one result per row of `broken`. With ``return_rows=True``,
     ``detector.score_samples(broken)[rows]`` are the scores of the rows of `frame`.
 
     Examples
@@ -78,7 +77,7 @@ def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
     >>> rows.tolist()
     [0, 1, 3, 4]
 
-    Scores of a detector, back on the rows of the frame:
+    Map the scores of a detector back to the rows of the frame:
 
     >>> from sklearn.decomposition import PCA
     >>> from sklearn.pipeline import make_pipeline

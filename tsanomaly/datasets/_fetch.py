@@ -14,7 +14,7 @@ __all__ = ["fetch_nab", "fetch_skab", "fetch_smd"]
 
 _GITHUB = "https://raw.githubusercontent.com"
 
-# Full hashes of revisions, which nobody can move.
+# Full hashes of revisions, which cannot change.
 _BASE_URLS = {
     "nab": f"{_GITHUB}/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140",
     "skab": f"{_GITHUB}/waico/SKAB/b2c0d46c2971dcbfe71e26087b6d231998bb91c2/data",
@@ -41,7 +41,7 @@ _FILES = {
     ),
 }
 
-# Seconds before the first retry; each further one waits twice as long.
+# Seconds before the first retry. The pause doubles with each retry.
 _BACKOFF = 1.0
 
 
@@ -56,44 +56,44 @@ def fetch_nab(
 ):
     """Download and load a series of the Numenta Anomaly Benchmark.
 
-    The benchmark [1]_ is under the MIT licence. A pinned revision is downloaded, and
-    compared with its SHA-256 checksum. Needs ``pip install "tsanomaly[data]"``.
+    The benchmark [1]_ has the MIT licence. A pinned revision is downloaded and verified
+    by its SHA-256 checksum. Requires pooch, which the extra ``data`` installs.
 
     Parameters
     ----------
     name : str, default='realAWSCloudwatch/ec2_cpu_utilization_24ae8d'
-        Category and name, one of the 17 series of ``realAWSCloudwatch``.
+        Category and name of one of the 17 series in ``realAWSCloudwatch``.
     data_home : str, Path or None, default=None
-        Folder for downloads; the series goes to ``nab/data`` there. None is the
-        user's cache folder. A file there that is not as in the pinned revision is
-        replaced. The labels come with this package.
+        Folder for downloads, in which the series is stored under ``nab/data``. None is
+        the user's cache folder. Existing files that differ from the pinned revision are
+        replaced. The labels are part of this package.
     download_if_missing : bool, default=True
-        Whether to download; if not, a file that is missing is an error.
+        Whether to download missing files. If False, a missing file raises an error.
     n_retries : int, default=3
-        Further attempts after a failure that may pass, with growing pauses.
+        Number of retries after a temporary failure, with increasing pauses.
     timeout : float, default=30.0
-        Seconds to wait for the server to connect, or to send more.
+        Timeout in seconds for connecting to the server and for each response.
     progress : bool, default=False
-        Whether to show a progress bar for each file, on the standard error stream.
+        Whether to show a progress bar for each file on stderr. Requires tqdm.
 
     Returns
     -------
     data : Bunch
-        As from :func:`load_nab`.
+        Series and labels, as from :func:`load_nab`.
 
     Raises
     ------
     ImportError
-        If pooch is not installed, or tqdm for the progress bar.
+        If pooch is not installed, or tqdm with ``progress=True``.
     ValueError
-        If the checksums of the series are not known.
+        If the checksums of the series are unknown.
     OSError
-        If the download fails, or is needed and not allowed. Nothing that is cut short
-        or otherwise wrong is left behind.
+        If the download fails, or is required with ``download_if_missing=False``.
+        Incomplete or corrupt files are never left behind.
 
     See Also
     --------
-    load_nab : Load a series that is there already.
+    load_nab : Load a series from a file.
 
     References
     ----------
@@ -111,8 +111,8 @@ def fetch_nab(
     root = _fetch(
         "nab", name, data_home, download_if_missing, n_retries, timeout, progress
     )
-    # The labels inside the package hold every series that can be fetched, and nothing
-    # but those: writing them beside the series could replace a user's complete ones.
+    # The labels in the package cover exactly the series that can be fetched. Writing
+    # them next to the series could replace complete labels of the user.
     labels = DATA / "nab" / "labels" / "combined_windows.json"
     return read_nab(name, root / "data" / f"{name}.csv", labels)
 
@@ -128,45 +128,45 @@ def fetch_skab(
 ):
     """Download and load an experiment of the Skoltech Anomaly Benchmark.
 
-    The benchmark [1]_ is under the GPL-3.0 licence. A pinned revision is downloaded,
-    and compared with its SHA-256 checksum. Needs ``pip install "tsanomaly[data]"``.
+    The benchmark [1]_ has the GPL-3.0 licence. A pinned revision is downloaded and
+    verified by its SHA-256 checksum. Requires pooch, which the extra ``data`` installs.
 
     Parameters
     ----------
     name : str, default='valve1/0'
-        Folder and number, one of the 16 experiments of ``valve1``, or 'anomaly-free'
+        Folder and number of one of the 16 experiments in ``valve1``, or 'anomaly-free'
         for the normal run.
     data_home : str, Path or None, default=None
-        Folder for downloads; the experiment goes to ``skab`` there, in the source's
-        layout. None is the user's cache folder. A file there that is not as in the
-        pinned revision is replaced.
+        Folder for downloads, in which the experiment is stored under ``skab`` in the
+        layout of the source. None is the user's cache folder. Existing files that
+        differ from the pinned revision are replaced.
     download_if_missing : bool, default=True
-        Whether to download; if not, a file that is missing is an error.
+        Whether to download missing files. If False, a missing file raises an error.
     n_retries : int, default=3
-        Further attempts after a failure that may pass, with growing pauses.
+        Number of retries after a temporary failure, with increasing pauses.
     timeout : float, default=30.0
-        Seconds to wait for the server to connect, or to send more.
+        Timeout in seconds for connecting to the server and for each response.
     progress : bool, default=False
-        Whether to show a progress bar for each file, on the standard error stream.
+        Whether to show a progress bar for each file on stderr. Requires tqdm.
 
     Returns
     -------
     data : Bunch
-        As from :func:`load_skab`.
+        Series and labels, as from :func:`load_skab`.
 
     Raises
     ------
     ImportError
-        If pooch is not installed, or tqdm for the progress bar.
+        If pooch is not installed, or tqdm with ``progress=True``.
     ValueError
-        If the checksums of the experiment are not known.
+        If the checksums of the experiment are unknown.
     OSError
-        If the download fails, or is needed and not allowed. Nothing that is cut short
-        or otherwise wrong is left behind.
+        If the download fails, or is required with ``download_if_missing=False``.
+        Incomplete or corrupt files are never left behind.
 
     See Also
     --------
-    load_skab : Load an experiment that is there already.
+    load_skab : Load an experiment from a file.
 
     References
     ----------
@@ -198,46 +198,45 @@ def fetch_smd(
 ):
     """Download and load a machine of the Server Machine Dataset.
 
-    The set [1]_ is under the MIT licence. A pinned revision is downloaded, and
-    compared with its SHA-256 checksums. Needs ``pip install "tsanomaly[data]"``.
+    The data set [1]_ has the MIT licence. A pinned revision is downloaded and verified
+    by its SHA-256 checksums. Requires pooch, which the extra ``data`` installs.
 
     Parameters
     ----------
     name : str, default='machine-2-1'
-        Name of the machine: 'machine-1-6', 'machine-1-7' or 'machine-2-1'. Each has
-        16 MB.
+        Name of the machine: 'machine-1-6', 'machine-1-7' or 'machine-2-1'. The size of
+        each is 16 MB.
     data_home : str, Path or None, default=None
-        Folder for downloads; the machine goes to ``smd`` there, in the source's
-        layout. None is the user's cache folder. A file there that is not as in the
-        pinned revision is replaced.
+        Folder for downloads, in which the machine is stored under ``smd`` in the layout
+        of the source. None is the user's cache folder. Existing files that differ from
+        the pinned revision are replaced.
     download_if_missing : bool, default=True
-        Whether to download; if not, a file that is missing is an error.
+        Whether to download missing files. If False, a missing file raises an error.
     n_retries : int, default=3
-        Further attempts after a failure that may pass, with growing pauses.
+        Number of retries after a temporary failure, with increasing pauses.
     timeout : float, default=30.0
-        Seconds to wait for the server to connect, or to send more.
+        Timeout in seconds for connecting to the server and for each response.
     progress : bool, default=False
-        Whether to show a progress bar for each file, on the standard error stream.
+        Whether to show a progress bar for each file on stderr. Requires tqdm.
 
     Returns
     -------
     data : Bunch
-        As from :func:`load_smd`.
+        Series and labels, as from :func:`load_smd`.
 
     Raises
     ------
     ImportError
-        If pooch is not installed, or tqdm for the progress bar.
+        If pooch is not installed, or tqdm with ``progress=True``.
     ValueError
-        If the checksums of the machine are not known.
+        If the checksums of the machine are unknown.
     OSError
-        If a download fails, or is needed and not allowed. Nothing that is cut short
-        or otherwise wrong is left behind; files that arrived are kept, and need not
-        be downloaded again.
+        If a download fails, or is required with ``download_if_missing=False``.
+        Incomplete or corrupt files are never left behind. Complete files are kept.
 
     See Also
     --------
-    load_smd : Load a machine that is there already.
+    load_smd : Load a machine from files.
 
     References
     ----------
@@ -259,14 +258,14 @@ def fetch_smd(
 
 
 def _fetch(dataset, name, data_home, download_if_missing, n_retries, timeout, progress):
-    """Root folder that holds the files of a series, each with the right checksum."""
+    """Return the root folder with verified files of a series."""
     pooch = _import("pooch")
     if progress:
         _import("tqdm")
     if n_retries < 0 or timeout <= 0:
         raise ValueError(
-            f"n_retries={n_retries} and timeout={timeout} were given. n_retries counts "
-            "from 0, and timeout is in seconds, above 0."
+            "n_retries must be at least 0 and timeout positive (in seconds), got "
+            f"n_retries={n_retries} and timeout={timeout}."
         )
     checksums = _checksums()[dataset]
     before, after = _FILES[dataset][0].split("{}")
@@ -275,10 +274,10 @@ def _fetch(dataset, name, data_home, download_if_missing, n_retries, timeout, pr
         for file in checksums
         if file.startswith(before)
     ]
-    cure = f"by hand from {_PAGES[dataset]}, and read with load_{dataset}(name, path=)"
+    cure = f"by hand from {_PAGES[dataset]} and read with load_{dataset}(name, path=)"
     if name not in known:
         raise ValueError(
-            f"{name!r} is not among the series whose checksums are known: {known}. "
+            f"{name!r} is not among the series with known checksums: {known}. "
             f"Others can be downloaded {cure}."
         )
     home = pooch.os_cache("tsanomaly") if data_home is None else Path(data_home)
@@ -290,7 +289,7 @@ def _fetch(dataset, name, data_home, download_if_missing, n_retries, timeout, pr
             continue
         if not download_if_missing:
             raise OSError(
-                f"{str(file)!r} is missing, or not as in the pinned revision, and "
+                f"{str(file)!r} is missing or differs from the pinned revision, and "
                 "download_if_missing=False. Set it to True, or data_home= to the "
                 "folder of an earlier download."
             )
@@ -301,11 +300,11 @@ def _fetch(dataset, name, data_home, download_if_missing, n_retries, timeout, pr
 
 
 class _WrongChecksumError(ValueError):
-    """What arrived is not the file."""
+    """The downloaded data is not the expected file."""
 
 
 def _install(url, root, file, checksum, download, n_retries, cure):
-    """Download a file, and put it in place once its checksum is right."""
+    """Download a file, and move it into place if its checksum is right."""
     from requests.exceptions import RequestException
 
     for attempt in range(n_retries + 1):
@@ -318,11 +317,11 @@ def _install(url, root, file, checksum, download, n_retries, cure):
             failure = error
             if not _may_pass(error):
                 break
-        except OSError as error:  # of this machine, not of the network
+        except OSError as error:  # local error, not of the network
             raise OSError(
                 error.errno,
-                f"{file} cannot be written: {error.strerror}. Make room, or pass "
-                "data_home= a folder that can be written to",
+                f"{file} cannot be written: {error.strerror}. Free disk space, or pass "
+                "a writable folder as data_home=",
             ) from error
     advice = (
         "Try again later; the data set can also"
@@ -336,27 +335,27 @@ def _install(url, root, file, checksum, download, n_retries, cure):
 
 
 def _download_once(url, root, file, checksum, download):
-    """Download to a folder of its own, then move: no other process sees a part."""
+    """Download to a temporary folder, then move, so that files are never partial."""
     from pooch import file_hash
 
     root.mkdir(parents=True, exist_ok=True)
-    # pooch.retrieve does the same, but reports on the standard error stream.
+    # pooch.retrieve does the same, but prints to stderr.
     with TemporaryDirectory(prefix=".download-", dir=root) as folder:
         part = Path(folder) / file.name
         download(url, str(part), None)
         arrived = file_hash(str(part))
         if arrived != checksum:
             raise _WrongChecksumError(
-                f"the {part.stat().st_size} bytes that arrived have the wrong SHA-256 "
-                f"checksum, {arrived} instead of {checksum}: they are cut short, or "
-                "not the file of the pinned revision"
+                f"the {part.stat().st_size} bytes received have the wrong SHA-256 "
+                f"checksum, {arrived} instead of {checksum}: the file is truncated or "
+                "not that of the pinned revision"
             )
         file.parent.mkdir(parents=True, exist_ok=True)
         part.replace(file)
 
 
 def _may_pass(error):
-    """Whether another attempt may succeed: not where the server refuses the request."""
+    """Whether a retry may succeed, unless the server rejects the request."""
     response = getattr(error, "response", None)
     refused = response is not None and 400 <= response.status_code < 500
     return not refused or response.status_code in (408, 429)
@@ -385,6 +384,6 @@ def _import(package):
         return import_module(package)
     except ImportError as error:
         raise ImportError(
-            f"Downloading data needs {package}, which is not installed. Run "
-            "'pip install \"tsanomaly[data]\"'."
+            f"Downloading data requires {package}, which is not installed. Run "
+            f"'pip install {package}'."
         ) from error

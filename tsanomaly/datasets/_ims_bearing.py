@@ -13,20 +13,20 @@ _TIME = re.compile(r"\d{4}(\.\d{2}){5}")
 
 _DESCR = """IMS bearing data set, NASA Ames Prognostics Data Repository
 
-Four bearings on a loaded shaft at 2000 rpm ran until one failed, three times. Every 10
-minutes, in set 1 every 5 minutes for the first 43 times, the vibration was recorded for
-one second at 20 kHz: 20,480 rows a snapshot. Longer gaps are pauses of the test. Set 1
-has two channels a bearing, sets 2 and 3 have one.
+Three tests in which four bearings on a loaded shaft ran at 2000 rpm until one failed.
+Vibration was recorded for one second at 20 kHz (20,480 rows per snapshot) every 10
+minutes; in set 1, the first 43 snapshots are 5 minutes apart. Longer gaps are pauses of
+the test. Set 1 has two channels per bearing, sets 2 and 3 have one.
 
-set 1: 22 October to 25 November 2003, 8 channels; at its end bearing 3 had a defect of
-the inner race and bearing 4 of a rolling element.
-set 2: 12 to 19 February 2004, 4 channels; at its end the outer race of bearing 1
+set 1: 22 October to 25 November 2003, 8 channels; at the end, bearing 3 had an inner
+race defect and bearing 4 a rolling element defect.
+set 2: 12 to 19 February 2004, 4 channels; at the end, the outer race of bearing 1
 failed.
-set 3: 4 March to 4 April 2004, 4 channels; at its end the outer race of bearing 3
+set 3: 4 March to 4 April 2004, 4 channels; at the end, the outer race of bearing 3
 failed.
 
-The source has no labels: it does not say when a defect began. It names no training part
-and no unit. It states no licence, and asks to be cited.
+The source has no labels and does not state when a defect started. It defines no
+training part and no units. It states no licence and asks to be cited.
 
 J. Lee, H. Qiu, G. Yu, J. Lin, and Rexnord Technical Services. IMS, University of
 Cincinnati. "Bearing Data Set." NASA Ames Prognostics Data Repository, 2007.
@@ -34,42 +34,43 @@ Cincinnati. "Bearing Data Set." NASA Ames Prognostics Data Repository, 2007.
 
 
 def load_ims_bearing(path):
-    r"""Load a run to failure of the IMS bearing data set, one row a snapshot.
+    r"""Load a run-to-failure test of the IMS bearing data set, one row per snapshot.
 
-    The set [1]_ holds files of one second of vibration each. Each is reduced to four
-    statistics per channel, which are usual to watch the wear of a bearing. Download
-    the set from NASA's repository; its source states no licence, and asks to be cited.
+    The data set [1]_ consists of snapshots, files with one second of vibration. Each is
+    reduced to four statistics per channel that are common in bearing monitoring.
+    Download the data set from the repository of NASA; its source states no licence and
+    asks to be cited.
 
     Parameters
     ----------
     path : str or Path
-        Folder of the snapshots of one test: text files such as
-        ``2004.02.12.10.32.39``, named after their time, tab-separated, without a
-        header, 4 or 8 columns. Files with other names are ignored.
+        Folder with the snapshots of one test: tab-separated text files without header,
+        with 4 or 8 columns, named after their time, such as ``2004.02.12.10.32.39``.
+        Files with other names are ignored.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (n_snapshots, 4 * n_channels) on a
-          DatetimeIndex, in time order. For each channel ``channel_1_rms``,
-          ``channel_1_mean_abs`` (both in the unit of the recording),
-          ``channel_1_kurtosis`` (Pearson's, 3 for a normal distribution) and
-          ``channel_1_crest_factor`` (largest absolute value over RMS). Where the
-          latter two are not defined, as for a channel that stands still, they are 0.
-        - target : None, the set has no labels
+        - frame : DataFrame of shape (n_snapshots, 4 * n_channels) with a
+          DatetimeIndex, in time order. The columns of the first channel are
+          ``channel_1_rms``, ``channel_1_mean_abs`` (both in the units of the
+          recording), ``channel_1_kurtosis`` (Pearson, 3 for a normal distribution) and
+          ``channel_1_crest_factor`` (maximum absolute value over RMS). Kurtosis and
+          crest factor are 0 where undefined, as for a constant channel.
+        - target : None, the data set has no labels
         - events : None
-        - train_mask : None, the source names no training part
+        - train_mask : None, the source defines no training part
         - DESCR : str, with the defects found at the end of each test
 
     Raises
     ------
     FileNotFoundError
-        If there is no snapshot in the folder.
+        If the folder contains no snapshot.
     ValueError
-        If a snapshot does not hold numbers, has a row that is cut short, or has
-        another shape than the others.
+        If a snapshot is not numeric, has incomplete rows, or differs in shape from the
+        others.
 
     See Also
     --------
@@ -114,12 +115,12 @@ def load_ims_bearing(path):
             raise ValueError(
                 f"{str(file)!r} has {values.shape[0]} rows and {values.shape[1]} "
                 f"columns, but {str(first_file)!r} has {first_shape[0]} and "
-                f"{first_shape[1]}. Get the one that is cut short anew; keep each test "
-                "in a folder of its own."
+                f"{first_shape[1]}. Download the truncated file again, and keep each "
+                "test in its own folder."
             )
         rows.append(_statistics(values))
     statistics = list(rows[0])
-    # (n_snapshots, n_statistics, n_channels), then a channel's statistics side by side
+    # (n_snapshots, n_channels, n_statistics)
     values = np.array([list(row.values()) for row in rows]).transpose(0, 2, 1)
     columns = [
         f"channel_{channel}_{statistic}"
@@ -135,14 +136,14 @@ def load_ims_bearing(path):
 
 
 def _snapshots(folder):
-    """Files of a folder by their time, in time order."""
+    """Return the files of a folder by time, in time order."""
     snapshots = {}
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     for file in files:
         if not file.is_file() or not _TIME.match(file.name):
             continue
-        # Also a copy such as '2004.02.12.10.32.39 (1)', which is better not ignored:
-        # nobody knows which of the two is right.
+        # Copies such as '2004.02.12.10.32.39 (1)' raise as well, because it is unclear
+        # which of the two is right.
         try:
             time = datetime.strptime(file.name, "%Y.%m.%d.%H.%M.%S")
         except ValueError as error:
@@ -154,8 +155,8 @@ def _snapshots(folder):
     if not snapshots:
         raise FileNotFoundError(
             f"There is no snapshot in {str(folder)!r}: no file is named after a time, "
-            "such as '2004.02.12.10.32.39'. path= is the folder of one test, whose "
-            "archive is unpacked."
+            "such as '2004.02.12.10.32.39'. Pass the unpacked folder of one test as "
+            "path=."
         )
     return snapshots
 
@@ -171,11 +172,11 @@ def _read(file):
 
 
 def _statistics(values):
-    """Statistics of each channel, by their names."""
+    """Return the statistics of each channel by name."""
     rms = np.sqrt(np.mean(values**2, axis=0))  # (n_channels,)
     size = np.abs(values)
     centred = values - values.mean(axis=0)
-    # The mean of equal numbers differs from them in the last bits.
+    # The mean of equal numbers may differ from them in the last bits.
     centred[:, values.max(axis=0) == values.min(axis=0)] = 0
     return {
         "rms": rms,
@@ -186,5 +187,5 @@ def _statistics(values):
 
 
 def _ratio(a, b):
-    """Quotient, 0 where the divisor is 0."""
+    """Return the quotient, 0 where the divisor is 0."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

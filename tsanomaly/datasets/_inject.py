@@ -10,27 +10,27 @@ __all__ = ["KINDS", "inject_anomalies"]
 
 _CONTAMINATION = 0.0425
 
-# Readings beyond are not physical, and their squares would overflow.
+# Larger readings are not physical, and their squares would overflow.
 _LARGEST = 1e100
 
-# Other stretches that readings may be taken from, and how many of them are kept where
-# they have to go on smoothly.
+# Number of other stretches to choose readings from, and number of the smoothest ones
+# to keep.
 _STRETCHES, _SMOOTHEST = 1000, 50
 
-# All of them together hold no more readings than this.
+# Maximum number of readings in all of them together.
 _STRETCHES_READINGS = 4_000_000
 
-# Places tried for an event that changes nothing where it was to be.
+# Number of other places to try if an event would change nothing.
 _ATTEMPTS = 200
 
 
 class _Channel:
-    """A channel and what anomalies need to know of it.
+    """A channel with the properties that anomalies depend on.
 
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        The series as it was.
+        The original series.
     position : int
         Column of the channel.
     """
@@ -39,11 +39,11 @@ class _Channel:
         self.values = X[:, position].astype(np.float64)
         self._X, self._position, self._weights = X, position, None
         low, high = np.nanmin(self.values), np.nanmax(self.values)
-        # A constant channel has no scale of its own.
+        # A constant channel has no scale.
         self.scale = np.nanstd(self.values) if low < high else abs(low) or 1.0
 
     def expected(self, start, stop):
-        """Readings as the other channels imply them: least squares on the series."""
+        """Predict readings from the other channels by least squares."""
         if self._weights is None:
             known = self._X[np.isfinite(self._X).all(axis=1)].astype(np.float64)
             target = known[:, self._position].copy()
@@ -54,12 +54,12 @@ class _Channel:
         return inputs @ self._weights
 
     def elsewhere(self, start, stop, rng):
-        """Stretches of the same length, without gaps, apart from this one.
+        """Return other stretches of the same length without gaps or overlap.
 
         Returns
         -------
         stretches : ndarray of shape (n_stretches, stop - start + 2)
-            Each with the readings before and after it. There may be none.
+            Stretches with one more reading on each side. May be empty.
         """
         length = stop - start
         window = np.lib.stride_tricks.sliding_window_view(self.values, length + 2)
@@ -90,7 +90,7 @@ def _drift(channel, start, stop, magnitude, rng):
 
 
 def _contextual(channel, start, stop, magnitude, rng):
-    """The stretch of the channel that is least like what belongs here."""
+    """Return the stretch of the channel that differs most from the true readings."""
     values = channel.values[start:stop]
     stretches = channel.elsewhere(start, stop, rng)[:, 1:-1]
     if not len(stretches):
@@ -99,17 +99,17 @@ def _contextual(channel, start, stop, magnitude, rng):
 
 
 def _amplitude_change(channel, start, stop, magnitude, rng):
-    # With the readings around them, so that a single one swings, too.
+    # Including the neighbouring readings, so that a single reading also changes.
     mean = channel.values[start - 1 : stop + 1].mean()
     return mean + (1 + magnitude) * (channel.values[start:stop] - mean)
 
 
 def _frequency_change(channel, start, stop, magnitude, rng):
-    """What was to come in ``1 + magnitude`` times as many rows, without the rest."""
+    """Speed up the readings by a factor of ``1 + magnitude``."""
     last = len(channel.values) - 1
     steps = np.arange(1, stop - start + 1)
     rows = start - 1 + ((1 + magnitude) * steps).astype(np.intp)
-    # Beyond the end of the series it goes back.
+    # Reflect at the end of the series.
     rows = last - np.abs(last - rows % (2 * last))
     ahead = channel.values[rows]
     return np.where(np.isnan(ahead), channel.values[start:stop], ahead)
@@ -129,11 +129,11 @@ def _dropout(channel, start, stop, magnitude, rng):
 
 
 def _correlation_break(channel, start, stop, magnitude, rng):
-    """A stretch of the channel that fits its own past, but not the other channels."""
+    """Return a stretch that fits the past of the channel but not other channels."""
     stretches = channel.elsewhere(start, stop, rng)
     if not len(stretches):
         return channel.values[start:stop]
-    # Every stretch comes with the readings around it; those here should fit them.
+    # The neighbours of a stretch should match the readings around the event.
     ends = channel.values[[start - 1, stop]]
     jump = np.abs(stretches[:, [0, -1]] - ends).max(axis=1)
     smooth = stretches[np.argsort(jump, kind="stable")[:_SMOOTHEST], 1:-1]
@@ -141,7 +141,7 @@ def _correlation_break(channel, start, stop, magnitude, rng):
     return smooth[misfit.argmax()]
 
 
-# Whether `magnitude` sets how large the anomaly is; of the others it is measured.
+# Kinds whose size is set by `magnitude`. The size of the others is measured.
 _SIZED = {
     "spike": _spike,
     "drop": _drop,
@@ -185,82 +185,81 @@ def inject_anomalies(
     duration=(20, 100),
     random_state=None,
 ):
-    """Put labelled anomalies into a series, to see what a detector finds.
+    """Inject labelled anomalies into a series, to test detectors.
 
-    Works on any series, simulated or recorded. Each event changes one channel over some
-    consecutive rows; events do not touch each other. What is changed, and how, is
+    The series can be simulated or recorded. Each event changes one channel over
+    consecutive rows, and events are not adjacent. Positions, channels and sizes are
     random.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
-        A series, rows in time order, taken to be normal. It is not changed. It may
-        hold NaN; events are put where their channel has no gap.
+        Series, rows in time order, assumed to be normal. It is not modified. It may
+        contain NaN; events are placed where their channel has no gap.
     kinds : str, sequence of str or None, default=None
-        Kinds of anomalies. They share the anomalous rows equally, as far as `duration`
-        allows; where rows are few, some kinds do not come up. In one channel, with
-        ``m`` the magnitude and ``s`` the channel's standard deviation:
+        Kinds of anomalies. They have equal shares of the anomalous rows, as far as
+        `duration` allows; if there are few rows, some kinds do not occur. With the
+        magnitude ``m`` and the standard deviation ``s`` of the channel:
 
-        - 'spike', 'drop': one row, ``m * s`` above or below.
-        - 'level_shift': ``m * s`` above or below for a while.
-        - 'drift': a ramp from 0 to ``m * s`` above or below.
-        - 'contextual': right value, wrong time: readings of another time, the least
-          like the true ones of many tried.
-        - 'amplitude_change': swings about its mean ``1 + m`` times as widely.
-        - 'frequency_change': runs ``1 + m`` times as fast.
-        - 'noise_burst': noise with a standard deviation of ``m * s`` on top.
-        - 'stuck': the reading before, unchanged.
+        - 'spike', 'drop': a single row, ``m * s`` higher or lower.
+        - 'level_shift': ``m * s`` higher or lower over the event.
+        - 'drift': a ramp from 0 to ``m * s`` higher or lower.
+        - 'contextual': plausible readings at the wrong time, copied from another time
+          and chosen to differ most from the true ones.
+        - 'amplitude_change': deviations from the mean multiplied by ``1 + m``.
+        - 'frequency_change': readings that run ``1 + m`` times as fast.
+        - 'noise_burst': additional noise with a standard deviation of ``m * s``.
+        - 'stuck': a repetition of the previous reading.
         - 'dropout': NaN.
-        - 'correlation_break': readings of another time that go on smoothly from those
-          before and fit the other channels least of many tried: normal for the
-          channel, abnormal beside the others. Needs two channels.
+        - 'correlation_break': readings from another time that continue smoothly from
+          the previous ones, chosen to contradict the other channels most. Normal for
+          the channel, but abnormal together with the others. Requires two channels.
 
-        None is every kind that applies but 'dropout', as few estimators take NaN.
+        None is every applicable kind except 'dropout', because few estimators support
+        NaN.
     contamination : float or None, default=None
-        Share of rows to make anomalous, in [0, 0.5], reached to the row. None is
-        0.0425, unless `n_events` is given. Single rows need a normal one on either
-        side, so they cannot be quite half.
+        Exact share of anomalous rows, in [0, 0.5]. None is 0.0425, unless `n_events` is
+        given. Events of single rows cannot reach 0.5, because they need a normal row on
+        each side.
     n_events : int or None, default=None
-        Number of events, instead of `contamination`. Kinds take turns.
+        Number of events, as an alternative to `contamination`. Kinds alternate.
     magnitude : float or tuple of two floats, default=(3.0, 5.0)
-        Size of the anomalies, or the range it is drawn from, uniformly for each
+        Size of the anomalies, or a range from which it is drawn uniformly for each
         event. In (0, 1e6].
     duration : tuple of two ints, default=(20, 100)
-        Fewest and most rows of an event that lasts, of every kind but 'spike' and
-        'drop'. With `contamination`, the last event of a kind takes the rows that are
-        left for it, up to both together; the very last may be shorter.
+        Minimum and maximum number of rows per event, except for 'spike' and 'drop'.
+        With `contamination`, the last event of a kind takes its remaining rows, up to
+        the sum of both limits, and the very last event may be shorter.
     random_state : int, RandomState instance or None, default=None
-        Controls the choice of places, channels and sizes.
+        Controls positions, channels and sizes.
 
     Returns
     -------
     X_anomalous : ndarray or DataFrame of shape (n_timestamps, n_channels)
-        A copy with the anomalies, a frame if `X` is. Other readings are equal to those
-        of `X`, bit for bit. Where `X` holds integers, they become float64; in a frame
-        only the columns that are changed.
+        Copy of `X` with anomalies, of the same type. All other readings are identical
+        bit for bit. Integers become float64, in a frame only in modified columns.
     y : ndarray of shape (n_timestamps,)
-        1 in the rows of an event, 0 elsewhere.
+        Labels, 1 in the rows of events and 0 elsewhere.
     events : DataFrame
-        One row per event, in time order: ``start`` and ``end``, both included, as
-        labels of the frame's index or as row numbers; ``kind``; ``channel``, as the
-        name of a column or its position; ``magnitude``. Of the kinds whose size is not
-        set, it is the mean change in standard deviations of the channel, NaN for
-        'dropout'.
+        One row per event, in time order: ``start`` and ``end``, both inclusive, as
+        index labels of the frame or row numbers; ``kind``; ``channel``, as column name
+        or position; ``magnitude``. For kinds without a set size, ``magnitude`` is the
+        mean change in standard deviations of the channel, and NaN for 'dropout'.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range, `X` holds infinity or no numbers, or there is
-        not enough room for the events: a place where a channel has all its readings,
-        and at least half of them change.
+        If a parameter is out of range, `X` is not numeric or contains infinity, or the
+        events cannot be placed. An event needs a place where its channel has no gap and
+        at least half of the readings change.
 
     See Also
     --------
-    make_sensor_data : Simulate a plant, with anomalies or without.
+    make_sensor_data : Simulate the sensors of a plant.
 
     Notes
     -----
-    The taxonomy of single rows, contexts and lasting anomalies follows [1]_.
+    The taxonomy of point, contextual and collective anomalies follows [1]_.
 
     References
     ----------
@@ -334,13 +333,13 @@ def _check_series(X):
     )
     if float(np.nanmax(np.abs(X), initial=0)) > _LARGEST:
         raise ValueError(
-            f"X holds readings beyond ±{_LARGEST:g}, too large to compute with. "
-            "Replace them."
+            f"X contains readings beyond ±{_LARGEST:g}, which are too large. Replace "
+            "them."
         )
     if len(X) < 3:
         raise ValueError(
-            f"X has {len(X)} rows (n_samples={len(X)}); an anomaly needs at least one "
-            "normal row on either side. Pass a longer series."
+            f"X has {len(X)} rows (n_samples={len(X)}), but an anomaly needs at least "
+            "one normal row on each side. Pass a longer series."
         )
     return X
 
@@ -359,8 +358,8 @@ def _check_kinds(kinds, n_channels):
         raise ValueError(f"kinds must be some of {list(KINDS)}, got {kinds}.")
     if "correlation_break" in kinds and n_channels == 1:
         raise ValueError(
-            "'correlation_break' needs at least two channels, and X has one. Leave it "
-            "out of kinds."
+            "'correlation_break' requires at least two channels, but X has one. Remove "
+            "it from kinds."
         )
     return list(dict.fromkeys(kinds))
 
@@ -472,7 +471,7 @@ def _change(kind, start, length, size, values, changed, channels, y, rng):
                 channels[position] = _Channel(values, position)
             channel = channels[position]
             anomalous = _MAKE[kind](channel, start, stop, size, rng)
-            # Rounding changes readings, too. NaN is a change.
+            # More than rounding must change. NaN is a change.
             change = np.abs(anomalous - channel.values[start:stop])
             if np.mean(~(change <= 1e-6 * channel.scale)) >= 0.5:
                 largest = np.finfo(values.dtype).max
@@ -486,17 +485,17 @@ def _change(kind, start, length, size, values, changed, channels, y, rng):
             break
         start = places.pop()
     raise ValueError(
-        f"No place was found where {kind!r} changes {length} rows of a channel: there "
-        "are gaps, other events, or readings that it leaves as they are. Fill gaps in "
-        "X, lower duration or contamination, or leave the kind out."
+        f"No place was found where {kind!r} changes {length} rows of a channel, due to "
+        "gaps, other events, or readings that it does not change. Fill gaps in X, "
+        "lower duration or contamination, or remove this kind."
     )
 
 
 def _find_places(length, values, y):
-    """First rows where an event has room, and a channel has all its readings."""
+    """Return first rows where an event fits and a channel has all its readings."""
     blocked = np.isnan(values) | (y[:, None] == 1)
     n_blocked = np.cumsum(np.insert(blocked, 0, False, axis=0), axis=0)
-    # One row more on either side
+    # With one more row on each side.
     return 1 + np.flatnonzero(
         (n_blocked[length + 2 :] == n_blocked[: -length - 2]).any(axis=1)
     )

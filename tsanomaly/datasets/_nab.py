@@ -16,10 +16,10 @@ __all__ = ["load_nab", "read_nab"]
 
 _DESCR = """Numenta Anomaly Benchmark (NAB), https://github.com/numenta/NAB
 
-Server metrics and other series of one channel. A label window is the tolerance of
-NAB's scorer, not the extent of the anomaly: the windows of a series together cover
-about 10 % of its rows. No window reaches into the first 15 % of the rows (750 at the
-most), the probationary part, which detectors may learn from.
+Server metrics and other series of one channel. A label window is the tolerance of the
+NAB scorer, not the extent of the anomaly: the windows of a series together cover about
+10 % of its rows. No window extends into the first 15 % of the rows (at most 750), the
+probationary part, which detectors may learn from.
 
 A. Lavin, S. Ahmad. "Evaluating Real-time Anomaly Detection Algorithms - the Numenta
 Anomaly Benchmark." ICMLA 2015. MIT licence, Copyright 2014-2024 Numenta Inc.
@@ -29,42 +29,42 @@ Anomaly Benchmark." ICMLA 2015. MIT licence, Copyright 2014-2024 Numenta Inc.
 def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
     """Load a series of the Numenta Anomaly Benchmark.
 
-    The benchmark [1]_ holds series of one channel, and windows around their
-    anomalies. It is under the MIT licence.
+    The benchmark [1]_ contains series of one channel with label windows around their
+    anomalies. It has the MIT licence.
 
     Parameters
     ----------
     name : str, default='realAWSCloudwatch/ec2_cpu_utilization_24ae8d'
         Category and name of the series, as in the benchmark's ``data`` folder.
     path : str, Path or None, default=None
-        Root of the benchmark, the folder that holds ``data`` and ``labels``. None
-        loads one of the four series inside the package: in ``realAWSCloudwatch``,
-        ``ec2_cpu_utilization_24ae8d``, ``ec2_cpu_utilization_c6585a`` (which has no
-        anomaly), ``ec2_network_in_5abac7`` and ``rds_cpu_utilization_cc0c53``.
+        Root folder of the benchmark, which contains ``data`` and ``labels``. None loads
+        one of the four series that are part of the package: in ``realAWSCloudwatch``,
+        ``ec2_cpu_utilization_24ae8d``, ``ec2_cpu_utilization_c6585a`` (without
+        anomalies), ``ec2_network_in_5abac7`` and ``rds_cpu_utilization_cc0c53``.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (n_timestamps, 1), the column ``value`` on a
-          DatetimeIndex, which may hold a time more than once
-        - target : ndarray of shape (n_timestamps,), 1 inside a label window
-        - events : DataFrame with columns ``start`` and ``end``, times, both included
-        - train_mask : ndarray of bool, the probationary rows
+        - frame : DataFrame of shape (n_timestamps, 1) with the column ``value`` and a
+          DatetimeIndex, which may contain duplicates
+        - target : ndarray of shape (n_timestamps,), 1 inside label windows
+        - events : DataFrame with columns ``start`` and ``end`` (times, both inclusive)
+        - train_mask : ndarray of bool, True for the probationary rows
         - DESCR : str
 
     Raises
     ------
     FileNotFoundError
-        If there is no such series, or no file of labels.
+        If the series or the file of labels does not exist.
     ValueError
-        If a file is not as its source has it, the labels do not mention the series,
-        or its name leads out of the folder.
+        If a file is invalid, the labels do not contain the series, or its name points
+        outside the folder.
 
     See Also
     --------
-    fetch_nab : Download a series first.
+    fetch_nab : Download and load a series.
 
     References
     ----------
@@ -99,7 +99,7 @@ def load_nab(name="realAWSCloudwatch/ec2_cpu_utilization_24ae8d", *, path=None):
 
 
 def read_nab(name, file, labels):
-    """Bunch of a series and its labels, which may lie apart."""
+    """Read a series and its labels, which may be in different folders."""
     import pandas as pd
     from sklearn.utils import Bunch
 
@@ -112,8 +112,8 @@ def read_nab(name, file, labels):
         raise ValueError(f"{str(labels)!r} is not JSON: {error}.") from error
     if not isinstance(windows, dict) or f"{name}.csv" not in windows:
         raise ValueError(
-            f"{name!r} has no entry in {str(labels)!r}, where a series without "
-            "anomalies has an empty list. Is it the file of all categories?"
+            f"{name!r} has no entry in {str(labels)!r}, although series without "
+            "anomalies have an empty list. Is it the file of all categories?"
         )
     windows = windows[f"{name}.csv"]
     is_list = isinstance(windows, list) and all(
@@ -124,14 +124,13 @@ def read_nab(name, file, labels):
     )
     if not is_list:
         raise ValueError(
-            f"The windows of {name!r} in {str(labels)!r} are no list of pairs of "
-            "times, start and end. Is the file as its source has it? If not, get it "
-            "anew."
+            f"The windows of {name!r} in {str(labels)!r} are not a list of pairs of "
+            "times, start and end. If the file was modified, download it again."
         )
     starts = to_times([start for start, _ in windows], labels)
     ends = to_times([end for _, end in windows], labels)
     events = pd.DataFrame({"start": starts, "end": ends})
-    # A time is inside if, of the windows that start before it, one ends after it.
+    # A time is inside if any window that starts before it ends after it.
     order = starts.argsort()
     n_started = starts[order].searchsorted(times, side="right")
     last_ends = np.maximum.accumulate(ends[order].asi8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where data sets lie, and how loaders read files: with errors that name them."""
+"""Locations of data sets, and file reading with errors that name the file."""
 
 import io
 import zlib
@@ -24,63 +24,63 @@ __all__ = [
 
 DATA = Path(__file__).parent / "data"
 
-_CURE = "Is it as its source has it? If not, get it anew."
+_CURE = "If it was modified, download it again."
 
 
 def data_root(dataset, path):
-    """Root folder of a data set: the user's, or the sample inside the package."""
+    """Return the root folder of a data set: that of the user, or of the package."""
     return DATA / dataset if path is None else Path(path).expanduser()
 
 
 def check_name(name, example):
-    """Raise for the name of a series that leads out of the folder of the data set.
+    """Raise if the name of a series points outside the folder of the data set.
 
     Parameters
     ----------
     name : str
-        The series asked for.
+        The requested series.
     example : str
-        A name that would do.
+        A valid name.
     """
-    # On any system, so that what runs on one does not open files on another.
+    # Checked for all systems, so that code behaves the same on each of them.
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if path.anchor or ".." in path.parts:
             raise ValueError(
-                f"name={name!r} leads out of the folder of the data set. Pass a name "
+                f"name={name!r} points outside the folder of the data set. Pass a name "
                 f"inside it, such as {example!r}, and the folder as path=."
             )
 
 
 def describe_missing(dataset, name, path, file, available):
-    """Error for a series that is not there.
+    """Return the error for a series that does not exist.
 
     Parameters
     ----------
     dataset : {'nab', 'skab', 'smd'}
         The data set.
     name : str
-        The series asked for.
+        The requested series.
     path : str, Path or None
-        The root the user gave.
+        Root folder passed by the user.
     file : Path
-        Where it should be.
+        Expected location.
     available : iterable of str
-        Names that would work.
+        Names of existing series.
     """
     available = sorted(available)
     if path is None:
         return FileNotFoundError(
-            f"{name!r} is not among the series inside the package: {available}. For "
+            f"{name!r} is not among the series in the package: {available}. For "
             "others, download the data set and pass its root folder as path=, or use "
             f"fetch_{dataset}."
         )
     return FileNotFoundError(
-        f"{name!r} was looked for at {str(file)!r}, which does not exist. Is path="
-        f"{str(path)!r} the folder that the loader's documentation describes? "
+        f"{name!r} is expected at {str(file)!r}, which does not exist. Is path="
+        f"{str(path)!r} the folder described in the documentation of the loader? "
         + (
             f"The series there are {available}."
             if available
-            else f"It holds no series; fetch_{dataset} downloads them."
+            else f"It contains no series; fetch_{dataset} downloads them."
         )
     )
 
@@ -88,21 +88,21 @@ def describe_missing(dataset, name, path, file, available):
 def read_table(file, *, expected=(), **options):
     """Read delimited text with pandas, with errors that name the file.
 
-    What is compressed may unpack to as much as `read_sensor_csv` takes by default.
+    Compressed files may unpack to the default limit of `read_sensor_csv`.
 
     Parameters
     ----------
     file : Path
-        The file, which may be compressed.
+        The file, possibly compressed.
     expected : iterable of str, default=()
-        Columns that must be there.
+        Required columns.
     **options
         Passed to ``pandas.read_csv``.
 
     Returns
     -------
     table : DataFrame
-        What the file holds.
+        Contents of the file.
     """
     import pandas as pd
 
@@ -111,10 +111,10 @@ def read_table(file, *, expected=(), **options):
         if data.startswith(GZIP):
             data = unpack(data, most_unpacked(len(data)))
         table = pd.read_csv(io.BytesIO(data), **options)
-    # pandas' own errors are ValueErrors; the others are of damaged gzip files.
+    # Errors of pandas are ValueErrors. The others come from damaged gzip files.
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise ValueError(f"{str(file)!r} cannot be read: {error}. {_CURE}") from error
-    # pandas takes a field that the header lacks for an index, and says nothing.
+    # pandas silently uses an extra field without a header as the index.
     if "index_col" not in options and not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
             f"{str(file)!r} cannot be read: its rows have more fields than its "
@@ -130,33 +130,33 @@ def read_table(file, *, expected=(), **options):
 
 
 def to_numbers(table, file):
-    """Return the table as float64, or raise where it does not hold finite numbers."""
+    """Return the table as float64, or raise if it has values that are not finite."""
     try:
-        # Also where all are integers, so that dtypes do not hang on the values.
+        # Integers as well, so that dtypes do not depend on the values.
         table = table.astype(np.float64)
     except ValueError as error:
         raise ValueError(
-            f"{str(file)!r} holds text among its numbers: {error}. {_CURE}"
+            f"{str(file)!r} contains text among its numbers: {error}. {_CURE}"
         ) from error
-    # A line that is cut short reads as NaN in the columns that it lacks.
+    # A truncated line is read as NaN in the missing columns.
     bad = np.flatnonzero(~np.isfinite(table.to_numpy()).all(axis=1))
     if bad.size:
         raise ValueError(
-            f"{str(file)!r} lacks a finite number in data row {bad[0]}, counted from "
-            f"0. {_CURE}"
+            f"{str(file)!r} has a value that is not finite in data row {bad[0]}, "
+            f"counted from 0. {_CURE}"
         )
     return table
 
 
 def to_times(texts, file):
-    """DatetimeIndex of ISO 8601 texts, with or without fractions of a second."""
+    """Parse ISO 8601 texts, with or without fractions of a second."""
     import pandas as pd
 
     try:
         times = pd.DatetimeIndex(pd.to_datetime(texts, format="ISO8601"))
     except ValueError as error:
         raise ValueError(
-            f"{str(file)!r} holds a time that cannot be read: {error}. {_CURE}"
+            f"{str(file)!r} contains a time that cannot be parsed: {error}. {_CURE}"
         ) from error
     if times.hasnans:
         raise ValueError(f"{str(file)!r} has a row without a time. {_CURE}")
@@ -164,17 +164,17 @@ def to_times(texts, file):
 
 
 def to_flags(column, file):
-    """Array of 0 and 1, or raise if the labels hold anything else."""
+    """Return labels as an array of 0 and 1, or raise if there are other values."""
     if not column.isin([0, 1]).all():
         raise ValueError(
-            f"{str(file)!r} holds other labels than 0 and 1: "
+            f"{str(file)!r} contains labels other than 0 and 1: "
             f"{column.unique()[:5].tolist()}. {_CURE}"
         )
     return column.to_numpy(dtype=np.int64)
 
 
 def events_of(target, index):
-    """First and last index label of every run of ones, as a DataFrame."""
+    """Return the first and last index label of each run of ones as a DataFrame."""
     import pandas as pd
 
     start, end = runs(target)

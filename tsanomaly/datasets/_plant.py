@@ -9,32 +9,32 @@ _N_TRAIN = 6000
 
 _DESCR = """Sample plant
 
-A simulated week of four sensors, one row a minute. The first 6,000 rows are normal, the
-last 4,000 hold anomalies of ten kinds, in 10 % of the rows. Made with seed 0 by
-make_sensor_data and inject_anomalies of tsanomaly.datasets, and rounded to three
+A simulated week of four sensors, one row per minute. The first 6,000 rows are normal.
+The last 4,000 rows contain anomalies of ten kinds in 10 % of the rows. Made with seed 0
+by make_sensor_data and inject_anomalies of tsanomaly.datasets, and rounded to three
 decimals. MIT licence, like the package.
 """
 
 
 def load_sample_plant():
-    """Load a simulated plant of four sensors that comes with the package.
+    """Load a simulated plant with four sensors that is part of the package.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (10_000, 4), columns ``sensor_1`` to ``sensor_4``
-          on a DatetimeIndex, one row a minute
-        - target : ndarray of shape (10_000,), 1 where anomalous
-        - events : DataFrame with columns ``start`` and ``end``, times, both included,
+        - frame : DataFrame of shape (10_000, 4) with columns ``sensor_1`` to
+          ``sensor_4`` and a DatetimeIndex, one row per minute
+        - target : ndarray of shape (10_000,), 1 = anomalous
+        - events : DataFrame with columns ``start`` and ``end`` (times, both inclusive),
           ``kind``, ``channel`` and ``magnitude``, as from :func:`inject_anomalies`
-        - train_mask : ndarray of bool, the first 6,000 rows, which are normal
+        - train_mask : ndarray of bool, True for the first 6,000 rows, which are normal
         - DESCR : str
 
     See Also
     --------
-    make_sensor_data : Simulate others.
+    make_sensor_data : Simulate the sensors of a plant.
 
     Examples
     --------

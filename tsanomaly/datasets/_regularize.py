@@ -12,46 +12,46 @@ _LONGEST = 2**64 - 1  # nanoseconds, further than any two times are apart
 
 
 def regularize(frame, freq=None, max_gap=None, *, method="previous"):
-    """Put readings on a regular grid of times.
+    """Resample readings to a regular time grid.
 
-    The grid starts at the first time of the frame and ends at or before the last one.
-    A row of the grid without a reading near enough is NaN in every channel, which
+    The grid starts at the first time of the frame and ends at or before the last one. A
+    grid row without a sufficiently close reading is NaN in every channel, which
     estimators treat as a break.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_readings, n_channels)
-        Numbers on a DatetimeIndex, in any order. Readings of the same time are
-        averaged. NaN is not a reading. Each channel is treated by itself.
+        Numeric readings with a DatetimeIndex, in any order. Readings at the same time
+        are averaged. NaN is ignored. Each channel is processed separately.
     freq : str, timedelta or None, default=None
-        Step of the grid, such as '1s', '5min' or '1D'. None takes the most frequent
-        step of the frame if more than half of the steps have it, else the median one.
+        Step of the grid, such as '1s', '5min' or '1D'. None uses the most frequent step
+        of the frame if it makes up more than half of the steps, otherwise the median
+        step.
     max_gap : str, timedelta or None, default=None
-        With ``method='previous'`` the largest age of a reading that is used, with
-        'linear' the largest distance of the two readings. None is 5 times the step
-        of the grid or that of the frame, as for `freq`, whichever is longer: that
-        bridges jitter and a few lost readings, but no outage, and at most 5 rows in
-        succession repeat a reading.
+        Maximum age of a reading (``method='previous'``) or maximum distance between two
+        readings ('linear'). None is 5 times the step of the grid or of the frame,
+        whichever is longer. This bridges jitter and a few lost readings, but not
+        outages, and repeats a reading in at most 5 consecutive rows.
     method : {'previous', 'linear'}, default='previous'
-        'previous' forward-fills: a row has the last reading at or before its time,
-        which is causal. 'linear' interpolates between the reading before and the one
-        after, and so looks ahead up to `max_gap`.
+        'previous' forward-fills: each row has the last reading at or before its time,
+        which is causal. 'linear' interpolates between the previous and the next
+        reading, and thus looks ahead by up to `max_gap`.
 
     Returns
     -------
     regular : DataFrame of shape (n_timestamps, n_channels)
-        The channels as float64, on a DatetimeIndex with the name and the time zone of
-        the one of `frame`. Steps are of absolute time, also over a change to summer
-        time.
+        Channels as float64, with a DatetimeIndex that has the name and time zone of
+        that of `frame`. Steps are in absolute time, also across changes to or from
+        daylight saving time.
 
     Raises
     ------
     TypeError
-        If `frame` is not a DataFrame on a DatetimeIndex.
+        If `frame` is not a DataFrame with a DatetimeIndex.
     ValueError
-        If it is empty, has a time that is NaT or out of the range of nanoseconds, or
-        a column that is not numeric; if `freq` or `max_gap` is not a length of time;
-        if the grid would hold more than 500 million values.
+        If `frame` is empty, has times that are NaT or out of the range of nanoseconds,
+        or columns that are not numeric, if `freq` or `max_gap` is not a duration, or if
+        the grid would have more than 500 million values.
 
     See Also
     --------
@@ -59,10 +59,10 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
 
     Notes
     -----
-    A reading at the time of a grid row is kept bit for bit. With a step longer than
-    that of the frame, readings between the grid rows are ignored: average first, for
-    example with ``frame.resample``. For a grid on round times, let the frame start at
-    one.
+    Readings at the time of a grid row are kept bit for bit. If the step is longer than
+    that of the frame, readings between grid rows are ignored; average them first, for
+    example with ``frame.resample``. To get a grid with round times, start the frame at
+    a round time.
 
     Examples
     --------
@@ -86,16 +86,16 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
         times = frame.index.as_unit("ns").asi8
     except pd.errors.OutOfBoundsDatetime as error:
         raise ValueError(
-            "The index of frame has times before 1678 or after 2261, which is how far "
-            f"nanoseconds reach: it goes from {frame.index.min()} to "
-            f"{frame.index.max()}. Correct them, or cut them off."
+            "The index of frame has times before 1678 or after 2261, which are out of "
+            f"the range of nanoseconds: it extends from {frame.index.min()} to "
+            f"{frame.index.max()}. Correct or remove these times."
         ) from error
     order = np.argsort(times, kind="stable")
     times, values = _merge_repeated(times[order], values[order])
     usual, _ = usual_step(times)
     step = usual if freq is None else nanoseconds("freq", freq)
     if step is None:
-        step = 1  # a single time, and a grid of one row
+        step = 1  # a single time: a grid with one row
     if step == 0:
         raise ValueError(f"freq={freq!r} must be longer than 0.")
     if max_gap is None:
@@ -103,16 +103,16 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
     else:
         max_gap = nanoseconds("max_gap", max_gap)
     max_gap = min(max_gap, _LONGEST)
-    # Differences in Python's integers or without sign: a series may be longer than
-    # the 292 years that signed nanoseconds reach.
+    # Differences as Python integers or unsigned, because a series may be longer than
+    # the 292 years of signed nanoseconds.
     n_rows = (int(times[-1]) - int(times[0])) // step + 1
     n_channels = values.shape[1]
     if n_rows * n_channels > _MAX_CELLS:
         raise ValueError(
             f"A grid with a step of {show_step(step)} from {frame.index.min()} to "
             f"{frame.index.max()} has {n_rows:,} rows of {n_channels} channels, more "
-            f"than {_MAX_CELLS:,} values. Pass a longer freq, or cut off times that "
-            "are far from the others."
+            f"than {_MAX_CELLS:,} values. Pass a longer freq, or remove times that are "
+            "far from the others."
         )
     grid = np.arange(n_rows, dtype=np.uint64) * np.uint64(step)
     grid = (grid + times[:1].view(np.uint64)).view(np.int64)
@@ -132,13 +132,13 @@ def regularize(frame, freq=None, max_gap=None, *, method="previous"):
 
 
 def _check_index(frame):
-    """Raise unless a frame has rows, and times on its index."""
+    """Raise unless a frame has rows and a time index."""
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(
-            "frame must be a DataFrame on a DatetimeIndex, got "
-            f"{type(frame).__name__}. A Series becomes one with to_frame()."
+            "frame must be a DataFrame with a DatetimeIndex, got "
+            f"{type(frame).__name__}. Convert a Series with to_frame()."
         )
     if not isinstance(frame.index, pd.DatetimeIndex):
         raise TypeError(
@@ -157,54 +157,53 @@ def _check_index(frame):
 
 
 def _to_floats(frame):
-    """The columns as float64, in a copy."""
+    """Return a copy of the columns as float64."""
     return np.column_stack(list(column_values(frame, lambda dtype: np.float64)))
 
 
 def column_values(frame, choose_type):
-    """Readings of every column, in a copy.
+    """Yield a copy of the readings of each column.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_timestamps, n_channels)
         Readings.
     choose_type : callable
-        From the type of a column to the floating type of its values.
+        Maps the dtype of a column to a floating-point dtype.
 
     Yields
     ------
     values : ndarray of shape (n_timestamps,)
-        NaN where there is no reading.
+        Readings, NaN where missing.
 
     Raises
     ------
     ValueError
-        If a column does not hold numbers.
+        If a column is not numeric.
     """
     for position, (name, dtype) in enumerate(frame.dtypes.items()):
         if getattr(dtype, "kind", "O") not in "biuf":
             raise ValueError(
-                f"Column {name!r} does not hold numbers (dtype {dtype}). Drop it, or "
-                "convert it."
+                f"Column {name!r} is not numeric (dtype {dtype}). Drop or convert it."
             )
         column = frame.iloc[:, position]
         yield column.to_numpy(dtype=choose_type(dtype), na_value=np.nan, copy=True)
 
 
 def nanoseconds(parameter, length):
-    """A length of time as a whole number of nanoseconds."""
+    """Convert a duration to a whole number of nanoseconds."""
     import pandas as pd
 
     text = getattr(length, "freqstr", length)
     try:
         if isinstance(text, str):
-            # M, MS, H, T and others mean months or what pandas no longer reads.
+            # M, MS, H, T and others mean months or are no longer supported by pandas.
             if re.search("[A-CE-Z]", text):
-                raise ValueError("its unit is unknown, or of no fixed length")
+                raise ValueError("its unit is unknown, or has no fixed length")
             if text and not re.search("[A-Za-z:]", text):
                 raise ValueError(f"it has no unit; {text.strip()}s would be seconds")
             text = f"1{text}" if text[:1].isalpha() else text
-            # pandas 3 is about to forget the small letters.
+            # pandas 3 deprecates the lower-case letters.
             text = re.sub("(?<![A-Za-z])[dw](?![A-Za-z])", lambda m: m[0].upper(), text)
         elif isinstance(text, (int, float, np.integer, np.floating)) and not (
             isinstance(text, np.timedelta64)  # an integer to numpy
@@ -212,17 +211,17 @@ def nanoseconds(parameter, length):
             raise ValueError("it has no unit")
         value = pd.Timedelta(text).as_unit("ns").value
         if value < 0 or value == pd.NaT.value:
-            raise ValueError("it is no length of time")
+            raise ValueError("it is not a positive duration")
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
-            f"{parameter}={length!r} must be a length of time, such as '1s', '5min', "
-            f"'2h', '1D' or a timedelta: {error}."
+            f"{parameter}={length!r} must be a duration, such as '1s', '5min', '2h', "
+            f"'1D' or a timedelta: {error}."
         ) from error
     return int(value)
 
 
 def _merge_repeated(times, values):
-    """Average the readings of one time, channel by channel."""
+    """Average readings at the same time, channel by channel."""
     starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
     if len(starts) == len(times):
         return times, values
@@ -235,12 +234,12 @@ def _merge_repeated(times, values):
 
 
 def _age(later, earlier):
-    """Distance of times, which is not negative, exact over the whole range."""
+    """Return the non-negative distance between times, exact over the whole range."""
     return (later - earlier).view(np.uint64)
 
 
 def _previous(times, readings, grid, max_gap):
-    """The last reading at or before every time of the grid."""
+    """Return the last reading at or before each time of the grid."""
     last = np.searchsorted(times, grid, side="right") - 1
     known = last >= 0
     last = np.maximum(last, 0)
@@ -249,7 +248,7 @@ def _previous(times, readings, grid, max_gap):
 
 
 def _linear(times, readings, grid, max_gap):
-    """The line between the readings on either side."""
+    """Interpolate linearly between the previous and the next reading."""
     before = np.searchsorted(times, grid, side="right") - 1
     known = before >= 0
     before = np.maximum(before, 0)

@@ -10,19 +10,19 @@ __all__ = ["make_sensor_data"]
 
 _DAY = 86_400.0  # seconds
 
-# Loads a machine runs at, and how often.
+# Loads of the machine and their probabilities.
 _LOADS, _SHARES = (0.0, 0.6, 1.0), (0.2, 0.3, 0.5)
 
-# Fewest and most rows that a load lasts.
+# Minimum and maximum number of rows at a constant load.
 _LOAD_ROWS = (100, 500)
 
-# Rows of a working cycle of the machine.
+# Number of rows per working cycle of the machine.
 _CYCLE = 48
 
-# Beyond, no plant is.
+# Upper limit of parameters.
 _LARGEST = 1e9
 
-# How much of the noise is still there a row later.
+# Coefficient of the autoregressive noise.
 _PERSISTENCE = 0.8
 
 _DESCR = """Simulated plant
@@ -51,14 +51,14 @@ def make_sensor_data(
 ):
     """Simulate the sensors of a plant, with labelled anomalies.
 
-    All sensors watch one machine. A reading is a base level plus, in the sensor's own
-    unit and scale,
+    All sensors monitor one machine. Each reading is a base level plus, in the units and
+    scale of the sensor,
 
     - a linear trend,
-    - a daily cycle, and a weekly one of a third of its size,
-    - the load of the machine, which changes between off, part and full load every few
-      hundred rows, and which sensors follow at different speed,
-    - its working cycle of 48 rows, wider at higher load,
+    - a daily cycle, and a weekly cycle of a third of its size,
+    - the load of the machine, which switches between off, part and full load every few
+      hundred rows and which sensors follow at different speeds,
+    - the working cycle of 48 rows, with a larger amplitude at higher load,
     - first-order autoregressive noise, partly common to all sensors.
 
     Parameters
@@ -68,40 +68,40 @@ def make_sensor_data(
     n_sensors : int, default=4
         Number of sensors.
     contamination : float, default=0.0425
-        Share of anomalous rows, in [0, 0.5], reached to the row. 0 gives a normal
-        series. As in :func:`inject_anomalies`.
+        Exact share of anomalous rows, in [0, 0.5], as in :func:`inject_anomalies`. 0
+        gives a normal series.
     kinds : str, sequence of str or None, default=None
-        Kinds of anomalies, as in :func:`inject_anomalies`. None is all of them but
+        Kinds of anomalies, as in :func:`inject_anomalies`. None is all of them except
         'dropout', which leaves NaN.
     freq : str, default='1min'
-        Time between rows, as in pandas. The series starts on Monday, 1 January 2024.
+        Time step, as in pandas. The series starts on Monday, 1 January 2024.
     correlation : float, default=0.6
-        Share of the noise's variance that sensors have in common, in [0, 1].
+        Share of the variance of the noise that is common to all sensors, in [0, 1].
     trend : float, default=0.5
-        Rise from the first to the last row. Like `seasonality` and `noise` in units of
-        what full load adds.
+        Increase from the first to the last row. `trend`, `seasonality` and `noise` are
+        relative to the effect of full load.
     seasonality : float, default=1.0
         Amplitude of the daily cycle. At least 0.
     noise : float, default=0.1
         Standard deviation of the noise.
     random_state : int, RandomState instance or None, default=None
-        Controls everything that is random. The same seed gives the same data, on
-        other machines and versions of numpy but for the last bits.
+        Controls all randomness. With an int, the data are reproducible across machines
+        and NumPy versions, except for the last bits.
     return_X_y : bool, default=False
         Whether to return only the readings and the labels.
     as_frame : bool, default=True
-        Whether readings are a DataFrame with times, or an array. Then events give row
-        numbers and positions of columns.
+        Whether to return readings as a DataFrame with times. If False, they are an
+        array, and events have row numbers and column positions.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (n_samples, n_sensors), columns ``sensor_1``,
-          ``sensor_2``, … on a DatetimeIndex; an array if not `as_frame`
-        - target : ndarray of shape (n_samples,), 1 where anomalous
-        - events : DataFrame with columns ``start``, ``end`` (included), ``kind``,
+        - frame : DataFrame of shape (n_samples, n_sensors) with columns ``sensor_1``,
+          ``sensor_2``, … and a DatetimeIndex; an array if ``as_frame=False``
+        - target : ndarray of shape (n_samples,), 1 = anomalous
+        - events : DataFrame with columns ``start``, ``end`` (inclusive), ``kind``,
           ``channel`` and ``magnitude``, as from :func:`inject_anomalies`
         - DESCR : str
     (X, y) : tuple of DataFrame or ndarray, and ndarray, if ``return_X_y=True``
@@ -114,8 +114,8 @@ def make_sensor_data(
 
     See Also
     --------
-    inject_anomalies : Put anomalies into any series.
-    load_sample_plant : A series made by this function that never changes.
+    inject_anomalies : Inject labelled anomalies into any series.
+    load_sample_plant : Load a fixed series that was made by this function.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def make_sensor_data(
         + seasonality * _seasons(seconds, n_sensors, rng)
         + _machine(n_samples, n_sensors, rng)
         + noise * _noise(n_samples, n_sensors, correlation, rng)
-    )  # (n_samples, n_sensors), in units of what full load adds
+    )  # (n_samples, n_sensors), relative to the effect of full load
     X = rng.uniform(20, 100, n_sensors) + X * rng.uniform(5, 15, n_sensors)
     names = [f"sensor_{number}" for number in range(1, n_sensors + 1)]
     frame = pd.DataFrame(X, index=index, columns=names) if as_frame else X
@@ -170,14 +170,14 @@ def make_sensor_data(
 
 
 def _seasons(seconds, n_sensors, rng):
-    """Daily and weekly cycles; sensors lag each other by up to an hour and a half."""
+    """Return daily and weekly cycles, with lags of up to an hour and a half."""
     lag = rng.uniform(0, 0.4, n_sensors)
     day = 2 * np.pi * seconds[:, None] / _DAY
     return np.sin(day - lag) + 0.3 * np.sin(day / 7 - lag / 7)
 
 
 def _machine(n_samples, n_sensors, rng):
-    """Load of the machine and its working cycle, as each sensor sees them."""
+    """Return the load of the machine and its working cycle, as seen by each sensor."""
     n_loads = n_samples // _LOAD_ROWS[0] + 1
     loads = rng.choice(_LOADS, size=n_loads, p=_SHARES)
     load = np.repeat(loads, rng.randint(*_LOAD_ROWS, size=n_loads))[:n_samples]
@@ -190,7 +190,7 @@ def _machine(n_samples, n_sensors, rng):
 
 
 def _smooth(series, speed):
-    """Follow a series, from its first value on, by a share of the distance per row."""
+    """Smooth a series exponentially, starting from its first value."""
     from scipy.signal import lfilter
 
     state = [(1 - speed) * series[0]]
@@ -198,11 +198,11 @@ def _smooth(series, speed):
 
 
 def _noise(n_samples, n_sensors, correlation, rng):
-    """First-order autoregressive noise of variance 1, partly common to all sensors."""
+    """Return first-order autoregressive noise of variance 1, partly in common."""
     from scipy.signal import lfilter
 
     shocks = rng.normal(size=(n_samples, n_sensors + 1))
-    shocks[1:] *= np.sqrt(1 - _PERSISTENCE**2)  # the first row has variance 1 as it is
+    shocks[1:] *= np.sqrt(1 - _PERSISTENCE**2)  # the first row already has variance 1
     noise = lfilter([1], [1, -_PERSISTENCE], shocks, axis=0)
     own, common = noise[:, :-1], noise[:, -1:]
     return np.sqrt(1 - correlation) * own + np.sqrt(correlation) * common

@@ -29,13 +29,13 @@ _N_TRAIN = 400
 
 _DESCR = """Skoltech Anomaly Benchmark (SKAB), https://github.com/waico/SKAB
 
-A testbed that circulates water, eight sensors, one row a second with skipped seconds:
-two accelerometers (g), current (A), pressure (bar), temperature of the motor body and
-of the fluid (deg C), voltage (V), flow (l/min). In each experiment a valve closes, or
-another disturbance is made; all of its rows are labelled, about a third of a series.
-'anomaly-free' is a longer run without labels, in another operating point than the
-valve experiments: a detector that learns from it sees all of these as abnormal. The
-source's protocol trains on the first 400 rows of each experiment.
+A water circulation testbed with eight sensors, one row per second with some seconds
+missing: two accelerometers (g), current (A), pressure (bar), temperature of the motor
+body and of the fluid (deg C), voltage (V) and flow (l/min). In each experiment a valve
+closes or another disturbance occurs; all of its rows are labelled, about a third of a
+series. 'anomaly-free' is a longer run without labels at another operating point than
+the valve experiments: a detector trained on it flags all of them. The protocol of the
+source trains on the first 400 rows of each experiment.
 
 I. D. Katser, V. O. Kozitsin. "Skoltech Anomaly Benchmark (SKAB)." 2020.
 https://doi.org/10.34740/KAGGLE/DSV/1693952. GPL-3.0 licence.
@@ -45,45 +45,45 @@ https://doi.org/10.34740/KAGGLE/DSV/1693952. GPL-3.0 licence.
 def load_skab(name="valve1/0", *, path):
     """Load an experiment of the Skoltech Anomaly Benchmark.
 
-    The benchmark [1]_ holds recordings of a water circulation testbed. Its licence,
-    GPL-3.0, keeps it out of this package; :func:`fetch_skab` downloads it.
+    The benchmark [1]_ contains recordings of a water circulation testbed. It is not
+    part of this package because of its licence, GPL-3.0; :func:`fetch_skab` downloads
+    it.
 
     Parameters
     ----------
     name : str, default='valve1/0'
-        Folder and number of the experiment, as in the benchmark's ``data`` folder, or
-        'anomaly-free' for the normal run.
+        Folder and number of the experiment, as in the ``data`` folder of the benchmark,
+        or 'anomaly-free' for the normal run.
     path : str or Path
-        The benchmark's ``data`` folder, which holds ``valve1`` and ``anomaly-free``,
-        or the folder above it.
+        The ``data`` folder of the benchmark, which contains ``valve1`` and
+        ``anomaly-free``, or its parent folder.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (n_timestamps, 8), the channels, on a
-          DatetimeIndex
-        - target : ndarray of shape (n_timestamps,), 1 where anomalous; None for the
-          normal run
-        - events : DataFrame with columns ``start`` and ``end``, times, both included;
+        - frame : DataFrame of shape (n_timestamps, 8) with a DatetimeIndex
+        - target : ndarray of shape (n_timestamps,), 1 = anomalous; None for the normal
+          run
+        - events : DataFrame with columns ``start`` and ``end`` (times, both inclusive);
           None for the normal run
         - changepoints : ndarray of shape (n_timestamps,), 1 where a transition starts
           or ends; None for the normal run
-        - train_mask : ndarray of bool, the first 400 rows, which is the source's
-          protocol; every row of the normal run
+        - train_mask : ndarray of bool, True for the first 400 rows, as in the protocol
+          of the source, or for all rows of the normal run
         - DESCR : str
 
     Raises
     ------
     FileNotFoundError
-        If there is no such experiment.
+        If the experiment does not exist.
     ValueError
-        If the file is not as its source has it, or the name leads out of the folder.
+        If the file is invalid, or the name points outside the folder.
 
     See Also
     --------
-    fetch_skab : Download an experiment first.
+    fetch_skab : Download and load an experiment.
 
     References
     ----------
@@ -134,5 +134,5 @@ def load_skab(name="valve1/0", *, path):
 
 
 def full_name(name):
-    """Name of a series with its folder, also of the normal run."""
+    """Return the name of a series with its folder, also for the normal run."""
     return _NORMAL if name == "anomaly-free" else name

@@ -18,10 +18,9 @@ __all__ = ["load_smd"]
 
 _DESCR = """Server Machine Dataset (SMD), https://github.com/NetManAIOps/OmniAnomaly
 
-Metrics of servers of an internet company, one row a minute, 38 channels that the
-source does not name, scaled to [0, 1]. The first half is assumed to be normal and
-trains; incident reports label the second half, and name the channels that caused each
-event.
+Metrics of the servers of an internet company, one row per minute, with 38 unnamed
+channels scaled to [0, 1]. The first half is for training and assumed to be normal. The
+second half is labelled from incident reports, with the channels that caused each event.
 
 Y. Su, Y. Zhao, C. Niu, R. Liu, W. Sun, D. Pei. "Robust Anomaly Detection for
 Multivariate Time Series through Stochastic Recurrent Neural Network." KDD 2019.
@@ -32,46 +31,46 @@ MIT licence, Copyright (c) 2021 NetManAIOps-SMD.
 def load_smd(name="machine-2-1", *, path=None):
     """Load a machine of the Server Machine Dataset.
 
-    The set [1]_ holds metrics of servers, and says which of them caused each event.
-    It is under the MIT licence.
+    The data set [1]_ contains metrics of servers, with the channels that caused each
+    event. It has the MIT licence.
 
     Parameters
     ----------
     name : str, default='machine-2-1'
         Name of the machine.
     path : str, Path or None, default=None
-        The source's folder ``ServerMachineDataset`` or the one above it, with the
-        text files ``train/<name>.txt``, ``test/<name>.txt``,
-        ``test_label/<name>.txt`` and ``interpretation_label/<name>.txt``; or a folder
-        with ``<name>_train.csv.gz`` and ``<name>_test.csv.gz``, which have a header
-        and the column ``is_anomaly``, and ``interpretation_label/<name>.txt``. None
-        loads ``machine-2-1``, which is inside the package.
+        The folder ``ServerMachineDataset`` of the source or its parent, with the text
+        files ``train/<name>.txt``, ``test/<name>.txt``, ``test_label/<name>.txt`` and
+        ``interpretation_label/<name>.txt``; or a folder with ``<name>_train.csv.gz``
+        and ``<name>_test.csv.gz``, which have a header and the column ``is_anomaly``,
+        and ``interpretation_label/<name>.txt``. None loads ``machine-2-1``, which is
+        part of the package.
 
     Returns
     -------
     data : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - frame : DataFrame of shape (n_timestamps, 38), columns ``ch_01`` to
-          ``ch_38``; the training part, then the test part that follows it directly
-        - target : ndarray of shape (n_timestamps,), 1 where labelled anomalous; 0 in
-          the training part is an assumption
-        - events : DataFrame with columns ``start`` and ``end``, rows of the frame,
-          both included, and ``channels``, the list of columns that caused the event
-        - train_mask : ndarray of bool, the training part
+        - frame : DataFrame of shape (n_timestamps, 38) with columns ``ch_01`` to
+          ``ch_38``: the training part, directly followed by the test part
+        - target : ndarray of shape (n_timestamps,), 1 = anomalous; the training part is
+          assumed to be normal
+        - events : DataFrame with columns ``start`` and ``end`` (rows of the frame, both
+          inclusive) and ``channels``, a list of the columns that caused the event
+        - train_mask : ndarray of bool, True for the training part
         - DESCR : str
 
     Raises
     ------
     FileNotFoundError
-        If there is no such machine, or one of its files is missing.
+        If the machine or one of its files does not exist.
     ValueError
-        If a file is not as its source has it, or does not fit the others; if the name
-        leads out of the folder.
+        If a file is invalid or does not match the others, or the name points outside
+        the folder.
 
     See Also
     --------
-    fetch_smd : Download a machine first.
+    fetch_smd : Download and load a machine.
 
     References
     ----------
@@ -107,7 +106,8 @@ def load_smd(name="machine-2-1", *, path=None):
     if train.shape[1] != test.shape[1]:
         raise ValueError(
             f"{name!r} has {train.shape[1]} channels in its training part, but "
-            f"{test.shape[1]} in its test part, in {str(root)!r}. Get the files anew."
+            f"{test.shape[1]} in its test part, in {str(root)!r}. Download the files "
+            "again."
         )
     target = np.concatenate([np.zeros(len(train), dtype=np.int64), labels])
     frame = pd.concat([train, test], ignore_index=True)
@@ -125,8 +125,9 @@ def load_smd(name="machine-2-1", *, path=None):
 def _needed(file):
     if not file.is_file():
         raise FileNotFoundError(
-            f"{str(file)!r} does not exist, and belongs to the series. load_smd's "
-            "documentation names the files of both layouts; fetch_smd downloads them."
+            f"{str(file)!r} does not exist, but belongs to the series. The "
+            "documentation of load_smd lists the files of both layouts; fetch_smd "
+            "downloads them."
         )
     return file
 
@@ -165,12 +166,12 @@ def _channel(number):
 
 
 def _channels(file, events, frame, n_train):
-    """Columns that caused each event, by the lines that overlap it.
+    """Return the columns that caused each event, from the lines that overlap it.
 
-    Lines are 'start-end:channels', with rows of the test part from 0, the end
-    excluded, and channels from 1. Lines are matched by overlap, since an event of the
-    labels may have several: in machine-3-3, two lie within others. A line without a
-    labelled row is left out.
+    Lines have the form 'start-end:channels', with rows of the test part starting at 0,
+    an exclusive end, and channels starting at 1. They are matched by overlap, because a
+    labelled event may have several lines: in machine-3-3, two lines are nested in
+    others. A line without a labelled row is ignored.
     """
     causes = []
     known = set(frame.columns)
@@ -190,17 +191,17 @@ def _channels(file, events, frame, n_train):
             raise ValueError(
                 f"Line {number} of {str(file)!r} is {line!r}, but the test part has "
                 f"{len(frame) - n_train} rows and {frame.shape[1]} channels. Is the "
-                "file of the same machine?"
+                "file from the same machine?"
             )
         causes.append((start, end, channels))
     return _by_event(causes, events)
 
 
 def _by_event(causes, events):
-    """Channels of each event, those of an earlier cause first, each one once."""
+    """Return the channels of each event without duplicates, in order of the causes."""
     found = [[] for _ in range(len(events))]
-    # For each channel, where to go on from an event that has it: each pair of the two
-    # is met once, however many causes overlap.
+    # For each channel, the next event to visit after one that already has the channel.
+    # Each pair of event and channel is visited once, however many causes overlap.
     onward = defaultdict(dict)
     for start, end, channels in causes:
         first = int(events["end"].searchsorted(start))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Steps between times, in nanoseconds."""
+"""Time steps in nanoseconds."""
 
 import numpy as np
 
@@ -9,33 +9,33 @@ _DAY = 86_400 * 10**9
 
 
 def usual_step(nanoseconds):
-    """The usual distance of sorted times.
+    """Return the usual step of sorted times.
 
     Parameters
     ----------
     nanoseconds : ndarray of int64
-        Times in order. Repeated ones do not count.
+        Times in order. Duplicates are ignored.
 
     Returns
     -------
     step : int or None
-        Nanoseconds: the most frequent step if more than half of the steps have it,
-        else the median, the shorter one of two. None if there are fewer than two
-        different times.
+        The most frequent step in nanoseconds if it makes up more than half of the
+        steps, otherwise the lower median. None if there are fewer than two distinct
+        times.
     is_most_frequent : bool
-        Whether it is the former.
+        Whether the step makes up more than half of the steps.
     """
-    steps = np.diff(nanoseconds).view(np.uint64)  # exact beyond 292 years, too
+    steps = np.diff(nanoseconds).view(np.uint64)  # also exact beyond 292 years
     steps = np.sort(steps[steps > 0])
     if not len(steps):
         return None, False
-    # What more than half of the steps have is also their median.
+    # A step that makes up more than half of the steps is also their median.
     median = steps[(len(steps) - 1) // 2]
     return int(median), 2 * int((steps == median).sum()) > len(steps)
 
 
 def show_step(nanoseconds):
-    """A distance of times for a message."""
+    """Format a time step for messages."""
     nanoseconds = int(nanoseconds)
     if nanoseconds % 10**9 == 0 and nanoseconds < 120 * 10**9:
         return f"{nanoseconds // 10**9} s"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Score and fit on series that are larger than memory, with Dask.
+"""Fit and score on series that are larger than memory, with Dask.
 
-Needs the extra ``dask``: ``pip install "tsanomaly[dask]"``.
+Requires the extra ``dask``: run ``pip install ".[dask]"`` in a checkout of the library.
 """
 
 from tsanomaly.distributed._fit import fit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The partitions of a Dask array or frame, and the way back."""
+"""Split Dask collections into partitions, and rebuild them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["Partitions", "is_frame", "join"]
 
 
 class Partitions:
-    """A series of which each partition holds a stretch.
+    """A series whose partitions are consecutive ranges of rows.
 
     Parameters
     ----------
@@ -19,11 +19,11 @@ class Partitions:
     Attributes
     ----------
     parts : list of Delayed
-        The partitions, in time order.
+        Partitions in time order.
     lengths : list of int or None
-        Their rows, if they are known without looking.
+        Numbers of rows of the partitions, if known without computing them.
     sample : ndarray or DataFrame
-        What a partition looks like, in type, columns and types of these.
+        Empty partition with the right type, columns and dtypes.
     """
 
     def __init__(self, X):
@@ -33,8 +33,8 @@ class Partitions:
             import distributed  # noqa: F401
         except ImportError as error:
             raise ImportError(
-                f"tsanomaly.distributed needs {error.name!r}, which is not installed. "
-                "Run 'pip install \"tsanomaly[dask]\"'."
+                f"tsanomaly.distributed requires {error.name!r}, which is not "
+                "installed. Run 'pip install \"dask[dataframe]\" distributed'."
             ) from error
         self.X = X
         self.lengths = None
@@ -56,26 +56,26 @@ class Partitions:
         else:
             raise TypeError(
                 "X must be a Dask array or a Dask DataFrame, got "
-                f"{type(X).__name__}. What fits into memory goes to the method of the "
-                "detector itself."
+                f"{type(X).__name__}. For data that fits in memory, call the method of "
+                "the detector."
             )
 
     def rebuild(self, blocks, sample, name):
-        """A collection with a row for each of X, from blocks for its partitions.
+        """Make a collection from the results of all partitions.
 
         Parameters
         ----------
         blocks : list of Delayed
-            One for each partition.
+            One result per partition.
         sample : ndarray, Series or DataFrame
-            What a block looks like; of no rows.
+            Empty block with the right type.
         name : str
             Name of the collection.
 
         Returns
         -------
         collection : dask Array, Series or DataFrame
-            With the chunks, or the divisions, of X.
+            Collection with the chunks or divisions of X.
         """
         if not isinstance(sample, np.ndarray):
             import dask.dataframe as dd
@@ -87,7 +87,7 @@ class Partitions:
                 prefix=name,
                 verify_meta=False,
             )
-        # Not by from_delayed and concatenate, which leaves out blocks without rows.
+        # Not with from_delayed and concatenate, which drop blocks without rows.
         import dask.array as da
         from dask.highlevelgraph import HighLevelGraph
 
@@ -103,12 +103,12 @@ class Partitions:
 
 
 def is_frame(rows):
-    """Whether rows are a frame, and no array."""
+    """Whether rows are a frame rather than an array."""
     return hasattr(rows, "iloc")
 
 
 def join(pieces):
-    """Rows one after the other, in one array or frame."""
+    """Concatenate pieces into one array or frame."""
     pieces = [as_series(piece) for piece in pieces]
     if len(pieces) == 1:
         return pieces[0]

@@ -15,25 +15,24 @@ __all__ = ["fit"]
 def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
     """Fit a detector on a sample of a Dask collection.
 
-    The sample are blocks of successive rows, spread over the series, with breaks
-    between them. It is brought here, and the detector fitted in this process: what a
-    detector of this library learns from a hundred thousand rows, more do not change.
+    The sample consists of blocks of consecutive rows from all parts of the series,
+    separated by breaks. It is loaded into this process, where the detector is fitted.
+    More than a hundred thousand rows do not improve the detectors of this library.
 
     Parameters
     ----------
     detector : estimator
-        An outlier detector, a transformer, or a pipeline. It is fitted itself, as by
-        its own `fit`.
+        An outlier detector, a transformer, or a pipeline. It is fitted in place.
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
-        A series, rows in time order over all partitions.
+        Series, rows in time order over all partitions.
     n_blocks : int, default=100
-        Blocks to draw. The series is cut into so many equal parts, and each gives a
-        block at a random place.
+        Number of blocks. The series is divided into this number of equal parts, and one
+        block is drawn at random from each.
     block_size : int, default=1000
-        Rows of a block: several times the window of the detector. A series of up to
-        ``n_blocks * block_size`` rows is taken as a whole.
+        Number of rows per block, which should be several times the window size of the
+        detector. Series of up to ``n_blocks * block_size`` rows are used completely.
     random_state : int, RandomState instance or None, default=None
-        Controls where the blocks are. What is random in the detector has its own.
+        Controls the positions of the blocks. The detector has its own `random_state`.
 
     Returns
     -------
@@ -45,17 +44,17 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
     ImportError
         If Dask is not installed.
     TypeError
-        If `X` is no Dask array or DataFrame.
+        If `X` is not a Dask array or DataFrame.
     ValueError
-        If `n_blocks` or `block_size` is no positive integer, `X` has no rows, or
-        `detector` is a :class:`~tsanomaly.FleetDetector`. An error of the detector is
-        passed on as it is.
+        If `n_blocks` or `block_size` is not a positive integer, `X` has no rows, or
+        `detector` is a :class:`~tsanomaly.FleetDetector`. Also if `fit` of the detector
+        raises.
 
     See Also
     --------
     score_samples : Score a Dask collection.
-    tsanomaly.FleetDetector : Many detectors; its `fit` runs on a Dask cluster in a
-        ``joblib.parallel_config(backend="dask")`` context.
+    tsanomaly.FleetDetector : Fit one detector per machine. Its `fit` runs on a Dask
+        cluster in a ``joblib.parallel_config(backend="dask")`` context.
 
     Examples
     --------
@@ -75,9 +74,9 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
     partitions = Partitions(X)
     if one_model_per_group(detector):
         raise ValueError(
-            f"detector is a {type(detector).__name__}, and a sample of one series is "
-            "drawn here. Pass its frame to its own fit, which runs on the workers of "
-            "Dask within joblib.parallel_config(backend='dask')."
+            f"detector is a {type(detector).__name__}, but this function samples a "
+            "single series. Pass the frame to its own fit, which runs on Dask workers "
+            "within joblib.parallel_config(backend='dask')."
         )
 
     import dask
@@ -114,6 +113,6 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
 
 
 def _cut(rows, start, end):
-    """Some rows of a partition, in a copy that keeps no others."""
+    """Return a copy of some rows of a partition."""
     chosen = slice(max(start, 0), end)
     return (rows.iloc[chosen] if is_frame(rows) else rows[chosen]).copy()

@@ -15,49 +15,50 @@ __all__ = ["decision_function", "predict", "score_samples", "transform"]
 def score_samples(detector, X):
     """Score each row of a Dask collection.
 
-    Nothing is computed before the result is asked for its values.
+    The result is lazy: nothing is computed until its values are requested.
 
     Parameters
     ----------
     detector : fitted estimator
-        A detector of this library or of scikit-learn, or a pipeline that ends in one,
-        that says how many neighbouring rows a score needs: ``n_context_`` and
-        ``n_lookahead_``.
+        A detector of this library or scikit-learn, or a pipeline that ends in one. The
+        number of neighbouring rows that a score depends on must be known; other
+        estimators define ``n_context_`` and ``n_lookahead_``.
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
-        A series, rows in time order over all partitions.
+        Series, rows in time order over all partitions.
 
     Returns
     -------
     scores : dask Array of shape (n_timestamps,), or Series
-        As from ``detector.score_samples`` on all rows at once, within 1e-6, absolutely
-        or relatively: the lower, the more abnormal. Of a frame, a Series with its index
-        and divisions.
+        Scores as from ``detector.score_samples`` on all rows at once, within a relative
+        or absolute tolerance of 1e-6. The lower, the more abnormal. For a frame, a
+        Series with its index and divisions.
 
     Raises
     ------
     ImportError
         If Dask is not installed.
     TypeError
-        If `X` is no Dask array or DataFrame.
+        If `X` is not a Dask array or DataFrame.
     ValueError
-        If `detector` is no detector, or does not say how many rows it needs; if `X` has
-        other columns than in `fit`.
+        If `detector` is not a detector, its context is unknown, or the columns of `X`
+        differ from those seen during `fit`.
     sklearn.exceptions.NotFittedError
         If `detector` is not fitted.
 
     See Also
     --------
-    fit : Fit on a sample of a Dask collection.
+    fit : Fit a detector on a sample of a Dask collection.
 
     Notes
     -----
-    Every partition is scored with as many rows of those before it, and of those after
-    it where the detector looks ahead, as its scores depend on. Partitions may be empty,
-    or shorter than that: then rows come from further away. Only these rows travel from
-    partition to partition, and the detector to each worker once.
+    Each partition is scored together with the rows before it (and after it, if the
+    detector looks ahead) that its scores depend on. If a partition is empty or shorter
+    than that, rows of further partitions are used. Only these rows are transferred
+    between partitions, and the detector once to each worker.
 
-    Partitions should hold many more rows than a window: those of its context are run
-    again. Errors of the detector, such as on NaN, come up when the result is computed.
+    Partitions should be much longer than a window, because their context is computed
+    twice. Errors of the detector, for example about NaN, are raised when the result is
+    computed.
 
     Examples
     --------
@@ -83,14 +84,14 @@ def score_samples(detector, X):
 
 
 def decision_function(detector, X):
-    """Score each row of a Dask collection, relative to the threshold.
+    """Score each row of a Dask collection relative to the threshold.
 
     Parameters
     ----------
     detector : fitted estimator
-        As in :func:`score_samples`.
+        Detector, as in :func:`score_samples`.
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
-        A series, rows in time order over all partitions.
+        Series, rows in time order over all partitions.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def decision_function(detector, X):
 
     See Also
     --------
-    score_samples : Says how partitions are joined, and what is raised.
+    score_samples : Score a collection; describes partitions and errors.
 
     Examples
     --------
@@ -115,14 +116,14 @@ def decision_function(detector, X):
 
 
 def predict(detector, X):
-    """Label each row of a Dask collection.
+    """Label each row of a Dask collection as normal or anomalous.
 
     Parameters
     ----------
     detector : fitted estimator
-        As in :func:`score_samples`.
+        Detector, as in :func:`score_samples`.
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
-        A series, rows in time order over all partitions.
+        Series, rows in time order over all partitions.
 
     Returns
     -------
@@ -131,7 +132,7 @@ def predict(detector, X):
 
     See Also
     --------
-    score_samples : Says how partitions are joined, and what is raised.
+    score_samples : Score a collection; describes partitions and errors.
 
     Examples
     --------
@@ -147,25 +148,25 @@ def predict(detector, X):
 
 
 def transform(detector, X):
-    """Return the errors, or other columns, of each row of a Dask collection.
+    """Transform each row of a Dask collection.
 
     Parameters
     ----------
     detector : fitted estimator
-        A detector with `transform`, or any fitted transformer or pipeline that says how
-        many neighbouring rows it needs.
+        A detector with `transform`, or any fitted transformer or pipeline with a known
+        context.
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
-        A series, rows in time order over all partitions.
+        Series, rows in time order over all partitions.
 
     Returns
     -------
     errors : dask Array or DataFrame of shape (n_timestamps, n_columns)
-        As from ``detector.transform`` on all rows at once. The columns of a frame are
-        named by ``detector.get_feature_names_out()``, or numbered.
+        Output as from ``detector.transform`` on all rows at once. The columns of a
+        frame are named by ``detector.get_feature_names_out()``, or numbered.
 
     See Also
     --------
-    score_samples : Says how partitions are joined, and what is raised.
+    score_samples : Score a collection; describes partitions and errors.
 
     Examples
     --------
@@ -181,7 +182,7 @@ def transform(detector, X):
 
 
 def _apply(detector, method, X):
-    """Run a method of a fitted estimator on every partition, with its context."""
+    """Call a method of a fitted estimator on every partition with its context."""
     partitions = Partitions(X)
     check_is_fitted(detector)
     if method != "transform":
@@ -195,8 +196,8 @@ def _apply(detector, method, X):
     import dask
     from dask.base import tokenize
 
-    # One task makes the model, and every worker that needs it fetches it once. As an
-    # argument of the tasks it would be sent with each.
+    # A single task unpickles the model, and each worker fetches it once. As an argument
+    # of the tasks, it would be sent with each of them.
     state = _pickle(detector)
     name = f"{method}-{tokenize(state, X)}"
     model = dask.delayed(pickle.loads)(state, dask_key_name=f"model-{name}")
@@ -219,10 +220,10 @@ def _pickle(detector):
 
 
 def _gather(partitions, n_rows, side, name):
-    """The rows next to each partition: before it if `side` is -1, after it if 1.
+    """Return the rows next to each partition: before it if `side` is -1, else after.
 
-    They are handed on from neighbour to neighbour, because how many rows a partition
-    has is known only when it is there, and maybe too few.
+    They are passed on from neighbour to neighbour, because the length of a partition is
+    known only when it is computed, and may be too short.
     """
     import dask
 
@@ -244,21 +245,21 @@ def _gather(partitions, n_rows, side, name):
 
 
 def _edge(rows, n_rows, side):
-    """The last rows, or with ``side=1`` the first, in a copy that keeps no others."""
+    """Return a copy of the last rows or, with ``side=1``, the first ones."""
     n_rows = min(n_rows, len(rows))
     chosen = slice(n_rows) if side == 1 else slice(len(rows) - n_rows, None)
     return (rows.iloc[chosen] if is_frame(rows) else rows[chosen]).copy()
 
 
 def _extend(others, own, n_rows, side):
-    """The edge of a partition, with rows from further away if it has too few."""
+    """Extend the edge of a partition by rows of further partitions if necessary."""
     if len(own) >= n_rows:
         return own
     return _edge(join([others, own][::-side]), n_rows, side)
 
 
 def _run(model, method, before, rows, after, sample):
-    """Results for the rows of a partition."""
+    """Return the results for the rows of a partition."""
     if not len(rows):
         return sample
     pieces = [piece for piece in (before, rows, after) if piece is not None]
@@ -270,7 +271,7 @@ def _run(model, method, before, rows, after, sample):
     results = results[start : start + len(rows)].astype(_type_of(method), copy=False)
     if isinstance(sample, np.ndarray):
         return results
-    # The names of the sample, with the index of the rows.
+    # Names of the sample, index of the rows.
     if results.ndim == 1:
         return type(sample)(results, index=rows.index, name=sample.name)
     return type(sample)(results, index=rows.index, columns=sample.columns)
@@ -281,7 +282,7 @@ def _type_of(method):
 
 
 def _sample(detector, method, X):
-    """What a block of the result looks like; of no rows."""
+    """Return an empty block of the result with the right type."""
     shape = (0,)
     if method == "transform":
         names = _names_out(detector, X)
@@ -298,10 +299,10 @@ def _sample(detector, method, X):
 
 
 def _names_out(detector, X):
-    """Names of the columns that a transformer returns."""
+    """Return the names of the output columns of a transformer."""
     try:
         return list(detector.get_feature_names_out())
-    # A step that cannot name its columns; there are many ways to say so.
+    # Steps that cannot name their columns raise different errors.
     except (AttributeError, ValueError, NotImplementedError):
         rows = np.zeros((2, X.shape[1]))
         if is_frame(X):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Judge detectors: 1 = anomaly in the ground truth, higher scores = worse."""
+"""Metrics of anomaly detection. Labels are 1 for anomalies; higher scores = worse."""
 
 from tsanomaly.metrics._affiliation import affiliation_precision_recall_fscore
 from tsanomaly.metrics._alarm_report import alarm_report

@@ -21,31 +21,31 @@ __all__ = ["affiliation_precision_recall_fscore"]
 def affiliation_precision_recall_fscore(y_true, y_pred, *, beta=1.0):
     """Affiliation precision, recall and F-score.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    Near misses earn something: a flagged row that lies beside an event is judged by its
-    distance, in comparison with a row drawn at random from the surroundings of the
-    event [1]_. There is nothing to set.
+    Near misses receive partial credit: a flagged row near an event is rated by its
+    distance, relative to that of a random row in the surroundings of the event [1]_.
+    The metric has no parameters apart from `beta`.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
     beta : float, default=1.0
-        Weight of recall against precision in the F-score.
+        Weight of recall relative to precision in the F-score.
 
     Returns
     -------
     precision : float
-        In [0, 1]; NaN if no row is flagged, or there is no event. About 0.5 for flags
-        at random.
+        In [0, 1]. NaN if no row is flagged or there is no event. About 0.5 for random
+        flags.
     recall : float
-        In [0, 1]; NaN if there is no event, 0.0 if no row is flagged.
+        In [0, 1]. NaN if there is no event, 0.0 if no row is flagged.
     fscore : float
-        In [0, 1]; NaN if there is no event, 0.0 if recall is.
+        In [0, 1]. NaN if there is no event, 0.0 if recall is 0.
 
     Raises
     ------
@@ -59,28 +59,28 @@ def affiliation_precision_recall_fscore(y_true, y_pred, *, beta=1.0):
 
     See Also
     --------
-    range_precision_recall_fscore : An event earns the share of it that is flagged.
-    event_precision_recall_fscore : Count found events and false alarms.
+    range_precision_recall_fscore : Credit events by the share of flagged rows.
+    event_precision_recall_fscore : Count detected events and false alarms.
 
     Notes
     -----
-    Row ``i`` is the interval ``[i, i + 1)``. The zone ``E`` of an event ``J`` holds the
-    points that are closer to it than to any other event, ``I`` is what is predicted
-    there, and ``X`` is a random point of the zone.
+    Row ``i`` is the interval ``[i, i + 1)``. The zone ``E`` of an event ``J`` contains
+    the points that are closer to it than to any other event, ``I`` is the prediction in
+    the zone, and ``X`` is a random point of the zone.
 
     - Precision of an event: mean over the points ``x`` of ``I`` of the probability that
       ``X`` is not closer to ``J`` than ``x`` is.
     - Recall of an event: mean over the points ``y`` of ``J`` of the probability that
       ``X`` is not closer to ``y`` than ``I`` is.
 
-    Both are means over events. An event without prediction in its zone has recall 0,
-    and no precision: it is left out of the mean. Where no row is flagged at all,
-    precision is NaN rather than 0, because 0 would say that everything flagged lies as
-    far off as it can, while even random flags reach about 0.5. The F-score is 0.0 then:
-    that is its value for recall 0 and any precision.
+    Both are averaged over events. An event without a prediction in its zone has recall
+    0 and is excluded from the mean precision. If no row is flagged, precision is NaN
+    instead of 0, because 0 would mean that all flags are as far off as possible, while
+    even random flags reach about 0.5. The F-score is then 0.0, its value for recall 0
+    and any precision.
 
-    As one flag near each event goes a long way, read the values against those of random
-    flags, not against 0.
+    A single flag near each event already gives high values. Compare with the values of
+    random flags, not with 0.
 
     References
     ----------
@@ -101,8 +101,8 @@ def affiliation_precision_recall_fscore(y_true, y_pred, *, beta=1.0):
     y_true, y_pred = check_predictions(y_true, y_pred)
     if not y_true.any():
         warn_undefined(
-            "Affiliation precision and recall are undefined, since y_true holds no "
-            "anomaly. Set to nan."
+            "Affiliation precision and recall are undefined, because y_true contains "
+            "no anomaly. Returning nan."
         )
         return np.nan, np.nan, np.nan
     precision, recall = _by_event(y_true, y_pred)
@@ -111,15 +111,15 @@ def affiliation_precision_recall_fscore(y_true, y_pred, *, beta=1.0):
         precision = float(np.nanmean(precision))
     else:
         warn_undefined(
-            "Affiliation precision is undefined, since no row of y_pred is flagged. "
-            "Set to nan."
+            "Affiliation precision is undefined, because no row of y_pred is flagged. "
+            "Returning nan."
         )
         precision = np.nan
     return precision, recall, fscore(precision, recall, beta)
 
 
 def _by_event(y_true, y_pred):
-    """Precision and recall of each event; precision may be NaN."""
+    """Return precision and recall of each event. Precision may be NaN."""
     start, end = (edge.astype(np.float64) for edge in find_events(y_true))
     end += 1  # rows are intervals: [start, end)
     middle = (end[:-1] + start[1:]) / 2
@@ -132,7 +132,7 @@ def _by_event(y_true, y_pred):
 
 
 def _cut(y_pred, low, high):
-    """Predicted intervals, cut at the limits of the zones."""
+    """Cut the predicted intervals at the boundaries of the zones."""
     first, last = (edge.astype(np.float64) for edge in find_events(y_pred))
     last += 1
     first_zone = np.searchsorted(high, first, side="right")
@@ -149,9 +149,9 @@ def _cut(y_pred, low, high):
 
 def _precision(zone, first, last, start, end, low, high):
     a, b = start[zone], end[zone]
-    before, after = a - low[zone], high[zone] - b  # of the zone, beside the event
+    before, after = a - low[zone], high[zone] - b  # lengths of the zone around J
     inside = np.maximum(np.minimum(last, b) - np.maximum(first, a), 0)
-    # Distances from the event, of the part of a piece on its left and on its right.
+    # Contributions of the parts of a piece to the left and to the right of the event.
     left = _beyond(a - np.minimum(last, a), a - np.minimum(first, a), before, after) / (
         high[zone] - low[zone]
     )
@@ -166,15 +166,15 @@ def _precision(zone, first, last, start, end, low, high):
 
 
 def _beyond(near, far, before, after):
-    """Integral, over distances d from `near` to `far`, of the room beyond d.
+    """Integrate the length beyond d over distances d from `near` to `far`.
 
-    The room on either side of an event that is at least d away from it is
+    The parts of the zone at least d away from the event have the lengths
     ``max(before - d, 0)`` and ``max(after - d, 0)``.
     """
     total = 0.0
     for room in (before, after):
         u, v = np.minimum(near, room), np.minimum(far, room)
-        # A product of differences, not a difference of squares, keeps all digits.
+        # A product of differences is more accurate than a difference of squares.
         total = total + (v - u) * (room - (u + v) / 2)
     return total
 
@@ -183,14 +183,14 @@ def _recall(zone, first, last, start, end, low, high):
     n_zones = len(start)
     covered = np.minimum(last, end[zone]) - np.maximum(first, start[zone])
     total = np.bincount(zone, weights=np.maximum(covered, 0), minlength=n_zones)
-    # The gaps before each piece and after the last one of a zone, from the limits of
-    # the zone where there is no neighbour.
+    # Gaps before each piece and after the last piece of a zone. They extend to the
+    # boundary of the zone if there is no neighbour.
     new = np.diff(zone, prepend=-1) != 0
     closing = np.flatnonzero(np.diff(zone, append=n_zones) != 0)
     gap_zone = np.concatenate((zone, zone[closing]))
     left = np.concatenate((np.where(new, -np.inf, np.roll(last, 1)), last[closing]))
     right = np.concatenate((first, np.full(len(closing), np.inf)))
-    # The nearest piece is the one on the left up to the middle of the gap.
+    # Up to the middle of the gap, the nearest piece is the one on the left.
     middle = np.where(np.isinf(left), left, np.where(np.isinf(right), right, 0.0))
     between = np.isfinite(left) & np.isfinite(right)
     middle[between] = (left[between] + right[between]) / 2
@@ -200,7 +200,7 @@ def _recall(zone, first, last, start, end, low, high):
     near_left = _farther_left(
         u, np.minimum(v, middle), left, low[gap_zone], high[gap_zone]
     )
-    # Mirrored in time, the piece on the right is one on the left.
+    # Reversed in time, the piece on the right is on the left.
     near_right = _farther_left(
         -v, -np.maximum(u, middle), -right, -high[gap_zone], -low[gap_zone]
     )
@@ -211,10 +211,10 @@ def _recall(zone, first, last, start, end, low, high):
 
 
 def _farther_left(u, v, edge, low, high):
-    """Integral over y in [u, v] of the room not closer to y than `edge` on its left.
+    """Integrate the length not closer to y than `edge`, on its left, over [u, v].
 
-    With the distance ``t = y - edge``, that room is ``y - t - low = edge - low`` on the
-    left and ``max(high - y - t, 0)`` on the right.
+    With the distance ``t = y - edge``, this length is ``y - t - low = edge - low`` on
+    the left and ``max(high - y - t, 0)`` on the right.
     """
     exists = v > u
     u, v, edge = (np.where(exists, x, 0.0) for x in (u, v, edge))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What alarms ask of an operator: how many, how dense, how long, how often in vain."""
+"""Performance of an alarm system: rate, density, duration and false alarms."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -23,98 +23,99 @@ _SECOND = 10**9
 _TEN_MINUTES = 600 * _SECOND
 _DAY = 86_400 * _SECOND
 
-# A flood begins above the first and ends below the second, in alarms per 10 minutes.
+# A flood starts above the first and ends below the second rate, in alarms per 10
+# minutes.
 _FLOOD_BEGINS, _FLOOD_ENDS = 10, 5
 
-# So many alarms of one kind within a minute chatter. Where rows are further apart than
-# 10 seconds, a minute holds too few of them, and as many rows count instead.
+# Number of alarms of one kind within a minute that count as chattering. With time steps
+# over 10 seconds, the window is a number of rows instead.
 _CHATTER, _CHATTER_ROWS = 3, 6
 
 
 def alarm_report(y_pred, *, y_true=None, times=None, freq=None):
-    """Performance of an alarm system: rate, floods, chattering, stale and false alarms.
+    """Report the performance of an alarm system.
 
-    1 is a flagged row in `y_pred`: labels of `predict` convert with
-    ``y_pred = (labels == -1).astype(int)``. An alarm is a run of flagged rows, however
-    long it is.
+    `y_pred` is 1 for flagged rows and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``. Each run of flagged rows is
+    one alarm.
 
-    Most figures need no labels: they say whether somebody can live with a threshold,
-    before anybody knows which alarms are right. They are those of alarm management in
-    the process industries [1]_ [2]_.
+    Most figures need no labels: they show whether the alarms of a threshold are
+    manageable before anyone knows which of them are true. They are common in alarm
+    management in the process industries [1]_ [2]_.
 
     Parameters
     ----------
     y_pred : array-like of shape (n_timestamps,) or (n_timestamps, n_alarms)
-        1 for a row that is flagged, else 0. Several columns are several kinds of alarm
-        that one operator sees, for example of detectors of several machines.
+        Predictions, 1 = flagged and 0 = normal. Several columns are several kinds of
+        alarms for one operator, for example of the detectors of several machines.
     y_true : array-like of shape (n_timestamps,) or None, default=None
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     times : DatetimeIndex or array-like of datetime64 or None, default=None
-        When each row was read, in time order. A row lasts until the next one, but no
-        longer than the median step; gaps count as observed.
+        Times of the rows, in order. A row lasts until the next one, but no longer than
+        the median step. Gaps are part of the observation.
     freq : str, Timedelta, timedelta or DateOffset or None, default=None
-        Time from row to row, such as ``"5min"``. Observation lasts that long for every
-        row. Either `times` or `freq` must be given.
+        Time step, such as ``"5min"``. The observation lasts one step per row. Exactly
+        one of `times` and `freq` must be given.
 
     Returns
     -------
     report : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - n_alarms : int, alarms of all kinds
+        - n_alarms : int, number of alarms of all kinds
         - alarms_per_day : float
-        - peak_10min : int, the most alarms that begin within 10 minutes
-        - n_floods : int, alarm floods; one begins when more than 10 alarms began within
-          the last 10 minutes, and ends when fewer than 5 did
-        - share_in_flood : float, share of time in a flood
-        - n_chattering : int, alarms that are one of three or more of the same kind that
-          begin within `chattering_window`
-        - chattering_window : Timedelta, one minute; six median steps where that is
-          longer, as three alarms take at least five rows
-        - share_in_alarm : float, share of time in which at least one alarm is on
+        - peak_10min : int, maximum number of alarms that start within 10 minutes
+        - n_floods : int, number of alarm floods; a flood starts when more than 10
+          alarms have started in the last 10 minutes, and ends when fewer than 5 have
+        - share_in_flood : float, share of time in floods
+        - n_chattering : int, number of alarms that are among three or more of the same
+          kind that start within `chattering_window`
+        - chattering_window : Timedelta, one minute, or six median steps if that is
+          longer, since three alarms take at least five rows
+        - share_in_alarm : float, share of time with at least one active alarm
         - longest_alarm : Timedelta, 0 if there is no alarm
-        - n_stale : int, alarms that last longer than 24 hours
+        - n_stale : int, number of alarms longer than 24 hours
 
-        and, if `y_true` is given,
+        If `y_true` is given, also:
 
         - n_events : int
         - events_found : float, share of events with a flagged row; 0.0 if there is no
           event
-        - mean_delay : Timedelta, mean of the events found; NaT if none is
-        - nuisance_share : float, share of alarms that touch no event; NaN if there is
-          no alarm
+        - mean_delay : Timedelta, mean over the detected events; NaT if there is none
+        - nuisance_share : float, share of alarms that share no row with an event; NaN
+          if there is no alarm
         - false_alarms_per_day : float
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, not just one of `times` and
-        `freq` is given, `times` are no times or not in order, or `freq` is no positive
+        If the lengths differ, the labels are not 0 and 1, none or both of `times` and
+        `freq` are given, `times` are not ordered times, or `freq` is not a positive
         duration.
 
     Warns
     -----
     UndefinedMetricWarning
-        If all rows have the same time, so that there are no rates and shares of time;
-        with `y_true`, if there is no alarm or no event is found.
+        If all rows have the same time, so that rates and shares of time are undefined.
+        With `y_true`, if there is no alarm, or no event is detected.
 
     See Also
     --------
-    detection_delay : The delay of each event.
-    false_alarms_per_day : The last figure alone.
-    event_precision_recall_fscore : Count found events and false alarms.
+    detection_delay : Time from the start of events to their detection.
+    false_alarms_per_day : Number of false alarms per day of observation.
+    event_precision_recall_fscore : Count detected events and false alarms.
 
     Notes
     -----
-    Guide values for the alarms of one operator, as [3]_ and [4]_ quote them from [1]_
-    and [2]_: about 150 alarms a day are very likely acceptable, about 300 the most that
-    can be managed; at most 10 alarms in any 10 minutes; less than 1 % of the time in
-    flood; no chattering alarms. They hold for all alarms of an operator together, of
-    which one detector is a small part. The criterion of chattering, three alarms within
-    a minute, is that of [5]_.
+    Guide values for the alarms of one operator, from [1]_ and [2]_ as quoted by [3]_
+    and [4]_: about 150 alarms per day are very likely acceptable, about 300 are the
+    maximum that can be managed; at most 10 alarms in any 10 minutes; less than 1 % of
+    the time in floods; no chattering alarms. They apply to all alarms of an operator
+    together, of which one detector contributes a small part. The chattering criterion,
+    three alarms within a minute, is that of [5]_.
 
-    Of one kind, an alarm begins in every second row at most: with rows more than 30
-    seconds apart, only several kinds make a flood.
+    Alarms of one kind can start at most every other row. With time steps over 30
+    seconds, a flood therefore requires several kinds.
 
     References
     ----------
@@ -172,19 +173,22 @@ def alarm_report(y_pred, *, y_true=None, times=None, freq=None):
     undefined = []
     if not duration:
         undefined.append(
-            "Rates and shares of time are undefined, since all rows have the same "
-            "time: set to nan. Pass freq instead."
+            "Rates and shares of time are undefined, because all rows have the same "
+            "time. Returning nan. Pass freq instead."
         )
     if y_true is not None:
         report.update(_judge(y_true, flags, alarms, starts, days))
         if not report.n_alarms:
             undefined.append(
-                "The nuisance share is undefined, since no row is flagged: set to nan."
+                "The nuisance share is undefined, because no row is flagged. "
+                "Returning nan."
             )
         if report.mean_delay is pd.NaT:
-            reason = "no event is found" if y_true.any() else "y_true holds no anomaly"
+            reason = (
+                "no event is detected" if y_true.any() else "y_true contains no anomaly"
+            )
             undefined.append(
-                f"The mean delay is undefined, since {reason}: set to NaT."
+                f"The mean delay is undefined, because {reason}. Returning NaT."
             )
     if undefined:
         warn_undefined(" ".join(undefined), stacklevel=3)
@@ -192,13 +196,13 @@ def alarm_report(y_pred, *, y_true=None, times=None, freq=None):
 
 
 def _check_flags(y_pred):
-    """Flags of each kind of alarm: (n_timestamps, n_alarms)."""
+    """Return the flags of each kind of alarm, (n_timestamps, n_alarms)."""
     y_pred = np.asarray(unmasked(y_pred))
     if y_pred.ndim != 2:
         return check_labels(y_pred, name="y_pred")[:, None]
     if not y_pred.shape[1]:
         raise ValueError(
-            "y_pred must have a column for each kind of alarm, got an array of shape "
+            "y_pred must have one column for each kind of alarm, got an array of shape "
             f"{y_pred.shape}."
         )
     columns = [
@@ -209,7 +213,7 @@ def _check_flags(y_pred):
 
 
 def _read_clock(n_timestamps, times, freq):
-    """Where rows begin and end, the step, and all of the time, in nanoseconds."""
+    """Return starts and ends of rows, step and total duration, in nanoseconds."""
     check_clock(times, freq)
     if times is None:
         step = check_freq(freq).as_unit("ns").value
@@ -224,14 +228,14 @@ def _read_clock(n_timestamps, times, freq):
 
 
 def _peak(onsets):
-    """The most onsets within 10 minutes."""
+    """Return the maximum number of onsets within 10 minutes."""
     upto = np.searchsorted(onsets, onsets + _TEN_MINUTES, side="left")
     return int((upto - np.arange(len(onsets))).max(initial=0))
 
 
 def _floods(onsets, duration):
-    """How many floods there are, and the time that they last together."""
-    # The number of onsets within the last 10 minutes changes at these times only.
+    """Return the number of floods and their total duration."""
+    # The number of onsets in the last 10 minutes changes only at these times.
     changes = np.unique(np.concatenate([onsets, onsets + _TEN_MINUTES]))
     n_recent = np.searchsorted(onsets, changes, side="right") - np.searchsorted(
         onsets, changes - _TEN_MINUTES, side="right"
@@ -245,7 +249,7 @@ def _floods(onsets, duration):
 
 
 def _count_chattering(onsets, window):
-    """How many onsets are among enough of them within a window."""
+    """Return the number of onsets of chattering alarms."""
     chatters = np.zeros(len(onsets), dtype=bool)
     n_more = _CHATTER - 1
     dense = np.flatnonzero(onsets[n_more:] - onsets[:-n_more] < window)
@@ -255,12 +259,12 @@ def _count_chattering(onsets, window):
 
 
 def _judge(y_true, flags, alarms, starts, days):
-    """What labels say of the alarms."""
+    """Return the figures that need labels."""
     import pandas as pd
 
     events = find_events(y_true)
     overlaps = find_events(y_true & flags.any(axis=1))
-    # Overlaps are in order: the first that an event owns holds its first flagged row.
+    # Overlaps are ordered: the first one of an event starts at its first flagged row.
     found, first = np.unique(owners(events, overlaps), return_index=True)
     delays = starts[overlaps[0][first]] - starts[events[0][found]]
     n_alarms = n_false = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an operator asks: how late, how often in vain, and which sensor."""
+"""Operational metrics: detection delay, false alarm rate and affected channels."""
 
 from numbers import Real
 
@@ -23,57 +23,57 @@ __all__ = ["channel_hit_rate", "detection_delay", "false_alarms_per_day"]
 
 
 def detection_delay(y_true, y_pred, *, times=None):
-    """How long after their start events are found.
+    """Time from the start of events to their detection.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    The delay of an event, a run of anomalous rows, leads from its first row to the
-    first flagged row in it. Events that are missed have no delay: mean and median are
-    those of the others, so read them together with the share of events found.
+    The delay of an event, a run of anomalous rows, is the time from its first row to
+    its first flagged row. Missed events have no delay and do not count in mean and
+    median, so report these together with the share of detected events.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
     times : DatetimeIndex or array-like of datetime64 or None, default=None
-        When each row was read, in time order. None measures in rows.
+        Times of the rows, in order. None measures delays in rows.
 
     Returns
     -------
     delay : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
-        - mean : float, or Timedelta if `times` are given; NaN, or NaT, if no event is
-          found
-        - median : as `mean`
+        - mean : float, or Timedelta if `times` are given; NaN or NaT if no event is
+          detected
+        - median : like `mean`
         - found : float, share of events with a flagged row; 0.0 if there is no event
         - per_event : ndarray of shape (n_events,), float or timedelta64, in order of
-          the events; NaN, or NaT, for those missed
+          the events; NaN or NaT for missed events
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, or `times` are no times or
-        not in order.
+        If the lengths differ, the labels are not 0 and 1, or `times` are not ordered
+        times.
 
     Warns
     -----
     UndefinedMetricWarning
-        If there is no event, or none is found.
+        If there is no event, or none is detected.
 
     See Also
     --------
-    event_precision_recall_fscore : Count found events and false alarms.
-    false_alarms_per_day : How often an alarm is in vain.
-    nab_score : One number for early detection and few false alarms.
+    event_precision_recall_fscore : Count detected events and false alarms.
+    false_alarms_per_day : Rate of false alarms.
+    nab_score : Single score for early detection and few false alarms.
 
     Notes
     -----
-    Flagged rows before an event do not shorten its delay. An alarm that is on already
-    when the event begins, and stays on, makes it 0: look at the false alarms, too.
+    Flagged rows before an event do not shorten its delay. If an alarm is already active
+    when the event starts, the delay is 0, so report false alarms as well.
 
     Examples
     --------
@@ -100,19 +100,21 @@ def detection_delay(y_true, y_pred, *, times=None):
     else:
         clock = check_times(times, len(y_true))
         per_event = np.full(len(events[0]), "NaT", dtype="timedelta64[ns]")
-    # Overlaps are in order: the first that an event owns holds its first flagged row.
+    # Overlaps are ordered: the first one of an event starts at its first flagged row.
     found, first = np.unique(owners(events, overlaps), return_index=True)
     delays = clock[overlaps[0][first]] - clock[events[0][found]]
     per_event[found] = delays
     if len(found):
-        # Of the type, and so of the precision, of the result.
+        # In the type, and thus the precision, of the result.
         delays = pd.Series(per_event[found])
         mean, median = delays.mean(), delays.median()
     else:
         mean = median = np.nan if times is None else pd.NaT
-        reason = "no event is found" if y_true.any() else "y_true holds no anomaly"
+        reason = (
+            "no event is detected" if y_true.any() else "y_true contains no anomaly"
+        )
         warn_undefined(
-            f"The delay is undefined, since {reason}. Set to "
+            f"The delay is undefined, because {reason}. Returning "
             f"{'nan' if times is None else 'NaT'}.",
             stacklevel=3,
         )
@@ -125,37 +127,36 @@ def detection_delay(y_true, y_pred, *, times=None):
 
 
 def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
-    """How many alarms are in vain, per day of observation.
+    """Number of false alarms per day of observation.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    A run of flagged rows is one alarm, however long it is, and a false one if none of
-    its rows is anomalous.
+    Each run of flagged rows is one alarm. It is false if none of its rows is anomalous.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
     times : DatetimeIndex or array-like of datetime64 or None, default=None
-        When each row was read, in time order. Observation lasts from the first row to
-        the last one, plus one step, the median one; gaps count as observed.
+        Times of the rows, in order. The observation lasts from the first to the last
+        row plus one median step, including gaps.
     freq : str, Timedelta, timedelta or DateOffset or None, default=None
-        Time from row to row, such as ``"5min"``. Observation lasts that long for every
-        row, so that gaps do not count. Either `times` or `freq` must be given.
+        Time step, such as ``"5min"``. The observation lasts one step per row, excluding
+        gaps. Exactly one of `times` and `freq` must be given.
 
     Returns
     -------
     rate : float
-        NaN if the observation has no duration.
+        False alarms per day. NaN if the observation has no duration.
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, not just one of `times` and
-        `freq` is given, `times` are no times or not in order, or `freq` is no positive
+        If the lengths differ, the labels are not 0 and 1, none or both of `times` and
+        `freq` are given, `times` are not ordered times, or `freq` is not a positive
         duration.
 
     Warns
@@ -165,17 +166,17 @@ def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
 
     See Also
     --------
-    event_precision_recall_fscore : Count found events and false alarms.
-    detection_delay : How late events are found.
-    alarm_report : What alarms ask of an operator, also without labels.
+    event_precision_recall_fscore : Count detected events and false alarms.
+    detection_delay : Time from the start of events to their detection.
+    alarm_report : Performance of an alarm system, with or without labels.
 
     Notes
     -----
-    Days are those of all rows, not of the normal ones only: it is what an operator
-    sees. A false alarm beside an event, without a row in common with it, counts.
+    The observation includes anomalous rows, as an operator experiences it. An alarm
+    next to an event that shares no row with it is false.
 
-    An alarm that flickers counts many times. One that never ends counts once, or not at
-    all if there is an event in it: look at the share of flagged rows, too.
+    A flickering alarm counts many times. An alarm that never ends counts once, or not
+    at all if it contains an event, so also consider the share of flagged rows.
 
     Examples
     --------
@@ -201,8 +202,8 @@ def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
     false = ~touched(predicted, find_events(y_true & y_pred))
     if not duration > pd.Timedelta(0):
         warn_undefined(
-            "The rate of false alarms is undefined, since all rows have the same time. "
-            "Set to nan. Pass freq instead.",
+            "The rate of false alarms is undefined, because all rows have the same "
+            "time. Returning nan. Pass freq instead.",
             stacklevel=3,
         )
         return np.nan
@@ -214,53 +215,53 @@ def false_alarms_per_day(y_true, y_pred, *, times=None, freq=None):
     prefer_skip_nested_validation=True,
 )
 def channel_hit_rate(channels, errors, *, at=1.0):
-    """Share of the channels behind events that are among those of the largest errors.
+    """Share of the affected channels that have the largest errors.
 
-    In `errors`, higher = worse: they are reconstruction errors, not what
-    `score_samples` returns, and one number for every event and channel, such as the
-    mean error over the rows of the event.
+    `errors` are reconstruction errors (higher = worse), not the output of
+    `score_samples`: one number per event and channel, such as the mean error over the
+    rows of the event.
 
-    With ``at=1.0`` and ``at=1.5``, these are HitRate@100% and HitRate@150% [1]_.
+    With ``at=1.0`` and ``at=1.5``, the metric is HitRate@100% and HitRate@150% [1]_.
 
     Parameters
     ----------
     channels : sequence of sequences, or array-like of shape (n_events, n_channels)
-        The channels that caused each event: their positions, counted from 0, or their
-        names if `errors` is a DataFrame. Or for every channel, as a bool, whether it
-        is one of them: by position, or by name if both are DataFrames.
+        The affected channels of each event, as positions starting at 0 or, if `errors`
+        is a DataFrame, as names. Alternatively, a boolean array with one column per
+        channel; columns of a DataFrame are matched by name.
     errors : array-like or DataFrame of shape (n_events, n_channels)
         Error of each channel in each event, higher = worse.
     at : float, default=1.0
-        How many channels to look at: of an event with ``n`` channels, the
-        ``floor(at * n)`` with the largest errors.
+        Number of channels to consider, relative to the number ``n`` of affected
+        channels of the event: the ``floor(at * n)`` channels with the largest errors.
 
     Returns
     -------
     rate : float
-        In [0, 1]; NaN if there is no event with a known channel.
+        In [0, 1]. NaN if no event has a known channel.
 
     Raises
     ------
     ValueError
-        If `errors` are not finite numbers, or `channels` do not fit them, hold a
-        channel twice or one that is unknown.
+        If `errors` are not finite numbers, or `channels` does not match them or
+        contains repeated or unknown channels.
 
     Warns
     -----
     UndefinedMetricWarning
-        If there is no event with a known channel.
+        If no event has a known channel.
 
     See Also
     --------
-    tsanomaly.datasets.load_smd : A series with the channels behind its events.
+    tsanomaly.datasets.load_smd : Load a series with the affected channels of its
+        events.
 
     Notes
     -----
-    The rate is the mean, over events, of the share of its channels that are found.
-    Events without a known channel are left out. Among channels of equal error, the
-    order is left to chance: the rate is its expected value, so the order of columns
-    does not matter, and a detector with equal errors in all channels gets no more than
-    one that guesses.
+    The rate is the share of affected channels that are found, averaged over the events
+    with known channels. Ties are resolved in expectation: the rate is the mean over all
+    orders of channels with equal errors. The order of columns thus has no effect, and a
+    detector with equal errors in all channels is no better than random guessing.
 
     References
     ----------
@@ -297,8 +298,8 @@ def channel_hit_rate(channels, errors, *, at=1.0):
     known = causes.any(axis=1)
     if not known.any():
         warn_undefined(
-            "The hit rate is undefined, since there is no event with a known channel. "
-            "Set to nan."
+            "The hit rate is undefined, because no event has a known channel. "
+            "Returning nan."
         )
         return np.nan
     causes, errors = causes[known], errors[known]
@@ -317,7 +318,7 @@ def _check_errors(errors):
     errors = np.asarray(unmasked(errors))
     if errors.ndim != 2 or not errors.shape[1] or errors.dtype.kind not in "iuf":
         raise ValueError(
-            "errors must hold a number for every event and channel, got an array of "
+            "errors must contain a number for each event and channel, got an array of "
             f"shape {errors.shape} and type {errors.dtype}."
         )
     errors = errors.astype(np.float64)
@@ -325,35 +326,35 @@ def _check_errors(errors):
     if missing.any():
         event, channel = np.argwhere(missing)[0]
         raise ValueError(
-            f"errors holds {missing.sum():,} values that are NaN or infinite, first in "
-            f"channel {channel} of event {event}. Leave out rows without an error "
-            "before taking the mean, and channels without a reading."
+            f"errors contains {missing.sum():,} values that are NaN or infinite, first "
+            f"in channel {channel} of event {event}. Remove rows without an error "
+            "before averaging, and channels without readings."
         )
     return errors
 
 
 def _check_channels(channels, n_events, n_channels, names):
-    """Whether each channel is one of those behind each event."""
+    """Return a mask of the affected channels, (n_events, n_channels)."""
     if hasattr(channels, "columns"):
         channels = _in_order(channels, names)
     try:
         channels = [list(event) for event in channels]
     except TypeError as error:
         raise ValueError(
-            "channels must hold, for every event, the channels that caused it, or a "
-            f"flag for every channel, got {channels!r}."
+            "channels must contain, for each event, the affected channels, or a bool "
+            f"for each channel, got {channels!r}."
         ) from error
     if len(channels) != n_events:
         raise ValueError(
-            f"channels has {len(channels):,} events and errors {n_events:,}. They must "
-            "be of the same events."
+            f"channels has {len(channels):,} events, but errors has {n_events:,}. Both "
+            "must refer to the same events."
         )
     if channels and all(_are_flags(event) for event in channels):
         n_flags = {len(event) for event in channels}
         if n_flags != {n_channels}:
             raise ValueError(
-                f"channels has {sorted(n_flags)} flags for an event, and errors "
-                f"{n_channels} channels. Give a flag for every channel."
+                f"channels has {sorted(n_flags)} bools per event, but errors has "
+                f"{n_channels} channels. Pass a bool for each channel."
             )
         return np.array(channels, dtype=bool)
     names = list(range(n_channels)) if names is None else names
@@ -364,26 +365,26 @@ def _check_channels(channels, n_events, n_channels, names):
             if channel not in position:
                 raise ValueError(
                     f"Channel {channel!r} of event {number} is unknown. channels must "
-                    f"be among the columns of errors: {_some(names)}. Names need a "
-                    "DataFrame of errors."
+                    f"be among the columns of errors: {_some(names)}. To use names, "
+                    "pass errors as a DataFrame."
                 )
             if causes[number, position[channel]]:
                 raise ValueError(
-                    f"Event {number} has channel {channel!r} twice. Flags for every "
-                    "channel must be an array of bool."
+                    f"Event {number} has channel {channel!r} twice. To pass a flag for "
+                    "each channel, use an array of bool."
                 )
             causes[number, position[channel]] = True
     return causes
 
 
 def _in_order(flags, names):
-    """Flags of a DataFrame, channels in the order of the errors."""
+    """Return the flags of a DataFrame, with channels in the order of the errors."""
     if names is not None:
         columns = list(flags.columns)
         if len(columns) != len(names) or set(columns) != set(names):
             raise ValueError(
-                f"channels has the columns {_some(columns)} and errors has "
-                f"{_some(names)}. Give both the same columns, in any order."
+                f"channels has the columns {_some(columns)}, but errors has "
+                f"{_some(names)}. Both must have the same columns, in any order."
             )
         flags = flags[names]
     return flags.to_numpy()

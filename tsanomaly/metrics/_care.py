@@ -12,10 +12,10 @@ from tsanomaly.metrics._checks import check_predictions, find_events
 
 __all__ = ["care_score"]
 
-# Accuracy, which is about normal series, counts for as much as two of the others.
+# Accuracy, which rates normal series, has twice the weight of the other parts.
 _WEIGHTS = {"coverage": 1, "accuracy": 2, "reliability": 1, "earliness": 1}
 
-# Over so much of an event, finding it is worth as much as at its first row.
+# First share of an event over which the weight of rows is constant.
 _FULL_WORTH = 0.25
 
 
@@ -27,42 +27,40 @@ _FULL_WORTH = 0.25
     prefer_skip_nested_validation=True,
 )
 def care_score(y_true, y_pred, *, normal_status=None, beta=0.5, threshold=72):
-    r"""CARE score of early fault detection, over many series.
+    r"""CARE score of early fault detection on many series.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    The score [1]_ judges a detector on several series, of which some lead up to a
-    fault, and others are normal from end to end. It rewards that events are covered,
-    that normal series are left alone, that an alarm is raised for the former and not
-    for the latter, and that it is raised early.
+    The score [1]_ evaluates a detector on several series, some of which lead up to a
+    fault while the others are entirely normal. It combines coverage of the events,
+    accuracy on normal series, reliability of detection per series, and earliness.
 
     Parameters
     ----------
     y_true : list of array-like of shape (n_timestamps,)
-        Ground truth of each series: 1 for an anomaly, 0 for a normal row. A series
-        holds one event, a run of anomalous rows that ends where the fault begins, or
-        none.
+        Ground truth of each series, 1 = anomaly and 0 = normal. A series has at most
+        one event, a run of anomalous rows that ends when the fault occurs.
     y_pred : list of array-like of shape (n_timestamps,)
-        Prediction for each series: 1 for a row that is flagged, else 0.
+        Predictions for each series, 1 = flagged and 0 = normal.
     normal_status : list of array-like of shape (n_timestamps,) or None, default=None
-        True, or 1, where the machine was in normal operation, by its own status;
-        rows of downtime and service are False, or 0. None takes all rows for normal.
+        Operating status of the machine: True or 1 in normal operation, False or 0
+        during downtime and service. None treats all rows as normal operation.
     beta : float, default=0.5
-        Weight of recall against precision in coverage and reliability. Below 1, false
-        alarms weigh more than what is missed.
+        Weight of recall relative to precision in coverage and reliability. Below 1,
+        false alarms weigh more than misses.
     threshold : int, default=72
-        Criticality from which a series counts as detected. 72 are 12 hours of rows 10
-        minutes apart.
+        Criticality at which a series counts as detected. 72 corresponds to 12 hours of
+        10-minute rows.
 
     Returns
     -------
     care : Bunch
-        With the fields
+        Dictionary-like object with the following attributes:
 
         - score : float, in [0, 1]
         - coverage : float, mean F-score of rows over the series with an event
-        - accuracy : float, mean share of rows without a flag over the normal series
+        - accuracy : float, mean share of unflagged rows over the normal series
         - reliability : float, F-score of series
         - earliness : float, mean over the series with an event
         - detected : ndarray of bool of shape (n_series,), whether the criticality of
@@ -72,36 +70,35 @@ def care_score(y_true, y_pred, *, normal_status=None, beta=0.5, threshold=72):
     ------
     ValueError
         If the numbers of series or their lengths differ, the labels are not 0 and 1, a
-        series has more than one event or no row of normal status, or there is not at
-        least one series with an event and one without.
+        series has more than one event or no row in normal operation, or all series or
+        no series have an event.
 
     See Also
     --------
-    nab_score : Early detection and few false alarms, in one series.
-    alarm_report : Alarms as an operator sees them.
+    nab_score : Early detection and few false alarms in one series.
+    alarm_report : Performance of an alarm system.
 
     Notes
     -----
-    Coverage and accuracy are those of rows of normal status: what is flagged while the
-    machine stands still counts neither way.
+    Coverage and accuracy only use rows in normal operation.
 
-    The criticality of a series is 0 at first. A flagged row of normal status adds 1,
-    one that is not flagged takes 1 away, down to 0, and other rows leave it as it is.
-    A series is detected if its criticality reaches `threshold`; in one with an event,
-    rows after that do not count.
+    The criticality of a series starts at 0. In normal operation, each flagged row adds
+    1 and each other row subtracts 1, but not below 0. Other rows leave it unchanged. A
+    series is detected if its criticality reaches `threshold`, for series with an event
+    no later than at its end.
 
-    Earliness is the weighted share of rows of an event that are flagged, whatever their
-    status. Rows of the first quarter of an event weigh 1, and from there weights fall
-    along a line to 0 at its end.
+    Earliness is the weighted share of flagged rows of an event, regardless of status.
+    Weights are 1 in the first quarter of the event and then decrease linearly to 0 at
+    its end.
 
-    The score is 0 if no series is detected. If accuracy is not above 0.5, it is the
-    accuracy. Otherwise it is
+    The score is 0 if no series is detected. If the accuracy is at most 0.5, the score
+    is the accuracy. Otherwise it is
 
     .. math:: \tfrac{1}{5} (\text{coverage} + 2 \, \text{accuracy} + \text{reliability}
         + \text{earliness}).
 
-    The definitions, down to the weights of single rows, are those of the authors'
-    package [2]_.
+    All definitions, including the weights of rows, follow the package of the authors
+    [2]_.
 
     References
     ----------
@@ -152,7 +149,7 @@ def care_score(y_true, y_pred, *, normal_status=None, beta=0.5, threshold=72):
 
 
 def _check_series(y_true, y_pred, normal_status):
-    """Ground truth, flags and rows that count, of each series."""
+    """Return ground truth, flags and a mask of rows that count for each series."""
     lists = {"y_true": y_true, "y_pred": y_pred}
     if normal_status is not None:
         lists["normal_status"] = normal_status
@@ -160,8 +157,8 @@ def _check_series(y_true, y_pred, normal_status):
         lists[name] = values = _as_list(values, name)
         if len(values) != len(lists["y_true"]):
             raise ValueError(
-                f"y_true has {len(lists['y_true']):,} series and {name} "
-                f"{len(values):,}. They must be of the same series."
+                f"y_true has {len(lists['y_true']):,} series, but {name} has "
+                f"{len(values):,}. Both must refer to the same series."
             )
     series, kinds = [], set()
     for number in range(len(lists["y_true"])):
@@ -175,8 +172,8 @@ def _check_series(y_true, y_pred, normal_status):
         n_events = len(find_events(target)[0])
         if n_events > 1:
             raise ValueError(
-                f"y_true of {where} holds {n_events} events, and the CARE score takes "
-                "one in a series. Cut the series into pieces with one event each."
+                f"y_true of {where} contains {n_events} events, but the CARE score "
+                "allows one per series. Cut the series into pieces with one event each."
             )
         kinds.add(n_events)
         counted = np.ones(len(target), dtype=bool)
@@ -193,7 +190,7 @@ def _check_series(y_true, y_pred, normal_status):
 
 
 def _as_list(values, name):
-    """The series of a list of them."""
+    """Return a list of series."""
     try:
         series = list(values)
     except TypeError:
@@ -210,20 +207,20 @@ def _check_status(status, n_timestamps, where):
     status = np.asarray(unmasked(status))
     if status.shape != (n_timestamps,) or not np.isin(status, [0, 1]).all():
         raise ValueError(
-            f"normal_status of {where} must hold True or False for each of its "
+            f"normal_status of {where} must contain True or False for each of its "
             f"{n_timestamps:,} rows, got an array of shape {status.shape} and type "
             f"{status.dtype}."
         )
     if not status.any():
         raise ValueError(
-            f"No row of {where} is of normal status, and nothing can be judged there. "
-            "Leave it out, or check that normal_status is True in normal operation."
+            f"No row of {where} is in normal operation, so it cannot be evaluated. "
+            "Remove it, or check that normal_status is True in normal operation."
         )
     return status.astype(bool)
 
 
 def _fscore(target, flagged, beta):
-    """F-score of flags; 0.0 if none is right."""
+    """Return the F-score of flags, 0.0 if none is correct."""
     n_right = np.count_nonzero(target & flagged)
     n_missed = np.count_nonzero(target & ~flagged)
     n_false = np.count_nonzero(flagged & ~target)
@@ -234,15 +231,15 @@ def _fscore(target, flagged, beta):
 
 
 def _criticality(flagged, counted):
-    """The counter of each row: up with a flag, down without one, never below 0."""
+    """Return the criticality in each row: a counter that never drops below 0."""
     total = np.cumsum(np.where(counted, np.where(flagged, 1, -1), 0))
     return total - np.minimum(np.minimum.accumulate(total), 0)
 
 
 def _earliness(flagged):
     """Weighted share of the rows of an event that are flagged."""
-    # The authors draw weights on a grid of four points for each row, whose last point
-    # is the end of the event, and take those at the first point of the rows.
+    # The authors evaluate the weights on a grid of four points per row, whose last
+    # point is the end of the event, and use the first point of each row.
     n_points = len(flagged) / _FULL_WORTH
     place = np.arange(len(flagged)) / _FULL_WORTH / (n_points - 1)
     weights = np.minimum((1 - place) / (1 - _FULL_WORTH), 1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What metrics take, and what several of them compute."""
+"""Input validation of metrics, and shared computations."""
 
 import warnings
 
@@ -29,9 +29,9 @@ def check_scores(y_true, y_score):
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_score : array-like of shape (n_timestamps,)
-        Higher = worse.
+        Scores, higher = worse.
 
     Returns
     -------
@@ -41,24 +41,24 @@ def check_scores(y_true, y_score):
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are no labels, or a score is not finite.
+        If the lengths differ, the labels are not 0 and 1, or a score is not finite.
     """
     y_true = check_labels(y_true, name="y_true")
     y_score = np.asarray(unmasked(y_score))
     if y_score.ndim != 1 or y_score.dtype.kind not in "biuf":
         raise ValueError(
-            "y_score must hold one number for every row, got an array of shape "
-            f"{y_score.shape} and type {y_score.dtype}. Pass one dimension of "
-            "numbers, such as numpy.ravel(y_score).astype(float)."
+            "y_score must contain one number for each row, got an array of shape "
+            f"{y_score.shape} and type {y_score.dtype}. Pass a one-dimensional array "
+            "of numbers, such as numpy.ravel(y_score).astype(float)."
         )
     _check_lengths(y_true, y_score, "y_score")
     y_score = y_score.astype(np.float64)
     missing = ~np.isfinite(y_score)
     if missing.any():
         raise ValueError(
-            f"y_score holds {missing.sum():,} values that are NaN or infinite, first "
-            f"at row {missing.argmax()}. A break between two stretches has no score: "
-            "leave such rows out of y_true and y_score."
+            f"y_score contains {missing.sum():,} values that are NaN or infinite, "
+            f"first at row {missing.argmax()}. Breaks have no score: remove these "
+            "rows from y_true and y_score."
         )
     return y_true, y_score
 
@@ -69,9 +69,9 @@ def check_predictions(y_true, y_pred):
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def check_predictions(y_true, y_pred):
     Raises
     ------
     ValueError
-        If the lengths differ, or the labels are no labels.
+        If the lengths differ, or the labels are not 0 and 1.
     """
     y_true = check_labels(y_true, name="y_true")
     y_pred = check_labels(y_pred, name="y_pred")
@@ -89,19 +89,19 @@ def check_predictions(y_true, y_pred):
 
 
 def check_clock(times, freq):
-    """Raise unless one of the two ways to say when rows were read is used.
+    """Raise unless exactly one of `times` and `freq` is given.
 
     Parameters
     ----------
     times : array-like or None
-        When each row was read.
+        Times of the rows.
     freq : object
-        Time from row to row, or None.
+        Time step, or None.
     """
     if (times is None) == (freq is None):
         raise ValueError(
-            "Either times, one for each row, or freq, the time from row to row, must "
-            f"be given, got {'none' if times is None else 'both'} of them."
+            "Exactly one of times (one for each row) and freq (the time step) must be "
+            f"given, got {'none' if times is None else 'both'} of them."
         )
 
 
@@ -111,21 +111,22 @@ def check_times(times, n_timestamps, name="y_true"):
     Parameters
     ----------
     times : DatetimeIndex or array-like of datetime64
-        When each row was read.
+        Times of the rows.
     n_timestamps : int
-        Rows of the series.
+        Number of rows in the series.
     name : str, default='y_true'
-        What has so many rows, for the message.
+        Name of the array with this number of rows, for messages.
 
     Returns
     -------
     times : ndarray of shape (n_timestamps,), dtype=datetime64
-        In UTC or without a zone.
+        Times in UTC, or without a time zone.
 
     Raises
     ------
     ValueError
-        If they are no times, of other rows, missing or not in order.
+        If `times` are not times, their number differs, or they are missing or not in
+        order.
     """
     import pandas as pd
 
@@ -133,18 +134,18 @@ def check_times(times, n_timestamps, name="y_true"):
     if not isinstance(index, pd.DatetimeIndex):
         raise ValueError(
             f"times must be a DatetimeIndex or datetime64, got {index.dtype}. "
-            "pandas.to_datetime converts."
+            "Convert them with pandas.to_datetime."
         )
     if len(index) != n_timestamps:
         raise ValueError(
-            f"{name} has {n_timestamps:,} rows and times {len(index):,}. They must be "
-            "of the same rows."
+            f"{name} has {n_timestamps:,} rows, but times has {len(index):,}. Both "
+            "must refer to the same rows."
         )
     if index.hasnans:
         raise ValueError("times must not be missing, got NaT.")
     if not index.is_monotonic_increasing:
         raise ValueError(
-            "times must be in order, but they go back after row "
+            "times must be in order, but they decrease after row "
             f"{int((np.diff(index.asi8) < 0).argmax())}. Sort the series first."
         )
     if index.tz is not None:
@@ -153,12 +154,12 @@ def check_times(times, n_timestamps, name="y_true"):
 
 
 def check_freq(freq):
-    """Validate a time from row to row.
+    """Validate a time step.
 
     Parameters
     ----------
     freq : str, Timedelta, timedelta or DateOffset
-        Such as ``"5min"``.
+        Time step, such as ``"5min"``.
 
     Returns
     -------
@@ -167,19 +168,19 @@ def check_freq(freq):
     Raises
     ------
     ValueError
-        If it is no positive duration.
+        If `freq` is not a positive duration.
     """
     import pandas as pd
     from pandas.tseries.frequencies import to_offset
 
     try:
-        # Timedelta does not know "h", nor to_offset what numpy has.
+        # Timedelta does not support "h", and to_offset does not support numpy.
         is_numpy = isinstance(freq, np.timedelta64)
         step = pd.Timedelta(freq if is_numpy else to_offset(freq))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"freq={freq!r} is no fixed duration, such as '5min'. Pass times instead "
-            "where the time from row to row varies."
+            f"freq={freq!r} is not a fixed duration such as '5min'. If the time step "
+            "varies, pass times instead."
         ) from error
     if not step > pd.Timedelta(0):
         raise ValueError(f"freq must be a positive duration, got {freq!r}.")
@@ -187,7 +188,7 @@ def check_freq(freq):
 
 
 def find_events(flags):
-    """First and last row, both included, of every run of flags.
+    """Return the first and last row, both inclusive, of each run of flags.
 
     Parameters
     ----------
@@ -202,19 +203,19 @@ def find_events(flags):
 
 
 def fscore(precision, recall, beta):
-    """Weighted harmonic mean of precision and recall.
+    """Return the weighted harmonic mean of precision and recall.
 
     Parameters
     ----------
     precision, recall : float
         In [0, 1], or NaN.
     beta : float
-        Weight of recall against precision.
+        Weight of recall relative to precision.
 
     Returns
     -------
     score : float
-        0.0 where one of the two is 0, whatever the other is, even NaN.
+        0.0 if either value is 0, even if the other is NaN.
     """
     if precision == 0 or recall == 0:
         return 0.0
@@ -222,21 +223,21 @@ def fscore(precision, recall, beta):
 
 
 def warn_undefined(message, stacklevel=4):
-    """Warn about a metric without a value, where it is called.
+    """Warn that a metric is undefined, at the line that calls it.
 
     Parameters
     ----------
     message : str
         What is undefined, why, and what is returned.
     stacklevel : int, default=4
-        How far away the caller is: behind this function, the metric, and
-        what validates its parameters.
+        Stack level of the caller: this function, the metric and the validation of its
+        parameters are in between.
     """
     warnings.warn(message, UndefinedMetricWarning, stacklevel=stacklevel)
 
 
 def owners(target, overlap):
-    """Which run of `target` each overlap lies in.
+    """Return the index of the run of `target` that contains each overlap.
 
     Parameters
     ----------
@@ -253,7 +254,7 @@ def owners(target, overlap):
 
 
 def touched(target, overlap):
-    """Which runs of `target` hold an overlap.
+    """Return a mask of the runs of `target` that contain an overlap.
 
     Parameters
     ----------
@@ -272,6 +273,6 @@ def touched(target, overlap):
 def _check_lengths(y_true, other, name):
     if len(y_true) != len(other):
         raise ValueError(
-            f"y_true has {len(y_true):,} rows and {name} {len(other):,}. They must be "
-            "of the same rows."
+            f"y_true has {len(y_true):,} rows, but {name} has {len(other):,}. Both "
+            "must refer to the same rows."
         )

@@ -9,15 +9,14 @@ from tsanomaly.metrics._checks import check_predictions, find_events, warn_undef
 
 __all__ = ["nab_score"]
 
-# Rewards and penalties: the weight of a true positive, of a false positive, and of a
-# false negative.
+# Weights of a true positive, a false positive and a false negative.
 _PROFILES = {
     "standard": (1.0, 0.11, 1.0),
     "reward_low_FP_rate": (1.0, 0.22, 1.0),
     "reward_low_FN_rate": (1.0, 0.11, 2.0),
 }
 
-# The rows from which the length of the probation is taken at most.
+# Maximum number of rows from which the length of the probation is computed.
 _PROBATION_ROWS = 5000
 
 
@@ -41,83 +40,82 @@ def nab_score(
 ):
     r"""Score of the Numenta Anomaly Benchmark.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    Early detection pays, and every flagged row outside the label windows costs [1]_. A
-    detector that flags nothing scores 0, one that flags only the first row of every
-    window 100, and there is no lower limit. This is the score of given predictions: the
-    benchmark itself also chooses the threshold that scores best.
+    The score rewards early detection and penalises every flagged row outside the label
+    windows [1]_. A detector that flags nothing scores 0, and one that flags only the
+    first row of each window scores 100. There is no lower bound. The score is that of
+    the given predictions; the benchmark itself also optimises the threshold.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 inside a label window, 0 elsewhere.
+        Ground truth, 1 inside label windows and 0 elsewhere.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0. Every flagged row counts, so a
-        detector for this measure flags the start of an alarm rather than all its rows.
+        Predictions, 1 = flagged and 0 = normal. Each flagged row counts, so a detector
+        for this metric should flag only the first row of an alarm.
     profile : str, default='standard'
-        What errors cost, where the best a window yields is 1:
+        Costs of errors, relative to the maximum reward of 1 per window:
 
-        - 'standard': a missed window 1, a false alarm 0.11 at most
-        - 'reward_low_FP_rate': a missed window 1, a false alarm 0.22 at most
-        - 'reward_low_FN_rate': a missed window 2, a false alarm 0.11 at most
+        - 'standard': 1 for a missed window, at most 0.11 for a false alarm
+        - 'reward_low_FP_rate': 1 for a missed window, at most 0.22 for a false alarm
+        - 'reward_low_FN_rate': 2 for a missed window, at most 0.11 for a false alarm
     windows : array-like of shape (n_windows, 2) or None, default=None
-        First and last row, both included, of each window. None takes the runs of ones
-        in `y_true`. Needed only where windows touch each other, and seem one run.
+        First and last row of each window, both inclusive. None uses the runs of ones in
+        `y_true`. Needed only if windows are adjacent.
     probation : float, default=0.15
-        Share of rows, in [0, 1), that are not scored, because the detectors of the
-        benchmark learn from them; from 5000 rows at most, which makes 750. Pass 0 if
-        the training rows are not among those given.
+        Share of the rows at the start, in [0, 1), that are not scored, because the
+        detectors of the benchmark learn from them. The share is taken of at most 5000
+        rows, so the default is at most 750 rows. Use 0 if the training rows are not
+        part of the input.
     normalize : bool, default=True
-        Whether to put the score on the scale on which silence is 0 and perfection 100.
-        If not, return the raw score, which adds up over series.
+        Whether to scale the score so that no flags give 0 and perfect flags 100. If
+        False, return the raw score, which is additive over series.
 
     Returns
     -------
     score : float
-        At most 100; NaN if no window is scored. With ``normalize=False``, at most the
+        At most 100. NaN if no window is scored. With ``normalize=False``, at most the
         number of windows.
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, a parameter is out of its
-        range, or `windows` overlap or contradict `y_true`.
+        If the lengths differ, the labels are not 0 and 1, a parameter is out of range,
+        or `windows` overlap or contradict `y_true`.
 
     Warns
     -----
     UndefinedMetricWarning
-        If the score is to be normalized and there is no window, or none that reaches
-        beyond the probation.
+        If ``normalize=True`` and no window extends beyond the probation.
 
     See Also
     --------
-    tsanomaly.datasets.load_nab : Series of the benchmark.
-    detection_delay : How late events are found.
-    event_precision_recall_fscore : Count found events and false alarms.
+    tsanomaly.datasets.load_nab : Load a series of the benchmark.
+    detection_delay : Time from the start of events to their detection.
+    event_precision_recall_fscore : Count detected events and false alarms.
 
     Notes
     -----
     With :math:`\sigma(x) = 2 / (1 + e^{5x}) - 1`, the raw score is the sum of
 
-    - for every window of rows ``a`` to ``b`` and width ``w = b - a + 1`` with a flagged
+    - for each window of rows ``a`` to ``b`` and width ``w = b - a + 1`` with a flagged
       row, :math:`\sigma(-(b - i + 1) / w) / \sigma(-1)` of its first flagged row
-      ``i``: 1 at ``a``, a little above 0 at ``b``;
-    - for every other window, minus the cost of a missed window;
-    - for every flagged row outside windows, the cost of a false alarm times
-      :math:`\sigma(x)`, ``x = (i - b) / (w - 1)``, where the window is the last one
-      before the row; times -1 where there is none, or if ``x > 3``. After a window of
-      one row, where the benchmark's own code divides by zero, ``x`` is infinite.
+      ``i``: 1 at ``a``, slightly above 0 at ``b``;
+    - for each other window, minus the cost of a missed window;
+    - for each flagged row outside windows, the cost of a false alarm times
+      :math:`\sigma(x)`, ``x = (i - b) / (w - 1)``, with the last window before the row;
+      times -1 if there is none, or if ``x > 3``. After a window of one row, where the
+      code of the benchmark divides by zero, ``x`` is infinite.
 
-    Flagged rows under probation do not count, nor do windows that lie wholly in it. Of
-    a window that lies partly in it, the other rows count, at their place in the whole
-    window.
+    Flagged rows and windows within the probation do not count. A window that extends
+    beyond it counts with its remaining rows, at their position in the whole window.
 
-    Over several series, the raw scores and the numbers of windows are added up before
-    they are normalized: the raw score of silence is minus the number of windows times
-    the cost of missing one, and that of perfection the number of windows. The second
-    example does so.
+    For several series, add up the raw scores and the numbers of windows before
+    normalising: the raw score without flags is minus the number of windows times the
+    cost of a missed window, and the perfect raw score is the number of windows. See the
+    second example.
 
     References
     ----------
@@ -135,7 +133,7 @@ def nab_score(
     >>> nab_score(y_true, early), round(nab_score(y_true, late), 1)
     (100.0, 67.9)
 
-    Two series, together, at a cost of 1 for a missed window:
+    Two series combined, with a cost of 1 for a missed window:
 
     >>> raw = sum(nab_score(y_true, y, normalize=False) for y in (early, late))
     >>> n_windows = 2
@@ -151,9 +149,9 @@ def nab_score(
         return raw
     if not n_windows:
         warn_undefined(
-            "The normalized NAB score is undefined, since y_true holds no anomaly"
+            "The normalized NAB score is undefined, because y_true contains no anomaly"
             + (" after the probation" if y_true.any() else "")
-            + ". Set to nan. normalize=False returns the raw score."
+            + ". Returning nan. Use normalize=False for the raw score."
         )
         return np.nan
     silence, perfection = -loss * n_windows, gain * n_windows
@@ -166,19 +164,19 @@ def _check(windows, y_true):
         windows = np.empty((0, 2), dtype=np.intp)
     if windows.ndim != 2 or windows.shape[1] != 2 or windows.dtype.kind not in "iu":
         raise ValueError(
-            "windows must hold the first and the last row of each window, as integers, "
+            "windows must contain the first and last row of each window, as integers, "
             f"got an array of shape {windows.shape} and type {windows.dtype}."
         )
     start, end = windows[np.argsort(windows[:, 0])].astype(np.intp).T
     if (start < 0).any() or (end < start).any() or (end >= len(y_true)).any():
         raise ValueError(
-            f"windows must lie within the {len(y_true):,} rows, each with its first "
-            f"row, then its last, got {windows.tolist()}."
+            f"windows must lie within the {len(y_true):,} rows, with the first row of "
+            f"each window before its last, got {windows.tolist()}."
         )
     if (start[1:] <= end[:-1]).any():
         raise ValueError(
-            f"windows must not overlap, got {windows.tolist()}. Both ends belong to a "
-            "window."
+            f"windows must not overlap, got {windows.tolist()}. Both ends are "
+            "inclusive."
         )
     edges = np.zeros(len(y_true) + 1, dtype=np.int64)
     np.add.at(edges, start, 1)
@@ -194,17 +192,17 @@ def _check(windows, y_true):
 
 
 def _probation_rows(n_timestamps, probation):
-    # Rounding included, this is how the benchmark computes it.
+    # Same formula, including rounding, as in the benchmark.
     n_rows = math.floor(probation * n_timestamps)
     return min(n_rows, math.floor(probation * _PROBATION_ROWS))
 
 
 def _raw_score(y_pred, windows, n_probation, profile):
-    """Raw score, and the number of windows that are scored."""
+    """Return the raw score and the number of windows that are scored."""
     loss = _PROFILES[profile][2]
     rows = np.flatnonzero(y_pred[n_probation:]) + n_probation
     weight, window, inside = _weights(rows, windows, profile)
-    # Weights fall within a window: its best alarm is its first one.
+    # Weights decrease within a window, so the first flagged row counts.
     found, first = np.unique(window[inside], return_index=True)
     n_windows = int((windows[1] >= n_probation).sum())
     gains = weight[inside][first].sum()
@@ -213,15 +211,15 @@ def _raw_score(y_pred, windows, n_probation, profile):
 
 
 def _weights(rows, windows, profile):
-    """Weight of an alarm at each of the given rows.
+    """Return the weight of an alarm in each of the given rows.
 
     Returns
     -------
     weight : ndarray of float
     window : ndarray of int
-        The last window that has begun, -1 if none has.
+        The last window that has started, -1 if none has.
     inside : ndarray of bool
-        Whether the row lies in that window.
+        Whether the row is in this window.
     """
     gain, cost, _ = _PROFILES[profile]
     start, end = windows
@@ -237,7 +235,7 @@ def _weights(rows, windows, profile):
 
     after = begun & ~inside
     of = window[after]
-    # Compared as integers, since a window of one row has nothing to divide by.
+    # Compared as integers, to avoid dividing by zero for a window of one row.
     near = rows[after] - end[of] <= 3 * (end[of] - start[of])
     after[after] = near
     of = of[near]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measures of runs of rows: range-based, event-wise and point-adjusted."""
+"""Metrics of ranges of rows: range-based, event-wise and point-adjusted."""
 
 import warnings
 from numbers import Real
@@ -37,45 +37,46 @@ def range_precision_recall_fscore(
 ):
     r"""Range-based precision, recall and F-score.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    Every event, a run of anomalous rows, counts once, however long it is, and earns the
-    share of it that is flagged [1]_. So does every predicted range, a run of flagged
-    rows.
+    Each event, a run of anomalous rows, has the same weight regardless of its length
+    and is credited by the share of its rows that are flagged [1]_. The same holds for
+    each predicted range, a run of flagged rows.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
     alpha : float, default=0.0
-        Weight, in [0, 1], of finding an event at all, in the recall: 1 asks for one
-        flagged row only, 0 for the whole event. Precision knows no such reward.
+        Weight in recall, in [0, 1], of detecting an event at all. With 1, a single
+        flagged row suffices; with 0, only the share of flagged rows counts. Not used in
+        precision.
     cardinality : {'reciprocal', 'one'}, default='reciprocal'
-        What becomes of an event found in several pieces: 'reciprocal' divides its share
-        by the number of predicted ranges in it, 'one' does not mind. The same for a
-        predicted range with several events.
+        Penalty for fragmentation. 'reciprocal' divides the credit of an event by the
+        number of predicted ranges in it; 'one' applies no penalty. The same holds for a
+        predicted range that contains several events.
     bias : {'flat', 'front', 'middle', 'back'}, default='flat'
-        Which rows of an event weigh more, in recall, and which rows of a predicted
-        range, in precision. 'front' rewards early detection, 'flat' weighs all alike.
+        Which rows of an event (in recall) or of a predicted range (in precision) have
+        more weight. 'front' rewards early detection, 'flat' gives equal weights.
     beta : float, default=1.0
-        Weight of recall against precision in the F-score.
+        Weight of recall relative to precision in the F-score.
 
     Returns
     -------
     precision : float
-        In [0, 1]; 0.0 if no row is flagged.
+        In [0, 1]. 0.0 if no row is flagged.
     recall : float
-        In [0, 1]; 0.0 if there is no event.
+        In [0, 1]. 0.0 if there is no event.
     fscore : float
-        In [0, 1]; 0.0 if precision or recall is.
+        In [0, 1]. 0.0 if precision or recall is 0.
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, or a parameter is out of its
+        If the lengths differ, the labels are not 0 and 1, or a parameter is out of
         range.
 
     Warns
@@ -85,24 +86,24 @@ def range_precision_recall_fscore(
 
     See Also
     --------
-    event_precision_recall_fscore : Count events, without shares.
-    affiliation_precision_recall_fscore : Near misses earn something, too.
+    event_precision_recall_fscore : Count detected events and false alarms.
+    affiliation_precision_recall_fscore : Give partial credit to near misses.
 
     Notes
     -----
-    The recall of an event with ``x`` predicted ranges in it is
+    The recall of an event that overlaps ``x`` predicted ranges is
 
     .. math:: \alpha [x > 0] + (1 - \alpha) \, \gamma(x) \,
         \frac{\text{weight of its flagged rows}}{\text{weight of its rows}},
 
-    where :math:`\gamma(x)` is ``1 / x`` or 1. Row ``i`` of ``n``, counted from 1,
-    weighs 1 ('flat'), ``n - i + 1`` ('front'), ``i`` ('back'), or what is smaller of
-    these two ('middle'). Recall is the mean over events, and precision the same with
-    events and predicted ranges exchanged, and ``alpha = 0``.
+    where :math:`\gamma(x)` is ``1 / x`` or 1. The weight of row ``i`` of ``n``, counted
+    from 1, is 1 ('flat'), ``n - i + 1`` ('front'), ``i`` ('back'), or the smaller of
+    these two ('middle'). Recall is the mean over events. Precision swaps events and
+    predicted ranges and uses ``alpha = 0``.
 
-    The values are those of the package prts. The code of the TSB-AD benchmark sees no
-    range where all rows are flagged, or anomalous, and aeon returns 0 where all are
-    flagged; here such a range counts like any other.
+    The values agree with those of the package prts. If all rows are flagged or
+    anomalous, the code of the TSB-AD benchmark finds no range, and if all are flagged,
+    aeon returns 0; here such a range counts like any other.
 
     References
     ----------
@@ -122,8 +123,8 @@ def range_precision_recall_fscore(
     """
     y_true, y_pred = check_predictions(y_true, y_pred)
     events, predicted = find_events(y_true), find_events(y_pred)
-    # Events do not touch each other, so a run of rows that are both anomalous and
-    # flagged is the overlap of one event and one predicted range.
+    # Events are not adjacent, so each run of rows that are anomalous and flagged is the
+    # overlap of one event and one predicted range.
     overlaps = find_events(y_true & y_pred)
     undefined = _undefined(events, predicted)
     if undefined:
@@ -136,10 +137,10 @@ def range_precision_recall_fscore(
 def _undefined(events, predicted):
     messages = []
     if not len(predicted[0]):
-        messages.append("Precision is undefined, since no row of y_pred is flagged.")
+        messages.append("Precision is undefined, because no row of y_pred is flagged.")
     if not len(events[0]):
-        messages.append("Recall is undefined, since y_true holds no anomaly.")
-    return " ".join([*messages, "Set to 0.0."]) if messages else None
+        messages.append("Recall is undefined, because y_true contains no anomaly.")
+    return " ".join([*messages, "Returning 0.0."]) if messages else None
 
 
 def _mean_reward(target, overlap, alpha, cardinality, bias):
@@ -154,7 +155,7 @@ def _mean_reward(target, overlap, alpha, cardinality, bias):
     weight = _head_weight(upto, length[owner], bias)
     weight -= _head_weight(before, length[owner], bias)
     reward = np.bincount(owner, weights=weight, minlength=len(start))
-    # Not in place: without any overlap, the counts are integers.
+    # Not in place, because without any overlap the counts are integers.
     reward = reward / _head_weight(length, length, bias)
     if cardinality == "reciprocal":
         reward /= np.maximum(n_overlaps, 1)
@@ -164,7 +165,7 @@ def _mean_reward(target, overlap, alpha, cardinality, bias):
 
 
 def _head_weight(n_rows, length, bias):
-    """Weight of the first `n_rows` rows of runs of the given lengths."""
+    """Return the weight of the first `n_rows` rows of runs of the given lengths."""
     if bias == "flat":
         return n_rows.copy()
     if bias == "back":
@@ -190,44 +191,44 @@ def _triangle(n):
 def event_precision_recall_fscore(y_true, y_pred, *, counting="segments", beta=1.0):
     """Event-wise precision, recall and F-score.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    An event, a run of anomalous rows, is found if one of its rows is flagged, and
-    recall is the share of events found. Of precision there are two definitions, and
-    papers that report an event-wise F1 do not always say which they use.
+    An event, a run of anomalous rows, is detected if any of its rows is flagged. Recall
+    is the share of detected events. Precision is available in two definitions; papers
+    that report an event-wise F1 do not always state which one they use.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
     counting : {'segments', 'composite'}, default='segments'
-        How false alarms count, in precision:
+        How precision counts false alarms:
 
-        - 'segments': by runs [1]_. A run of flagged rows that touches no event is one
-          false alarm, and precision is ``found / (found + false alarms)``. To flag
-          every row yields 1.0, so look at :func:`false_alarms_per_day` or a measure of
-          rows, too.
-        - 'composite': by rows [2]_. Precision is the share of flagged rows that are
+        - 'segments': as runs of rows [1]_. A run of flagged rows that overlaps no event
+          is one false alarm, and precision is
+          ``detected / (detected + false alarms)``. Flagging every row gives 1.0, so
+          also report :func:`false_alarms_per_day` or a row-wise metric.
+        - 'composite': as rows [2]_. Precision is the share of flagged rows that are
           anomalous.
     beta : float, default=1.0
-        Weight of recall against precision in the F-score.
+        Weight of recall relative to precision in the F-score.
 
     Returns
     -------
     precision : float
-        In [0, 1]; 0.0 if no row is flagged.
+        In [0, 1]. 0.0 if no row is flagged.
     recall : float
-        In [0, 1]; 0.0 if there is no event.
+        In [0, 1]. 0.0 if there is no event.
     fscore : float
-        In [0, 1]; 0.0 if precision or recall is.
+        In [0, 1]. 0.0 if precision or recall is 0.
 
     Raises
     ------
     ValueError
-        If the lengths differ, the labels are not 0 and 1, or a parameter is out of its
+        If the lengths differ, the labels are not 0 and 1, or a parameter is out of
         range.
 
     Warns
@@ -237,18 +238,22 @@ def event_precision_recall_fscore(y_true, y_pred, *, counting="segments", beta=1
 
     See Also
     --------
-    range_precision_recall_fscore : An event earns the share of it that is flagged.
-    detection_delay : How late events are found.
-    false_alarms_per_day : How often an alarm is in vain.
+    range_precision_recall_fscore : Credit events by the share of flagged rows.
+    detection_delay : Time from the start of events to their detection.
+    false_alarms_per_day : Number of false alarms per day of observation.
 
     Notes
     -----
-    A predicted range that covers several events finds them all, and one that begins or
-    ends beside an event, without a row in common, is a false alarm.
+    A predicted range that overlaps several events detects all of them. One that is
+    adjacent to an event without a common row is a false alarm.
 
-    'composite' gives the values that the TSB-AD benchmark calls event-based F1, but for
-    an event that ends with the series: there its code leaves out the last row, so that
-    it can never find an event of that row alone.
+    A third definition in the literature counts every predicted range that overlaps an
+    event as a true positive; it gives a higher precision when an event is detected in
+    several pieces, and is not implemented.
+
+    'composite' agrees with the event-based F1 of the TSB-AD benchmark, except for an
+    event at the end of the series: its code drops the last row, so it never detects an
+    event of only that row.
 
     References
     ----------
@@ -287,27 +292,26 @@ def event_precision_recall_fscore(y_true, y_pred, *, counting="segments", beta=1
 
 
 def point_adjusted_f1(y_true, y_pred):
-    """F1 of rows after point adjustment, to compare with papers only.
+    """Point-adjusted F1, only for comparison with published values.
 
-    1 is an anomaly in `y_true`, and 1 is a flagged row in `y_pred`: labels of `predict`
-    convert with ``y_pred = (labels == -1).astype(int)``.
+    Both labels are 1 for anomalies and 0 for normal rows. Convert the output of
+    `predict` with ``y_pred = (labels == -1).astype(int)``.
 
-    One flagged row in an event makes all its rows count as flagged [1]_, before the F1
-    of the rows is taken. Much of the literature reports this value. It says little:
-    flags at random reach a high one where events are long [2]_, which is why every call
-    warns.
+    If any row of an event is flagged, all its rows count as flagged [1]_; the score is
+    the row-wise F1 after this adjustment. It is widely reported but has little meaning:
+    random flags score high if events are long [2]_. Every call therefore warns.
 
     Parameters
     ----------
     y_true : array-like of shape (n_timestamps,)
-        Ground truth: 1 for an anomaly, 0 for a normal row.
+        Ground truth, 1 = anomaly and 0 = normal.
     y_pred : array-like of shape (n_timestamps,)
-        Prediction: 1 for a row that is flagged, else 0.
+        Predictions, 1 = flagged and 0 = normal.
 
     Returns
     -------
     score : float
-        In [0, 1]; 0.0 if there is neither an event nor a flagged row.
+        In [0, 1]. 0.0 if there is neither an event nor a flagged row.
 
     Raises
     ------
@@ -323,17 +327,18 @@ def point_adjusted_f1(y_true, y_pred):
 
     See Also
     --------
-    event_precision_recall_fscore : Count found events and false alarms.
-    range_precision_recall_fscore : An event earns the share of it that is flagged.
-    affiliation_precision_recall_fscore : Near misses earn something, too.
+    event_precision_recall_fscore : Count detected events and false alarms.
+    range_precision_recall_fscore : Credit events by the share of flagged rows.
+    affiliation_precision_recall_fscore : Give partial credit to near misses.
 
     Notes
     -----
-    The value is ``2 TP / (2 TP + FP + FN)``, where TP are the rows of events that are
-    found, FN those of the other events, and FP the flagged normal rows.
+    The score is ``2 TP / (2 TP + FP + FN)``, where TP is the number of rows in detected
+    events, FN the number of rows in missed events, and FP the number of flagged normal
+    rows.
 
-    The code of the TSB-AD benchmark never adjusts row 0, and so gives less where an
-    event begins there.
+    The code of the TSB-AD benchmark never adjusts row 0, so it gives a lower score if
+    an event starts there.
 
     References
     ----------
@@ -356,9 +361,9 @@ def point_adjusted_f1(y_true, y_pred):
     1.0
     """
     warnings.warn(
-        "Point adjustment counts a whole event as flagged for one flagged row, so that "
-        "even random flags score high. Use it to compare with published values only, "
-        "and judge by event_precision_recall_fscore, range_precision_recall_fscore or "
+        "Point adjustment counts a whole event as flagged if one row is, so that even "
+        "random flags score high. Use it only to compare with published values, and "
+        "evaluate with event_precision_recall_fscore, range_precision_recall_fscore or "
         "affiliation_precision_recall_fscore.",
         UserWarning,
         stacklevel=2,
@@ -371,8 +376,8 @@ def point_adjusted_f1(y_true, y_pred):
     wrong = length[~found].sum() + (y_pred & ~y_true).sum()
     if not right + wrong:
         warn_undefined(
-            "F1 is undefined, since y_true holds no anomaly and no row of y_pred is "
-            "flagged. Set to 0.0.",
+            "F1 is undefined, because y_true contains no anomaly and no row of y_pred "
+            "is flagged. Returning 0.0.",
             stacklevel=3,
         )
         return 0.0

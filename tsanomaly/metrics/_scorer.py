@@ -9,7 +9,7 @@ from tsanomaly.metrics._checks import warn_undefined
 
 __all__ = ["NEEDED", "NamedMetric", "make_anomaly_scorer", "metric_value"]
 
-# What metrics of these names are fed with: scikit-learn's, then those of this package.
+# Input of each metric: first those of scikit-learn, then those of this package.
 _RESPONSES = {
     "accuracy": "predict",
     "average_precision": "score_samples",
@@ -39,89 +39,88 @@ _RESPONSES = {
     "vus_roc": "score_samples",
 }
 
-# In the order in which metrics return them
+# In the order in which metrics return them.
 _PARTS = ("precision", "recall", "fscore")
 _KINDS = ("affiliation", "event", "range")
 
-# Of these, less is better: scorers return the opposite.
+# Metrics for which lower is better. Scorers negate them.
 _COSTS = {"detection_delay", "false_alarms_per_day"}
 
-# What has no default: the parameter, what it is, and an example.
+# Required parameters of metrics: name, meaning and example.
 NEEDED = {
-    "false_alarms_per_day": ("freq", "the time from row to row", "5min"),
-    "fbeta": ("beta", "the weight of recall against precision", 2),
+    "false_alarms_per_day": ("freq", "the time step", "5min"),
+    "fbeta": ("beta", "the weight of recall relative to precision", 2),
 }
 
 
 def make_anomaly_scorer(
     metric, *, response_method=None, greater_is_better=True, **kwargs
 ):
-    """Make a scorer for outlier detectors from a metric of labels or scores.
+    """Make a scorer for outlier detectors.
 
-    Detectors of scikit-learn and of this library return -1 for anomalies, and scores
-    that are *lower* for them. Labels say 1 for an anomaly and 0 for a normal row, and
-    metrics expect scores that are *higher* for the worse. The scorer stands between
-    them, for `scoring` in :class:`~sklearn.model_selection.GridSearchCV`,
-    :func:`~sklearn.model_selection.cross_validate` and the like.
+    Outlier detectors return -1 for anomalies, and *lower* scores for more abnormal
+    rows. Ground-truth labels are 1 for anomalies and 0 for normal rows, and metrics
+    expect *higher* scores for more abnormal rows. The scorer converts between the two
+    conventions. Use it as `scoring` in
+    :class:`~sklearn.model_selection.GridSearchCV` or
+    :func:`~sklearn.model_selection.cross_validate`.
 
     Parameters
     ----------
     metric : str or callable
-        Name of one of scikit-learn's metrics: 'accuracy', 'average_precision',
-        'balanced_accuracy', 'f1', 'fbeta' (pass ``beta`` too), 'jaccard',
-        'matthews_corrcoef', 'precision', 'recall' or 'roc_auc'. Name of one of this
-        package's: 'vus_pr', 'vus_roc', 'range_auc'; 'range_precision',
+        Name of a scikit-learn metric: 'accuracy', 'average_precision',
+        'balanced_accuracy', 'f1', 'fbeta' (requires ``beta``), 'jaccard',
+        'matthews_corrcoef', 'precision', 'recall' or 'roc_auc'. Name of a metric of
+        this package: 'vus_pr', 'vus_roc', 'range_auc'; 'range_precision',
         'range_recall', 'range_fscore', and the same of 'event' and 'affiliation';
         'nab_score', 'point_adjusted_f1', 'detection_delay' (mean over the events, in
-        rows; an event that is missed counts with all of its rows) or
-        'false_alarms_per_day' (pass ``freq``, the time from row to row). Or a
-        function ``metric(y_true, y_pred, **kwargs)`` in which 1 is an anomaly.
+        rows; a missed event counts with its full length) or 'false_alarms_per_day'
+        (requires ``freq``, the time step). Or a function
+        ``metric(y_true, y_pred, **kwargs)`` with 1 for anomalies.
     response_method : {'predict', 'score_samples'} or None, default=None
-        What a callable metric is given: 'predict' for labels, 0 or 1;
-        'score_samples' for scores, higher = worse (from `decision_function`, for
-        detectors without `score_samples`). None means 'predict'. A metric given by name
-        knows what it needs.
+        Input of a callable metric: 'predict' for labels, 0 or 1; 'score_samples' for
+        scores, higher = worse (from `decision_function` if a detector has no
+        `score_samples`). None is 'predict'. Determined by the name of a named metric.
     greater_is_better : bool, default=True
-        Whether higher values of a callable metric are better. If not, the scorer
-        returns the opposite.
+        Whether higher values of a callable metric are better. If False, the scorer
+        negates them.
     **kwargs : dict
-        Passed on to the metric.
+        Additional arguments of the metric.
 
     Returns
     -------
     scorer : callable
-        ``scorer(detector, X, y)``, where `y` is 1 for anomalies and 0 elsewhere.
-        Higher is better: of 'detection_delay' and 'false_alarms_per_day' it returns
-        the opposite.
+        ``scorer(detector, X, y)``, where `y` is 1 for anomalies and 0 for normal rows.
+        Higher is better: 'detection_delay' and 'false_alarms_per_day' are negated.
 
     Raises
     ------
     ValueError
-        If `metric` is an unknown name, the other parameters do not suit it, or one that
-        it needs is missing. The scorer raises it if `y` has other values than 0 and 1,
-        and says how to convert.
+        If `metric` is an unknown name, other parameters are incompatible with it, or a
+        required parameter is missing. The scorer raises if `y` has values other than 0
+        and 1.
 
     Notes
     -----
-    The metrics of the ranking alone, 'roc_auc' and 'average_precision', do not see the
-    threshold: all candidates of a grid over
-    :class:`~tsanomaly.ReconstructionThreshold`, say, that score rows in the same way
-    get the same value. Tune thresholds with a metric of labels, such as 'f1'.
+    Ranking metrics, such as 'roc_auc' and 'average_precision', do not depend on the
+    threshold: in a grid over :class:`~tsanomaly.ReconstructionThreshold`, all
+    candidates with the same ranking have the same value. Tune thresholds with a metric
+    of labels, such as 'f1'.
 
-    Beware of scikit-learn's own strings: ``scoring="roc_auc"`` and
-    ``scoring="average_precision"`` run on a detector without complaint, with the sign
-    of the scores reversed.
+    Do not use the built-in strings of scikit-learn: with ``scoring="roc_auc"`` and
+    ``scoring="average_precision"``, the sign of the scores is reversed without an
+    error.
 
-    Rows without a score, which are breaks, do not count in metrics of scores.
+    Rows without a score (breaks) are ignored by metrics of scores.
 
-    A fold without anomalies leaves many metrics undefined. A metric given by name then
-    is 0 for every candidate, with a warning, so the fold does not decide. What a
-    function returns is passed on, and a search ranks a candidate with NaN last.
+    In a fold without anomalies, many metrics are undefined. A named metric is then 0
+    for all candidates, with a warning, so that the fold has no influence. The value of
+    a function is returned as it is, and a search ranks candidates with NaN last.
 
-    :class:`~sklearn.model_selection.HalvingRandomSearchCV` and the like draw rows at
-    random unless ``resource`` names a parameter of the detector. Metrics of events and
-    detectors with windows then see rows in disorder, without complaint: pass
-    ``resource="n_estimators"``, or ``"epochs"``, say, with the prefix of its step.
+    :class:`~sklearn.model_selection.HalvingRandomSearchCV` and related classes sample
+    rows at random unless ``resource`` is a parameter of the detector. Event metrics and
+    detectors with windows would then see shuffled rows without an error. Pass a
+    parameter instead, such as ``resource="epochs"`` with the prefix of its step.
 
     Examples
     --------
@@ -138,18 +137,19 @@ def make_anomaly_scorer(
         named = NamedMetric(metric)
         if response_method not in (None, named.response_method):
             raise ValueError(
-                f"metric={metric!r} needs response_method={named.response_method!r}, "
-                f"got {response_method!r}. Leave response_method out."
+                f"metric={metric!r} requires "
+                f"response_method={named.response_method!r}, got {response_method!r}. "
+                "Omit response_method."
             )
         if not greater_is_better:
             raise ValueError(
-                f"metric={metric!r} knows whether higher is better. Leave "
-                "greater_is_better out."
+                f"greater_is_better is determined by metric={metric!r}. Omit "
+                "greater_is_better."
             )
         parameter, meaning, example = NEEDED.get(metric, (None, None, None))
         if parameter and parameter not in kwargs:
             raise ValueError(
-                f"metric={metric!r} needs {parameter}, {meaning}: "
+                f"metric={metric!r} requires {parameter}, {meaning}: "
                 f"make_anomaly_scorer({metric!r}, {parameter}={example!r})."
             )
         greater_is_better = metric not in _COSTS
@@ -179,18 +179,18 @@ def make_anomaly_scorer(
 
 
 def _refuse_labels(function):
-    """Raise if a function is known to rank scores: labels would do, but say little."""
+    """Raise if a function is a known ranking metric, which labels would misuse."""
     for name, response in _RESPONSES.items():
         if response == "score_samples" and NamedMetric(name).function is function:
             raise ValueError(
-                f"{function.__name__} ranks scores, while a function is given labels "
-                f"by default. Pass its name, {name!r}, or "
+                f"{function.__name__} is a metric of scores, but a function gets "
+                f"labels by default. Pass its name, {name!r}, or "
                 "response_method='score_samples'."
             )
 
 
 class NamedMetric:
-    """A metric that is known by its name, and pickled by it.
+    """A metric given by its name, which is also pickled by name.
 
     Parameters
     ----------
@@ -200,13 +200,13 @@ class NamedMetric:
     Attributes
     ----------
     response_method : {'predict', 'score_samples'}
-        Whether it is fed with labels or scores.
+        Whether the metric takes labels or scores.
     """
 
     def __init__(self, name):
         if name not in _RESPONSES:
             raise ValueError(
-                f"metric={name!r} is not known. Use one of {sorted(_RESPONSES)}, or a "
+                f"metric={name!r} is unknown. Use one of {sorted(_RESPONSES)}, or a "
                 "function in make_anomaly_scorer."
             )
         self.name = name
@@ -216,12 +216,12 @@ class NamedMetric:
         return f"NamedMetric({self.name!r})"
 
     def __call__(self, y_true, y_pred, **kwargs):
-        """Value of the metric, 0 where it is undefined."""
+        """Return the value of the metric, 0 if undefined."""
         value = self.value(y_true, y_pred, **kwargs)
         return 0.0 if np.isnan(value) else value
 
     def value(self, y_true, y_pred, **kwargs):
-        """Value of the metric, NaN where it is undefined."""
+        """Return the value of the metric, NaN if undefined."""
         value = self.function(y_true, y_pred, **kwargs)
         if isinstance(value, tuple):
             value = value[_PARTS.index(self.name.rpartition("_")[-1])]
@@ -229,7 +229,7 @@ class NamedMetric:
 
     @property
     def function(self):
-        """What computes it, perhaps together with others."""
+        """The function that computes the metric, possibly among other values."""
         import sklearn.metrics
 
         from tsanomaly import metrics
@@ -246,7 +246,7 @@ class NamedMetric:
 
 
 def metric_value(metric, y_true, flags, errors):
-    """Value of a named metric for one detector.
+    """Return the value of a named metric for one detector.
 
     Parameters
     ----------
@@ -257,12 +257,12 @@ def metric_value(metric, y_true, flags, errors):
     flags : ndarray of shape (n_timestamps,), dtype=bool
         Rows that the detector flags.
     errors : ndarray of shape (n_timestamps,)
-        Higher = worse, NaN at breaks.
+        Errors, higher = worse. NaN at breaks.
 
     Returns
     -------
     value : float
-        Of flags, or of the errors that are there. NaN where it is undefined.
+        Value for the flags, or for the errors that are not NaN. NaN if undefined.
     """
     if metric.response_method == "predict":
         return metric.value(y_true, flags.astype(np.int64))
@@ -271,16 +271,16 @@ def metric_value(metric, y_true, flags, errors):
 
 
 def _mean_delay(y_true, y_pred):
-    """Mean delay in rows, an event that is missed with all of its rows.
+    """Return the mean delay in rows, where missed events count with their full length.
 
-    Unlike `detection_delay`, which leaves missed events out: a grid search would
-    prefer the candidate that misses all that is hard.
+    `detection_delay` ignores missed events, so a grid search would prefer the candidate
+    that misses all difficult ones.
     """
     start, end = runs(y_true)
     if not len(start):
-        warn_undefined("The delay is undefined, since y_true holds no anomaly.")
+        warn_undefined("The delay is undefined, because y_true contains no anomaly.")
         return np.nan
-    # The first flagged row from the start of an event on, or a row past its end
+    # First flagged row at or after the start of each event.
     flagged = np.append(np.flatnonzero(y_pred), len(y_pred))
     first = flagged[np.searchsorted(flagged, start)]
     return np.minimum(first - start, end - start + 1).mean()
@@ -288,7 +288,7 @@ def _mean_delay(y_true, y_pred):
 
 def _named(function, metric):
     # TODO remove when scikit-learn >= 1.9 is the minimum: the representation of a
-    # scorer asks for a name, which a partial has not.
+    # scorer needs a name, which a partial does not have.
     function.__name__ = getattr(metric, "__name__", repr(metric))
     return function
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures, as Displays in the manner of scikit-learn."""
+"""Plots, as display objects in the style of scikit-learn."""
 
 from tsanomaly.plotting._anomaly import AnomalyDisplay
 from tsanomaly.plotting._comparison import ComparisonDisplay

@@ -32,7 +32,7 @@ def _outcome(red, green, blue, hatch=None):
     }
 
 
-# Told apart by hatches as well as by colours.
+# Distinguished by hatches as well as colours.
 _STYLES = {
     "hit": _outcome(0.0, 0.45, 0.70),
     "miss": _outcome(0.84, 0.37, 0.0, "////"),
@@ -43,44 +43,43 @@ _STYLES = {
 
 
 class AnomalyDisplay:
-    """Readings, scores, threshold and alarms on one time axis.
+    """Plot readings, scores, threshold and alarms over a common time axis.
 
-    With labels, events are told apart: a *hit* is a labelled event with a flagged row,
-    a *miss* one without, a *false alarm* a run of flagged rows of which none is
-    labelled. *Outside label* are the other false rows: those of an alarm that touches a
-    label, before, after or between the labelled events. All differ in hatching, and
-    each has a line of its own below.
+    With labels, four outcomes are distinguished by colour and hatching, each in its own
+    row at the bottom: a *hit* is a labelled event with a flagged row, a *miss* is one
+    without, a *false alarm* is a run of flagged rows that contains no labelled row, and
+    *outside label* are the unlabelled rows of other alarms.
 
-    Made by `from_estimator` or `from_predictions`; the constructor stores what is
-    drawn.
+    Create it with `from_estimator` or `from_predictions`. The constructor only stores
+    the data.
 
     Parameters
     ----------
     readings : DataFrame of shape (n_timestamps, n_channels)
-        The channels to draw.
+        Channels to draw.
     scores : ndarray of shape (n_timestamps,)
-        Higher = worse.
+        Scores, higher = worse.
     threshold : float
         Rows with a higher score are flagged.
     flagged : ndarray of shape (n_timestamps,), dtype=bool
-        The alarms.
+        Flagged rows.
     target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        True where a row is anomalous, if that is known.
+        Ground truth, True = anomalous. None if unknown.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (n_channels + 2,) of matplotlib Axes
-        One for each channel, one for the scores, one for the events.
+        One per channel, one for the scores and one for the events.
     events_ : dict of str to tuple of two ndarray of int
-        First and last rows, both included: of 'hit', 'miss', 'false alarm' and
-        'outside label', or of 'flagged' if there are no labels.
+        First and last rows, both inclusive, of 'hit', 'miss', 'false alarm' and
+        'outside label', or of 'flagged' without labels.
 
     See Also
     --------
-    ReconstructionDisplay : Readings against what was expected.
-    ContributionDisplay : Which channel the errors come from.
+    ReconstructionDisplay : Plot readings and expected readings.
+    ContributionDisplay : Plot the errors of all channels as a heat map.
 
     Examples
     --------
@@ -105,39 +104,39 @@ class AnomalyDisplay:
     def from_estimator(
         cls, estimator, X, y=None, *, channels=None, ax=None, line_kwargs=None
     ):
-        """Score a series with a fitted detector, and draw the result.
+        """Score a series with a fitted detector and draw the result.
 
         Parameters
         ----------
         estimator : fitted outlier detector or Pipeline that ends in one
-            It needs `decision_function`.
+            The detector. It must have `decision_function`.
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         display : AnomalyDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` does not suit the detector, a channel is unknown, `y` does not hold
-            a label for every row, or another number of axes is given.
+            If the detector rejects `X`, a channel is unknown, `y` does not have one
+            label per row, or the number of axes is wrong.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         scores, threshold = errors_and_threshold(estimator, X)
         return cls.from_predictions(
@@ -164,43 +163,43 @@ class AnomalyDisplay:
         ax=None,
         line_kwargs=None,
     ):
-        """Draw scores and alarms that are there already.
+        """Draw given scores and alarms.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         scores : array-like of shape (n_timestamps,)
-            Higher = worse.
+            Scores, higher = worse.
         threshold : float
             Threshold of the scores.
         flagged : array-like of bool of shape (n_timestamps,)
-            The alarms.
+            Flagged rows.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         display : AnomalyDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `scores`, `flagged` or `y` do not fit `X`, a channel is unknown, or
-            another number of axes is given.
+            If the length of `scores`, `flagged` or `y` differs from that of `X`, a
+            channel is unknown, or the number of axes is wrong.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         most = N_PANELS if ax is None else None
         readings = check_readings(X, channels, most=most)
@@ -215,19 +214,19 @@ class AnomalyDisplay:
         return display.plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of n_channels + 2 matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines of readings and scores, passed to ``Axes.plot``.
 
         Returns
         -------
         self : AnomalyDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
 
@@ -258,7 +257,7 @@ class AnomalyDisplay:
                 shade(axes, row_axis, ranges, label=label, **_STYLES[outcome])
             sides = {"bottom": place - 0.4, "top": place + 0.4}
             shade(lowest, row_axis, ranges, **sides, **_STYLES[outcome])
-        lowest.set_ylim(len(self.events_) - 0.4, -0.6)  # the first on top
+        lowest.set_ylim(len(self.events_) - 0.4, -0.6)  # first one on top
         lowest.set_yticks(
             range(len(self.events_)),
             [f"{outcome}: {len(r[0]):,}" for outcome, r in self.events_.items()],
@@ -271,14 +270,14 @@ class AnomalyDisplay:
         return self
 
     def _events(self):
-        """First and last rows of what is told apart."""
+        """Return the first and last rows of each outcome."""
         alarms = find_events(self.flagged)
         if self.target is None:
             return {"flagged": alarms}
         events = find_events(self.target)
         overlaps = find_events(self.flagged & self.target)
         found, justified = touched(events, overlaps), touched(alarms, overlaps)
-        # A run of false rows starts where its alarm does, or right after a label.
+        # A run of false rows starts with its alarm, or right after a labelled event.
         false_rows = find_events(self.flagged & ~self.target)
         beside = justified[owners(alarms, false_rows)]
         return {

@@ -19,7 +19,7 @@ from tsanomaly.plotting._text import (
 
 __all__ = ["ComparisonDisplay"]
 
-# Columns of compare_detectors that are not metrics to draw as bars.
+# Columns of compare_detectors that are not drawn as bars.
 _OTHER = (
     "best_f1_uses_labels",
     "flagged_share",
@@ -35,29 +35,29 @@ _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo")
 
 
 class ComparisonDisplay:
-    """Detectors beside each other: bars of metrics, and accuracy against seconds.
+    """Plot the metrics of several detectors, and the first metric over run time.
 
-    Made by `from_table`; the constructor stores what is drawn.
+    Create it with `from_table`. The constructor only stores the data.
 
     Parameters
     ----------
     values : DataFrame of shape (n_detectors, n_metrics)
-        Metrics by detector; NaN for one that failed.
+        Metrics of each detector. NaN for detectors that failed.
     seconds : ndarray of shape (n_detectors,)
-        What fitting and scoring took.
+        Time for fitting and scoring.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        Bars above; the first metric against seconds below.
+        Bars of the metrics above, the first metric over seconds below.
     bars_ : list of matplotlib BarContainer
         One for each metric.
 
     See Also
     --------
-    tsanomaly.compare_detectors : Makes the table.
+    tsanomaly.compare_detectors : Compare detectors and return the table.
 
     Examples
     --------
@@ -78,30 +78,30 @@ class ComparisonDisplay:
 
     @classmethod
     def from_table(cls, table, *, metrics=None, ax=None, bar_kwargs=None):
-        """Draw a table of detectors.
+        """Draw a comparison table.
 
         Parameters
         ----------
         table : DataFrame
-            From :func:`~tsanomaly.compare_detectors`: one row per detector, with the
-            columns ``fit_seconds`` and ``score_seconds``.
+            Result of :func:`~tsanomaly.compare_detectors`: one row per detector, with
+            the columns ``fit_seconds`` and ``score_seconds``.
         metrics : list of str or None, default=None
-            Columns to draw; the first of them goes against seconds. None draws all
-            metrics but delays, which are no shares.
+            Columns to draw. The first one is also drawn over seconds. None draws all
+            metrics except 'detection_delay', which has another scale.
         ax : array-like of two matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         bar_kwargs : dict or None, default=None
             Style of the bars, passed to ``Axes.barh``.
 
         Returns
         -------
         display : ComparisonDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If the table has no row, or lacks a column.
+            If the table is empty or a column is missing.
         """
         if metrics is None:
             known = [name for name in table.columns if name not in _OTHER]
@@ -112,25 +112,25 @@ class ComparisonDisplay:
             raise ValueError(
                 f"The table has {len(table)} rows and the columns "
                 f"{table.columns.tolist()}. A comparison needs rows, a metric, and "
-                f"{missing or wanted[-2:]}, as compare_detectors gives them."
+                f"{missing or wanted[-2:]}, as returned by compare_detectors."
             )
         seconds = (table["fit_seconds"] + table["score_seconds"]).to_numpy()
         return cls(table[list(metrics)], seconds).plot(ax, bar_kwargs=bar_kwargs)
 
     def plot(self, ax=None, *, bar_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of two matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         bar_kwargs : dict or None, default=None
             Style of the bars, passed to ``Axes.barh``.
 
         Returns
         -------
         self : ComparisonDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         n_detectors, n_metrics = self.values.shape
         bars = np.clip(0.13 * n_metrics * n_detectors + 0.15 * n_detectors, 2.0, 12.0)
@@ -140,7 +140,7 @@ class ComparisonDisplay:
             ax,
             2,
             heights=heights,
-            # The names stand on the left and once more on the right.
+            # The names appear on the left and again on the right.
             width=6.0 + 2 * inches(names),
             height=sum(heights) + 1.2,
             sharex=False,
@@ -162,7 +162,7 @@ class ComparisonDisplay:
             style = {
                 "facecolor": _colour(number),
                 "edgecolor": "white",
-                # Those of one hue have other hatches, too.
+                # Bars of the same hue also differ in hatching.
                 "hatch": _HATCHES[(number + number // len(COLOURS)) % len(_HATCHES)],
                 "label": str(name),
             }
@@ -174,7 +174,7 @@ class ComparisonDisplay:
         axes.set_yticks(places, names, **PLAIN)
         axes.set_ylim(n_detectors - 0.5, -0.5)  # the first on top
         axes.set_xlabel("Value of the metric")
-        # As many columns as fit above the axes and what is beside them.
+        # As many columns as fit above the axes and their labels.
         metrics = [drawn(name) for name in self.values.columns]
         n_columns = int(np.clip(6.0 / inches(metrics, n_more=5), 1, n_metrics))
         name_legend(axes, self.bars_, metrics, ncols=n_columns, **ABOVE)
@@ -201,7 +201,7 @@ class ComparisonDisplay:
         axes.set_xlabel("Seconds to fit and score")
         axes.set_ylabel(drawn(self.values.columns[0]), **PLAIN)
         axes.grid(alpha=0.3)
-        # Beside the axes, since names at the points would run into each other.
+        # Next to the axes, because names at the points would overlap.
         if points:
             name_legend(
                 axes,
@@ -215,7 +215,7 @@ class ComparisonDisplay:
 
 
 def _colour(number):
-    """A colour of its own for each of 21: after seven come lighter, and darker ones."""
+    """Return one of 21 colours: seven, then lighter and darker versions of them."""
     from matplotlib.colors import to_rgb
 
     shade, place = divmod(number % (3 * len(COLOURS)), len(COLOURS))

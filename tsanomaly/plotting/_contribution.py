@@ -18,43 +18,43 @@ from tsanomaly.plotting._text import label_rows, short_labels_of, use_fonts
 
 __all__ = ["ContributionDisplay"]
 
-# Cells in a row of the heat map, at most.
+# Maximum number of cells per row of the heat map.
 _CELLS = 1500
 
-# Errors smaller than the largest by more than this factor look alike, and so do all
-# below the median.
+# Range of the colour scale: smaller errors, and errors below the median, have the same
+# colour.
 _DEPTH = 1e4
 
 
 class ContributionDisplay:
-    """Which channels the errors come from, as a heat map over time.
+    """Plot the errors of all channels over time as a heat map.
 
-    Where rows are more than pixels, a cell shows the largest contribution of its rows,
-    so that no peak is hidden.
+    If a cell covers several rows, it shows their largest error, so that no peak is
+    hidden.
 
-    Made by `from_estimator` or `from_predictions`; the constructor stores what is
-    drawn.
+    Create it with `from_estimator` or `from_predictions`. The constructor only stores
+    the data.
 
     Parameters
     ----------
     contributions : DataFrame of shape (n_timestamps, n_channels)
-        Error of each channel in each row, non-negative, higher = worse; NaN where there
-        is none.
+        Error of each channel in each row, non-negative, higher = worse. NaN if there is
+        no error.
     target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        True where a row is anomalous, if that is known.
+        Ground truth, True = anomalous. None if unknown.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of matplotlib Axes
-        The heat map; with a target, the labelled events above it come first.
+        The heat map, preceded by the labelled events if there is a target.
     mesh_ : matplotlib QuadMesh
         The cells.
 
     See Also
     --------
-    tsanomaly.explain : The channels of abnormal ranges, as a table.
+    tsanomaly.explain : List anomalous events and their channels in a table.
 
     Examples
     --------
@@ -75,33 +75,33 @@ class ContributionDisplay:
     def from_estimator(
         cls, estimator, X, y=None, *, channels=None, ax=None, mesh_kwargs=None
     ):
-        """Split the errors of a fitted detector among the channels, and draw them.
+        """Attribute the errors of a fitted detector to the channels and draw them.
 
         Parameters
         ----------
         estimator : fitted outlier detector or Pipeline that ends in one
-            The errors are split as by :func:`~tsanomaly.explain`: exactly if it
-            reconstructs readings, by occlusion otherwise.
+            The detector. Errors are attributed as in :func:`~tsanomaly.explain`:
+            exactly if it reconstructs readings, otherwise by occlusion.
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position. None draws all.
         ax : matplotlib Axes, array-like of two, or None, default=None
-            Where to draw, two if labels are given; None makes a new figure.
+            Axes to draw on, two if labels are given. None creates a new figure.
         mesh_kwargs : dict or None, default=None
             Passed to ``Axes.pcolormesh``.
 
         Returns
         -------
         display : ContributionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` does not suit the detector; and as in `from_predictions`.
+            If the detector rejects `X`, or as in `from_predictions`.
         """
         check_detector(estimator, "estimator")
         readings = check_readings(X, in_order=False)  # errors are in the same order
@@ -122,57 +122,57 @@ class ContributionDisplay:
     def from_predictions(
         cls, errors, y=None, *, channels=None, ax=None, mesh_kwargs=None
     ):
-        """Draw errors that are there already.
+        """Draw given errors.
 
         Parameters
         ----------
         errors : array-like of shape (n_timestamps, n_channels)
-            Non-negative, higher = worse, such as from ``transform`` of
+            Errors, non-negative, higher = worse, such as the output of ``transform`` of
             :class:`~tsanomaly.LSTMAutoencoderDetector`. The index of a frame is the
             time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position. None draws all.
         ax : matplotlib Axes, array-like of two, or None, default=None
-            Where to draw, two if labels are given; None makes a new figure.
+            Axes to draw on, two if labels are given. None creates a new figure.
         mesh_kwargs : dict or None, default=None
             Passed to ``Axes.pcolormesh``.
 
         Returns
         -------
         display : ContributionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If an error is negative, a channel is unknown, `y` does not hold a label
-            for every row, or another number of axes is given.
+            If an error is negative, a channel is unknown, `y` does not have one label
+            per row, or the number of axes is wrong.
         """
         errors = check_readings(errors, channels)
         if (errors < 0).any(axis=None):
             raise ValueError(
-                "errors must not be negative. Pass reconstruction errors, not what "
-                "score_samples returns."
+                "errors must not be negative. Pass reconstruction errors, not the "
+                "output of score_samples."
             )
         target = None if y is None else check_labels(y, len(errors))
         return cls(errors, target).plot(ax, mesh_kwargs=mesh_kwargs)
 
     def plot(self, ax=None, *, mesh_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : matplotlib Axes, array-like of two, or None, default=None
-            Where to draw, two if there is a target; None makes a new figure.
+            Axes to draw on, two with a target. None creates a new figure.
         mesh_kwargs : dict or None, default=None
             Passed to ``Axes.pcolormesh``.
 
         Returns
         -------
         self : ContributionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.collections import QuadMesh
         from matplotlib.colors import LogNorm
@@ -187,23 +187,23 @@ class ContributionDisplay:
         row_axis = RowAxis(self.contributions.index)
         edges, cells = _cells(row_axis, self.contributions.to_numpy())
         largest, smallest = _scale(cells)
-        # Without any error there is no scale either.
+        # Without errors there is no scale.
         norm = LogNorm(smallest, largest) if largest > 0 else None
         style = merge_style(
             {"cmap": "magma_r", "norm": norm, "rasterized": True}, mesh_kwargs, QuadMesh
         )
-        # On a logarithmic scale 0 has no colour.
+        # On a logarithmic scale, 0 has no colour.
         cells = np.where(np.isnan(cells), np.nan, np.maximum(cells, smallest))
         rows = np.arange(n_channels + 1) - 0.5
         self.mesh_ = axes.pcolormesh(edges, rows, cells, **style)
-        axes.set_facecolor("0.85")  # where there is no error
+        axes.set_facecolor("0.85")  # visible where there is no error
         axes.set_ylim(n_channels - 0.5, -0.5)
         label_rows(
             axes.yaxis,
             short_labels_of(self.contributions.columns),
             fontsize="small" if n_channels <= 20 else "x-small",
         )
-        # Beside both axes, or else only one of them would become narrower.
+        # Next to both axes; otherwise only one of them would become narrower.
         self.figure_.colorbar(
             self.mesh_, ax=self.axes_.tolist(), label="Error (higher = worse)"
         )
@@ -221,7 +221,7 @@ class ContributionDisplay:
 
 
 def _scale(cells):
-    """Ends of the colour scale."""
+    """Return the maximum and minimum of the colour scale."""
     known = cells[~np.isnan(cells)]
     if not len(known) or not known.max() > 0:
         return 0.0, 0.0
@@ -231,14 +231,14 @@ def _scale(cells):
 
 
 def _cells(row_axis, values):
-    """Edges of the cells along the time axis, and the largest value in each."""
+    """Return the edges of the cells along the time axis, and their largest values."""
     n_rows = len(values)
     size = -(-n_rows // _CELLS)
     first = np.arange(0, n_rows, size)
     last = np.append(first[1:], n_rows) - 1
     largest = np.fmax.reduceat(values, first, axis=0)  # (n_cells, n_channels)
     left, end = row_axis.values[first], row_axis.values[last] + row_axis.step
-    # A cell does not reach over a gap: what is not there stays empty.
+    # Cells do not extend over gaps, which stay empty.
     gap = np.isin(last, row_axis.gaps)
     edges = np.concatenate([left, end[gap], end[-1:]])
     order = np.argsort(edges[:-1], kind="stable")

@@ -11,16 +11,16 @@ _MOST_NUMBERS = 12
 
 
 class CorrelationDisplay:
-    """Correlation of every channel with every other, as a heat map.
+    """Plot the correlation matrix of the channels as a heat map.
 
-    Made by `from_series`; the constructor stores what is drawn.
+    Create it with `from_series`. The constructor only stores the data.
 
     Parameters
     ----------
     correlation : ndarray of shape (n_channels, n_channels)
-        In [-1, 1]; NaN for channels that are constant.
+        Correlations in [-1, 1]. NaN for constant channels.
     channels : list
-        Their names.
+        Names of the channels.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class CorrelationDisplay:
     im_ : matplotlib AxesImage
         The cells.
     text_ : list of matplotlib Text
-        The numbers in the cells; empty for more than 12 channels.
+        Numbers in the cells. Empty for more than 12 channels.
 
     Examples
     --------
@@ -50,30 +50,30 @@ class CorrelationDisplay:
     def from_series(
         cls, X, *, method="pearson", channels=None, ax=None, im_kwargs=None
     ):
-        """Compute the correlations of a series, and draw them.
+        """Compute and draw the correlations of a series.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series. Of two channels, rows count in which both have a reading.
+            Series. For each pair of channels, rows in which both have a reading count.
         method : {'pearson', 'spearman', 'kendall'}, default='pearson'
-            Which correlation: of the readings, or of their ranks.
+            Correlation coefficient: of the readings ('pearson') or of their ranks.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws all.
+            Columns to draw, by name or position. None draws all.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         im_kwargs : dict or None, default=None
             Passed to ``Axes.imshow``.
 
         Returns
         -------
         display : CorrelationDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` is no table of numbers, a channel or `method` is unknown.
+            If `X` is not a table of numbers, or a channel or `method` is unknown.
         """
         if method not in ("pearson", "spearman", "kendall"):
             raise ValueError(
@@ -88,19 +88,19 @@ class CorrelationDisplay:
         return display.plot(ax, im_kwargs=im_kwargs)
 
     def plot(self, ax=None, *, im_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         im_kwargs : dict or None, default=None
             Passed to ``Axes.imshow``.
 
         Returns
         -------
         self : CorrelationDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
         """
         from matplotlib.image import AxesImage
 
@@ -115,7 +115,7 @@ class CorrelationDisplay:
         self.im_ = ax.imshow(
             self.correlation, **merge_style(style, im_kwargs, AxesImage)
         )
-        ax.set_facecolor("0.8")  # seen where there is no correlation
+        ax.set_facecolor("0.8")  # visible where the correlation is NaN
         self.figure_.colorbar(self.im_, ax=ax, label="Correlation", shrink=0.8)
         size = "medium" if has_numbers else "x-small"
         label_rows(ax.yaxis, labels, fontsize=size)
@@ -140,24 +140,24 @@ class CorrelationDisplay:
 
 
 def pearson(readings):
-    """Correlation of every channel with every other.
+    """Return the Pearson correlation matrix of the channels.
 
     Parameters
     ----------
     readings : DataFrame of shape (n_timestamps, n_channels)
-        Of two channels, rows count in which both have a reading.
+        For each pair of channels, rows in which both have a reading count.
 
     Returns
     -------
     correlation : ndarray of shape (n_channels, n_channels)
-        NaN for channels that are constant.
+        NaN for constant channels.
     """
     values = readings.to_numpy(dtype=np.float64)
     if not np.isfinite(values).all() or len(values) < 2:
         return readings.corr().to_numpy()
-    # pandas goes through all pairs, since each may lack other rows, and is slower.
+    # pandas is slower, because it handles missing values for each pair.
     largest = np.abs(values).max(axis=0)
-    values = values / np.where(largest > 0, largest, 1.0)  # whose squares are no inf
+    values = values / np.where(largest > 0, largest, 1.0)  # so squares are finite
     values -= values.mean(axis=0)
     values[:, np.ptp(values, axis=0) == 0] = np.nan
     values /= np.linalg.norm(values, axis=0)

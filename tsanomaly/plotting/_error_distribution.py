@@ -19,15 +19,15 @@ _BINS = 60
 
 
 class ErrorDistributionDisplay:
-    """How errors are distributed, in training and after, and what the threshold cuts.
+    """Plot the distributions of training and test errors with the threshold.
 
-    Made by `from_estimator` or `from_predictions`; the constructor stores what is
-    drawn.
+    Create it with `from_estimator` or `from_predictions`. The constructor only stores
+    the data.
 
     Parameters
     ----------
     errors : dict of str to ndarray of shape (n_timestamps,)
-        Finite errors, higher = worse, by the name of the rows they are of.
+        Finite errors, higher = worse, by name of the set of rows.
     threshold : float or None, default=None
         Rows with a larger error are flagged.
 
@@ -38,14 +38,13 @@ class ErrorDistributionDisplay:
     ax_ : matplotlib Axes
         The axes.
     shares_ : dict of str to ndarray
-        Height of the bins: the share of the rows of that name. Empty sets are left
-        out.
+        Heights of the bins, as shares of the rows of each set. Empty sets are omitted.
     bins_ : ndarray
         Edges of the bins.
 
     See Also
     --------
-    ThresholdDisplay : What other thresholds would give.
+    ThresholdDisplay : Plot precision, recall and alarms over the threshold.
 
     Examples
     --------
@@ -67,33 +66,34 @@ class ErrorDistributionDisplay:
     def from_estimator(
         cls, estimator, X_train, X_test, y_test=None, *, ax=None, line_kwargs=None
     ):
-        """Score training and test rows with a fitted detector, and draw both.
+        """Score training and test rows with a fitted detector and draw both.
 
         Parameters
         ----------
         estimator : fitted outlier detector or Pipeline that ends in one
-            It needs `decision_function`.
+            The detector. It must have `decision_function`.
         X_train : array-like of shape (n_timestamps, n_channels)
-            The rows it was fitted on.
+            Rows that the detector was fitted on.
         X_test : array-like of shape (n_timestamps, n_channels)
             Other rows.
         y_test : array-like of shape (n_timestamps,) or None, default=None
-            Labels of the test rows, 1 = anomaly and 0 = normal, to draw both apart.
+            Labels of the test rows, 1 = anomaly and 0 = normal, to draw separate
+            distributions.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.stairs``.
 
         Returns
         -------
         display : ErrorDistributionDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If a series does not suit the detector, or `y_test` does not hold a label
-            for every row.
+            If the detector rejects a series, or `y_test` does not have one label per
+            row.
         """
         train, threshold = errors_and_threshold(estimator, X_train)
         test, _ = errors_and_threshold(estimator, X_test)
@@ -112,33 +112,33 @@ class ErrorDistributionDisplay:
         ax=None,
         line_kwargs=None,
     ):
-        """Draw errors that are there already.
+        """Draw given errors.
 
         Parameters
         ----------
         train_errors : array-like of shape (n_train,)
-            Errors of training rows, higher = worse. NaN is left out.
+            Errors of training rows, higher = worse. NaN is ignored.
         test_errors : array-like of shape (n_test,)
             Errors of other rows.
         y_test : array-like of shape (n_test,) or None, default=None
-            Labels of the test rows, 1 = anomaly and 0 = normal, to draw both apart.
+            Labels of the test rows, 1 = anomaly and 0 = normal, to draw separate
+            distributions.
         threshold : float or None, default=None
             Rows with a larger error are flagged.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.stairs``.
 
         Returns
         -------
         display : ErrorDistributionDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If there is no finite error, or `y_test` does not hold a label for every
-            row.
+            If there is no finite error, or `y_test` does not have one label per row.
         """
         train, test = (
             np.asarray(unmasked(train_errors)),
@@ -162,19 +162,19 @@ class ErrorDistributionDisplay:
         return display.plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.stairs``.
 
         Returns
         -------
         self : ErrorDistributionDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
         """
         from matplotlib.patches import StepPatch
 
@@ -187,7 +187,7 @@ class ErrorDistributionDisplay:
             low, high = low - 0.5, high + 0.5
         spread = np.geomspace if is_wide else np.linspace
         self.bins_ = spread(low, high, _BINS + 1)
-        self.bins_[[0, -1]] = low, high  # whatever rounding does
+        self.bins_[[0, -1]] = low, high  # without rounding errors
         self.shares_ = {}
         for number, (name, errors) in enumerate(self.errors.items()):
             if not len(errors):
@@ -209,7 +209,7 @@ class ErrorDistributionDisplay:
         if self.threshold is not None:
             label = f"threshold {self.threshold:.3g}"
             ax.axvline(self.threshold, color="0.2", linestyle=":", label=label)
-        # Few rows are beyond the threshold; on a linear scale they could not be seen.
+        # On a linear scale, the few rows beyond the threshold would be invisible.
         ax.set_yscale("log")
         ax.set_ylim(bottom=0.5 / max(map(len, self.errors.values())))
         ax.set(xlabel="Error (higher = worse)", ylabel="Share of rows in the bin")

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Layout of pictures with a panel for every channel."""
+"""Layout of figures with one panel per channel."""
 
 from matplotlib.layout_engine import LayoutEngine
 
 __all__ = ["PanelLayout"]
 
-# Between labels and what is beside them, in inches.
+# Padding around labels, in inches.
 _PAD = 0.05
 
 
 class PanelLayout(LayoutEngine):
-    """Panels below each other, with their names aligned.
+    """Stack panels vertically, with their labels aligned.
 
-    matplotlib aligns the labels of n axes in a time that grows with the square of n,
-    and its constrained layout solves equations for each of them. Panels of one width
-    need neither: each is measured once.
+    matplotlib aligns the labels of n axes in quadratic time, and its constrained layout
+    solves equations for each of them. Panels of equal width need neither: each is
+    measured once.
     """
 
-    # What matplotlib asks of an engine.
+    # Required by matplotlib.
     _adjust_compatible = True
     _colorbar_gridspec = True
 
     def execute(self, fig):
-        """Place the axes of a figure, which are top to bottom in one column.
+        """Place the axes of a figure in one column, from top to bottom.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class PanelLayout(LayoutEngine):
         height = (top - bottom - gap * (len(panels) - 1)) / len(panels)
         left, right = max(left) + pad, fig.bbox.width - max(right) - pad
         if left >= right or height <= 0:
-            return  # no room for anything but labels
+            return  # no space left for the axes
         fig.subplots_adjust(
             left=left / fig.bbox.width,
             right=right / fig.bbox.width,
@@ -55,7 +55,7 @@ class PanelLayout(LayoutEngine):
 
 
 def _width_of_ticks(axes):
-    """How far the labels of ticks reach to the left of axes."""
+    """Return how far the tick labels extend to the left of the axes."""
     extents = [
         label.get_window_extent()
         for label in axes.get_yticklabels(which="both")
@@ -65,13 +65,13 @@ def _width_of_ticks(axes):
 
 
 def _align(named, distance):
-    """Put the names of axes at one distance, in pixels, from them."""
+    """Place the labels of the axes at a common distance, in pixels."""
     for axes in named:
         axes.yaxis.set_label_coords(-distance / axes.bbox.width, 0.5)
 
 
 def _overhang(axes):
-    """How far axes reach to the left, right, above and below with what is around."""
+    """Return how far decorations extend to the left, right, top and bottom."""
     box, extent = axes.bbox, axes.get_tightbbox(for_layout_only=True)
     return (
         box.x0 - extent.x0,

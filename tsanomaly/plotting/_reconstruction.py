@@ -24,30 +24,30 @@ __all__ = ["ReconstructionDisplay"]
 
 
 class ReconstructionDisplay:
-    """Readings against what a detector expected, channel by channel.
+    """Plot readings and expected readings of each channel.
 
-    Made by `from_estimator` or `from_predictions`; the constructor stores what is
-    drawn.
+    Create it with `from_estimator` or `from_predictions`. The constructor only stores
+    the data.
 
     Parameters
     ----------
     readings : DataFrame of shape (n_timestamps, n_channels)
-        The channels to draw.
+        Channels to draw.
     expected : ndarray of shape (n_timestamps, n_channels)
-        Their reconstruction, in the same unit; NaN where there is none.
+        Their reconstruction, in the same units. NaN if there is none.
     target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        True where a row is anomalous, if that is known.
+        Ground truth, True = anomalous. None if unknown.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (n_channels,) of matplotlib Axes
-        One for each channel.
+        One per channel.
 
     See Also
     --------
-    tsanomaly.explain : What was expected in abnormal ranges, as a table.
+    tsanomaly.explain : List anomalous events and their channels in a table.
 
     Examples
     --------
@@ -75,41 +75,41 @@ class ReconstructionDisplay:
     def from_estimator(
         cls, estimator, X, y=None, *, channels=None, ax=None, line_kwargs=None
     ):
-        """Reconstruct a series with a fitted detector, and draw both.
+        """Reconstruct a series with a fitted detector and draw both.
 
         Parameters
         ----------
         estimator : fitted estimator
-            :class:`~tsanomaly.LSTMAutoencoderDetector`, or a pipeline with it or with
-            :class:`~tsanomaly.ReconstructionError`. What scalers before it do is
-            undone.
+            A detector with `reconstruct`, such as
+            :class:`~tsanomaly.LSTMAutoencoderDetector`, or a pipeline with one or with
+            :class:`~tsanomaly.ReconstructionError`. Scalers before it are inverted.
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : ReconstructionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If the estimator does not reconstruct readings, or steps before it cannot
-            be undone; and as in `from_predictions`.
+            If the estimator does not reconstruct readings or the steps before it cannot
+            be inverted, or as in `from_predictions`.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         if not hasattr(X, "iloc"):
             X = np.asarray(as_series(X))
@@ -117,9 +117,9 @@ class ReconstructionDisplay:
         known = expected_readings(estimator, X, rows)
         if known is None:
             raise ValueError(
-                f"{estimator!r} does not say what readings it expects. Pass an "
+                f"{estimator!r} does not reconstruct readings. Pass an "
                 "LSTMAutoencoderDetector, or a pipeline with one or with a "
-                "ReconstructionError after steps that can be undone."
+                "ReconstructionError after steps that can be inverted."
             )
         expected = np.full(X.shape, np.nan)
         expected[rows] = known
@@ -131,39 +131,39 @@ class ReconstructionDisplay:
     def from_predictions(
         cls, X, expected, y=None, *, channels=None, ax=None, line_kwargs=None
     ):
-        """Draw a reconstruction that is there already.
+        """Draw a given reconstruction.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         expected : array-like of shape (n_timestamps, n_channels)
-            The reconstruction of all channels of `X`, in the same unit.
+            Reconstruction of all channels of `X`, in the same units.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : ReconstructionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `expected` or `y` do not fit `X`, a channel is unknown, or another
-            number of axes is given.
+            If the shape of `expected` or `y` does not match `X`, a channel is unknown,
+            or the number of axes is wrong.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         readings = check_readings(X)
         expected = np.asarray(expected, dtype=np.float64)
@@ -179,19 +179,19 @@ class ReconstructionDisplay:
         return display.plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         self : ReconstructionDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
 

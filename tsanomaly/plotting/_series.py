@@ -20,32 +20,32 @@ __all__ = ["SeriesDisplay"]
 
 
 class SeriesDisplay:
-    """All channels of a series below each other, on one time axis.
+    """Plot all channels of a series in panels over a common time axis.
 
-    Long series are drawn by the smallest and the largest reading of each of 4,000
-    blocks of rows, so that no spike is hidden however many rows share a pixel.
+    Long series are reduced to the smallest and largest reading in each of 4,000 blocks
+    of rows, so that no spike is hidden.
 
-    Made by `from_series`; the constructor stores what is drawn.
+    Create it with `from_series`. The constructor only stores the data.
 
     Parameters
     ----------
     readings : DataFrame of shape (n_timestamps, n_channels)
-        The channels to draw.
+        Channels to draw.
     target : ndarray of shape (n_timestamps,), dtype=bool, or None, default=None
-        True where a row is anomalous, if that is known.
+        Ground truth, True = anomalous. None if unknown.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (n_channels,) of matplotlib Axes
-        One for each channel.
+        One per channel.
     lines_ : list of matplotlib Line2D
-        One for each channel.
+        One per channel.
 
     See Also
     --------
-    AnomalyDisplay : Readings beside scores and alarms.
+    AnomalyDisplay : Plot readings, scores, threshold and alarms.
 
     Examples
     --------
@@ -63,37 +63,37 @@ class SeriesDisplay:
 
     @classmethod
     def from_series(cls, X, y=None, *, channels=None, ax=None, line_kwargs=None):
-        """Draw a series, and shade its anomalies.
+        """Draw a series and shade its anomalies.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. The index of a frame is the time axis.
+            Series, rows in time order. The index of a frame is the time axis.
         y : array-like of shape (n_timestamps,) or None, default=None
             Labels, 1 = anomaly and 0 = normal.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : SeriesDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` is no table of numbers, a channel is unknown, `y` does not hold a
-            label for every row, or another number of axes is given.
+            If `X` is not a table of numbers, a channel is unknown, `y` does not have
+            one label per row, or the number of axes is wrong.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         most = N_PANELS if ax is None else None
         readings = check_readings(X, channels, most=most)
@@ -101,19 +101,19 @@ class SeriesDisplay:
         return cls(readings, target).plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         self : SeriesDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
 

@@ -18,51 +18,51 @@ from tsanomaly.plotting._text import label_channel
 
 __all__ = ["SpectrumDisplay"]
 
-# Seconds in the units of periods.
+# Units of periods, in seconds.
 _UNITS = {"d": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
 
-# Of the periods above their peaks, in points.
+# Heights of the labels above their peaks, in points.
 _HEIGHTS = (5, 16, 27)
 
-# A peak stands out by this factor from the lows beside it.
+# Minimum prominence of a peak, as a factor.
 _PROMINENCE = 10.0
 
 
 class SpectrumDisplay:
-    """Power of each channel over frequency, its peaks marked with their period.
+    """Plot the power spectrum of each channel, with the periods of its peaks.
 
-    Made by `from_series`; the constructor stores what is drawn.
+    Create it with `from_series`. The constructor only stores the data.
 
     Parameters
     ----------
     frequencies : ndarray of shape (n_frequencies,)
-        Above 0, in hertz, or in cycles per row if `unit` is 'row'.
+        Positive frequencies, in hertz, or in cycles per row if `unit` is 'row'.
     power : ndarray of shape (n_frequencies, n_channels)
-        Power spectral densities, in the squared unit of the channel per unit of
-        frequency. NaN for a channel that is constant.
+        Power spectral densities, in the squared units of the channel per unit of
+        frequency. NaN for constant channels.
     peaks : list of ndarray of shape (n_peaks, 2)
-        For each channel frequency and power of its peaks, the most important first.
+        Frequency and power of the peaks of each channel, most important first.
     channels : list
         Names of the channels.
     unit : {'s', 'row'}
-        What periods are counted in.
+        Unit of periods.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (n_channels,) of matplotlib Axes
-        One for each channel.
+        One per channel.
     periods_ : list of ndarray
-        For each channel the periods of its peaks, the most important first, in seconds,
-        or in rows if `unit` is 'row'.
+        Periods of the peaks of each channel, most important first, in seconds, or in
+        rows if `unit` is 'row'.
 
     Notes
     -----
-    Peaks stand out from the lows beside them by a factor of ten, and are placed between
-    frequencies by a parabola through the logarithms of the power. The highest come
-    first; among those that differ by less than a factor of two, the longest period: of
-    a pulse once a day, a day, half a day and a third of it are as high.
+    Peaks have a prominence of at least a factor of ten. Their frequencies are refined
+    by fitting a parabola to the logarithm of the power. The highest peaks come first,
+    and among peaks within a factor of two, the one with the longest period: for a daily
+    pulse, the peaks at a day, half a day and a third of a day are equally high.
 
     Examples
     --------
@@ -103,44 +103,44 @@ class SpectrumDisplay:
         ax=None,
         line_kwargs=None,
     ):
-        """Compute the spectra of a series, and draw them.
+        """Compute and draw the spectra of a series.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
-            A series, at least 16 rows in time order, taken to be evenly spaced by the
-            median step of its times. Missing readings are interpolated.
+            Series of at least 16 rows in time order. Rows are assumed to be equidistant
+            with the median time step. Missing readings are interpolated.
         method : {'welch', 'fft'}, default='welch'
-            'welch' averages the periodograms of overlapping segments, and shows which
-            peaks stand out from noise; 'fft' is the periodogram of the whole series,
-            and tells long periods apart best.
+            'welch' averages the periodograms of overlapping segments, which makes peaks
+            stand out from noise. 'fft' is the periodogram of the whole series, with the
+            best resolution for long periods.
         segment : int or None, default=None
-            Rows in a segment of 'welch'. None is half of the series.
+            Number of rows per segment of 'welch'. None is half of the series.
         n_peaks : int, default=3
-            Peaks to mark in each channel, at most.
+            Maximum number of peaks to mark in each channel.
         channels : list of str or int, or None, default=None
-            Columns to draw, by name or position; None draws the first 20, or all if
+            Columns to draw, by name or position. None draws the first 20, or all if
             `ax` is given.
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : SpectrumDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` is no table of numbers or too short, or another number of axes is
-            given.
+            If `X` is not a table of numbers or too short, or the number of axes is
+            wrong.
 
         Warns
         -----
         UserWarning
-            If `X` has more than 20 channels, without `channels` or `ax`.
+            If `X` has more than 20 channels and neither `channels` nor `ax` is given.
         """
         from scipy.signal import periodogram, welch
 
@@ -148,7 +148,7 @@ class SpectrumDisplay:
         readings = check_readings(X, channels, most=most)
         n_rows = len(readings)
         if n_rows < 16:
-            raise ValueError(f"A spectrum needs at least 16 rows, got {n_rows}.")
+            raise ValueError(f"A spectrum requires at least 16 rows, got {n_rows}.")
         step = median_step(readings.index)
         rate = 1.0 if step is None else 1 / step.total_seconds()
         values = _without_gaps(readings.to_numpy())
@@ -158,9 +158,9 @@ class SpectrumDisplay:
         else:
             options["nperseg"] = min(segment or max(n_rows // 2, 16), n_rows)
             frequencies, power = welch(values, **options)
-        # The trend is taken out, and with it what there is at 0.
+        # Detrending removes the power at frequency 0.
         frequencies, power = frequencies[1:], power[1:]
-        # Rounding leaves traces of a constant.
+        # Constant channels have power from rounding errors only.
         power[:, np.ptp(values, axis=0) == 0] = np.nan
         power = np.maximum(power, 1e-15 * np.nanmax(power, axis=0, initial=0))
         power[power == 0] = np.nan
@@ -170,19 +170,19 @@ class SpectrumDisplay:
         return display.plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of n_channels matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         self : SpectrumDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
 
@@ -209,7 +209,7 @@ class SpectrumDisplay:
                 peaks[:, 0] * factor, peaks[:, 1], "v", color=COLOURS[1], markersize=5
             )
             self._write_periods(axes, peaks, factor)
-            # Room for the periods
+            # Space for the periods
             low, high = axes.get_ylim()
             axes.set_ylim(low, high * (high / low) ** 0.4)
             log_ticks(axes.xaxis, axes.yaxis)
@@ -219,7 +219,7 @@ class SpectrumDisplay:
 
     def _write_periods(self, axes, peaks, factor):
         width = np.ptp(np.log(self.frequencies))
-        # Neighbours that would run into each other are written at several heights.
+        # Labels of close peaks are placed at different heights.
         last = dict.fromkeys(_HEIGHTS, -np.inf)
         for frequency, power in peaks[np.argsort(peaks[:, 0])]:
             place = np.log(frequency)
@@ -235,7 +235,7 @@ class SpectrumDisplay:
             )
 
     def _scale(self):
-        """Unit of the frequency axis, and cycles per unit of 1 of `frequencies`."""
+        """Return the unit of the frequency axis and the factor to convert to it."""
         if self.unit == "row":
             return "row", 1.0
         highest = self.frequencies[-1]
@@ -245,7 +245,7 @@ class SpectrumDisplay:
 
 
 def _without_gaps(values):
-    """Interpolate missing readings; a channel without any is 0."""
+    """Interpolate missing readings. A channel without readings becomes 0."""
     values = values.copy()
     rows = np.arange(len(values))
     for channel in values.T:
@@ -258,24 +258,24 @@ def _without_gaps(values):
 
 
 def _peaks(frequencies, power, n_peaks):
-    """Frequency and power of the most important peaks that stand out."""
+    """Return frequency and power of the most important peaks."""
     from scipy.signal import find_peaks
 
     if np.isnan(power).all():
         return np.empty((0, 2))
     octaves = np.log2(power)
-    # Below the lowest frequency, and above the highest, lie no higher ones.
+    # Padding, so that peaks at both ends of the spectrum are found.
     floor = [octaves.min()]
     padded = np.concatenate([floor, octaves, floor])
     found, _ = find_peaks(padded, prominence=np.log2(_PROMINENCE))
-    found = found[found > 1] - 1  # the lowest is what is left of a trend
+    found = found[found > 1] - 1  # the lowest frequency is a remainder of the trend
     if not len(found):
         return np.empty((0, 2))
     level = np.floor(octaves[found].max() - octaves[found])
     found = found[np.lexsort([found, level])][:n_peaks]
     left, top, right = octaves[found - 1], octaves[found], padded[found + 2]
     shift = 0.5 * (left - right) / (left - 2 * top + right)
-    shift[found == len(power) - 1] = 0.0  # there is nothing beyond
+    shift[found == len(power) - 1] = 0.0  # at the end of the spectrum
     spacing = frequencies[1] - frequencies[0]
     at = frequencies[found] + shift * spacing
     return np.column_stack([at, 2.0 ** (top - 0.25 * (left - right) * shift)])
@@ -283,7 +283,7 @@ def _peaks(frequencies, power, n_peaks):
 
 def _format_period(period, unit):
     name = "rows"
-    if unit != "row":  # 36 h say more than 1.5 d
+    if unit != "row":  # 36 h is more informative than 1.5 d
         name = next((u for u, size in _UNITS.items() if period >= 2 * size), "ms")
         period = period / _UNITS[name]
     number = f"{period:.3g}" if period < 1000 else f"{period:,.0f}"

@@ -15,45 +15,45 @@ from tsanomaly.plotting._common import (
 
 __all__ = ["ThresholdDisplay"]
 
-# Thresholds to compute at, at most: half of them evenly among the errors, the others
-# closer and closer to the largest, where the interesting ones are.
+# Maximum number of thresholds: half of them evenly spaced over the ranked errors, the
+# others increasingly dense towards the largest errors.
 _MOST = 2000
 
 
 class ThresholdDisplay:
-    """Precision, recall, F1 and alarms per day over the threshold.
+    """Plot precision, recall, F1 and alarms per day over the threshold.
 
-    Made by `from_estimator` or `from_predictions`; the constructor stores what is
-    drawn.
+    Create it with `from_estimator` or `from_predictions`. The constructor only stores
+    the data.
 
     Parameters
     ----------
     thresholds : ndarray of shape (n_thresholds,)
-        In increasing order. Rows with a larger error are flagged.
+        Thresholds in ascending order. Rows with a larger error are flagged.
     precision, recall, f1 : ndarray of shape (n_thresholds,)
-        Of rows. Precision is NaN where no row is flagged.
+        Row-wise metrics. Precision is NaN if no row is flagged.
     alarms : ndarray of shape (n_thresholds,)
-        Runs of flagged rows, per day, or per 1,000 rows if there are no times.
+        Number of runs of flagged rows per day, or per 1,000 rows without times.
     threshold : float or None, default=None
-        The one in use.
+        Threshold in use, which is marked.
     per_day : bool, default=True
-        Whether alarms are counted per day.
+        Whether `alarms` are per day.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        Rates above, alarms below.
+        Precision, recall and F1 above, alarms below.
 
     See Also
     --------
-    ErrorDistributionDisplay : How the errors are distributed.
+    ErrorDistributionDisplay : Plot the distributions of training and test errors.
 
     Notes
     -----
-    The best threshold of this picture was found on labels. On other rows it is worse:
-    choose it on rows that do not judge it.
+    The best F1 is optimistic, because its threshold is chosen on the same labels. Use
+    other rows to evaluate a threshold than to choose it.
 
     Examples
     --------
@@ -80,31 +80,31 @@ class ThresholdDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, ax=None, line_kwargs=None):
-        """Score a labelled series with a fitted detector, and draw the trade-off.
+        """Score a labelled series with a fitted detector and draw the trade-off.
 
         Parameters
         ----------
         estimator : fitted outlier detector or Pipeline that ends in one
-            It needs `decision_function`. Its own threshold is marked.
+            The detector, with `decision_function`. Its threshold is marked.
         X : array-like of shape (n_timestamps, n_channels)
-            A series, rows in time order. With times in the index of a frame, alarms
-            are counted per day.
+            Series, rows in time order. If it is a frame with a time index, alarms are
+            counted per day.
         y : array-like of shape (n_timestamps,)
             Labels, 1 = anomaly and 0 = normal.
         ax : array-like of two matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : ThresholdDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If `X` does not suit the detector; and as in `from_predictions`.
+            If the detector rejects `X`, or as in `from_predictions`.
         """
         errors, threshold = errors_and_threshold(estimator, X)
         return cls.from_predictions(
@@ -120,35 +120,35 @@ class ThresholdDisplay:
     def from_predictions(
         cls, y_true, y_score, *, times=None, threshold=None, ax=None, line_kwargs=None
     ):
-        """Draw the trade-off of scores that are there already.
+        """Draw the trade-off for given scores.
 
         Parameters
         ----------
         y_true : array-like of shape (n_timestamps,)
-            1 for an anomaly, 0 for a normal row.
+            Ground truth, 1 = anomaly and 0 = normal.
         y_score : array-like of shape (n_timestamps,)
-            Higher = worse. Rows without a score, NaN, are never flagged, and count
-            neither as found nor as missed.
+            Scores, higher = worse. Rows with NaN are never flagged and are ignored by
+            precision and recall.
         times : Index, array-like of datetime64 or None, default=None
-            When each row was read. Observation lasts from the first row to the last
-            one, plus one median step. What holds no times in order counts as None.
+            Times of the rows. The observation lasts from the first to the last row plus
+            one median step. Anything but ordered times is treated as None.
         threshold : float or None, default=None
-            The threshold in use, to be marked.
+            Threshold in use, to be marked.
         ax : array-like of two matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : ThresholdDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If there is no anomaly among the rows with a score, `y_true`, `y_score` and
-            `times` do not fit each other, or another number of axes is given.
+            If no row with a score is anomalous, the lengths of `y_true`, `y_score` and
+            `times` differ, or the number of axes is wrong.
         """
         import pandas as pd
 
@@ -158,8 +158,8 @@ class ThresholdDisplay:
         scored = ~np.isnan(errors)
         if not y_true[scored].any():
             raise ValueError(
-                "y_true holds no anomaly (1) among the rows with a score, so there is "
-                "nothing to find. Pass rows with a labelled anomaly."
+                "y_true contains no anomaly (1) among the rows with a score. Pass rows "
+                "with a labelled anomaly."
             )
         ordered = np.sort(errors[scored])
         thresholds = _candidates(ordered)
@@ -171,8 +171,8 @@ class ThresholdDisplay:
         times = pd.RangeIndex(len(errors)) if times is None else pd.Index(times)
         if len(times) != len(errors):
             raise ValueError(
-                f"y_score has {len(errors):,} rows and times {len(times):,}. They must "
-                "be of the same rows."
+                f"y_score has {len(errors):,} rows, but times has {len(times):,}. Both "
+                "must refer to the same rows."
             )
         step = median_step(times)
         if step is None:
@@ -191,19 +191,19 @@ class ThresholdDisplay:
         return display.plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : array-like of two matplotlib Axes, or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         self : ThresholdDisplay
-            With `axes_` and `figure_`.
+            The display, with `axes_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
 
@@ -246,7 +246,7 @@ class ThresholdDisplay:
             if low > 0 and high > 20 * low:
                 axes.set_xscale("log")
                 log_ticks(axes.xaxis)
-        # Alarms at low thresholds would press those at usual ones to the floor.
+        # On a linear scale, low thresholds with many alarms would dominate.
         if (self.alarms > 0).any():
             lower.set_yscale("log", nonpositive="clip")
             lower.set_ylim(bottom=0.5 * self.alarms[self.alarms > 0].min())
@@ -256,7 +256,7 @@ class ThresholdDisplay:
 
 
 def _candidates(ordered):
-    """Errors to take for thresholds, from one that flags all but the smallest on."""
+    """Return the errors to use as thresholds, in ascending order."""
     distinct = np.unique(ordered)
     if len(distinct) <= _MOST:
         return distinct
@@ -268,15 +268,15 @@ def _candidates(ordered):
 
 
 def _count_alarms(errors, thresholds):
-    """Runs of rows with an error above each threshold.
+    """Count the runs of rows with an error above each threshold.
 
-    A run starts where a threshold is below a row's error, but not below that of the row
-    before.
+    A run starts where a threshold is below the error of a row, but not below that of
+    the previous row.
     """
     errors = np.where(np.isnan(errors), -np.inf, errors)
     before = np.concatenate([[-np.inf], errors[:-1]])
     rises = errors > before
-    # Thresholds in [before, error) see the start.
+    # Thresholds in [before, error) have a run that starts here.
     first = np.searchsorted(thresholds, before[rises], side="left")
     stop = np.searchsorted(thresholds, errors[rises], side="left")
     changes = np.zeros(len(thresholds) + 1)

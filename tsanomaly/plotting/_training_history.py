@@ -10,16 +10,16 @@ _NAMES = {"loss": "training", "val_loss": "validation"}
 
 
 class TrainingHistoryDisplay:
-    """Loss of a network over the epochs of its training.
+    """Plot the loss of a network over the training epochs.
 
-    The axis on the right counts in percent of the loss after the first epoch, which is
-    a line of its own; the one on the left begins at 0, or is logarithmic where the loss
-    falls to less than a tenth. What learned nothing looks flat.
+    The right axis shows the loss in percent of that of the first epoch, which is marked
+    by a line. The left axis starts at 0, or is logarithmic if the loss drops below a
+    tenth, so that a network that learns nothing has a flat curve.
 
     Parameters
     ----------
     history : dict of str to list of float
-        Curves by their name, one value for each epoch, such as ``history_`` of
+        Curves by name, one value per epoch, such as ``history_`` of
         :class:`~tsanomaly.LSTMAutoencoderDetector`.
 
     Attributes
@@ -29,7 +29,7 @@ class TrainingHistoryDisplay:
     ax_ : matplotlib Axes
         The axes.
     lines_ : list of matplotlib Line2D
-        One for each curve.
+        One per curve.
 
     Examples
     --------
@@ -45,21 +45,21 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, line_kwargs=None):
-        """Draw the training of a fitted detector.
+        """Draw the training history of a fitted detector.
 
         Parameters
         ----------
         estimator : fitted estimator
-            One with ``history_``, or a pipeline or search that holds one.
+            An estimator with ``history_``, or a pipeline or search that contains one.
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         display : TrainingHistoryDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
 
         Raises
         ------
@@ -75,19 +75,19 @@ class TrainingHistoryDisplay:
         )
 
     def plot(self, ax=None, *, line_kwargs=None):
-        """Draw.
+        """Draw the figure.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None creates a new figure.
         line_kwargs : dict or None, default=None
             Style of the lines, passed to ``Axes.plot``.
 
         Returns
         -------
         self : TrainingHistoryDisplay
-            With `ax_` and `figure_`.
+            The display, with `ax_` and `figure_` set.
         """
         from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
@@ -105,7 +105,7 @@ class TrainingHistoryDisplay:
             style = {
                 "color": COLOURS[number % len(COLOURS)],
                 "linestyle": LINES[number % len(LINES)],
-                # A single epoch is no line.
+                # A single epoch has no line.
                 "marker": "o" if len(losses) == 1 else None,
                 "label": label,
             }
@@ -120,11 +120,11 @@ class TrainingHistoryDisplay:
         return self
 
     def _scale(self, ax):
-        """Set the axes so that they show how much was learned."""
+        """Scale the axes so that they show the relative decrease of the loss."""
         curves = [np.asarray(curve, float) for curve in self.history.values()]
         values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
         if not len(values) or values.min() <= 0:
-            return  # shares of such a loss mean nothing
+            return  # percentages of such a loss are meaningless
         if 10 * values.min() < values.max():
             ax.set_yscale("log")
             log_ticks(ax.yaxis)
@@ -143,11 +143,11 @@ class TrainingHistoryDisplay:
 
 
 def _find_history(estimator):
-    """Curves of the first network in an estimator, or None."""
+    """Return the curves of the first network in an estimator, or None."""
     for step in fitted_steps(estimator):
         if hasattr(step, "history_"):
             return step.history_
-        # Unions, ScoreTransformer and cascades hold detectors.
+        # Unions, ScoreTransformer and cascades contain detectors.
         parts = [part for _, part in getattr(step, "transformer_list", ())]
         parts += [step.detector_] if hasattr(step, "detector_") else []
         for part in parts:
