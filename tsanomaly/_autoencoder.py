@@ -70,7 +70,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear map looks back over long windows and follows slow, normal drift. The LSTM
+    The linear model looks back over long windows. It consists of two maps with equal
+    weight, one of the windows themselves and one of the windows relative to their
+    baseline, a trailing median, so that slow drift raises only one of the two. The LSTM
     network [1]_ looks at short windows and learns nonlinear relations between channels.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
@@ -124,6 +126,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
         the noise variance it is derived for, given all principal components. The 64
         largest components are kept. 0 disables the linear map: the network then trains
         on all rows and scores alone. A network that forecasts requires 0.
+
+    baseline_window : int or None, default=1001
+        Number of rows of the trailing median that the second linear map subtracts from
+        each window, at least 2. A level that changes for good is normal to this map
+        after half as many rows. None leaves the second map out: drift then raises all
+        scores, and faults that last longer are found for as long as they last. Ignored
+        if ``linear_variance=0``.
 
     training : Training or None, default=None
         Batch size, learning rate, validation windows, optimizer, loss and callbacks of
@@ -188,14 +197,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     linear_components_ : ndarray of shape (n_components, window_size * n_channels)
         Principal components of the training windows that the linear map projects onto,
-        at most 64, time-major. This attribute and the next four exist unless
-        ``linear_variance=0``.
+        at most 64, time-major. Not present if ``linear_variance=0``, like the two that
+        follow, `relation_gain_` and `predictable_`.
 
     linear_gains_ : ndarray of shape (n_components,)
         Factor applied to each projection, in [0, 1].
 
     linear_mean_ : ndarray of shape (window_size * n_channels,)
         Mean of the training windows, after subtracting `center_`.
+
+    baseline_components_, baseline_gains_, baseline_mean_ : ndarray
+        The same of the map of windows relative to their baseline. Present if there is
+        such a map.
 
     relation_gain_ : ndarray of shape (n_channels,)
         How much more the network knows about each channel than the linear map, in
@@ -229,9 +242,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Number of earlier rows that the score of a row depends on, 79 by default. A
-        window that ends at the row has ``window_size - 1`` of them; a forecast needs
-        `window_size`, and ``window_size - 1`` more if `row_error` averages over rows.
+        Number of earlier rows that the score of a row depends on: `n_start_up_`, or
+        ``baseline_window - 1`` if that is larger; 1,000 by default.
+
+    n_start_up_ : int
+        Number of rows at the start of a series that are scored as start-up rows, 79 by
+        default. A window that ends at the row has ``window_size - 1`` earlier rows; a
+        forecast needs `window_size`, and ``window_size - 1`` more if `row_error`
+        averages over rows.
 
     n_lookahead_ : int
         Number of later rows that the score of a row depends on: 0 for causal rules,
@@ -292,6 +310,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
     over all components, with :math:`v` from `linear_variance`. It is fitted to all
     windows, or to a random sample of them with 50 million readings.
 
+    **Baseline.** The second map is fitted to, and reconstructs, windows from which the
+    median of each channel over the last `baseline_window` rows is subtracted, those of
+    the row that ends the window. Rows before the start of the series or after a break
+    count as `center_`, so a series starts with a baseline close to it. The normalised
+    score :math:`l_1` of the linear model is the mean of those of the two maps, and its
+    reconstruction is their mean.
+
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
     wide series), the last ten rows of one channel are replaced by those of another
@@ -304,7 +329,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     The weight :math:`w_c` of a channel rises linearly from 0 to 1 as its gain rises
     from 0.25 to 0.5, and the squared residuals of the network are also multiplied by
     :math:`\max(w_c, 0.1)`. With the median :math:`w` of all :math:`w_c` and the
-    normalised scores :math:`l_1` (linear map) and :math:`l_2` (network), a row
+    normalised scores :math:`l_1` (linear model) and :math:`l_2` (network), a row
     scores :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})` and its error
     is :math:`\log(1 + e^l)`. With :math:`w = 0` the network is not used.
     `reconstruct` averages both reconstructions with the weights :math:`w_c`.
@@ -535,7 +560,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return [*self._make_linear_views(), network]
 
     def _make_linear_views(self):
-        """Views by linear maps, of windows as they are and less their baseline."""
+        """Return views by linear maps, without and with subtracting a baseline."""
         long, baselines = self._window_sizes()[1], [None]
         if self.baseline_window is not None:
             baselines.append(int(self.baseline_window))
@@ -563,7 +588,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         )
         if self.linear_variance:
             needed += LinearModel.memory(shape, long)
-            if self.baseline_window is not None:  # float64 while it is computed
+            if self.baseline_window is not None:  # medians, in float64
                 needed += 32 * series.X.size
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
@@ -635,7 +660,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             return view, view.join(both), None
 
         def held_out(most):
-            learned = rows[: len(rows) // 2]  # the last rows are not among these
+            learned = rows[: len(rows) // 2]  # disjoint from the last rows
             apart = refit(learned)
             return last, view.join([apart.errors_at(series, last), both[1][last]])
 
@@ -671,7 +696,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return NetworkModel(network, self.weights_)
 
     def _view(self):
-        """The view that scores rows."""
+        """Return the view that scores rows."""
         linear_views = []
         for kind in ("linear", "baseline"):
             if hasattr(self, f"{kind}_mean_"):
@@ -725,7 +750,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
 
 def _mean_of(views):
-    """One view of one or two, which count alike."""
+    """Return the only view, or the blend of two views with equal weights."""
     if len(views) == 1:
         return views[0]
     halves = (0.5, 0.5)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Number of neighbouring rows that the result of a row depends on.
 
-Streaming, the cascade and distributed scoring cut a series into pieces. They may do so
-only if each piece comes with the rows its results depend on. An estimator says how many
-in two fitted attributes: ``n_context_``, rows before, and ``n_lookahead_``, rows after.
-Rows with fewer than ``n_start_up_`` rows before them are start-up rows, which set no
-threshold; that is ``n_context_`` unless the estimator has the attribute.
+Streams, cascades and distributed scoring cut a series into pieces, which must include
+the rows that their results depend on. Estimators state the numbers of these rows in the
+fitted attributes ``n_context_`` (earlier rows) and ``n_lookahead_`` (later rows). Rows
+with fewer than ``n_start_up_`` earlier rows are start-up rows, which do not affect
+thresholds. Without this attribute, the number is ``n_context_``.
 """
 
 from typing import NamedTuple

@@ -302,7 +302,7 @@ class NeighborView:
 
     @property
     def n_start_up(self):
-        """Rows at the start of a series whose errors would rest on padding."""
+        """Number of rows at the start of a series whose windows are padded."""
         return self.n_context
 
     @property

@@ -33,7 +33,7 @@ _STANDSTILL = 0.1
 
 
 class Series:
-    """A series as models take it.
+    """A series as the input of models.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class Series:
         return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
 
     def windows(self, n_rows, baseline_window=None):
-        """The windows of so many rows that end at each row.
+        """Return the trailing windows of all rows.
 
-        Less the median of the last `baseline_window` rows, if that is given.
+        With `baseline_window`, each is relative to the median of that many last rows.
         """
         fill_values = baseline = None
         if self.is_incomplete:
@@ -80,9 +80,10 @@ class View:
     rule : RowErrorRule
         Rule, fitted or to be fitted with `fit`.
     weights : ndarray of shape (n_channels,) or None, default=None
-        What the squared residuals of each channel are multiplied by.
+        Factors of the squared residuals of the channels.
     baseline_window : int or None, default=None
-        Rows whose median is subtracted from windows, of a model that reconstructs.
+        Number of rows whose median is subtracted from each window. Only for models
+        that reconstruct.
     """
 
     def __init__(self, model, rule, weights=None, baseline_window=None):
@@ -98,15 +99,15 @@ class View:
 
     @property
     def n_start_up(self):
-        """Rows at the start of a series whose errors would rest on padding."""
+        """Number of rows at the start of a series whose windows are padded."""
         n_start_up = self.model.n_rows - 1
-        if self.model.forecasts:  # of several rows, one after the other
+        if self.model.forecasts:  # several rows are forecast separately
             n_start_up += self.rule.n_rows - 1
         return n_start_up
 
     @property
     def n_context(self):
-        """Rows before a row that its error depends on."""
+        """Number of earlier rows that the error of a row depends on."""
         return max(self.n_start_up, (self.baseline_window or 1) - 1)
 
     @property
@@ -115,14 +116,14 @@ class View:
         return (self.rule.window_size - 1) * self.rule.looks_ahead
 
     def levels(self, errors):
-        """Normalised scores of rows, as of the rule."""
+        """Return the normalised scores of rows with these errors."""
         return self.rule.levels(errors)
 
     def _windows(self, series):
         return series.windows(self.model.n_rows, self.baseline_window)
 
     def residuals(self, series):
-        """Squared residuals of a series, by windows."""
+        """Return the squared residuals of a series in windows."""
         windows = self._windows(series)
         return Residuals(self.model, windows, self.n_start_up, self.weights)
 
@@ -182,7 +183,7 @@ class View:
             than one run of the model.
         """
         model, rule = self.model, self.rule
-        n_windows = self.n_start_up - model.n_rows + 2  # that are run for one row
+        n_windows = self.n_start_up - model.n_rows + 2  # windows to run for one row
         if rule.looks_ahead or (n_windows > 1 and not model.runs_several):
             return None
         run, size = model.make_runner(), self.n_start_up + 1
@@ -218,23 +219,23 @@ class View:
 class Blend:
     r"""Errors of rows by several views, each on its own scale.
 
-    With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum
-    to 1, the row has :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, or
-    :math:`l = \sum_i w_i l_i`, and the error :math:`\log(1 + e^l)`. The channels get
-    it by their shares of the errors of the views, each by its part of the first sum. A
-    row that one of the views cannot judge has no error.
+    With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum to
+    1, the row has the score :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, or
+    :math:`l = \sum_i w_i l_i`, and the error :math:`\log(1 + e^l)`. Each view
+    distributes its part of the first sum over the channels in proportion to its errors.
+    A row without an error by one of the views has no error.
 
     Parameters
     ----------
     views : list of View or Blend
-        With rules of one kind. The last one tells how far it is.
+        Views with rules of the same kind. The last one reports progress.
     weights : sequence of float
-        How much each counts; they sum to 1.
+        Weights of the views, which sum to 1.
     channel_weights : ndarray of shape (n_views, n_channels) or (n_views, 1)
-        How far what each expects of a channel counts; those of a channel sum to 1.
+        Weights of the expected readings of the views, which sum to 1 for each channel.
     by_mean : bool, default=False
-        Whether the score is the mean of those of the views: a row has to look abnormal
-        to all of them, not just to one.
+        Whether the score is the weighted mean of the scores of the views. A high score
+        then needs all views; otherwise one view is enough.
     """
 
     def __init__(self, views, weights, channel_weights, *, by_mean=False):
@@ -245,12 +246,12 @@ class Blend:
 
     @property
     def rules(self):
-        """The rules of all."""
+        """The rules of all views."""
         return [rule for view in self._views for rule in view.rules]
 
     @property
     def n_start_up(self):
-        """Rows at the start of a series whose errors would rest on padding."""
+        """Number of rows at the start of a series whose windows are padded."""
         return max(view.n_start_up for view in self._views)
 
     @property
@@ -264,11 +265,11 @@ class Blend:
         return max(view.n_lookahead for view in self._views)
 
     def levels(self, errors):
-        """Normalised scores of rows, from their errors."""
+        """Return the normalised scores of rows with these errors."""
         return level_of_error(errors)
 
     def fit(self, series, rows):
-        """Fit the rules of all views; as of a view."""
+        """Fit the rules of all views; see `View.fit`."""
         return self.join(self._of_each(lambda view: view.fit(series, rows)))
 
     def errors(self, series):

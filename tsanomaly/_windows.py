@@ -236,9 +236,9 @@ class TrailingWindows:
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches. No window contains one.
     fill_values : ndarray of shape (n_channels,) or None, default=None
-        As in `fill_windows`, if readings are missing in rows that are no breaks.
+        As in `fill_windows`, if readings are missing in rows that are not breaks.
     baseline : ndarray of shape (n_timestamps, n_channels) or None, default=None
-        What is subtracted from all rows of the window that ends at each row.
+        Values to subtract from all rows of the window that ends at each row.
 
     Attributes
     ----------
@@ -285,22 +285,22 @@ class TrailingWindows:
 
 
 def trailing_medians(X, n_rows, breaks):
-    """Median of the last rows, at each row of a series.
+    """Return the trailing median of each channel at each row.
 
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        A series, centred: rows before the first row of a stretch count as 0, so that
-        the medians of its first rows are close to 0. NaN does not count.
+        Series with a mean of 0. Rows before the start of a stretch count as 0, so the
+        medians of its first rows are close to 0. NaN is ignored.
     n_rows : int
-        How many rows, the row itself included.
+        Number of rows of each median, the row itself included.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches.
 
     Returns
     -------
     medians : ndarray of shape (n_timestamps, n_channels)
-        Of the type of `X`; 0 where nothing is known, and at breaks.
+        Medians of the dtype of `X`, 0 at breaks and where no reading is known.
     """
     import pandas as pd
 
@@ -315,7 +315,7 @@ def trailing_medians(X, n_rows, breaks):
 
 
 def trailing_median(rows, n_rows):
-    """The last of `trailing_medians` of a stretch, (n_channels,)."""
+    """Return the last trailing median of one stretch, (n_channels,)."""
     rows = rows[-n_rows:]
     padded = np.zeros((n_rows, rows.shape[1]), rows.dtype)
     padded[n_rows - len(rows) :] = rows
