@@ -54,6 +54,9 @@ _OF_BOTH_VIEWS = (
     "linear_mean_",
     "linear_components_",
     "linear_gains_",
+    "baseline_mean_",
+    "baseline_components_",
+    "baseline_gains_",
     "relation_gain_",
     "predictable_",
     "_residual_weights",
@@ -67,7 +70,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear map looks back over long windows and follows slow, normal drift. The LSTM
+    The linear model looks back over long windows. It consists of two maps with equal
+    weight, one of the windows themselves and one of the windows relative to their
+    baseline, a trailing median, so that slow drift raises only one of the two. The LSTM
     network [1]_ looks at short windows and learns nonlinear relations between channels.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
@@ -121,6 +126,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
         the noise variance it is derived for, given all principal components. The 64
         largest components are kept. 0 disables the linear map: the network then trains
         on all rows and scores alone. A network that forecasts requires 0.
+
+    baseline_window : int or None, default=1001
+        Number of rows of the trailing median that the second linear map subtracts from
+        each window, at least 2. A level that changes for good is normal to this map
+        after half as many rows. None leaves the second map out: drift then raises all
+        scores, and faults that last longer are found for as long as they last. Ignored
+        if ``linear_variance=0``.
 
     training : Training or None, default=None
         Batch size, learning rate, validation windows, optimizer, loss and callbacks of
@@ -185,14 +197,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     linear_components_ : ndarray of shape (n_components, window_size * n_channels)
         Principal components of the training windows that the linear map projects onto,
-        at most 64, time-major. This attribute and the next four exist unless
-        ``linear_variance=0``.
+        at most 64, time-major. Not present if ``linear_variance=0``, like the two that
+        follow, `relation_gain_` and `predictable_`.
 
     linear_gains_ : ndarray of shape (n_components,)
         Factor applied to each projection, in [0, 1].
 
     linear_mean_ : ndarray of shape (window_size * n_channels,)
         Mean of the training windows, after subtracting `center_`.
+
+    baseline_components_, baseline_gains_, baseline_mean_ : ndarray
+        The same of the map of windows relative to their baseline. Present if there is
+        such a map.
 
     relation_gain_ : ndarray of shape (n_channels,)
         How much more the network knows about each channel than the linear map, in
@@ -226,9 +242,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Number of earlier rows that the score of a row depends on, 79 by default. A
-        window that ends at the row has ``window_size - 1`` of them; a forecast needs
-        `window_size`, and ``window_size - 1`` more if `row_error` averages over rows.
+        Number of earlier rows that the score of a row depends on: `n_start_up_`, or
+        ``baseline_window - 1`` if that is larger; 1,000 by default.
+
+    n_start_up_ : int
+        Number of rows at the start of a series that are scored as start-up rows, 79 by
+        default. A window that ends at the row has ``window_size - 1`` earlier rows; a
+        forecast needs `window_size`, and ``window_size - 1`` more if `row_error`
+        averages over rows.
 
     n_lookahead_ : int
         Number of later rows that the score of a row depends on: 0 for causal rules,
@@ -289,6 +310,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
     over all components, with :math:`v` from `linear_variance`. It is fitted to all
     windows, or to a random sample of them with 50 million readings.
 
+    **Baseline.** The second map is fitted to, and reconstructs, windows from which the
+    median of each channel over the last `baseline_window` rows is subtracted, those of
+    the row that ends the window. Rows before the start of the series or after a break
+    count as `center_`, so a series starts with a baseline close to it. The normalised
+    score :math:`l_1` of the linear model is the mean of those of the two maps, and its
+    reconstruction is their mean.
+
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
     wide series), the last ten rows of one channel are replaced by those of another
@@ -301,7 +329,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     The weight :math:`w_c` of a channel rises linearly from 0 to 1 as its gain rises
     from 0.25 to 0.5, and the squared residuals of the network are also multiplied by
     :math:`\max(w_c, 0.1)`. With the median :math:`w` of all :math:`w_c` and the
-    normalised scores :math:`l_1` (linear map) and :math:`l_2` (network), a row
+    normalised scores :math:`l_1` (linear model) and :math:`l_2` (network), a row
     scores :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})` and its error
     is :math:`\log(1 + e^l)`. With :math:`w = 0` the network is not used.
     `reconstruct` averages both reconstructions with the weights :math:`w_c`.
@@ -382,7 +410,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
     (300, 2)
     """
 
-    _scoring_parameters = ("window_size", "units", "latent_dim", "network")
+    _scoring_parameters = (
+        "window_size",
+        "units",
+        "latent_dim",
+        "network",
+        "baseline_window",
+    )
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
@@ -398,6 +432,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "linear_variance": [Interval(Real, 0, 1, closed="left")],
+        "baseline_window": [Interval(Integral, 2, None, closed="left"), None],
         "training": [Training, None],
         "verbose": ["verbose"],
     }
@@ -414,6 +449,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         epochs=40,
         noise=0.3,
         linear_variance=0.8,
+        baseline_window=1001,
         training=None,
         row_error="multiscale",
         stride=1,
@@ -430,6 +466,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         self.epochs = epochs
         self.noise = noise
         self.linear_variance = linear_variance
+        self.baseline_window = baseline_window
         self.training = training
         self.row_error = row_error
         self.stride = stride
@@ -516,11 +553,21 @@ class LSTMAutoencoderDetector(ResidualDetector):
             )
 
     def _make_views(self):
-        short, long = self._window_sizes()
+        short = self._window_sizes()[0]
         network = View(NetworkModel(self._network(), None), self._make_rule(short))
         if not self.linear_variance:
             return [network]
-        return [View(LinearModel(None, long), self._make_rule(long)), network]
+        return [*self._make_linear_views(), network]
+
+    def _make_linear_views(self):
+        """Return views by linear maps, without and with subtracting a baseline."""
+        long, baselines = self._window_sizes()[1], [None]
+        if self.baseline_window is not None:
+            baselines.append(int(self.baseline_window))
+        return [
+            View(LinearModel(None, long), self._make_rule(long), baseline_window=rows)
+            for rows in baselines
+        ]
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -541,6 +588,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         )
         if self.linear_variance:
             needed += LinearModel.memory(shape, long)
+            if self.baseline_window is not None:  # medians, in float64
+                needed += 32 * series.X.size
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
             needed,
@@ -572,42 +621,47 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not self.linear_variance:
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
-        linear, n_rows = views[0], views[0].model.n_rows
+        variance, linear_views = self.linear_variance, views[:-1]
 
         def fit_linear(rows):
-            windows, variance = series.windows(n_rows), self.linear_variance
-            return LinearModel(LinearMap.fit(windows, rows, variance, seed), n_rows)
+            fitted = []
+            for view in linear_views:
+                n_rows, baseline_window = view.model.n_rows, view.baseline_window
+                windows = series.windows(n_rows, baseline_window)
+                linear_map = LinearMap.fit(windows, rows, variance, seed)
+                model = LinearModel(linear_map, n_rows)
+                fitted.append(View(model, view.rule, baseline_window=baseline_window))
+            return fitted
 
-        linear.model = fit_linear(rows)
-        for name in ("mean", "components", "gains"):
-            setattr(self, f"linear_{name}_", getattr(linear.model.linear_map, name))
+        linear_views = fit_linear(rows)
+        for kind, view in zip(("linear", "baseline"), linear_views, strict=False):
+            for name in ("mean", "components", "gains"):
+                setattr(self, f"{kind}_{name}_", getattr(view.model.linear_map, name))
+        linear = _mean_of(linear_views)
         errors = linear.fit(series, rows)
 
         # The network is evaluated on the last rows, so it does not train on them.
         n_learned = max(int(_LEARNED * len(rows)), 1)
         last = rows[n_learned:] if n_learned < len(rows) else rows
         network.model = self._train(series, rows[:n_learned], seed)
-        weight = self._weigh(series, last, linear, network, seed)
+        weight = self._weigh(series, last, linear_views[0], network, seed)
+
+        def refit(rows):
+            return _mean_of(fit_linear(rows))
+
         if not weight:
-
-            def refit(rows):
-                return View(fit_linear(rows), linear.rule)
-
-            return (
-                linear,
-                errors,
-                partial(errors_of_halves, linear, series, rows, refit),
-            )
+            held_out = partial(errors_of_halves, linear, series, rows, refit)
+            return linear, errors, held_out
         network.weights = self._residual_weights
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
-        last = last[series.windows(view.n_context + 1).whole[last]]
+        last = last[series.windows(view.n_start_up + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
 
         def held_out(most):
             learned = rows[: len(rows) // 2]  # disjoint from the last rows
-            apart = View(fit_linear(learned), linear.rule)
+            apart = refit(learned)
             return last, view.join([apart.errors_at(series, last), both[1][last]])
 
         return view, view.join(both), held_out
@@ -643,20 +697,24 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _view(self):
         """Return the view that scores rows."""
-        linear = None
-        if hasattr(self, "linear_mean_"):
-            linear_map = LinearMap(
-                self.linear_mean_, self.linear_components_, self.linear_gains_
-            )
-            model = LinearModel(linear_map, self._window_sizes()[1])
-            linear = View(model, self._rules[0])
-            if len(self._rules) == 1:
-                return linear
+        linear_views = []
+        for kind in ("linear", "baseline"):
+            if hasattr(self, f"{kind}_mean_"):
+                parts = [
+                    getattr(self, f"{kind}_{name}_")
+                    for name in ("mean", "components", "gains")
+                ]
+                model = LinearModel(LinearMap(*parts), self._window_sizes()[1])
+                rows = self._fitted_with["baseline_window"] if linear_views else None
+                rule = self._rules[len(linear_views)]
+                linear_views.append(View(model, rule, baseline_window=rows))
+        if linear_views and len(linear_views) == len(self._rules):
+            return _mean_of(linear_views)
         network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
-        if linear is None:
+        if not linear_views:
             return network
         network.weights = self._residual_weights
-        return self._join(linear, network)
+        return self._join(_mean_of(linear_views), network)
 
     def _join(self, linear, network):
         """Combine both views."""
@@ -689,3 +747,11 @@ class LSTMAutoencoderDetector(ResidualDetector):
         lstm = len(units), link, dropout
         key = shape, units, latent_dim, dropout
         return get_network(key, lambda: Network(build, *shape, lstm))
+
+
+def _mean_of(views):
+    """Return the only view, or the blend of two views with equal weights."""
+    if len(views) == 1:
+        return views[0]
+    halves = (0.5, 0.5)
+    return Blend(views, halves, np.array([halves]).T, by_mean=True)

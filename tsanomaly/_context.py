@@ -3,7 +3,9 @@
 
 Streams, cascades and distributed scoring cut a series into pieces, which must include
 the rows that their results depend on. Estimators state the numbers of these rows in the
-fitted attributes ``n_context_`` (earlier rows) and ``n_lookahead_`` (later rows).
+fitted attributes ``n_context_`` (earlier rows) and ``n_lookahead_`` (later rows). Rows
+with fewer than ``n_start_up_`` earlier rows are start-up rows, which do not affect
+thresholds. Without this attribute, the number is ``n_context_``.
 """
 
 from typing import NamedTuple
@@ -29,6 +31,7 @@ class Context(NamedTuple):
 
     n_context: int
     n_lookahead: int
+    n_start_up: int = 0
 
 
 _NONE = Context(0, 0)
@@ -47,7 +50,7 @@ def get_context(estimator):
     Returns
     -------
     context : Context
-        The named tuple ``(n_context, n_lookahead)``.
+        The named tuple ``(n_context, n_lookahead, n_start_up)``.
 
     Raises
     ------
@@ -63,7 +66,9 @@ def get_context(estimator):
             "start of the series, so that no piece of it can stand alone. Use stride=1."
         )
     if hasattr(estimator, "n_context_") and hasattr(estimator, "n_lookahead_"):
-        return Context(int(estimator.n_context_), int(estimator.n_lookahead_))
+        n_context, n_lookahead = estimator.n_context_, estimator.n_lookahead_
+        n_start_up = getattr(estimator, "n_start_up_", n_context)
+        return Context(int(n_context), int(n_lookahead), int(n_start_up))
     parts, combine = _parts(estimator)
     if parts is None:
         raise ValueError(

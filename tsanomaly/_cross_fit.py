@@ -163,8 +163,9 @@ def _cross_fit(steps, X, y, n_blocks):
         errors.append(results_at(head, "transform", X, np.arange(start, stop)))
     errors = np.concatenate(errors)
     breaks = find_breaks(X)
-    with suppress(ValueError):  # the context of the steps is unknown
-        whole = TrailingWindows(breaks, get_context(head).n_context + 1, breaks).whole
+    with suppress(ValueError):  # steps that do not say how many rows they need
+        n_start_up = get_context(head).n_start_up
+        whole = TrailingWindows(breaks, n_start_up + 1, breaks).whole
         if whole.any():
             errors[~whole] = np.nan
     return errors

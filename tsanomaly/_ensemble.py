@@ -511,19 +511,21 @@ class EnsembleDetector(
         return by_channel, others, of_rows
 
     def _set_context(self):
-        for name in ("n_context_", "n_lookahead_"):
+        for name in ("n_context_", "n_lookahead_", "n_start_up_"):
             vars(self).pop(name, None)
         with suppress(ValueError):  # unknown if a detector does not define them
             contexts = map(get_context, self.named_detectors_.values())
-            self.n_context_, self.n_lookahead_ = map(max, zip(*contexts, strict=True))
+            self.n_context_, self.n_lookahead_, self.n_start_up_ = map(
+                max, zip(*contexts, strict=True)
+            )
 
     def _set_threshold(self, errors, breaks):
         """Set the threshold from the errors of the training rows."""
         counted, share = ~breaks, self.contamination
         if share == "auto":
             share = AUTO_SHARE
-            n_context = getattr(self, "n_context_", 0)
-            whole = TrailingWindows(breaks, n_context + 1, breaks).whole
+            n_start_up = getattr(self, "n_start_up_", 0)
+            whole = TrailingWindows(breaks, n_start_up + 1, breaks).whole
             counted = whole if whole.any() else counted
         self.median_error_ = float(np.median(errors[counted]))
         threshold = midway_threshold(errors[counted], share)

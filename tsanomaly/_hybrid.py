@@ -428,8 +428,8 @@ class HybridDetector(
             counted, share = ~np.isnan(levels), self.contamination
             if share == "auto":
                 share = AUTO_SHARE
-                n_context = getattr(self, "n_context_", 0)
-                whole = counted & TrailingWindows(breaks, n_context + 1, breaks).whole
+                n_start_up = getattr(self, "n_start_up_", 0)
+                whole = counted & TrailingWindows(breaks, n_start_up + 1, breaks).whole
                 counted = whole if whole.any() else counted
             self.median_error_ = float(np.median(levels[counted]))
             self.offset_ = -midway_threshold(levels[counted], share)
@@ -445,13 +445,15 @@ class HybridDetector(
         return screener, detector
 
     def _set_context(self):
-        for name in ("n_context_", "n_lookahead_"):
+        for name in ("n_context_", "n_lookahead_", "n_start_up_"):
             vars(self).pop(name, None)
         if self.combine == "cascade":
             get_context(self.detector_)  # the detector is given pieces of the series
         with suppress(ValueError):  # if a part does not say, neither can this
             contexts = [get_context(self.screener_), get_context(self.detector_)]
-            self.n_context_, self.n_lookahead_ = map(max, zip(*contexts, strict=True))
+            self.n_context_, self.n_lookahead_, self.n_start_up_ = map(
+                max, zip(*contexts, strict=True)
+            )
 
     def _candidates(self, screened, X, breaks):
         suspected = (screened > self._cut) | (self.screen_fraction == 1)

@@ -301,6 +301,11 @@ class NeighborView:
         self._n_neighbors = n_neighbors
 
     @property
+    def n_start_up(self):
+        """Number of rows at the start of a series whose windows are padded."""
+        return self.n_context
+
+    @property
     def n_context(self):
         """Number of earlier rows that the error of a row depends on."""
         return self._lengths[-1] - 1

@@ -132,10 +132,12 @@ class ReconstructionError(
                 metadata = _check_method_params(X, metadata, rows)
                 X, y = X[rows], None if y is None else _safe_indexing(y, rows)
             self.transformer_ = clone(self.transformer).fit(X, y, **metadata)
-            for name in ("n_context_", "n_lookahead_"):
+            for name in ("n_context_", "n_lookahead_", "n_start_up_"):
                 vars(self).pop(name, None)
-            with suppress(ValueError):  # unknown for this transformer
-                self.n_context_, self.n_lookahead_ = get_context(self.transformer_)
+            with suppress(ValueError):  # if it does not say, neither can this
+                self.n_context_, self.n_lookahead_, self.n_start_up_ = get_context(
+                    self.transformer_
+                )
         return self
 
     def transform(self, X):

@@ -107,7 +107,7 @@ def find_evidence(network, linear, series, rows, rng):
     -------
     evidence : Evidence
     """
-    longest = max(network, linear, key=lambda view: view.n_context)
+    longest = max(network, linear, key=lambda view: view.n_start_up)
     rows = longest.residuals(series).whole_of(rows)
     inverse = 1 / _typical_residuals(network, series, rows)
     n_channels = series.X.shape[1]

@@ -389,7 +389,7 @@ class ResidualDetector(
         rows, of_rows = (), None
         if held_out is not None:
             rows, of_rows = held_out(None)
-        whole = series.windows(self.n_context_ + 1).whole
+        whole = series.windows(self.n_start_up_ + 1).whole
         return errors, raised_errors(errors, whole, rows, of_rows)
 
     def _fit(self, X):
@@ -422,6 +422,7 @@ class ResidualDetector(
                 self._step_coefficients = step.coefficients
                 self._step_rule, self._first_scale = step.rule, step.first_scale
             self.n_context_, self.n_lookahead_ = view.n_context, view.n_lookahead
+            self.n_start_up_ = view.n_start_up
             shared = {"row_error", "stride"} & self.get_params(deep=False).keys()
             remember_parameters(self, (*sorted(shared), *self._scoring_parameters))
             self._set_threshold(errors, series, held_out, view)
@@ -475,13 +476,13 @@ class ResidualDetector(
                     "a row, but this model forecasts each row once. Use one of "
                     f"{', '.join(map(repr, causal))}."
                 )
-        n_needed = max(view.n_context for view in views) + 1
+        n_needed = max(view.n_start_up for view in views) + 1
         check_series_length(breaks, n_needed, window_size=self.window_size)
 
     def _set_threshold(self, errors, series, held_out, view):
         """Set the threshold and fill in the errors of start-up rows."""
         kept = np.flatnonzero(~series.breaks)
-        whole = series.windows(self.n_context_ + 1).whole
+        whole = series.windows(self.n_start_up_ + 1).whole
         judged = mean_of_known(errors[whole], axis=1)
         self.median_error_ = float(np.median(judged))
         threshold = midway_threshold(judged, AUTO_SHARE)

@@ -169,10 +169,12 @@ class ScoreTransformer(
             warn_if_unordered(X, self)
             routed = self._route_fit(fit_params)
             self.detector_ = self._fit_detector(X, y, routed["detector"])
-            for name in ("n_context_", "n_lookahead_"):
+            for name in ("n_context_", "n_lookahead_", "n_start_up_"):
                 vars(self).pop(name, None)
-            with suppress(ValueError):  # unknown for this detector
-                self.n_context_, self.n_lookahead_ = get_context(self.detector_)
+            with suppress(ValueError):  # if it does not say, neither can this
+                self.n_context_, self.n_lookahead_, self.n_start_up_ = get_context(
+                    self.detector_
+                )
             self._calibration = None
             if self.calibrate is not None:
                 errors = self._errors(training_errors, X)

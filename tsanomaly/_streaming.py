@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
+from tsanomaly._context import get_context
 from tsanomaly._inspection import check_detector, fitted_steps
 from tsanomaly._stream_alarms import StreamAlarms
 from tsanomaly._stream_explanation import explain_rows, in_context
@@ -269,6 +270,9 @@ class StreamingDetector:
             if hasattr(step, "accept_new_normal"):
                 step.accept_new_normal(Z)
                 self.detector, self._plan = detector, None
+                # A baseline over rows from before the change would not be normal.
+                n_kept = get_context(detector).n_start_up
+                self._keep(*_last(self._rows, self._times, n_kept))
                 return self
             Z = step.transform(Z) if hasattr(step, "transform") else Z
         raise AttributeError(

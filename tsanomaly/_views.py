@@ -5,8 +5,6 @@ A *view* is a model (`_residuals`) with the rule (`_row_errors`) that aggregates
 residuals into errors. A *blend* combines several views, each on its own scale.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tsanomaly._progress import silence
@@ -15,12 +13,18 @@ from tsanomaly._row_errors import (
     error_of_level,
     evenly,
     join_shares,
+    level_of_error,
     mean_of_known,
     power_mean,
     shares_of,
     squared_residuals,
 )
-from tsanomaly._windows import RowAverage, TrailingWindows
+from tsanomaly._windows import (
+    RowAverage,
+    TrailingWindows,
+    trailing_median,
+    trailing_medians,
+)
 
 __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 
@@ -28,7 +32,7 @@ __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 _STANDSTILL = 0.1
 
 
-class Series(NamedTuple):
+class Series:
     """A series as the input of models.
 
     Parameters
@@ -39,20 +43,31 @@ class Series(NamedTuple):
         Rows that are NaN in every channel.
     """
 
-    X: np.ndarray
-    breaks: np.ndarray
+    def __init__(self, X, breaks):
+        self.X = X
+        self.breaks = breaks
+        self._baselines = {}
 
     @property
     def is_incomplete(self):
         """Whether readings are missing in rows that have others."""
         return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
 
-    def windows(self, n_rows):
-        """Return the trailing windows of all rows."""
-        fill_values = None
+    def windows(self, n_rows, baseline_window=None):
+        """Return the trailing windows of all rows.
+
+        With `baseline_window`, each is relative to the median of that many last rows.
+        """
+        fill_values = baseline = None
         if self.is_incomplete:
             fill_values = np.zeros(self.X.shape[1], np.float32)
-        return TrailingWindows(self.X, n_rows, self.breaks, fill_values)
+        if baseline_window is not None:
+            if baseline_window not in self._baselines:
+                self._baselines[baseline_window] = trailing_medians(
+                    self.X, baseline_window, self.breaks
+                )
+            baseline = self._baselines[baseline_window]
+        return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
 
 
 class View:
@@ -66,12 +81,16 @@ class View:
         Rule, fitted or to be fitted with `fit`.
     weights : ndarray of shape (n_channels,) or None, default=None
         Factors of the squared residuals of the channels.
+    baseline_window : int or None, default=None
+        Number of rows whose median is subtracted from each window. Only for models
+        that reconstruct.
     """
 
-    def __init__(self, model, rule, weights=None):
+    def __init__(self, model, rule, weights=None, baseline_window=None):
         self.model = model
         self.rule = rule
         self.weights = weights
+        self.baseline_window = baseline_window
 
     @property
     def rules(self):
@@ -79,22 +98,34 @@ class View:
         return [self.rule]
 
     @property
+    def n_start_up(self):
+        """Number of rows at the start of a series whose windows are padded."""
+        n_start_up = self.model.n_rows - 1
+        if self.model.forecasts:  # several rows are forecast separately
+            n_start_up += self.rule.n_rows - 1
+        return n_start_up
+
+    @property
     def n_context(self):
         """Number of earlier rows that the error of a row depends on."""
-        n_context = self.model.n_rows - 1
-        if self.model.forecasts:  # several rows are forecast separately
-            n_context += self.rule.n_rows - 1
-        return n_context
+        return max(self.n_start_up, (self.baseline_window or 1) - 1)
 
     @property
     def n_lookahead(self):
         """Number of later rows that the error of a row depends on."""
         return (self.rule.window_size - 1) * self.rule.looks_ahead
 
+    def levels(self, errors):
+        """Return the normalised scores of rows with these errors."""
+        return self.rule.levels(errors)
+
+    def _windows(self, series):
+        return series.windows(self.model.n_rows, self.baseline_window)
+
     def residuals(self, series):
         """Return the squared residuals of a series in windows."""
-        windows = series.windows(self.model.n_rows)
-        return Residuals(self.model, windows, self.n_context, self.weights)
+        windows = self._windows(series)
+        return Residuals(self.model, windows, self.n_start_up, self.weights)
 
     def fit(self, series, rows):
         """Fit the rule.
@@ -127,12 +158,14 @@ class View:
         return self.rule.errors_at(self.residuals(series), rows)
 
     def expected(self, series):
-        """Return the expected readings, (n_timestamps, n_channels), NaN at breaks."""
-        windows = series.windows(self.model.n_rows)
+        """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
+        windows = self._windows(series)
         average = RowAverage(series.X.shape)
         rows, covers_from = self.rule.windows_to_run(windows)
         done = 0
         for batch, _, expected in self.model.run(windows, rows):
+            if windows.baseline is not None:
+                expected = expected + windows.baseline[batch][:, None]
             if not self.rule.looks_ahead:
                 expected = expected[:, -1:]
             average.add(expected, batch, covers_from[done : done + len(batch)])
@@ -150,12 +183,15 @@ class View:
             than one run of the model.
         """
         model, rule = self.model, self.rule
-        n_windows = self.n_context - model.n_rows + 2  # windows to run for one row
+        n_windows = self.n_start_up - model.n_rows + 2  # windows to run for one row
         if rule.looks_ahead or (n_windows > 1 and not model.runs_several):
             return None
-        run, size = model.make_runner(), self.n_context + 1
+        run, size = model.make_runner(), self.n_start_up + 1
 
         def of_last(rows):
+            if self.baseline_window is not None:
+                baseline = trailing_median(rows, self.baseline_window)
+                rows = rows[-size:] - baseline
             rows = rows[-size:]
             n_padded = size - len(rows)
             if len(rows) < model.n_rows:
@@ -184,30 +220,39 @@ class Blend:
     r"""Errors of rows by several views, each on its own scale.
 
     With the normalised scores :math:`l_i` of a row and weights :math:`w_i` that sum to
-    1, the row has the score :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}` and the
-    error :math:`\log(1 + e^l)`. Each view distributes its part of the sum over the
-    channels in proportion to its errors. A row without an error by one of the views has
-    no error.
+    1, the row has the score :math:`l = \frac{1}{2} \log \sum_i w_i e^{2 l_i}`, or
+    :math:`l = \sum_i w_i l_i`, and the error :math:`\log(1 + e^l)`. Each view
+    distributes its part of the first sum over the channels in proportion to its errors.
+    A row without an error by one of the views has no error.
 
     Parameters
     ----------
-    views : list of View
+    views : list of View or Blend
         Views with rules of the same kind. The last one reports progress.
     weights : sequence of float
         Weights of the views, which sum to 1.
-    channel_weights : ndarray of shape (n_views, n_channels)
+    channel_weights : ndarray of shape (n_views, n_channels) or (n_views, 1)
         Weights of the expected readings of the views, which sum to 1 for each channel.
+    by_mean : bool, default=False
+        Whether the score is the weighted mean of the scores of the views. A high score
+        then needs all views; otherwise one view is enough.
     """
 
-    def __init__(self, views, weights, channel_weights):
+    def __init__(self, views, weights, channel_weights, *, by_mean=False):
         self._views = views
         self._weights = np.asarray(weights)
         self._channel_weights = channel_weights
+        self._by_mean = by_mean
 
     @property
     def rules(self):
         """The rules of all views."""
-        return [view.rule for view in self._views]
+        return [rule for view in self._views for rule in view.rules]
+
+    @property
+    def n_start_up(self):
+        """Number of rows at the start of a series whose windows are padded."""
+        return max(view.n_start_up for view in self._views)
 
     @property
     def n_context(self):
@@ -218,6 +263,14 @@ class Blend:
     def n_lookahead(self):
         """Number of later rows that the error of a row depends on."""
         return max(view.n_lookahead for view in self._views)
+
+    def levels(self, errors):
+        """Return the normalised scores of rows with these errors."""
+        return level_of_error(errors)
+
+    def fit(self, series, rows):
+        """Fit the rules of all views; see `View.fit`."""
+        return self.join(self._of_each(lambda view: view.fit(series, rows)))
 
     def errors(self, series):
         """Return the errors of all rows of a series; see `View.errors`."""
@@ -241,7 +294,7 @@ class Blend:
         of_rows = [mean_of_known(by_view, axis=1) for by_view in errors]
         levels = np.stack(
             [
-                view.rule.levels(by_view)
+                view.levels(by_view)
                 for view, by_view in zip(self._views, of_rows, strict=True)
             ],
             axis=1,
@@ -251,6 +304,8 @@ class Blend:
         if not known.any():
             return joined
         level, parts = power_mean(levels[known], self._weights)
+        if self._by_mean:
+            level = levels[known] @ self._weights
         shares = np.stack(
             [
                 shares_of(by_view[known], mean[known])
@@ -306,7 +361,7 @@ def errors_of_halves(view, series, rows, refit, most=None):
         the halves are too short for separate windows.
     errors : ndarray of shape (n_rows, n_channels)
     """
-    overlap = view.n_context
+    overlap = view.n_start_up
     rows = rows[series.windows(overlap + 1).whole[rows]]
     middle = len(rows) // 2
     found, errors = [], []

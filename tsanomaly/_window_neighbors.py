@@ -233,7 +233,7 @@ class WindowNeighborsDetector(ResidualDetector):
 
         kept = np.flatnonzero(~series.breaks)
         found = errors_of_halves(self._view(), series, kept, refit)
-        whole = series.windows(self.n_context_ + 1).whole
+        whole = series.windows(self.n_start_up_ + 1).whole
         return errors, raised_errors(errors, whole, *found)
 
     def _view(self):

@@ -20,6 +20,8 @@ __all__ = [
     "runs",
     "sliding_windows",
     "trailing_blocks",
+    "trailing_median",
+    "trailing_medians",
 ]
 
 
@@ -235,6 +237,8 @@ class TrailingWindows:
         Rows that separate two stretches. No window contains one.
     fill_values : ndarray of shape (n_channels,) or None, default=None
         As in `fill_windows`, if readings are missing in rows that are not breaks.
+    baseline : ndarray of shape (n_timestamps, n_channels) or None, default=None
+        Values to subtract from all rows of the window that ends at each row.
 
     Attributes
     ----------
@@ -244,10 +248,11 @@ class TrailingWindows:
         Rows that have a window: all except breaks.
     """
 
-    def __init__(self, X, window_size, breaks, fill_values=None):
+    def __init__(self, X, window_size, breaks, fill_values=None, baseline=None):
         self.X = X
         self.window_size = window_size
         self.fill_values = fill_values
+        self.baseline = baseline
         index = np.arange(len(X))
         starts = np.zeros(len(X), dtype=np.intp)
         starts[1:] = np.where(breaks[:-1], index[1:], 0)
@@ -267,13 +272,59 @@ class TrailingWindows:
         """Return the windows of `rows`, (len(rows), window_size, n_channels)."""
         index = rows[:, None] + np.arange(1 - self.window_size, 1)
         np.maximum(index, self.first_rows[rows][:, None], out=index)
-        return self.X[index]
+        windows = self.X[index]
+        if self.baseline is not None:
+            windows -= self.baseline[rows][:, None]
+        return windows
 
     def fill(self, windows):
         """Fill the missing readings of windows returned by `take`."""
         if self.fill_values is None:
             return windows
         return fill_windows(windows, self.fill_values)
+
+
+def trailing_medians(X, n_rows, breaks):
+    """Return the trailing median of each channel at each row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_timestamps, n_channels)
+        Series with a mean of 0. Rows before the start of a stretch count as 0, so the
+        medians of its first rows are close to 0. NaN is ignored.
+    n_rows : int
+        Number of rows of each median, the row itself included.
+    breaks : ndarray of shape (n_timestamps,), dtype=bool
+        Rows that separate two stretches.
+
+    Returns
+    -------
+    medians : ndarray of shape (n_timestamps, n_channels)
+        Medians of the dtype of `X`, 0 at breaks and where no reading is known.
+    """
+    import pandas as pd
+
+    medians = np.zeros_like(X)
+    before = np.zeros((n_rows - 1, X.shape[1]), X.dtype)
+    for start, end in zip(*runs(~breaks), strict=True):
+        stretch = slice(start, end + 1)
+        rows = pd.DataFrame(np.concatenate([before, X[stretch]]))
+        rolling = rows.rolling(n_rows, min_periods=1).median().to_numpy()
+        medians[stretch] = np.nan_to_num(rolling[n_rows - 1 :])
+    return medians
+
+
+def trailing_median(rows, n_rows):
+    """Return the last trailing median of one stretch, (n_channels,)."""
+    rows = rows[-n_rows:]
+    padded = np.zeros((n_rows, rows.shape[1]), rows.dtype)
+    padded[n_rows - len(rows) :] = rows
+    if not np.isnan(rows).any():
+        return np.median(padded, axis=0)
+    counted = ~np.isnan(padded).all(axis=0)
+    median = np.zeros(rows.shape[1], rows.dtype)
+    median[counted] = np.nanmedian(padded[:, counted], axis=0)
+    return median
 
 
 def fill_windows(windows, values):

@@ -46,10 +46,17 @@ __all__ = ["ESTIMATORS", "PLAIN"]
 # network together. 10,000 rows of 100 channels are as many.
 _MOST_READINGS = 2**20
 
+# The same of the rows that a baseline is the median of.
+_MOST_OF_BASELINE = 2**24
+
 # Rows of a training series, at most: more than fit into memory.
 _MOST_ROWS = 2**48
 
-_CONTEXT = {"n_context_": Number("i", 0), "n_lookahead_": Number("i", 0)}
+_CONTEXT = {
+    "n_context_": Number("i", 0),
+    "n_lookahead_": Number("i", 0),
+    "n_start_up_": Number("i", 0).maybe(),
+}
 _FITTED_WITH = {"_fitted_with": Items(ANYTHING, kinds=(dict,))}
 _POSITIVE, _FITTED = Number("f", 0), Instance(fitted=True)
 
@@ -62,13 +69,19 @@ def _check_equal(what, found, expected):
 def _check_context(estimator):
     """Raise if a row needs more readings than a model is made for."""
     check_parameters_unchanged(estimator)
-    n_rows = estimator.n_context_ + estimator.n_lookahead_ + 1
-    n_channels = estimator.n_features_in_
-    if n_rows * n_channels > _MOST_READINGS:
-        raise ValueError(
-            f"a row needs {n_rows:,} rows of {n_channels:,} channels, more than "
-            f"{_MOST_READINGS:,} readings"
-        )
+    n_channels, context = estimator.n_features_in_, get_context(estimator)
+    if context.n_start_up > context.n_context:
+        raise ValueError("n_start_up_ is above n_context_")
+    for n_rows, most in (
+        (context.n_start_up, _MOST_READINGS),
+        (context.n_context, _MOST_OF_BASELINE),
+    ):
+        n_rows += context.n_lookahead + 1
+        if n_rows * n_channels > most:
+            raise ValueError(
+                f"a row needs {n_rows:,} rows of {n_channels:,} channels, more than "
+                f"{most:,} readings"
+            )
 
 
 def _check_window(transformer):
@@ -95,6 +108,10 @@ def _check_residual_detector(detector):
     (n_rows, n_linear), n_features = detector._window_sizes(), detector.n_features_in_
     has_linear = hasattr(detector, "linear_mean_")
     _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
+    has_baseline = has_linear and detector.baseline_window is not None
+    for name in ("mean", "components", "gains"):
+        name = f"baseline_{name}_"
+        _check_equal(name, hasattr(detector, name), has_baseline)
     sizes = [n_rows]
     for name in ("relation_gain_", "predictable_", "_residual_weights"):
         _check_equal(name, hasattr(detector, name), has_linear)
@@ -102,7 +119,7 @@ def _check_residual_detector(detector):
         n_readings = len(detector.linear_mean_)
         _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
         counts = relation_weights(detector.relation_gain_)[1] > 0
-        sizes = [n_linear, n_rows] if counts else [n_linear]
+        sizes = [n_linear] * (1 + has_baseline) + [n_rows] * counts
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
     found = [rule.window_size for rule in rules]
@@ -111,11 +128,14 @@ def _check_residual_detector(detector):
     _check_equal("stride of _rules", strides, {detector.stride})
     lookahead = (max(sizes) - 1) * rules[0].looks_ahead
     _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
+    rows_of_baseline = detector.baseline_window if has_baseline else 1
+    farthest = max(detector.n_start_up_, rows_of_baseline - 1)
+    _check_equal("n_context_", detector.n_context_, farthest)
     if detector.network is not None:  # has whatever weights it has
-        if not max(sizes) - 1 <= detector.n_context_ <= 2 * max(sizes):
-            raise ValueError(f"n_context_ is {detector.n_context_}")
+        if not max(sizes) - 1 <= detector.n_start_up_ <= 2 * max(sizes):
+            raise ValueError(f"n_start_up_ is {detector.n_start_up_}")
         return
-    _check_equal("n_context_", detector.n_context_, max(sizes) - 1)
+    _check_equal("n_start_up_", detector.n_start_up_, max(sizes) - 1)
     latent_dim = detector.latent_dim
     latent_dim = None if isinstance(latent_dim, str) else latent_dim
     shapes = _weight_shapes(n_features, tuple(detector.units), latent_dim)
@@ -212,7 +232,7 @@ def _check_ensemble(ensemble):
         _check_context(ensemble)
         contexts = [get_context(detector) for detector in members.values()]
         farthest = tuple(map(max, zip(*contexts, strict=True)))
-        _check_equal("context", (ensemble.n_context_, ensemble.n_lookahead_), farthest)
+        _check_equal("context", tuple(get_context(ensemble)), farthest)
 
 
 def _check_multiscale(rule):
@@ -351,6 +371,9 @@ ESTIMATORS = {
             "linear_mean_": Array("f", "w", dtype="float32").maybe(),
             "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
             "linear_gains_": Array("f", "c", dtype="float32").maybe(),
+            "baseline_mean_": Array("f", "w", dtype="float32").maybe(),
+            "baseline_components_": Array("f", "b", "w", dtype="float32").maybe(),
+            "baseline_gains_": Array("f", "b", dtype="float32").maybe(),
             "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "d", low=0).maybe(),
