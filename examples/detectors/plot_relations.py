@@ -9,11 +9,12 @@ model cannot know a relation such as a circle. The network of
 """
 
 # %%
-# Position and torque of a wheel that turns at changing speed: together they lie on a
+# Position and torque of a wheel that turns back and forth: together they lie on a
 # circle. For 60 rows, three times, the torque runs out of phase.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter1d
 from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import LocalOutlierFactor
@@ -21,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tsanomaly import (
+    AlarmFilter,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
@@ -30,8 +32,8 @@ from tsanomaly import (
 
 rng = np.random.default_rng(0)
 n_rows, n_train = 6_000, 4_000
-speed = 0.2 + 0.1 * np.sin(np.arange(n_rows) / 90)
-angle = np.cumsum(speed + 0.02 * rng.normal(size=n_rows))
+speed = gaussian_filter1d(rng.normal(size=n_rows), 20)
+angle = np.cumsum(0.25 * speed / speed.std())
 y = np.zeros(n_rows, dtype=int)
 for start in (4_500, 5_000, 5_600):
     y[start : start + 60] = 1
@@ -93,8 +95,9 @@ figure.tight_layout()
 # from the others than a linear map does. The network counts for as much as it knows: a
 # gain near 1 means that it knows the channel, one near 0 that a linear map is as good.
 network = detectors["LSTM autoencoder"][-1]
-print(dict(zip(wheel.columns, network.relation_gain_.round(2), strict=True)))
+print(pd.Series(network.relation_gain_.round(2), wheel.columns).to_string())
 
 # %%
 # What an operator reads.
-print(*explain(detectors["LSTM autoencoder"], test, max_gap=30)["sentence"], sep="\n")
+alarms = explain(detectors["LSTM autoencoder"], test, alarm_filter=AlarmFilter())
+print(*alarms["sentence"], sep="\n")
