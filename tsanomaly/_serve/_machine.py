@@ -10,6 +10,7 @@ import numpy as np
 from tsanomaly._alarm_filter import has_drifted
 from tsanomaly._serve._readings import Rejected
 from tsanomaly._stream_state import BREAK, WatchedStream, advance, restore, state_of
+from tsanomaly._streaming import StreamingDetector
 
 __all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
 
@@ -39,6 +40,10 @@ class Machine:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None
         A longer pause between readings is a break.
+    threshold : float or None, default=None
+        What errors are compared with, instead of the threshold of the detector.
+    adjusted : callable or None, default=None
+        From the detector to the one that scores.
     state : dict or None, default=None
         What `state` returned; None for a machine without a past.
     scores : ndarray of shape (n_scores,), default=()
@@ -53,11 +58,15 @@ class Machine:
         width,
         n_channels,
         max_gap,
+        threshold=None,
+        adjusted=None,
         state=None,
         scores=(),
     ):
         self.name = name
-        self.stream = WatchedStream(detector, alarm_filter)
+        self.detector = detector
+        self._adjusted = adjusted or (lambda detector: detector)
+        self.stream = WatchedStream(self._adjusted(detector), alarm_filter, threshold)
         self._n_channels = n_channels
         self._max_gap = max_gap
         self.last_time = _NO_TIME
@@ -200,7 +209,10 @@ class Machine:
             Whether an alarm was on.
         """
         frame = self.stream._prepare().as_given(rows, times)
-        self.stream.accept_new_normal(frame)
+        # What is kept is the detector before it was adjusted.
+        stream = StreamingDetector(self.detector).accept_new_normal(frame)
+        self.detector = stream.detector
+        self.stream.go_on_with(self._adjusted(self.detector))
         was_on = self.stream._alarms.tracker.is_raised
         self.stream._alarms = self.stream._alarms.interrupted()
         self.stream._alarms.over = []

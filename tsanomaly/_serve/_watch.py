@@ -79,6 +79,11 @@ class Watch:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None, default=None
         A longer pause between readings of a machine is a break.
+    threshold : float or None, default=None
+        What errors are compared with, instead of the thresholds of the detectors.
+    adjusted : callable or None, default=None
+        From the detector of a machine to the one that scores, such as a copy with
+        another threshold.
     state : str, Path or None, default=None
         The file that a restart goes on from; None forgets.
     model_version : str, default=''
@@ -104,6 +109,8 @@ class Watch:
         alarm_params=None,
         n_channels=3,
         max_gap=None,
+        threshold=None,
+        adjusted=None,
         state=None,
         model_version="",
         most_machines=1_000,
@@ -119,7 +126,7 @@ class Watch:
         self.model_version = model_version
         self.format = ReadingFormat(_channels_of(detector), by, timestamp)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
-        self._options = len(self.channels), n_channels, max_gap
+        self._options = len(self.channels), n_channels, max_gap, threshold, adjusted
         self._most_machines = most_machines
         self.clock = clock
         self._machines = {}
@@ -229,7 +236,7 @@ class Watch:
                 with self.state.writing():
                     if was_on:
                         self._clear(found)
-                    model = detector_bytes(found.stream.detector)
+                    model = detector_bytes(found.detector)
                     self.state.set_detector(machine, model)
                     self.state.set_machine(machine, found.state())
             except BaseException:

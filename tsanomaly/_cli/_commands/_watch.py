@@ -6,12 +6,14 @@ import sys
 import warnings
 from collections import Counter
 from contextlib import ExitStack, closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 
 from tsanomaly._cli._inputs import load_model
+from tsanomaly._cli._models import with_threshold
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._wording import count, visible
 
@@ -39,6 +41,9 @@ def watch(
     state=None,
     token_file=None,
     most_machines=1000,
+    threshold=None,
+    quantile=None,
+    k=None,
     alarm_params,
     n_channels=3,
     progress,
@@ -68,7 +73,7 @@ def watch(
         File of the token.
     most_machines : int
         How many machines there can be.
-    model, alarm_params, n_channels, progress
+    model, threshold, quantile, k, alarm_params, n_channels, progress
         See above.
     """
     from tsanomaly._serve._outputs import Deliveries
@@ -94,6 +99,7 @@ def watch(
             stacklevel=2,
         )
     detector, _ = load_model(model, progress)
+    adjusted = partial(with_threshold, path=model, quantile=quantile, k=k)
     with ExitStack() as stack:
         watched = stack.enter_context(
             closing(
@@ -104,6 +110,8 @@ def watch(
                     alarm_params=alarm_params,
                     n_channels=n_channels,
                     max_gap=_pause(max_gap),
+                    threshold=threshold,
+                    adjusted=adjusted,
                     state=state,
                     model_version=sha256(model.read_bytes()).hexdigest()[:12],
                     most_machines=most_machines,
