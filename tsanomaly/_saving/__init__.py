@@ -3,6 +3,20 @@
 
 from tsanomaly._saving._archive import ModelFileError
 from tsanomaly._saving._describe import describe
-from tsanomaly._saving._persistence import load, load_described, save
+from tsanomaly._saving._persistence import (
+    from_bytes,
+    load,
+    load_described,
+    save,
+    to_bytes,
+)
 
-__all__ = ["ModelFileError", "describe", "load", "load_described", "save"]
+__all__ = [
+    "ModelFileError",
+    "describe",
+    "from_bytes",
+    "load",
+    "load_described",
+    "save",
+    "to_bytes",
+]

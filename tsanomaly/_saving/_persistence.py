@@ -24,7 +24,15 @@ from tsanomaly._streaming import StreamingDetector
 from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
 
-__all__ = ["load", "load_described", "read_bytes", "read_document", "save"]
+__all__ = [
+    "from_bytes",
+    "load",
+    "load_described",
+    "read_bytes",
+    "read_document",
+    "save",
+    "to_bytes",
+]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
@@ -103,6 +111,22 @@ def save(model, path):
     >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
     True
     """
+    resolve_target(path)  # raises before there is work to lose
+    replace_file(path, to_bytes(model))
+
+
+def to_bytes(model):
+    """The file of a fitted model, as `save` would write it.
+
+    Parameters
+    ----------
+    model : estimator
+        As of :func:`save`, with the same errors.
+
+    Returns
+    -------
+    data : bytes
+    """
     fitted = model.detector if isinstance(model, StreamingDetector) else model
     if isinstance(model, type) or not hasattr(fitted, "fit"):
         raise TypeError(
@@ -110,7 +134,6 @@ def save(model, path):
             "fit returned."
         )
     check_is_fitted(fitted)
-    resolve_target(path)  # raises before there is work to lose
     with _refusing(
         model,
         "holds something that cannot be saved without code",
@@ -122,7 +145,12 @@ def save(model, path):
         model, "cannot be loaded once it is saved", "Fit it again, or report this."
     ):
         _unpack(*read_document(data, "The file"), "The file", trusted=None)
-    replace_file(path, data)
+    return data
+
+
+def from_bytes(data):
+    """The model in a file that is given as bytes, as `load` would read it."""
+    return _unpack(*read_document(data, "The file"), "The file", full_names(()))
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One machine that is watched: its stream, its times, its alarm."""
 
-import tempfile
 from collections import Counter, deque
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from tsanomaly._serve._readings import Rejected
 from tsanomaly._stream_state import BREAK, WatchedStream, advance, restore, state_of
 from tsanomaly._streaming import StreamingDetector
 
-__all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
+__all__ = ["RECENT", "Machine"]
 
 # Readings of a machine that are kept: for charts, and for a new normal.
 RECENT = 2_000
@@ -260,23 +258,3 @@ def _wrong_time(time, last, seen, latest):
         f"{time} is before the last reading, at {last}, which has been scored. Send "
         "readings in order, or those that belong together in one request.",
     )
-
-
-def detector_bytes(detector):
-    """The file of a detector, as bytes."""
-    from tsanomaly._saving import save
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.skops")
-        save(detector, path)
-        return path.read_bytes()
-
-
-def detector_from(data):
-    """The detector in a file, given as bytes."""
-    from tsanomaly._saving import load
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.skops")
-        path.write_bytes(data)
-        return load(path)

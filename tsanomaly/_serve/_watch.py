@@ -11,12 +11,8 @@ import numpy as np
 from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._inspection import one_model_per_group
 from tsanomaly._parameter_error import Parameter, ParameterError
-from tsanomaly._serve._machine import (
-    RECENT,
-    Machine,
-    detector_bytes,
-    detector_from,
-)
+from tsanomaly._saving import from_bytes, to_bytes
+from tsanomaly._serve._machine import RECENT, Machine
 from tsanomaly._serve._readings import ReadingFormat, Rejected
 from tsanomaly._serve._state import State
 
@@ -236,7 +232,7 @@ class Watch:
                 with self.state.writing():
                     if was_on:
                         self._clear(found)
-                    model = detector_bytes(found.detector)
+                    model = to_bytes(found.detector)
                     self.state.set_detector(machine, model)
                     self.state.set_machine(machine, found.state())
             except BaseException:
@@ -284,7 +280,7 @@ class Watch:
 
     def _make(self, name, state):
         model = self.state.detector(name)
-        detector = self._detector_of(name) if model is None else detector_from(model)
+        detector = self._detector_of(name) if model is None else from_bytes(model)
         scores = ()
         if state is not None:
             _, scores, _ = self.state.readings(name, state["n_errors"])

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from tsanomaly._cli._inputs import load_model
 from tsanomaly._cli._models import with_threshold
@@ -137,6 +138,9 @@ def watch(
             batches = _source(source, watched, follow, state is not None, warn)
         before = Counter(watched.counts)
         progress("watching")
+        # Threads of linear algebra wait for each other in products as small as these,
+        # and take the processors meanwhile. All that uses it has been loaded by now.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         try:
             _run(watched, deliveries, batches, listen, token, warn)
         except KeyboardInterrupt:
