@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.cli.live import CODE, PROGRAM, RULES, ask, free_port, lines_of
+from tests.cli.live import CODE, PROGRAM, RULES, ask, free_port, lines_of, running
 from tsanomaly._cli import main
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -166,7 +166,7 @@ def watch_and_kill(model, plant, folder, n_kills, seconds):
     """Events of a watch that is killed at random moments while readings arrive."""
     log, output = folder / "log.csv", folder / "events.jsonl"
     log.touch()
-    writer = in_pieces(plant, log, seconds / 600)
+    writer = in_pieces(plant, log, seconds / len(Path(plant).read_bytes().splitlines()))
     command = [*PROGRAM, "watch", model, "--from", str(log), "--to", str(output)]
     command += ["--state", str(folder / "watch.state"), *RULES]
     chance = random.Random(0)
@@ -206,7 +206,9 @@ def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
 
 @pytest.mark.slow
 @POSIX
-def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+def test_many_kills_lose_and_repeat_nothing(model, folder, capsys):
+    assert main(["generate", "--rows", "20000", "--contamination", "0.1"]) == 0
+    plant = str(folder / "plant.csv")
     events = watch_and_kill(model, plant, folder, 50, 100)
     check_events(events, model, plant, capsys)
 
@@ -243,6 +245,38 @@ def check_server(model, plant, folder, capsys, n_kills):
     processes[-1].terminate()
     assert processes[-1].wait(20) == 143
     check_events(lines_of(output.read_text()), model, plant, capsys)
+
+
+@POSIX
+def test_a_new_normal_is_kept_by_the_program(folder, plant):
+    """Also though the command replaces all files that it writes at its end."""
+    pytest.importorskip("uvicorn")
+    train = ["train", plant, "--detector", "autoregression", "--no-plots"]
+    assert main(train) == 0
+    rows = pd.read_csv(plant).drop(columns="anomaly")
+    rows.iloc[-60:, 1] += 50 * rows.iloc[:, 1].std()
+    port, state = free_port(), folder / "watch.state"
+    command = [*PROGRAM, "watch", str(folder / "model.skops"), "--listen", str(port)]
+    command += ["--state", str(state), "--to", str(folder / "events.jsonl")]
+    errors, before = [], None
+    for body in (rows.to_json(orient="records"), None):
+        with running(command):
+            if body is not None:
+                assert ask(port, "POST", "/readings", body)["accepted"] == 600
+                (machine,) = ask(port, "GET", "/machines")
+                assert machine["alarm"] is not None
+                before = machine["error"]
+                path = "/machines/machine/accept-new-normal"
+                assert ask(port, "POST", path)["readings"] > 10
+            (machine,) = ask(port, "GET", "/machines")
+            assert machine["alarm"] is None
+            time = f"2024-01-01T10:0{len(errors)}:00"
+            body = json.dumps(dict(rows.iloc[-1], timestamp=time))
+            assert ask(port, "POST", "/readings", body)["accepted"] == 1
+            (machine,) = ask(port, "GET", "/machines")
+            errors.append(machine["error"])
+    # The next process, too, has the detector to which the new level is normal.
+    assert max(errors) < 0.7 * before, (errors, before)
 
 
 @POSIX
