@@ -5,8 +5,8 @@
 
 Trains what `tsanomaly train` trains by default, starts a watch with a state file, and
 sends it readings of 8 channels at a steady pace from this process, on the same machine.
-Bar: 2,000 readings a second for 5 minutes on two cores, memory flat. Load averages and the
-processor time that the watch takes tell what others left it.
+Bar: 2,000 readings a second for 5 minutes on two cores, memory flat. Load averages and
+the processor time that the watch takes tell what others left it.
 """
 
 import argparse

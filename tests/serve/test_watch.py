@@ -396,6 +396,30 @@ def test_a_state_of_another_format_names_what_to_do(detector, tmp_path, written_
         Watch(detector, state=path)
 
 
+def test_a_clock_that_goes_back_loses_and_repeats_nothing(detector, tmp_path):
+    frame = plant()
+    now = frame.index[-1].timestamp()
+    whole = Watch(detector).take(as_readings(frame))
+    events, path = [], tmp_path / "watch.state"
+    # Once while it runs, and once more before it starts again.
+    for (start, end), times in [((0, 105), [0, -7_200]), ((105, 400), [-14_400])]:
+        clock = iter([*times, *[times[-1]] * 1_000])
+        watch = Watch(detector, state=path, clock=lambda c=clock: now + next(c))
+        for block in in_blocks(as_readings(frame[start:end]), 50):
+            outcome = watch.take(block)
+            assert outcome.rejected == []
+            events += outcome.events
+        watch.close()
+    assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
+    for kind in ("raised", "cleared"):
+        told, expected = (
+            [(e["alarm"], e["start"], e["end"]) for e in some if e["type"] == kind]
+            for some in (events, whole.events)
+        )
+        assert [one[:2] for one in told] == [one[:2] for one in expected]
+    assert told == expected
+
+
 def test_an_active_alarm_is_not_forgotten(watch, monkeypatch):
     monkeypatch.setattr("tsanomaly._serve._state._ALARMS_KEPT", 1_000)
     readings = as_readings(plant())
