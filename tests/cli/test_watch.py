@@ -206,9 +206,10 @@ def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
 
 @pytest.mark.slow
 @POSIX
-def test_many_kills_lose_and_repeat_nothing(model, folder, capsys):
-    assert main(["generate", "--rows", "20000", "--contamination", "0.1"]) == 0
-    plant = str(folder / "plant.csv")
+def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    many = pd.concat([pd.read_csv(plant)] * 34)[:20_000]
+    times = pd.date_range("2024-01-01", periods=len(many), freq="min")
+    many.assign(timestamp=times).to_csv(plant, index=False)
     events = watch_and_kill(model, plant, folder, 50, 100)
     check_events(events, model, plant, capsys)
 
