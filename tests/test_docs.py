@@ -27,7 +27,7 @@ from tsanomaly.datasets import make_sensor_data
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # Pages whose code has tests of its own, which also look at what it does.
-TESTED_ELSEWHERE = {"fleets_and_clusters", "missing_data"}
+TESTED_ELSEWHERE = {"fleets_and_clusters", "missing_data", "production"}
 PAGES = sorted(
     path
     for pattern in ("*.md", "user_guide/*.md", "about/*.md")

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from datetime import timedelta, timezone
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,6 +200,28 @@ def test_calendar_in_local_time():
     Z = TemporalFeatures().set_output(transform="pandas").fit_transform(X)
     assert Z["hour"].tolist() == X.index.hour.tolist() == [4, 4, 5, 5]
     assert Z.index.equals(X.index)
+
+
+@pytest.mark.parametrize(
+    ("zone", "known"),
+    [
+        (None, None),
+        ("UTC", "UTC"),
+        ("Asia/Kolkata", "Asia/Kolkata"),
+        (timezone(timedelta(hours=-3)), "UTC-03:00"),
+        # Its name is that of another zone, in which clocks change.
+        (timezone(timedelta(hours=1), "CET"), None),
+    ],
+)
+def test_times_of_another_zone_are_those_of_training(zone, known):
+    X = plant(48).set_axis(pd.date_range("2024-07-01", periods=48, freq="h", tz=zone))
+    features = TemporalFeatures().fit(X)
+    assert features.time_zone_ == known
+    expected = features.transform(X)
+    if known is not None:
+        X = X.tz_convert("America/New_York")
+    assert np.array_equal(features.transform(X), expected)
+    assert TemporalFeatures(calendar=False).fit(X).time_zone_ is None
 
 
 @pytest.mark.parametrize(

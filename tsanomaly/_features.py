@@ -23,7 +23,7 @@ from tsanomaly._validation import (
 )
 from tsanomaly._windows import trailing_blocks
 
-__all__ = ["TemporalFeatures"]
+__all__ = ["TemporalFeatures", "in_zone", "zone_of_training"]
 
 # The number of pairs grows quadratically: 28 for 8 channels, 703 for 38.
 _MOST_PAIRED_CHANNELS = 8
@@ -198,6 +198,41 @@ _CALENDAR = (
 )
 
 
+def _zone_of(index):
+    """The zone of an index as a text that pandas reads, or None."""
+    if index.tz is None:
+        return None
+    zone = str(index.tz)
+    try:
+        is_same = (
+            index.tz_convert(zone).tz_localize(None).equals(index.tz_localize(None))
+        )
+    # Some libraries write zones in words of their own; each reader fails in its way.
+    except Exception:
+        return None
+    return zone if is_same else None
+
+
+def zone_of_training(step):
+    """The zone of the times in `fit`, if a step looks at a calendar; or None.
+
+    Parameters
+    ----------
+    step : fitted estimator
+        Perhaps a union of others.
+    """
+    parts = [part for _, part in getattr(step, "transformer_list", ())]
+    found = [getattr(step, "time_zone_", None), *map(zone_of_training, parts)]
+    return next((zone for zone in found if zone is not None), None)
+
+
+def in_zone(index, zone):
+    """Times of a DatetimeIndex in another zone, if both have one."""
+    if zone is None or index.tz is None:
+        return index
+    return index.tz_convert(zone)
+
+
 def _has_times(X):
     import pandas as pd
 
@@ -256,6 +291,10 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
 
     n_lookahead_ : int
         Number of later rows that the features of a row depend on, always 0.
+
+    time_zone_ : str or None
+        Zone of the times in `fit`, such as 'Europe/Paris' or 'UTC+02:00', None without
+        one and without calendar features. Times with another zone are converted to it.
 
     n_features_in_ : int
         Number of channels seen during `fit`.
@@ -362,6 +401,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             is_auto = isinstance(self.calendar, str)
             self._calendar = _has_times(X) if is_auto else bool(self.calendar)
             self._check_times(X)
+            self.time_zone_ = _zone_of(X.index) if self._calendar else None
             remember_parameters(
                 self, ["windows", "lags", "rates", "calendar", "interactions", "eps"]
             )
@@ -399,7 +439,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters_unchanged(self)
         self._check_times(X)
-        index = X.index if self._calendar else None
+        index = in_zone(X.index, zone_of_training(self)) if self._calendar else None
         X, breaks = validate_series(self, X, reset=False, missing="allow")
         n_features = len(self.get_feature_names_out())
         check_memory(

@@ -13,6 +13,7 @@ from sklearn.preprocessing import (
 )
 
 from tsanomaly._context import get_context
+from tsanomaly._features import zone_of_training
 from tsanomaly._inspection import fitted_steps, offset_of, score_method
 from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import output_container
@@ -32,9 +33,13 @@ class StreamPlan:
     ----------
     detector : estimator
         A fitted detector.
+    threshold : float or None, default=None
+        What errors are compared with, instead of the threshold of the detector.
+    is_utc : bool, default=False
+        Whether times without a zone are in UTC, and not in that of training.
     """
 
-    def __init__(self, detector):
+    def __init__(self, detector, *, threshold=None, is_utc=False):
         steps = fitted_steps(detector)
         contexts = []
         for step in steps:
@@ -55,13 +60,18 @@ class StreamPlan:
                 "ReconstructionThreshold."
             )
         self._score_method = score_method(last)
+        self._other_threshold = threshold
         self.threshold = 0.0  # of the opposites of scores
-        if self._score_method == "score_samples":
+        if threshold is not None:
+            self.threshold = threshold
+        elif self._score_method == "score_samples":
             offset = offset_of(last)
             self.threshold = None if offset is None else -offset
         self.n_context = sum(contexts)
         self.width = getattr(steps[0], "n_features_in_", None)
         self.names = getattr(steps[0], "feature_names_in_", None)
+        self.zone = zone_of_training(steps[0])
+        self._is_utc = is_utc
         # Number of earlier rows that each step and the following ones depend on.
         reach = np.cumsum(contexts[::-1])[::-1].tolist()
         self._steps = list(zip(map(_without_names, steps), reach, strict=True))
@@ -101,7 +111,9 @@ class StreamPlan:
         else:
             Z = self._named(position, Z, times)
             scores = decision = getattr(step, self._score_method)(Z)
-        if self._score_method == "score_samples":
+        if self._other_threshold is not None:
+            decision = scores + self._other_threshold
+        elif self._score_method == "score_samples":
             offset = offset_of(step)
             if offset is not None:
                 decision = scores - offset
@@ -130,12 +142,21 @@ class StreamPlan:
         names = getattr(step, "feature_names_in_", None)
         index = None
         if position == 0 and not _is_plain_scaler(step):
-            index = times[len(times) - Z.shape[0] :]
+            index = self._local(times[len(times) - Z.shape[0] :])
         return _to_frame(Z, names, index)
 
     def as_given(self, rows, times):
         """Rows as the detector was given them in `fit`."""
-        return _to_frame(rows, self.names, times)
+        return _to_frame(rows, self.names, self._local(times))
+
+    def _local(self, times):
+        """Times as clocks showed them in training."""
+        if not self._is_utc or self.zone is None or times is None:
+            return times
+        import pandas as pd
+
+        index = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(self.zone)
+        return index.tz_localize(None).as_unit("ns").to_numpy()
 
     def _fills_breaks(self):
         """Whether a step gives values to a row that is NaN in every channel."""

@@ -5,6 +5,7 @@ import numpy as np
 
 from tsanomaly._alarm_filter import LABELS
 from tsanomaly._stream_explanation import expected_or_usual, in_context
+from tsanomaly._stream_plan import StreamPlan
 from tsanomaly._streaming import StreamingDetector
 
 __all__ = ["BREAK", "WatchedStream", "advance", "restore", "state_of"]
@@ -18,7 +19,31 @@ _TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
 
 
 class WatchedStream(StreamingDetector):
-    """A stream that knows breaks, and whose alarms need no explanation."""
+    """A stream that knows breaks, and whose alarms need no explanation.
+
+    Parameters
+    ----------
+    detector : estimator
+        As of `StreamingDetector`. Times of readings are in UTC.
+    alarm_filter : AlarmFilter
+    threshold : float or None, default=None
+        What errors are compared with, instead of the threshold of the detector.
+    """
+
+    def __init__(self, detector, alarm_filter, threshold=None):
+        self._other_threshold = threshold
+        super().__init__(detector, alarm_filter)
+
+    def _prepare(self):
+        if self._plan is None:
+            self._plan = StreamPlan(
+                self.detector, threshold=self._other_threshold, is_utc=True
+            )
+        return self._plan
+
+    def go_on_with(self, detector):
+        """Score with another detector, whose errors are on the same scale."""
+        self.detector, self._plan = detector, None
 
     def _breaks(self, rows):
         return super()._breaks(rows) | (rows == BREAK).all(axis=1)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._attribution import channel_errors
 from tsanomaly._context import get_context
+from tsanomaly._features import in_zone
 from tsanomaly._inspection import check_detector, fitted_steps
 from tsanomaly._stream_alarms import StreamAlarms
 from tsanomaly._stream_explanation import explain_rows, in_context
@@ -465,7 +466,7 @@ class StreamingDetector:
             row = [row[name] for name in names]
         elif hasattr(row, "iloc") and not hasattr(row, "columns"):  # a Series
             if isinstance(row.name, datetime):
-                time = _wall_time([row.name])[0]
+                time = _wall_time([row.name], self._prepare().zone)[0]
             row = self._in_order(row, row.index)
         values = _to_floats(row, 1)
         self._check_width(len(values))
@@ -483,7 +484,7 @@ class StreamingDetector:
             check_columns(X, type(self).__name__)
             warn_if_unordered(X, self)
             if hasattr(X.index, "tz_localize"):
-                times = _wall_time(X.index)
+                times = _wall_time(X.index, self._prepare().zone)
             X = self._in_order(X, X.columns)
         values = _to_floats(X, 2)
         self._check_width(values.shape[1] if len(values) else None)
@@ -535,11 +536,11 @@ def _last(rows, times, n):
     return rows[start:], times[start:]
 
 
-def _wall_time(times):
-    """Return local times without time zone, which have the same calendar features."""
+def _wall_time(times, zone):
+    """Return times without time zone, in that of training if a calendar counts."""
     import pandas as pd
 
-    index = pd.DatetimeIndex(times)
+    index = in_zone(pd.DatetimeIndex(times), zone)
     return index.tz_localize(None).as_unit("ns").to_numpy()
 
 

@@ -99,6 +99,8 @@ for alarm in alarms.itertuples():
     axes[1].axvspan(alarm.start, alarm.end, 0.2, 0.8, color=colors[alarm.priority])
 for priority, color in colors.items():
     axes[1].plot([], [], color=color, linewidth=6, label=priority)
-axes[1].legend(ncols=3, title="priority", loc="upper center", bbox_to_anchor=(0.5, -0.4))
+axes[1].legend(
+    ncols=3, title="priority", loc="upper center", bbox_to_anchor=(0.5, -0.4)
+)
 axes[1].set_yticks([])
 figure.tight_layout()

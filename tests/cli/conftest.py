@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 import shutil
 
+import pandas as pd
 import pytest
 
 from tsanomaly._cli import _tuning, main
+
+LONG_NAME = f"press{'_in_between' * 6}"
 
 
 @pytest.fixture
@@ -43,3 +46,31 @@ def short_search(monkeypatch):
     """Make ``tune`` try two lengths of windows with two thresholds each."""
     monkeypatch.setattr(_tuning, "_OF_STOCK", {"window__window_size": [3, 10]})
     monkeypatch.setattr(_tuning, "_PER", [100, 1_000])
+
+
+@pytest.fixture
+def eager_model(plant, folder):
+    """A model with a threshold so low that there are alarms."""
+    options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
+    assert main(["train", plant, *options]) == 0
+    return str(folder / "model.skops")
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory):
+    """A report with all its pictures, and names that are hard to place."""
+    folder = tmp_path_factory.mktemp("report")
+    results = ["--output-dir", str(folder)]
+    options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
+    assert main(["generate", *options, *results]) == 0
+    readings = pd.read_csv(folder / "plant.csv")
+    readings = readings.rename(columns={"sensor_2": LONG_NAME})
+    # A name of one word, wider than a phone.
+    file = folder / f"pump_station_3{'_readings' * 8}.csv"
+    readings.to_csv(file, index=False)
+    train = ["train", str(file), "--detector", "pca", "--no-plots"]
+    assert main([*train, *results]) == 0
+    model = str(folder / "model.skops")
+    options = ["--quantile", "0.7", "--off-delay", "5", "--trigger", "0"]
+    assert main(["report", model, str(file), *options, *results]) == 0
+    return (folder / "report.html").read_text()

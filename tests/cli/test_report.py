@@ -9,10 +9,9 @@ import subprocess
 from base64 import b64encode
 from hashlib import sha256
 
-import pandas as pd
 import pytest
 
-from tsanomaly._cli import main
+from tests.cli.conftest import LONG_NAME
 
 BROWSER = next(
     filter(
@@ -146,8 +145,6 @@ USE = """addEventListener("load", () => {
   });
 });"""
 
-LONG_NAME = f"press{'_in_between' * 6}"
-
 IN_ORDER = {
     "not_shown": [],
     "distorted": [],
@@ -155,26 +152,6 @@ IN_ORDER = {
     "overlapping": [],
     "requests": [],
 }
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A report with all its pictures, and names that are hard to place."""
-    folder = tmp_path_factory.mktemp("report")
-    results = ["--output-dir", str(folder)]
-    options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
-    assert main(["generate", *options, *results]) == 0
-    readings = pd.read_csv(folder / "plant.csv")
-    readings = readings.rename(columns={"sensor_2": LONG_NAME})
-    # A name of one word, wider than a phone.
-    file = folder / f"pump_station_3{'_readings' * 8}.csv"
-    readings.to_csv(file, index=False)
-    train = ["train", str(file), "--detector", "pca", "--no-plots"]
-    assert main([*train, *results]) == 0
-    model = str(folder / "model.skops")
-    options = ["--quantile", "0.7", "--off-delay", "5", "--trigger", "0"]
-    assert main(["report", model, str(file), *options, *results]) == 0
-    return (folder / "report.html").read_text()
 
 
 def with_script(page, script):

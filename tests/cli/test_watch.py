@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The command that watches machines: what it prints, keeps and survives."""
 
-import http.client
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,24 +14,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.cli.live import CODE, PROGRAM, RULES, ask, free_port, lines_of, running
 from tsanomaly._cli import main
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-RULES = ["--trigger", "0.5", "--off-delay", "5"]
-CODE = "import sys; from tsanomaly._cli import main; sys.exit(main())"
-PROGRAM = [sys.executable, "-c", CODE]
 
 
 @pytest.fixture
-def model(plant, folder):
-    """A model with a threshold so low that there are alarms."""
-    options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
-    assert main(["train", plant, *options]) == 0
-    return str(folder / "model.skops")
-
-
-def lines_of(text):
-    return [json.loads(line) for line in text.splitlines()]
+def model(eager_model):
+    """A model that raises alarms."""
+    return eager_model
 
 
 def test_alarms_are_those_of_detect(model, plant, folder, capsys):
@@ -52,6 +42,21 @@ def test_alarms_are_those_of_detect(model, plant, folder, capsys):
         *expected["end"][: len(cleared)]
     ]
     assert f"600 readings; alarms: {len(raised)}" in shown.err
+
+
+@pytest.mark.parametrize("options", [["--threshold", "0.2"], ["--quantile", "0.8"]])
+def test_other_thresholds_are_those_of_detect(options, model, plant, folder, capsys):
+    capsys.readouterr()
+    assert main(["detect", model, plant, "--json", "--no-plots", *options]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    output = str(folder / "events.jsonl")
+    options = [*options, "--from", plant, "--to", output, "--json"]
+    assert main(["watch", model, *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # Rows whose windows are padded are at the threshold at most in a file.
+    difference = found["flagged_readings"] - expected["flagged_rows"]
+    assert 0 <= difference < 10
+    assert 0 < found["flagged_readings"] < 600
 
 
 def test_the_result_for_programs(model, plant, folder, capsys):
@@ -161,7 +166,7 @@ def watch_and_kill(model, plant, folder, n_kills, seconds):
     """Events of a watch that is killed at random moments while readings arrive."""
     log, output = folder / "log.csv", folder / "events.jsonl"
     log.touch()
-    writer = in_pieces(plant, log, seconds / 600)
+    writer = in_pieces(plant, log, seconds / len(Path(plant).read_bytes().splitlines()))
     command = [*PROGRAM, "watch", model, "--from", str(log), "--to", str(output)]
     command += ["--state", str(folder / "watch.state"), *RULES]
     chance = random.Random(0)
@@ -202,31 +207,11 @@ def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
 @pytest.mark.slow
 @POSIX
 def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
+    many = pd.concat([pd.read_csv(plant)] * 34)[:20_000]
+    times = pd.date_range("2024-01-01", periods=len(many), freq="min")
+    many.assign(timestamp=times).to_csv(plant, index=False)
     events = watch_and_kill(model, plant, folder, 50, 100)
     check_events(events, model, plant, capsys)
-
-
-def ask(port, method, path, body=None):
-    """Ask until there is an answer, and return it."""
-    end = time.monotonic() + 100
-    while time.monotonic() < end:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            told = json.loads(answer.read())
-            if answer.status == 200:
-                return told
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.05)
-        finally:
-            connection.close()
-    raise AssertionError("nobody answers")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 def check_server(model, plant, folder, capsys, n_kills):
@@ -261,6 +246,38 @@ def check_server(model, plant, folder, capsys, n_kills):
     processes[-1].terminate()
     assert processes[-1].wait(20) == 143
     check_events(lines_of(output.read_text()), model, plant, capsys)
+
+
+@POSIX
+def test_a_new_normal_is_kept_by_the_program(folder, plant):
+    """Also though the command replaces all files that it writes at its end."""
+    pytest.importorskip("uvicorn")
+    train = ["train", plant, "--detector", "autoregression", "--no-plots"]
+    assert main(train) == 0
+    rows = pd.read_csv(plant).drop(columns="anomaly")
+    rows.iloc[-60:, 1] += 50 * rows.iloc[:, 1].std()
+    port, state = free_port(), folder / "watch.state"
+    command = [*PROGRAM, "watch", str(folder / "model.skops"), "--listen", str(port)]
+    command += ["--state", str(state), "--to", str(folder / "events.jsonl")]
+    errors, before = [], None
+    for body in (rows.to_json(orient="records"), None):
+        with running(command):
+            if body is not None:
+                assert ask(port, "POST", "/readings", body)["accepted"] == 600
+                (machine,) = ask(port, "GET", "/machines")
+                assert machine["alarm"] is not None
+                before = machine["error"]
+                path = "/machines/machine/accept-new-normal"
+                assert ask(port, "POST", path)["readings"] > 10
+            (machine,) = ask(port, "GET", "/machines")
+            assert machine["alarm"] is None
+            time = f"2024-01-01T10:0{len(errors)}:00"
+            body = json.dumps(dict(rows.iloc[-1], timestamp=time))
+            assert ask(port, "POST", "/readings", body)["accepted"] == 1
+            (machine,) = ask(port, "GET", "/machines")
+            errors.append(machine["error"])
+    # The next process, too, has the detector to which the new level is normal.
+    assert max(errors) < 0.7 * before, (errors, before)
 
 
 @POSIX

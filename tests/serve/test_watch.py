@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: MIT
 """What a watch finds, refuses and remembers."""
 
+import sqlite3
 import threading
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.serve.conftest import as_readings, plant, small_pipeline
-from tsanomaly import AlarmFilter, explain
+from tsanomaly import (
+    AlarmFilter,
+    AutoregressiveDetector,
+    ReconstructionError,
+    ReconstructionThreshold,
+    StreamingDetector,
+    TemporalFeatures,
+    explain,
+    load,
+    save,
+)
 from tsanomaly._parameter_error import ParameterError
 from tsanomaly._serve._readings import Reading, Rejected
 from tsanomaly._serve._watch import UnknownName, Watch
@@ -367,6 +380,129 @@ def test_a_state_is_of_one_model_and_one_process(detector, tmp_path):
     path.write_text("no state" * 1000)
     with pytest.raises(ParameterError, match="cannot be used as the state"):
         Watch(detector, state=path, model_version="1")
+
+
+@pytest.mark.parametrize("written_by", [None, "0.0.9"])
+def test_a_state_of_another_format_names_what_to_do(detector, tmp_path, written_by):
+    path = tmp_path / "watch.state"
+    Watch(detector, state=path).close()
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE facts SET value = '0' WHERE name = 'format'")
+        base.execute("UPDATE facts SET value = ? WHERE name = 'version'", (written_by,))
+    base.close()
+    told = "another version" if written_by is None else "version 0.0.9"
+    expected = f"written by {told} of tsanomaly in the format 0.* name another file"
+    with pytest.raises(ParameterError, match=expected):
+        Watch(detector, state=path)
+
+
+def test_a_clock_that_goes_back_loses_and_repeats_nothing(detector, tmp_path):
+    frame = plant()
+    now = frame.index[-1].timestamp()
+    whole = Watch(detector).take(as_readings(frame))
+    events, path = [], tmp_path / "watch.state"
+    # Once while it runs, and once more before it starts again.
+    for (start, end), times in [((0, 105), [0, -7_200]), ((105, 400), [-14_400])]:
+        clock = iter([*times, *[times[-1]] * 1_000])
+        watch = Watch(detector, state=path, clock=lambda c=clock: now + next(c))
+        for block in in_blocks(as_readings(frame[start:end]), 50):
+            outcome = watch.take(block)
+            assert outcome.rejected == []
+            events += outcome.events
+        watch.close()
+    assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
+    for kind in ("raised", "cleared"):
+        told, expected = (
+            [(e["alarm"], e["start"], e["end"]) for e in some if e["type"] == kind]
+            for some in (events, whole.events)
+        )
+        assert [one[:2] for one in told] == [one[:2] for one in expected]
+    assert told == expected
+
+
+def test_an_active_alarm_is_not_forgotten(watch, monkeypatch):
+    monkeypatch.setattr("tsanomaly._serve._state._ALARMS_KEPT", 1_000)
+    readings = as_readings(plant())
+    (raised,) = watch.take(readings[:105]).events[:1]
+    for _ in range(3_000):
+        watch.state.add_alarm({"machine": "another", "state": "cleared"})
+    shown = watch.state.alarms(10)
+    assert [body["state"] for body in shown] == ["cleared"] * 10 + ["active"]
+    assert shown[-1]["alarm"] == raised["alarm"] == 1
+    assert watch.state.alarm(2) is None  # others are
+    watch.acknowledge(1, "Ann")
+    (cleared, *_) = [
+        e for e in watch.take(readings[105:]).events if e["type"] == "cleared"
+    ]
+    assert (cleared["alarm"], cleared["acknowledged_by"]) == (1, "Ann")
+    for _ in range(1_000):
+        watch.state.add_alarm({"machine": "another", "state": "cleared"})
+    assert watch.state.alarm(1) is None
+
+
+def test_another_threshold_is_that_of_all_machines(detector, tmp_path):
+    frame, errors = plant(), -detector.score_samples(plant())
+    threshold = float(np.quantile(errors, 0.5))
+    watch = Watch(detector, by="pump", threshold=threshold)
+    for name in "ab":
+        outcome = watch.take(as_readings(frame, name))
+        assert np.array_equal(outcome.flags, errors > threshold)
+        assert watch.find(name).threshold() == threshold
+
+
+def test_a_new_normal_goes_on_without_the_other_threshold(tmp_path):
+    """It is of one process; the next one may be given another, or none."""
+    frame = plant(600, faults=[(300, 600)])
+    shifting = make_pipeline(
+        StandardScaler(),
+        AutoregressiveDetector(window_size=8),
+        ReconstructionThreshold(quantile=0.99),
+    ).fit(frame[:300])
+
+    def lower(model):
+        return make_pipeline(*model[:-1], model[-1].with_threshold(quantile=0.9))
+
+    path = tmp_path / "watch.state"
+    thresholds = []
+    for adjusted in (lower, None, lower):
+        watch = Watch(shifting, state=path, adjusted=adjusted)
+        if not watch.machines():
+            watch.take(as_readings(frame))
+            watch.accept_new_normal("machine", 200)
+        thresholds.append(-watch.find("machine").stream.detector[-1].offset_)
+        assert watch.state.detector("machine") is not None
+        watch.close()
+    own, other = -shifting[-1].offset_, -lower(shifting)[-1].offset_
+    assert thresholds == [other, own, other]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "UTC+05:30", "America/New_York"])
+def test_a_calendar_is_that_of_training(zone, tmp_path):
+    frame = plant(600)
+    frame.index = pd.date_range("2024-03-09 20:00", periods=600, freq="7min", tz=zone)
+    features = TemporalFeatures(windows=(), rates=(), lags=(1,), calendar=True)
+    detector = make_pipeline(
+        features,
+        StandardScaler(),
+        ReconstructionError(PCA(4)),
+        ReconstructionThreshold(),
+    ).fit(frame)
+    expected = detector.score_samples(frame)
+    in_utc = frame if zone is None else frame.tz_convert("UTC")
+    np.testing.assert_allclose(detector.score_samples(in_utc), expected, rtol=1e-9)
+    save(detector, tmp_path / "model.skops")
+    for model in (detector, load(tmp_path / "model.skops")):
+        watch = Watch(model)
+        readings = as_readings(in_utc.tz_localize(None))
+        outcome = watch.take(readings[:300])
+        scores = [outcome.scores, watch.take(readings[300:]).scores]
+        np.testing.assert_allclose(np.concatenate(scores), expected, rtol=1e-5)
+    # Alarms are told in UTC, whatever the zone of training.
+    for alarm in watch.state.alarms(10):
+        assert pd.Timestamp(alarm["start"]) in in_utc.tz_localize(None).index
+    stream = StreamingDetector(detector)
+    scores, _ = stream.update_many(in_utc)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_alarms_are_acknowledged_once(watch):

@@ -645,6 +645,7 @@ def _add_watch(commands):
     )
     add_model(parser)
     add_watching(parser)
+    add_override(parser)
     add_explaining(parser)
 
 

@@ -3,13 +3,22 @@
 
 from tsanomaly._saving._archive import ModelFileError
 from tsanomaly._saving._describe import describe
-from tsanomaly._saving._persistence import load, load_described, save, save_prepared
+from tsanomaly._saving._persistence import (
+    from_bytes,
+    load,
+    load_described,
+    save,
+    save_prepared,
+    to_bytes,
+)
 
 __all__ = [
     "ModelFileError",
     "describe",
+    "from_bytes",
     "load",
     "load_described",
     "save",
     "save_prepared",
+    "to_bytes",
 ]

@@ -2,6 +2,7 @@
 """Classes of this library that a file may hold, and what their attributes may be."""
 
 import numpy as np
+import pandas as pd
 
 from tsanomaly._alarm_filter import AlarmFilter, AlarmTracker
 from tsanomaly._autoencoder import LSTMAutoencoderDetector
@@ -9,7 +10,7 @@ from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import Calibration, ErrorSummary, LogCalibration
 from tsanomaly._context import get_context
 from tsanomaly._ensemble import EnsembleDetector
-from tsanomaly._features import TemporalFeatures
+from tsanomaly._features import TemporalFeatures, in_zone, zone_of_training
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector, is_normalised
@@ -92,6 +93,12 @@ def _check_window(transformer):
 def _check_features(features):
     _check_context(features)
     _check_equal("n_context_", features.n_context_, features._reach())
+    zone = zone_of_training(features)
+    if zone is not None:
+        # With this prefix, pandas would read any file.
+        if zone.startswith("dateutil"):
+            raise ValueError("time_zone_ is no name of a zone")
+        in_zone(pd.DatetimeIndex(["2000-01-01"], tz="UTC"), zone)
 
 
 def _check_start_up(detector):
@@ -412,7 +419,13 @@ ESTIMATORS = {
         check=_check_parts("detector_"),
     ),
     TemporalFeatures: State(
-        {**_CONTEXT, **_FITTED_WITH, "_calendar": FLAG}, check=_check_features
+        {
+            **_CONTEXT,
+            **_FITTED_WITH,
+            "_calendar": FLAG,
+            "time_zone_": (NOTHING | Text()).maybe(),
+        },
+        check=_check_features,
     ),
     Training: State({}),
     WindowNeighborsDetector: State(

@@ -25,12 +25,14 @@ from tsanomaly._validation import VersionWarning
 from tsanomaly._version import __version__
 
 __all__ = [
+    "from_bytes",
     "load",
     "load_described",
     "read_bytes",
     "read_document",
     "save",
     "save_prepared",
+    "to_bytes",
 ]
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
@@ -114,14 +116,30 @@ def save(model, path):
 
 
 def save_prepared(model, path, preparation):
-    """Write a fitted model, and how the rows were prepared that it was trained on.
+    """Write a fitted model, and how the readings it was trained on were prepared.
 
     Parameters
     ----------
     model, path
-        As of :func:`save`.
+        As for :func:`save`.
     preparation : dict or None
         Options of the commands, as :func:`describe` returns them.
+    """
+    resolve_target(path)  # raises early if the path is invalid
+    replace_file(path, to_bytes(model, preparation))
+
+
+def to_bytes(model, preparation=None):
+    """Return the contents of the file that `save_prepared` would write.
+
+    Parameters
+    ----------
+    model, preparation
+        As for `save_prepared`, with the same errors.
+
+    Returns
+    -------
+    data : bytes
     """
     fitted = model.detector if isinstance(model, StreamingDetector) else model
     if isinstance(model, type) or not hasattr(fitted, "fit"):
@@ -130,7 +148,6 @@ def save_prepared(model, path, preparation):
             "result of fit."
         )
     check_is_fitted(fitted)
-    resolve_target(path)  # raises early if the path is invalid
     with _refusing(
         model,
         "contains something that cannot be saved without code",
@@ -142,7 +159,12 @@ def save_prepared(model, path, preparation):
         model, "could not be loaded once saved", "Refit it, or report this issue."
     ):
         _unpack(*read_document(data, "The file"), "The file", trusted=None)
-    replace_file(path, data)
+    return data
+
+
+def from_bytes(data):
+    """The model in a file that is given as bytes, as `load` would read it."""
+    return _unpack(*read_document(data, "The file"), "The file", full_names(()))
 
 
 @contextmanager

@@ -37,7 +37,7 @@ _HEADERS = [
     (b"x-frame-options", b"DENY"),
     (
         b"content-security-policy",
-        b"default-src 'none'; connect-src 'self'; "
+        b"default-src 'none'; connect-src 'self'; img-src data:; "
         b"script-src 'unsafe-inline'; style-src 'unsafe-inline'",
     ),
 ]

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
 """One machine that is watched: its stream, its times, its alarm."""
 
-import tempfile
 from collections import Counter, deque
-from pathlib import Path
 
 import numpy as np
 
 from tsanomaly._alarm_filter import has_drifted
 from tsanomaly._serve._readings import Rejected
 from tsanomaly._stream_state import BREAK, WatchedStream, advance, restore, state_of
+from tsanomaly._streaming import StreamingDetector
 
-__all__ = ["RECENT", "Machine", "detector_bytes", "detector_from"]
+__all__ = ["RECENT", "Machine"]
 
 # Readings of a machine that are kept: for charts, and for a new normal.
 RECENT = 2_000
@@ -39,6 +38,10 @@ class Machine:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None
         A longer pause between readings is a break.
+    threshold : float or None, default=None
+        What errors are compared with, instead of the threshold of the detector.
+    adjusted : callable or None, default=None
+        From the detector to the one that scores.
     state : dict or None, default=None
         What `state` returned; None for a machine without a past.
     scores : ndarray of shape (n_scores,), default=()
@@ -53,11 +56,15 @@ class Machine:
         width,
         n_channels,
         max_gap,
+        threshold=None,
+        adjusted=None,
         state=None,
         scores=(),
     ):
         self.name = name
-        self.stream = WatchedStream(detector, alarm_filter)
+        self.detector = detector
+        self._adjusted = adjusted or (lambda detector: detector)
+        self.stream = WatchedStream(self._adjusted(detector), alarm_filter, threshold)
         self._n_channels = n_channels
         self._max_gap = max_gap
         self.last_time = _NO_TIME
@@ -200,7 +207,10 @@ class Machine:
             Whether an alarm was on.
         """
         frame = self.stream._prepare().as_given(rows, times)
-        self.stream.accept_new_normal(frame)
+        # What is kept is the detector before it was adjusted.
+        stream = StreamingDetector(self.detector).accept_new_normal(frame)
+        self.detector = stream.detector
+        self.stream.go_on_with(self._adjusted(self.detector))
         was_on = self.stream._alarms.tracker.is_raised
         self.stream._alarms = self.stream._alarms.interrupted()
         self.stream._alarms.over = []
@@ -248,23 +258,3 @@ def _wrong_time(time, last, seen, latest):
         f"{time} is before the last reading, at {last}, which has been scored. Send "
         "readings in order, or those that belong together in one request.",
     )
-
-
-def detector_bytes(detector):
-    """The file of a detector, as bytes."""
-    from tsanomaly._saving import save
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.skops")
-        save(detector, path)
-        return path.read_bytes()
-
-
-def detector_from(data):
-    """The detector in a file, given as bytes."""
-    from tsanomaly._saving import load
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.skops")
-        path.write_bytes(data)
-        return load(path)

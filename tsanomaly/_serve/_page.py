@@ -4,33 +4,77 @@
 __all__ = ["PAGE"]
 
 # It loads nothing from elsewhere, and puts names in as text, never as HTML.
-PAGE = """<!doctype html>
+PAGE = r"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>tsanomaly</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <style>
-body { font: 15px system-ui, sans-serif; margin: 1.5rem auto; max-width: 70rem;
-  padding: 0 1rem; color: #222; background: #fff }
+:root { color-scheme: light dark; --text: #222; --paper: #fff; --line: #d0d0d0;
+  --quiet: #5c5c5c; --series: #2f6fc4; --limit: #c0392b; --high: #b00020;
+  --medium: #8a5000 }
+@media (prefers-color-scheme: dark) { :root { --text: #ddd; --paper: #181818;
+  --line: #444; --quiet: #a5a5a5; --series: #6fa8f0; --limit: #ff8a70;
+  --high: #ff8a80; --medium: #ffb74d } }
+body { font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem auto; max-width: 72rem;
+  padding: 0 1rem; color: var(--text); background: var(--paper);
+  overflow-wrap: anywhere }
+[hidden] { display: none !important }
+.bar { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center }
+select { max-width: 100% }
+select, button { font: inherit; padding: .25rem .6rem }
+svg { display: block; width: 100%; height: 8rem; border: 1px solid var(--line);
+  margin: .1rem 0 .6rem }
+.name { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem }
+.quiet { color: var(--quiet) }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd }
-svg { width: 100%; height: 9rem; border: 1px solid #ddd; margin: .2rem 0 }
-.high { color: #b00020; font-weight: 600 } .medium { color: #9a5b00 }
-button { font: inherit; margin-right: .4rem } #note { color: #b00020 }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 }
-  th, td, svg { border-color: #444 } .high { color: #ff8a80 }
-  .medium { color: #ffb74d } }
+th, td { text-align: left; vertical-align: top; padding: .4rem .6rem .4rem 0;
+  border-bottom: 1px solid var(--line) }
+th, .short, button { white-space: nowrap; overflow-wrap: normal }
+.high { color: var(--high); font-weight: 600 } .medium { color: var(--medium) }
+.active { font-weight: 600 } #note { color: var(--high) }
+@media (max-width: 60rem) {
+  thead { display: none }
+  table, tbody, tr, td { display: block }
+  tr { border-bottom: 1px solid var(--line); padding: .6rem 0 }
+  td { border: 0; padding: .1rem 0 .1rem 6.5rem; min-height: 1.4em; position: relative }
+  td::before { content: attr(data-label); position: absolute; left: 0;
+    color: var(--quiet); font-weight: 400 }
+  td:empty { display: none }
+}
 </style></head><body>
 <h1>tsanomaly</h1>
-<p>Machine <select id="machine" aria-label="Machine"></select>
-<button id="normal">This is the new normal</button> <span id="state"></span></p>
+<p id="empty" class="quiet">No readings yet. They are sent to POST /readings.</p>
+<p class="bar" id="bar" hidden><label>Machine <select id="machine"></select></label>
+<strong id="state"></strong><span id="since" class="quiet"></span>
+<button id="normal">This is the new normal</button></p>
 <p id="note" role="status"></p>
 <div id="charts"></div>
 <h2>Alarms</h2>
-<table><thead><tr><th>Alarm<th>Machine<th>Start<th>End<th>Priority<th>Channels
-<th>State<th></tr></thead><tbody id="alarms"></tbody></table>
+<p id="none" class="quiet">No alarms so far.</p>
+<table id="table" hidden><thead><tr><th>Alarm<th>Machine<th>Start (UTC)<th>End (UTC)
+<th>Priority<th>Channels<th>State<th></tr></thead><tbody id="alarms"></tbody></table>
+<p id="rest" class="quiet" hidden>The latest <span id="n-shown"></span> alarms, and all
+that are active. <button id="more">Show more</button></p>
 <script>
 const $ = id => document.getElementById(id);
-let isAway = false;
+const FIRST = 50, MOST = 1000;
+let isAway = false, last = FIRST, known = {};
 const shown = number => Number(number).toPrecision(4);
+// Times are in UTC; readings without times have numbers.
+const time = value => typeof value !== "string" ? value :
+  value.slice(0, 19).replace("T", " ");
+// What is the same stays: a list that is open, a button that has the focus.
+function isNew(name, value) {
+  const text = JSON.stringify(value), is = known[name] !== text;
+  known[name] = text;
+  return is;
+}
+function make(tag, text, name) {
+  const item = document.createElement(tag);
+  item.textContent = text;
+  if (name) item.className = name;
+  return item;
+}
 async function get(path) {
   const answer = await fetch(path);
   if (!answer.ok) throw new Error((await answer.json()).error);
@@ -41,7 +85,13 @@ async function post(path) {
   for (let again = 0; again < 2; again++) {
     const token = sessionStorage.getItem("token");
     const headers = token ? {Authorization: "Bearer " + token} : {};
-    const answer = await fetch(path, {method: "POST", headers});
+    let answer;
+    try {
+      answer = await fetch(path, {method: "POST", headers});
+    } catch (error) {
+      $("note").textContent = "The watch does not answer. Try again.";
+      break;
+    }
     if (answer.status === 401 && !again) {
       const typed = prompt("Token");
       if (!typed) return;
@@ -61,13 +111,14 @@ function chart(name, values, line) {
   const low = Math.min(...known), high = Math.max(...known), span = high - low || 1;
   const x = i => 1000 * i / Math.max(values.length - 1, 1);
   const y = v => 96 - 92 * (v - low) / span;
-  const make = (tag, attributes) => {
+  const draw = (tag, attributes) => {
     const item = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const key in attributes) item.setAttribute(key, attributes[key]);
     return item;
   };
-  const svg = make("svg", {viewBox: "0 0 1000 100", preserveAspectRatio: "none",
-    role: "img", "aria-label": name});
+  const range = known.length ? `${shown(low)} to ${shown(high)}` : "no readings";
+  const svg = draw("svg", {viewBox: "0 0 1000 100", preserveAspectRatio: "none",
+    role: "img", "aria-label": `${name}: ${range}`});
   let path = "", pen = "M";
   values.forEach((value, i) => {
     if (value === null) { pen = "M"; return; }
@@ -75,60 +126,82 @@ function chart(name, values, line) {
     pen = "L";
   });
   const style = {fill: "none", "vector-effect": "non-scaling-stroke"};
-  svg.append(make("path", {...style, d: path, stroke: "#3b7dd8"}));
-  if (line !== null) svg.append(make("path", {...style, stroke: "#d84a3b",
+  svg.append(draw("path", {...style, d: path, stroke: "var(--series)"}));
+  if (line !== null) svg.append(draw("path", {...style, stroke: "var(--limit)",
     "stroke-dasharray": "6 4", d: `M0 ${y(line)}L1000 ${y(line)}`}));
-  const label = document.createElement("div");
-  label.textContent = known.length ? `${name}: ${shown(low)} to ${shown(high)}` : name;
+  const label = make("div", "", "name");
+  label.append(make("span", name), make("span", range, "quiet"));
   $("charts").append(label, svg);
+}
+function row(alarm) {
+  const shares = alarm.channels.map((channel, i) =>
+    `${channel} (${Math.round(100 * alarm.shares[i])}\u00a0%)`).join(", ");
+  const end = alarm.state === "active" ? "" : time(alarm.end);
+  const cells = [["Alarm", alarm.alarm], ["Machine", alarm.machine],
+    ["Start (UTC)", time(alarm.start), "short"], ["End (UTC)", end, "short"],
+    ["Priority", alarm.priority, alarm.priority], ["Channels", shares],
+    ["State", alarm.state, `short ${alarm.state}`]].map(([label, text, name]) => {
+      const cell = make("td", text, name);
+      cell.dataset.label = label;
+      return cell;
+    });
+  const cell = make("td", alarm.acknowledged ? "acknowledged" : "", "short");
+  if (!alarm.acknowledged) {
+    const button = make("button", "Acknowledge");
+    button.setAttribute("aria-label", `Acknowledge alarm ${alarm.alarm}`);
+    button.onclick = () => post(`alarms/${alarm.alarm}/acknowledge`);
+    cell.append(button);
+  }
+  const line = document.createElement("tr");
+  line.append(...cells, cell);
+  return line;
+}
+function showMachine(machine, found) {
+  $("state").textContent = machine.alarm ? "alarm" : "normal";
+  $("state").className = machine.alarm ? "high" : "";
+  $("since").textContent = (machine.time ? `last reading ${time(machine.time)} UTC` :
+    `${machine.readings} readings`) +
+    (machine.drifted ? "; readings no longer look as in training" : "");
+  $("normal").disabled = !machine.alarm;
+  $("charts").replaceChildren();
+  chart("Error (dashed: threshold)", found.errors, machine.threshold);
+  found.channels.forEach((channel, i) =>
+    chart(channel, found.readings.map(row => row[i]), null));
+  const ends = [found.times[0], found.times[found.times.length - 1]].filter(Boolean);
+  const axis = make("div", "", "name quiet");
+  axis.append(...ends.map(end => make("span", `${time(end)} UTC`)));
+  $("charts").append(axis);
 }
 async function refresh() {
   try {
     const machines = await get("machines"), select = $("machine"), old = select.value;
-    select.replaceChildren(...machines.map(m => new Option(m.machine, m.machine)));
-    if (machines.some(m => m.machine === old)) select.value = old;
+    const names = machines.map(m => m.machine);
+    if (isNew("names", names)) {
+      select.replaceChildren(...names.map(name => new Option(name, name)));
+      if (names.includes(old)) select.value = old;
+    }
     const machine = machines.find(m => m.machine === select.value);
-    $("state").textContent = !machine ? "no readings yet" :
-      (machine.alarm ? "alarm" : "normal") +
-      (machine.drifted ? ", readings look no longer as in training" : "") +
-      ", last reading " + machine.time;
+    $("empty").hidden = Boolean(machine);
+    $("bar").hidden = !machine;
     if (machine) {
       const name = encodeURIComponent(machine.machine);
-      const found = await get(`machines/${name}/readings?last=300`);
-      $("charts").replaceChildren();
-      chart("Error and threshold", found.errors, machine.threshold);
-      found.channels.forEach((channel, i) =>
-        chart(channel, found.readings.map(row => row[i]), null));
+      showMachine(machine, await get(`machines/${name}/readings?last=300`));
     }
-    const rows = (await get("alarms?last=50")).map(alarm => {
-      const row = document.createElement("tr");
-      const shares = alarm.channels.map((channel, i) =>
-        `${channel} (${Math.round(100 * alarm.shares[i])} %)`).join(", ");
-      const cells = [alarm.alarm, alarm.machine, alarm.start, alarm.end,
-          alarm.priority, shares, alarm.state].map(text => {
-        const cell = document.createElement("td");
-        cell.textContent = text;
-        return cell;
-      });
-      cells[4].className = alarm.priority;
-      row.append(...cells);
-      const cell = document.createElement("td");
-      if (alarm.acknowledged) cell.textContent = "acknowledged";
-      else {
-        const button = document.createElement("button");
-        button.textContent = "Acknowledge";
-        button.onclick = () => post(`alarms/${alarm.alarm}/acknowledge`);
-        cell.append(button);
-      }
-      row.append(cell);
-      return row;
-    });
-    $("alarms").replaceChildren(...rows);
+    const alarms = await get(`alarms?last=${last}`);
+    const active = alarms.filter(alarm => alarm.state === "active").length;
+    document.title = (active ? `(${active}) ` : "") + "tsanomaly";
+    if (isNew("alarms", alarms)) $("alarms").replaceChildren(...alarms.map(row));
+    $("none").hidden = alarms.length > 0;
+    $("table").hidden = !alarms.length;
+    $("rest").hidden = alarms.length < last;
+    $("n-shown").textContent = last;
+    $("more").hidden = last === MOST;
     // What a button was answered stays.
     if (isAway) $("note").textContent = "";
     isAway = false;
   } catch (error) {
-    $("note").textContent = error.message;
+    $("note").textContent = error instanceof TypeError ?
+      "The watch does not answer. What is shown may be old." : error.message;
     isAway = true;
   }
 }
@@ -141,6 +214,7 @@ $("normal").onclick = () => {
   if (name && confirm(`Are the readings of ${name} since its alarm began normal?`))
     post(`machines/${encodeURIComponent(name)}/accept-new-normal`);
 };
+$("more").onclick = () => { last = MOST; refresh(); };
 $("machine").onchange = refresh;
 poll();
 </script></body></html>

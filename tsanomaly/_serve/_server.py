@@ -11,6 +11,10 @@ _INSTALL = "'pip install \".[serve]\"' in a checkout of tsanomaly"
 # Connections at once, at most: each may hold a body.
 _MOST_CONNECTIONS = 200
 
+# Seconds in which the head of a request has to arrive, at least, and twice as many at
+# most. Otherwise connections that ask for nothing would keep all others out.
+_PATIENCE = 15
+
 
 def serve(application, host, port, background=None):
     """Serve until the process is asked to end.
@@ -47,6 +51,7 @@ def serve(application, host, port, background=None):
         ) from error
     config = uvicorn.Config(
         application,
+        http=_impatient(),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -70,3 +75,26 @@ def serve(application, host, port, background=None):
         server.run(sockets=[listening])
     if failures:
         raise failures[0]
+
+
+def _impatient():
+    """Uvicorn's protocol, which closes connections on which no request comes."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Impatient(H11Protocol):
+        """Looks from time to time whether there is another request than before."""
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self._look(None)
+
+        def _look(self, before):
+            if self.transport.is_closing():
+                return
+            waits = self.cycle is None or self.cycle.response_complete
+            if waits and before is not None and before is (self.cycle or self):
+                self.transport.close()
+                return
+            self.loop.call_later(_PATIENCE, self._look, self.cycle or self)
+
+    return Impatient

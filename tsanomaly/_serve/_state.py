@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from tsanomaly._parameter_error import Parameter, ParameterError
+from tsanomaly._version import __version__
 
 __all__ = ["State"]
 
@@ -34,7 +35,11 @@ CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY, body TEXT NOT NULL
 """
 
 # The last alarms, and events that everybody was told, that are kept, at least.
+# Alarms that are active are kept beside these.
 _ALARMS_KEPT, _EVENTS_KEPT = 10_000, 1_000
+
+_IS_ACTIVE = "json_extract(body, '$.state') = 'active'"
+_INDEX = f"CREATE INDEX IF NOT EXISTS active ON alarms (alarm) WHERE {_IS_ACTIVE}"
 
 
 class State:
@@ -84,18 +89,31 @@ class State:
         run("BEGIN IMMEDIATE")
         run("ROLLBACK")
         self._base.executescript(_SCHEMA)
+        run(_INDEX)
         known = self.fact("format")
         if known is None:
             with self.writing():
                 self.set_fact("format", _FORMAT)
                 self.set_fact("model", model)
                 self.set_fact("watch", uuid4().hex[:12])
-        elif known != _FORMAT or self.fact("model") != model:
+        elif known != _FORMAT:
+            version = self.fact("version")
+            by = "another version" if version is None else f"version {version}"
             raise ParameterError(
                 Parameter("state", str(self._path)),
-                " is the state of a watch with another model, or of another version. "
-                "Name another file, or delete this one to begin anew.",
+                f" was written by {by} of tsanomaly in the format {known[:20]}, and "
+                f"version {__version__} reads the format {_FORMAT}. Go on with that "
+                "version, or name another file to begin without readings and alarms.",
             )
+        elif self.fact("model") != model:
+            raise ParameterError(
+                Parameter("state", str(self._path)),
+                f" is the state of a watch with another model ({self.fact('model')}; "
+                f"this one is {model}). Go on with that model, or name another file to "
+                "begin without readings and alarms.",
+            )
+        if self.fact("version") != __version__:
+            self.set_fact("version", __version__)
         self.watch = self.fact("watch")
 
     @contextmanager
@@ -207,7 +225,8 @@ class State:
             )
         if cursor.lastrowid % 1_000 == 0:
             self._run(
-                "DELETE FROM alarms WHERE alarm < ?", cursor.lastrowid - _ALARMS_KEPT
+                f"DELETE FROM alarms WHERE alarm < ? AND NOT {_IS_ACTIVE}",
+                cursor.lastrowid - _ALARMS_KEPT,
             )
         return cursor.lastrowid
 
@@ -221,8 +240,13 @@ class State:
         return json.loads(found[0][0]) if found else None
 
     def alarms(self, most):
-        """The last alarms, the latest first."""
-        found = self._run("SELECT body FROM alarms ORDER BY alarm DESC LIMIT ?", most)
+        """The last alarms and all that are active, the latest first."""
+        found = self._run(
+            "SELECT body FROM alarms WHERE alarm IN ("
+            "SELECT alarm FROM (SELECT alarm FROM alarms ORDER BY alarm DESC LIMIT ?) "
+            f"UNION SELECT alarm FROM alarms WHERE {_IS_ACTIVE}) ORDER BY alarm DESC",
+            most,
+        )
         return [json.loads(body) for (body,) in found]
 
     def add_event(self, body):

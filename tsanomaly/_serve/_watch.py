@@ -11,12 +11,8 @@ import numpy as np
 from tsanomaly._alarm_filter import AlarmFilter
 from tsanomaly._inspection import one_model_per_group
 from tsanomaly._parameter_error import Parameter, ParameterError
-from tsanomaly._serve._machine import (
-    RECENT,
-    Machine,
-    detector_bytes,
-    detector_from,
-)
+from tsanomaly._saving import from_bytes, to_bytes
+from tsanomaly._serve._machine import RECENT, Machine
 from tsanomaly._serve._readings import ReadingFormat, Rejected
 from tsanomaly._serve._state import State
 
@@ -79,6 +75,11 @@ class Watch:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None, default=None
         A longer pause between readings of a machine is a break.
+    threshold : float or None, default=None
+        What errors are compared with, instead of the thresholds of the detectors.
+    adjusted : callable or None, default=None
+        From the detector of a machine to the one that scores, such as a copy with
+        another threshold.
     state : str, Path or None, default=None
         The file that a restart goes on from; None forgets.
     model_version : str, default=''
@@ -104,6 +105,8 @@ class Watch:
         alarm_params=None,
         n_channels=3,
         max_gap=None,
+        threshold=None,
+        adjusted=None,
         state=None,
         model_version="",
         most_machines=1_000,
@@ -119,7 +122,7 @@ class Watch:
         self.model_version = model_version
         self.format = ReadingFormat(_channels_of(detector), by, timestamp)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
-        self._options = len(self.channels), n_channels, max_gap
+        self._options = len(self.channels), n_channels, max_gap, threshold, adjusted
         self._most_machines = most_machines
         self.clock = clock
         self._machines = {}
@@ -229,7 +232,7 @@ class Watch:
                 with self.state.writing():
                     if was_on:
                         self._clear(found)
-                    model = detector_bytes(found.stream.detector)
+                    model = to_bytes(found.detector)
                     self.state.set_detector(machine, model)
                     self.state.set_machine(machine, found.state())
             except BaseException:
@@ -277,7 +280,7 @@ class Watch:
 
     def _make(self, name, state):
         model = self.state.detector(name)
-        detector = self._detector_of(name) if model is None else detector_from(model)
+        detector = self._detector_of(name) if model is None else from_bytes(model)
         scores = ()
         if state is not None:
             _, scores, _ = self.state.readings(name, state["n_errors"])

@@ -6,12 +6,15 @@ import sys
 import warnings
 from collections import Counter
 from contextlib import ExitStack, closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from tsanomaly._cli._inputs import load_model
+from tsanomaly._cli._models import with_threshold
 from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._wording import count, visible
@@ -40,6 +43,9 @@ def watch(
     state=None,
     token_file=None,
     most_machines=1000,
+    threshold=None,
+    quantile=None,
+    k=None,
     alarm_params,
     n_channels=3,
     progress,
@@ -69,7 +75,7 @@ def watch(
         File of the token.
     most_machines : int
         How many machines there can be.
-    model, alarm_params, n_channels, progress
+    model, threshold, quantile, k, alarm_params, n_channels, progress
         See above.
     """
     from tsanomaly._serve._outputs import Deliveries
@@ -96,6 +102,7 @@ def watch(
         )
     detector, manifest = load_model(model, progress)
     _warn_of_preparation(manifest.get("preparation") or {}, max_gap)
+    adjusted = partial(with_threshold, path=model, quantile=quantile, k=k)
     with ExitStack() as stack:
         watched = stack.enter_context(
             closing(
@@ -106,6 +113,8 @@ def watch(
                     alarm_params=alarm_params,
                     n_channels=n_channels,
                     max_gap=_pause(max_gap),
+                    threshold=threshold,
+                    adjusted=adjusted,
                     state=state,
                     model_version=sha256(model.read_bytes()).hexdigest()[:12],
                     most_machines=most_machines,
@@ -131,6 +140,9 @@ def watch(
             batches = _source(source, watched, follow, state is not None, warn)
         before = Counter(watched.counts)
         progress("watching")
+        # Threads of linear algebra wait for each other in products as small as these,
+        # and take the processors meanwhile. All that uses it has been loaded by now.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         try:
             _run(watched, deliveries, batches, listen, token, warn)
         except KeyboardInterrupt:

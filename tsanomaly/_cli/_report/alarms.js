@@ -62,6 +62,7 @@
     head.append(button);
   }
   form.addEventListener("input", update);
+  form.addEventListener("change", update);  // all that some drivers of browsers send
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(update));
   more.addEventListener("click", () => { all = true; update(); });
