@@ -49,6 +49,10 @@ _MOVED = {
 # last rows are held out to compare the two.
 _LEARNED = 0.8
 
+# Weights of the linear maps without and with subtracting a baseline. The first has more:
+# the second no longer sees a fault that lasts longer than half of the baseline window.
+_LINEAR_WEIGHTS = (2 / 3, 1 / 3)
+
 # Attributes that exist only if both views are fitted.
 _OF_BOTH_VIEWS = (
     "linear_mean_",
@@ -70,9 +74,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear model looks back over long windows. It consists of two maps with equal
-    weight, one of the windows themselves and one of the windows relative to their
-    baseline, a trailing median, so that slow drift raises only one of the two. The LSTM
+    The linear model looks back over long windows. It consists of two maps, one of the
+    windows themselves and one of the windows relative to their baseline, a trailing
+    median, which follows slow drift. The LSTM
     network [1]_ looks at short windows and learns nonlinear relations between channels.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
@@ -314,8 +318,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     median of each channel over the last `baseline_window` rows is subtracted, those of
     the row that ends the window. Rows before the start of the series or after a break
     count as `center_`, so a series starts with a baseline close to it. The normalised
-    score :math:`l_1` of the linear model is the mean of those of the two maps, and its
-    reconstruction is their mean.
+    score :math:`l_1` of the linear model is the mean of those of the two maps, in which
+    the first counts twice, and so is its reconstruction.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
@@ -750,8 +754,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
 
 def _mean_of(views):
-    """Return the only view, or the blend of two views with equal weights."""
+    """Return the only view, or the blend of both."""
     if len(views) == 1:
         return views[0]
-    halves = (0.5, 0.5)
-    return Blend(views, halves, np.array([halves]).T, by_mean=True)
+    weights = np.array(_LINEAR_WEIGHTS)
+    return Blend(views, weights, weights[:, None], by_mean=True)

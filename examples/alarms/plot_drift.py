@@ -3,8 +3,9 @@
 When normal changes
 ===================
 
-A sensor is calibrated anew, and reads higher from then on. The alarm never ends, although
-nothing is broken. How to notice it, and how to tell the detector that this is normal now.
+A sensor is recalibrated and reads higher from then on. The alarm does not end, although
+nothing is broken. This example shows how to notice such a change, and how to tell the
+detector that the new level is normal.
 """
 
 # %%
@@ -43,8 +44,8 @@ print(alarms[["start", "duration", "state"]].to_string())
 print(*sensor_health(new, train)["message"], sep="\n")
 
 # %%
-# The operator knows of the calibration. Some hours of normal rows since then are enough
-# to move the level: what the model knows of the course of the readings stays, and nothing is
+# The operator knows of the calibration. A few hours of normal rows are enough to move the
+# level. What the model has learned about the course of the readings is kept; nothing is
 # trained again.
 since = new[1_000:1_500]
 scaler, model = detector[0], detector[-1]

@@ -3,8 +3,8 @@
 Bearings that run to failure
 ============================
 
-Four bearings on one shaft ran until one of them failed. A detector that has seen the
-first days only says days before the end that something is wrong, and with which bearing.
+Four bearings on one shaft run until one of them fails. A detector trained on the first
+two days raises an alarm more than a day before the end, and names the bearing.
 """
 
 # %%

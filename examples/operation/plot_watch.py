@@ -55,7 +55,7 @@ lines = tsanomaly(
 )
 events = [json.loads(line) for line in lines.splitlines()]
 for event in events:
-    print(f"{event['type']}: {event['sentence']}")
+    print(event["at"], event["type"], event["channels"], event["priority"])
 
 # %%
 # Drawn by hand; ``--http 127.0.0.1:8000`` serves a page with live charts.
