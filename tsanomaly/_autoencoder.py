@@ -7,7 +7,14 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._backend import check_not_forked
-from tsanomaly._linear_map import LinearMap
+from tsanomaly._linear_views import (
+    LEARNED,
+    combine_linear_views,
+    fit_linear_views,
+    learned_by,
+    make_linear_views,
+    restore_linear_views,
+)
 from tsanomaly._memory import check_memory
 from tsanomaly._network import (
     Network,
@@ -18,11 +25,10 @@ from tsanomaly._network import (
 from tsanomaly._progress import tell
 from tsanomaly._relations import find_evidence, relation_weights
 from tsanomaly._residual_detector import ResidualDetector, warn_of_unpredictable
-from tsanomaly._sklearn_compat import Interval, InvalidParameterError, StrOptions
+from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
-from tsanomaly._training import Training
+from tsanomaly._training import Training, check_units, check_window_sizes
 from tsanomaly._validation import (
-    are_counts,
     check_moved,
     check_parameters_unchanged,
     locate,
@@ -49,18 +55,9 @@ _MOVED = {
 # last rows are held out to compare the two.
 _LEARNED = 0.8
 
-# Weights of the linear maps without and with subtracting a baseline. The first has more:
-# the second no longer sees a fault that lasts longer than half of the baseline window.
-_LINEAR_WEIGHTS = (2 / 3, 1 / 3)
-
 # Attributes that exist only if both views are fitted.
 _OF_BOTH_VIEWS = (
-    "linear_mean_",
-    "linear_components_",
-    "linear_gains_",
-    "baseline_mean_",
-    "baseline_components_",
-    "baseline_gains_",
+    *LEARNED,
     "relation_gain_",
     "predictable_",
     "_residual_weights",
@@ -522,21 +519,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _fit(self, X):
         tell(0, int(self.epochs), "epochs")  # importing and compiling take seconds
-        self._check_window_size()
+        check_window_sizes(self.window_size)
         if self.network is None:
-            self._check_units()
+            check_units(self.units)
         if self.training is not None:
             self.training._validate_params()
         return super()._fit(X)
-
-    def _check_units(self):
-        """Check the entries of `units`, which the constraints do not cover."""
-        if not self.units or not are_counts(self.units, 1):
-            raise InvalidParameterError(
-                "The 'units' parameter of LSTMAutoencoderDetector must hold integers "
-                f"of at least 1, one for each LSTM layer. Got {self.units!r} instead. "
-                "For example, use units=(64, 32)."
-            )
 
     def _window_sizes(self):
         """Return the window sizes of the network and of the linear view."""
@@ -544,34 +532,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
             return int(self.window_size), int(self.window_size)
         return tuple(map(int, self.window_size))
 
-    def _check_window_size(self):
-        """Check the entries of `window_size`, which the constraints do not cover."""
-        sizes = self.window_size
-        sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
-        if len(sizes) != 2 or not are_counts(sizes, 2):
-            raise InvalidParameterError(
-                "The 'window_size' parameter of LSTMAutoencoderDetector must be an int "
-                "of at least 2, or two of them, for the network and for the linear "
-                f"view. Got {self.window_size!r} instead. For example, use "
-                "window_size=(16, 80)."
-            )
-
     def _make_views(self):
-        short = self._window_sizes()[0]
+        short, long = self._window_sizes()
         network = View(NetworkModel(self._network(), None), self._make_rule(short))
         if not self.linear_variance:
             return [network]
-        return [*self._make_linear_views(), network]
-
-    def _make_linear_views(self):
-        """Return views by linear maps, without and with subtracting a baseline."""
-        long, baselines = self._window_sizes()[1], [None]
-        if self.baseline_window is not None:
-            baselines.append(int(self.baseline_window))
-        return [
-            View(LinearModel(None, long), self._make_rule(long), baseline_window=rows)
-            for rows in baselines
-        ]
+        linear_views = make_linear_views(long, self._make_rule, self.baseline_window)
+        return [*linear_views, network]
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -625,23 +592,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not self.linear_variance:
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
-        variance, linear_views = self.linear_variance, views[:-1]
-
-        def fit_linear(rows):
-            fitted = []
-            for view in linear_views:
-                n_rows, baseline_window = view.model.n_rows, view.baseline_window
-                windows = series.windows(n_rows, baseline_window)
-                linear_map = LinearMap.fit(windows, rows, variance, seed)
-                model = LinearModel(linear_map, n_rows)
-                fitted.append(View(model, view.rule, baseline_window=baseline_window))
-            return fitted
-
-        linear_views = fit_linear(rows)
-        for kind, view in zip(("linear", "baseline"), linear_views, strict=False):
-            for name in ("mean", "components", "gains"):
-                setattr(self, f"{kind}_{name}_", getattr(view.model.linear_map, name))
-        linear = _mean_of(linear_views)
+        fit_maps = partial(
+            fit_linear_views, series=series, variance=self.linear_variance, seed=seed
+        )
+        linear_views = fit_maps(views[:-1], rows=rows)
+        vars(self).update(learned_by(linear_views))
+        linear = combine_linear_views(linear_views)
         errors = linear.fit(series, rows)
 
         # The network is evaluated on the last rows, so it does not train on them.
@@ -651,7 +607,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         weight = self._weigh(series, last, linear_views[0], network, seed)
 
         def refit(rows):
-            return _mean_of(fit_linear(rows))
+            return combine_linear_views(fit_maps(linear_views, rows=rows))
 
         if not weight:
             held_out = partial(errors_of_halves, linear, series, rows, refit)
@@ -701,24 +657,16 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _view(self):
         """Return the view that scores rows."""
-        linear_views = []
-        for kind in ("linear", "baseline"):
-            if hasattr(self, f"{kind}_mean_"):
-                parts = [
-                    getattr(self, f"{kind}_{name}_")
-                    for name in ("mean", "components", "gains")
-                ]
-                model = LinearModel(LinearMap(*parts), self._window_sizes()[1])
-                rows = self._fitted_with["baseline_window"] if linear_views else None
-                rule = self._rules[len(linear_views)]
-                linear_views.append(View(model, rule, baseline_window=rows))
+        linear_views = restore_linear_views(
+            vars(self), self._rules, self._window_sizes()[1], self.baseline_window
+        )
         if linear_views and len(linear_views) == len(self._rules):
-            return _mean_of(linear_views)
+            return combine_linear_views(linear_views)
         network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
         if not linear_views:
             return network
         network.weights = self._residual_weights
-        return self._join(_mean_of(linear_views), network)
+        return self._join(combine_linear_views(linear_views), network)
 
     def _join(self, linear, network):
         """Combine both views."""
@@ -751,11 +699,3 @@ class LSTMAutoencoderDetector(ResidualDetector):
         lstm = len(units), link, dropout
         key = shape, units, latent_dim, dropout
         return get_network(key, lambda: Network(build, *shape, lstm))
-
-
-def _mean_of(views):
-    """Return the only view, or the blend of both."""
-    if len(views) == 1:
-        return views[0]
-    weights = np.array(_LINEAR_WEIGHTS)
-    return Blend(views, weights, weights[:, None], by_mean=True)

@@ -3,9 +3,10 @@ from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
 
-from tsanomaly._sklearn_compat import HasMethods, Interval
+from tsanomaly._sklearn_compat import HasMethods, Interval, InvalidParameterError
+from tsanomaly._validation import are_counts
 
-__all__ = ["Training"]
+__all__ = ["Training", "check_units", "check_window_sizes"]
 
 
 class Training(BaseEstimator):
@@ -105,3 +106,25 @@ class Training(BaseEstimator):
         self.optimizer = optimizer
         self.loss = loss
         self.callbacks = callbacks
+
+
+def check_units(units):
+    """Raise unless `units` of an autoencoder holds widths of layers."""
+    if not units or not are_counts(units, 1):
+        raise InvalidParameterError(
+            "The 'units' parameter of LSTMAutoencoderDetector must hold integers of at "
+            f"least 1, one for each LSTM layer. Got {units!r} instead. For example, "
+            "use units=(64, 32)."
+        )
+
+
+def check_window_sizes(window_size):
+    """Raise unless `window_size` of an autoencoder holds one size or two."""
+    sizes = window_size
+    sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
+    if len(sizes) != 2 or not are_counts(sizes, 2):
+        raise InvalidParameterError(
+            "The 'window_size' parameter of LSTMAutoencoderDetector must be an int of "
+            "at least 2, or two of them, for the network and for the linear view. Got "
+            f"{window_size!r} instead. For example, use window_size=(16, 80)."
+        )

@@ -44,9 +44,9 @@ print(alarms[["start", "duration", "state"]].to_string())
 print(*sensor_health(new, train)["message"], sep="\n")
 
 # %%
-# The operator knows of the calibration. A few hours of normal rows are enough to move the
-# level. What the model has learned about the course of the readings is kept; nothing is
-# trained again.
+# The operator knows of the calibration. A few hours of normal rows are enough to move
+# the level. What the model has learned about the course of the readings is kept;
+# nothing is trained again.
 since = new[1_000:1_500]
 scaler, model = detector[0], detector[-1]
 model.accept_new_normal(scaler.transform(since))

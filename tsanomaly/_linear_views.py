@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Views by linear maps: of windows, and of windows relative to their baseline.
+
+The baseline of a window is a trailing median, which follows slow drift.
+"""
+
+import numpy as np
+
+from tsanomaly._linear_map import LinearMap
+from tsanomaly._views import Blend, View
+from tsanomaly._window_model import LinearModel
+
+__all__ = [
+    "LEARNED",
+    "combine_linear_views",
+    "fit_linear_views",
+    "learned_by",
+    "make_linear_views",
+    "restore_linear_views",
+]
+
+# Weights of the maps without and with subtracting a baseline. The first has more: the
+# second no longer sees a fault that lasts longer than half of the baseline window.
+_WEIGHTS = (2 / 3, 1 / 3)
+
+_PREFIXES, _PARTS = ("linear", "baseline"), ("mean", "components", "gains")
+
+# Names of the fitted attributes of a detector that hold the maps.
+LEARNED = tuple(f"{prefix}_{part}_" for prefix in _PREFIXES for part in _PARTS)
+
+
+def make_linear_views(n_rows, make_rule, baseline_window):
+    """Return unfitted views, one or two.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows in a window.
+    make_rule : callable
+        Returns a new row error rule for windows of a given size.
+    baseline_window : int or None
+        Number of rows of the baseline. None leaves out the second view.
+    """
+    baselines = [None] if baseline_window is None else [None, int(baseline_window)]
+    return [
+        View(LinearModel(None, n_rows), make_rule(n_rows), baseline_window=baseline)
+        for baseline in baselines
+    ]
+
+
+def fit_linear_views(views, series, rows, variance, seed):
+    """Return views with the same rules, whose maps are fitted to some rows."""
+    fitted = []
+    for view in views:
+        windows = series.windows(view.model.n_rows, view.baseline_window)
+        model = LinearModel(
+            LinearMap.fit(windows, rows, variance, seed), view.model.n_rows
+        )
+        fitted.append(View(model, view.rule, baseline_window=view.baseline_window))
+    return fitted
+
+
+def combine_linear_views(views):
+    """Return the only view, or the blend of both."""
+    if len(views) == 1:
+        return views[0]
+    weights = np.array(_WEIGHTS)
+    return Blend(views, weights, weights[:, None], by_mean=True)
+
+
+def learned_by(views):
+    """Return the fitted attributes, by name, that hold the maps of views."""
+    return {
+        f"{prefix}_{part}_": getattr(view.model.linear_map, part)
+        for prefix, view in zip(_PREFIXES, views, strict=False)
+        for part in _PARTS
+    }
+
+
+def restore_linear_views(attributes, rules, n_rows, baseline_window):
+    """Return the views whose maps are in attributes, as `learned_by` returned them."""
+    views = []
+    for prefix, rule, baseline in zip(
+        _PREFIXES, rules, (None, baseline_window), strict=False
+    ):
+        if f"{prefix}_mean_" in attributes:
+            parts = [attributes[f"{prefix}_{part}_"] for part in _PARTS]
+            model = LinearModel(LinearMap(*parts), n_rows)
+            views.append(View(model, rule, baseline_window=baseline))
+    return views
