@@ -131,9 +131,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     baseline_window : int or None, default=1001
         Number of rows of the trailing median that the second linear map subtracts from
         each window, at least 2. A level that changes for good is normal to this map
-        after half as many rows. None leaves the second map out: drift then raises all
-        scores, and faults that last longer are found for as long as they last. Ignored
-        if ``linear_variance=0``.
+        after half as many rows. None leaves the second map out. Ignored if
+        ``linear_variance=0``.
 
     training : Training or None, default=None
         Batch size, learning rate, validation windows, optimizer, loss and callbacks of
