@@ -107,8 +107,9 @@ class AutoregressiveDetector(ResidualDetector):
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
-    n_context_, n_lookahead_ : int
-        Number of earlier and later rows that the score of a row depends on.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the score of a row depends on, and number
+        of start-up rows.
 
     n_samples_fit_ : int
         Number of training rows.

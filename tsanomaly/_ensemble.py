@@ -113,9 +113,9 @@ class EnsembleDetector(
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
-    n_context_, n_lookahead_ : int
-        Number of earlier and later rows that the score of a row depends on, the maximum
-        over the detectors. Defined only if all detectors have them.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the score of a row depends on, and number
+        of start-up rows: maxima over the detectors. Defined only if all have them.
 
     n_features_in_ : int
         Number of channels seen during `fit`.

@@ -180,11 +180,11 @@ class HybridDetector(
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
-    n_context_, n_lookahead_ : int
-        Rows before and after a row that its score depends on, the larger of both
-        parts. Present only if both say how many. A cascade needs the detector to; set
-        these attributes on a fitted one of another library, and pass it as a
-        ``FrozenEstimator``.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the score of a row depends on, and number
+        of start-up rows: the larger of both parts. Defined only if both have them. A
+        cascade needs those of the detector; set them on a fitted detector of another
+        library, and pass it as a ``FrozenEstimator``.
 
     n_features_in_ : int
         Number of channels seen in `fit`.

@@ -63,10 +63,10 @@ class ReconstructionError(
     transformer_ : estimator
         The fitted transformer.
 
-    n_context_, n_lookahead_ : int
-        Number of earlier and later rows that the errors of a row depend on: those of
-        the transformer, 0 for row-wise transformers of scikit-learn. Defined only if
-        they are known for the transformer.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the errors of a row depend on, and number
+        of start-up rows: those of the transformer, 0 for row-wise transformers of
+        scikit-learn. Defined only if they are known for the transformer.
 
     n_features_in_ : int
         Number of columns seen during `fit`.

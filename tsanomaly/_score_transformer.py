@@ -73,10 +73,10 @@ class ScoreTransformer(
     detector_ : estimator
         The fitted detector.
 
-    n_context_, n_lookahead_ : int
-        Number of earlier and later rows that the normalised score of a row depends on:
-        those of the detector, 0 for row-wise detectors of scikit-learn. Defined only if
-        they are known for the detector.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the normalised score of a row depends on,
+        and number of start-up rows: those of the detector, 0 for row-wise detectors of
+        scikit-learn. Defined only if they are known for the detector.
 
     n_features_in_ : int
         Number of columns seen during `fit`.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -8,7 +9,7 @@ from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
-from tsanomaly._views import errors_of_halves, raised_errors
+from tsanomaly._views import errors_of_halves
 
 __all__ = ["WindowNeighborsDetector"]
 
@@ -53,8 +54,12 @@ class WindowNeighborsDetector(ResidualDetector):
         the error of the worst training row.
 
     contamination : 'auto' or float, default='auto'
-        Share of training rows to flag, in (0, 0.5]. 'auto' flags 1 % of the training
-        rows that have no padded window.
+        Determines the threshold.
+
+        - If float, the share of training rows to flag, in (0, 0.5].
+        - If 'auto', the threshold is the 99 % quantile of the training errors or of
+          distances to the windows of the other half of the rows, whichever is higher.
+          Rows with padded windows do not count.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -73,8 +78,9 @@ class WindowNeighborsDetector(ResidualDetector):
     offset_ : float
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
-    n_context_, n_lookahead_ : int
-        Number of earlier and later rows that the score of a row depends on.
+    n_context_, n_lookahead_, n_start_up_ : int
+        Number of earlier and later rows that the score of a row depends on, and number
+        of rows at the start of a series without all of the windows.
 
     n_samples_fit_ : int
         Number of training rows.
@@ -202,7 +208,15 @@ class WindowNeighborsDetector(ResidualDetector):
     def _fit_views(self, series, views, rows, seed):
         """Keep a sample of the windows."""
         view = self._keep(series, rows, seed)
-        return view, view.errors(series), None
+
+        def refit(rows):
+            other = self._keep(series, rows, 0)
+            for search, whole in zip(other.rules, view.rules, strict=True):
+                search.calibration = whole.calibration
+            return other
+
+        held_out = partial(errors_of_halves, view, series, rows, refit)
+        return view, view.errors(series), held_out
 
     def _keep(self, series, rows, seed):
         return NeighborView.fit(
@@ -214,27 +228,6 @@ class WindowNeighborsDetector(ResidualDetector):
             max_samples=int(self.max_samples),
             rng=np.random.default_rng(seed),
         )
-
-    def _fit_held_out(self, X, y=None):
-        """Fit the detector and return in-sample and held-out errors.
-
-        The held-out errors of each half of the rows are distances to the windows of the
-        other half. They do not affect `offset_`: the very nearest window is excluded
-        for training windows as for new ones, so in-sample errors are not too small.
-        """
-        errors, _ = super()._fit_held_out(X, y)
-        series = self._series(*self._validate(X))
-
-        def refit(rows):
-            view = self._keep(series, rows, 0)
-            for search, whole in zip(view.rules, self._rules, strict=True):
-                search.calibration = whole.calibration
-            return view
-
-        kept = np.flatnonzero(~series.breaks)
-        found = errors_of_halves(self._view(), series, kept, refit)
-        whole = series.windows(self.n_start_up_ + 1).whole
-        return errors, raised_errors(errors, whole, *found)
 
     def _view(self):
         return NeighborView(
