@@ -47,18 +47,18 @@ class Unknown(TransformerMixin, BaseEstimator):
     ],
 )
 def test_known_steps(estimator, n_context):
-    assert get_context(estimator.fit(X)) == Context(n_context, 0)
+    assert get_context(estimator.fit(X)) == Context(n_context, 0, n_context)
 
 
 def test_wrappers_see_what_they_wrap():
     windows = WindowTransformer(5).fit(X)
-    assert get_context(FrozenEstimator(windows)) == (4, 0)
+    assert get_context(FrozenEstimator(windows)) == (4, 0, 4)
     search = GridSearchCV(
         make_pipeline(WindowTransformer(), PCA(1)),
         {"windowtransformer__window_size": [6]},
         cv=2,
     ).fit(X)
-    assert get_context(search) == (5, 0)
+    assert get_context(search) == (5, 0, 5)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_unknown_step_is_refused_by_name(step):
 
 def test_parts_of_an_unknown_ensemble_must_say_it():
     blind = VotingRegressor([("linear", LinearRegression())])
-    assert get_context(blind.fit(X, X[:, 0])) == (0, 0)
+    assert get_context(blind.fit(X, X[:, 0])) == (0, 0, 0)
     windows = make_pipeline(WindowTransformer(5), LinearRegression())
     seeing = VotingRegressor([("windows", windows)]).fit(X, X[:, 0])
     with pytest.raises(ValueError, match="WindowTransformer"):
@@ -82,4 +82,7 @@ def test_parts_of_an_unknown_ensemble_must_say_it():
 def test_a_step_may_state_it():
     step = Unknown()
     step.n_context_, step.n_lookahead_ = 3, 1
-    assert get_context(make_pipeline(step, WindowTransformer(2).fit(X))) == (4, 1)
+    windows = WindowTransformer(2).fit(X)
+    assert get_context(make_pipeline(step, windows)) == (4, 1, 4)
+    step.n_start_up_ = 0  # as of a step whose results rest on no padding
+    assert get_context(make_pipeline(step, windows)) == (4, 1, 1)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""The second linear map, of windows relative to a trailing median."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tsanomaly import (
+    EnsembleDetector,
+    LSTMAutoencoderDetector,
+    StreamingDetector,
+    load,
+    save,
+)
+from tsanomaly import _residual_detector as residual_detector
+from tsanomaly._context import get_context
+from tsanomaly._windows import trailing_median, trailing_medians
+
+SMALL = {"window_size": (4, 8), "units": (4,), "epochs": 1, "random_state": 0}
+
+
+def detector(baseline_window=41, **params):
+    return LSTMAutoencoderDetector(baseline_window=baseline_window, **SMALL, **params)
+
+
+@pytest.fixture(scope="module")
+def series():
+    rng = np.random.default_rng(0)
+    rows = np.arange(400)
+    X = np.column_stack([np.sin(rows / 5), np.cos(rows / 5)])
+    return X + 0.1 * rng.normal(size=X.shape)
+
+
+@pytest.fixture(scope="module")
+def fitted(series):
+    return detector().fit(series)
+
+
+def naive_medians(X, n_rows, breaks):
+    """One row after the other; rows before a stretch are 0, NaN does not count."""
+    medians, first = np.zeros_like(X), 0
+    for row in range(len(X)):
+        if breaks[row]:
+            first = row + 1
+            continue
+        rows = X[max(row - n_rows + 1, first) : row + 1]
+        for channel in range(X.shape[1]):
+            known = rows[~np.isnan(rows[:, channel]), channel]
+            zeros = np.zeros(n_rows - len(rows))
+            values = np.concatenate([zeros, known])
+            medians[row, channel] = np.median(values) if len(values) else 0
+    return medians
+
+
+@pytest.mark.parametrize("n_rows", [2, 5, 12])
+def test_medians_are_those_of_a_loop(n_rows):
+    rng = np.random.default_rng(n_rows)
+    X = rng.normal(size=(60, 2)).astype(np.float32)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[10:25, 1] = np.nan
+    breaks = np.zeros(60, dtype=bool)
+    breaks[[0, 30, 31]] = True
+    X[breaks] = np.nan
+    expected = naive_medians(X, n_rows, breaks)
+    np.testing.assert_allclose(trailing_medians(X, n_rows, breaks), expected, rtol=1e-6)
+    for row in (1, 5, 24, 29):
+        last = trailing_median(X[1 : row + 1], n_rows)
+        np.testing.assert_allclose(last, expected[row], rtol=1e-6)
+
+
+def test_scores_of_rows_streams_and_blocks_are_the_same(fitted, series, monkeypatch):
+    X = series.copy()
+    X[150:170, 1] = np.nan
+    X[250] = np.nan
+    scores = fitted.score_samples(X)
+    assert np.isnan(scores).tolist() == [row == 250 for row in range(400)]
+    rows = np.r_[3:400:7]
+    np.testing.assert_allclose(fitted.score_rows(X, rows), scores[rows], rtol=1e-5)
+    np.testing.assert_allclose(fitted.score_samples(X[:200]), scores[:200], rtol=1e-5)
+    stream = StreamingDetector(fitted)
+    singly = [stream.update(row)[0] for row in X]
+    np.testing.assert_allclose(singly, scores, rtol=1e-5)
+    monkeypatch.setattr(residual_detector, "_BLOCK", 64)
+    np.testing.assert_allclose(fitted.score_samples(X), scores, rtol=1e-5)
+
+
+def test_a_row_depends_on_its_context_only(fitted, series):
+    assert fitted.n_context_ == 40
+    assert fitted.n_start_up_ == 7
+    assert get_context(make_pipeline(fitted)) == (40, 0, 7)
+    whole = fitted.score_samples(series)
+    for row in (100, 399):
+        piece = series[row - 40 : row + 1]
+        np.testing.assert_allclose(fitted.score_samples(piece)[-1], whole[row], 1e-5)
+        shorter = fitted.score_samples(piece[1:])[-1]
+        assert shorter != pytest.approx(whole[row], rel=1e-9)
+
+
+def test_without_a_baseline(series):
+    plain = detector(None).fit(series)
+    assert not hasattr(plain, "baseline_mean_")
+    assert plain.n_context_ == plain.n_start_up_ == 7
+    again = clone(plain).set_params(baseline_window=41).fit(series)
+    assert again.baseline_mean_.shape == (16,)
+    again.set_params(baseline_window=None).fit(series)
+    assert not hasattr(again, "baseline_mean_")
+    np.testing.assert_array_equal(
+        again.score_samples(series), plain.score_samples(series)
+    )
+
+
+def test_it_cannot_be_changed_after_fit(series):
+    changed = detector().fit(series).set_params(baseline_window=21)
+    with pytest.raises(ValueError, match="baseline_window was changed from 41 to 21"):
+        changed.score_samples(series)
+
+
+@pytest.mark.parametrize("keep", ["pickle", "file"])
+def test_it_is_kept(fitted, series, keep, tmp_path):
+    if keep == "pickle":
+        other = pickle.loads(pickle.dumps(fitted))
+    else:
+        save(fitted, tmp_path / "model.skops")
+        other = load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(
+        other.score_samples(series), fitted.score_samples(series)
+    )
+
+
+@pytest.mark.parametrize("row_error", ["last", "multiscale_centered", "overlap_mean"])
+def test_every_rule(series, row_error):
+    model = detector(row_error=row_error).fit(series)
+    errors = model.transform(series)
+    assert (errors >= 0).all()
+    np.testing.assert_allclose(model.score_samples(series), -errors.mean(axis=1))
+    assert np.corrcoef(model.reconstruct(series)[:, 0], series[:, 0])[0, 1] > 0.5
+
+
+def drifting(rng, shift):
+    """Normal rows, of which the last 1,200 leave the level of the others."""
+    rows = np.arange(3000)
+    X = np.column_stack([np.sin(rows / 5), np.cos(rows / 7)])
+    X += 0.1 * rng.normal(size=X.shape)
+    X[1800:] += shift * np.clip((rows[1800:] - 1800) / 600, 0, 1)[:, None]
+    return X
+
+
+def test_drift_flags_fewer_rows():
+    X = drifting(np.random.default_rng(1), 0.7)
+    flagged = [
+        (detector(window, noise=0.3).fit(X[:1500]).predict(X[1500:]) == -1).mean()
+        for window in (None, 201)
+    ]
+    assert flagged[0] > 0.1
+    assert flagged[1] < 0.7 * flagged[0]
+
+
+def test_a_new_level_is_normal_to_a_stream_at_once():
+    X = drifting(np.random.default_rng(2), 0.0)
+    X[2000:] += 4.0
+    model = make_pipeline(StandardScaler(), detector(201)).fit(X[:1500])
+    stream = StreamingDetector(model)
+    stream.update_many(X[1500:2100])
+    assert stream.update_many(X[2100:2150])[1].all()
+    stream.accept_new_normal(X[2000:2150])
+    assert stream.update_many(X[2150:2400])[1].mean() < 0.1
+
+
+def test_an_ensemble_goes_by_start_up_rows(series):
+    """All rows have fewer than 1,000 before them, and most set the threshold."""
+    X = series.copy()
+    X[:7] *= 4  # start-up rows
+    ensemble = EnsembleDetector([("network", detector(1001))]).fit(X)
+    assert (ensemble.n_context_, ensemble.n_start_up_) == (1000, 7)
+    flagged = ensemble.predict(X) == -1
+    assert flagged[7:].sum() <= 4
