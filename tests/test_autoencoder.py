@@ -248,7 +248,7 @@ def test_a_network_that_knows_nothing_more_is_not_run(rng, runs, monkeypatch):
     detector.score_rows(X, [3, 7])
     StreamingDetector(detector).update(X[0])
     assert runs == []
-    assert (detector.n_context_, detector.n_start_up_) == (1000, 5)
+    assert (detector.n_context_, detector.n_start_up_) == (5, 5)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_windows_of_both_views(parameters, n_start_up):
     X = related(500)
     detector = blending_detector(**parameters).fit(X)
     assert detector.n_start_up_ == n_start_up
-    assert detector.n_context_ == (1000 if detector.linear_variance else n_start_up)
+    assert detector.n_context_ == n_start_up
     is_ahead = "row_error" in parameters
     assert detector.n_lookahead_ == (n_start_up if is_ahead else 0)
     short, long = np.broadcast_to(detector.window_size, 2)

@@ -20,11 +20,11 @@ from tsanomaly import _residual_detector as residual_detector
 from tsanomaly._context import get_context
 from tsanomaly._windows import trailing_median, trailing_medians
 
-SMALL = {"window_size": (4, 8), "units": (4,), "epochs": 1, "random_state": 0}
+SMALL = {"units": (4,), "epochs": 1, "random_state": 0}
 
 
-def detector(baseline_window=41, **params):
-    return LSTMAutoencoderDetector(baseline_window=baseline_window, **SMALL, **params)
+def detector(*baseline, **params):
+    return LSTMAutoencoderDetector((4, 8, *baseline), **SMALL, **params)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def series():
 
 @pytest.fixture(scope="module")
 def fitted(series):
-    return detector().fit(series)
+    return detector(41).fit(series)
 
 
 def naive_medians(X, n_rows, breaks):
@@ -101,12 +101,12 @@ def test_a_row_depends_on_its_context_only(fitted, series):
 
 
 def test_without_a_baseline(series):
-    plain = detector(None).fit(series)
+    plain = detector().fit(series)
     assert not hasattr(plain, "baseline_mean_")
     assert plain.n_context_ == plain.n_start_up_ == 7
-    again = clone(plain).set_params(baseline_window=41).fit(series)
+    again = clone(plain).set_params(window_size=(4, 8, 41)).fit(series)
     assert again.baseline_mean_.shape == (16,)
-    again.set_params(baseline_window=None).fit(series)
+    again.set_params(window_size=(4, 8)).fit(series)
     assert not hasattr(again, "baseline_mean_")
     np.testing.assert_array_equal(
         again.score_samples(series), plain.score_samples(series)
@@ -114,8 +114,8 @@ def test_without_a_baseline(series):
 
 
 def test_it_cannot_be_changed_after_fit(series):
-    changed = detector().fit(series).set_params(baseline_window=21)
-    with pytest.raises(ValueError, match="baseline_window was changed from 41 to 21"):
+    changed = detector(41).fit(series).set_params(window_size=(4, 8, 21))
+    with pytest.raises(ValueError, match=r"window_size was changed from .* 41"):
         changed.score_samples(series)
 
 
@@ -133,7 +133,7 @@ def test_it_is_kept(fitted, series, keep, tmp_path):
 
 @pytest.mark.parametrize("row_error", ["last", "multiscale_centered", "overlap_mean"])
 def test_every_rule(series, row_error):
-    model = detector(row_error=row_error).fit(series)
+    model = detector(41, row_error=row_error).fit(series)
     errors = model.transform(series)
     assert (errors >= 0).all()
     np.testing.assert_allclose(model.score_samples(series), -errors.mean(axis=1))
@@ -152,8 +152,8 @@ def drifting(rng, shift):
 def test_drift_flags_fewer_rows():
     X = drifting(np.random.default_rng(1), 0.7)
     flagged = [
-        (detector(window, noise=0.3).fit(X[:1500]).predict(X[1500:]) == -1).mean()
-        for window in (None, 201)
+        (detector(*baseline).fit(X[:1500]).predict(X[1500:]) == -1).mean()
+        for baseline in ((), (201,))
     ]
     assert flagged[0] > 0.1
     assert flagged[1] < 0.7 * flagged[0]
@@ -178,3 +178,9 @@ def test_an_ensemble_goes_by_start_up_rows(series):
     assert (ensemble.n_context_, ensemble.n_start_up_) == (1000, 7)
     flagged = ensemble.predict(X) == -1
     assert flagged[7:].sum() <= 4
+
+
+@pytest.mark.parametrize("sizes", [(4, 8, 1), (4, 8, 41, 2), (4, 8, 41.5)])
+def test_sizes_that_are_none(sizes, series):
+    with pytest.raises(ValueError, match="two or three of them"):
+        LSTMAutoencoderDetector(sizes).fit(series)

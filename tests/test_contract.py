@@ -50,6 +50,7 @@ DETECTORS = {
         tiny_detector(),
         screen_fraction=0.2,
     ),
+    "baseline": tiny_detector(window_size=(5, 5, 21)),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
     "forecasts": AutoregressiveDetector(lags=(1, 3), window_size=4),
     "regressor": AutoregressiveDetector(
@@ -122,7 +123,7 @@ def test_cut(detectors, name, start, length, seed):
     """A piece of a series, with the context it asks for, scores as in the series."""
     X = np.random.default_rng(seed).normal(size=(100, 2))
     detector = detectors[name]
-    n_context, n_lookahead = get_context(detector)
+    n_context, n_lookahead, _ = get_context(detector)
     begin, end = max(0, start - n_context), start + length + n_lookahead
     piece = detector.score_samples(X[begin:end])[start - begin :][:length]
     whole = detector.score_samples(X)[start : start + length]
@@ -205,18 +206,19 @@ def test_score_rows_is_score_samples_at_those_rows(detectors, name, rows, seed):
 
 
 def test_context_adds_up(detectors):
-    assert get_context(detectors["last"]) == (4, 0)
-    assert get_context(detectors["overlap_mean"]) == (4, 4)
-    assert get_context(detectors["multiscale"]) == (4, 0)
-    assert get_context(detectors["multiscale_centered"]) == (4, 4)
-    assert get_context(detectors["pca"]) == (4, 0)
-    assert get_context(detectors["forecasts"]) == (6, 0)
-    assert get_context(detectors["regressor"]) == (2, 0)
-    assert get_context(detectors["neighbors"]) == (15, 0)
-    assert get_context(detectors["ensemble"]) == (15, 0)
-    assert get_context(detectors["mixed ensemble"]) == (4, 0)
+    assert get_context(detectors["last"]) == (4, 0, 4)
+    assert get_context(detectors["overlap_mean"]) == (4, 4, 4)
+    assert get_context(detectors["multiscale"]) == (4, 0, 4)
+    assert get_context(detectors["multiscale_centered"]) == (4, 4, 4)
+    assert get_context(detectors["baseline"]) == (20, 0, 4)
+    assert get_context(detectors["pca"]) == (4, 0, 4)
+    assert get_context(detectors["forecasts"]) == (6, 0, 6)
+    assert get_context(detectors["regressor"]) == (2, 0, 2)
+    assert get_context(detectors["neighbors"]) == (15, 0, 15)
+    assert get_context(detectors["ensemble"]) == (15, 0, 15)
+    assert get_context(detectors["mixed ensemble"]) == (4, 0, 4)
     stacked = make_pipeline(WindowTransformer(3), tiny_detector()).fit(wave(50))
-    assert get_context(stacked) == (6, 0)
+    assert get_context(stacked) == (6, 0, 6)
 
 
 def test_a_stride_has_no_context(series):

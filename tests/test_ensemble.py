@@ -162,10 +162,10 @@ def test_auto_leaves_padded_rows_out():
 
 
 def test_context_is_that_of_the_farthest(series):
-    assert get_context(small().fit(series)) == (15, 0)
+    assert get_context(small().fit(series)) == (15, 0, 15)
     centred = forecasts(row_error="multiscale_centered")
     members = [("a", centred), ("b", make_pipeline(WindowTransformer(30), FOREST))]
-    assert get_context(EnsembleDetector(members).fit(series)) == (29, 3)
+    assert get_context(EnsembleDetector(members).fit(series)) == (29, 3, 29)
 
 
 class Unknown(OutlierMixin, BaseEstimator):
@@ -192,7 +192,7 @@ def test_a_member_that_does_not_say_how_far_it_sees(series):
         get_context(ensemble)
     assert np.isfinite(ensemble.score_samples(series)).all()
     # A refit forgets, and tells.
-    assert get_context(ensemble.set_params(unknown=FOREST).fit(series)) == (4, 0)
+    assert get_context(ensemble.set_params(unknown=FOREST).fit(series)) == (4, 0, 4)
 
 
 @pytest.mark.parametrize("weights", [None, [5, 3, 1]])
@@ -432,7 +432,7 @@ def test_an_ensemble_within_an_ensemble(series):
     np.testing.assert_allclose(
         outer.transform(series).mean(axis=1), -outer.score_samples(series)
     )
-    assert get_context(outer) == (15, 0)
+    assert get_context(outer) == (15, 0, 15)
 
 
 @pytest.fixture(scope="module", params=["small", "mixed"])
@@ -502,9 +502,9 @@ def test_the_stock_ensemble(stock):
         [d.score_samples(scaled) for d in members], axis=0, weights=[3, 1, 2]
     )
     np.testing.assert_allclose(stock.score_samples(wave(100)), expected)
-    n_context, _ = get_context(stock)
-    assert n_context == 99
-    assert (stock.predict(wave(400))[n_context:] == -1).mean() <= 0.01
+    n_start_up = get_context(stock).n_start_up
+    assert n_start_up == 99
+    assert (stock.predict(wave(400))[n_start_up:] == -1).mean() <= 0.01
 
 
 def test_the_default_is_the_network_and_seeds_are_set():

@@ -225,7 +225,7 @@ def test_defaults(series):
         detector=tiny_detector(), contamination=0.1, random_state=0
     ).fit(small)
     assert isinstance(hybrid.screener_, AutoregressiveDetector)
-    assert get_context(hybrid) == (8, 0)
+    assert get_context(hybrid) == (8, 0, 8)
     assert (hybrid.predict(small) == -1).sum() == 15
     assert isinstance(HybridDetector()._parts()[1], LSTMAutoencoderDetector)
 
@@ -410,7 +410,7 @@ def test_parameters_of_parts(series):
         cv=TimeSeriesSplit(2),
     ).fit(series, y)
     assert len(search.cv_results_["params"]) == 4
-    assert get_context(search) == (0, 0)
+    assert get_context(search) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_an_unknown_context(series):
     stated = SaysNothing().fit(series)
     stated.n_context_ = stated.n_lookahead_ = 0
     hybrid = HybridDetector(FOREST, FrozenEstimator(stated)).fit(series)
-    assert get_context(hybrid) == (0, 0)
+    assert get_context(hybrid) == (0, 0, 0)
 
 
 class Blind(Recorder):

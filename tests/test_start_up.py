@@ -267,7 +267,7 @@ def test_start_up_rows_set_no_threshold(name, rule, size, stretch, factor):
         other = clone(detector).fit(X)
     assert other.offset_ == detector.offset_
     assert other.median_error_ == detector.median_error_
-    errors = -detector.score_samples(X)[whole_rows(X, detector.n_context_)]
+    errors = -detector.score_samples(X)[whole_rows(X, detector.n_start_up_)]
     assert detector.median_error_ == pytest.approx(np.median(errors), rel=1e-5)
     threshold = midway_threshold(errors, 0.01)
     if name == "network":

@@ -71,9 +71,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear model looks back over long windows. It consists of two maps, one of the
-    windows themselves and one of the windows relative to their baseline, a trailing
-    median, which follows slow drift. The LSTM
+    The linear map looks back over long windows. Where normal operation drifts, a second
+    one of windows relative to a trailing median can be added (`window_size`). The LSTM
     network [1]_ looks at short windows and learns nonlinear relations between channels.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
@@ -86,9 +85,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     Parameters
     ----------
-    window_size : int or tuple of two int, default=(16, 80)
+    window_size : int or tuple of two or three int, default=(16, 80)
         Rows in a window of the network and in a window of the linear map. An int sets
-        both. At least 2.
+        both. At least 2. A third number, such as 1001 in ``(16, 80, 1001)``, adds a
+        second linear map, of windows relative to their baseline, the median of that
+        many last rows. It follows slow drift; a level that changes for good is normal
+        to it after half as many rows.
 
     units : tuple of int, default=(32,)
         Width of each LSTM layer of the encoder. The decoder mirrors the encoder.
@@ -127,12 +129,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         the noise variance it is derived for, given all principal components. The 64
         largest components are kept. 0 disables the linear map: the network then trains
         on all rows and scores alone. A network that forecasts requires 0.
-
-    baseline_window : int or None, default=1001
-        Number of rows of the trailing median that the second linear map subtracts from
-        each window, at least 2. A level that changes for good is normal to this map
-        after half as many rows. None leaves the second map out. Ignored if
-        ``linear_variance=0``.
 
     training : Training or None, default=None
         Batch size, learning rate, validation windows, optimizer, loss and callbacks of
@@ -242,8 +238,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Number of earlier rows that the score of a row depends on: `n_start_up_`, or
-        ``baseline_window - 1`` if that is larger; 1,000 by default.
+        Number of earlier rows that the score of a row depends on, 79 by default:
+        `n_start_up_`, or the rows of a baseline but one if that is larger.
 
     n_start_up_ : int
         Number of rows at the start of a series that are scored as start-up rows, 79 by
@@ -310,12 +306,13 @@ class LSTMAutoencoderDetector(ResidualDetector):
     over all components, with :math:`v` from `linear_variance`. It is fitted to all
     windows, or to a random sample of them with 50 million readings.
 
-    **Baseline.** The second map is fitted to, and reconstructs, windows from which the
-    median of each channel over the last `baseline_window` rows is subtracted, those of
-    the row that ends the window. Rows before the start of the series or after a break
+    **Baseline.** A second map is fitted to, and reconstructs, windows from which the
+    median of each channel over the rows of the baseline is subtracted, which end with
+    the window. Rows before the start of the series or after a break
     count as `center_`, so a series starts with a baseline close to it. The normalised
     score :math:`l_1` of the linear model is the mean of those of the two maps, in which
-    the first counts twice, and so is its reconstruction.
+    the first counts twice, and scores below 0 count as 0 unless both are. So is its
+    reconstruction.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
@@ -410,13 +407,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     (300, 2)
     """
 
-    _scoring_parameters = (
-        "window_size",
-        "units",
-        "latent_dim",
-        "network",
-        "baseline_window",
-    )
+    _scoring_parameters = ("window_size", "units", "latent_dim", "network")
 
     _parameter_constraints: dict = {
         **ResidualDetector._parameter_constraints,
@@ -432,7 +423,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "linear_variance": [Interval(Real, 0, 1, closed="left")],
-        "baseline_window": [Interval(Integral, 2, None, closed="left"), None],
         "training": [Training, None],
         "verbose": ["verbose"],
     }
@@ -449,7 +439,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         epochs=40,
         noise=0.3,
         linear_variance=0.8,
-        baseline_window=1001,
         training=None,
         row_error="multiscale",
         stride=1,
@@ -466,7 +455,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         self.epochs = epochs
         self.noise = noise
         self.linear_variance = linear_variance
-        self.baseline_window = baseline_window
         self.training = training
         self.row_error = row_error
         self.stride = stride
@@ -526,17 +514,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
         return super()._fit(X)
 
     def _window_sizes(self):
-        """Return the window sizes of the network and of the linear view."""
+        """Return the rows of the network, the linear map and the baseline, or None."""
         if isinstance(self.window_size, Integral):
-            return int(self.window_size), int(self.window_size)
-        return tuple(map(int, self.window_size))
+            return int(self.window_size), int(self.window_size), None
+        sizes = tuple(map(int, self.window_size))
+        return sizes if len(sizes) == 3 else (*sizes, None)
 
     def _make_views(self):
-        short, long = self._window_sizes()
+        short, long, baseline = self._window_sizes()
         network = View(NetworkModel(self._network(), None), self._make_rule(short))
         if not self.linear_variance:
             return [network]
-        linear_views = make_linear_views(long, self._make_rule, self.baseline_window)
+        linear_views = make_linear_views(long, self._make_rule, baseline)
         return [*linear_views, network]
 
     def _n_trained(self, n_rows):
@@ -549,7 +538,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _check_series(self, series, views):
         """Raise if the series does not fit in memory or is not scaled."""
-        shape, (short, long) = series.X.shape, self._window_sizes()
+        shape, (short, long, baseline) = series.X.shape, self._window_sizes()
         needed = NetworkModel.memory(
             shape,
             short,
@@ -558,7 +547,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         )
         if self.linear_variance:
             needed += LinearModel.memory(shape, long)
-            if self.baseline_window is not None:  # medians, in float64
+            if baseline is not None:  # medians, in float64
                 needed += 32 * series.X.size
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
@@ -657,7 +646,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     def _view(self):
         """Return the view that scores rows."""
         linear_views = restore_linear_views(
-            vars(self), self._rules, self._window_sizes()[1], self.baseline_window
+            vars(self), self._rules, *self._window_sizes()[1:]
         )
         if linear_views and len(linear_views) == len(self._rules):
             return combine_linear_views(linear_views)

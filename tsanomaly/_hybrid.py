@@ -56,7 +56,7 @@ def _run_at(detector, X, rows):
     context = get_context(detector)
     if hasattr(detector, "score_rows") and context.n_lookahead == 0:
         return -detector.score_rows(piece, positions)
-    if context == (0, 0):  # breaks in between are not for it
+    if not any(context):  # breaks in between are not for it
         return detector_errors(detector, _safe_indexing(piece, positions))
     return detector_errors(detector, piece)[positions]
 

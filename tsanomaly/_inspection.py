@@ -163,9 +163,10 @@ def results_by_block(function, X, estimator):
     results : ndarray of shape (n_timestamps,)
     """
     try:
-        n_context, n_lookahead = get_context(estimator)
+        context = get_context(estimator)
     except ValueError:  # it does not say
         return function(X)
+    n_context, n_lookahead, _ = context
     n_timestamps, n_channels = (*np.shape(X), 1)[:2]
     n_rows = max(
         _BLOCK_READINGS // max(n_channels, 1),

@@ -41,10 +41,6 @@ class WatchedStream(StreamingDetector):
             )
         return self._plan
 
-    def go_on_with(self, detector):
-        """Score with another detector, whose errors are on the same scale."""
-        self.detector, self._plan = detector, None
-
     def _breaks(self, rows):
         return super()._breaks(rows) | (rows == BREAK).all(axis=1)
 

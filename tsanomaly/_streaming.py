@@ -270,15 +270,21 @@ class StreamingDetector:
         for step in fitted_steps(detector):
             if hasattr(step, "accept_new_normal"):
                 step.accept_new_normal(Z)
-                self.detector, self._plan = detector, None
-                # A baseline over rows from before the change would not be normal.
-                n_kept = get_context(detector).n_start_up
-                self._keep(*_last(self._rows, self._times, n_kept))
+                self._go_on_with(detector)
                 return self
             Z = step.transform(Z) if hasattr(step, "transform") else Z
         raise AttributeError(
             f"No step of {self.detector!r} has accept_new_normal. Refit the detector."
         )
+
+    def _go_on_with(self, detector):
+        """Use a copy of the detector for which another level is normal.
+
+        Rows that only a baseline goes back to may be of the level before.
+        """
+        self.detector, self._plan = detector, None
+        n_kept = get_context(detector).n_start_up
+        self._keep(*_last(self._rows, self._times, n_kept))
 
     def reset(self):
         """Forget all rows. The next one is treated like the first row of a series."""

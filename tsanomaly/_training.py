@@ -119,12 +119,13 @@ def check_units(units):
 
 
 def check_window_sizes(window_size):
-    """Raise unless `window_size` of an autoencoder holds one size or two."""
+    """Raise unless `window_size` of an autoencoder holds one to three sizes."""
     sizes = window_size
     sizes = (sizes, sizes) if isinstance(sizes, Integral) else sizes
-    if len(sizes) != 2 or not are_counts(sizes, 2):
+    if len(sizes) not in (2, 3) or not are_counts(sizes, 2):
         raise InvalidParameterError(
             "The 'window_size' parameter of LSTMAutoencoderDetector must be an int of "
-            "at least 2, or two of them, for the network and for the linear view. Got "
-            f"{window_size!r} instead. For example, use window_size=(16, 80)."
+            "at least 2, or two or three of them, for the network, the linear map and "
+            f"the baseline. Got {window_size!r} instead. For example, use "
+            "window_size=(16, 80, 1001)."
         )

@@ -234,8 +234,9 @@ class Blend:
     channel_weights : ndarray of shape (n_views, n_channels) or (n_views, 1)
         Weights of the expected readings of the views, which sum to 1 for each channel.
     by_mean : bool, default=False
-        Whether the score is the weighted mean of the scores of the views. A high score
-        then needs all views; otherwise one view is enough.
+        Whether the score is the weighted mean of the scores of the views, at least 0
+        each unless all are below. A high score then needs all views; otherwise one view
+        is enough.
     """
 
     def __init__(self, views, weights, channel_weights, *, by_mean=False):
@@ -305,7 +306,10 @@ class Blend:
             return joined
         level, parts = power_mean(levels[known], self._weights)
         if self._by_mean:
-            level = levels[known] @ self._weights
+            # A view may not cancel what another one sees: none is below the median
+            # training row unless all are.
+            least = np.minimum(levels[known].max(axis=1, keepdims=True), 0)
+            level = np.maximum(levels[known], least) @ self._weights
         shares = np.stack(
             [
                 shares_of(by_view[known], mean[known])

@@ -14,6 +14,11 @@ from tsanomaly._views import errors_of_halves
 __all__ = ["WindowNeighborsDetector"]
 
 
+# Separate windows in a half of the rows, at least, for distances to tell anything: the
+# nearest window and those that overlap it are left out.
+_FEWEST_APART = 4
+
+
 class WindowNeighborsDetector(ResidualDetector):
     r"""Detect anomalies by the distance of windows to the nearest training windows.
 
@@ -59,7 +64,8 @@ class WindowNeighborsDetector(ResidualDetector):
         - If float, the share of training rows to flag, in (0, 0.5].
         - If 'auto', the threshold is the 99 % quantile of the training errors or of
           distances to the windows of the other half of the rows, whichever is higher.
-          Rows with padded windows do not count.
+          The latter need halves of four separate windows of the greatest length. Rows
+          with padded windows do not count.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -215,7 +221,9 @@ class WindowNeighborsDetector(ResidualDetector):
                 search.calibration = whole.calibration
             return other
 
-        held_out = partial(errors_of_halves, view, series, rows, refit)
+        held_out = None
+        if len(rows) > 2 * _FEWEST_APART * (view.n_start_up + 1):
+            held_out = partial(errors_of_halves, view, series, rows, refit)
         return view, view.errors(series), held_out
 
     def _keep(self, series, rows, seed):

@@ -308,6 +308,8 @@ def trailing_medians(X, n_rows, breaks):
     before = np.zeros((n_rows - 1, X.shape[1]), X.dtype)
     for start, end in zip(*runs(~breaks), strict=True):
         stretch = slice(start, end + 1)
+        if end - start < (n_rows - 1) // 2:
+            continue  # more than half of the rows are 0
         rows = pd.DataFrame(np.concatenate([before, X[stretch]]))
         rolling = rows.rolling(n_rows, min_periods=1).median().to_numpy()
         medians[stretch] = np.nan_to_num(rolling[n_rows - 1 :])
@@ -317,6 +319,8 @@ def trailing_medians(X, n_rows, breaks):
 def trailing_median(rows, n_rows):
     """Return the last trailing median of one stretch, (n_channels,)."""
     rows = rows[-n_rows:]
+    if len(rows) <= (n_rows - 1) // 2:  # more than half of the rows are 0
+        return np.zeros(rows.shape[1], rows.dtype)
     padded = np.zeros((n_rows, rows.shape[1]), rows.dtype)
     padded[n_rows - len(rows) :] = rows
     if not np.isnan(rows).any():

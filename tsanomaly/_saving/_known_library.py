@@ -70,14 +70,12 @@ def _check_equal(what, found, expected):
 def _check_context(estimator):
     """Raise if a row needs more readings than a model is made for."""
     check_parameters_unchanged(estimator)
-    n_channels, context = estimator.n_features_in_, get_context(estimator)
-    if context.n_start_up > context.n_context:
-        raise ValueError("n_start_up_ is above n_context_")
-    for n_rows, most in (
-        (context.n_start_up, _MOST_READINGS),
-        (context.n_context, _MOST_OF_BASELINE),
-    ):
-        n_rows += context.n_lookahead + 1
+    n_channels, n_context = estimator.n_features_in_, estimator.n_context_
+    n_start_up = getattr(estimator, "n_start_up_", n_context)
+    if n_start_up > n_context:
+        raise ValueError(f"n_start_up_ is {n_start_up}, above n_context_={n_context}")
+    for n_rows, most in ((n_start_up, _MOST_READINGS), (n_context, _MOST_OF_BASELINE)):
+        n_rows += estimator.n_lookahead_ + 1
         if n_rows * n_channels > most:
             raise ValueError(
                 f"a row needs {n_rows:,} rows of {n_channels:,} channels, more than "
@@ -112,10 +110,11 @@ def _check_residual_detector(detector):
     """Raise unless the weights of a network are those of its architecture."""
     _check_context(detector)
     _check_start_up(detector)
-    (n_rows, n_linear), n_features = detector._window_sizes(), detector.n_features_in_
+    n_rows, n_linear, baseline = detector._window_sizes()
+    n_features = detector.n_features_in_
     has_linear = hasattr(detector, "linear_mean_")
     _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
-    has_baseline = has_linear and detector.baseline_window is not None
+    has_baseline = has_linear and baseline is not None
     for name in ("mean", "components", "gains"):
         name = f"baseline_{name}_"
         _check_equal(name, hasattr(detector, name), has_baseline)
@@ -127,6 +126,7 @@ def _check_residual_detector(detector):
         _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
         counts = relation_weights(detector.relation_gain_)[1] > 0
         sizes = [n_linear] * (1 + has_baseline) + [n_rows] * counts
+    n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
     found = [rule.window_size for rule in rules]
@@ -135,14 +135,13 @@ def _check_residual_detector(detector):
     _check_equal("stride of _rules", strides, {detector.stride})
     lookahead = (max(sizes) - 1) * rules[0].looks_ahead
     _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
-    rows_of_baseline = detector.baseline_window if has_baseline else 1
-    farthest = max(detector.n_start_up_, rows_of_baseline - 1)
+    farthest = max(n_start_up, baseline - 1 if has_baseline else 0)
     _check_equal("n_context_", detector.n_context_, farthest)
     if detector.network is not None:  # has whatever weights it has
-        if not max(sizes) - 1 <= detector.n_start_up_ <= 2 * max(sizes):
-            raise ValueError(f"n_start_up_ is {detector.n_start_up_}")
+        if not max(sizes) - 1 <= n_start_up <= 2 * max(sizes):
+            raise ValueError(f"n_start_up_ is {n_start_up}")
         return
-    _check_equal("n_start_up_", detector.n_start_up_, max(sizes) - 1)
+    _check_equal("n_start_up_", n_start_up, max(sizes) - 1)
     latent_dim = detector.latent_dim
     latent_dim = None if isinstance(latent_dim, str) else latent_dim
     shapes = _weight_shapes(n_features, tuple(detector.units), latent_dim)
@@ -377,10 +376,10 @@ ESTIMATORS = {
             "n_iter_": Number("i", 0),
             "linear_mean_": Array("f", "w", dtype="float32").maybe(),
             "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
-            "linear_gains_": Array("f", "c", dtype="float32").maybe(),
+            "linear_gains_": Array("f", "c", dtype="float32", low=0, high=1).maybe(),
             "baseline_mean_": Array("f", "w", dtype="float32").maybe(),
             "baseline_components_": Array("f", "b", "w", dtype="float32").maybe(),
-            "baseline_gains_": Array("f", "b", dtype="float32").maybe(),
+            "baseline_gains_": Array("f", "b", dtype="float32", low=0, high=1).maybe(),
             "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "d", low=0).maybe(),

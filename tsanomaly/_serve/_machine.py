@@ -210,7 +210,7 @@ class Machine:
         # What is kept is the detector before it was adjusted.
         stream = StreamingDetector(self.detector).accept_new_normal(frame)
         self.detector = stream.detector
-        self.stream.go_on_with(self._adjusted(self.detector))
+        self.stream._go_on_with(self._adjusted(self.detector))
         was_on = self.stream._alarms.tracker.is_raised
         self.stream._alarms = self.stream._alarms.interrupted()
         self.stream._alarms.over = []
