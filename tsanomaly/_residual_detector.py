@@ -332,7 +332,9 @@ class ResidualDetector(
 
         Use this after a set point or a sensor offset has changed. The mean of each
         channel over `X` replaces its training mean (`center_`). What the models have
-        learned about dynamics and relations between channels is unchanged.
+        learned about dynamics and relations between channels is unchanged. If the
+        detector has a baseline, score only rows since the change: it is a median that
+        would include rows from before.
 
         Parameters
         ----------

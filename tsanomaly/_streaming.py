@@ -245,7 +245,8 @@ class StreamingDetector:
     def accept_new_normal(self, X):
         """Adopt the mean level of new rows as normal, without retraining.
 
-        The stream continues with a modified copy of its detector.
+        The stream continues with a modified copy of its detector, and forgets earlier
+        rows that only the baseline of a detector needs.
 
         Parameters
         ----------
