@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import warnings
 from itertools import combinations
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -199,7 +200,7 @@ _CALENDAR = (
 
 
 def _zone_of(index):
-    """The zone of an index as a text that pandas reads, or None."""
+    """Return the zone of an index as a text that pandas reads, or None."""
     if index.tz is None:
         return None
     zone = str(index.tz)
@@ -402,6 +403,14 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             self._calendar = _has_times(X) if is_auto else bool(self.calendar)
             self._check_times(X)
             self.time_zone_ = _zone_of(X.index) if self._calendar else None
+            if self._calendar and self.time_zone_ is None and X.index.tz is not None:
+                warnings.warn(
+                    f"The time zone of X, {X.index.tz!r}, has no name that pandas knows, "
+                    "so times in other zones are not converted to it. Convert X to a "
+                    "zone by name, for example with tz_convert('Europe/Berlin').",
+                    UserWarning,
+                    stacklevel=2,
+                )
             remember_parameters(
                 self, ["windows", "lags", "rates", "calendar", "interactions", "eps"]
             )

@@ -58,7 +58,7 @@ for event in events:
     print(event["at"], event["type"], event["channels"], event["priority"])
 
 # %%
-# Drawn by hand; ``--http 127.0.0.1:8000`` serves a page with live charts.
+# Drawn by hand; ``--listen 8000`` serves a page with live charts.
 figure, ax = plt.subplots(figsize=(9, 3))
 ax.plot(new.index, new.iloc[:, 1], linewidth=0.8, label=new.columns[1])
 for event in events:
