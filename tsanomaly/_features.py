@@ -405,9 +405,9 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
             self.time_zone_ = _zone_of(X.index) if self._calendar else None
             if self._calendar and self.time_zone_ is None and X.index.tz is not None:
                 warnings.warn(
-                    f"The time zone of X, {X.index.tz!r}, has no name that pandas knows, "
-                    "so times in other zones are not converted to it. Convert X to a "
-                    "zone by name, for example with tz_convert('Europe/Berlin').",
+                    f"The time zone of X, {X.index.tz!r}, has no name that pandas "
+                    "knows, so times in other zones are not converted to it. Convert X "
+                    "to a named zone, for example with tz_convert('Europe/Berlin').",
                     UserWarning,
                     stacklevel=2,
                 )
