@@ -498,8 +498,8 @@ def test_training_does_not_run_the_network_twice(linear_variance, series, runs):
     labels = detector().fit_predict(series)
     # And for every fifth row, to see how large errors are. Beside a linear view that
     # scores alone: for the last fifth, to see how large residuals are, as it is, and
-    # spoilt in either channel.
-    assert runs == ([40] * 4 if linear_variance else [40, 200]) * 3
+    # corrupted in each of the two channels.
+    assert runs == ([40, 40, 80] if linear_variance else [40, 200]) * 3
     np.testing.assert_array_equal(errors, expected.transform(series))
     np.testing.assert_array_equal(labels, expected.predict(series))
 
@@ -979,7 +979,7 @@ def test_a_linear_variance_that_is_changed_after_fit_changes_nothing(
         ({"window_size": 1}, "'window_size' parameter"),
         ({"window_size": 8.0}, "'window_size' parameter"),
         ({"window_size": (8,)}, r"'window_size' parameter .* Got \(8,\) instead"),
-        ({"window_size": (8, 9, 9)}, "'window_size' parameter"),
+        ({"window_size": (8, 9, 9, 9)}, "'window_size' parameter"),
         ({"window_size": (8, 1)}, "'window_size' parameter"),
         ({"window_size": [8, 9.0]}, "'window_size' parameter"),
         ({"window_size": (True, 8)}, "'window_size' parameter"),

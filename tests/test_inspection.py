@@ -254,7 +254,7 @@ def test_a_reconstruction_is_a_row_for_each_row():
     np.testing.assert_array_equal(
         np.square(series - reconstruction), errors.transform(series)
     )
-    assert get_context(errors) == (0, 0)
+    assert get_context(errors) == (0, 0, 0)
 
 
 @pytest.fixture

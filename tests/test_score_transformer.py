@@ -110,7 +110,7 @@ def test_an_ensemble(rng):
     ensemble = make_pipeline(union, ReconstructionThreshold()).fit(X)
     assert roc_auc_score(y, -ensemble.score_samples(new)) > 0.9
     assert ensemble.predict(new)[100] == -1
-    assert get_context(ensemble) == (7, 0)
+    assert get_context(ensemble) == (7, 0, 7)
     names = union.fit(X).get_feature_names_out()
     assert names.tolist() == [
         "scoretransformer-1__isolationforest_level",
@@ -227,9 +227,9 @@ def test_metadata_routing(wrapper, part, series):
 
 def test_context_of_the_detector(series):
     windowed = make_pipeline(WindowTransformer(6), FOREST)
-    assert get_context(ScoreTransformer(windowed).fit(series)) == (5, 0)
+    assert get_context(ScoreTransformer(windowed).fit(series)) == (5, 0, 5)
     ahead = ScoreTransformer(tiny_detector(row_error="overlap_mean")).fit(series)
-    assert get_context(ahead) == (4, 4)
+    assert get_context(ahead) == (4, 4, 4)
     unknown = ScoreTransformer(OnlyDecision()).fit(series)
     assert not hasattr(unknown, "n_context_")
     with pytest.raises(ValueError, match="n_context_"):

@@ -462,7 +462,7 @@ def test_a_rule_that_looks_ahead_is_refused_by_name(series, rule):
         make_pipeline(ScoreTransformer(detector), ReconstructionThreshold()),
         HybridDetector(forest(), detector),
     ):
-        with pytest.raises(ValueError, match=f"(?s){rule}.* 4 later rows "):
+        with pytest.raises(ValueError, match=f"(?s){rule}.* 4 later rows"):
             StreamingDetector(model.fit(series))
 
 

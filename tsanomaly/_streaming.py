@@ -20,7 +20,7 @@ from tsanomaly._stream_plan import TIME, StreamPlan
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import check_columns, unmasked
 
-__all__ = ["StreamingDetector"]
+__all__ = ["StreamingDetector", "continue_with"]
 
 
 class _Scored(NamedTuple):
@@ -271,21 +271,12 @@ class StreamingDetector:
         for step in fitted_steps(detector):
             if hasattr(step, "accept_new_normal"):
                 step.accept_new_normal(Z)
-                self._go_on_with(detector)
+                continue_with(self, detector)
                 return self
             Z = step.transform(Z) if hasattr(step, "transform") else Z
         raise AttributeError(
             f"No step of {self.detector!r} has accept_new_normal. Refit the detector."
         )
-
-    def _go_on_with(self, detector):
-        """Use a copy of the detector for which another level is normal.
-
-        Rows that only a baseline goes back to may be of the level before.
-        """
-        self.detector, self._plan = detector, None
-        n_kept = get_context(detector).n_start_up
-        self._keep(*_last(self._rows, self._times, n_kept))
 
     def reset(self):
         """Forget all rows. The next one is treated like the first row of a series."""
@@ -536,6 +527,16 @@ class StreamingDetector:
                 "row. Pass all channels in the order of fit, with NaN for a missing "
                 "reading."
             )
+
+
+def continue_with(stream, detector):
+    """Let a stream use a copy of its detector for which another level is normal.
+
+    Rows that only a baseline goes back to may be of the level before.
+    """
+    stream.detector, stream._plan = detector, None
+    n_kept = get_context(detector).n_start_up
+    stream._keep(*_last(stream._rows, stream._times, n_kept))
 
 
 def _last(rows, times, n):

@@ -18,6 +18,9 @@ __all__ = ["WindowNeighborsDetector"]
 # nearest window and those that overlap it are left out.
 _FEWEST_APART = 4
 
+# Training rows, at least, for the same: a quantile of 1 % needs some beyond it.
+_FEWEST_ROWS = 1000
+
 
 class WindowNeighborsDetector(ResidualDetector):
     r"""Detect anomalies by the distance of windows to the nearest training windows.
@@ -64,8 +67,8 @@ class WindowNeighborsDetector(ResidualDetector):
         - If float, the share of training rows to flag, in (0, 0.5].
         - If 'auto', the threshold is the 99 % quantile of the training errors or of
           distances to the windows of the other half of the rows, whichever is higher.
-          The latter need halves of four separate windows of the greatest length. Rows
-          with padded windows do not count.
+          The latter need at least 1,000 rows, and four separate windows of the greatest
+          length in each half. Rows with padded windows do not count.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -222,7 +225,8 @@ class WindowNeighborsDetector(ResidualDetector):
             return other
 
         held_out = None
-        if len(rows) > 2 * _FEWEST_APART * (view.n_start_up + 1):
+        n_needed = max(2 * _FEWEST_APART * (view.n_start_up + 1), _FEWEST_ROWS)
+        if len(rows) >= n_needed:
             held_out = partial(errors_of_halves, view, series, rows, refit)
         return view, view.errors(series), held_out
 

@@ -123,10 +123,12 @@ def without_repetition(threshold_params):
     """
     with warnings.catch_warnings():
         # Sensor health names these sensors.
-        warnings.filterwarnings("ignore", ".*cannot be predicted, neither from")
+        warnings.filterwarnings("ignore", ".*cannot be predicted from other channels")
         if DEFAULT_BUDGET.items() <= threshold_params.items():
             # Nobody asked for that level, and it is told before training.
-            warnings.filterwarnings("ignore", ".*independent peaks?: a level that is")
+            warnings.filterwarnings(
+                "ignore", ".*independent peaks?, so a level that is"
+            )
         yield
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tsanomaly._alarm_filter import has_drifted
 from tsanomaly._serve._readings import Rejected
 from tsanomaly._stream_state import BREAK, WatchedStream, advance, restore, state_of
-from tsanomaly._streaming import StreamingDetector
+from tsanomaly._streaming import StreamingDetector, continue_with
 
 __all__ = ["RECENT", "Machine"]
 
@@ -210,7 +210,7 @@ class Machine:
         # What is kept is the detector before it was adjusted.
         stream = StreamingDetector(self.detector).accept_new_normal(frame)
         self.detector = stream.detector
-        self.stream._go_on_with(self._adjusted(self.detector))
+        continue_with(self.stream, self._adjusted(self.detector))
         was_on = self.stream._alarms.tracker.is_raised
         self.stream._alarms = self.stream._alarms.interrupted()
         self.stream._alarms.over = []

@@ -27,7 +27,7 @@ __all__ = [
     "warn_of_repeated",
 ]
 
-_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_LINE_BREAK = re.compile(r"[\r\n]+")
 _YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?:$|[^0-9]|[01][0-9][0-3][0-9])")
 _MOST_LINES = 100  # in which the first rows must begin
 _N_ROWS = 8  # that tell what a row of the file is
@@ -193,7 +193,7 @@ def find_head(source, sep, max_columns, header_rows):
         n_above = min(chosen + n_told, len(records))
         _refuse_times(records[chosen + 1 : n_above], positions, n_told, source.path)
     names = records[chosen]
-    names.cells = [_LINE_BREAK.sub(" ", name) for name in names.cells]
+    names.cells = [_in_one_line(name) for name in names.cells]
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
@@ -559,3 +559,10 @@ def refuse_second_header(row, line, path):
                 Parameter("skiprows", line - 1),
                 ".",
             )
+
+
+def _in_one_line(name):
+    """A name with a space in place of each line break and the blanks around it."""
+    if "\n" not in name and "\r" not in name:
+        return name
+    return " ".join(part.strip() for part in _LINE_BREAK.split(name))
