@@ -105,6 +105,35 @@ def test_a_limit_goes_with_its_way_of_filling(trained, readings, folder, capsys)
         assert named in said
 
 
+def test_a_limit_alone_goes_with_the_filling_of_training(
+    trained, readings, folder, capsys
+):
+    filling = ["--na-values", "-9999", "--fill", "interpolate", "--fill-limit"]
+    model = trained(*filling, "3")
+    tables = []
+    for options in (["--fill-limit", "7"], [*filling, "7"]):
+        capsys.readouterr()
+        assert main(["detect", model, readings, "--no-plots", *options]) == 0
+        said = capsys.readouterr().err
+        assert said.count("the model was trained") == 1
+        assert "--fill-limit 7: the model was trained with --fill-limit 3" in said
+        tables.append(pd.read_csv(folder / "predictions.csv"))
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_limit_without_any_filling(kept, on_a_grid, readings, capsys):
+    model = on_a_grid
+    if not kept:
+        tsanomaly.save(tsanomaly.load(on_a_grid), "own.skops")
+        model = "own.skops"
+    capsys.readouterr()
+    assert main(["detect", model, readings, "--no-plots", "--fill-limit", "7"]) == 1
+    said = capsys.readouterr().err
+    assert "--fill-limit goes with --fill previous or interpolate" in said
+    assert "the model was trained" not in said
+
+
 def test_models_without_preparation_are_silent(trained, readings, capsys):
     model = trained()
     capsys.readouterr()
