@@ -169,6 +169,22 @@ def test_tune_keeps_it(readings, folder, short_search, capsys):
     assert kept == {"fill": "previous", "max_gap": None}
 
 
+def test_one_number_of_training_rows(readings, folder, capsys):
+    """Empty rows do not count, rows that lack a reading do."""
+    frame = pd.read_csv(readings, index_col="time").drop(columns="label")
+    frame.iloc[100:120] = np.nan
+    frame.iloc[200:210, 0] = np.nan
+    frame.iloc[220:230, 1] = np.nan
+    frame.to_csv("holes.csv")
+    train = ["train", "holes.csv", "--detector", "autoregression", "--no-plots"]
+    assert main(train) == 0
+    said = capsys.readouterr().out
+    assert "464 to train on" in said
+    assert "trained on 464 rows" in said
+    assert main(["info", str(folder / "model.skops")]) == 0
+    assert "training rows: 464" in capsys.readouterr().out.splitlines()
+
+
 def test_a_fleet_is_prepared_as_in_training(readings, folder, capsys):
     frame = pd.read_csv(readings).drop(columns="label")
     fleet = pd.concat([frame.assign(machine=name) for name in ("m1", "m2")])
