@@ -201,8 +201,27 @@ def test_watch_says_what_it_does_not_do(on_a_grid, readings, capsys):
     capsys.readouterr()
     assert main(["watch", on_a_grid, "--from", readings]) == 0
     said = capsys.readouterr().err
-    assert "trained with --resample 1min --na-values -9999, and watch takes" in said
+    assert "trained with --resample 1min, and watch takes readings as they" in said
     assert "Send a row of all sensors every 1min" in said
+
+
+def test_words_for_missing_readings_hold_in_watch(trained, readings, folder, capsys):
+    """They are no faults, and as if there were nothing."""
+    model = trained("--na-values", "-9999", "Bad")
+    text = (folder.parent / readings).read_text()
+    assert text.count(",-9999.0,") == 3
+    found = []
+    for word in ("Bad", "-9999", "-9999.0", ""):
+        (folder.parent / "live.csv").write_text(text.replace("-9999.0", word))
+        capsys.readouterr()
+        assert main(["watch", model, "--from", "live.csv", "--trigger", "0.1"]) == 0
+        said = capsys.readouterr()
+        assert "The model was trained with" not in said.err
+        assert "600 readings" in said.err
+        assert "malformed" not in said.err
+        events = map(json.loads, said.out.splitlines())
+        found.append([{**event, "at": None} for event in events])
+    assert found[0] == found[1] == found[2] == found[3]
 
 
 def test_watch_names_its_own_option(trained, readings, capsys):

@@ -75,6 +75,8 @@ class Watch:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None, default=None
         A longer pause between readings of a machine is a break.
+    na_values : sequence of str, default=()
+        Words that stand for a missing reading, as of `ReadingFormat`.
     threshold : float or None, default=None
         What errors are compared with, instead of the thresholds of the detectors.
     adjusted : callable or None, default=None
@@ -105,6 +107,7 @@ class Watch:
         alarm_params=None,
         n_channels=3,
         max_gap=None,
+        na_values=(),
         threshold=None,
         adjusted=None,
         state=None,
@@ -120,7 +123,7 @@ class Watch:
         self._detector = detector
         self.by = by
         self.model_version = model_version
-        self.format = ReadingFormat(_channels_of(detector), by, timestamp)
+        self.format = ReadingFormat(_channels_of(detector), by, timestamp, na_values)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
         self._options = len(self.channels), n_channels, max_gap, threshold, adjusted
         self._most_machines = most_machines

@@ -101,7 +101,8 @@ def watch(
             stacklevel=2,
         )
     detector, manifest = load_model(model, progress)
-    _warn_of_preparation(manifest.get("preparation") or {}, max_gap)
+    kept = manifest.get("preparation") or {}
+    _warn_of_preparation(kept, max_gap)
     adjusted = partial(with_threshold, path=model, quantile=quantile, k=k)
     with ExitStack() as stack:
         watched = stack.enter_context(
@@ -113,6 +114,7 @@ def watch(
                     alarm_params=alarm_params,
                     n_channels=n_channels,
                     max_gap=_pause(max_gap),
+                    na_values=kept.get("na_values", ()),
                     threshold=threshold,
                     adjusted=adjusted,
                     state=state,
@@ -155,7 +157,7 @@ def watch(
 
 def _warn_of_preparation(kept, max_gap):
     """Say what was done to readings in training, and is not done here."""
-    kept = {**kept}
+    kept = {name: value for name, value in kept.items() if name != "na_values"}
     if kept.get("max_gap") is None or max_gap is not None:
         kept.pop("max_gap", None)
     if not kept:
