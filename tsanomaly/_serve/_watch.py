@@ -388,6 +388,7 @@ class Watch:
 
     def _events(self, machine, alarms):
         """What is new about the alarms of a machine."""
+        on = {"state": "active"}  # until it is cleared, which may be in the same batch
         for alarm in alarms:
             known = machine.alarm
             if known is None or known["number"] != alarm["number"]:
@@ -395,12 +396,12 @@ class Watch:
                 body |= {"acknowledged": False, "acknowledged_by": None}
                 body["alarm"] = self.state.add_alarm(body)
                 machine.n_alarms.update(body["channels"][:1] or [""])
-                yield self._tell("raised", body)
+                yield self._tell("raised", body | on)
             else:
                 body = self.state.alarm(known["alarm"]) | _described(alarm)
                 rank = _PRIORITIES.index
                 if rank(alarm["priority"]) > rank(known["priority"]):
-                    yield self._tell("updated", body)
+                    yield self._tell("updated", body | on)
             self.state.set_alarm(body["alarm"], body)
             machine.alarm = None
             if alarm["state"] == "active":
