@@ -26,7 +26,7 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 # Characters of a token, at least: fewer can be guessed.
 _SHORTEST_TOKEN = 16
 
-# Rejected readings of each reason that messages tell of.
+# Different messages about rejected readings, for each reason.
 _MOST_TOLD = 3
 
 
@@ -210,7 +210,7 @@ def _close(deliveries, is_kept, warn):
 
 def _take_all(watched, deliveries, batches, warn):
     """Score the readings of a source."""
-    told = Counter()
+    told, said = Counter(), set()
     for readings, position in batches:
         if not readings:
             continue
@@ -218,8 +218,9 @@ def _take_all(watched, deliveries, batches, warn):
         if outcome.events:
             deliveries.tell()
         for _, wrong in outcome.rejected:
-            told[wrong.reason] += 1
-            if told[wrong.reason] <= _MOST_TOLD:
+            if told[wrong.reason] < _MOST_TOLD and wrong not in said:
+                told[wrong.reason] += 1
+                said.add(wrong)
                 warn(f"{wrong.reason}: {wrong.message}")
 
 
