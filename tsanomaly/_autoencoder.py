@@ -520,7 +520,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         sizes = tuple(map(int, self.window_size))
         return sizes if len(sizes) == 3 else (*sizes, None)
 
-    def _make_views(self):
+    def _make_views(self, n_timestamps):
         short, long, baseline = self._window_sizes()
         network = View(NetworkModel(self._network(), None), self._make_rule(short))
         if not self.linear_variance:

@@ -112,7 +112,7 @@ class AutoregressiveDetector(ResidualDetector):
         of start-up rows.
 
     n_samples_fit_ : int
-        Number of training rows.
+        Number of training rows, without breaks.
 
     n_features_in_ : int
         Number of channels seen during `fit`.
@@ -204,7 +204,7 @@ class AutoregressiveDetector(ResidualDetector):
         self.contamination = contamination
         self.random_state = random_state
 
-    def _lags(self):
+    def _lags(self, n_timestamps):
         """Return the number of rows for each forecast, limited by the series."""
         lags = [self.lags] if isinstance(self.lags, Integral) else self.lags
         if not len(lags) or not are_counts(lags, 1):
@@ -213,11 +213,11 @@ class AutoregressiveDetector(ResidualDetector):
                 f"least 1, or several of them. Got {self.lags!r} instead. For example, "
                 "use lags=(1, 20)."
             )
-        shape = self.n_samples_fit_, self.n_features_in_
+        shape = n_timestamps, self.n_features_in_
         return tuple(sorted({most_lags(int(n_rows), shape) for n_rows in lags}))
 
-    def _make_views(self):
-        self.lags_ = self._lags()
+    def _make_views(self, n_timestamps):
+        self.lags_ = self._lags(n_timestamps)
         window_size = int(self.window_size)
         return [
             View(Forecast(lags), self._make_rule(window_size)) for lags in self.lags_

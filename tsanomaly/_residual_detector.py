@@ -64,8 +64,9 @@ class ResidualDetector(
     A subclass has the parameters `missing`, `contamination` and `random_state`,
     optionally `row_error` and `stride`, and defines:
 
-    - ``_make_views()`` returns the views, with unfitted rules from `_make_rule`. Their
-      models need only `n_rows` and `forecasts` at this point.
+    - ``_make_views(n_timestamps)`` returns the views of a training series of this
+      length, with unfitted rules from `_make_rule`. Their models need only `n_rows` and
+      `forecasts` at this point.
     - ``_fit_views(series, views, rows, seed)`` fits the models on the given rows, fits
       the rules and sets attributes. It returns the view that scores rows, the errors of
       the series, and a function or None. The function takes the maximum number of rows
@@ -407,8 +408,8 @@ class ResidualDetector(
         """
         with all_or_nothing(self):
             X, breaks = self._validate(X, reset=True)
-            self.n_samples_fit_ = len(X)
-            views = self._make_views()
+            self.n_samples_fit_ = int(np.count_nonzero(~breaks))
+            views = self._make_views(len(X))
             self._check_views(views, breaks)
             kept = np.flatnonzero(~breaks)
             rows = kept[: self._n_trained(len(kept))]

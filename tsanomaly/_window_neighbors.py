@@ -92,7 +92,7 @@ class WindowNeighborsDetector(ResidualDetector):
         of rows at the start of a series without all of the windows.
 
     n_samples_fit_ : int
-        Number of training rows.
+        Number of training rows, without breaks.
 
     n_features_in_ : int
         Number of channels seen during `fit`.
@@ -190,7 +190,7 @@ class WindowNeighborsDetector(ResidualDetector):
             )
         return list(dict.fromkeys(kinds))
 
-    def _make_views(self):
+    def _make_views(self, n_timestamps):
         self._kinds()
         return []
 

@@ -149,7 +149,35 @@ def test_columns_of_machines_called_as_results(name, fleet, capsys):
 def test_a_file_without_the_column_of_machines(trained, fleet, folder, capsys):
     fleet[fleet["machine"] == "pump 1"].drop(columns="machine").to_csv("one.csv")
     assert main(["detect", str(folder / "model.skops"), "one.csv"]) == 1
-    assert "the column 'machine' tells apart" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the column 'machine' tells apart, and one.csv cannot be read" in error
+    assert "with it: --by machine is not among the columns 'time', " in error
+
+
+@pytest.mark.parametrize("files", [["fleet.csv"], ["one.csv", "fleet.csv"]])
+def test_a_model_of_one_machine_and_a_file_of_several(files, fleet, folder, capsys):
+    fleet[fleet["machine"] == "pump 1"].drop(columns="machine").to_csv("one.csv")
+    assert main(["train", "one.csv", "--detector", "pca", "--no-plots"]) == 0
+    capsys.readouterr()
+    model = str(folder / "model.skops")
+    assert main(["detect", model, *files]) == 1
+    assert capsys.readouterr().err.endswith(
+        f"{model} was trained on one machine; fleet.csv holds rows of 4 (column "
+        "'machine'). Split the file by machine, or train a fleet with --by machine.\n"
+    )
+
+
+def test_a_column_of_words_and_a_model_of_one_machine(fleet, folder, capsys):
+    """What may name machines is not said to do so."""
+    one = fleet[fleet["machine"] == "pump 1"]
+    one.drop(columns="machine").to_csv("one.csv")
+    assert main(["train", "one.csv", "--detector", "pca", "--no-plots"]) == 0
+    one.assign(unit_name=["x", "y"] * 150).drop(columns="machine").to_csv("words.csv")
+    capsys.readouterr()
+    assert main(["detect", str(folder / "model.skops"), "words.csv"]) == 1
+    error = capsys.readouterr().err
+    assert "if it names machines, pass train --by unit_name." in error
+    assert "was trained on" not in error
 
 
 def test_rows_to_train_on():

@@ -105,6 +105,35 @@ def test_a_limit_goes_with_its_way_of_filling(trained, readings, folder, capsys)
         assert named in said
 
 
+def test_a_limit_alone_goes_with_the_filling_of_training(
+    trained, readings, folder, capsys
+):
+    filling = ["--na-values", "-9999", "--fill", "interpolate", "--fill-limit"]
+    model = trained(*filling, "3")
+    tables = []
+    for options in (["--fill-limit", "7"], [*filling, "7"]):
+        capsys.readouterr()
+        assert main(["detect", model, readings, "--no-plots", *options]) == 0
+        said = capsys.readouterr().err
+        assert said.count("the model was trained") == 1
+        assert "--fill-limit 7: the model was trained with --fill-limit 3" in said
+        tables.append(pd.read_csv(folder / "predictions.csv"))
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_limit_without_any_filling(kept, on_a_grid, readings, capsys):
+    model = on_a_grid
+    if not kept:
+        tsanomaly.save(tsanomaly.load(on_a_grid), "own.skops")
+        model = "own.skops"
+    capsys.readouterr()
+    assert main(["detect", model, readings, "--no-plots", "--fill-limit", "7"]) == 1
+    said = capsys.readouterr().err
+    assert "--fill-limit goes with --fill previous or interpolate" in said
+    assert "the model was trained" not in said
+
+
 def test_models_without_preparation_are_silent(trained, readings, capsys):
     model = trained()
     capsys.readouterr()
@@ -140,6 +169,22 @@ def test_tune_keeps_it(readings, folder, short_search, capsys):
     assert kept == {"fill": "previous", "max_gap": None}
 
 
+def test_one_number_of_training_rows(readings, folder, capsys):
+    """Empty rows do not count, rows that lack a reading do."""
+    frame = pd.read_csv(readings, index_col="time").drop(columns="label")
+    frame.iloc[100:120] = np.nan
+    frame.iloc[200:210, 0] = np.nan
+    frame.iloc[220:230, 1] = np.nan
+    frame.to_csv("holes.csv")
+    train = ["train", "holes.csv", "--detector", "autoregression", "--no-plots"]
+    assert main(train) == 0
+    said = capsys.readouterr().out
+    assert "464 to train on" in said
+    assert "trained on 464 rows" in said
+    assert main(["info", str(folder / "model.skops")]) == 0
+    assert "training rows: 464" in capsys.readouterr().out.splitlines()
+
+
 def test_a_fleet_is_prepared_as_in_training(readings, folder, capsys):
     frame = pd.read_csv(readings).drop(columns="label")
     fleet = pd.concat([frame.assign(machine=name) for name in ("m1", "m2")])
@@ -156,8 +201,27 @@ def test_watch_says_what_it_does_not_do(on_a_grid, readings, capsys):
     capsys.readouterr()
     assert main(["watch", on_a_grid, "--from", readings]) == 0
     said = capsys.readouterr().err
-    assert "trained with --resample 1min --na-values -9999, and watch takes" in said
+    assert "trained with --resample 1min, and watch takes readings as they" in said
     assert "Send a row of all sensors every 1min" in said
+
+
+def test_words_for_missing_readings_hold_in_watch(trained, readings, folder, capsys):
+    """They are no faults, and as if there were nothing."""
+    model = trained("--na-values", "-9999", "Bad")
+    text = (folder.parent / readings).read_text()
+    assert text.count(",-9999.0,") == 3
+    found = []
+    for word in ("Bad", "-9999", "-9999.0", ""):
+        (folder.parent / "live.csv").write_text(text.replace("-9999.0", word))
+        capsys.readouterr()
+        assert main(["watch", model, "--from", "live.csv", "--trigger", "0.1"]) == 0
+        said = capsys.readouterr()
+        assert "The model was trained with" not in said.err
+        assert "600 readings" in said.err
+        assert "malformed" not in said.err
+        events = map(json.loads, said.out.splitlines())
+        found.append([{**event, "at": None} for event in events])
+    assert found[0] == found[1] == found[2] == found[3]
 
 
 def test_watch_names_its_own_option(trained, readings, capsys):

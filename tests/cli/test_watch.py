@@ -84,6 +84,19 @@ def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
     assert "9 readings; alarms: 0; not taken: malformed 2" in shown
 
 
+def test_the_same_warning_is_given_once(model, plant, folder, capsys):
+    """And leaves room for others of the same reason, three in all."""
+    lines = Path(plant).read_text().splitlines()[:10]
+    wrong = ["x,1,2,3,4,0"] * 4 + ["1", "1,2", "1,2,3", "1,2,3,4"]
+    (folder / "wrong.csv").write_text("\n".join([*lines, *wrong]) + "\n")
+    capsys.readouterr()
+    assert main(["watch", model, "--from", str(folder / "wrong.csv")]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("is no time: 'x'") == 1
+    assert shown.count("warning: malformed: The line has ") == 2
+    assert "not taken: malformed 8" in shown
+
+
 @pytest.mark.parametrize(
     "options",
     [

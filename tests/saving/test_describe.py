@@ -21,6 +21,7 @@ from tests.helpers import wave
 from tests.saving.helpers import content_of
 from tests.saving.models import MODELS, Shift, network, small_forest
 from tsanomaly import (
+    AutoregressiveDetector,
     FleetDetector,
     ModelFileError,
     ReconstructionError,
@@ -85,6 +86,19 @@ def test_what_is_in_a_file(name, frame, labels, path):
 )
 def test_training_rows(model, frame, path):
     assert described(model.fit(frame, None), path)["n_training_rows"] == 120
+
+
+def test_training_rows_where_readings_are_missing(frame, path):
+    """Breaks do not count; rows that lack some readings do, whatever a scaler says."""
+    frame = frame.copy()
+    frame.iloc[50:53] = np.nan
+    for channel in range(frame.shape[1]):
+        frame.iloc[10 * channel : 10 * channel + 5, channel] = np.nan
+    model = make_pipeline(
+        StandardScaler(), AutoregressiveDetector(lags=1, window_size=5)
+    )
+    assert np.max(model.fit(frame)[0].n_samples_seen_) == 112
+    assert described(model, path)["n_training_rows"] == 117
 
 
 def test_thresholds(frame, path):

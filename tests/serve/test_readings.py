@@ -143,3 +143,16 @@ def test_no_body_raises_anything_but_a_value_error(body):
     except ValueError:
         return
     assert all(isinstance(reading, Reading | Rejected) for reading in found)
+
+
+@pytest.mark.parametrize("value", ["Bad", " Bad ", "-200", "-200.0", -200, -200.0])
+def test_words_for_missing_readings(value):
+    form = ReadingFormat(["flow", "pressure"], na_values=["Bad", "-200"])
+    found = form.read({"flow": 1.5, "pressure": value})
+    np.testing.assert_array_equal(found.values, [1.5, np.nan])
+
+
+def test_other_words_stay_faults():
+    form = ReadingFormat(["flow"], na_values=["Bad"])
+    assert form.read({"flow": "bad day"}).reason == "malformed"
+    assert form.read({"flow": -200}).values == [-200]

@@ -57,6 +57,10 @@ def test_scores_and_alarms_are_those_of_the_series(size, detector, watch):
         assert alarm["shares"] == pytest.approx(row["shares"])
     events = [event for outcome in outcomes for event in outcome.events]
     assert events == watch.state.events(0)
+    for event in events:
+        is_over = event["type"] == "cleared"
+        assert event["state"] == ("cleared" if is_over else "active")
+    assert alarms[0]["state"] == "cleared"
     steps = [what for what, alarm in kinds(events) if alarm == 1]
     assert (steps[0], steps[-1]) == ("raised", "cleared")
     assert set(steps[1:-1]) <= {"updated"}

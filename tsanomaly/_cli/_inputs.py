@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._parser import typed
 from tsanomaly._cli._preparation import as_in_training
 from tsanomaly._cli._prepare import prepare
 from tsanomaly._inspection import (
@@ -313,16 +314,41 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
             progress=progress,
         )
     except ParameterError as error:
-        if not any(isinstance(p, Parameter) and p.name == "by" for p in error.args):
+        about_machines = _of_machines(error, model, csv, by)
+        if about_machines is None:
             raise
-        raise ValueError(
-            f"{model} was trained on machines that the column {by!r} tells apart, and "
-            f"{csv} cannot be read with it: {str(error).removeprefix(f'{csv}')}"
-        ) from error
+        raise about_machines from error
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)
     return detector, readings._replace(notes=notes + readings.notes), manifest
+
+
+def _of_machines(error, model, csv, by):
+    """What to say if either the model or the file is of several machines, or None."""
+    from tsanomaly.datasets._reading._machines import SeveralMachinesError
+
+    def is_by(part):
+        return isinstance(part, Parameter) and part.name == "by"
+
+    parts, text = error.args, str(error)
+    paths = map(str, csv if isinstance(csv, list) else [csv])
+    starts = (f"{path}{mark}" for path in paths for mark in (", ", ": "))
+    name = next((start[:-2] for start in starts if text.startswith(start)), "the file")
+    if isinstance(error, SeveralMachinesError):
+        return ValueError(
+            f"{model} was trained on one machine; {name} holds rows of "
+            f"{error.n_machines:,} (column {error.column!r}). Split the file by "
+            f"machine, or train a fleet with {typed({'by': error.column})}."
+        )
+    if by is None or not any(map(is_by, parts[1:])):
+        return None
+    return ParameterError(
+        f"{model} was trained on machines that the column {by!r} tells apart, and "
+        f"{name} cannot be read with it: ",
+        # As it was typed in training.
+        *(typed({"by": part.value}) if is_by(part) else part for part in parts[1:]),
+    )
 
 
 def load_model(model, progress):

@@ -243,7 +243,8 @@ def _keywords(given, parser):
     if len(given.get("csv", ())) == 1:
         (given["csv"],) = given["csv"]
     _read_long(given, parser)
-    if "fill_limit" in given and given.get("fill") is None:
+    fill = given.get("fill", "of the model" if "model" in given else None)
+    if "fill_limit" in given and fill is None:
         parser.error("--fill-limit goes with --fill previous or interpolate")
     if given.get("quality") == ["none"]:
         given["quality"] = None

@@ -10,7 +10,7 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 from tsanomaly._validation import find_breaks, median_step
 from tsanomaly._wording import count, time_span
 
-__all__ = ["leave_out_dead", "tell_plan"]
+__all__ = ["has_readings", "leave_out_dead", "tell_plan"]
 
 
 def leave_out_dead(readings, is_training, by):
@@ -90,6 +90,22 @@ def _check_machines(training, by):
         )
 
 
+def has_readings(frame, by):
+    """Which rows are no breaks, of one machine or of many.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+    by : str or None
+        The column of machines, which is no channel.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_timestamps,)
+    """
+    return ~find_breaks(frame if by is None else frame.drop(columns=by))
+
+
 def tell_plan(threshold, readings, is_training, by):
     """What will be trained on what, in three lines.
 
@@ -118,8 +134,7 @@ def tell_plan(threshold, readings, is_training, by):
     text += f", {raw.index.min()} to {raw.index.max()}"
     if step is not None:
         text += f", a row every {time_span(step)}"
-    channels = readings.frame if by is None else readings.frame.drop(columns=by)
-    n_training = (is_training & ~find_breaks(channels)).sum()
+    n_training = (is_training & has_readings(readings.frame, by)).sum()
     text += f"; {n_training:,} to train on, the first ones"
     if by is not None:
         text += " of each machine"

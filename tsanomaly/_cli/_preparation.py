@@ -4,7 +4,7 @@
 import warnings
 
 from tsanomaly._cli._parser import typed
-from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 
 __all__ = ["as_in_training", "to_keep"]
 
@@ -50,11 +50,24 @@ def as_in_training(kept, read_params, row_params):
     notes : tuple of str
         What was taken from the model, for the user.
 
+    Raises
+    ------
+    ParameterError
+        If there is a limit of filling, and no filling.
+
     Warns
     -----
     ParameterWarning
         If what was given is not what was done in training.
     """
+    filled = {**(kept or {}), **row_params}
+    if "fill_limit" in row_params and filled.get("fill") is None:
+        raise ParameterError(
+            Parameter("fill_limit"),
+            " goes with ",
+            Parameter("fill"),
+            " previous or interpolate.",
+        )
     if kept is None:
         return read_params, row_params, ()
     given = to_keep(read_params, row_params)
@@ -81,7 +94,7 @@ def _warn_of_others(given, trained):
     for name in (*_DEFAULTS, "na_values"):
         if given.get(name) == trained.get(name):
             continue
-        if name == "fill_limit" and given["fill"] != trained["fill"]:
+        if name == "fill_limit" and given.get("fill") != trained.get("fill"):
             continue  # the other way of filling says enough
         then = ["without it"]
         if trained[name] is not None:

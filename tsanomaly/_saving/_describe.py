@@ -54,7 +54,7 @@ def describe(path):
           the model; parameters without a JSON equivalent are strings in Python syntax
         - ``channels`` (list of str, or None if the model was fitted without names)
         - ``n_channels`` (int or None)
-        - ``n_training_rows`` (int, or None if no step stores it)
+        - ``n_training_rows`` (int, or None if no step stores it): without breaks
         - ``threshold`` (float, list of float per channel, or None): rows with a larger
           error are flagged
         - ``n_machines`` (int or None): number of models of a fleet
@@ -168,11 +168,16 @@ def _n_channels(document):
 
 
 def _n_rows(document, members):
+    # A scaler counts the readings of each channel, and some steps see part of the rows.
+    counts = (
+        _number(state.get(key), members)
+        for state in _states(document)
+        for key in _ROW_COUNTS
+    )
+    counts = [int(np.max(rows)) for rows in counts if rows is not None]
+    if counts:
+        return max(counts)
     for state in _states(document):
-        for key in _ROW_COUNTS:
-            rows = _number(state.get(key), members)
-            if rows is not None:
-                return int(np.max(rows))
         for key in ("_fit_X", "rows"):
             if key in state:
                 return len(read_array(members[state[key]["array"]]))

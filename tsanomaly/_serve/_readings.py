@@ -64,12 +64,17 @@ class ReadingFormat:
     timestamp : str or None, default=None
         The column, or key, of the time; None takes the first that is called time,
         timestamp, datetime, date or ts, and is no channel.
+    na_values : sequence of str, default=()
+        More words that stand for a missing reading. Numbers count as they are written
+        and by their value, as in :func:`tsanomaly.datasets.read_sensor_csv`.
     """
 
-    def __init__(self, channels, by=None, timestamp=None):
+    def __init__(self, channels, by=None, timestamp=None, na_values=()):
         self.channels = list(channels)
         self.by = by
         self.timestamp = timestamp
+        self._missing_words = {word.strip() for word in na_values}
+        self._missing_numbers = set(map(_as_number, self._missing_words)) - {None}
 
     def read(self, record):
         """Make a reading of a mapping of names to values.
@@ -137,7 +142,21 @@ class ReadingFormat:
                 + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
                 + ". Send every channel, one that has no reading as null."
             )
-        return [_read_number(name, record[name]) for name in self.channels]
+        return [self._value(name, record[name]) for name in self.channels]
+
+    def _value(self, name, value):
+        if isinstance(value, str) and value.strip() in self._missing_words:
+            return math.nan
+        number = _read_number(name, value)
+        return math.nan if number in self._missing_numbers else number
+
+
+def _as_number(word):
+    """The value of a word, None if it has none."""
+    try:
+        return _read_number("", word)
+    except ValueError:
+        return None
 
 
 def _read_number(name, value):

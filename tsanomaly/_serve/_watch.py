@@ -75,6 +75,8 @@ class Watch:
         How many channels of an alarm to name, at most.
     max_gap : timedelta64 or None, default=None
         A longer pause between readings of a machine is a break.
+    na_values : sequence of str, default=()
+        Words that stand for a missing reading, as of `ReadingFormat`.
     threshold : float or None, default=None
         What errors are compared with, instead of the thresholds of the detectors.
     adjusted : callable or None, default=None
@@ -105,6 +107,7 @@ class Watch:
         alarm_params=None,
         n_channels=3,
         max_gap=None,
+        na_values=(),
         threshold=None,
         adjusted=None,
         state=None,
@@ -120,7 +123,7 @@ class Watch:
         self._detector = detector
         self.by = by
         self.model_version = model_version
-        self.format = ReadingFormat(_channels_of(detector), by, timestamp)
+        self.format = ReadingFormat(_channels_of(detector), by, timestamp, na_values)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
         self._options = len(self.channels), n_channels, max_gap, threshold, adjusted
         self._most_machines = most_machines
@@ -385,6 +388,7 @@ class Watch:
 
     def _events(self, machine, alarms):
         """What is new about the alarms of a machine."""
+        on = {"state": "active"}  # until it is cleared, which may be in the same batch
         for alarm in alarms:
             known = machine.alarm
             if known is None or known["number"] != alarm["number"]:
@@ -392,12 +396,12 @@ class Watch:
                 body |= {"acknowledged": False, "acknowledged_by": None}
                 body["alarm"] = self.state.add_alarm(body)
                 machine.n_alarms.update(body["channels"][:1] or [""])
-                yield self._tell("raised", body)
+                yield self._tell("raised", body | on)
             else:
                 body = self.state.alarm(known["alarm"]) | _described(alarm)
                 rank = _PRIORITIES.index
                 if rank(alarm["priority"]) > rank(known["priority"]):
-                    yield self._tell("updated", body)
+                    yield self._tell("updated", body | on)
             self.state.set_alarm(body["alarm"], body)
             machine.alarm = None
             if alarm["state"] == "active":

@@ -19,7 +19,7 @@ from tsanomaly._cli._fleets import machines, training_rows
 from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, score, settings
-from tsanomaly._cli._plan import leave_out_dead, tell_plan
+from tsanomaly._cli._plan import has_readings, leave_out_dead, tell_plan
 from tsanomaly._cli._preparation import to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
@@ -104,7 +104,9 @@ def train(
     training = frame[is_training]
     progress("looking at the sensors")
     findings = find_faults(training, by)
-    progress(f"training {detector} on {len(training):,} rows")
+    is_row = has_readings(frame, by)
+    n_training = int((is_training & is_row).sum())
+    progress(f"training {detector} on {n_training:,} rows")
     start = perf_counter()
     with without_repetition(threshold_params), naming_options(has_window_size=True):
         fit_cross_fitted(model, training, y)
@@ -120,8 +122,8 @@ def train(
     result = {
         "detector": detector,
         "channels": [str(name) for name in frame.columns if name != by],
-        "train_rows": int(in_training.sum()),
-        "test_rows": int((~in_training).sum()),
+        "train_rows": n_training,
+        "test_rows": int((~is_training & is_row).sum()),
         "threshold": threshold,
         "flagged_train_rows": int(flags[in_training].sum()),
         "flagged_test_rows": int(flags[~in_training].sum()),

@@ -26,7 +26,7 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 # Characters of a token, at least: fewer can be guessed.
 _SHORTEST_TOKEN = 16
 
-# Rejected readings of each reason that messages tell of.
+# Different messages about rejected readings, for each reason.
 _MOST_TOLD = 3
 
 
@@ -101,7 +101,8 @@ def watch(
             stacklevel=2,
         )
     detector, manifest = load_model(model, progress)
-    _warn_of_preparation(manifest.get("preparation") or {}, max_gap)
+    kept = manifest.get("preparation") or {}
+    _warn_of_preparation(kept, max_gap)
     adjusted = partial(with_threshold, path=model, quantile=quantile, k=k)
     with ExitStack() as stack:
         watched = stack.enter_context(
@@ -113,6 +114,7 @@ def watch(
                     alarm_params=alarm_params,
                     n_channels=n_channels,
                     max_gap=_pause(max_gap),
+                    na_values=kept.get("na_values", ()),
                     threshold=threshold,
                     adjusted=adjusted,
                     state=state,
@@ -155,7 +157,7 @@ def watch(
 
 def _warn_of_preparation(kept, max_gap):
     """Say what was done to readings in training, and is not done here."""
-    kept = {**kept}
+    kept = {name: value for name, value in kept.items() if name != "na_values"}
     if kept.get("max_gap") is None or max_gap is not None:
         kept.pop("max_gap", None)
     if not kept:
@@ -208,7 +210,7 @@ def _close(deliveries, is_kept, warn):
 
 def _take_all(watched, deliveries, batches, warn):
     """Score the readings of a source."""
-    told = Counter()
+    told, said = Counter(), set()
     for readings, position in batches:
         if not readings:
             continue
@@ -216,8 +218,9 @@ def _take_all(watched, deliveries, batches, warn):
         if outcome.events:
             deliveries.tell()
         for _, wrong in outcome.rejected:
-            told[wrong.reason] += 1
-            if told[wrong.reason] <= _MOST_TOLD:
+            if told[wrong.reason] < _MOST_TOLD and wrong not in said:
+                told[wrong.reason] += 1
+                said.add(wrong)
                 warn(f"{wrong.reason}: {wrong.message}")
 
 

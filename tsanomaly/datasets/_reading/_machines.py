@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsanomaly._parameter_error import Parameter, ParameterWarning
+from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._long import (
     are_unique,
@@ -17,11 +17,41 @@ from tsanomaly.datasets._reading._long import (
 from tsanomaly.datasets._reading._names import is_machine_name, list_names
 from tsanomaly.datasets._reading._times import Times, irregularities
 
-__all__ = ["irregularities_of_machines", "look_for_machines", "take_machines"]
+__all__ = [
+    "SeveralMachinesError",
+    "irregularities_of_machines",
+    "look_for_machines",
+    "take_machines",
+]
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _FIRST_WHOLE = re.compile(r"[0-9]{1,9}")
 _MOST_NUMBERED = 1_000  # machines
+
+
+class SeveralMachinesError(ParameterError):
+    """Rows of one time are those of several machines, which a column names.
+
+    Parameters
+    ----------
+    column : Column
+        The names of the machines.
+    n_machines : int
+        How many there are.
+    *parts : str or Parameter
+        The message.
+
+    Attributes
+    ----------
+    column : str
+        Name of the column.
+    n_machines : int
+    """
+
+    def __init__(self, column, n_machines, *parts):
+        super().__init__(f"{column.place(0)}: ", *parts)
+        self.column = column.name
+        self.n_machines = n_machines
 
 
 def take_machines(table, by, label_names):
@@ -93,8 +123,9 @@ def look_for_machines(table, channels, times):
             continue
         shown = list_names(keys[:3]) + (", …" if len(keys) > 3 else "")
         if texts:
-            raise column.fault(
-                0,
+            raise SeveralMachinesError(
+                column,
+                len(keys),
                 f"{show(column.first)} is no reading: the column tells {len(keys):,} "
                 f"machines apart ({shown}), and each of them has rows of the same "
                 "times. To keep their names, one series for each, pass ",
