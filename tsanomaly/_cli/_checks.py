@@ -126,9 +126,7 @@ def without_repetition(threshold_params):
         warnings.filterwarnings("ignore", ".*cannot be predicted from other channels")
         if DEFAULT_BUDGET.items() <= threshold_params.items():
             # Nobody asked for that level, and it is told before training.
-            warnings.filterwarnings(
-                "ignore", ".*independent peaks?, so a level that is"
-            )
+            warnings.filterwarnings("ignore", ".*independent peaks?, so a level")
         yield
 
 
