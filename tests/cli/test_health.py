@@ -68,7 +68,7 @@ def test_the_report_has_a_section(readings, folder, capsys):
     text = (folder / "report.html").read_text()
     assert "<h2>Sensor health</h2>" in text
     cells = Page(text).cells["health"]
-    assert cells[0] == r"=flow\x1b[2J\n<b>"
+    assert cells[0] == r"=flow\x1b[2J <b>"
     assert cells[1::4] == ["flatline"] * 8
     assert cells[3] == "50"
 
