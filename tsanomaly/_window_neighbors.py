@@ -224,11 +224,14 @@ class WindowNeighborsDetector(ResidualDetector):
                 search.calibration = whole.calibration
             return other
 
-        held_out = None
-        n_needed = max(2 * _FEWEST_APART * (view.n_start_up + 1), _FEWEST_ROWS)
-        if len(rows) >= n_needed:
-            held_out = partial(errors_of_halves, view, series, rows, refit)
+        held_out = partial(errors_of_halves, view, series, rows, refit)
         return view, view.errors(series), held_out
+
+    def _set_threshold(self, errors, series, held_out, view):
+        n_needed = max(2 * _FEWEST_APART * (view.n_start_up + 1), _FEWEST_ROWS)
+        if np.count_nonzero(~series.breaks) < n_needed:
+            held_out = None
+        super()._set_threshold(errors, series, held_out, view)
 
     def _keep(self, series, rows, seed):
         return NeighborView.fit(
