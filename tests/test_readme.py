@@ -26,6 +26,13 @@ def test_the_code_runs(blocks, capsys, tmp_path, monkeypatch):
     shown = capsys.readouterr().out.splitlines()
     assert shown == alarms["sentence"].head(5).tolist()
     assert len(names["flagged"]) == len(names["test"])
+    printed = re.findall(r"^Rows? (\d+).*: (ch_\d\d)", README.read_text(), flags=re.M)
+    found = [
+        re.match(r"Rows? (\d+).*: (ch_\d\d)", text).groups()
+        for text in alarms["sentence"]
+    ]
+    assert len(printed) == 5
+    assert len(set(printed) & set(found)) >= 3  # on other processors some differ
     hits = [
         (alarm, incident)
         for alarm in alarms.itertuples()

@@ -189,10 +189,10 @@ class View:
         run, size = model.make_runner(), self.n_start_up + 1
 
         def of_last(rows):
+            baseline = 0
             if self.baseline_window is not None:
                 baseline = trailing_median(rows, self.baseline_window)
-                rows = rows[-size:] - baseline
-            rows = rows[-size:]
+            rows = rows[-size:] - baseline
             n_padded = size - len(rows)
             if len(rows) < model.n_rows:
                 return np.full((1, rows.shape[1]), np.nan)

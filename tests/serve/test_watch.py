@@ -17,6 +17,7 @@ from tests.serve.conftest import as_readings, plant, small_pipeline
 from tsanomaly import (
     AlarmFilter,
     AutoregressiveDetector,
+    LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     StreamingDetector,
@@ -478,6 +479,23 @@ def test_a_new_normal_goes_on_without_the_other_threshold(tmp_path):
         watch.close()
     own, other = -shifting[-1].offset_, -lower(shifting)[-1].offset_
     assert thresholds == [other, own, other]
+
+
+def test_a_new_normal_is_normal_at_once_with_a_baseline():
+    """Rows from before the change would keep the baseline up for half of its rows."""
+    frame = plant(1100)
+    waves = np.sin(np.arange(1100)[:, None] / np.linspace(5, 8, frame.shape[1]))
+    frame[:] = waves + 0.1 * np.random.default_rng(0).normal(size=frame.shape)
+    frame[900:] += 4
+    shifting = make_pipeline(
+        StandardScaler(),
+        LSTMAutoencoderDetector((4, 8, 401), units=(4,), epochs=1, random_state=0),
+    ).fit(frame[:600])
+    watch = Watch(shifting)
+    readings = as_readings(frame)
+    assert watch.take(readings[:1000]).flags[900:].all()
+    watch.accept_new_normal("machine", 100)
+    assert watch.take(readings[1000:]).flags.mean() < 0.1
 
 
 @pytest.mark.parametrize("zone", [None, "UTC", "UTC+05:30", "America/New_York"])
