@@ -587,3 +587,27 @@ def test_blocks_of_rows_give_what_all_rows_give(name, plant, monkeypatch):
     monkeypatch.setattr("tsanomaly._attribution._MOST_VALUES", 1000)
     for part, expected in zip(results(), whole, strict=True):
         np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_subclass_may_have_its_own_errors_and_expectations(plant):
+    """Those of selected rows do not go past the methods of a subclass."""
+
+    class Swapped(LSTMAutoencoderDetector):
+        def transform(self, X):
+            return super().transform(X)[:, ::-1]
+
+        def reconstruct(self, X):
+            return super().reconstruct(X) + 100
+
+    train, test = plant[:2]
+    parameters = lstm().get_params(deep=False)
+    usual = LSTMAutoencoderDetector(**parameters).fit(train)
+    other = Swapped(**parameters).fit(train)
+    rows, normal = np.array([50, 90]), np.ones(len(test), dtype=bool)
+    np.testing.assert_allclose(
+        channel_errors(other, test, rows, normal),
+        channel_errors(usual, test, rows, normal)[:, ::-1],
+    )
+    np.testing.assert_allclose(
+        expected_readings(other, test, rows), expected_readings(usual, test, rows) + 100
+    )

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # for editors, which do not follow __getattr__
     from tsanomaly._backend import set_compilation_cache
     from tsanomaly._compare import compare_detectors
     from tsanomaly._cross_fit import fit_cross_fitted
-    from tsanomaly._ensemble import EnsembleDetector, make_ensemble
+    from tsanomaly._default_ensemble import make_ensemble
+    from tsanomaly._ensemble import EnsembleDetector
     from tsanomaly._explain import explain
     from tsanomaly._features import TemporalFeatures
     from tsanomaly._fleet import FleetDetector
@@ -90,7 +91,7 @@ _HOMES = {
     "explain": "_explain",
     "fit_cross_fitted": "_cross_fit",
     "load": "_saving",
-    "make_ensemble": "_ensemble",
+    "make_ensemble": "_default_ensemble",
     "merge_windows": "_windows",
     "save": "_saving",
     "sensor_health": "_sensor_health",

@@ -24,10 +24,11 @@ from tsanomaly._network import (
 )
 from tsanomaly._progress import tell
 from tsanomaly._relations import find_evidence, relation_weights
-from tsanomaly._residual_detector import ResidualDetector, warn_of_unpredictable
+from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, StrOptions
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training, check_units, check_window_sizes
+from tsanomaly._training_warnings import warn_of_unpredictable
 from tsanomaly._validation import (
     check_moved,
     check_parameters_unchanged,

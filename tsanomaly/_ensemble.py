@@ -16,8 +16,6 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from tsanomaly._autoencoder import LSTMAutoencoderDetector
-from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._calibration import AUTO_SHARE, Calibration, midway_threshold
 from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._hybrid import errors_of_all, fit_without
@@ -29,6 +27,7 @@ from tsanomaly._inspection import (
     kept_training_errors,
     last_step,
     offset_of,
+    results_at,
 )
 from tsanomaly._row_errors import join_shares, mean_of_known, shares_of
 from tsanomaly._sklearn_compat import (
@@ -41,19 +40,13 @@ from tsanomaly._sklearn_compat import (
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
-    draw_seed,
     find_breaks,
     remember_parameters,
     validate_for_parts,
 )
-from tsanomaly._window_neighbors import WindowNeighborsDetector
 from tsanomaly._windows import TrailingWindows
 
-__all__ = ["EnsembleDetector", "make_ensemble"]
-
-# Weights of the default ensemble. The network detector, which combines two views, has
-# the same weight as the other two together.
-_WEIGHTS = {"network": 3.0, "autoregression": 1.0, "neighbors": 2.0}
+__all__ = ["EnsembleDetector"]
 
 
 def _all_give_channel_errors(ensemble):
@@ -409,6 +402,23 @@ class EnsembleDetector(
         """
         return self._set_params("detectors", **params)
 
+    def _transform_at(self, X, rows):
+        """Return ``transform(X)[rows]``, computed from the context of the rows."""
+        X = validate_for_parts(self, X, reset=False)
+        errors = [
+            results_at(detector, "transform", X, rows)
+            for detector, *_ in self._members()
+        ]
+        return self._join(errors, ~find_breaks(X)[rows])
+
+    def _reconstruct_at(self, X, rows):
+        """Return ``reconstruct(X)[rows]``, computed from the context of the rows."""
+        X = validate_for_parts(self, X, reset=False)
+        return sum(
+            weight * results_at(detector, "reconstruct", X, rows)
+            for detector, _, weight in self._members()
+        )
+
     def _members(self):
         """Return the detectors with their scales and weights."""
         detectors = self.named_detectors_.values()
@@ -627,74 +637,3 @@ def _on_scale(errors, scale):
         return errors
     with np.errstate(invalid="ignore"):  # NaN at breaks
         return np.logaddexp(0, scale(errors) / 2)
-
-
-def make_ensemble(detector=None, *, random_state=None):
-    """Make the default ensemble: a network, forecasts and nearest windows.
-
-    No single detector is best on all machines. These three take different views of a
-    series, and the average of their errors on a common scale is seldom far behind the
-    best of them.
-
-    Parameters
-    ----------
-    detector : estimator, 'drop' or None, default=None
-        Outlier detector to use in place of the network, which is cloned. None is
-        :class:`LSTMAutoencoderDetector` with default parameters. 'drop' leaves the
-        network out and takes a tenth of the time.
-
-    random_state : int, RandomState instance or None, default=None
-        Controls the randomness of the default detectors. One seed is drawn here, so
-        clones and repeated fits of the ensemble give the same results. A `detector`
-        that you pass keeps its own `random_state`.
-
-    Returns
-    -------
-    ensemble : EnsembleDetector
-        Unfitted ensemble of 'network', 'autoregression'
-        (:class:`AutoregressiveDetector`) and 'neighbors'
-        (:class:`WindowNeighborsDetector`), with weights 3, 1 and 2. Put a scaler before
-        it.
-
-    Raises
-    ------
-    ValueError
-        If `detector` is not an estimator that scores rows.
-
-    See Also
-    --------
-    EnsembleDetector : Average the errors of any detectors.
-    HybridDetector : Use a cheap detector to select rows for an expensive one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from tsanomaly import make_ensemble
-    >>> X = np.random.default_rng(0).normal(size=(300, 2))
-    >>> ensemble = make_pipeline(StandardScaler(), make_ensemble("drop")).fit(X)
-    >>> X[200] = 9.0
-    >>> int(ensemble.predict(X)[200])
-    -1
-    """
-    seed = draw_seed(random_state)
-    members = {
-        "network": detector,
-        "autoregression": AutoregressiveDetector(random_state=seed),
-        "neighbors": WindowNeighborsDetector(random_state=seed),
-    }
-    if detector is None:
-        members["network"] = LSTMAutoencoderDetector(random_state=seed)
-    elif isinstance(detector, str) and detector == "drop":
-        del members["network"]
-    else:
-        if isinstance(detector, (str, type)) or not hasattr(detector, "fit"):
-            raise ValueError(
-                "detector must be an outlier detector, 'drop' or None, got "
-                f"{detector!r}."
-            )
-        check_detector(detector, "detector")
-        members["network"] = clone(detector)
-    weights = [_WEIGHTS[name] for name in members]
-    return EnsembleDetector(list(members.items()), weights=weights)

@@ -357,7 +357,9 @@ def results_at(estimator, method, X, rows):
     estimator : fitted estimator
         If its context is unknown, all rows are computed.
     method : str
-        Method that returns a row or a number for each row.
+        Method that returns a row or a number for each row. An estimator with a method
+        of this name between ``_`` and ``_at``, which takes rows as well, does not
+        compute the rows before them.
     X : array-like of shape (n_timestamps, n_channels)
         Series.
     rows : ndarray of int
@@ -372,5 +374,8 @@ def results_at(estimator, method, X, rows):
         needed = rows_with_context(rows, get_context(estimator), n_timestamps)
     except ValueError:  # unknown context
         needed = np.arange(n_timestamps)
-    results = getattr(estimator, method)(_safe_indexing(X, needed))
-    return np.asarray(results)[np.searchsorted(needed, rows)]
+    piece, positions = _safe_indexing(X, needed), np.searchsorted(needed, rows)
+    method_at = getattr(estimator, f"_{method}_at", None)
+    if method_at is not None:
+        return method_at(piece, positions)
+    return np.asarray(getattr(estimator, method)(piece))[positions]

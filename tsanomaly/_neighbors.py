@@ -430,20 +430,20 @@ class NeighborView:
             tell(done, len(rows), "rows")
         return np.concatenate(errors)
 
-    def expected(self, series):
-        """Return the expected readings, (n_timestamps, n_channels), NaN at breaks.
+    def expected_at(self, series, rows):
+        """Return the expected readings of some rows, in order and without breaks.
 
         These are the means of the last rows of the nearest windows, weighted by the
         part of each search in the error.
         """
-        expected = np.full(series.X.shape, np.nan)
+        expected = [np.empty((0, series.X.shape[1]))]
         n_before, prepared = _rows_before(series), self._prepare()
-        for batch, features in self._batches(series, np.flatnonzero(~series.breaks)):
+        for batch, features in self._batches(series, rows):
             levels, _, readings = self._search(features, prepared)
             levels = self._counted(levels, n_before[batch])
             parts = power_mean(levels)[1]
-            expected[batch] = np.einsum("rs,rsc->rc", parts, readings)
-        return expected
+            expected.append(np.einsum("rs,rsc->rc", parts, readings))
+        return np.concatenate(expected)
 
     def make_last_row_errors(self):
         """Make a function for the errors of single rows; see `View`."""

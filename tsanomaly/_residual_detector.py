@@ -6,7 +6,6 @@ residuals into one error per row and channel. Together they are a *view* (`_view
 threshold on the errors flags rows.
 """
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -21,8 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES, mean_of_known
+from tsanomaly._selected_rows import SelectedRowsMixin
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._start_up import StartUpView, StepView
+from tsanomaly._training_warnings import warn_of_unscaled
 from tsanomaly._validation import (
     VersionedState,
     all_or_nothing,
@@ -37,22 +38,17 @@ from tsanomaly._validation import (
 )
 from tsanomaly._views import Series, raised_errors
 
-__all__ = ["ResidualDetector", "warn_of_unpredictable"]
+__all__ = ["ResidualDetector"]
 
 # Rows scored at a time by a causal rule.
 _BLOCK = 65_536
 
-# A larger standard deviation, or a larger ratio of two, means unscaled channels.
-_LARGEST_SPREAD = 100.0
-
 # Maximum number of rows held out from each part of the series for the threshold.
 _MOST_HELD_OUT = 1000
 
-# Maximum number of channels named in a warning.
-_MOST_NAMED = 5
-
 
 class ResidualDetector(
+    SelectedRowsMixin,
     VersionedState,
     OneToOneFeatureMixin,
     OutlierMixin,
@@ -197,56 +193,6 @@ class ResidualDetector(
             scores[rows] = -mean_of_known(errors, axis=1)
         return scores
 
-    def score_rows(self, X, rows):
-        """Score selected rows without running the model on the others.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_timestamps, n_channels)
-            Series, rows in time order.
-        rows : array-like of int or bool, or slice
-            Rows to score: row numbers, a mask or a slice.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_rows,)
-            ``score_samples(X)[rows]``.
-
-        Raises
-        ------
-        ValueError
-            If `rows` is not one-dimensional, or if `row_error` is 'multiscale_centered'
-            or 'overlap_mean', which need the windows of later rows.
-        IndexError
-            If a row is not in `X`.
-        """
-        X, breaks = self._validate(X)
-        if self.n_lookahead_:
-            causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
-            raise ValueError(
-                f"score_rows does not support row_error={self.row_error!r}, which "
-                "looks ahead: the error of a row depends on the windows of later rows. "
-                f"Use score_samples, or one of {', '.join(map(repr, causal))}."
-            )
-        if not isinstance(rows, slice):
-            rows = np.asarray(rows)
-            if rows.ndim != 1:
-                raise ValueError(
-                    "rows must be one-dimensional, got an array of shape "
-                    f"{rows.shape}. Pass a list of row numbers, a mask or a slice."
-                )
-            if rows.dtype.kind == "f" and not rows.size:  # an empty list
-                rows = rows.astype(np.intp)
-        rows = np.arange(len(X))[rows]
-        wanted, position = np.unique(rows, return_inverse=True)
-        wanted_breaks = breaks[wanted]
-        scores = np.full(len(wanted), np.nan)
-        series, wanted = self._series(X, breaks), wanted[~wanted_breaks]
-        errors = self._scorer().errors_at(series, wanted)
-        self._mark_missing(errors, series, wanted)
-        scores[~wanted_breaks] = -mean_of_known(errors, axis=1)
-        return scores[position]
-
     def decision_function(self, X):
         """Return the score of each row relative to the threshold.
 
@@ -325,8 +271,8 @@ class ResidualDetector(
             'multiscale' rules, the errors also depend on other reconstructions of a
             row.
         """
-        series = self._series(*self._validate(X))
-        return self._scorer().expected(series) + self.center_
+        X, breaks = self._validate(X)
+        return self._expected_at(X, breaks, np.arange(len(X)))
 
     def accept_new_normal(self, X):
         """Adopt the mean level of new rows as normal, without retraining.
@@ -414,7 +360,7 @@ class ResidualDetector(
             kept = np.flatnonzero(~breaks)
             rows = kept[: self._n_trained(len(kept))]
             self.center_, spread = _moments(X[rows], self)
-            _warn_of_unscaled(spread, self)
+            warn_of_unscaled(spread, self)
             series = self._series(X, breaks)
             self._check_series(series, views)
             seed = draw_seed(self.random_state)
@@ -578,6 +524,13 @@ class ResidualDetector(
                 _add(self.missing_error_, errors, missing)
         return errors
 
+    def _overrides(self, *methods):
+        """Whether a subclass defines one of some methods of this class anew."""
+        return any(
+            getattr(type(self), method) is not getattr(ResidualDetector, method)
+            for method in methods
+        )
+
     def _make_last_row_errors(self):
         """Make a function that computes the errors of single rows, for streams.
 
@@ -591,12 +544,9 @@ class ResidualDetector(
         """
         check_parameters_unchanged(self)
         _check_learned(self)
-        kind = type(self)
-        has_own = (
-            kind.transform is not ResidualDetector.transform
-            or kind.score_samples is not ResidualDetector.score_samples
-        )
-        of_last = None if has_own else self._scorer().make_last_row_errors()
+        if self._overrides("transform", "score_samples"):
+            return None
+        of_last = self._scorer().make_last_row_errors()
         if of_last is None:
             return None
         size = self.n_context_ + 1  # with fewer rows no model would run
@@ -604,7 +554,7 @@ class ResidualDetector(
 
         def errors_of_last(Z):
             with np.errstate(over="ignore"):
-                rows = np.asarray(Z, dtype=np.float64) - self.center_
+                rows = np.asarray(Z[-size:], dtype=np.float64) - self.center_
                 rows = rows.astype(np.float32)
             missing = np.isnan(rows)
             if np.isinf(rows).any() or missing.all(axis=1).any():
@@ -623,49 +573,6 @@ def _check_learned(detector):
     if not detector._judges_start_up:
         parts += [detector._step_rule, detector._first_scale]
     check_numbers(detector, parts, ("_residual_weights", "_step_coefficients"))
-
-
-def _warn_of_unscaled(spread, detector):
-    """Warn if the standard deviations of the channels suggest missing scaling."""
-    varying = spread[spread > 0]
-    if not len(varying):
-        return
-    largest, smallest = spread.argmax(), np.where(spread > 0, spread, np.inf).argmin()
-    ratio = spread[largest] / spread[smallest]
-    if max(ratio, spread[largest], 1 / spread[largest]) <= _LARGEST_SPREAD:
-        return
-    warnings.warn(
-        f"Readings of {name_column(detector, largest)} have a standard deviation of "
-        f"{spread[largest]:.3g}, those of {name_column(detector, smallest)} of "
-        f"{spread[smallest]:.3g}. Errors are compared across channels, and models "
-        "train poorly on unscaled readings. Scale the series, for example with "
-        "sklearn.preprocessing.StandardScaler in a pipeline.",
-        UserWarning,
-        stacklevel=6,
-    )
-
-
-def warn_of_unpredictable(detector, predictable):
-    """Warn, within `_fit_views`, if some but not all channels are unpredictable.
-
-    Parameters
-    ----------
-    detector : ResidualDetector
-    predictable : ndarray of shape (n_channels,), dtype=bool
-    """
-    unknown = np.flatnonzero(~predictable)
-    if not 0 < len(unknown) < len(predictable):
-        return
-    names = [name_column(detector, channel) for channel in unknown[:_MOST_NAMED]]
-    n_more = len(unknown) - len(names)
-    warnings.warn(
-        f"Readings of {', '.join(names)}{f' and {n_more} more' * (n_more > 0)} cannot "
-        "be predicted from other channels or from earlier readings (see "
-        "predictable_). A fault that affects only these channels is detected only if "
-        "they are far out of range.",
-        UserWarning,
-        stacklevel=8,
-    )
 
 
 def _moments(X, estimator):

@@ -175,9 +175,9 @@ class StartUpView:
             errors[unknown] = self._errors(*self._step.levels(series, rows[unknown]))
         return errors
 
-    def expected(self, series):
-        """Return the expected readings of the view."""
-        return self._view.expected(series)
+    def expected_at(self, series, rows):
+        """Return the expected readings of some rows by the view."""
+        return self._view.expected_at(series, rows)
 
     def make_last_row_errors(self):
         """Make a function for the errors of single rows; see `View`."""

@@ -105,7 +105,7 @@ class StreamPlan:
         position = len(self._steps) - 1
         step, reach = self._steps[position]
         Z = Z[max(Z.shape[0] - n - reach, 0) :]
-        errors = self._errors_of_one(position, Z, n)
+        errors = self._errors_of_last(position, Z, times, n)
         if errors is not None:
             scores = decision = -mean_of_known(errors, axis=1)
         else:
@@ -125,16 +125,25 @@ class StreamPlan:
         """What all steps but the last make of the rows."""
         for position, (step, reach) in enumerate(self._steps[:-1]):
             Z = Z[max(Z.shape[0] - n - reach, 0) :]
-            errors = self._errors_of_one(position, Z, n)
+            errors = self._errors_of_last(position, Z, times, n)
             if errors is None:
                 errors = step.transform(self._named(position, Z, times))
             Z = errors
         return Z
 
-    def _errors_of_one(self, position, Z, n):
-        """Errors of one row, if a step gives them without those of its context."""
+    def _errors_of_last(self, position, Z, times, n):
+        """Errors of the last rows, if a step gives them without those of its context.
+
+        The steps after it are row-wise.
+        """
         of_last = self._last_row_errors.get(position)
-        return None if n != 1 or of_last is None else of_last(Z)
+        if of_last is None:
+            return None
+        if n == 1:
+            return of_last(Z)
+        Z = self._named(position, Z, times)
+        rows = np.arange(max(Z.shape[0] - n, 0), Z.shape[0])
+        return self._steps[position][0]._transform_at(Z, rows)
 
     def _named(self, position, Z, times):
         """Rows with the names and times that a step was given in its `fit`."""

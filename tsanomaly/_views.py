@@ -53,20 +53,21 @@ class Series:
         """Whether readings are missing in rows that have others."""
         return bool((np.isnan(self.X).any(axis=1) & ~self.breaks).any())
 
-    def windows(self, n_rows, baseline_window=None):
+    def windows(self, n_rows, baseline_window=None, rows=None):
         """Return the trailing windows of all rows.
 
-        With `baseline_window`, each is relative to the median of that many last rows.
+        With `baseline_window`, each is relative to the median of that many last rows;
+        with `rows` as well, possibly only those of these rows are.
         """
         fill_values = baseline = None
         if self.is_incomplete:
             fill_values = np.zeros(self.X.shape[1], np.float32)
         if baseline_window is not None:
-            if baseline_window not in self._baselines:
-                self._baselines[baseline_window] = trailing_medians(
-                    self.X, baseline_window, self.breaks
-                )
-            baseline = self._baselines[baseline_window]
+            baseline = self._baselines.get(baseline_window)
+            if baseline is None:
+                baseline = trailing_medians(self.X, baseline_window, self.breaks, rows)
+                if rows is None:
+                    self._baselines[baseline_window] = baseline
         return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
 
 
@@ -119,12 +120,12 @@ class View:
         """Return the normalised scores of rows with these errors."""
         return self.rule.levels(errors)
 
-    def _windows(self, series):
-        return series.windows(self.model.n_rows, self.baseline_window)
+    def _windows(self, series, rows=None):
+        return series.windows(self.model.n_rows, self.baseline_window, rows)
 
-    def residuals(self, series):
-        """Return the squared residuals of a series in windows."""
-        windows = self._windows(series)
+    def residuals(self, series, rows=None):
+        """Return the squared residuals of a series in windows, or in those of rows."""
+        windows = self._windows(series, rows)
         return Residuals(self.model, windows, self.n_start_up, self.weights)
 
     def fit(self, series, rows):
@@ -155,22 +156,36 @@ class View:
         """Return the errors of some rows without breaks, (n_rows, n_channels)."""
         if self.rule.looks_ahead:
             return self.errors(series)[rows]
-        return self.rule.errors_at(self.residuals(series), rows)
+        return self.rule.errors_at(self.residuals(series, rows), rows)
 
-    def expected(self, series):
-        """What readings should have been: (n_timestamps, n_channels); NaN at breaks."""
-        windows = self._windows(series)
-        average = RowAverage(series.X.shape)
-        rows, covers_from = self.rule.windows_to_run(windows)
+    def expected_at(self, series, rows):
+        """Return the expected readings of some rows without breaks."""
+        if self.rule.looks_ahead:
+            return self._expected_ahead(series)[rows]
+        expected = np.empty((len(rows), series.X.shape[1]))
         done = 0
-        for batch, _, expected in self.model.run(windows, rows):
-            if windows.baseline is not None:
-                expected = expected + windows.baseline[batch][:, None]
-            if not self.rule.looks_ahead:
-                expected = expected[:, -1:]
-            average.add(expected, batch, covers_from[done : done + len(batch)])
+        for batch, of_windows in self._run(series, rows, rows):
+            expected[done : done + len(batch)] = of_windows[:, -1]
+            done += len(batch)
+        return expected
+
+    def _expected_ahead(self, series):
+        """Return the expected readings of all rows, averaged over windows."""
+        average = RowAverage(series.X.shape)
+        rows, covers_from = self.rule.windows_to_run(series.windows(1))
+        done = 0
+        for batch, of_windows in self._run(series, rows):
+            average.add(of_windows, batch, covers_from[done : done + len(batch)])
             done += len(batch)
         return average.result()
+
+    def _run(self, series, ends, rows=None):
+        """Yield batches of rows, and the expected readings of their windows."""
+        windows = self._windows(series, rows)
+        for batch, _, expected in self.model.run(windows, ends):
+            if windows.baseline is not None:
+                expected = expected + windows.baseline[batch][:, None]
+            yield batch, expected
 
     def make_last_row_errors(self):
         """Make a function that computes the errors of single rows, for streams.
@@ -327,9 +342,9 @@ class Blend:
             return None
         return lambda rows: self.join([of_last(rows) for of_last in functions])
 
-    def expected(self, series):
-        """Return the expected readings, weighted per channel."""
-        expected = self._of_each(lambda view: view.expected(series))
+    def expected_at(self, series, rows):
+        """Return the expected readings of some rows, weighted per channel."""
+        expected = self._of_each(lambda view: view.expected_at(series, rows))
         return sum(
             weights * by_view
             for weights, by_view in zip(self._channel_weights, expected, strict=True)

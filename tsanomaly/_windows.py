@@ -28,6 +28,9 @@ __all__ = [
 # Number of windows in which missing readings are filled at a time.
 _BLOCK = 1024
 
+# How many times as long a single trailing median takes as one of many.
+_COST_OF_MEDIAN = 8
+
 
 def _check_positive_integer(value, name):
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
@@ -284,8 +287,8 @@ class TrailingWindows:
         return fill_windows(windows, self.fill_values)
 
 
-def trailing_medians(X, n_rows, breaks):
-    """Return the trailing median of each channel at each row.
+def trailing_medians(X, n_rows, breaks, rows=None):
+    """Return the trailing median of each channel at each row, or at some rows.
 
     Parameters
     ----------
@@ -296,15 +299,24 @@ def trailing_medians(X, n_rows, breaks):
         Number of rows of each median, the row itself included.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches.
+    rows : ndarray of int or None, default=None
+        Rows whose medians are needed, without breaks. None computes all.
 
     Returns
     -------
     medians : ndarray of shape (n_timestamps, n_channels)
-        Medians of the dtype of `X`, 0 at breaks and where no reading is known.
+        Medians of the dtype of `X`, 0 at breaks and where no reading is known. With
+        `rows`, other rows may be 0.
     """
+    medians = np.zeros_like(X)
+    if rows is not None and len(rows) * _COST_OF_MEDIAN < len(X):
+        first_rows = TrailingWindows(X, 1, breaks).first_rows
+        for row, first in zip(rows, first_rows[rows], strict=True):
+            medians[row] = trailing_median(X[first : row + 1], n_rows)
+        return medians
+
     import pandas as pd
 
-    medians = np.zeros_like(X)
     before = np.zeros((n_rows - 1, X.shape[1]), X.dtype)
     for start, end in zip(*runs(~breaks), strict=True):
         stretch = slice(start, end + 1)
@@ -319,15 +331,17 @@ def trailing_medians(X, n_rows, breaks):
 def trailing_median(rows, n_rows):
     """Return the last trailing median of one stretch, (n_channels,)."""
     rows = rows[-n_rows:]
-    if len(rows) <= (n_rows - 1) // 2:  # more than half of the rows are 0
-        return np.zeros(rows.shape[1], rows.dtype)
-    padded = np.zeros((n_rows, rows.shape[1]), rows.dtype)
-    padded[n_rows - len(rows) :] = rows
-    if not np.isnan(rows).any():
-        return np.median(padded, axis=0)
-    counted = ~np.isnan(padded).all(axis=0)
     median = np.zeros(rows.shape[1], rows.dtype)
-    median[counted] = np.nanmedian(padded[:, counted], axis=0)
+    if len(rows) <= (n_rows - 1) // 2:  # more than half of the rows are 0
+        return median
+    padded = np.zeros((rows.shape[1], n_rows), rows.dtype)  # contiguous channels
+    padded[:, n_rows - len(rows) :] = rows.T
+    missing = np.isnan(padded)
+    if not missing.any():
+        middle = [(n_rows - 1) // 2, n_rows // 2]
+        return np.partition(padded, middle, axis=1)[:, middle].mean(axis=1)
+    counted = ~missing.all(axis=1)
+    median[counted] = np.nanmedian(padded[counted], axis=1)
     return median
 
 
