@@ -1128,7 +1128,7 @@ def test_another_version_warns(fitted):
 def test_defaults():
     parameters = inspect.signature(LSTMAutoencoderDetector).parameters
     expected = {
-        "window_size": (16, 80),
+        "window_size": (16, 80, 1001),
         "units": (32,),
         "latent_dim": "sequence",
         "epochs": 40,

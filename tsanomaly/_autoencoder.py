@@ -72,9 +72,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear map looks back over long windows. Where normal operation drifts, a second
-    one of windows relative to a trailing median can be added (`window_size`). The LSTM
-    network [1]_ looks at short windows and learns nonlinear relations between channels.
+    The linear map looks back over long windows. A second one, of windows relative to a
+    trailing median, follows normal operation where it drifts. The LSTM network [1]_
+    looks at short windows and learns nonlinear relations between channels.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
     accordingly. Where the network adds nothing, the linear map alone scores the rows.
@@ -86,12 +86,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     Parameters
     ----------
-    window_size : int or tuple of two or three int, default=(16, 80)
-        Rows in a window of the network and in a window of the linear map. An int sets
-        both. At least 2. A third number, such as 1001 in ``(16, 80, 1001)``, adds a
-        second linear map, of windows relative to their baseline, the median of that
-        many last rows. It follows slow drift; a level that changes for good is normal
-        to it after half as many rows.
+    window_size : int or tuple of two or three int, default=(16, 80, 1001)
+        Rows in a window of the network, in a window of the linear maps, and of the
+        baseline, at least 2 each. The second linear map sees windows relative to their
+        baseline, the median of each channel over that many last rows. It follows slow
+        drift; a level that changes for good is normal to it after half as many rows.
+        Two numbers leave the second map out; an int sets the first two.
 
     units : tuple of int, default=(32,)
         Width of each LSTM layer of the encoder. The decoder mirrors the encoder.
@@ -204,8 +204,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Mean of the training windows, after subtracting `center_`.
 
     baseline_components_, baseline_gains_, baseline_mean_ : ndarray
-        The same of the map of windows relative to their baseline. Present if there is
-        such a map.
+        The same of the map of windows relative to their baseline. Not present if
+        `window_size` has no baseline.
 
     relation_gain_ : ndarray of shape (n_channels,)
         How much more the network knows about each channel than the linear map, in
@@ -239,8 +239,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Threshold of the scores: ``decision_function = score_samples - offset_``.
 
     n_context_ : int
-        Number of earlier rows that the score of a row depends on, 79 by default:
-        `n_start_up_`, or the rows of a baseline but one if that is larger.
+        Number of earlier rows that the score of a row depends on, 1,000 by default:
+        `n_start_up_`, or the rows of the baseline but one if that is larger.
 
     n_start_up_ : int
         Number of rows at the start of a series that are scored as start-up rows, 79 by
@@ -431,7 +431,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     @moved_parameters(_MOVED)
     def __init__(
         self,
-        window_size=(16, 80),
+        window_size=(16, 80, 1001),
         *,
         units=(32,),
         latent_dim="sequence",
