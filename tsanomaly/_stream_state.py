@@ -134,19 +134,19 @@ def state_of(stream):
     Returns
     -------
     state : dict
-        Of numbers, texts, arrays and dicts of them.
+        Of numbers, texts, arrays and dicts of them. Of the rows that the stream keeps,
+        which are its last ones, only the number.
     """
     tracker = stream._alarms.tracker
     return {
-        "rows": stream._rows,
-        "times": stream._times,
+        "n_kept": len(stream._rows),
         "threshold": tracker.threshold,
         "fitted_threshold": tracker.fitted_threshold,
         **{name: getattr(tracker, name) for name in _TRACKED},
     }
 
 
-def restore(stream, state):
+def restore(stream, state, rows, times):
     """Have a new stream go on where another was.
 
     Parameters
@@ -155,21 +155,26 @@ def restore(stream, state):
         With the detector of the other; its filter may have other parameters.
     state : dict
         As from `state_of`.
+    rows : ndarray of shape (n_rows, n_channels)
+        The last rows of the other stream, at least those that it keeps.
+    times : ndarray of shape (n_rows,), dtype=datetime64[ns]
+        Their times.
 
     Raises
     ------
     ValueError, KeyError, TypeError
         If the state is not of such a stream.
     """
-    rows, times, alarm = state["rows"], state["times"], state["alarm"]
-    if rows.ndim != 2 or rows.dtype.kind != "f" or times.shape != (len(rows),):
-        raise ValueError("rows and times do not go together")
-    if rows.shape[1] != stream._rows.shape[1]:
+    n_kept, alarm = state["n_kept"], state["alarm"]
+    if not 0 <= n_kept <= len(rows):
+        raise ValueError(f"{n_kept} rows are kept of {len(rows)}")
+    if n_kept and rows.shape[1] != stream._rows.shape[1]:
         raise ValueError(f"there are {rows.shape[1]} channels")
     told = {*LABELS, "state", "times", "at_peak"}
     if state["is_raised"] and not told <= alarm.keys():
         raise ValueError("the alarm is not described")
-    stream._rows, stream._times = rows, times
+    if n_kept:
+        stream._rows, stream._times = rows[-n_kept:].copy(), times[-n_kept:].copy()
     tracker = stream._alarms.tracker
     for name in _TRACKED:
         setattr(tracker, name, state[name])

@@ -481,16 +481,37 @@ def test_a_new_normal_goes_on_without_the_other_threshold(tmp_path):
     assert thresholds == [other, own, other]
 
 
-def test_a_new_normal_is_normal_at_once_with_a_baseline():
-    """Rows from before the change would keep the baseline up for half of its rows."""
-    frame = plant(1100)
-    waves = np.sin(np.arange(1100)[:, None] / np.linspace(5, 8, frame.shape[1]))
+def with_baseline(n_rows, train):
+    """Waves that change their level in row 900, and a detector with a baseline."""
+    frame = plant(n_rows)
+    waves = np.sin(np.arange(n_rows)[:, None] / np.linspace(5, 8, frame.shape[1]))
     frame[:] = waves + 0.1 * np.random.default_rng(0).normal(size=frame.shape)
     frame[900:] += 4
-    shifting = make_pipeline(
-        StandardScaler(),
-        LSTMAutoencoderDetector((4, 8, 401), units=(4,), epochs=1, random_state=0),
-    ).fit(frame[:600])
+    detector = LSTMAutoencoderDetector(
+        (4, 8, 401), units=(4,), epochs=1, random_state=0
+    )
+    return frame, make_pipeline(StandardScaler(), detector).fit(frame[:train])
+
+
+def test_rows_of_the_context_are_written_once(tmp_path):
+    frame, detector = with_baseline(700, train=300)
+    readings, path = as_readings(frame), tmp_path / "watch.state"
+    scores, sizes = [], []
+    for start in range(0, 700, 100):  # a restart after each of them
+        watch = Watch(detector, state=path)
+        scores.append(watch.take(readings[start : start + 100]).scores)
+        watch.close()
+        with sqlite3.connect(path) as base:
+            sizes.extend(base.execute("SELECT length(state) FROM machines").fetchone())
+        base.close()
+    expected = detector.score_samples(frame)
+    np.testing.assert_allclose(np.concatenate(scores), expected, rtol=1e-5)
+    assert max(sizes) < min(sizes) + 100
+
+
+def test_a_new_normal_is_normal_at_once_with_a_baseline():
+    """Rows from before the change would keep the baseline up for half of its rows."""
+    frame, shifting = with_baseline(1100, train=600)
     watch = Watch(shifting)
     readings = as_readings(frame)
     assert watch.take(readings[:1000]).flags[900:].all()

@@ -15,8 +15,8 @@ __all__ = ["RECENT", "Machine"]
 # Readings of a machine that are kept: for charts, and for a new normal.
 RECENT = 2_000
 
-# Times by which a reading that comes twice is known.
-_TIMES_KEPT = 500
+# Times by which a reading that comes twice is known, and errors that tell of drift.
+_TIMES_KEPT, _ERRORS_KEPT = 500, 400
 
 # Rows that are scored at once, at most: it bounds memory.
 _BLOCK = 2_048
@@ -42,10 +42,12 @@ class Machine:
         What errors are compared with, instead of the threshold of the detector.
     adjusted : callable or None, default=None
         From the detector to the one that scores.
-    state : dict or None, default=None
-        What `state` returned; None for a machine without a past.
-    scores : ndarray of shape (n_scores,), default=()
-        Of the last readings, as many as ``state["n_errors"]``.
+
+    Attributes
+    ----------
+    n_recent : int
+        How many of its last readings a machine needs to go on after a restart, and for
+        charts.
     """
 
     def __init__(
@@ -58,8 +60,6 @@ class Machine:
         max_gap,
         threshold=None,
         adjusted=None,
-        state=None,
-        scores=(),
     ):
         self.name = name
         self.detector = detector
@@ -71,27 +71,42 @@ class Machine:
         self.last_score = np.nan
         self.n_readings = 0
         self.alarm = None  # the one that is on
+        self.n_recent = max(RECENT, self.stream.n_context_)
         self._times = deque(maxlen=_TIMES_KEPT)
-        self._errors = deque((-score for score in scores), maxlen=400)
+        self._errors = deque(maxlen=_ERRORS_KEPT)
         self.n_alarms = Counter()  # by the channel with the largest share
         self.missing = np.zeros(width, dtype=np.int64)
         self.unchanged = np.zeros(width, dtype=np.int64)
         self._last_row = np.full(width, np.nan)
-        if state is not None:
-            restore(self.stream, state["stream"])
-            self._times.extend(state["times"])
-            self.last_time = state["last_time"][()]
-            for key in ("last_score", "n_readings", "alarm", "missing", "unchanged"):
-                setattr(self, key, state[key])
-            self._last_row = state["last_row"]
-            self.n_alarms.update(state["n_alarms"])
+
+    def restore(self, state, times, scores, rows):
+        """Go on where another machine was.
+
+        Parameters
+        ----------
+        state : dict
+            What its `state` returned.
+        times : ndarray of shape (n_rows,), dtype=datetime64[ns]
+            Times of its last readings, `n_recent` if there were so many.
+        scores : ndarray of shape (n_rows,)
+            Their scores.
+        rows : ndarray of shape (n_rows, n_channels)
+            Their values.
+        """
+        restore(self.stream, state["stream"], rows, times)
+        self._times.extend(times[~np.isnat(times)])
+        self._errors.extend(-scores[len(scores) - state["n_errors"] :])
+        self.last_time = state["last_time"][()]
+        for key in ("last_score", "n_readings", "alarm", "missing", "unchanged"):
+            setattr(self, key, state[key])
+        self._last_row = state["last_row"]
+        self.n_alarms.update(state["n_alarms"])
 
     def state(self):
         """What goes into the state of the watch."""
         return {
             "stream": state_of(self.stream),
-            "times": np.array(self._times, dtype="datetime64[ns]"),
-            # The errors are with the readings, too, but not since when they count.
+            # The errors are with the readings, but not since when they count.
             "n_errors": len(self._errors),
             "last_time": np.array(self.last_time),
             "last_score": self.last_score,

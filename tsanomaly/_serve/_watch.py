@@ -284,17 +284,10 @@ class Watch:
     def _make(self, name, state):
         model = self.state.detector(name)
         detector = self._detector_of(name) if model is None else from_bytes(model)
-        scores = ()
+        machine = Machine(name, detector, self._new_filter(), *self._options)
         if state is not None:
-            _, scores, _ = self.state.readings(name, state["n_errors"])
-        return Machine(
-            name,
-            detector,
-            self._new_filter(),
-            *self._options,
-            state=state,
-            scores=scores,
-        )
+            machine.restore(state, *self.state.readings(name, machine.n_recent))
+        return machine
 
     def _machine(self, name):
         """A machine, new or known, or a Rejected."""
@@ -378,7 +371,9 @@ class Watch:
             for block, scores, alarms in found:
                 rows = np.array([reading.values for _, reading in block])
                 times = np.array([r.time for _, r in block], dtype="datetime64[ns]")
-                self.state.add_readings(name, first, times, scores, rows, RECENT)
+                self.state.add_readings(
+                    name, first, times, scores, rows, machine.n_recent
+                )
                 first += len(rows)
                 outcome.events.extend(self._events(machine, alarms))
             self.state.set_machine(name, machine.state())
