@@ -163,7 +163,8 @@ class View:
         average = RowAverage(series.X.shape)
         rows, covers_from = self.rule.windows_to_run(windows)
         done = 0
-        for batch, _, expected in self.model.run(windows, rows):
+        n_last = self.model.n_rows if self.rule.looks_ahead else 1
+        for batch, _, expected in self.model.run(windows, rows, n_last):
             if windows.baseline is not None:
                 expected = expected + windows.baseline[batch][:, None]
             if not self.rule.looks_ahead:
