@@ -11,6 +11,7 @@ from tsanomaly._row_errors import (
     means_by_length,
     multiscale_errors,
     share_out,
+    trailing_means_by_length,
 )
 from tsanomaly._windows import TrailingWindows
 
@@ -159,7 +160,7 @@ class Nothing:
     forecasts = False
     n_rows = 4
 
-    def run(self, windows, rows):
+    def run(self, windows, rows, n_last):
         for start in range(0, len(rows), 10):
             batch = rows[start : start + 10]
             actual = windows.take(batch)
@@ -233,3 +234,29 @@ def test_rows_beyond_the_look_ahead_change_nothing(stride):
         np.testing.assert_allclose(
             prefix[:known], expected[:known], rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("window_size", [2, 7, 80])
+@pytest.mark.parametrize("missing", [None, "rows", "readings"])
+@pytest.mark.parametrize("limit", [np.inf, 2.0])
+def test_means_of_shared_rows_are_those_of_windows(window_size, missing, limit, rng):
+    squared = rng.exponential(size=(200, 3))
+    squared[150] *= 1000
+    if missing:
+        squared[[0, 1, 90]] = np.nan
+    if missing == "readings":
+        squared[rng.random(squared.shape) < 0.1] = np.nan
+        squared[100:190, 1] = np.nan
+    found = trailing_means_by_length(squared, window_size, limit)
+    windows = np.lib.stride_tricks.sliding_window_view(squared, window_size, axis=0)
+    expected = means_by_length(windows.swapaxes(1, 2), limit)
+    np.testing.assert_allclose(found[window_size - 1 :], expected, rtol=1e-12)
+    assert np.isnan(found[: window_size - 1, 0]).all()
+
+
+def test_a_series_shorter_than_a_window_has_only_short_means(rng):
+    squared = rng.exponential(size=(3, 2))
+    means = trailing_means_by_length(squared, 16, np.inf)
+    assert np.isnan(means[:, :3]).all()  # 16, 8 and 4 rows
+    np.testing.assert_allclose(means[1:, 3], (squared[1:] + squared[:-1]) / 2)
+    np.testing.assert_array_equal(means[:, 4], squared)

@@ -8,11 +8,19 @@ from sklearn.pipeline import FeatureUnion
 from tsanomaly._calibration import relative_errors
 from tsanomaly._context import get_context, rows_with_context
 from tsanomaly._hybrid import HybridDetector
-from tsanomaly._inspection import detector_errors, fitted_steps, results_at
+from tsanomaly._inspection import (
+    detector_errors,
+    fitted_steps,
+    results_at,
+    results_by_block,
+)
 from tsanomaly._progress import counting
+from tsanomaly._residual_detector import ResidualDetector
+from tsanomaly._row_errors import mean_of_known
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._sklearn_compat import _safe_indexing
 from tsanomaly._threshold import ReconstructionThreshold
+from tsanomaly._validation import as_series
 from tsanomaly._window_transformer import WindowTransformer
 
 __all__ = [
@@ -20,6 +28,7 @@ __all__ = [
     "expected_readings",
     "normalise",
     "occlude",
+    "score_channels",
 ]
 
 # Number of stretches of normal readings that occlusion tries.
@@ -66,18 +75,63 @@ def channel_errors(detector, X, rows, normal):
             return None
         if step is last:
             return spread(errors)
-        for between in steps[first + 1 : -1]:
-            if not isinstance(between, OneToOneFeatureMixin):
-                return None
-            errors = np.asarray(between.transform(errors))
-        if not isinstance(last, ReconstructionThreshold):
+        if not _end_in_threshold(steps[first + 1 :]):
             return None
-        if last.channels == "each":
-            errors = relative_errors(errors, last.threshold_)
-        return spread(errors)
+        for between in steps[first + 1 : -1]:
+            errors = np.asarray(between.transform(errors))
+        return spread(_compared(errors, last))
 
     # Other detectors may need occlusion, which uses all rows.
     return _in_blocks(split, rows, columns) if _is_residual(step) else split(rows)
+
+
+def score_channels(detector, X):
+    """Return the errors of all rows and those of their channels, by one run of a model.
+
+    Parameters
+    ----------
+    detector : fitted estimator
+        A detector, or a pipeline that ends in one.
+    X : array-like of shape (n_timestamps, n_channels)
+        A series.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_timestamps,)
+        Errors, as from `detector_errors`.
+    contributions : ndarray of shape (n_timestamps, n_channels)
+        Errors of the channels, as from `channel_errors` for all rows.
+
+    None is returned instead if the two do not follow from the same errors: unless a
+    residual detector, after steps that `channel_errors` knows, is the last step or is
+    followed by a threshold.
+    """
+    steps = fitted_steps(detector)
+    first = next((i for i, step in enumerate(steps) if _is_residual(step)), None)
+    if first is None or not all(map(_keeps_channels, steps[:first])):
+        return None
+    residual, after = steps[first], steps[first + 1 :]
+    if not (_end_in_threshold(after) if after else _scores_by_mean(residual)):
+        return None
+
+    def both(X):
+        columns = _Columns(X)
+        for step in steps[:first]:
+            columns.pass_through(step)
+        errors = np.asarray(residual.transform(columns.values))
+        if after:
+            for between in after[:-1]:
+                errors = np.asarray(between.transform(errors))
+            scores, errors = (
+                after[-1].score_samples(errors),
+                _compared(errors, after[-1]),
+            )
+        else:
+            scores = -mean_of_known(errors, axis=1)
+        return np.column_stack([-scores, columns.fold(_contributions(errors))])
+
+    results = results_by_block(both, as_series(X), detector)
+    return results[:, 0].copy(), results[:, 1:]
 
 
 def expected_readings(detector, X, rows):
@@ -216,14 +270,12 @@ class _Columns:
     def pass_through(self, step):
         """Apply a step if the channel of each of its output columns is known."""
         channels = self._channels
+        if not _keeps_channels(step):
+            return False
         if isinstance(step, WindowTransformer):
             channels = np.tile(channels, step.n_context_ + 1)
         elif _selects(step):
             channels = channels[step.get_support()]
-        elif not isinstance(step, OneToOneFeatureMixin) or not hasattr(
-            step, "transform"
-        ):
-            return False
         self.values = step.transform(self.values)
         self._passed.append((step, self._channels))
         self._channels = channels
@@ -231,6 +283,8 @@ class _Columns:
 
     def fold(self, contributions):
         """Sum the columns of each channel."""
+        if np.array_equal(self._channels, np.arange(self._n_channels)):
+            return contributions
         folded = np.zeros((len(contributions), self._n_channels))
         for channel in range(self._n_channels):
             # Deselected channels have no columns.
@@ -263,6 +317,34 @@ class _Columns:
 def _selects(step):
     # Not with SelectorMixin, whose import takes as long as that of the whole library.
     return hasattr(step, "get_support")
+
+
+def _keeps_channels(step):
+    """Whether the channel of each output column of a step is known."""
+    if isinstance(step, WindowTransformer) or _selects(step):
+        return True
+    return isinstance(step, OneToOneFeatureMixin) and hasattr(step, "transform")
+
+
+def _end_in_threshold(steps):
+    """Whether steps after the errors keep their columns, and compare them last."""
+    *between, last = steps
+    keep = all(isinstance(step, OneToOneFeatureMixin) for step in between)
+    return keep and isinstance(last, ReconstructionThreshold)
+
+
+def _compared(errors, threshold):
+    """Return errors per column as a threshold weighs them."""
+    if threshold.channels == "each":
+        return relative_errors(errors, threshold.threshold_)
+    return errors
+
+
+def _scores_by_mean(step):
+    """Whether the score of a row is the mean of its errors, whatever the subclass."""
+    return isinstance(step, ResidualDetector) and not step._overrides(
+        "transform", "score_samples"
+    )
 
 
 def _gives_errors(step):

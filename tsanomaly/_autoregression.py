@@ -71,8 +71,8 @@ class Forecast:
         """Rows in the windows that the model takes."""
         return self.lags + 1
 
-    def run(self, windows, rows):
-        """Forecast the last rows of windows; see `Network.run`."""
+    def run(self, windows, rows, n_last=1):
+        """Forecast the last rows of windows; see `_residuals`."""
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
             actual = windows.take(np.resize(batch, _BATCH))

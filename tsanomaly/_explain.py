@@ -194,7 +194,16 @@ def explain(
 
 
 def describe_events(
-    detector, X, errors, flagged, events, *, attribution, n_channels, are_alarms
+    detector,
+    X,
+    errors,
+    flagged,
+    events,
+    *,
+    attribution,
+    n_channels,
+    are_alarms,
+    expected=None,
 ):
     """Describe given events as in `explain`.
 
@@ -214,6 +223,8 @@ def describe_events(
         As in `explain`.
     are_alarms : bool
         Whether the events are alarms.
+    expected : ndarray of shape (n_timestamps, n_channels) or None, default=None
+        Readings that the detector expects. None computes those of the rows to explain.
 
     Returns
     -------
@@ -224,7 +235,11 @@ def describe_events(
 
     rows = np.flatnonzero(flagged)
     contributions = _attribute(detector, X, rows, ~flagged, attribution)
-    expected, source = _expect(detector, X, rows, ~flagged)
+    source = "expected"
+    if expected is None:
+        expected, source = _expect(detector, X, rows, ~flagged)
+    else:
+        expected = expected[rows]
     index, names = pd.RangeIndex(len(X)), list(range(X.shape[1]))
     readings = X
     if isinstance(X, pd.DataFrame):

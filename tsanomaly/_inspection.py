@@ -146,12 +146,14 @@ def detector_errors(detector, X):
 
 
 def results_by_block(function, X, estimator):
-    """One number for each row of a series, in memory that does not grow with it.
+    """A number, or several, for each row of a series, computed block by block.
+
+    Memory, apart from the results, does not grow with the series.
 
     Parameters
     ----------
     function : callable
-        From a series to one number for each of its rows.
+        From a series to an array with an item for each of its rows.
     X : array-like of shape (n_timestamps, n_channels)
         A series.
     estimator : fitted estimator
@@ -160,7 +162,7 @@ def results_by_block(function, X, estimator):
 
     Returns
     -------
-    results : ndarray of shape (n_timestamps,)
+    results : ndarray of shape (n_timestamps, ...)
     """
     try:
         context = get_context(estimator)
@@ -175,14 +177,17 @@ def results_by_block(function, X, estimator):
     )
     if n_timestamps <= 2 * n_rows or not hasattr(X, "shape"):
         return function(X)
-    results = np.empty(n_timestamps)
+    results = None
     try:
         with counting(n_timestamps, "rows") as tell_done:
             for start in range(0, n_timestamps, n_rows):
                 end = min(start + n_rows, n_timestamps)
                 first = max(start - n_context, 0)
                 piece = _safe_indexing(X, slice(first, end + n_lookahead))
-                results[start:end] = function(piece)[start - first : end - first]
+                of_piece = function(piece)[start - first : end - first]
+                if results is None:
+                    results = np.empty((n_timestamps, *of_piece.shape[1:]))
+                results[start:end] = of_piece
                 tell_done(end)
     except ValueError:
         return function(X)  # raises, and names the row as it is numbered in X
@@ -233,7 +238,7 @@ def training_errors(detector, X):
     return detector_errors(detector, X) if errors is None else errors
 
 
-def errors_and_threshold(detector, X):
+def errors_and_threshold(detector, X, errors=None):
     """Return the errors of rows, and the threshold of a fitted detector.
 
     Parameters
@@ -242,6 +247,8 @@ def errors_and_threshold(detector, X):
         A detector.
     X : array-like of shape (n_timestamps, n_channels)
         Series.
+    errors : ndarray of shape (n_timestamps,) or None, default=None
+        Errors from `detector_errors`. None computes them.
 
     Returns
     -------
@@ -256,7 +263,8 @@ def errors_and_threshold(detector, X):
         If the detector has no scores, or its threshold is unknown.
     """
     check_detector(detector, "detector")
-    errors = detector_errors(detector, X)
+    if errors is None:
+        errors = detector_errors(detector, X)
     threshold = find_threshold(detector, X, errors)
     if threshold is None:
         raise ValueError(

@@ -120,25 +120,30 @@ class LinearMap:
         n_rows = max(4 * _MOST_COMPONENTS, 5 * min(size, _WIDEST_EXACT))
         return 4 * size * (2 * n_windows + n_rows)
 
-    def __call__(self, windows):
+    def __call__(self, windows, n_last=None):
         """Reconstruct windows.
 
         Parameters
         ----------
         windows : ndarray of shape (n_windows, window_size, n_channels)
             float32.
+        n_last : int or None, default=None
+            Number of rows at the end of each window to return. None returns all.
 
         Returns
         -------
-        reconstructed : ndarray of the same shape
+        reconstructed : ndarray of shape (n_windows, n_last, n_channels)
             float32.
         """
         centred = windows.reshape(len(windows), -1) - self.mean
         code = centred @ self.components.T  # (n_windows, n_components)
         code *= self.gains
-        restored = code @ self.components
-        restored += self.mean
-        return restored.reshape(windows.shape)
+        n_channels = windows.shape[2]
+        n_columns = (n_last or windows.shape[1]) * n_channels
+        first = max(len(self.mean) - n_columns, 0)
+        restored = code @ self.components[:, first:]
+        restored += self.mean[first:]
+        return restored.reshape(len(windows), -1, n_channels)
 
 
 _limiting = threading.Lock()

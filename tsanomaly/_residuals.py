@@ -6,9 +6,10 @@ A *model* predicts readings and has the following interface:
 - ``forecasts``: whether it predicts the last row of each window from the earlier rows;
   otherwise it reconstructs whole windows.
 - ``n_rows``: number of rows in its windows.
-- ``run(windows, rows)`` yields batches of rows, with their readings of shape
+- ``run(windows, rows, n_last)`` yields batches of rows, with their readings of shape
   ``(n, k, n_channels)`` and the predictions of the same shape. `k` is `n_rows`, or 1
-  for a model that forecasts.
+  for a model that forecasts, or any number from `n_last`, the rows at the end of each
+  window that are needed.
 - ``make_runner()`` returns a function for one window of shape
   ``(1, n_rows, n_channels)`` that is fast when called repeatedly. ``runs_several``
   tells whether it also accepts several windows.
@@ -22,8 +23,9 @@ from tsanomaly._windows import TrailingWindows
 
 __all__ = ["Residuals"]
 
-# Number of windows of residuals per batch.
-_BLOCK = 1024
+# Number of windows of residuals per batch, and of residuals about: what is computed of
+# them stays in the cache of a processor.
+_BLOCK, _MOST_NUMBERS = 1024, 2**18
 
 
 class Residuals:
@@ -66,6 +68,11 @@ class Residuals:
         self.whole[self.rows] = self.rows - self.first_rows[self.rows] >= n_context
         self.known = windows.whole
 
+    @property
+    def are_of_rows(self):
+        """Whether all windows with a row share its residuals, as of forecasts."""
+        return self._model.forecasts
+
     def whole_of(self, rows):
         """Return those of the rows without padding or, if there are none, all such."""
         whole = rows[self.whole[rows]]
@@ -91,21 +98,64 @@ class Residuals:
         if self._model.forecasts and n_rows > 1:
             yield from self._windows_of_forecasts(rows, n_rows)
             return
-        for batch, actual, expected in self._model.run(self._windows, rows):
-            squared = squared_residuals(actual[:, -n_rows:], expected[:, -n_rows:])
-            if self._weights is not None:
-                squared *= self._weights
-            squared[~self.known[batch]] = np.nan
-            yield batch, squared
+        size = max(_MOST_NUMBERS // (n_rows * self.shape[1]), 1)
+        for rows_run, actual, expected in self._model.run(self._windows, rows, n_rows):
+            for start in range(0, len(rows_run), size):
+                part = slice(start, start + size)
+                batch = rows_run[part]
+                squared = squared_residuals(
+                    actual[part, -n_rows:], expected[part, -n_rows:]
+                )
+                if self._weights is not None:
+                    squared *= self._weights
+                squared[~self.known[batch]] = np.nan
+                yield batch, squared
+
+    def stretches(self, rows, n_rows):
+        """Yield squared residuals that are of rows, with those of the rows before them.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows, in ascending order.
+        n_rows : int
+            Number of rows needed up to each one, itself included.
+
+        Yields
+        ------
+        rows : ndarray of shape (n,)
+            Rows of the batch, in order.
+        squared : ndarray of shape (n_stretch, n_channels)
+            Residuals of successive rows, float64. NaN for missing readings, breaks and
+            rows that are not `known`.
+        places : ndarray of shape (n,)
+            Positions of the rows of the batch among them.
+        """
+        needed, squared = self._of_rows(rows, n_rows)
+        places = np.searchsorted(needed, rows)
+        size = max(_MOST_NUMBERS // self.shape[1], 4 * n_rows)
+        for start in range(0, len(needed), size):
+            first = max(start - n_rows + 1, 0)
+            inside = slice(*np.searchsorted(places, [start, start + size]))
+            if len(rows[inside]):
+                stretch = squared[first : start + size]
+                yield rows[inside], stretch, places[inside] - first
+
+    def _of_rows(self, rows, n_rows):
+        """Return the rows up to given ones, and their residuals; NaN for breaks."""
+        context = Context(n_rows - 1, 0)
+        needed = rows_with_context(rows, context, len(self._windows.X))
+        squared = np.full((len(needed), self.shape[1]), np.nan)
+        forecast = np.intersect1d(needed, self.rows, assume_unique=True)
+        for batch, of_rows in self.batches(forecast, 1):
+            squared[np.searchsorted(needed, batch)] = of_rows[:, 0]
+        return needed, squared
 
     def _windows_of_forecasts(self, rows, n_rows):
         """Yield windows of residuals of rows that are each forecast once."""
-        context = Context(n_rows - 1, 0)
-        needed = rows_with_context(rows, context, len(self._windows.X))
-        needed = np.intersect1d(needed, self.rows, assume_unique=True)
         squared = np.full(self.shape, np.nan)
-        for batch, of_rows in self.batches(needed, 1):
-            squared[batch] = of_rows[:, 0]
+        needed, of_rows = self._of_rows(rows, n_rows)
+        squared[needed] = of_rows
         breaks = np.ones(len(squared), dtype=bool)
         breaks[self.rows] = False
         windows = TrailingWindows(squared, n_rows, breaks)

@@ -71,7 +71,8 @@ def squared_residuals(actual, reconstructed):
         float64, because the square of a residual of 1e20 overflows in float32. NaN
         where `actual` is NaN.
     """
-    return np.square(np.subtract(actual, reconstructed, dtype=np.float64))
+    squared = np.subtract(actual, reconstructed, dtype=np.float64)
+    return np.square(squared, out=squared)
 
 
 def mean_of_known(values, axis):
@@ -136,13 +137,16 @@ def limit_of_rows(errors):
     return float(_LIMIT * high) if high > 0 else np.inf
 
 
-def _limited(squared, limit):
-    """Scale down the squared residuals of rows whose mean exceeds the limit."""
-    errors = mean_of_known(squared, axis=2)
+def _factors(squared, limit):
+    """Return what scales down rows whose mean exceeds the limit, or None if none does.
+
+    The mean is that of the last axis, over the channels.
+    """
+    errors = mean_of_known(squared, axis=-1)
     if not (errors > limit).any():
-        return squared
+        return None
     with np.errstate(divide="ignore"):
-        return squared * np.minimum(limit / errors, 1)[:, :, None]
+        return np.minimum(limit / errors, 1)
 
 
 def means_by_length(squared, limit):
@@ -163,33 +167,104 @@ def means_by_length(squared, limit):
         another scale.
     """
     lengths = _lengths(squared.shape[1])
-    limited = _limited(squared, limit)
-    known = ~np.isnan(limited)
+    factors = _factors(squared, limit)
+    known = ~np.isnan(squared)
     if known.all():
-        totals = np.cumsum(limited[:, ::-1], axis=1)[:, lengths - 1]
-        means = totals / lengths[:, None]
+        means = _sums_by_length(squared, factors, lengths) / lengths[:, None]
     else:
-        limited = np.where(known, limited, 0)
-        totals, counts = (
-            np.cumsum(values[:, ::-1], axis=1)[:, lengths - 1]
-            for values in (limited, known)
-        )
-        means = _ratio(totals, counts)
+        totals = _sums_by_length(np.where(known, squared, 0), factors, lengths)
+        means = _ratio(totals, _sums_by_length(known, None, lengths))
         unknown = ~known.any(axis=2)[:, ::-1]
         means[np.logical_or.accumulate(unknown, axis=1)[:, lengths - 1]] = np.nan
     means[:, -1] = squared[:, -1]
     return means
 
 
-def means_and_shares(squared, limit):
+def _sums_by_length(values, factors, lengths):
+    """Return the sums over the last rows of windows, each times its factor if any.
+
+    Each length adds to the next shorter one only the rows that it has beyond that.
+    """
+    window_size = values.shape[1]
+    sums = np.empty((len(values), len(lengths), values.shape[2]))
+    shorter = 0
+    for position in reversed(range(len(lengths))):
+        length = lengths[position]
+        rows = slice(window_size - length, window_size - shorter)
+        if factors is None:
+            sums[:, position] = values[:, rows].sum(axis=1)
+        else:
+            sums[:, position] = np.einsum(
+                "wrc,wr->wc", values[:, rows], np.nan_to_num(factors[:, rows])
+            )
+        if shorter:
+            sums[:, position] += sums[:, position + 1]
+        shorter = length
+    return sums
+
+
+def trailing_means_by_length(squared, window_size, limit):
+    """Return `means_by_length` of windows that share the residuals of their rows.
+
+    Parameters
+    ----------
+    squared : ndarray of shape (n_rows, n_channels)
+        Squared residuals of successive rows.
+    window_size : int
+        Rows in the window that ends at each row.
+    limit : float
+        As for `means_by_length`.
+
+    Returns
+    -------
+    means : ndarray of shape (n_rows, n_lengths, n_channels)
+        NaN if one of the rows is entirely unknown, or before the first one.
+    """
+    lengths = _lengths(window_size)
+    factors = _factors(squared, limit)
+    known = ~np.isnan(squared)
+    limited = np.where(known, squared, 0)
+    if factors is not None:
+        limited *= np.nan_to_num(factors)[:, None]
+    totals = _trailing_sums(limited, lengths)
+    has_readings = known.any(axis=1)
+    if known[has_readings].all():
+        means = totals / lengths[:, None]
+    else:
+        means = _ratio(totals, _trailing_sums(known.astype(np.float64), lengths))
+    index = np.arange(len(squared))
+    last_unknown = np.maximum.accumulate(np.where(has_readings, -1, index))
+    means[(index - last_unknown)[:, None] < lengths] = np.nan
+    means[:, -1] = squared
+    return means
+
+
+def _trailing_sums(values, lengths):
+    """Return the sums of each row and those before it, by length, longest first.
+
+    A sum over 2k rows is that over the last k of them and that over the k before. Rows
+    before the first one count as 0.
+    """
+    sums = np.empty((len(values), len(lengths), values.shape[1]))
+    shorter = sums[:, -1] = values
+    for position in reversed(range(len(lengths) - 1)):
+        half = lengths[position] // 2
+        longer = sums[:, position]
+        longer[:] = shorter
+        longer[half:] += shorter[: max(len(values) - half, 0)]
+        if lengths[position] % 2:
+            longer[2 * half :] += values[: max(len(values) - 2 * half, 0)]
+        shorter = longer
+    return sums
+
+
+def means_and_shares(errors):
     """Return the errors of windows by length, and the shares of the channels.
 
     Parameters
     ----------
-    squared : ndarray of shape (n_windows, window_size, n_channels)
-        Squared residuals.
-    limit : float
-        As for `means_by_length`.
+    errors : ndarray of shape (n_windows, n_lengths, n_channels)
+        As from `means_by_length`.
 
     Returns
     -------
@@ -199,7 +274,6 @@ def means_and_shares(squared, limit):
         Error of each channel relative to that mean, float32. NaN where a channel has no
         reading.
     """
-    errors = means_by_length(squared, limit)
     means = mean_of_known(errors, axis=2)
     # Equal shares where all errors are 0.
     shares = np.where(np.isnan(errors), np.nan, 1.0)
@@ -631,10 +705,32 @@ class Multiscale(RowErrorRule):
         """Return the normalised scores of rows, from which errors are derived."""
         return level_of_error(errors)
 
+    def errors_at(self, residuals, rows):
+        """Return the errors of some rows by a causal rule."""
+        errors = np.empty((len(rows), residuals.shape[1]))
+        done = 0
+        for batch, by_length in self._means(residuals, rows):
+            errors[done : done + len(batch)] = self._errors(by_length)
+            done += len(batch)
+        return errors
+
     def errors_of_windows(self, squared):
         """Return the errors of the last rows of windows."""
-        means, shares = means_and_shares(squared, self.limit)
+        return self._errors(means_by_length(squared, self.limit))
+
+    def _errors(self, by_length):
+        means, shares = means_and_shares(by_length)
         return share_out(_within_reach(self.calibration(means)), shares)
+
+    def _means(self, residuals, rows):
+        """Yield batches of rows, and their means as from `means_by_length`."""
+        if residuals.are_of_rows:
+            for batch, squared, places in residuals.stretches(rows, self.n_rows):
+                means = trailing_means_by_length(squared, self.window_size, self.limit)
+                yield batch, means[places]
+        else:
+            for batch, squared in residuals.batches(rows, self.n_rows):
+                yield batch, means_by_length(squared, self.limit)
 
     def _find_limit(self, residuals, rows):
         """Compute the limit of the error of a row in a mean over several rows."""
@@ -653,9 +749,9 @@ class Multiscale(RowErrorRule):
         # Shares are the largest array and need no double precision.
         shares = np.empty((*means.shape, n_channels), np.float32)
         done = 0
-        for batch, squared in residuals.batches(residuals.rows, self.n_rows):
+        for batch, by_length in self._means(residuals, residuals.rows):
             part = slice(done, done + len(batch))
-            means[part], shares[part] = means_and_shares(squared, self.limit)
+            means[part], shares[part] = means_and_shares(by_length)
             done += len(batch)
         return means, shares
 

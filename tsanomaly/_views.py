@@ -182,7 +182,8 @@ class View:
     def _run(self, series, ends, rows=None):
         """Yield batches of rows, and the expected readings of their windows."""
         windows = self._windows(series, rows)
-        for batch, _, expected in self.model.run(windows, ends):
+        n_last = self.model.n_rows if self.rule.looks_ahead else 1
+        for batch, _, expected in self.model.run(windows, ends, n_last):
             if windows.baseline is not None:
                 expected = expected + windows.baseline[batch][:, None]
             yield batch, expected

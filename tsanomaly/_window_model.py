@@ -66,7 +66,7 @@ class NetworkModel:
         """Number of rows in the windows that the model takes."""
         return self._network.n_rows
 
-    def run(self, windows, rows):
+    def run(self, windows, rows, n_last=None):
         """Predict the rows of windows; see `Network.run`."""
         return self._network.run(self._weights, windows, rows)
 
@@ -111,14 +111,16 @@ class LinearModel:
         size = window_size * n_channels
         return LinearMap.memory(n_timestamps, size) + 16 * _batch_size(size) * size
 
-    def run(self, windows, rows):
-        """Predict the rows of windows; see `Network.run`."""
+    def run(self, windows, rows, n_last=None):
+        """Predict the rows of windows; see `_residuals`."""
         size = _batch_size(len(self.linear_map.mean))
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             actual = windows.take(np.resize(batch, size))
             seen = windows.fill(np.clip(actual, -INPUT_LIMIT, INPUT_LIMIT))
-            expected = self.linear_map(seen)
+            expected = self.linear_map(seen, n_last)
+            if n_last is not None:
+                actual = actual[:, -n_last:]
             yield batch, actual[: len(batch)], expected[: len(batch)]
             tell(start + len(batch), len(rows), "rows")
 

@@ -21,6 +21,7 @@ __all__ = [
     "Detection",
     "build",
     "default_alarms",
+    "expected_at",
     "predictions",
     "rows_in_alarm",
     "run_model",
@@ -43,6 +44,7 @@ class Detection(NamedTuple):
     alarms: object  # a frame, as from `explain`, with errors instead of scores
     in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is on
     drifted: bool = False  # whether the last rows no longer look like training rows
+    expected: object = None  # (n_timestamps, n_channels), or None if not computed
 
 
 def build(
@@ -185,13 +187,14 @@ def with_threshold(model, path, *, quantile, k):
     return Pipeline([*model.steps[:-1], (model.steps[-1][0], last)])
 
 
-def score(model, frame, threshold):
+def score(model, frame, threshold, errors=None):
     """Errors, the threshold (that of the model if it is None), and what lies above.
 
     Rows that a step before the detector padded are at the threshold at most: little is
-    known of them. Detectors of this library judge theirs by the row alone.
+    known of them. Detectors of this library judge theirs by the row alone. Errors that
+    are known are given, as from `score_channels`; they are changed.
     """
-    errors, own = errors_and_threshold(model, frame)
+    errors, own = errors_and_threshold(model, frame, errors)
     errors[find_breaks(frame)] = np.nan
     threshold = own if threshold is None else threshold
     padded = _padded_rows(model, frame)
@@ -217,7 +220,16 @@ def _padded_rows(model, frame):
     return ~breaks & ~TrailingWindows(breaks, n_context + 1, breaks).whole
 
 
-def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
+def run_model(
+    model,
+    frame,
+    *,
+    threshold,
+    alarm_params,
+    n_channels,
+    progress,
+    expect_all=False,
+):
     """Return what a model says of readings.
 
     Parameters
@@ -234,28 +246,36 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
         As of :func:`tsanomaly.explain`.
     progress : callable
         Called with a line of text before each step.
+    expect_all : bool, default=False
+        Whether to keep what a model that reconstructs expects of all rows, for
+        pictures.
 
     Returns
     -------
     found : Detection
     """
     from tsanomaly import AlarmFilter
-    from tsanomaly._attribution import channel_errors, occlude
+    from tsanomaly._attribution import expected_readings, score_channels
     from tsanomaly._explain import describe_events, find_alarms
 
     progress(f"scoring {len(frame):,} rows")
-    errors, threshold, flagged = score(model, frame, threshold)
-    progress(f"explaining {flagged.sum():,} rows")
-    # Where channels are found by trying, only for the rows that matter.
-    split = np.isfinite(errors) if reconstructs(model) else flagged
-    rows = np.flatnonzero(split)
-    contributions = np.full(frame.shape, np.nan)
-    if len(rows):
-        parts = channel_errors(model, frame, rows, ~flagged)
-        if parts is None:
-            rows = np.flatnonzero(flagged)
-            parts = occlude(model, frame, rows, ~flagged)
-        contributions[rows] = parts
+    both = score_channels(model, frame)
+    if both is None:
+        errors, threshold, flagged = score(model, frame, threshold)
+        progress(f"explaining {flagged.sum():,} rows")
+        contributions = _split(model, frame, errors, flagged)
+    else:
+        errors, contributions = both
+        errors, threshold, flagged = score(model, frame, threshold, errors)
+        contributions[np.isnan(errors)] = np.nan
+    expected = None
+    if expect_all and reconstructs(model):
+        progress(f"reconstructing {len(frame):,} rows")
+        rows = np.flatnonzero(~find_breaks(frame))
+        known = expected_readings(model, frame, rows)
+        if known is not None:
+            expected = np.full(frame.shape, np.nan)
+            expected[rows] = known
     progress("describing alarms")
     alarm_filter = AlarmFilter(**alarm_params)
     explained, events = find_alarms(model, errors, threshold, alarm_filter)
@@ -268,6 +288,7 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
         attribution=lambda detector, X, rows: np.nan_to_num(contributions[rows]),
         n_channels=n_channels,
         are_alarms=True,
+        expected=expected,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
     ranges = pd.DataFrame(events, columns=["start", "end"])
@@ -275,8 +296,40 @@ def run_model(model, frame, *, threshold, alarm_params, n_channels, progress):
     median_error = median_error_of(model, errors)
     drifted = median_error is not None and has_drifted(errors, threshold, median_error)
     return Detection(
-        errors, threshold, flagged, contributions, alarms, in_alarm, drifted
+        errors,
+        threshold,
+        flagged,
+        contributions,
+        alarms,
+        in_alarm,
+        drifted,
+        expected,
     )
+
+
+def _split(model, frame, errors, flagged):
+    """Errors by channel of a model that does not give them with the scores."""
+    from tsanomaly._attribution import channel_errors, occlude
+
+    # Where channels are found by trying, only for the rows that matter.
+    rows = np.flatnonzero(np.isfinite(errors) if reconstructs(model) else flagged)
+    contributions = np.full(frame.shape, np.nan)
+    if len(rows):
+        parts = channel_errors(model, frame, rows, ~flagged)
+        if parts is None:
+            rows = np.flatnonzero(flagged)
+            parts = occlude(model, frame, rows, ~flagged)
+        contributions[rows] = parts
+    return contributions
+
+
+def expected_at(model, frame, found, rows):
+    """Readings that a model expects in some rows, or None; see `expected_readings`."""
+    from tsanomaly._attribution import expected_readings
+
+    if found.expected is not None:
+        return found.expected[rows]
+    return expected_readings(model, frame, rows)
 
 
 def default_alarms(model, frame):

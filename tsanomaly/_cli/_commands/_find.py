@@ -10,7 +10,7 @@ from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
 from tsanomaly._cli._pictures import draw_anomalies, draw_contributions, main_channels
 from tsanomaly._cli._text import visible
-from tsanomaly._inspection import one_model_per_group, reconstructs
+from tsanomaly._inspection import one_model_per_group
 
 __all__ = ["detect", "explain", "report"]
 
@@ -105,6 +105,7 @@ def _run(
     alarm_params,
     n_channels,
     progress,
+    expect_all=False,
 ):
     """Run a model, or that of each machine.
 
@@ -127,6 +128,7 @@ def _run(
             alarm_params=alarm_params,
             n_channels=n_channels,
             progress=progress,
+            expect_all=expect_all,
         )
         table, own = predictions(part.frame, says).iloc[part.rows], says.alarms
         if by is not None:
@@ -189,6 +191,7 @@ def explain(
         alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
+        expect_all=plots and not one_model_per_group(detector),
     )
     results.alarms("alarms.csv", alarms)
     if plots:
@@ -197,9 +200,9 @@ def explain(
         figure = draw_contributions(frame, says, labels)
         if figure is not None:
             results.figure("contributions.png", figure)
-        if not one_model_per_group(detector) and reconstructs(detector):
-            display = ReconstructionDisplay.from_estimator(
-                detector, frame, labels, channels=main_channels(says)
+        if says.expected is not None:
+            display = ReconstructionDisplay.from_predictions(
+                frame, says.expected, labels, channels=main_channels(says)
             )
             results.figure("reconstruction.png", display.figure_)
     sentences = alarms["sentence"].map(visible).tolist()
@@ -249,6 +252,7 @@ def report(
         alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
+        expect_all=plots,
     )
     page = make_page(
         detector,

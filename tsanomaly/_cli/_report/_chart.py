@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tsanomaly._attribution import expected_readings
+from tsanomaly._cli._models import expected_at
 from tsanomaly._cli._pictures import main_channels
 from tsanomaly._cli._text import visible
 from tsanomaly._validation import find_breaks
@@ -188,7 +188,7 @@ def chart_data(detector, frame, found, labels):
     known = points.whole
     # A break has no reading, and nothing is expected of it.
     known = known[frame.iloc[known].notna().any(axis=1).to_numpy()]
-    expected = expected_readings(detector, frame, known) if len(known) else None
+    expected = expected_at(detector, frame, found, known) if len(known) else None
     usual = usual_readings(frame, found)
     units = frame.attrs.get("units") or {}
     lines = []

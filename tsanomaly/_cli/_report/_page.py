@@ -36,7 +36,6 @@ from tsanomaly._cli._report._chart import (
 )
 from tsanomaly._cli._report._sketch import HEIGHT, WIDTH, draw_sketches
 from tsanomaly._cli._text import visible
-from tsanomaly._inspection import reconstructs
 from tsanomaly._version import __version__
 from tsanomaly._wording import count, time_span
 
@@ -133,7 +132,7 @@ def make_page(
         content["judged"] = _what_is_judged(judged, train_fraction)
     if plots:
         progress("drawing")
-        content["pictures"] = _draw(detector, frame, labels, found, judged)
+        content["pictures"] = _draw(frame, labels, found, judged)
         worst = content["alarms"][:_N_WORST]
         sketches = draw_sketches(
             detector, frame, found, [alarm["rows"] for alarm in worst]
@@ -197,7 +196,7 @@ _CAPTIONS = {
 }
 
 
-def _draw(detector, frame, labels, found, judged):
+def _draw(frame, labels, found, judged):
     """Pictures, by the section they belong to."""
     from tsanomaly.plotting import ReconstructionDisplay
 
@@ -217,9 +216,9 @@ def _draw(detector, frame, labels, found, judged):
     figure = draw_contributions(frame, found, labels)
     if figure is not None:
         alarms.append(("Which channels the errors come from.", figure))
-    if reconstructs(detector):
-        display = ReconstructionDisplay.from_estimator(
-            detector, frame, labels, channels=channels
+    if found.expected is not None:
+        display = ReconstructionDisplay.from_predictions(
+            frame, found.expected, labels, channels=channels
         )
         main.append(("Readings and what was expected.", display.figure_))
     shown = shown_readings(frame)

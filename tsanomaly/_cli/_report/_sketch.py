@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsanomaly._attribution import expected_readings
+from tsanomaly._cli._models import expected_at
 from tsanomaly._cli._report._chart import usual_readings
 from tsanomaly._cli._text import visible
 from tsanomaly._validation import median_step
@@ -79,12 +79,14 @@ def draw_sketches(detector, frame, found, alarms):
         sketch = None
         if channels:
             position = frame.columns.tolist().index(channels[0])
-            sketch = _sketch(detector, frame, start, end, position, usual[position])
+            sketch = _sketch(
+                detector, frame, found, start, end, position, usual[position]
+            )
         sketches.append(sketch)
     return sketches
 
 
-def _sketch(detector, frame, start, end, position, usual):
+def _sketch(detector, frame, found, start, end, position, usual):
     step = median_step(frame.index)
     around = _ROWS_AROUND
     if step is not None:
@@ -97,7 +99,7 @@ def _sketch(detector, frame, start, end, position, usual):
         return None
     expected, word = np.full(len(rows), usual), "the usual reading"
     known = frame.iloc[rows].notna().any(axis=1).to_numpy()
-    restored = expected_readings(detector, frame, rows[known])
+    restored = expected_at(detector, frame, found, rows[known])
     if restored is not None:
         expected[:] = np.nan
         expected[known] = restored[:, position]
