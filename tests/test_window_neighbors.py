@@ -14,8 +14,14 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests import reference
 from tests.helpers import wave
-from tsanomaly import StreamingDetector, WindowNeighborsDetector, _memory, explain
-from tsanomaly._neighbors import window_statistics
+from tsanomaly import (
+    StreamingDetector,
+    WindowNeighborsDetector,
+    _memory,
+    _neighbors,
+    explain,
+)
+from tsanomaly._neighbors import NeighborSearch, NeighborView, window_statistics
 
 KINDS = ["scaled", "raw", "readings"]
 
@@ -214,6 +220,21 @@ def test_neighbors_are_those_of_scikit_learn(n_neighbors, n_new, rng):
     np.testing.assert_allclose(-detector.score_samples(new), errors, rtol=1e-3)
     np.testing.assert_allclose(
         detector.reconstruct(new), X[nearest].mean(axis=1), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("n_smallest", [1, 5, 8, 9])
+@pytest.mark.parametrize("n_values", [499, 500, 1003])
+def test_the_smallest_values_are_found(n_values, n_smallest, rng):
+    """Also among many that are equal or infinite."""
+    values = rng.integers(0, 20, size=(12, n_values)).astype(float)
+    values[:, ::3] = np.inf
+    values[0, 20:] = np.inf
+    found = _neighbors._nearest(values.copy(), n_smallest)
+    assert all(len(set(row)) == n_smallest for row in found.tolist())
+    np.testing.assert_array_equal(
+        np.sort(np.take_along_axis(values, found, axis=1), axis=1),
+        np.sort(values, axis=1)[:, :n_smallest],
     )
 
 
@@ -459,6 +480,41 @@ def test_fitting_and_scoring_at_once(series):
         tiny().fit_transform(series), detector.transform(series)
     )
     np.testing.assert_array_equal(tiny().fit_predict(series), detector.predict(series))
+
+
+@pytest.mark.parametrize("most_tested", [2000, 50])
+def test_few_training_rows_are_searched_for_once(most_tested, series, monkeypatch):
+    """Their distances set the scale, and are their errors; as if searched for again."""
+    counts = []
+    search = NeighborSearch.search
+
+    def counting(self, features, *arguments):
+        counts.append(len(features))
+        return search(self, features, *arguments)
+
+    monkeypatch.setattr(_neighbors, "_MOST_TESTED", most_tested)
+    monkeypatch.setattr(NeighborSearch, "search", counting)
+    detector = tiny()
+    errors = detector.fit_transform(series)
+    n_searches = len(detector.lengths_) * len(detector.features)
+    n_searched = len(series) + (0 if most_tested >= len(series) else most_tested)
+    assert sum(counts) == n_searches * n_searched
+    np.testing.assert_array_equal(errors, detector.transform(series))
+
+
+def test_models_of_halves_take_the_scales_of_the_whole(monkeypatch):
+    """A series of more rows than the halves need; the scales are learned once."""
+    calls = []
+    calibrate = NeighborView.calibrate
+    monkeypatch.setattr(
+        NeighborView,
+        "calibrate",
+        lambda self, *arguments: calls.append(self) or calibrate(self, *arguments),
+    )
+    detector = tiny(max_samples=50)
+    _, held_out = detector._fit_held_out(wave(1200, 2))
+    assert held_out is not None
+    assert len(calls) == 1
 
 
 def test_seeds_choose_the_windows(series):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import warnings
+from collections.abc import Mapping
 from contextlib import closing
 from numbers import Integral
 
@@ -387,10 +388,14 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Returns
         -------
         detectors : dict
-            Detectors, without the fallback.
+            Detectors, without the fallback. A mapping that reads a detector when it is
+            asked for, if the fleet was loaded with ``lazy=True``.
         """
         self._check_fitted("detectors_")
-        return dict(zip(_labels(self.groups_), self._models, strict=True))
+        labels = _labels(self.groups_)
+        if isinstance(self._models, list):
+            return dict(zip(labels, self._models, strict=True))
+        return _ByName(labels, self._models)
 
     @property
     def errors_(self):
@@ -438,7 +443,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         frame = self._in_order(frame)
         position = self._positions(names)
         fallback = getattr(self, "fallback_", None)
-        models = [fallback if p < 0 else self._models[p] for p in position]
+        models = [fallback if p < 0 else _take(self._models, p) for p in position]
         results = self._run(
             delayed(apply_one)(model, method, frame.iloc[r])
             for model, r in zip(models, rows, strict=True)
@@ -573,6 +578,34 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
                 "column, for example with astype."
             )
         return pd.Index(self.groups_).get_indexer(pd.Index(names))
+
+
+class _ByName(Mapping):
+    """Models by name, each taken from a sequence when it is asked for."""
+
+    def __init__(self, names, models):
+        self._positions = {name: position for position, name in enumerate(names)}
+        self._models = models
+
+    def __getitem__(self, name):
+        return self._models[self._positions[name]]
+
+    def __contains__(self, name):
+        return name in self._positions  # without reading it
+
+    def __iter__(self):
+        return iter(self._positions)
+
+    def __len__(self):
+        return len(self._positions)
+
+
+def _take(models, position):
+    """Return a model, or a failure if it cannot be read."""
+    try:
+        return models[position]
+    except Exception as error:  # any error; the other machines still run
+        return Failure.of(error)
 
 
 def _labels(names):

@@ -115,6 +115,8 @@ def apply_one(model, method, X):
     """Call a method of a model. Return its result, or a failure."""
     if model is None:
         return None, Failure("it has no detector of its own, and there is no fallback")
+    if isinstance(model, Failure):
+        return None, model
     try:
         return np.asarray(getattr(model, method)(X)), None
     except Exception as error:  # any error; the other machines still run

@@ -5,9 +5,12 @@ Windows of 1, 4, 16, … rows, each as the statistics of its channels or as the 
 themselves. Nothing here knows of scikit-learn's estimators.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 
 from tsanomaly._calibration import LogCalibration
+from tsanomaly._linear_map import in_one_thread
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import (
     error_of_level,
@@ -48,9 +51,16 @@ _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
 # level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
 
+# Distances by at most this number of features are computed in one thread.
+_FEW_FEATURES = 100
+
 # Training windows are searched in groups: the nearest ones are in the groups with the
 # smallest minimum distances.
 _N_GROUPS, _FEW_ROWS = 125, 8
+
+# Up to this number of nearest windows, one minimum after the other is faster than a
+# partition.
+_FEW_NEAREST = 8
 
 # Maximum number of rows from which the scales are learned.
 _MOST_TESTED = 2000
@@ -202,6 +212,9 @@ class NeighborSearch:
         references, half_squares : ndarray of shape (n_windows, n_features * n_channels)
             Features and half of their squares in double precision. In single precision,
             small differences of large features would be lost.
+        terms : ndarray of shape (n_windows, n_features * n_channels + 1)
+            Minus the features, and the sum of `half_squares`: their product with
+            features and 1 is half of a squared distance, minus half of a square.
         overlapping : ndarray of shape (n_windows, n_most)
             Indices of the windows that each window overlaps with, padded with its own
             index.
@@ -213,7 +226,9 @@ class NeighborSearch:
         own = np.arange(n_windows)[:, None]
         overlapping = np.where(overlapping < last[:, None], overlapping, own)
         references = self.references.astype(np.float64)
-        return references, np.square(references) / 2, overlapping
+        half_squares = np.square(references) / 2
+        terms = np.column_stack([-references, half_squares.sum(axis=1)])
+        return references, half_squares, terms, overlapping
 
     def search(self, features, prepared, n_neighbors):
         """Find the nearest windows, except the very nearest and its overlapping ones.
@@ -241,19 +256,17 @@ class NeighborSearch:
         readings : ndarray of shape (n, n_channels)
             Mean of the last rows of the nearest windows.
         """
-        references, half_squares, overlapping = prepared
+        references, half_squares, terms, overlapping = prepared
         flat = self._scale(features)
         known = ~np.isnan(flat)
         is_complete = known.all()
-        if not is_complete:
-            flat = np.where(known, flat, 0)
         # Half of the squared distance, minus half of the own square.
-        halves = flat @ references.T
         if is_complete:
-            of_windows = half_squares.sum(axis=1)
+            halves = np.column_stack([flat, np.ones(len(flat))]) @ terms.T
         else:
-            of_windows = known.astype(np.float64) @ half_squares.T
-        np.subtract(of_windows, halves, out=halves)
+            flat = np.where(known, flat, 0)
+            halves = known.astype(np.float64) @ half_squares.T
+            halves -= flat @ references.T
         if overlapping.shape[1] < halves.shape[1]:  # otherwise there are no others
             aside = overlapping[halves.argmin(axis=1)]
             np.put_along_axis(halves, aside, np.inf, axis=1)
@@ -263,7 +276,8 @@ class NeighborSearch:
         if not is_complete:
             squared *= known[:, None]
         n_channels = features.shape[2]
-        by_channel = squared.reshape(*nearest.shape, -1, n_channels).sum(axis=2)
+        squared = squared.reshape(*nearest.shape, -1, n_channels)
+        by_channel = np.einsum("rnfc->rnc", squared)  # faster than sum
         total = by_channel.sum(axis=2)
         of_channel = ~np.isnan(features).all(axis=1)
         if not is_complete:
@@ -311,8 +325,8 @@ class NeighborView:
         return self._lengths[-1] - 1
 
     @classmethod
-    def fit(cls, series, rows, kinds, lengths, n_neighbors, max_samples, rng):
-        """Choose training windows, and learn the scale of the distances.
+    def keep(cls, series, rows, kinds, lengths, n_neighbors, max_samples, rng):
+        """Choose training windows. `calibrate` has to learn the scales.
 
         Parameters
         ----------
@@ -329,30 +343,58 @@ class NeighborView:
         Returns
         -------
         view : NeighborView
+            Its searches have no calibration.
         """
-        chosen, tested = [], evenly(_whole(series, rows, lengths[-1]), _MOST_TESTED)
+        chosen = []
         for length in lengths:
             whole = _whole(series, rows, length)
             size = min(max_samples, len(whole))
             chosen.append(np.sort(rng.choice(whole, size, replace=False)))
         view = cls([], kinds, lengths, n_neighbors)
-        needed = np.unique(np.concatenate([*chosen, tested]))
+        needed = np.unique(np.concatenate(chosen))
         kept = [features for _, features in view._features(series, needed)]
         for number, (i, kind) in enumerate(view._pairs()):
             features = np.concatenate([features[number] for features in kept])
-            of_chosen, of_tested = (
-                features[np.searchsorted(needed, some)] for some in (chosen[i], tested)
-            )
+            features = features[np.searchsorted(needed, chosen[i])]
             readings = series.X[chosen[i]]
-            search = NeighborSearch(kind, lengths[i], of_chosen, chosen[i], readings)
-            prepared, size = search.prepare(), view._batch_size(series.X.shape[1])
-            distances = [
-                search.search(of_tested[start : start + size], prepared, n_neighbors)[0]
-                for start in range(0, len(tested), size)
-            ]
-            search.calibration = LogCalibration(np.concatenate(distances))
-            view.rules.append(search)
+            view.rules.append(
+                NeighborSearch(kind, lengths[i], features, chosen[i], readings)
+            )
         return view
+
+    def calibrate(self, series, rows):
+        """Learn the scales of the distances.
+
+        Parameters
+        ----------
+        series : Series
+            The training series.
+        rows : ndarray of int
+            Training rows.
+
+        Returns
+        -------
+        errors : ndarray of shape (n_timestamps, n_channels)
+            Errors of all rows, as from `errors`.
+        """
+        tested = evenly(_whole(series, rows, self._lengths[-1]), _MOST_TESTED)
+        every = np.flatnonzero(~series.breaks)
+        # What is found for few rows is kept, so that no row is searched for twice.
+        is_short = len(every) <= _MOST_TESTED
+        searched = every if is_short else tested
+        prepared, found = self._prepare(), []
+        for _, features in self._batches(series, searched):
+            found.append(self._search(features, prepared)[:2])
+        distances, shares = (np.concatenate(part) for part in zip(*found, strict=True))
+        is_tested = np.isin(searched, tested)
+        for search, of_search in zip(self.rules, distances.T, strict=True):
+            search.calibration = LogCalibration(of_search[is_tested])
+        if not is_short:
+            return self.errors(series)
+        levels = self._counted(self._levels(distances), _rows_before(series)[every])
+        errors = np.full(series.X.shape, np.nan)
+        errors[every] = _join(levels, shares)
+        return errors
 
     @classmethod
     def memory(cls, shape, kinds, lengths, max_samples, n_neighbors):
@@ -424,8 +466,9 @@ class NeighborView:
         done = 0
         n_before, prepared = _rows_before(series), self._prepare()
         for batch, features in self._batches(series, rows):
-            levels, shares, _ = self._search(features, prepared)
-            errors.append(_join(self._counted(levels, n_before[batch]), shares))
+            distances, shares, _ = self._search(features, prepared)
+            levels = self._counted(self._levels(distances), n_before[batch])
+            errors.append(_join(levels, shares))
             done += len(batch)
             tell(done, len(rows), "rows")
         return np.concatenate(errors)
@@ -439,8 +482,8 @@ class NeighborView:
         expected = [np.empty((0, series.X.shape[1]))]
         n_before, prepared = _rows_before(series), self._prepare()
         for batch, features in self._batches(series, rows):
-            levels, _, readings = self._search(features, prepared)
-            levels = self._counted(levels, n_before[batch])
+            distances, _, readings = self._search(features, prepared)
+            levels = self._counted(self._levels(distances), n_before[batch])
             parts = power_mean(levels)[1]
             expected.append(np.einsum("rs,rsc->rc", parts, readings))
         return np.concatenate(expected)
@@ -456,8 +499,9 @@ class NeighborView:
                 padding = np.repeat(rows[:1], size - len(rows), axis=0)
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
-            levels, shares, _ = self._search(features, prepared)
-            return _join(self._counted(levels, np.array([n_before])), shares)
+            distances, shares, _ = self._search(features, prepared)
+            levels = self._counted(self._levels(distances), np.array([n_before]))
+            return _join(levels, shares)
 
         return of_last
 
@@ -500,16 +544,22 @@ class NeighborView:
         return [search.prepare() for search in self.rules]
 
     def _search(self, features, prepared):
-        """Return levels, shares and readings of rows for all searches."""
-        levels, shares, readings = [], [], []
-        for search, values, ready in zip(self.rules, features, prepared, strict=True):
-            distances, of_channels, nearest = search.search(
-                values, ready, self._n_neighbors
-            )
-            levels.append(search.calibration(distances))
-            shares.append(of_channels)
-            readings.append(nearest)
-        return tuple(np.stack(part, axis=1) for part in (levels, shares, readings))
+        """Return distances, shares and readings of rows for all searches."""
+        widest = max(search.references.shape[1] for search in self.rules)
+        is_narrow = widest <= _FEW_FEATURES
+        with in_one_thread(wait=False) if is_narrow else nullcontext():
+            found = [
+                search.search(values, ready, self._n_neighbors)
+                for search, values, ready in zip(
+                    self.rules, features, prepared, strict=True
+                )
+            ]
+        return tuple(np.stack(part, axis=1) for part in zip(*found, strict=True))
+
+    def _levels(self, distances):
+        """Return the levels of distances, (n_rows, n_searches)."""
+        pairs = zip(self.rules, distances.T, strict=True)
+        return np.stack([rule.calibration(column) for rule, column in pairs], axis=1)
 
 
 def _join(levels, shares):
@@ -538,14 +588,24 @@ def _nearest(values, n_nearest):
         return np.argpartition(values, n_nearest - 1, axis=1)[:, :n_nearest]
     # The smallest values are in the groups with the smallest minima.
     grouped = values[:, :n_grouped].reshape(n_rows, -1, _N_GROUPS)
-    groups = np.argpartition(grouped.min(axis=1), n_nearest - 1, axis=1)[:, :n_nearest]
-    inside = np.take_along_axis(grouped, groups[:, None], axis=2).reshape(n_rows, -1)
-    left = np.concatenate([inside, values[:, n_grouped:]], axis=1)
-    best = np.argpartition(left, n_nearest - 1, axis=1)[:, :n_nearest]
-    group = np.take_along_axis(groups, best % n_nearest, axis=1)
-    is_inside = best < inside.shape[1]
-    return np.where(
-        is_inside,
-        best // n_nearest * _N_GROUPS + group,
-        best - inside.shape[1] + n_grouped,
+    groups = _smallest(grouped.min(axis=1), n_nearest)
+    steps = np.arange(grouped.shape[1])[:, None] * _N_GROUPS
+    inside = (groups[:, None] + steps).reshape(n_rows, -1)
+    outside = np.broadcast_to(
+        np.arange(n_grouped, n_values), (n_rows, n_values % _N_GROUPS)
     )
+    left = np.concatenate([inside, outside], axis=1)
+    best = _smallest(np.take_along_axis(values, left, axis=1), n_nearest)
+    return np.take_along_axis(left, best, axis=1)
+
+
+def _smallest(values, n_smallest):
+    """Return the positions of the smallest values per row, and overwrite them."""
+    if n_smallest > _FEW_NEAREST:
+        return np.argpartition(values, n_smallest - 1, axis=1)[:, :n_smallest]
+    rows = np.arange(len(values))
+    positions = np.empty((len(values), n_smallest), dtype=np.intp)
+    for number in range(n_smallest):
+        positions[:, number] = smallest = values.argmin(axis=1)
+        values[rows, smallest] = np.inf
+    return positions

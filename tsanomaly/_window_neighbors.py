@@ -217,6 +217,7 @@ class WindowNeighborsDetector(ResidualDetector):
     def _fit_views(self, series, views, rows, seed):
         """Keep a sample of the windows."""
         view = self._keep(series, rows, seed)
+        errors = view.calibrate(series, rows)
 
         def refit(rows):
             other = self._keep(series, rows, 0)
@@ -225,7 +226,7 @@ class WindowNeighborsDetector(ResidualDetector):
             return other
 
         held_out = partial(errors_of_halves, view, series, rows, refit)
-        return view, view.errors(series), held_out
+        return view, errors, held_out
 
     def _set_threshold(self, errors, series, held_out, view):
         n_needed = max(2 * _FEWEST_APART * (view.n_start_up + 1), _FEWEST_ROWS)
@@ -234,7 +235,7 @@ class WindowNeighborsDetector(ResidualDetector):
         super()._set_threshold(errors, series, held_out, view)
 
     def _keep(self, series, rows, seed):
-        return NeighborView.fit(
+        return NeighborView.keep(
             series,
             rows,
             self._kinds(),

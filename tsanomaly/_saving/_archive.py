@@ -4,6 +4,7 @@
 import io
 import json
 import re
+from collections import namedtuple
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -13,7 +14,14 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 from tsanomaly._saving._json import read_json
 from tsanomaly._version import __version__
 
-__all__ = ["ModelFileError", "damage", "pack_members", "read_members", "reason_of"]
+__all__ = [
+    "ModelFileError",
+    "damage",
+    "pack_members",
+    "read_members",
+    "read_part",
+    "reason_of",
+]
 
 # Member with the metadata of the file.
 _MANIFEST = "tsanomaly.json"
@@ -51,6 +59,16 @@ _LONGEST_REASON = 300
 _MOST_UNPACKED = 20
 
 
+# Suffix of members that are model files themselves, and are not compressed again.
+_OF_PARTS = ".skops"
+
+# Place of such a member in the file, and what the manifest says of it.
+_Part = namedtuple("_Part", "name offset size digest")
+
+# Start of a member in an archive: two lengths are at the end.
+_HEADER, _HEADER_SIZE = b"PK\x03\x04", 30
+
+
 class ModelFileError(ValueError):
     """Error for files that were not written by :func:`save` or are damaged.
 
@@ -67,13 +85,15 @@ class ModelFileError(ValueError):
     """
 
 
-def pack_members(members, description):
+def pack_members(members, description, parts=()):
     """Pack the members of a file.
 
     Parameters
     ----------
     members : dict of str to bytes
         Contents of the members by name.
+    parts : sequence of bytes, default=()
+        Model files to put into the file.
     description : dict
         JSON-serialisable metadata of the model for the manifest.
 
@@ -82,6 +102,8 @@ def pack_members(members, description):
     data : bytes
         Archive of the members and a manifest with the size and SHA-256 of each.
     """
+    parts = {f"{number}{_OF_PARTS}": data for number, data in enumerate(parts)}
+    members = {**members, **parts}
     manifest = {
         "format": _FORMAT,
         **description,
@@ -94,26 +116,46 @@ def pack_members(members, description):
         with ZipFile(packed, "w", compression) as archive:
             for name, content in members.items():
                 # ZipInfo, which omits the time. It is in the manifest.
-                archive.writestr(ZipInfo(name), content, compression)
+                method = ZIP_STORED if name in parts else compression
+                archive.writestr(ZipInfo(name), content, method)
         data = packed.getvalue()
         if unpacked <= _MOST_UNPACKED * len(data):
             break
     return data
 
 
-def read_members(data, source):
-    """Return the manifest and the validated contents of the other members by name."""
+def read_members(file, source):
+    """Read a file, except for the model files in it.
+
+    Parameters
+    ----------
+    file : file object
+        The file, opened for reading bytes.
+    source : str
+        Name of the file in messages.
+
+    Returns
+    -------
+    manifest : dict
+    members : dict of str to bytearray
+        Validated contents of the other members by name.
+    parts : list
+        Model files within the file, for `read_part`.
+    size : int
+        Size of the file in bytes.
+    """
     with damage(source, "it is not a complete ZIP archive"):
-        archive = ZipFile(io.BytesIO(data))
+        size = file.seek(0, io.SEEK_END)
+        archive = ZipFile(file)
     with archive:
-        _check_directory(archive.infolist(), len(data), source)
+        _check_directory(archive.infolist(), size, source)
         if _MANIFEST not in archive.namelist():
             raise ModelFileError(
                 f"{source} is not a model saved with tsanomaly.save: it is a ZIP "
                 f"archive without {_MANIFEST}. Save the model with tsanomaly.save."
             )
         with damage(source, f"{_MANIFEST} cannot be read"):
-            manifest = read_json(_read(archive, _MANIFEST), len(data))
+            manifest = read_json(_read(archive, _MANIFEST), size)
             _check_manifest(manifest)
         if manifest["format"] > _FORMAT:
             raise ModelFileError(
@@ -132,12 +174,59 @@ def read_members(data, source):
             if names != set(manifest["members"]):
                 name = min(names ^ set(manifest["members"]))
                 raise ValueError(f"{name} is missing, or not listed")
-            members = {}
+            members, found = {}, {}
             for name in names:
+                digest = manifest["members"][name]
+                if name.endswith(_OF_PARTS):
+                    found[name] = _find_part(archive.getinfo(name), digest)
+                    continue
                 content = members[name] = _read(archive, name)
-                if manifest["members"][name] != _digest(content):
+                if digest != _digest(content):
                     raise ValueError(f"{name} has another size or SHA-256")
-    return manifest, members
+            parts = [
+                found.pop(f"{number}{_OF_PARTS}", None) for number in range(len(found))
+            ]
+            if None in parts:
+                raise ValueError(f"{parts.index(None)}{_OF_PARTS} is missing")
+    return manifest, members, parts, size
+
+
+def _find_part(entry, digest):
+    """Return where a model file lies that an archive holds as it is."""
+    if entry.compress_type != ZIP_STORED or entry.compress_size != entry.file_size:
+        raise ValueError(f"{entry.filename} is compressed")
+    return _Part(entry.filename, entry.header_offset, entry.file_size, digest)
+
+
+def read_part(file, part):
+    """Return the contents of a model file within a file.
+
+    Parameters
+    ----------
+    file : file object
+        The file, opened for reading bytes.
+    part : _Part
+        As from `read_members`.
+
+    Returns
+    -------
+    content : bytes
+
+    Raises
+    ------
+    ValueError
+        If it is not what the manifest listed.
+    """
+    file.seek(part.offset)
+    header = file.read(_HEADER_SIZE)
+    n_name, n_extra = (
+        int.from_bytes(header[start : start + 2], "little") for start in (26, 28)
+    )
+    file.seek(part.offset + _HEADER_SIZE + n_name + n_extra)
+    content = file.read(part.size)
+    if not header.startswith(_HEADER) or part.digest != _digest(content):
+        raise ValueError(f"{part.name} has another size or SHA-256")
+    return content
 
 
 def _read(archive, name):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
+import io
 import math
 
 import numpy as np
 
 from tsanomaly._saving._archive import damage
 from tsanomaly._saving._arrays import read_array
-from tsanomaly._saving._persistence import read_bytes, read_document
+from tsanomaly._saving._persistence import read_bytes, read_document, read_parts
 from tsanomaly._saving._trust import names_in
 
 __all__ = ["describe"]
@@ -90,8 +91,13 @@ def describe(path):
     ('sklearn.ensemble.IsolationForest', 100)
     """
     source = str(path)
-    manifest, document, members = read_document(read_bytes(path), source)
+    data = read_bytes(path)
+    manifest, document, members, _ = read_document(io.BytesIO(data), source)
     with damage(source, "its description of the model is not sound"):
+        names, counts = names_in(document), [_n_rows(document, members)]
+        for part, arrays in read_parts(data, source):
+            names |= names_in(part)
+            counts.append(_n_rows(part, arrays))
         steps = _steps("detector", document)
         last = steps[-1][1] if steps else document
         return {
@@ -111,11 +117,11 @@ def describe(path):
             ],
             "channels": manifest["feature_names"],
             "n_channels": _n_channels(document),
-            "n_training_rows": _n_rows(document, members),
+            "n_training_rows": max((n for n in counts if n is not None), default=None),
             "threshold": _threshold(last, members),
             "n_machines": _n_machines(last),
             "preparation": manifest.get("preparation"),
-            "trusted": sorted(names_in(document)),
+            "trusted": sorted(names),
         }
 
 
@@ -198,7 +204,9 @@ def _threshold(node, members):
 
 def _n_machines(node):
     models = (node.get("state") or {}).get("_models")
-    return len(models) if isinstance(models, list) else None
+    if isinstance(models, list):  # of a fleet inside of another object
+        return len(models)
+    return models["parts"] if isinstance(models, dict) else None
 
 
 def _plain(node):

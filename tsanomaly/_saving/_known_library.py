@@ -348,7 +348,7 @@ ESTIMATORS = {
             "groups_": ANYTHING,
             "fallback_groups_": ANYTHING,
             "fallback_": _FITTED.maybe(),
-            "_models": Items(_FITTED),
+            "_models": Items(_FITTED) | Instance("SavedModels"),
             "_messages": Items(Text()),
         },
         check=_check_fleet,

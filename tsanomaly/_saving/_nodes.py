@@ -21,6 +21,7 @@ keys                                what it is
 ``function``                        a function of a short list, which is not called
 ``scorer``, ``arguments``           what `make_anomaly_scorer` makes
 ``class``, ``params``, ``state``    an object of a class in the table of known classes
+``parts``                           models of a fleet by number: files in the file
 ``name``; ``call``, ``arguments``,  what is not known and has to be trusted, see
 ``state``, ``items``, ``pairs``     `_trust`
 ==================================  ====================================================
@@ -36,6 +37,7 @@ from tsanomaly._saving import _trust
 from tsanomaly._saving._arrays import is_plain, read_array, read_dtype, write_array
 from tsanomaly._saving._json import MOST_DEPTH
 from tsanomaly._saving._known import put_together, take_apart
+from tsanomaly._saving._parts import Parts, SavedModels
 from tsanomaly._saving._scorers import describe_scorer, make_scorer
 
 __all__ = ["Reader", "Writer"]
@@ -121,6 +123,10 @@ class Writer:
             return value
         if kind is float:
             return value if math.isfinite(value) else {"float": str(value)}
+        if isinstance(value, Parts):
+            return {"parts": len(value)}
+        if isinstance(value, SavedModels):
+            value, kind = list(value), list
         if isinstance(value, UserList):  # of columns, in ColumnTransformer
             value, kind = value.data, list
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "tolist"):
@@ -217,12 +223,20 @@ class Reader:
         Types and functions that may be used though they are not known.
     most_objects : int
         How many objects of known classes may be made.
+    models : SavedModels or None, default=None
+        The models of a fleet.
+
+    Attributes
+    ----------
+    n_left : int
+        How many objects may still be made.
     """
 
-    def __init__(self, members, trusted, most_objects):
+    def __init__(self, members, trusted, most_objects, models=None):
         self._members = members
         self._trusted = trusted
-        self._n_left = most_objects
+        self._models = models
+        self.n_left = most_objects
         self._n_pipelines = 0  # around the one that is read
         self._by_keys = {
             frozenset(keys.split()): read
@@ -232,6 +246,7 @@ class Reader:
                 "dict": lambda dict: self.read_all(dict),
                 "slice": lambda slice: _make_slice(self._list(slice)),
                 "array": self._array,
+                "parts": self._parts,
                 "scalar value": self._scalar,
                 "strings shape": self._strings,
                 "objects shape": self._objects,
@@ -287,6 +302,8 @@ class Reader:
         """Raise if a member was not used."""
         if self._members:
             raise ValueError(f"{min(self._members)} belongs to nothing")
+        if self._models:
+            raise ValueError("models belong to no fleet")
 
     def _list(self, nodes):
         if not isinstance(nodes, list):
@@ -297,6 +314,12 @@ class Reader:
         if not isinstance(array, str) or array not in self._members:
             raise ValueError(f"{array!r} is missing, or belongs to two arrays")
         return read_array(self._members.pop(array))
+
+    def _parts(self, parts):
+        models, self._models = self._models, None
+        if models is None or type(parts) is not int or parts != len(models):
+            raise ValueError(f"{parts!r} models are missing, or belong to two fleets")
+        return models
 
     def _scalar(self, scalar, value):
         value = self.read(value)
@@ -360,9 +383,9 @@ class Reader:
     def _object(self, params, state, **name):
         name = name["class"]  # a keyword of Python
         is_pipeline = name == "sklearn.pipeline.Pipeline"
-        self._n_left -= 1
+        self.n_left -= 1
         self._n_pipelines += is_pipeline
-        if self._n_left < 0 or self._n_pipelines > _MOST_PIPELINES:
+        if self.n_left < 0 or self._n_pipelines > _MOST_PIPELINES:
             raise ValueError("objects are too many, or too deep inside each other")
         params, state = self.read_all(params), self.read_all(state)
         self._n_pipelines -= is_pipeline

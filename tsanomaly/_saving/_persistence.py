@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
+import io
 import platform
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from os.path import abspath
 
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
+from tsanomaly._fleet import FleetDetector
 from tsanomaly._saving._archive import (
     ModelFileError,
     damage,
@@ -18,6 +22,7 @@ from tsanomaly._saving._archive import (
 from tsanomaly._saving._atomic_write import replace_file, resolve_target
 from tsanomaly._saving._json import read_json, write_json
 from tsanomaly._saving._nodes import Reader, Writer
+from tsanomaly._saving._parts import Parts, SavedModels
 from tsanomaly._saving._specs import check_fitted
 from tsanomaly._saving._trust import find, full_names, names_in
 from tsanomaly._streaming import StreamingDetector
@@ -30,6 +35,7 @@ __all__ = [
     "load_described",
     "read_bytes",
     "read_document",
+    "read_parts",
     "save",
     "save_prepared",
     "to_bytes",
@@ -55,7 +61,9 @@ def save(model, path):
     which describes the model, of its arrays in the format of NumPy [1]_, and of
     ``tsanomaly.json``. The latter contains the creation time, the versions of
     tsanomaly, scikit-learn, NumPy, Python and (for networks) Keras, the channel names,
-    and the size and SHA-256 checksum of every other member.
+    and the size and SHA-256 checksum of every other member. In the file of a
+    :class:`FleetDetector`, each detector is a model file, so that `load` can read one
+    without the others.
 
     Parameters
     ----------
@@ -158,13 +166,13 @@ def to_bytes(model, preparation=None):
     with _refusing(
         model, "could not be loaded once saved", "Refit it, or report this issue."
     ):
-        _unpack(*read_document(data, "The file"), "The file", trusted=None)
+        _read_all(_unpack(io.BytesIO, data, "The file", trusted=None)[0])
     return data
 
 
 def from_bytes(data):
     """The model in a file that is given as bytes, as `load` would read it."""
-    return _unpack(*read_document(data, "The file"), "The file", full_names(()))
+    return _read_all(_unpack(io.BytesIO, data, "The file", full_names(()))[0])
 
 
 @contextmanager
@@ -182,7 +190,7 @@ def _refusing(model, what, cure):
         ) from error
 
 
-def load(path, *, trusted=()):
+def load(path, *, trusted=(), lazy=False):
     """Load a model that was saved with `save`.
 
     Loading runs no code from the file. The file can only describe numbers, strings,
@@ -198,6 +206,13 @@ def load(path, *, trusted=()):
         Further types and functions that the file may contain, or their full names, such
         as ``"package.module.Name"``. Only pass ones that you know: they are imported
         and called as described in the file, which is then only as safe as its author.
+    lazy : bool, default=False
+        Whether to read the detectors of a :class:`FleetDetector` one at a time, when
+        their machines are first scored or taken from `detectors_`, and to keep them
+        then. The file is not kept open. If it was deleted, replaced or damaged before a
+        detector is read, ModelFileError names the machine; in scoring, `on_error` of
+        the fleet applies. Copies and pickles of the fleet hold all detectors. Other
+        models are read at once.
 
     Returns
     -------
@@ -253,15 +268,15 @@ def load(path, *, trusted=()):
     ...     tsanomaly.load(f"{folder}/model.skops", trusted=[sliding_windows])
     FunctionTransformer(func=<function sliding_windows at ...>)
     """
-    return load_described(path, trusted=trusted)[0]
+    return load_described(path, trusted=trusted, lazy=lazy)[0]
 
 
-def load_described(path, *, trusted=()):
+def load_described(path, *, trusted=(), lazy=False):
     """Load a model together with its manifest.
 
     Parameters
     ----------
-    path, trusted
+    path, trusted, lazy
         As in :func:`load`.
 
     Returns
@@ -274,26 +289,59 @@ def load_described(path, *, trusted=()):
     """
     source = str(path)
     trusted = full_names(trusted)
-    manifest, document, members = read_document(read_bytes(path), source)
-    return _unpack(manifest, document, members, source, trusted), manifest
+    if lazy:
+        with open(path, "rb") as file:
+            _check_start(file.read(len(_ZIP_MAGIC)), path)
+        # Absolute, because the working directory may change.
+        return _unpack(partial(open, mode="rb"), abspath(path), source, trusted)
+    model, manifest = _unpack(io.BytesIO, read_bytes(path), source, trusted)
+    return _read_all(model), manifest
+
+
+def _read_all(model):
+    """Read the detectors of a fleet, and return the model."""
+    if isinstance(model, FleetDetector):
+        model._models = list(model._models)
+    return model
 
 
 def _pack(model, preparation):
     """Return the contents of the file."""
+    now, versions = datetime.now(UTC), {name: _installed(name) for name in _PACKAGES}
+    describe = partial(_describe, now.isoformat(timespec="seconds"), versions)
+    if type(model) is not FleetDetector:
+        return _pack_one(model, describe, preparation)[0]
+    packed = [_pack_one(detector, describe, preparation) for detector in model._models]
+    files = [data for data, _ in packed]
+    fleet = object.__new__(FleetDetector)
+    vars(fleet).update({**vars(model), "_models": Parts(files, None, "")})
+    with_network = any(with_network for _, with_network in packed)
+    return _pack_one(fleet, describe, preparation, files, with_network)[0]
+
+
+def _pack_one(model, describe, preparation, parts=(), with_network=False):
+    """Return the contents of a file, and whether there is a network in it."""
     members = {}
     document = Writer(members).write(model)
     members[_DOCUMENT] = write_json(document)
+    with_network |= b'"tsanomaly.LSTMAutoencoderDetector"' in members[_DOCUMENT]
+    description = describe(model, with_network, preparation)
+    return pack_members(members, description, parts), with_network
+
+
+def _describe(created, versions, model, with_network, preparation):
+    """Return what the manifest says of a model."""
     names = getattr(model, "feature_names_in_", None)
-    packages = [*_PACKAGES]
-    if b'"tsanomaly.LSTMAutoencoderDetector"' not in members[_DOCUMENT]:
-        packages.remove("keras")
-    description = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {package: _installed(package) for package in packages},
+    return {
+        "created": created,
+        "versions": {
+            package: number
+            for package, number in versions.items()
+            if package != "keras" or with_network
+        },
         "feature_names": None if names is None else [str(name) for name in names],
         "preparation": preparation,
     }
-    return pack_members(members, description)
 
 
 def _installed(package):
@@ -308,13 +356,15 @@ def _installed(package):
         return None
 
 
-def _unpack(manifest, document, members, source, trusted):
+def _unpack(opening, place, source, trusted):
     """Create a model from the contents of a file.
 
     Parameters
     ----------
-    manifest, document, members
-        As returned by `read_document`.
+    opening : callable
+        Opens `place` for reading.
+    place : str, os.PathLike or bytes
+        Path or contents of the file.
     source : str
         Name of the file in messages.
     trusted : set of str or None
@@ -324,12 +374,49 @@ def _unpack(manifest, document, members, source, trusted):
     Returns
     -------
     model : estimator
-        The model.
+        The model. The detectors of a fleet are not read yet.
+    manifest : dict
+        Metadata of the file.
     """
+    with opening(place) as file:
+        manifest, document, members, found = read_document(file, source)
     others = _warn_of_other_versions(manifest["versions"], source)
+    parts = Parts(found, partial(opening, place), source)
+    # Objects that all parts together may hold beyond those that their sizes allow.
+    n_more = _MOST_OBJECTS
+
+    def make_part(number):
+        nonlocal n_more
+        file, source = io.BytesIO(parts.read(number)), parts.source(number)
+        _, document, members, inner = read_document(file, source)
+        model, n_left = _make(document, members, source, trusted, others, n_more)
+        with damage(source, "it is no detector of one machine"):
+            if inner or isinstance(model, StreamingDetector):
+                raise ValueError(f"a {type(model).__name__} of {len(inner)} models")
+        n_more = min(n_more, n_left)
+        return model
+
+    models = SavedModels(parts, make_part)
+    model, n_more = _make(document, members, source, trusted, others, n_more, models)
+    n_more = min(n_more, _MOST_OBJECTS)
+    if isinstance(model, FleetDetector):
+        parts.names = [f"{model.by}={name}" for name in model.groups_]
+    return model, manifest
+
+
+def _make(document, members, source, trusted, others, n_more, models=None):
+    """Create a model from its description.
+
+    Returns
+    -------
+    model : estimator
+        The model.
+    n_left : int
+        Number of objects, of `n_more` and those that the size allows, that it could
+        still hold.
+    """
     names = names_in(document)
     n_bytes = sum(map(len, members.values()))
-    most_objects = _MOST_OBJECTS + n_bytes // _BYTES_OF_AN_OBJECT
     if trusted is not None and names - trusted:
         names = sorted(names - trusted)
         raise TypeError(
@@ -338,21 +425,22 @@ def _unpack(manifest, document, members, source, trusted):
             f"pass trusted={names!r}."
         )
     with _blame(others, source):
-        reader = Reader(members, find(names), most_objects)
+        most_objects = n_more + n_bytes // _BYTES_OF_AN_OBJECT
+        reader = Reader(members, find(names), most_objects, models)
         model = reader.read(document)
         reader.finish()
         if not isinstance(model, StreamingDetector):
             check_fitted(model)
-    return model
+    return model, reader.n_left
 
 
-def read_document(data, source):
+def read_document(file, source):
     """Read the contents of a file without creating any object.
 
     Parameters
     ----------
-    data : bytes
-        Contents of the file.
+    file : file object
+        The file, opened for reading bytes.
     source : str
         Name of the file in messages.
 
@@ -364,25 +452,41 @@ def read_document(data, source):
         Description of the model, decoded from JSON.
     members : dict of str to bytearray
         The arrays.
+    parts : list
+        Where the models of a fleet lie, for `Parts`.
     """
-    manifest, members = read_members(data, source)
+    manifest, members, parts, size = read_members(file, source)
     with damage(source, "its description of the model cannot be read"):
-        document = read_json(members.pop(_DOCUMENT), len(data))
-    return manifest, document, members
+        document = read_json(members.pop(_DOCUMENT), size)
+    return manifest, document, members, parts
+
+
+def read_parts(data, source):
+    """Yield descriptions and arrays of the models of a fleet, one at a time."""
+    found = read_document(io.BytesIO(data), source)[-1]
+    parts = Parts(found, partial(io.BytesIO, data), source)
+    for number in range(len(parts)):
+        file = io.BytesIO(parts.read(number))
+        yield read_document(file, parts.source(number))[1:3]
 
 
 def read_bytes(path):
     """Return the contents of a file, or raise if it is obviously not a model file."""
     with open(path, "rb") as file:
         start = file.read(len(_ZIP_MAGIC))
-        if start != _ZIP_MAGIC:
-            looks = " It looks like a pickle, which runs code when it is loaded."
-            raise ModelFileError(
-                f"{path} is not a model saved with tsanomaly.save, or its start is "
-                f"damaged.{looks if start.startswith(_PICKLE_MAGIC) else ''} Save the "
-                "model with tsanomaly.save."
-            )
+        _check_start(start, path)
         return start + file.read()
+
+
+def _check_start(start, path):
+    """Raise unless a file starts as a model file does."""
+    if start != _ZIP_MAGIC:
+        looks = " It looks like a pickle, which runs code when it is loaded."
+        raise ModelFileError(
+            f"{path} is not a model saved with tsanomaly.save, or its start is "
+            f"damaged.{looks if start.startswith(_PICKLE_MAGIC) else ''} Save the "
+            "model with tsanomaly.save."
+        )
 
 
 def _warn_of_other_versions(saved, source):
