@@ -150,7 +150,7 @@ def test_a_file_without_the_column_of_machines(trained, fleet, folder, capsys):
     fleet[fleet["machine"] == "pump 1"].drop(columns="machine").to_csv("one.csv")
     assert main(["detect", str(folder / "model.skops"), "one.csv"]) == 1
     error = capsys.readouterr().err
-    assert "the column 'machine' tells apart, and one.csv cannot be read" in error
+    assert "several machines (column 'machine'), and one.csv cannot be read" in error
     assert "with it: --by machine is not among the columns 'time', " in error
 
 

@@ -81,7 +81,7 @@ def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
     shown = capsys.readouterr().err
     assert "malformed: The line has 2 fields and the header 6" in shown
     assert "is no time: 'x'" in shown
-    assert "9 readings; alarms: 0; not taken: malformed 2" in shown
+    assert "9 readings; alarms: 0; rejected: malformed 2" in shown
 
 
 def test_the_same_warning_is_given_once(model, plant, folder, capsys):
@@ -94,7 +94,7 @@ def test_the_same_warning_is_given_once(model, plant, folder, capsys):
     shown = capsys.readouterr().err
     assert shown.count("is no time: 'x'") == 1
     assert shown.count("warning: malformed: The line has ") == 2
-    assert "not taken: malformed 8" in shown
+    assert "rejected: malformed 8" in shown
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_wrong_usage(options, capsys):
     [
         (["--listen", "0.0.0.0:0"], "--token-file"),
         (["--from", "nothing.csv"], "There is no file nothing.csv"),
-        (["--from", "-", "--max-gap", "long"], "--max-gap long is no time"),
+        (["--from", "-", "--max-gap", "long"], "--max-gap long is not a duration"),
         (["--from", "-", "--token-file", "token"], "--token-file token holds no token"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_watch_ends_with_a_summary(name, status, model, plant):
     process.send_signal(getattr(signal, name))
     _, shown = process.communicate()
     assert process.returncode == status
-    assert shown == "9 readings; alarms: 0; not taken: malformed 1\n"
+    assert shown == "9 readings; alarms: 0; rejected: malformed 1\n"
 
 
 def in_pieces(plant, log, pause):
