@@ -9,6 +9,7 @@ and model files then work as with the default network.
 
 # %%
 # A simulated plant, with injected faults.
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
@@ -82,7 +83,12 @@ for network in (gru, convolutions, attention):
     precision = average_precision_score(y_test, -detector.score_samples(test))
     rows.append([network.__name__, n_weights, model.history_["loss"][-1], precision])
 columns = ["network", "weights", "last loss", "average precision"]
-print(pd.DataFrame(rows, columns=columns).round(3).to_string(index=False))
+table = pd.DataFrame(rows, columns=columns)
+print(table.round(3).to_string(index=False))
+
+_, ax = plt.subplots(figsize=(7, 2.5), layout="constrained")
+ax.barh(table["network"], table["average precision"])
+ax.set_xlabel("average precision")
 
 # %%
 # Explanations and streams work as usual.

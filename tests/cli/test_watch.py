@@ -79,8 +79,8 @@ def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdin", stream)
         assert main(["watch", model, "--from", "-"]) == 0
     shown = capsys.readouterr().err
-    assert "malformed: The line has 2 fields and the header 6" in shown
-    assert "is no time: 'x'" in shown
+    assert "malformed: The line has 2 fields, but the header has 6" in shown
+    assert "is not a time: 'x'" in shown
     assert "9 readings; alarms: 0; rejected: malformed 2" in shown
 
 
@@ -92,7 +92,7 @@ def test_the_same_warning_is_given_once(model, plant, folder, capsys):
     capsys.readouterr()
     assert main(["watch", model, "--from", str(folder / "wrong.csv")]) == 0
     shown = capsys.readouterr().err
-    assert shown.count("is no time: 'x'") == 1
+    assert shown.count("is not a time: 'x'") == 1
     assert shown.count("warning: malformed: The line has ") == 2
     assert "rejected: malformed 8" in shown
 
@@ -141,7 +141,7 @@ def test_events_are_not_written_into_files_of_the_watch(model, plant, capsys):
 def test_events_that_are_lost_are_warned_of(model, plant, capsys):
     assert main(["watch", model, "--from", plant, "--to", "/dev/full", *RULES]) == 0
     shown = capsys.readouterr().err
-    assert shown.count("file /dev/full takes no events: ") == 1
+    assert shown.count("file /dev/full does not accept events: ") == 1
     assert "did not reach file /dev/full and will not" in shown
 
 
