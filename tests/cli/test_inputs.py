@@ -219,3 +219,14 @@ def test_infinite_readings_are_missing(folder, rng, capsys):
     assert "infinite readings, which are treated as missing: 'b' (2)" in said.err
     assert "invalid value" not in said.err
     assert "2 readings missing" in said.out
+
+
+def test_a_channel_without_readings_is_to_be_left_out(folder, rng, capsys):
+    """Nothing can be filled in from it."""
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"]).assign(c=np.nan)
+    frame.index = pd.date_range("2024-01-01", periods=60, freq="1min", name="time")
+    frame.to_csv("dead.csv")
+    assert main(["train", "dead.csv", "--detector", "pca"]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "no reading with --drop c." in message
+    assert "--fill" not in message

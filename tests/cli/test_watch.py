@@ -111,7 +111,7 @@ def test_wrong_usage(options, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["watch", "m.skops", *options])
     assert stop.value.code == 2
-    assert "usage: tsanomaly watch" in capsys.readouterr().err
+    assert "See tsanomaly watch -h" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -255,11 +255,13 @@ def _check_complete(frame, by, csv, model, is_filled):
             Parameter("drop"),
             ", or choose another detector than iforest, lof and pca",
         ]
+        if dead := channels.columns[missing.all()].tolist():  # nothing to fill in from
+            cure = ["Leave out what has no reading with ", Parameter("drop", dead)]
     first = frame.index[partly.to_numpy().argmax()]
     raise ParameterError(
         f"{csv} has missing readings in {partly.sum():,} of {len(frame):,} rows: "
         f"{listed}. The first such row is at {first}. The detector needs a reading of "
-        f"every channel in each row, or of none. ",
+        "every channel in each row, or of none. ",
         *cure,
         ".",
     )

@@ -175,10 +175,10 @@ def _words(value):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that escapes control characters in its messages."""
+    """A parser whose errors are one safe line, which points to the help."""
 
     def error(self, message):
-        super().error(one_line(message))
+        self.exit(2, f"{self.prog}: error: {one_line(message)}. See {self.prog} -h\n")
 
 
 def parse(argv):
