@@ -3,15 +3,17 @@
 Alarms and budgets
 ==================
 
-From scores to a handful of alarms: how many false alarms a week somebody accepts, and
-which of them are urgent.
+From scores to a handful of alarms: set a budget of false alarms per week, and sort
+alarms by priority.
 """
 
 # %%
-# A simulated plant, one row a minute. Two weeks train, the third one holds faults.
+# A simulated plant with one row per minute: two weeks for training, and a third week
+# with injected faults.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.dates import ConciseDateFormatter
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -37,8 +39,8 @@ test, y_test, events = inject_anomalies(
 
 # %%
 # **A budget.** `false_alarms=1, per="7D"` asks for a threshold that normal rows exceed
-# once a week. `fit_cross_fitted` sets it on errors of rows that the detector has not
-# learned from: those of rows it has learned from are too small.
+# once a week. `fit_cross_fitted` sets it on errors of rows that the detector was not
+# fitted on, because errors of training rows are too small.
 
 
 def fitted(**threshold_params):
@@ -71,8 +73,8 @@ for name, pipeline in {
         rows.append(
             {
                 "threshold": name,
-                "alarms are": kind,
-                "alarms a day": report.alarms_per_day,
+                "alarms from": kind,
+                "alarms per day": report.alarms_per_day,
                 "events found": f"{report.events_found:.0%}",
             }
         )
@@ -80,27 +82,31 @@ print(pd.DataFrame(rows).to_string(index=False, float_format="{:.1f}".format))
 
 # %%
 # **The alarms of the last line**, the most severe first. The severity is 0 at the
-# threshold, and 50 for a row that exceeds it by as much as it exceeds the median error
-# of normal rows.
+# threshold. It is 50 if the error is as far above the threshold as the threshold is
+# above the median error of normal rows.
 alarms = explain(week, test, alarm_filter=AlarmFilter())
 print(*alarms.nlargest(5, "severity")["sentence"], sep="\n")
 
 # %%
-# **When an alarm begins and ends.** Above: the error of each row and the threshold.
-# Below: the alarms, coloured by priority, over the injected faults in grey.
+# **Start and end of each alarm.** The upper panel shows the error of each row and the
+# threshold. The lower panel shows the alarms, coloured by priority, and the injected
+# faults in grey.
 colors = {"low": "tab:olive", "medium": "tab:orange", "high": "tab:red"}
 figure, axes = plt.subplots(2, sharex=True, figsize=(9, 4), height_ratios=(3, 1))
 axes[0].plot(test.index, -week.score_samples(test), linewidth=0.8)
 axes[0].axhline(-week[-1].offset_, color="black", linestyle="--", label="threshold")
 axes[0].set_ylabel("error")
 axes[0].legend()
-axes[1].fill_between(test.index, 0, y_test, step="mid", color="lightgrey")
+axes[1].fill_between(
+    test.index, 0, y_test, step="mid", color="lightgrey", label="fault"
+)
 for alarm in alarms.itertuples():
     axes[1].axvspan(alarm.start, alarm.end, 0.2, 0.8, color=colors[alarm.priority])
 for priority, color in colors.items():
-    axes[1].plot([], [], color=color, linewidth=6, label=priority)
-axes[1].legend(
-    ncols=3, title="priority", loc="upper center", bbox_to_anchor=(0.5, -0.4)
-)
+    axes[1].plot([], [], color=color, linewidth=6, label=f"alarm, priority {priority}")
+axes[1].legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.4))
 axes[1].set_yticks([])
+axes[1].xaxis.set_major_formatter(
+    ConciseDateFormatter(axes[1].xaxis.get_major_locator())
+)
 figure.tight_layout()

@@ -9,9 +9,10 @@ detector that the new level is normal.
 """
 
 # %%
-# A simulated plant. From one row on a sensor reads higher, for good. A day later there
-# is a fault in another one.
+# A simulated plant. From row 1,000 on, one sensor reads higher, permanently. A day
+# later, another sensor has a fault.
 import matplotlib.pyplot as plt
+from matplotlib.dates import ConciseDateFormatter
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,21 +33,21 @@ new.iloc[3_000:3_060, 1] += 5 * train.iloc[:, 1].std()  # the fault
 SeriesDisplay.from_series(new)
 
 # %%
-# The detector flags nearly every row from then on, and the alarm does not end.
+# From then on, the detector flags nearly every row, and the alarm does not end.
 detector = make_pipeline(StandardScaler(), AutoregressiveDetector()).fit(train)
 before = -detector.score_samples(new)
 alarms = explain(detector, new, alarm_filter=AlarmFilter())
 print(alarms[["start", "duration", "state"]].to_string())
 
 # %%
-# Sensor health says what has happened: a channel changed its level, and did not go
-# back.
+# `sensor_health` reports what happened: the level of a channel changed, and did not
+# return.
 print(*sensor_health(new, train)["message"], sep="\n")
 
 # %%
-# The operator knows of the calibration. A few hours of normal rows are enough to move
-# the level. What the model has learned about the course of the readings is kept;
-# nothing is trained again.
+# The operator knows about the calibration. A few hours of normal rows are enough to
+# adjust the level. The model keeps everything else it has learned, and is not trained
+# again.
 since = new[1_000:1_500]
 scaler, model = detector[0], detector[-1]
 model.accept_new_normal(scaler.transform(since))
@@ -58,17 +59,17 @@ ax.plot(new.index[1_500:], after[1_500:], label="new normal accepted", linewidth
 ax.axhline(-model.offset_, color="black", linestyle="--", label="threshold")
 ax.axvline(new.index[1_000], color="tab:grey", linestyle=":", label="calibration")
 ax.set(ylabel="error", yscale="log")
+ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 ax.legend(ncols=2)
 figure.tight_layout()
 
 # %%
-# What is left is the fault.
+# Only the fault remains.
 alarms = explain(detector, new[1_500:], alarm_filter=AlarmFilter())
 print(*alarms["sentence"], sep="\n")
 
 # %%
-# A stream does the same while it runs. It takes readings as they come, before the
-# scaler.
+# A running stream can do the same. It takes unscaled readings.
 stream = StreamingDetector(detector, AlarmFilter())
 stream.accept_new_normal(since)
 stream.update_many(new[1_500:])

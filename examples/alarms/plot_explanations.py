@@ -3,12 +3,12 @@
 Why was it flagged?
 ===================
 
-Which sensor an alarm comes from, what it read and what was expected: as sentences, as a
-table, and as pictures.
+Find the sensor behind an alarm, its reading and the expected reading, as sentences, as
+a table and as plots.
 """
 
 # %%
-# PCA on windows learns four days of normal rows.
+# Fit PCA on windows of four days of normal rows.
 from sklearn.decomposition import PCA
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -40,13 +40,14 @@ detector = make_pipeline(
 ).fit(train)
 
 # %%
-# One sentence for each event; alarms less than half an hour apart are one.
+# Print one sentence per event. Flagged rows at most 30 rows apart belong to the same
+# event.
 events = explain(detector, test, max_gap=30)
 for sentence in events["sentence"][:5]:
     print(sentence)
 
 # %%
-# The table behind the sentences.
+# The same as a table.
 print(
     events[["start", "duration", "channels", "reading", "expected"]].head().to_string()
 )
@@ -56,22 +57,22 @@ print(
 AnomalyDisplay.from_estimator(detector, test, y_test)
 
 # %%
-# Which sensor, and when.
+# The errors by sensor and time.
 ContributionDisplay.from_estimator(detector, test, y_test)
 
 # %%
-# The longest event from near: readings, and what was expected of them.
+# The readings and the expected readings of the longest event.
 event = events.loc[events["duration"].idxmax()]
 ReconstructionDisplay.from_estimator(detector, test[event["start"] : event["end"]])
 
 # %%
-# What the threshold cuts off, and what others would.
+# The distribution of errors, and precision and recall of other thresholds.
 ErrorDistributionDisplay.from_estimator(detector, train, test, y_test)
 ThresholdDisplay.from_estimator(detector, test, y_test)
 
 # %%
-# Neighbours do not reconstruct anything. The channels are replaced, one at a time, by
-# normal readings: the one without which the rows would look normal is named.
+# LOF does not reconstruct readings, so `explain` replaces one channel at a time with
+# normal readings. It names the channel without which the rows would look normal.
 neighbours = make_pipeline(
     StandardScaler(), LocalOutlierFactor(novelty=True, contamination=0.0005)
 ).fit(train)

@@ -3,13 +3,13 @@
 What to alarm on
 ================
 
-A detector ranks rows. Which of them wake somebody up is a matter of cost: of an event
-that is missed, of an alarm that is false, and of hours that pass before somebody looks.
+A detector ranks rows. Which of them should raise an alarm depends on costs: that of a
+missed event, that of a false alarm, and that of a delay.
 """
 
 # %%
-# A simulated plant. Normal rows train, normal rows that training has not seen are kept
-# to set thresholds, and a labelled stretch is there to judge them.
+# A simulated plant, in three parts: normal rows for training, held-out normal rows to
+# set thresholds, and labelled rows to evaluate them.
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -43,9 +43,9 @@ errors = make_pipeline(
 held_out_errors, test_errors = errors.transform(held_out), errors.transform(test)
 
 # %%
-# One threshold after the other, set without any label. An alarm is a run of flagged
-# rows; a short break within it is no new alarm, so gaps of up to 15 rows are closed
-# first.
+# Try several thresholds, all set without labels. An alarm is a run of flagged rows.
+# Gaps of up to 15 rows are closed first, so that a short interruption does not start a
+# new alarm.
 
 
 def close_gaps(flags, gap=15):
@@ -66,7 +66,7 @@ for quantile in (0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995):
         {
             "quantile": quantile,
             "found": event_precision_recall_fscore(y_test, alarms)[1],
-            "false alarms a day": false_alarms_per_day(
+            "false alarms per day": false_alarms_per_day(
                 y_test, alarms, times=test.index
             ),
             "median delay (rows)": detection_delay(y_test, alarms).median,
@@ -76,22 +76,22 @@ table = pd.DataFrame(table)
 print(table.to_string(index=False, float_format="{:.4g}".format))
 
 # %%
-# **Cost.** A false alarm costs somebody's time, and a missed event what follows from
-# it. The cheapest threshold depends on how many false alarms a missed event is worth.
+# **Cost.** A false alarm costs time, and a missed event may cause damage. The cheapest
+# threshold depends on how many false alarms a missed event is worth.
 days = (test.index[-1] - test.index[0]) / pd.Timedelta("1D")
 events_a_day = 25 / days
 _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
 for worth in (1, 5, 20):
-    cost = table["false alarms a day"] + worth * events_a_day * (1 - table["found"])
+    cost = table["false alarms per day"] + worth * events_a_day * (1 - table["found"])
     (line,) = ax.plot(
-        table.index, cost, marker="o", label=f"a miss costs {worth} false alarms"
+        table.index, cost, marker="o", label=f"cost of a miss: {worth} false alarms"
     )
     cheapest = cost.idxmin()
     ax.plot(cheapest, cost[cheapest], "o", markersize=12, color=line.get_color())
     print(f"a miss worth {worth}: quantile {table['quantile'][cheapest]}")
 ax.set_xticks(table.index, table["quantile"])
 ax.set_xlabel("quantile of held-out normal rows")
-ax.set_ylabel("cost a day, in false alarms")
+ax.set_ylabel("cost per day, in false alarms")
 ax.legend()
 
 # %%
@@ -103,15 +103,15 @@ pipeline = make_pipeline(
 ThresholdDisplay.from_estimator(pipeline, test, y_test)
 
 # %%
-# What has proved itself:
+# Recommendations:
 #
-# - Alarm on *events*, not on rows; close short gaps, and stay quiet for a while after.
-# - Set the threshold on normal rows that training has not seen, from a budget of false
-#   alarms a day that somebody has agreed to.
-# - Use two thresholds where consequences differ: a high one that wakes somebody up, a
-#   low one that makes a line in the report of the day.
-# - Name the sensor in the message (:func:`~tsanomaly.explain`): it is the first
-#   question.
-# - Write down what became of each alarm. These are the labels that you lack.
-# - Watch the share of flagged rows. If it doubles, normal operation has moved: train
-#   again.
+# - Raise alarms for *events*, not for rows. Close short gaps, and stay quiet for a
+#   while afterwards.
+# - Set the threshold on held-out normal rows, from an agreed budget of false alarms per
+#   day.
+# - Use two thresholds if consequences differ: a high one that calls an operator, and a
+#   low one for the daily report.
+# - Name the sensor in the message (:func:`~tsanomaly.explain`).
+# - Record the outcome of each alarm. These records are your future labels.
+# - Monitor the share of flagged rows. If it doubles, normal operation has changed:
+#   train again.

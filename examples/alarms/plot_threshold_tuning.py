@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """
-Tune a threshold without training again
-=======================================
+Tune a threshold without retraining
+===================================
 
-A grid search over the threshold needs the errors of each split once. With ``memory``,
+A grid search over thresholds needs the errors of each split only once. With ``memory``,
 the pipeline trains the network ``n_splits + 1`` times, however many candidates there
 are.
 """
 
 # %%
-# A labelled series: two sensors of a simulated machine, with six faults of ten rows.
+# A labelled series of two sensors of a simulated machine, with six faults of ten rows
+# each.
 from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
@@ -31,8 +32,8 @@ for start in (400, 900, 1300, 1900, 2300, 2800):
     y[start : start + 10] = 1
 
 # %%
-# The metric compares labels with alarms. A metric of the ranking alone, such as
-# ROC-AUC, would call all thresholds equal.
+# The metric must compare labels with flags. A ranking metric such as ROC-AUC has the
+# same value for all thresholds.
 with TemporaryDirectory() as cache:
     search = GridSearchCV(
         Pipeline(
@@ -66,7 +67,8 @@ for candidate, f1 in zip(
 print("best:", search.best_params_)
 
 # %%
-# The mean over the folds, and each of them: few faults make few folds that agree.
+# The line is the mean over the folds, and the dots are single folds. With so few
+# faults, the folds differ a lot.
 quantiles = [str(quantile) for quantile in search.param_grid["threshold__quantile"]]
 folds = [search.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
 _, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")

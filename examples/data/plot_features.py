@@ -3,8 +3,8 @@
 Features of the recent past
 ===========================
 
-A stuck sensor reads what it read before: every row of it is normal. It takes the past
-of a row to see that. TemporalFeatures puts it into columns.
+Each reading of a stuck sensor looks normal by itself; only the past of a row reveals
+the fault. TemporalFeatures puts the past into columns.
 """
 
 # %%
@@ -26,8 +26,8 @@ test, y_test, events = inject_anomalies(
 )
 
 # %%
-# 122 features of four channels with times, after the readings. All are causal, and have
-# names.
+# Four channels with times have 122 features, which follow the readings. All are causal
+# and named.
 features = TemporalFeatures().set_output(transform="pandas").fit(train)
 table = features.transform(test)
 print(table.shape)
@@ -35,7 +35,8 @@ for start in range(0, table.shape[1], 20):
     print(", ".join(table.columns[start : start + 3]), "…")
 
 # %%
-# The reading hardly shows the event; its deviation over the last ten rows does.
+# The readings hardly show the event. Their standard deviation over the last ten rows
+# does.
 event = events.iloc[0]
 span = slice(event.start - 3 * (event.end - event.start), None)
 near = test.loc[span].index[:400]
@@ -52,9 +53,9 @@ for ax in axes:
     ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 
 # %%
-# What that is worth to a detector that looks at rows one by one. Features have units of
-# their own, so the scaler comes after them; with two days of training rows the calendar
-# would only confuse.
+# Features help a detector that scores each row by itself. Each feature has its own
+# unit, so the scaler comes after the features. With less than three days of training
+# rows, calendar features would do harm.
 detectors = {
     "readings": make_pipeline(StandardScaler(), LocalOutlierFactor(novelty=True)),
     "features": make_pipeline(

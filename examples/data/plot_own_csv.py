@@ -3,12 +3,12 @@
 Your own CSV file
 =================
 
-From a file as a logger writes it, with semicolons, decimal commas, lost readings and an
+From a typical file of a logger, with semicolons, decimal commas, lost readings and an
 outage, to the first alarm.
 """
 
 # %%
-# Such a file, made up from a simulated machine. Use the path of your own instead.
+# Write such a file from a simulated machine. Use the path of your own file instead.
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,22 +40,23 @@ logged.to_csv(
 print(path.read_text()[:150])
 
 # %%
-# One line reads it: separator, decimals and the column of times are found, or an error
-# says why not and which parameter would help. It warns that the steps are irregular.
+# One line reads it. Separator, decimal mark and time column are detected; if that
+# fails, an error names the parameter to set. A warning says that the times are
+# irregular.
 readings = read_sensor_csv(path)
 print(readings.dtypes)
 print(readings.index[[0, -1]])
 
 # %%
-# A window counts rows, so put them on a regular grid. A few lost readings are filled
-# with the last one; the outage stays empty, as rows that are NaN in every channel,
-# which no window crosses.
+# A window counts rows, so put the readings on a regular grid. Lost readings are
+# forward-filled. The rows of the outage are NaN in every channel; no window crosses
+# them.
 series = regularize(readings, "1min")
 print(f"{series.isna().all(axis=1).sum()} rows of the outage are breaks")
 SeriesDisplay.from_series(series)
 
 # %%
-# Train on the first part, which is believed to be normal, and look at the rest.
+# Train on the first part, which is assumed to be normal, and score the rest.
 train, new = series[:4500], series[4500:]
 detector = make_pipeline(
     StandardScaler(),

@@ -3,13 +3,13 @@
 Eleven kinds of anomalies
 =========================
 
-Labelled failures are rare, so put some into a normal series, and see what they look
-like before judging whether a detector should find them.
+Labelled failures are rare. Inject some into a normal series, and see what they look
+like before you judge whether a detector should find them.
 """
 
 # %%
-# A simulated plant: four sensors of one machine, without anomalies. A recorded series
-# works as well.
+# A simulated plant without anomalies: four sensors of one machine. A recorded series
+# works too.
 import matplotlib.pyplot as plt
 
 from tsanomaly.datasets import inject_anomalies, make_sensor_data
@@ -30,8 +30,9 @@ kinds = [
 ]
 
 # %%
-# One event of each kind, at the same place. In black the channel that is changed,
-# dotted what it was, in grey the other channels, each about its own mean.
+# One event of each kind, at the same place. The changed channel is black, its original
+# readings are dotted, and the other channels are grey. The mean of each channel is
+# subtracted.
 figure, axes = plt.subplots(6, 2, figsize=(11, 12), layout="constrained")
 for ax, kind in zip(axes.flat, kinds, strict=False):
     X, y, events = inject_anomalies(

@@ -3,14 +3,14 @@
 Bearings that run to failure
 ============================
 
-Four bearings on one shaft run until one of them fails. A detector trained on the first
-two days raises an alarm more than a day before the end, and names the bearing.
+Four bearings on a shaft run until one of them fails. A detector trained on the first
+two days raises an alarm more than a day before the failure, and names the bearing.
 """
 
 # %%
-# The readings have the layout of NASA's IMS bearing set: one text file with a second of
-# vibration every ten minutes. The set is not ours to pass on, so that this example
-# simulates one. With the real one on your disk, set `folder` to it.
+# The readings have the layout of NASA's IMS bearing data: every ten minutes, a text
+# file with a second of vibration. The original data cannot be redistributed, so this
+# example simulates them. If you have the original data, set `folder` to their folder.
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -36,13 +36,13 @@ for number, time in enumerate(times):
     np.savetxt(folder / f"{time:%Y.%m.%d.%H.%M.%S}", vibration, "%.3f", delimiter="\t")
 
 # %%
-# Each snapshot becomes one row: four statistics of each bearing, which are usual to
-# watch its wear.
+# Each file becomes one row, with four statistics of each bearing that are commonly used
+# to monitor wear.
 frame = load_ims_bearing(folder).frame
 print(frame.iloc[:3, :4].round(3).to_string())
 
 # %%
-# Two days train. Nothing is known of a failure.
+# Train on the first two days, without any information about a failure.
 train, later = frame[:300], frame[300:]
 detector = make_pipeline(StandardScaler(), AutoregressiveDetector()).fit(train)
 alarms = explain(detector, later, alarm_filter=AlarmFilter())
@@ -51,7 +51,8 @@ warning = frame.index[-1] - alarms["raised"].iloc[-1]
 print(f"raised {warning / pd.Timedelta('1h'):.0f} hours before the end")
 
 # %%
-# Health of the machine as one curve, and the bearing to look at as the other.
+# The upper panel shows the health of the machine, and the lower one the kurtosis of
+# each bearing.
 figure, axes = plt.subplots(2, sharex=True, figsize=(9, 5))
 axes[0].plot(frame.index, -detector.score_samples(frame), linewidth=0.8)
 axes[0].axhline(-detector[-1].offset_, color="black", linestyle="--")
@@ -63,5 +64,5 @@ axes[1].set_ylabel("kurtosis")
 figure.tight_layout()
 
 # %%
-# Which statistic of which bearing, hour by hour.
+# The errors by statistic and bearing.
 ContributionDisplay.from_estimator(detector, later)

@@ -3,13 +3,13 @@
 IsolationForest, LOF and PCA
 ============================
 
-Three detectors without a network, on single rows and on windows. They train in seconds,
-and every network should be compared with them.
+Three detectors without a network, on single rows and on windows. They train in seconds.
+Compare every network with them.
 """
 
 # %%
-# A simulated plant: the first 6,000 rows are normal, the others hold anomalies of ten
-# kinds.
+# A simulated plant: the first 6,000 rows are normal, and the others contain anomalies
+# of ten kinds.
 import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -33,8 +33,8 @@ train, test = plant.frame[plant.train_mask], plant.frame[~plant.train_mask]
 y_test = plant.target[~plant.train_mask]
 
 # %%
-# Each of them on single rows, on windows of 10 and of 50 rows. A window of one row is
-# the row itself.
+# Fit each detector on single rows, and on windows of 10 and 50 rows. A window of one
+# row is the row itself.
 last_steps = {
     "IsolationForest": [IsolationForest(random_state=0)],
     "LOF": [LocalOutlierFactor(novelty=True)],
@@ -63,13 +63,12 @@ axes = table.pivot(
 axes.legend(title="rows in a window")
 
 # %%
-# LOF and PCA compare sensors with each other, and that finds most of what is wrong
-# here; the forest splits one column at a time. Of the 88 events 80 are spikes and drops
-# of a single row, which a window dilutes. Where anomalies last, it is the other way
-# round: on machines of SMD, PCA has a mean VUS-PR of 0.58 on rows and 0.67 on windows
-# of 10 (:doc:`/about/benchmarks`). Try both.
-#
-# PCA says which sensor an alarm comes from, because it reconstructs readings.
+# LOF and PCA compare sensors with each other, which finds most of the anomalies here.
+# The forest splits one column at a time. Of the 88 events, 80 are spikes and drops of a
+# single row, which windows average out. For longer anomalies, windows are better: on
+# machines of SMD, PCA has a mean VUS-PR of 0.58 on rows and 0.67 on windows of 10
+# (:doc:`/about/benchmarks`). Try both. PCA reconstructs readings, so it also names the
+# sensor behind an alarm.
 detector = make_pipeline(
     StandardScaler(),
     ReconstructionError(PCA(0.9)),

@@ -3,13 +3,13 @@
 All detectors on one plant
 ==========================
 
-One table: networks, classical detectors, a cascade and an ensemble, beside trivial ones
-that no detector should lose against.
+Networks, classical detectors, a cascade and an ensemble in one table, beside trivial
+detectors that each of them should beat.
 """
 
 # %%
-# A simulated plant: 6,000 normal rows train, 4,000 rows with anomalies of ten kinds
-# test.
+# A simulated plant: 6,000 normal rows for training, and 4,000 rows with anomalies of
+# ten kinds for testing.
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor
@@ -33,7 +33,7 @@ train, test = plant.frame[plant.train_mask], plant.frame[~plant.train_mask]
 y_test = plant.target[~plant.train_mask]
 
 # %%
-# Every detector is cloned, fitted on the training rows, and judged on the test rows.
+# Each detector is cloned, fitted on the training rows, and evaluated on the test rows.
 steps = {
     "network": [LSTMAutoencoderDetector(random_state=0)],
     "network, looks ahead": [
@@ -62,13 +62,14 @@ columns = [*table.columns[:4], "flagged_share", "fit_seconds", "score_seconds"]
 print(table[columns].round(2).to_string())
 
 # %%
-# Read it with the trivial rows: random scores tell where a measure begins, and
-# "everything anomalous" finds all events. Average precision is by row, VUS-PR forgives
-# a near miss; the event columns judge the threshold that each detector set on the
-# training rows.
+# Compare with the trivial detectors: random scores are the baseline of each metric, and
+# "everything anomalous" finds all events. Average precision is computed by row, and
+# VUS-PR tolerates near misses. The event columns evaluate the threshold that each
+# detector set on the training rows.
 ComparisonDisplay.from_table(table, metrics=["average_precision", "vus_pr"])
 
 # %%
-# One plant and one seed decide nothing. Here 80 of 88 events are one row long, which
-# suits PCA on single rows; :doc:`/user_guide/choosing` has the figures of four groups
-# of series, where by VUS-PR it is behind every detector with windows but the forest.
+# One plant and one seed do not decide anything. Here 80 of 88 events last a single row,
+# which suits PCA on single rows. On the four groups of series of
+# :doc:`/user_guide/choosing`, its VUS-PR is below that of every detector with windows
+# except the forest.

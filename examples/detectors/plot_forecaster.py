@@ -3,8 +3,8 @@
 A detector from any forecaster
 ==============================
 
-Any regressor of scikit-learn that forecasts the next row makes a detector: what a row
-differs by from its forecast is its error. So does a Keras network of your own.
+Any scikit-learn regressor can forecast the next row, and the difference between a row
+and its forecast is an error. A custom Keras network can do the same.
 """
 
 # %%
@@ -25,11 +25,10 @@ train = normal[:6_000]
 test, y_test, _ = inject_anomalies(normal[6_000:], n_events=12, random_state=2)
 
 # %%
-# Ridge regression is the default: a closed form, which trains in milliseconds. `lags`
-# says how many rows before a row it is forecast from. By default there are two models,
-# each judged on its own scale.
-#
-# A network that returns one row instead of a window forecasts, too.
+# The default is ridge regression, which is computed in closed form, in milliseconds.
+# `lags` sets how many earlier rows a forecast uses. By default there are two models,
+# each with its own scale. A network that returns one row instead of a window is a
+# forecaster, too.
 
 
 def lstm_forecaster(window_size, n_channels):
@@ -69,7 +68,7 @@ for name, forecaster in forecasters.items():
 print(pd.DataFrame(table).T.to_string())
 
 # %%
-# What was read, and what was forecast, around the first fault.
+# Readings and forecasts around the first fault.
 first = y_test.argmax()
 ridge = make_pipeline(StandardScaler(), forecasters["ridge regression"]).fit(train)
 ReconstructionDisplay.from_estimator(ridge, test[max(first - 100, 0) : first + 100])

@@ -3,13 +3,13 @@
 A cheap detector chooses, an expensive one decides
 ==================================================
 
-In a cascade the network looks only at the rows that a screener suspects. What that
-saves, and what it may cost.
+In a cascade, the network scores only the rows that a screener suspects. This example
+shows what that saves, and what it may cost.
 """
 
 # %%
-# A simulated machine without anomalies to train on, and a long series to score, with
-# anomalies in 1 % of its rows.
+# A simulated machine: normal rows for training, and a long test series in which 1 % of
+# the rows are anomalous.
 from time import perf_counter
 
 import matplotlib.pyplot as plt
@@ -32,8 +32,8 @@ test, y_test, events = inject_anomalies(
 )
 
 # %%
-# The network alone, and in a cascade after PCA on windows of 10 rows, the default
-# screener.
+# The network alone, and in a cascade behind the default screener, which forecasts each
+# row from the previous one.
 network = LSTMAutoencoderDetector(epochs=5, random_state=0)
 detectors = {
     "network alone": make_pipeline(StandardScaler(), network),
@@ -42,7 +42,7 @@ detectors = {
 scores = {}
 for name, detector in detectors.items():
     detector.fit(train)
-    detector.score_samples(test[:1000])  # compile before the clock runs
+    detector.score_samples(test[:1000])  # compile before timing
     start = perf_counter()
     scores[name] = detector.score_samples(test)
     seconds = perf_counter() - start
@@ -50,8 +50,8 @@ for name, detector in detectors.items():
     print(f"{name}: {seconds:.1f} s, average precision {precision:.2f}")
 
 # %%
-# Rows that are not suspected keep the score of the screener, so an event without a
-# candidate is lost. Which kinds are those?
+# Rows that are not candidates keep the score of the screener, so an event without a
+# candidate is lost. Count these events by kind:
 scale, cascade = detectors["cascade"]
 candidates = cascade.screen(scale.transform(test))
 print(f"{candidates.mean():.1%} of the rows reach the network")
@@ -63,7 +63,7 @@ share = events.assign(suspected=suspected).groupby("kind")["suspected"].mean()
 print(share.map("{:.0%}".format).to_string())
 
 # %%
-# A day from near, around a burst of noise: in grey the rows that the network never saw.
+# A day around a burst of noise. Rows in grey were scored by the screener only.
 burst = events[events["kind"] == "noise_burst"].iloc[0]
 span = np.arange(-720, 720) + test.index.get_loc(burst.start)
 error = -scores["cascade"][span]
@@ -84,4 +84,5 @@ ax.fill_between(
 )
 ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 ax.set_ylabel("normalised score")
+ax.set_ylim(top=1.3 * error.max())  # room for the legend
 ax.legend(ncols=3, fontsize="small", loc="upper left")

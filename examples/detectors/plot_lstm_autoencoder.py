@@ -3,12 +3,12 @@
 An LSTM autoencoder, step by step
 =================================
 
-What happens between readings and alarms: training, reconstruction, errors, scores and a
+The steps from readings to alarms: training, reconstruction, errors, scores and a
 threshold.
 """
 
 # %%
-# A simulated plant; the training rows are normal.
+# A simulated plant. The training rows are normal.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -31,16 +31,17 @@ y_test = plant.target[~plant.train_mask]
 
 # %%
 # **Training.** Windows of 16 rows are drawn at random from the scaled training rows,
-# and the network learns to reconstruct them from a noisy copy. With held-out windows,
-# the last fifth here, there is a second curve. A linear map of windows of 80 rows is
-# fitted beside it, and the network counts for as much as it knows more.
+# and the network learns to reconstruct them from a noisy copy. Here the last fifth of
+# the windows is held out, which gives a second training curve. A linear map of windows
+# of 80 rows is fitted beside the network. `relation_gain_` tells how much the network
+# adds to it, and sets its weight.
 detector = make_pipeline(
     StandardScaler(),
     LSTMAutoencoderDetector(training=Training(validation_fraction=0.2), random_state=0),
 ).fit(train)
 network = detector[-1]
 print(f"{sum(w.size for w in network.weights_):,} weights, {network.n_iter_} epochs")
-print(f"the network knows more by {network.relation_gain_.round(2)}")
+print(f"gain of the network by channel: {network.relation_gain_.round(2)}")
 TrainingHistoryDisplay.from_estimator(detector)
 
 # %%
@@ -53,9 +54,9 @@ labels = y_test[test.index.isin(near.index)]
 ReconstructionDisplay.from_estimator(detector, near, labels)
 
 # %%
-# **Errors.** One for every row and channel, never negative. That of a row is put
-# together from the residuals of its last 1, 2, 5, 10, 20, 40 and 80 rows, so that short
-# and long anomalies count.
+# **Errors.** Each row and channel has one, which is never negative. It combines the
+# residuals of the last 1, 2, 5, 10, 20, 40 and 80 rows, so that it shows both short and
+# long anomalies.
 errors = detector.transform(near)
 _, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 ax.plot(near.index, errors, linewidth=1, label=near.columns)
@@ -71,15 +72,15 @@ scores = detector.score_samples(near)
 assert np.allclose(scores, -errors.mean(axis=1))
 
 # %%
-# **Threshold.** By default 1 % of rows that were not learned from are beyond it.
+# **Threshold.** By default, 1 % of the held-out rows exceed it.
 print(f"offset: {network.offset_:.2f}")
 print(f"{(detector.predict(train) == -1).mean():.1%} of the training rows flagged")
 ErrorDistributionDisplay.from_estimator(detector, train, test, y_test)
 
 # %%
-# **Alarms.** Hits, misses and false alarms. New rows are a little worse than training
-# rows even where they are normal, so that more than 1 % of them are flagged:
-# :doc:`/user_guide/thresholds` says what to do.
+# **Alarms.** Hits, misses and false alarms. Errors of new normal rows are slightly
+# larger than those of training rows, so more than 1 % of them are flagged. See
+# :doc:`/user_guide/thresholds` for remedies.
 flagged = detector.predict(test) == -1
 print(f"{flagged[y_test == 0].mean():.1%} of the normal test rows flagged")
 AnomalyDisplay.from_estimator(detector, test, y_test)

@@ -3,12 +3,13 @@
 A network of your own
 =====================
 
-A function that returns a Keras model is all it takes. Errors, thresholds, streams,
-explanations and model files work as with the library's own network.
+Write a function that returns a Keras model. Errors, thresholds, streams, explanations
+and model files then work as with the default network.
 """
 
 # %%
 # A simulated plant, with injected faults.
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
@@ -22,8 +23,8 @@ train = normal[:4_000]
 test, y_test, _ = inject_anomalies(normal[4_000:], n_events=8, random_state=1)
 
 # %%
-# Three autoencoders. Each takes windows and gives windows. Keras is imported inside the
-# functions: by then the library has chosen a backend that is installed.
+# Three autoencoders, which map windows to windows. Import Keras inside the functions:
+# by then, the library has selected a backend that is installed.
 
 
 def gru(window_size, n_channels):
@@ -63,8 +64,8 @@ def attention(window_size, n_channels):
 
 
 # %%
-# `linear_variance=0` leaves out the linear map beside the network, so that each network
-# is judged alone.
+# With `linear_variance=0` there is no linear map beside the network, so that each
+# network is evaluated by itself.
 rows = []
 for network in (gru, convolutions, attention):
     detector = make_pipeline(
@@ -82,10 +83,15 @@ for network in (gru, convolutions, attention):
     precision = average_precision_score(y_test, -detector.score_samples(test))
     rows.append([network.__name__, n_weights, model.history_["loss"][-1], precision])
 columns = ["network", "weights", "last loss", "average precision"]
-print(pd.DataFrame(rows, columns=columns).round(3).to_string(index=False))
+table = pd.DataFrame(rows, columns=columns)
+print(table.round(3).to_string(index=False))
+
+_, ax = plt.subplots(figsize=(7, 2.5), layout="constrained")
+ax.barh(table["network"], table["average precision"])
+ax.set_xlabel("average precision")
 
 # %%
-# The rest of the library does not know the difference: sentences, and a stream.
+# Explanations and streams work as usual.
 print(*explain(detector, test, max_gap=30)["sentence"][:3], sep="\n")
 stream = StreamingDetector(detector)
 stream.warm_up(test[:100])

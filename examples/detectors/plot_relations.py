@@ -4,13 +4,13 @@ Relations that are not linear
 =============================
 
 Two sensors stay within their ranges while the relation between them breaks. A linear
-model cannot know a relation such as a circle. The network of
-:class:`~tsanomaly.LSTMAutoencoderDetector` learns it.
+model cannot learn a relation such as a circle. The network of
+:class:`~tsanomaly.LSTMAutoencoderDetector` can.
 """
 
 # %%
-# Position and torque of a wheel that turns back and forth: together they lie on a
-# circle. For 60 rows, three times, the torque runs out of phase.
+# Position and torque of a wheel that turns back and forth lie on a circle. Three times,
+# the torque is out of phase for 60 rows.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -45,20 +45,21 @@ wheel += 0.05 * rng.normal(size=wheel.shape)
 train, test, y_test = wheel[:n_train], wheel[n_train:], y[n_train:]
 
 # %%
-# Each sensor by itself looks normal. Against each other they do not.
+# Each sensor looks normal by itself. Plotted against each other, they do not.
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), width_ratios=(2, 1))
-test[480:640].plot(ax=axes[0])
+test[480:640].plot(ax=axes[0], ylim=(-1.3, 1.7))
+axes[0].legend(ncols=2, loc="upper center")
 axes[0].axvspan(test.index[500], test.index[559], color="tab:red", alpha=0.2)
-axes[0].set_title("by time, the fault in red")
+axes[0].set_title("over time, with the fault in red")
 axes[1].plot(*test[y_test == 0].to_numpy().T, ".", markersize=2, label="normal")
 axes[1].plot(*test[y_test == 1].to_numpy().T, ".", color="tab:red", label="fault")
-axes[1].set(xlabel="position", ylabel="torque", aspect="equal")
-axes[1].legend(loc="upper right")
+axes[1].set(xlabel="position", ylabel="torque", aspect="equal", ylim=(-1.3, 1.9))
+axes[1].legend(loc="upper center", ncols=2, markerscale=3, fontsize="small")
 figure.tight_layout()
 
 # %%
-# Three detectors. The linear one reconstructs windows by principal components, the
-# second compares windows with their neighbours, and the third learns the relation.
+# Three detectors. PCA, which is linear, reconstructs windows. LOF compares windows with
+# their neighbours. The LSTM autoencoder learns the relation.
 detectors = {
     "PCA on windows": make_pipeline(
         StandardScaler(),
@@ -91,13 +92,14 @@ axes[-1].set_xlabel("row of the test series")
 figure.tight_layout()
 
 # %%
-# `fit` measures on held-out rows how much better the network predicts each channel
-# from the others than a linear map does. The network counts for as much as it knows: a
-# gain near 1 means that it knows the channel, one near 0 that a linear map is as good.
+# `fit` measures on held-out rows how much more the network knows about each channel
+# than the linear map. A gain near 1 means that only the network knows the channel, and
+# a gain near 0 that the linear map is as good. The weight of the network follows from
+# the gains.
 network = detectors["LSTM autoencoder"][-1]
 print(pd.Series(network.relation_gain_.round(2), wheel.columns).to_string())
 
 # %%
-# What an operator reads.
+# The alarms, as an operator would read them.
 alarms = explain(detectors["LSTM autoencoder"], test, alarm_filter=AlarmFilter())
 print(*alarms["sentence"], sep="\n")

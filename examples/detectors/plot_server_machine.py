@@ -3,14 +3,14 @@
 A server machine: when, and in which metric
 ===========================================
 
-38 metrics of one server, one row a minute. The network learns two weeks that are
-assumed to be normal, and scores the two weeks that follow, in which incident reports
+38 metrics of a server, one row per minute. The detector is trained on two weeks that
+are assumed to be normal, and scores the following two weeks, in which incident reports
 label 13 events.
 """
 
 # %%
-# Train on the first half. Scaling belongs into the pipeline, so that it is learned from
-# the training rows alone.
+# Train on the first half. The scaler is part of the pipeline, so that it is fitted on
+# the training rows only.
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import make_pipeline
@@ -28,7 +28,7 @@ pipeline = make_pipeline(StandardScaler(), LSTMAutoencoderDetector(random_state=
 pipeline.fit(train)
 
 # %%
-# Which metrics do the flagged rows owe their errors to?
+# The metrics with the largest share of the errors of flagged rows:
 flagged = pipeline.predict(test) == -1
 errors = pipeline.transform(test)
 share = errors[flagged].sum(axis=0) / errors[flagged].sum()
@@ -37,9 +37,9 @@ for channel in worst:
     print(f"{test.columns[channel]}: {share[channel]:.0%} of the error")
 
 # %%
-# Incident reports name the metrics behind each event. The mean error over its rows
-# ranks all metrics; how many of the reported ones are among the first, as many as there
-# are? Guessing gets some right, too.
+# Incident reports name the metrics behind each event. Rank all metrics by their mean
+# error over the event. The hit rate is the share of the reported metrics among the top
+# ones, where as many are taken as were reported. Guessing also gets some right.
 event_errors = np.array(
     [
         errors[(test.index >= event.start) & (test.index <= event.end)].mean(axis=0)
@@ -55,11 +55,11 @@ print(f"hit rate: {channel_hit_rate(machine.events['channels'], ranking):.2f}")
 print(f"guessing: {channel_hit_rate(machine.events['channels'], 0 * ranking):.2f}")
 
 # %%
-# The channels of the event that the network finds worst, row by row.
+# The errors of the event with the largest error, by channel and row.
 event = machine.events.loc[ranking.mean(axis=1).idxmax()]
 near = test.loc[event.start - 60 : event.end + 60]
 ContributionDisplay.from_estimator(pipeline, near, y_test[test.index.isin(near.index)])
 
 # %%
-# Events that the detector found, missed, and alarms without an event.
+# Hits, misses and false alarms.
 AnomalyDisplay.from_estimator(pipeline, test, y_test, channels=worst.tolist())

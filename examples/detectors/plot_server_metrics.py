@@ -3,8 +3,8 @@
 Server metrics: the Numenta Anomaly Benchmark
 =============================================
 
-Three metrics of cloud servers, one channel each, a row every five minutes. The first 15
-% of the rows train; labels are windows around incidents.
+Three metrics of cloud servers, with one channel each and a row every five minutes. The
+first 15 % of the rows are for training. Labels are windows around incidents.
 """
 
 # %%
@@ -26,8 +26,8 @@ NAMES = [
 ]
 
 # %%
-# Few training rows, a single channel: a hard task for any detector. The same settings
-# for all three.
+# Few training rows and a single channel make this hard for any detector. The settings
+# are the same for all three series.
 rows, fitted = [], {}
 for name in NAMES:
     series = load_nab(f"realAWSCloudwatch/{name}")
@@ -37,7 +37,7 @@ for name in NAMES:
     ).fit(train)
     test, y_test = series.frame[~series.train_mask], series.target[~series.train_mask]
     flagged = (detector.predict(test) == -1).astype(int)
-    # The benchmark charges every flagged row: keep the first of each run of alarms.
+    # The benchmark penalises every flagged row, so keep only the first row of each run.
     first = np.flatnonzero(np.diff(flagged, prepend=0) == 1)
     alarms = np.zeros_like(flagged)
     alarms[first] = 1
@@ -47,7 +47,7 @@ for name in NAMES:
             "series": name,
             "VUS-PR": vus_pr(y_test, -detector.score_samples(test)),
             "events found": recall,
-            "alarms true": precision,
+            "true alarms": precision,
             "NAB score": nab_score(y_test, alarms, probation=0),
             "rows flagged": flagged.mean(),
         }
@@ -56,18 +56,16 @@ for name in NAMES:
 print(pd.DataFrame(rows).round(2).to_string(index=False))
 
 # %%
-# A label window is a tolerance of some hours, not the extent of the incident: most of
-# its rows are normal. That is why measures by row are low here even where every
-# incident is found.
-#
-# The first picture: the load moves to a level that no training row has, and stays
-# there. All later rows are flagged. Whether that is an alarm or the new normal, only
-# the operator knows. The second: a job that runs once a day, which the two days of
-# training rows hardly show, is flagged every time.
+# A label window is a tolerance of some hours, not the extent of the incident, so most
+# of its rows are normal. Metrics by row are therefore low, even if every incident is
+# found. In the first plot, the load rises to a level that no training row has, and
+# stays there. All later rows are flagged. Only the operator knows whether that is a
+# fault or the new normal. In the second plot, a daily job is flagged every time,
+# because the two days of training rows hardly contain it.
 for name in NAMES[:2]:
     display = AnomalyDisplay.from_estimator(*fitted[name])
     display.figure_.suptitle(name, fontsize="medium")
 
 # %%
-# Where normal operation moves, set the threshold on later normal rows, or train again.
+# If normal operation changes, set the threshold on later normal rows, or train again.
 plt.show()

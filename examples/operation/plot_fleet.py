@@ -3,13 +3,13 @@
 A fleet of machines
 ===================
 
-Twelve pumps of one kind, each with levels of its own. A single detector for all of them
-takes the differences between pumps for normal; one for each does not.
+Twelve pumps of one kind run at different levels. A single detector for all pumps learns
+the differences between them as normal. One detector per pump does not.
 """
 
 # %%
-# Every pump is a simulated plant of three sensors with its own gain and level. All
-# readings are in one long frame, with a column that says which row is whose.
+# Each pump is a simulated plant of three sensors, with its own gain and level. All
+# readings are in one long frame, with a column that names the pump of each row.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from tsanomaly.datasets import make_sensor_data
 
 
 def make_pump(number, n_rows=4000):
-    """Readings of a pump, its name beside them, and labels."""
+    """Return the readings of a pump with a column for its name, and labels."""
     pump = make_sensor_data(
         n_rows,
         3,
@@ -51,10 +51,10 @@ labels = np.concatenate([target[2500:] for _, target in pumps])
 print(train.groupby("machine_id").mean().round(1).head(4))
 
 # %%
-# The detector of one machine is a pipeline, with its scaler in it. The residuals of
-# pumps differ in size; :class:`~tsanomaly.ScoreTransformer` puts them on one scale, so
-# that scores of different machines can be ranked together. The fleet fits a clone of
-# the pipeline on the rows of every machine.
+# The detector of a machine is a pipeline that includes a scaler. Residuals differ in
+# size between pumps. :class:`~tsanomaly.ScoreTransformer` puts them on a common scale,
+# so that scores of different machines can be ranked together. The fleet fits a clone of
+# the pipeline on the rows of each machine.
 residuals = make_pipeline(
     WindowTransformer(10), ReconstructionError(PCA(8)), ReconstructionThreshold()
 )
@@ -64,10 +64,10 @@ detector = make_pipeline(
     ReconstructionThreshold(),
 )
 fleet = FleetDetector(detector).fit(train)
-print(f"{len(fleet.groups_)} detectors, and one for machines that it does not know")
+print(f"{len(fleet.groups_)} detectors, and one for unknown machines")
 
 # %%
-# Scores come back in the order of the rows.
+# Scores are returned in the order of the rows.
 channels = test.columns[1:]
 single = detector.fit(train[channels])
 for name, model, X in (("fleet", fleet, test), ("one for all", single, test[channels])):
@@ -75,7 +75,7 @@ for name, model, X in (("fleet", fleet, test), ("one for all", single, test[chan
     print(f"{name}: average precision {precision:.2f}")
 
 # %%
-# Which pumps need a look: alarms of each, and the share that is right.
+# Flagged rows per pump, and how many of them are labelled.
 alarms = pd.DataFrame(
     {
         "flagged": fleet.predict(test) == -1,
@@ -90,23 +90,25 @@ _, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 place = np.arange(len(by_pump))
 ax.bar(place - 0.2, by_pump["labelled"], 0.4, label="labelled rows", color="0.7")
 ax.bar(place + 0.2, by_pump["flagged"], 0.4, label="flagged", color="tab:red")
-ax.bar(place + 0.2, by_pump["right"], 0.4, label="of them labelled", color="tab:blue")
+ax.bar(
+    place + 0.2, by_pump["right"], 0.4, label="flagged and labelled", color="tab:blue"
+)
 ax.set_xticks(place, by_pump.index, rotation=30)
 ax.set_ylabel("rows")
 ax.legend()
 
 # %%
-# The detector of a machine is an ordinary fitted detector: what
-# :func:`~tsanomaly.explain` says of it is in the units of this machine.
+# The detector of a machine is an ordinary fitted detector, and
+# :func:`~tsanomaly.explain` uses the units of that machine.
 worst = by_pump["right"].idxmax()
 readings = test.loc[test["machine_id"] == worst, channels]
 events = explain(fleet.detectors_[worst], readings, max_gap=20)
 print(worst, *events["sentence"].head(3), sep="\n")
 
 # %%
-# **A new machine** has no detector yet. The fallback, which learned from some rows of
-# all pumps, scores it until there are enough of its own. On this pump it ranks rows as
-# well as a detector that learned from 2,500 of them.
+# **A new machine** has no detector yet. The fallback, fitted on rows of all pumps,
+# scores it until it has enough rows of its own. On this pump, the fallback ranks rows
+# as well as a detector fitted on 2,500 rows of the pump.
 new, target = make_pump(99)
 grown = FleetDetector(detector).fit(pd.concat([train, new[:2500]]))
 for name, model in (("fallback", fleet), ("its own detector", grown)):

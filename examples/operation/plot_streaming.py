@@ -3,12 +3,12 @@
 Readings as they arrive
 =======================
 
-One reading in, one score out, the same as for the whole series. How alarms are raised,
-kept quiet and ended, and what happens at an outage and at a restart.
+Score one reading at a time, with the same scores as for the whole series. This example
+also shows a simple alarm logic, an outage and a restart.
 """
 
 # %%
-# Train in batch, on a simulated plant.
+# Train on a simulated plant.
 import pickle
 from time import perf_counter
 
@@ -30,15 +30,15 @@ detector = make_pipeline(
 ).fit(train)
 
 # %%
-# The stream keeps the rows that the next score needs. The end of the training rows is
-# context for the first new one.
+# The stream keeps the rows that the next score needs. The last training rows are the
+# context of the first new row.
 stream = StreamingDetector(detector)
 print(f"{stream.n_context_} rows are kept")
 stream.warm_up(train[-stream.n_context_ :])
 
 # %%
-# A loop as in operation. An alarm begins with the first flagged row, and ends after
-# half an hour without one: a person gets one message, not one a minute.
+# A loop as in operation. An alarm begins with a flagged row, and ends after half an
+# hour without one. The operator gets one message per alarm, not one per minute.
 alarms, scores, seconds = [], [], []
 quiet = 30
 for time, row in test[:1500].iterrows():
@@ -51,12 +51,12 @@ for time, row in test[:1500].iterrows():
             alarms.append([time, time])
         alarms[-1][1] = time
     quiet = 0 if is_anomaly else quiet + 1
-print(f"{len(alarms)} alarms; median {1000 * np.median(seconds):.2f} ms for a reading")
+print(f"{len(alarms)} alarms; median {1000 * np.median(seconds):.2f} ms per reading")
 for start, end in alarms[:5]:
     print(f"{start:%a %H:%M} to {end:%a %H:%M}")
 
 # %%
-# The scores are those of the whole series.
+# The scores equal those of the whole series.
 whole = pd.concat([train[-stream.n_context_ :], test[:1500]])
 batch = detector.score_samples(whole)[stream.n_context_ :]
 assert np.allclose(scores, batch, rtol=1e-4)
@@ -72,12 +72,12 @@ ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 ax.set_ylabel("score (red: alarm, black: label)")
 
 # %%
-# **An outage**: a row without any reading ends the context, and has no score. The next
-# row is treated like a first one.
+# **An outage**: a row without any reading has no score and clears the context. The next
+# row is treated like the first row of a series.
 print(stream.update(np.full(4, np.nan)))
 
 # %%
-# **A restart**: a stream can be pickled at any time, and goes on where it was.
+# **A restart**: a stream can be pickled at any time, and continues from there.
 stored = pickle.dumps(stream)
 print(f"{len(stored) / 1024:.0f} kB")
 again = pickle.loads(stored)

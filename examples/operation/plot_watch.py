@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-A machine watched live
-======================
+Watch a machine live
+====================
 
-`tsanomaly watch` scores readings as they arrive and says in one line of JSON when an
-alarm is raised and when it is over. Here readings come through a pipe; they may come
-from a growing file, MQTT or HTTP as well.
+`tsanomaly watch` scores readings as they arrive, and prints a line of JSON when an
+alarm is raised and when it is over. Here the readings come through a pipe. They can
+also come from a growing file, MQTT or HTTP.
 """
 
 # %%
-# A training file, and new readings with a fault: what a plant has, written as CSV.
+# Write a CSV file for training, and simulate new readings with a fault.
 import json
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from tempfile import mkdtemp
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.dates import ConciseDateFormatter
 
 from tsanomaly.datasets import make_sensor_data
 
@@ -28,11 +29,11 @@ new = plant[4_500:].copy()
 new.iloc[700:760, 1] += 6 * plant.iloc[:, 1].std()
 
 # %%
-# Train on the file: ``tsanomaly train plant.csv --detector autoregression``.
+# Train with ``tsanomaly train plant.csv --detector autoregression``.
 
 
 def tsanomaly(*arguments, **kwargs):
-    """Run a command in the folder, and return what it prints."""
+    """Run a command in the folder, and return its output."""
     command = [sys.executable, "-m", "tsanomaly", *arguments]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=True, **kwargs
@@ -43,9 +44,9 @@ def tsanomaly(*arguments, **kwargs):
 print(tsanomaly("train", "plant.csv", "--detector", "autoregression", "--no-plots"))
 
 # %%
-# Watch: ``logger | tsanomaly watch tsanomaly-results/model.skops --from -``. Each line
-# that comes out is an event. With ``--state watch.db`` the command goes on after a
-# restart where it was, and reports no alarm twice.
+# Watch with ``logger | tsanomaly watch tsanomaly-results/model.skops --from -``. Each
+# line of the output is an event. With ``--state watch.db``, the command continues where
+# it was after a restart, and reports no alarm twice.
 lines = tsanomaly(
     "watch",
     "tsanomaly-results/model.skops",
@@ -58,12 +59,14 @@ for event in events:
     print(event["at"], event["type"], event["channels"], event["priority"])
 
 # %%
-# Drawn by hand; ``--listen 8000`` serves a page with live charts.
+# Plot the alarm. ``--listen 8000`` serves a page with live charts.
 figure, ax = plt.subplots(figsize=(9, 3))
 ax.plot(new.index, new.iloc[:, 1], linewidth=0.8, label=new.columns[1])
 for event in events:
     if event["type"] == "raised":
         time = pd.Timestamp(event["raised"]).tz_localize(None)
         ax.axvline(time, color="tab:red", label="alarm raised")
+ax.set_ylabel("reading")
+ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
 ax.legend()
 figure.tight_layout()

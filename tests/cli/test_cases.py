@@ -33,7 +33,7 @@ READ = {
     "banner_repeated.csv": (
         40,
         ["FIT101", "LIT101", "MV101", "P101"],
-        ["column 'Normal/Attack' holds labels"],
+        ["column 'Normal/Attack' is used as labels"],
     ),
     "two_rates.csv": (3000, ["fast", "slow"], ["'slow' (1 row in 60)", "--resample"]),
     "shifts.csv": (2880, ["temp", "p"], ["16 h"]),

@@ -31,7 +31,7 @@ def test_detectors_compared_by_faults(unlabelled, folder, capsys):
     options = ["--detectors", "autoregression", "iforest", "--train-fraction", "0.5"]
     assert main(["compare", unlabelled, *options]) == 0
     shown = capsys.readouterr()
-    assert "there are no labels, so faults were put into copies" in shown.out
+    assert "there are no labels, so faults were injected into copies" in shown.out
     assert shown.err == ""
     table = pd.read_csv(folder / "comparison.csv", index_col="detector")
     assert not (folder / "comparison.png").exists()
@@ -49,7 +49,7 @@ def test_faults_need_room(unlabelled):
     _, y, events = inject_faults(frame, None, 0)
     assert events["kind"].nunique() == 6
     assert 0.1 < y.mean() < 0.25
-    with pytest.raises(ParameterError, match="no room for faults"):
+    with pytest.raises(ParameterError, match="too few to inject faults"):
         inject_faults(0 * frame, None, 0)  # there, a stuck sensor is none
 
 
@@ -71,7 +71,9 @@ def test_tune(labelled, unlabelled, folder, short_search, capsys):
     assert main(["tune", "tune.csv", *options]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    judged_by = "the labels of the last 600 rows" if labelled else "faults put into"
+    judged_by = (
+        "the labels of the last 600 rows" if labelled else "faults injected into"
+    )
     assert judged_by in shown.out
     table = pd.read_csv(folder / "tuning.csv")
     assert table["event_fscore"].between(0, 1).all()

@@ -90,7 +90,7 @@ def test_scores_are_those_of_the_fleet(trained, fleet, folder):
 def test_commands_about_one_machine(command, trained, folder, capsys):
     assert main([command, str(folder / "model.skops"), "fleet.csv"]) == 1
     error = capsys.readouterr().err
-    assert "several machines (column 'machine')" in error
+    assert "one detector per machine (column 'machine')" in error
     assert "detect or explain" in error
 
 
@@ -150,8 +150,8 @@ def test_a_file_without_the_column_of_machines(trained, fleet, folder, capsys):
     fleet[fleet["machine"] == "pump 1"].drop(columns="machine").to_csv("one.csv")
     assert main(["detect", str(folder / "model.skops"), "one.csv"]) == 1
     error = capsys.readouterr().err
-    assert "the column 'machine' tells apart, and one.csv cannot be read" in error
-    assert "with it: --by machine is not among the columns 'time', " in error
+    assert "several machines (column 'machine'), and one.csv cannot be read" in error
+    assert "with this column: --by machine is not among the columns 'time', " in error
 
 
 @pytest.mark.parametrize("files", [["fleet.csv"], ["one.csv", "fleet.csv"]])

@@ -119,7 +119,9 @@ def test_a_classifier_is_no_detector(
     model = holding(estimator.fit(X, y))
     assert main([command, model, plant, "--output-dir", "new"]) == 1
     message = capsys.readouterr().err
-    assert message.startswith(f"tsanomaly {command}: error: {model} holds no detector")
+    assert message.startswith(
+        f"tsanomaly {command}: error: {model} contains no detector"
+    )
     assert "LogisticRegression" in message
     assert "is a classifier" in message
     assert not Path("new").exists()
@@ -134,7 +136,7 @@ def test_what_else_is_no_detector(wrong, plant, readings, holding, capsys):
     }[wrong]()
     assert main(["detect", holding(made), plant]) == 1
     message = capsys.readouterr().err
-    assert "holds no detector" in message
+    assert "contains no detector" in message
     assert type(made).__name__ in message
 
 
@@ -214,6 +216,17 @@ def test_infinite_readings_are_missing(folder, rng, capsys):
     frame.to_csv("odd.csv")
     assert main(["explore", "odd.csv"]) == 0
     said = capsys.readouterr()
-    assert "infinite readings, which were taken for missing ones: 'b' (2)" in said.err
+    assert "infinite readings, which are treated as missing: 'b' (2)" in said.err
     assert "invalid value" not in said.err
     assert "2 readings missing" in said.out
+
+
+def test_a_channel_without_readings_is_to_be_left_out(folder, rng, capsys):
+    """Nothing can be filled in from it."""
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"]).assign(c=np.nan)
+    frame.index = pd.date_range("2024-01-01", periods=60, freq="1min", name="time")
+    frame.to_csv("dead.csv")
+    assert main(["train", "dead.csv", "--detector", "pca"]) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "no reading with --drop c." in message
+    assert "--fill" not in message

@@ -61,7 +61,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "x.csv", "--threshold-method", "f_score"], "--label"),
         (["train", "{plant}", *BUDGET, "1s"], "--per 1s is shorter"),
         (["train", "{plant}", *BUDGET, "soon"], "--per soon is not a duration"),
-        (["train", "x.csv", *NO_TIMES, *BUDGET, "1D"], "no column of times"),
+        (["train", "x.csv", *NO_TIMES, *BUDGET, "1D"], "no time column"),
         (["train", "x.csv", *NO_TIMES, *BUDGET, "1D"], "name the column with --timest"),
         (["explore", "{plant}", "--date-format", "%d"], "--date-format"),
         (["explore", "{plant}", "--max-bytes", "99"], "more than 99 bytes"),

@@ -270,7 +270,9 @@ def test_wrong_usage(options, folder, capsys):
         main(options)
     assert stop.value.code == 2
     shown = capsys.readouterr().err
-    assert shown.startswith("usage: tsanomaly")
+    assert shown.startswith("tsanomaly")
+    assert shown.endswith(" -h\n")
+    assert shown.count("\n") == 1
     named = [option for option in options if option.startswith("--")]
     assert not named or any(option in shown.splitlines()[-1] for option in named)
     assert not folder.exists()

@@ -179,7 +179,7 @@ def test_one_number_of_training_rows(readings, folder, capsys):
     train = ["train", "holes.csv", "--detector", "autoregression", "--no-plots"]
     assert main(train) == 0
     said = capsys.readouterr().out
-    assert "464 to train on" in said
+    assert "the first 464 for training" in said
     assert "trained on 464 rows" in said
     assert main(["info", str(folder / "model.skops")]) == 0
     assert "training rows: 464" in capsys.readouterr().out.splitlines()

@@ -160,7 +160,7 @@ def test_results_have_the_rows_of_the_file(shifts, folder, capsys):
     assert main(train) == 0
     shown = capsys.readouterr().out
     assert "2 gaps of more than 10 min" in shown
-    assert "column 'label' holds labels, 3 rows anomalous" in shown
+    assert "column 'label' is used as labels (3 anomalous rows)" in shown
     for command in ("detect", "evaluate"):
         model = str(folder / "model.skops")
         assert main([command, model, shifts]) == 0

@@ -137,7 +137,7 @@ def test_a_model_that_expects_nothing_has_usual_readings():
         forest, frame, found, [(100, 120, ["tag 1"]), (100, 120, [])]
     )
     assert nothing is None
-    assert sketch.caption.endswith("Dashed: the usual reading.")
+    assert sketch.caption.endswith("Dashed: usual reading.")
 
 
 def test_a_sketch_stays_in_its_frame(detector):

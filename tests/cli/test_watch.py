@@ -79,9 +79,9 @@ def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdin", stream)
         assert main(["watch", model, "--from", "-"]) == 0
     shown = capsys.readouterr().err
-    assert "malformed: The line has 2 fields and the header 6" in shown
-    assert "is no time: 'x'" in shown
-    assert "9 readings; alarms: 0; not taken: malformed 2" in shown
+    assert "malformed: The line has 2 fields, but the header has 6" in shown
+    assert "is not a time: 'x'" in shown
+    assert "9 readings; alarms: 0; rejected: malformed 2" in shown
 
 
 def test_the_same_warning_is_given_once(model, plant, folder, capsys):
@@ -92,9 +92,9 @@ def test_the_same_warning_is_given_once(model, plant, folder, capsys):
     capsys.readouterr()
     assert main(["watch", model, "--from", str(folder / "wrong.csv")]) == 0
     shown = capsys.readouterr().err
-    assert shown.count("is no time: 'x'") == 1
+    assert shown.count("is not a time: 'x'") == 1
     assert shown.count("warning: malformed: The line has ") == 2
-    assert "not taken: malformed 8" in shown
+    assert "rejected: malformed 8" in shown
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_wrong_usage(options, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["watch", "m.skops", *options])
     assert stop.value.code == 2
-    assert "usage: tsanomaly watch" in capsys.readouterr().err
+    assert "See tsanomaly watch -h" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_wrong_usage(options, capsys):
     [
         (["--listen", "0.0.0.0:0"], "--token-file"),
         (["--from", "nothing.csv"], "There is no file nothing.csv"),
-        (["--from", "-", "--max-gap", "long"], "--max-gap long is no time"),
+        (["--from", "-", "--max-gap", "long"], "--max-gap long is not a duration"),
         (["--from", "-", "--token-file", "token"], "--token-file token holds no token"),
     ],
 )
@@ -141,7 +141,7 @@ def test_events_are_not_written_into_files_of_the_watch(model, plant, capsys):
 def test_events_that_are_lost_are_warned_of(model, plant, capsys):
     assert main(["watch", model, "--from", plant, "--to", "/dev/full", *RULES]) == 0
     shown = capsys.readouterr().err
-    assert shown.count("file /dev/full takes no events: ") == 1
+    assert shown.count("file /dev/full does not accept events: ") == 1
     assert "did not reach file /dev/full and will not" in shown
 
 
@@ -160,7 +160,7 @@ def test_a_watch_ends_with_a_summary(name, status, model, plant):
     process.send_signal(getattr(signal, name))
     _, shown = process.communicate()
     assert process.returncode == status
-    assert shown == "9 readings; alarms: 0; not taken: malformed 1\n"
+    assert shown == "9 readings; alarms: 0; rejected: malformed 1\n"
 
 
 def in_pieces(plant, log, pause):

@@ -188,7 +188,7 @@ def test_more_readings_than_can_wait_are_refused(body, watch):
     status, told = ask(app, "POST", "/readings", body)
     assert (status, told["error"]) == (
         413,
-        "A body has at most 3 readings. Send fewer at once.",
+        "A body may have at most 3 readings. Send fewer at once.",
     )
 
 

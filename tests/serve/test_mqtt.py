@@ -130,8 +130,8 @@ def test_messages_are_acknowledged_after_their_readings_are_taken():
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        ({"connects": 5}, "refuses the connection: .* the user and the password"),
-        ({"grants": 0x80}, "refuses the topic 't': .* Let the user read it"),
+        ({"connects": 5}, "rejects the connection: .* the user and the password"),
+        ({"grants": 0x80}, "rejects the topic 't': .* Give the user access"),
     ],
 )
 def test_what_a_broker_refuses_is_said(answers, said):
@@ -181,7 +181,7 @@ def test_a_broker_that_is_not_there_is_named():
     "url", ["mqtt://", "mqtt://host", "mqtt://host/", "ftp://host/t", "mqtt://h:x/t"]
 )
 def test_what_is_no_address(url):
-    with pytest.raises(ParameterError, match="is no address"):
+    with pytest.raises(ParameterError, match="is not an MQTT address"):
         MqttSource(url, FORM)
 
 

@@ -138,7 +138,7 @@ def test_what_could_not_be_noted_is_not_sent_again(state, monkeypatch):
 def test_a_file_of_something_else_is_left_alone(text, state, tmp_path):
     path = tmp_path / "model.skops"
     path.write_bytes(text)
-    with pytest.raises(ParameterError, match="what is no event"):
+    with pytest.raises(ParameterError, match="not an event"):
         Deliveries(state, [FileOutput(path)], pytest.fail)
     assert path.read_bytes() == text
 

@@ -62,17 +62,17 @@ def test_a_missing_reading(value):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"time": "yesterday"}, "'time' is no time: 'yesterday'"),
-        ({"time": 1e300}, "'time' is no time"),
-        ({"time": True}, "'time' is no time"),
-        ({"pump": None}, "'pump' is to name the machine, got nothing"),
+        ({"time": "yesterday"}, "'time' is not a time: 'yesterday'"),
+        ({"time": 1e300}, "'time' is not a time"),
+        ({"time": True}, "'time' is not a time"),
+        ({"pump": None}, "'pump' must name the machine, got nothing"),
         ({"pump": "x" * 300}, "300 characters"),
-        ({"pump": "a\x1b[2J"}, "cannot be seen"),
-        ({"flow": "high"}, "'flow' is no finite number: 'high'"),
-        ({"flow": "1_000"}, "'flow' is no finite number"),
-        ({"flow": math.inf}, "'flow' is no finite number"),
+        ({"pump": "a\x1b[2J"}, "are invisible"),
+        ({"flow": "high"}, "'flow' is not a finite number: 'high'"),
+        ({"flow": "1_000"}, "'flow' is not a finite number"),
+        ({"flow": math.inf}, "'flow' is not a finite number"),
         ({"flow": 10**400}, "a number of more than 40 digits"),
-        ({"flow": []}, "'flow' is no finite number: list"),
+        ({"flow": []}, "'flow' is not a finite number: list"),
     ],
 )
 def test_what_is_wrong_is_said(changed, said):
@@ -94,7 +94,7 @@ def test_lines_of_csv(sep):
     line = sep.join(["a", "2024-01-01", "2.5", "?", "1"])
     assert reader.read(line.encode() + b"\r\n").values == [1.0, 2.5]
     assert reader.read(header) is None
-    assert "4 fields and the header 5" in reader.read(sep.join("a???")).message
+    assert "4 fields, but the header has 5" in reader.read(sep.join("a???")).message
     later = LineReader(FORM, reader.header)
     assert later.read(line).values == [1.0, 2.5]
 
@@ -117,11 +117,11 @@ def test_bodies(body):
     ("body", "said"),
     [
         (b"", "no reading"),
-        (b"\xff\xfe", "no UTF-8"),
-        (b"[1,", "no JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[1,", "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b"hello", "neither JSON nor CSV"),
-        (b"flow;pump\n1;a\n", "no 'pressure'"),
+        (b"flow;pump\n1;a\n", "not name 'pressure'"),
     ],
 )
 def test_bodies_that_hold_no_readings(body, said):

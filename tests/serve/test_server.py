@@ -31,7 +31,7 @@ def test_a_port_that_is_taken_is_named():
     pytest.importorskip("uvicorn")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        with pytest.raises(OSError, match=f"Port {port} of 127.0.0.1 cannot be taken"):
+        with pytest.raises(OSError, match=f"Port {port} of 127.0.0.1 cannot be used"):
             serve(None, "127.0.0.1", port)
 
 

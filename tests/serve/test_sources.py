@@ -150,7 +150,7 @@ def test_a_file_that_is_gone_begins_anew(log):
     other.replace(log)
     said = []
     assert some(follow(log, position, said.append))[0] == [7]
-    assert "not there any more" in said[0]
+    assert "no longer exists" in said[0]
 
 
 def test_another_file_of_the_same_number_begins_anew(log):

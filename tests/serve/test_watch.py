@@ -343,7 +343,7 @@ def test_a_full_disk_is_named(detector, tmp_path):
     (n_pages,) = run("PRAGMA page_count").fetchone()
     run(f"PRAGMA max_page_count = {n_pages}")
     for _ in range(2):
-        with pytest.raises(OSError, match=r"watch\.state'.* full\. Make room"):
+        with pytest.raises(OSError, match=r"watch\.state'.* full\. Free disk space"):
             watch.take(readings[5:])
     run(f"PRAGMA max_page_count = {100 * n_pages}")
     assert watch.take(readings[5:]).n_accepted == 395

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line: parse, call the commands, print what they return.
 
-Nothing is imported before `main` is called, which answers to Ctrl-C from then on.
+Nothing is imported before `main` is called, which handles Ctrl-C from then on.
 """
 
 __all__ = ["main"]
@@ -13,15 +13,15 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str or None, default=None
-        Arguments without the name of the program. None takes those of the process,
-        which is then the program's own: while modules are imported, Ctrl-C ends it.
+        Arguments without the name of the program. None uses those of the process, which
+        Ctrl-C then ends while modules are imported.
 
     Returns
     -------
     status : int
-        0 for success, 1 for failure, 130 if interrupted, 141 if nobody reads on, as of
-        other programs in a pipe. Wrong usage exits with 2, a request to terminate with
-        143, or with 129 if the terminal was closed.
+        0 for success, 1 for failure, 130 if interrupted, 141 if the reader of a pipe
+        closed it. Wrong usage exits with 2, SIGTERM with 143, and SIGHUP, when the
+        terminal is closed, with 129.
     """
     is_program = argv is None
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What commands check of their parameters, beyond what the library does."""
+"""Checks of parameters that the library does not make."""
 
 import warnings
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ __all__ = [
     "without_repetition",
 ]
 
-# To train on. With less, what is usual cannot be told from what is not.
+# Minimum number of training rows.
 _FEWEST_ROWS = 10
 
 
 def check_step(freq):
-    """Raise unless a text is the time from row to row."""
+    """Raise unless a text is a time between rows."""
     from pandas.tseries.frequencies import to_offset
 
     start = pd.Timestamp("2024-01-01")
@@ -37,26 +37,26 @@ def check_step(freq):
     if not moves:
         raise ParameterError(
             Parameter("freq", freq),
-            " is no time between rows. Pass one such as 30s, 1min or 1h.",
+            " is not a time between rows. Pass one such as 30s, 1min or 1h.",
         ) from cause
 
 
 def check_training_rows(n_train, frame, csv, window_size):
-    """Raise if there is too little to learn from."""
+    """Raise if there are too few training rows."""
     needed_rows = max(_FEWEST_ROWS, window_size or 0)
     if n_train < needed_rows:
         cure = ["Pass more rows, or raise ", Parameter("train_fraction")]
         if window_size is not None:
             cure += [", or lower ", Parameter("window_size")]
         raise ParameterError(
-            f"{n_train:,} of the {len(frame):,} rows of {csv} are to train on, and at "
+            f"{n_train:,} of the {len(frame):,} rows of {csv} are for training, but at "
             f"least {needed_rows:,} are needed. ",
             *cure,
             ".",
         )
 
 
-# Columns of results, which the column of machines cannot be called.
+# Columns of results, whose names the column of machines cannot have.
 _OF_RESULTS = frozenset(
     [
         *("part", "score", "flag", "top_channel", "start", "end", "peak", "minutes"),
@@ -67,20 +67,20 @@ _OF_RESULTS = frozenset(
 
 
 def check_by(by):
-    """Raise if a column of machines is called as one of the results."""
+    """Raise if the column of machines has the name of a column of results."""
     if by in _OF_RESULTS:
         raise ParameterError(
             Parameter("by", by),
-            ": results have a column of this name of their own. Rename the column of "
-            "machines, for example machine_id.",
+            ": results have a column of the same name. Rename the column of machines, "
+            "for example to machine_id.",
         )
 
 
 def in_rows(threshold_params, frame, by=None):
-    """Keywords of a threshold, with a budget per time as one per number of rows.
+    """Convert a budget per time to a budget per number of rows.
 
-    The threshold is the last step of a pipeline, and gets arrays without times. Of
-    several machines, the one with most rows in that time tells.
+    The threshold is the last step of a pipeline and receives arrays without times. With
+    several machines, the one with the most rows in that time counts.
     """
     if "per" not in threshold_params:
         return threshold_params
@@ -88,8 +88,8 @@ def in_rows(threshold_params, frame, by=None):
     if isinstance(per, str) and not isinstance(frame.index, pd.DatetimeIndex):
         raise ParameterError(
             Parameter("per", per),
-            " is a time, and the file has no column of times. Pass a number of rows, "
-            "or name the column with ",
+            " is a time, but the file has no time column. Pass a number of rows, or "
+            "name the column with ",
             Parameter("timestamp"),
             ".",
         )
@@ -104,8 +104,8 @@ def in_rows(threshold_params, frame, by=None):
                 ParameterWarning(
                     Parameter("per", per),
                     f" is {n_rows:,.0f} rows of one machine and {min(of_each):,.0f} of "
-                    "another, and a budget is in rows: those with few rows in that "
-                    "time have fewer false alarms. Train them apart.",
+                    "another, and a budget counts rows: machines with fewer rows in "
+                    "that time get fewer false alarms. Train them separately.",
                 ),
                 stacklevel=2,
             )
@@ -114,7 +114,7 @@ def in_rows(threshold_params, frame, by=None):
 
 @contextmanager
 def without_repetition(threshold_params):
-    """Without warnings of training that the command says in its own words.
+    """Suppress warnings that the command reports in its own words.
 
     Parameters
     ----------
@@ -125,19 +125,19 @@ def without_repetition(threshold_params):
         # Sensor health names these sensors.
         warnings.filterwarnings("ignore", ".*cannot be predicted from other channels")
         if DEFAULT_BUDGET.items() <= threshold_params.items():
-            # Nobody asked for that level, and it is told before training.
+            # The user did not choose this budget, and it is printed before training.
             warnings.filterwarnings("ignore", ".*independent peaks?, so a level")
         yield
 
 
 @contextmanager
 def naming_options(*, has_window_size):
-    """Errors of fits name the options that mend them, not parameters of classes.
+    """Make errors of `fit` name options instead of parameters.
 
     Parameters
     ----------
     has_window_size : bool
-        Whether the command has that option.
+        Whether the command has the option.
     """
     try:
         yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ``tsanomaly demo`` does: four detectors on the series inside the package."""
+"""``tsanomaly demo``: four detectors on the series that come with the package."""
 
 from io import BytesIO
 from time import perf_counter
@@ -81,7 +81,7 @@ def run_demo(folder, *, progress):
 
 
 def _detectors():
-    """The stock pipelines, unfitted, by name."""
+    """Return the unfitted pipelines, by name."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import IsolationForest
     from sklearn.neighbors import LocalOutlierFactor
@@ -134,7 +134,7 @@ def _measure(target, decision):
 
 
 def _plot(file, pipeline, test, target, title):
-    # A figure made without pyplot leaves the user's backend and figures alone.
+    # Without pyplot, the user's backend and figures are left alone.
     from matplotlib.figure import Figure
 
     from tsanomaly.plotting import AnomalyDisplay
@@ -158,7 +158,7 @@ def _plot(file, pipeline, test, target, title):
 
 
 def format_table(table):
-    """The table as text, one block per series.
+    """Format the table as text, one block per series.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which detectors would have found faults in a series: faults are put into it."""
+"""Evaluation of detectors by injected faults."""
 
 from time import perf_counter
 
@@ -12,39 +12,39 @@ from tsanomaly._windows import runs
 
 __all__ = ["inject_faults", "judge_by_faults"]
 
-# Kinds of faults that plants have, as of `inject_anomalies`.
+# Kinds of faults that plants have, as in `inject_anomalies`.
 _KINDS = ("spike", "stuck", "drift", "level_shift", "noise_burst")
 _OF_SEVERAL = ("correlation_break",)  # channels
 
-# Faults of a kind that are aimed at, the share of the rows that they may take, the
-# fewest of a kind in one copy of a series, and copies at most.
+# Target number of faults per kind, maximum share of anomalous rows, minimum number of
+# faults of a kind in a copy of the series, and maximum number of copies.
 _MOST, _SHARE, _FEWEST, _COPIES = 10, 0.2, 3, 4
 
-# Rows of a fault that lasts, if the series is long enough.
+# Rows of a long fault, if the series is long enough.
 _SHORTEST, _LONGEST = 20, 100
 
 
 def judge_by_faults(models, train, test, random_state, progress):
-    """Fit detectors, and count the faults of each kind that raise an alarm.
+    """Fit detectors, and count the injected faults that raise an alarm.
 
     Parameters
     ----------
     models : dict of str to Pipeline
         Unfitted, by name.
     train, test : DataFrame of shape (n_timestamps, n_channels)
-        Rows to learn from, and rows to put faults into.
+        Rows for training, and rows to inject faults into.
     random_state : int
-        Seed of the faults.
+        Seed for the faults.
     progress : callable
         Called with a line of text before each step.
 
     Returns
     -------
     table : DataFrame
-        A row for each detector: the faults found, by kind, where no alarm is on
-        without them; false alarms in 1,000 rows of `test`; seconds.
+        One row per detector: faults found by kind, without those where an alarm is
+        active anyway; false alarms in 1,000 rows of `test`; seconds.
     n_faults : dict of str to int
-        How many faults there are, by kind.
+        Number of injected faults by kind.
     """
     from tsanomaly import fit_cross_fitted
 
@@ -69,7 +69,7 @@ def judge_by_faults(models, train, test, random_state, progress):
                 for frame, y, _ in copies:
                     is_on = rows_in_alarm(default_alarms(model, frame), len(frame))
                     row[kind] += _n_found(y, is_on & ~anyway)
-        except (ValueError, MemoryError) as error:  # the others go on
+        except (ValueError, MemoryError) as error:  # the others continue
             row["error"] = str(error)
         rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -78,12 +78,12 @@ def judge_by_faults(models, train, test, random_state, progress):
 
 
 def _kinds_for(frame):
-    """Kinds of faults that a series can have."""
+    """Return the kinds of faults that fit the series."""
     return [*_KINDS, *(_OF_SEVERAL if frame.shape[1] > 1 else ())]
 
 
 def _copies(frame, kind, random_state):
-    """Copies of a series with faults of a kind, as many as give enough of them."""
+    """Make enough copies of a series with faults of one kind."""
     copies = [inject_faults(frame, [kind], random_state)]
     n_more = -(-_MOST // max(len(copies[0][2]), 1)) - 1
     seeds = random_state + 1 + np.arange(min(n_more, _COPIES - 1))
@@ -91,14 +91,14 @@ def _copies(frame, kind, random_state):
 
 
 def inject_faults(frame, kinds, random_state):
-    """A series with faults, labels of its rows, and the faults.
+    """Inject faults into a series.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_timestamps, n_channels)
-        Readings that are taken to be normal.
+        Readings that are assumed to be normal.
     kinds : list of str or None
-        Kinds of faults; None puts in all of them.
+        Kinds of faults; None uses all.
     random_state : int
         Seed.
 
@@ -110,7 +110,7 @@ def inject_faults(frame, kinds, random_state):
     Raises
     ------
     ParameterError
-        If there is no room for faults.
+        If the series is too short for faults.
     """
     from tsanomaly.datasets import inject_anomalies
 
@@ -129,8 +129,8 @@ def inject_faults(frame, kinds, random_state):
         )
     except ValueError as error:
         raise ParameterError(
-            f"There are no labels, and {len(frame):,} rows have no room for faults to "
-            f"judge by: {error} Lower ",
+            f"There are no labels, and {len(frame):,} rows are too few to inject "
+            f"faults: {error} Lower ",
             Parameter("train_fraction"),
             ", or name a column of labels with ",
             Parameter("label"),
@@ -139,6 +139,6 @@ def inject_faults(frame, kinds, random_state):
 
 
 def _n_found(y, is_on):
-    """How many runs of labelled rows have a row in an alarm."""
+    """Count the runs of labelled rows with at least one row in an alarm."""
     pairs = zip(*runs(y), strict=True)
     return sum(bool(is_on[start : end + 1].any()) for start, end in pairs)

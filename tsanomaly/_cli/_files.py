@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that the commands write.
+"""Result files of the commands.
 
-What is written is there as a whole or not at all, also if the command is stopped.
+Each file is written completely or not at all, even if the command is stopped.
 """
 
 import io
@@ -17,27 +17,28 @@ from tsanomaly._saving._atomic_write import replace_file
 
 __all__ = ["RESULTS", "Results", "in_minutes", "plain", "png", "write_table"]
 
-# Folder of the results, by default.
+# Default folder of the results.
 RESULTS = Path("tsanomaly-results")
 
-# What a spreadsheet takes for a number, and shows as one.
+# Texts that a spreadsheet reads as numbers.
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 class Results:
-    """The folder for the results of a command, and the files that are written there.
+    """The folder for the results of a command, and its files.
 
     Parameters
     ----------
     folder : Path
-        Created if it is missing.
+        Created if needed.
     bom : bool, default=False
-        Whether tables begin with a byte order mark, by which spreadsheets know UTF-8.
+        Whether tables begin with a byte order mark, so that spreadsheets recognise
+        UTF-8.
 
     Attributes
     ----------
     files : list of Path
-        What was written.
+        Files written so far.
     """
 
     def __init__(self, folder, *, bom=False):
@@ -45,8 +46,8 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise ParameterError(
-                f"The results cannot go to {folder}: it, or what it lies in, is a "
-                "file. Pass a folder to ",
+                f"The results cannot be written to {folder}: it, or one of its "
+                f"parents, is a file. Pass a folder to ",
                 Parameter("output_dir"),
                 ".",
             ) from error
@@ -60,17 +61,17 @@ class Results:
         replace_file(path, data)
 
     def new(self, name):
-        """The path of a file that is to be written."""
+        """Return the path of a new file."""
         path = self.folder / name
         self.files.append(path)
         return path
 
     def table(self, name, table, **how):
-        """Write a frame, with keywords of `write_table`."""
+        """Write a frame, with the keywords of `write_table`."""
         write_table(self.new(name), table, encoding=self._encoding, **how)
 
     def rows(self, name, table):
-        """Write a frame of a row for each row of the readings."""
+        """Write a frame that has one row per row of the readings."""
         self.table(name, table, index_label=table.index.name or "row")
 
     def json(self, name, result):
@@ -79,11 +80,11 @@ class Results:
         self.data(name, f"{text}\n".encode(errors="backslashreplace"))
 
     def figure(self, name, figure):
-        """Write a figure as PNG; it is closed."""
+        """Write a figure as PNG, and close it."""
         self.data(name, png(figure))
 
     def alarms(self, name, alarms):
-        """Write alarms: lists of channels as text, durations in minutes."""
+        """Write alarms, with lists as text and durations in minutes."""
         table = in_minutes(alarms)
         for column, form in (("channels", "{}"), ("shares", "{:.4f}")):
             table[column] = ["; ".join(map(form.format, v)) for v in alarms[column]]
@@ -91,7 +92,7 @@ class Results:
 
 
 def in_minutes(alarms):
-    """A copy of alarms with durations in minutes, where they are times."""
+    """Return a copy of alarms with durations in minutes, if they are times."""
     table = alarms.copy()
     if alarms["duration"].dtype.kind == "m":
         minutes = alarms["duration"] / pd.Timedelta(minutes=1)
@@ -104,14 +105,14 @@ def in_minutes(alarms):
 def write_table(path, table, *, index_label=None, index=True, encoding="utf-8"):
     """Write a frame as CSV.
 
-    Names and other texts are written so that a spreadsheet runs none of them.
+    Texts are written so that a spreadsheet does not evaluate them.
 
     Parameters
     ----------
     path : Path
         The file.
     table : DataFrame
-        What it is to hold.
+        The table.
     index_label : str or None, default=None
         Name of the column of the index.
     index : bool, default=True
@@ -137,17 +138,18 @@ def _holds_numbers(dtype):
 
 
 def _as_cell(value):
-    """A value as it goes into a cell; text so that a spreadsheet shows it.
+    """Format a cell; texts that look like formulas get an apostrophe.
 
-    A spreadsheet computes what begins like a formula: it may open links or other
-    programs. An apostrophe before it makes it text [1]_. Parts between the characters
-    that separate cells in some countries are cells of their own there.
+    A spreadsheet evaluates texts that begin like a formula, which may open links or
+    other programs. An apostrophe in front makes them plain text [1]_. In some
+    countries, other characters separate cells, so the parts between them are checked,
+    too.
 
     .. [1] https://owasp.org/www-community/attacks/CSV_Injection
     """
     if not isinstance(value, str):
         return value
-    value = value.replace("\r", r"\r")  # which pandas does not put in quotes
+    value = value.replace("\r", r"\r")  # pandas does not quote it
     text = re.sub(r"[^,;\t\n]+", lambda part: _as_text(part[0]), value)
     return f"'{text}" if text.startswith(("\t", "\n")) else text
 
@@ -158,7 +160,7 @@ def _as_text(part):
 
 
 def png(figure, dpi=110):
-    """A figure as the bytes of a PNG file; it is closed."""
+    """Convert a figure to the bytes of a PNG file, and close it."""
     import matplotlib.pyplot as plt
 
     data = io.BytesIO()
@@ -168,7 +170,7 @@ def png(figure, dpi=110):
 
 
 def plain(value):
-    """What JSON can hold: no types of numpy and pandas, and null for NaN."""
+    """Convert to JSON types: no numpy or pandas types, and null for NaN."""
     if isinstance(value, pd.DataFrame):
         return [plain(row) for row in value.to_dict("records")]
     if isinstance(value, dict):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Models of several machines in one file, and those of one."""
+"""Models of one machine or several."""
 
 import warnings
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from tsanomaly._validation import find_breaks
 
 __all__ = ["Part", "machines", "training_rows"]
 
-# Machines that a message names.
+# Maximum number of machines that a message names.
 _MOST_NAMED = 5
 
 
@@ -30,7 +30,7 @@ class Part(NamedTuple):
     labels : ndarray of shape (n_timestamps,) or None
         1 = anomaly.
     rows : ndarray of int
-        Where in `frame` the rows are that results are written for.
+        Positions in `frame` of the rows that results are written for.
     """
 
     machine: object
@@ -48,7 +48,7 @@ def machines(detector, readings):
     detector : fitted estimator
         A detector or a fleet.
     readings : Readings
-        What it is to judge.
+        Readings to score.
     """
     frame, labels = readings.frame, readings.labels
     if not one_model_per_group(detector):
@@ -56,7 +56,7 @@ def machines(detector, readings):
         return
     is_wanted = np.zeros(len(frame), dtype=bool)
     is_wanted[readings.rows] = True
-    # As text: numbers are words in a file that holds another word among them.
+    # Compare as text: numbers are read as text if the column also holds words.
     own = {str(name): model for name, model in detector.detectors_.items()}
     fallback = getattr(detector, "fallback_", None)
     channels = list(detector.feature_names_in_)
@@ -73,7 +73,7 @@ def machines(detector, readings):
 
 
 def _warn_of_strangers(machines, own, fallback, fleet):
-    """Say which machines have no detector of their own."""
+    """Warn of machines without their own detector."""
     left = {str(name) for name in fleet.fallback_groups_}
     unknown = [name for name in machines if str(name) not in own]
     if not unknown:
@@ -90,22 +90,22 @@ def _warn_of_strangers(machines, own, fallback, fleet):
         return
     warnings.warn(
         f"The model was not trained on the machines {listed} in column {fleet.by!r}. "
-        "They are judged by what all machines have in common.",
+        "They are scored by the detector that was trained on all machines.",
         stacklevel=3,
     )
 
 
 def training_rows(frame, fraction, by=None):
-    """Which rows a model is trained on: the first ones, of each machine.
+    """Find the training rows: the first rows of each machine.
 
-    Rows without any reading, as breaks are, do not count.
+    Rows without any reading do not count.
 
     Parameters
     ----------
     frame : DataFrame
         Readings, with the column `by` if there are several machines.
     fraction : float
-        Their share.
+        Share of the rows to train on.
     by : str or None, default=None
         The column of machines.
 
@@ -123,5 +123,5 @@ def training_rows(frame, fraction, by=None):
 
 
 def _first(known, fraction):
-    """The first rows, up to a share of those that are known."""
+    """Find the first rows, up to a share of those that have readings."""
     return np.cumsum(known) + ~known <= round(fraction * known.sum())

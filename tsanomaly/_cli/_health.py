@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands say of the sensors, before any model does."""
+"""Sensor health in the commands."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from tsanomaly._cli._text import visible
 
 __all__ = ["find_faults", "list_findings"]
 
-# What messages advise in Python, and what commands do or have an option for.
+# Advice for Python in messages, and its equivalent for the commands.
 _IN_COMMANDS = {
     "Put a break there with tsanomaly.datasets.insert_breaks": "A break is put there",
     "with tsanomaly.datasets.regularize": "with --resample",
@@ -15,7 +15,7 @@ _IN_COMMANDS = {
 
 
 def find_faults(frame, by=None):
-    """Sensor health, of each machine.
+    """Check sensor health, of each machine.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def find_faults(frame, by=None):
     Returns
     -------
     findings : DataFrame
-        As from :func:`tsanomaly.sensor_health`, with the machine.
+        As returned by :func:`tsanomaly.sensor_health`, with the machine.
     """
     from tsanomaly import sensor_health
 
@@ -43,30 +43,30 @@ def find_faults(frame, by=None):
 
 
 def _in_commands(findings):
-    """Findings that advise options."""
+    """Replace advice for Python with options."""
     for python, command in _IN_COMMANDS.items():
         findings["message"] = [m.replace(python, command) for m in findings["message"]]
     return findings
 
 
 def list_findings(findings, most, where, of=""):
-    """Findings as lines of text.
+    """Format findings as lines of text.
 
     Parameters
     ----------
     findings : DataFrame
-        As from :func:`tsanomaly.sensor_health`.
+        As returned by :func:`tsanomaly.sensor_health`.
     most : int
-        How many to list.
+        Maximum number to list.
     where : str
-        The file that holds all of them.
+        File that holds all findings.
     of : str, default=''
-        What they are of, at the end of the heading.
+        End of the heading: the machine or rows they are about.
 
     Returns
     -------
     text : str
-        A line for each, below a heading.
+        A heading, then one line per finding.
     """
     if not len(findings):
         return f"sensor health{of}: nothing found"

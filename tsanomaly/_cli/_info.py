@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in a model file, in words."""
+"""The command that shows what a model file contains."""
 
 from tsanomaly._cli._parser import typed
 from tsanomaly._cli._text import visible
@@ -8,26 +8,26 @@ __all__ = ["info"]
 
 
 def info(model, *, progress):
-    """Say what is in a model file, without making the model.
+    """Describe a model file without creating the model.
 
     Parameters
     ----------
     model : Path
         The file.
     progress : Progress
-        Not called: reading takes no time.
+        Not used: reading takes no time.
 
     Returns
     -------
     result : dict
-        As from :func:`tsanomaly.describe`.
+        As returned by :func:`tsanomaly.describe`.
     text : str
-        The same for people, on some lines.
+        The same as lines of text.
     """
     from tsanomaly import describe
 
     found = describe(model)
-    # What is yielded is one line, whatever is in a name.
+    # Each item is one line, whatever a name contains.
     return found, "\n".join(map(visible, _lines(model, found)))
 
 
@@ -61,7 +61,7 @@ def _lines(model, found):
 
 
 def _is_text(value):
-    """Whether a value is a word, and not what a file writes in the manner of Python."""
+    """Whether a value is plain text, not a Python expression."""
     return isinstance(value, str) and value.replace("_", "").isalnum()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that the commands read, each of them once, so that a pipe will do as well."""
+"""Read models and readings. Each file is read only once, so that pipes work."""
 
 import warnings
 from pathlib import Path
@@ -21,29 +21,28 @@ from tsanomaly._wording import count
 
 __all__ = ["Readings", "load_model", "needed", "read", "read_both"]
 
-# Columns that a message names, at most.
+# Maximum number of columns that a message names.
 _MOST_LISTED = 20
 
 
 class Readings(NamedTuple):
-    """What a file holds, and what a detector gets of it.
+    """Readings of a file, and their prepared form for a detector.
 
     Attributes
     ----------
     raw : DataFrame of shape (n_rows, n_channels)
-        The channels as they are in the file, with the column of machines if there is
-        one.
+        The channels as in the file, with the column of machines if there is one.
     frame : DataFrame of shape (n_timestamps, n_channels)
-        The same on a grid, with breaks and filled, as far as that was asked for.
+        The prepared readings: on a grid, with breaks, and filled in, as requested.
     labels : ndarray of shape (n_timestamps,) or None
         1 = anomaly.
     rows : ndarray of int
-        Where in `frame` the rows are that results are written for: not the breaks that
-        were inserted.
+        Positions in `frame` of the rows that results are written for: all except
+        inserted breaks.
     notes : tuple of str
         What was done to the readings, for the user.
     path : str
-        The file, or the first one and how many others.
+        The file, or the first file and the number of others.
     """
 
     raw: pd.DataFrame
@@ -55,7 +54,7 @@ class Readings(NamedTuple):
 
     @property
     def name(self):
-        """The name of the file, without its folder."""
+        """Name of the file, without its folder."""
         return Path(self.path).name
 
 
@@ -79,16 +78,16 @@ def read(
     read_params : dict
         Keywords for :func:`tsanomaly.datasets.read_sensor_file`.
     row_params : dict or None, default=None
-        Keywords for `prepare`; None leaves the rows as they are in the file.
+        Keywords for `prepare`; None leaves the rows unchanged.
     columns : sequence of str or None, default=None
-        The channels to return, in this order; None returns all.
+        Channels to return, in this order; None returns all.
     model : Path or None, default=None
-        The file of the model whose channels these are, for the message of an error.
+        File of the model that has these channels, for error messages.
     by : str or None, default=None
-        The column that says which machine a row is from.
+        Column that names the machine of each row.
     must_be_complete : bool, default=False
-        Whether missing readings are errors, unless they are filled. Rows without any
-        reading stay: they are breaks.
+        Whether missing readings are errors unless they are filled in. Rows without any
+        reading are breaks, and are kept.
     progress : callable
         Called with a line of text.
 
@@ -116,7 +115,7 @@ def read(
 
 
 def _without_infinite(frame, by, csv):
-    """Readings of which infinite ones, as a division by zero leaves, are missing."""
+    """Replace infinite readings, such as results of a division by zero, with NaN."""
     channels = frame.columns if by is None else frame.columns.drop(by)
     counts = np.isinf(frame[channels]).sum()
     counts = counts[counts > 0]
@@ -124,7 +123,7 @@ def _without_infinite(frame, by, csv):
         return frame
     listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
     warnings.warn(
-        f"{csv} holds infinite readings, which were taken for missing ones: {listed}.",
+        f"{csv} contains infinite readings, which are treated as missing: {listed}.",
         stacklevel=3,
     )
     attrs, frame = frame.attrs, frame.copy()
@@ -135,7 +134,7 @@ def _without_infinite(frame, by, csv):
 
 
 def _about_labels(labels, csv):
-    """What was taken for labels, in words; a warning if they seem to be swapped."""
+    """Describe the label columns; warn if labels seem to be swapped."""
     if not labels.shape[1]:
         return ()
     label, *others = labels.columns
@@ -144,20 +143,20 @@ def _about_labels(labels, csv):
     if share > 0.5:
         warnings.warn(
             f"{share:.0%} of the rows of {csv} are labelled anomalous. Labels "
-            "are 1 for an anomaly and 0 for a normal row: swap them if they are the "
-            "other way round.",
+            "are 1 for an anomaly and 0 for a normal row: swap them if they are "
+            "reversed.",
             stacklevel=3,
         )
-    anomalous = count(int(labels.sum()), "row", " anomalous")
-    notes = [f"column {label!r} holds labels, {anomalous}, and is no channel"]
+    anomalous = count(int(labels.sum()), "anomalous row")
+    notes = [f"column {label!r} is used as labels ({anomalous}), not as a channel"]
     if others:
         listed = ", ".join(map(repr, others))
-        notes.append(f"other labels, which are no channels and not used: {listed}")
+        notes.append(f"further label columns, which are not used: {listed}")
     return tuple(notes)
 
 
 def _prepared(readings, row_params, by):
-    """Readings of one machine, or of each, as a detector gets them."""
+    """Prepare the readings of one machine, or of each machine."""
     frame = readings.raw
     if by is None:
         frame, labels, rows, notes = prepare(frame, readings.labels, **row_params)
@@ -168,7 +167,7 @@ def _prepared(readings, row_params, by):
 
 
 def _prepared_fleet(readings, row_params, by):
-    """The rows of each machine, one machine below the other."""
+    """Prepare the rows of each machine, and concatenate them."""
     parts, start = [], 0
     for machine, places in readings.raw.groupby(by, sort=False).indices.items():
         labels = None if readings.labels is None else readings.labels[places]
@@ -185,7 +184,7 @@ def _prepared_fleet(readings, row_params, by):
 
 
 def _check_files(csv, progress):
-    """Raise unless there is what is to be read; return how it is called."""
+    """Raise if a file is missing; return the name of the input."""
     paths = csv if isinstance(csv, list) else [csv]
     for path in paths:
         if path != "-" and not path.exists():
@@ -198,10 +197,10 @@ def _check_files(csv, progress):
 
 
 def _check_model(path):
-    """Raise unless there is a file to read."""
+    """Raise unless the model file exists."""
     if path.is_dir():
         raise IsADirectoryError(
-            f"{path} is a folder. Pass the file of the model, for example "
+            f"{path} is a folder. Pass a model file, for example "
             f"{path / 'model.skops'}."
         )
     if not path.exists():
@@ -210,20 +209,20 @@ def _check_model(path):
 
 def _no_file(path, what):
     return FileNotFoundError(
-        f"There is no file {path}. Pass the path of the file of the {what}, from "
-        f"here, {Path.cwd()}, or as a whole."
+        f"There is no file {path}. Pass the path of the {what}, either absolute or "
+        f"relative to {Path.cwd()}."
     )
 
 
 def _choose(frame, columns, csv, model):
-    """The channels that were asked for, or that a model was trained on."""
+    """Select the requested channels, or those of the model."""
     unknown = [name for name in columns if name not in frame]
     if unknown:
-        parts = ["Choose among these with ", Parameter("columns"), "."]
+        parts = ["Select channels with ", Parameter("columns"), "."]
         if model is not None:
             parts = [
                 f"{model} was trained on {_listed(columns)}: rename the columns, or "
-                "train a model on these."
+                f"train a model on this file."
             ]
         raise ParameterError(
             f"{csv} has no channel {_listed(unknown)}. It has "
@@ -247,8 +246,8 @@ def _check_complete(frame, by, csv, model, is_filled):
     counts = missing[partly].sum()
     counts = counts[counts > 0]
     listed = ", ".join(f"{name!r} ({number:,})" for name, number in counts.items())
-    cure = ["Fill them with ", Parameter("fill", "previous")]
-    if is_filled:  # where a sensor has no reading between two gaps
+    cure = ["Fill them in with ", Parameter("fill", "previous")]
+    if is_filled:  # a sensor without any reading between two gaps
         cure = ["Put the sensors on one grid with ", Parameter("resample")]
     if model is None:
         cure += [
@@ -256,12 +255,13 @@ def _check_complete(frame, by, csv, model, is_filled):
             Parameter("drop"),
             ", or choose another detector than iforest, lof and pca",
         ]
+        if dead := channels.columns[missing.all()].tolist():  # nothing to fill in from
+            cure = ["Leave out what has no reading with ", Parameter("drop", dead)]
     first = frame.index[partly.to_numpy().argmax()]
     raise ParameterError(
-        f"{csv} lacks readings in {partly.sum():,} of {len(frame):,} rows: of "
-        f"{listed}. The first such row is at {first}. "
-        "The detector needs a reading of every channel in a row, or of none, where "
-        "the plant stood still. ",
+        f"{csv} has missing readings in {partly.sum():,} of {len(frame):,} rows: "
+        f"{listed}. The first such row is at {first}. The detector needs a reading of "
+        "every channel in each row, or of none. ",
         *cure,
         ".",
     )
@@ -275,18 +275,18 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     model : Path
         The file of the model.
     csv, read_params, row_params, progress
-        As of `read`; what is not given is taken from the training of the model.
+        As in `read`; parameters that are not given are those of the training.
     one_machine : bool, default=False
-        Whether a model of several machines is an error.
+        Whether to reject models of several machines.
 
     Returns
     -------
     detector : fitted estimator
         The model.
     readings : Readings
-        What it is to judge.
+        The readings to score.
     manifest : dict
-        When and by which versions the model was written.
+        Time and versions with which the model was written.
     """
     detector, manifest = load_model(model, progress)
     read_params, row_params, notes = as_in_training(
@@ -298,9 +298,9 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
         by = detector.by
         if one_machine:
             raise ValueError(
-                f"{model} holds detectors of several machines (column {by!r}), and "
-                "this command looks at one. Use detect or explain, or train a model "
-                "on a file of one machine."
+                f"{model} has one detector per machine (column {by!r}), and this "
+                f"command handles a single machine. Use detect or explain, or train a "
+                f"model on a file of one machine."
             )
     try:
         readings = read(
@@ -325,7 +325,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
 
 
 def _of_machines(error, model, csv, by):
-    """What to say if either the model or the file is of several machines, or None."""
+    """Return the error for a mismatch between single machines and fleets, or None."""
     from tsanomaly.datasets._reading._machines import SeveralMachinesError
 
     def is_by(part):
@@ -344,15 +344,15 @@ def _of_machines(error, model, csv, by):
     if by is None or not any(map(is_by, parts[1:])):
         return None
     return ParameterError(
-        f"{model} was trained on machines that the column {by!r} tells apart, and "
-        f"{name} cannot be read with it: ",
-        # As it was typed in training.
+        f"{model} was trained on several machines (column {by!r}), and {name} cannot "
+        f"be read with this column: ",
+        # As typed in training.
         *(typed({"by": part.value}) if is_by(part) else part for part in parts[1:]),
     )
 
 
 def load_model(model, progress):
-    """The detector in a file, and what the file says of it."""
+    """Load a detector and the manifest of its file."""
     from tsanomaly._saving import load_described
 
     _check_model(model)
@@ -360,24 +360,24 @@ def load_model(model, progress):
     try:
         detector, manifest = load_described(model)
     except TypeError as error:
-        # The command has no option for that: who trusts a type runs code of its own.
+        # There is no option to trust types, because trusted types can run code.
         known = str(error).split(". If you")[0]
         raise ValueError(
-            f"{known}. The command takes models of the types that the library knows; "
-            "use tsanomaly.load with trusted=[...] in Python for others."
+            f"{known}. The commands accept only models of types that the library "
+            f"knows. For other types, use tsanomaly.load with trusted=[...] in Python."
         ) from error
     if one_model_per_group(detector):
         return detector, manifest
     try:
         check_detector(detector, "model")
     except ValueError as error:
-        text = f"{model} holds no detector for this command: {error}"
+        text = f"{model} contains no detector for this command: {error}"
         raise ValueError(text) from error
     return detector, manifest
 
 
 def _check_positions(frame, n_channels, csv, model):
-    """Say which columns stand for which channels, to a model that knows no names."""
+    """Warn how columns are assigned to the channels of a model without names."""
     found = _listed(frame.columns[:_MOST_LISTED])
     if frame.shape[1] > _MOST_LISTED:
         found += f" and {frame.shape[1] - _MOST_LISTED:,} more"
@@ -389,15 +389,15 @@ def _check_positions(frame, n_channels, csv, model):
             ", or train a model on a table with names.",
         )
     warnings.warn(
-        f"{model} was trained on channels without names, and takes the columns of "
-        f"{csv} in their order there: {found}. Compare it with the order in training, "
-        "or train a model on a table with names.",
+        f"{model} was trained on channels without names, and uses the columns of {csv} "
+        f"in their order: {found}. Check that this is the order in training, or train "
+        f"a model on a table with names.",
         stacklevel=2,
     )
 
 
 def needed(labels):
-    """Labels, or an error that says how to name them."""
+    """Return labels, or raise an error that says how to name them."""
     if labels is None:
         raise ParameterError(
             "The file has no labels. Name their column with ",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run a command: its result, its messages and its exit status."""
+"""Run a command, and print its result and messages."""
 
 import json
 import logging
@@ -17,28 +17,28 @@ from tsanomaly._progress import listening
 
 __all__ = ["run"]
 
-# Errors that say what is wrong with what was given, and what else libraries raise then.
+# Errors about the input, raised by this library and by others.
 _FORESEEN = (OSError, ValueError, ImportError, MemoryError)
 _OTHERS = (RuntimeError, KeyError)
 
-# Status of a program that SIGPIPE ends, as shells give it.
+# Exit code after SIGPIPE, as in shells.
 _CLOSED_PIPE = 141
 
 
 def run(argv, *, is_program):
-    """Run what a command line says.
+    """Run a command line.
 
     Parameters
     ----------
     argv : list of str or None
         Arguments without the name of the program; None takes those of the process.
     is_program : bool
-        Whether the process is that of the program, which may end it.
+        Whether the process belongs to the program, which may then end it.
 
     Returns
     -------
     status : int
-        As of :func:`tsanomaly._cli.main`.
+        Exit code, as of :func:`tsanomaly._cli.main`.
     """
     call = parse(argv)
     messages = Messages(sys.stderr)
@@ -68,13 +68,13 @@ def run(argv, *, is_program):
     except Exception:
         if not is_program:
             raise
-        # As Python would show it, but for what a terminal obeys.
+        # The traceback, with control characters escaped.
         show(traceback.format_exc().rstrip("\n"), messages)
         return 1
 
 
 def _run(call, progress, is_program):
-    # Imported when a command is run: the help needs no pandas.
+    # Imported only when a command runs, because the help needs no pandas.
     with leaving_at_once(is_program):
         from tsanomaly._cli import _commands
         from tsanomaly._saving._atomic_write import replacing_together
@@ -85,7 +85,7 @@ def _run(call, progress, is_program):
 
 @contextmanager
 def _compiling(folder):
-    """Keep compiled networks in a folder, if there is one, as long as it runs."""
+    """Use a compilation cache, if one is given, while the command runs."""
     if folder is None:
         yield
         return
@@ -98,30 +98,30 @@ def _compiling(folder):
             raise ParameterError(
                 Parameter("compilation_cache", folder),
                 f" cannot be used: {error.__cause__.strerror}. Name a folder that you "
-                "may write to, or leave it out.",
+                f"can write to, or leave the option out.",
             ) from error
         yield
 
 
 def _in_one_line(error, call):
-    """What an error says, and where to look if that is not made for people."""
+    """Put an error on one line; for unexpected errors, mention --verbose."""
     text = one_line(_spelled(error, call))
     if isinstance(error, MemoryError):
         return text or "There is not enough memory. Pass fewer rows or columns"
     if isinstance(error, _FORESEEN):
         return text
-    return f"{type(error).__name__}: {text}. Pass --verbose to see where it arose"
+    return f"{type(error).__name__}: {text}. Pass --verbose for the traceback"
 
 
 def _spelled(message, call):
-    """Text of an error or a warning, parameters as the options of the command."""
+    """Return the text of an error or a warning, with parameters as options."""
     if hasattr(message, "spelled"):
         return message.spelled(call.as_option)
     return str(message)
 
 
 def _print(text):
-    """Print the result. What it tells of is done, whether it can be printed or not."""
+    """Print the result. Its files are written even if printing fails."""
     try:
         show(text, sys.stdout)
     except BrokenPipeError:
@@ -130,19 +130,19 @@ def _print(text):
         drop(sys.stdout)
         raise OSError(
             error.errno,
-            f"The command is done, and what it has to say cannot be written: "
-            f"{error.strerror}. Its files are new",
+            f"The command is done and its files are written, but its result cannot be "
+            f"printed: {error.strerror}",
         ) from error
 
 
 @contextmanager
 def _messages(call, progress, stream):
-    """Warnings as lines for people; with -v what the library logs, too."""
+    """Print warnings as single lines, and with -v the log of the library."""
     said = set()
 
     def say(message, *_, **__):
         text = one_line(_spelled(message, call))
-        if text in said:  # of another picture, or another part of the model
+        if text in said:  # the same warning from another plot or model part
             return
         said.add(text)
         progress.print(f"tsanomaly {call.command}: warning: {text}", stream)
@@ -156,7 +156,7 @@ def _messages(call, progress, stream):
     try:
         with warnings.catch_warnings():
             warnings.showwarning = say
-            # Every step of a pipeline says so; here it is said once, with the names.
+            # Each step of a pipeline warns; the command warns once, with the names.
             warnings.filterwarnings("ignore", "X has feature names, but")
             yield
     finally:
@@ -165,12 +165,12 @@ def _messages(call, progress, stream):
 
 
 class _Formatter(logging.Formatter):
-    """One line for each record, with nothing in it that a terminal obeys."""
+    """Formats each record as one line, with control characters escaped."""
 
     def format(self, record):
         return visible(super().format(record))
 
 
 def _as_json(result):
-    # In ASCII, with escapes for all else: nothing is left that a terminal obeys.
+    # ASCII with escapes holds no control characters.
     return json.dumps(result, indent=2, allow_nan=False)

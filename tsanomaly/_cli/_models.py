@@ -32,17 +32,17 @@ __all__ = [
 
 
 class Detection(NamedTuple):
-    """What a model says of a series.
+    """Result of a model for a series.
 
-    Errors are NaN at breaks; contributions are NaN in rows that were not split.
+    Errors are NaN at breaks. Contributions are NaN in rows without errors per channel.
     """
 
     errors: np.ndarray  # (n_timestamps,)
     threshold: float
     flagged: np.ndarray  # (n_timestamps,)
     contributions: np.ndarray  # (n_timestamps, n_channels)
-    alarms: object  # a frame, as from `explain`, with errors instead of scores
-    in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is on
+    alarms: object  # as returned by `explain`, with errors instead of scores
+    in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is active
     drifted: bool = False  # whether the last rows no longer look like training rows
     expected: object = None  # (n_timestamps, n_channels), or None if not computed
 
@@ -63,19 +63,19 @@ def build(
     ----------
     detector : {'lstm', 'ensemble', 'hybrid', 'autoregression', 'neighbors', \
             'iforest', 'lof', 'pca'}
-        What it is built on.
+        Name of the detector.
     network_params : dict
         Keywords for `LSTMAutoencoderDetector`, and `batch_size`.
     threshold_params : dict
         Keywords for `ReconstructionThreshold`.
     window_size : int or None
-        Rows in a window; None leaves that to the detector.
+        Rows in a window; None uses the default of the detector.
     missing : {'ignore', 'anomaly'}
-        As of the detectors of this library.
+        As in the detectors of this library.
     scaler : {'standard', 'minmax', 'robust', 'none'}
-        How channels are scaled first.
+        How channels are scaled.
     random_state : int
-        Seed of everything random.
+        Random seed.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def build(
 
 
 def settings(model):
-    """What a model is made of: the parameters of each step, in words."""
+    """Describe the steps of a model and their parameters."""
     from sklearn.pipeline import Pipeline
 
     steps = model.steps if isinstance(model, Pipeline) else [("detector", model)]
@@ -160,14 +160,14 @@ def with_threshold(model, path, *, quantile, k):
     model : fitted estimator
         The model.
     path : Path
-        Its file, for the message of an error.
+        Its file, for error messages.
     quantile, k : float or None
-        What the threshold follows from. If both are None, it stays.
+        Sets the threshold; if both are None, it stays the same.
 
     Returns
     -------
     model : fitted estimator
-        The given one is left as it is.
+        The given model is not changed.
     """
     from sklearn.pipeline import Pipeline
 
@@ -176,10 +176,10 @@ def with_threshold(model, path, *, quantile, k):
     last = model[-1] if isinstance(model, Pipeline) else model
     if not hasattr(last, "with_threshold"):
         raise ParameterError(
-            f"{path} keeps no errors of its training rows to set another threshold on, "
-            "since it does not end in a ReconstructionThreshold. Pass ",
+            f"{path} stores no training errors to compute another threshold from, "
+            f"because it does not end in a ReconstructionThreshold. Pass ",
             Parameter("threshold"),
-            ", or train the model with this command.",
+            ", or train the model with tsanomaly train.",
         )
     last = last.with_threshold(quantile=quantile, k=k)
     if not isinstance(model, Pipeline):
@@ -188,11 +188,11 @@ def with_threshold(model, path, *, quantile, k):
 
 
 def score(model, frame, threshold, errors=None):
-    """Errors, the threshold (that of the model if it is None), and what lies above.
+    """Return errors, the threshold (None: that of the model) and flags.
 
-    Rows that a step before the detector padded are at the threshold at most: little is
-    known of them. Detectors of this library judge theirs by the row alone. Errors that
-    are known are given, as from `score_channels`; they are changed.
+    Errors of rows whose windows a step before the detector padded are limited to the
+    threshold. Detectors of this library judge such rows by the row alone. Pass errors
+    that are known, as from `score_channels`; they are changed in place.
     """
     errors, own = errors_and_threshold(model, frame, errors)
     errors[find_breaks(frame)] = np.nan
@@ -202,15 +202,15 @@ def score(model, frame, threshold, errors=None):
     lost = np.isnan(errors) & frame.notna().all(axis=1).to_numpy()
     if lost.any() or np.isnan(threshold):
         raise ValueError(
-            f"The model gives no score to {lost.sum():,} of {len(frame):,} rows that "
-            f"are complete, and its threshold is {threshold:g}: what it learned holds "
-            "NaN. Train it again, or use another copy of its file."
+            f"The model returns no score for {lost.sum():,} of {len(frame):,} complete "
+            f"rows, and its threshold is {threshold:g}: its parameters contain NaN. "
+            f"Train it again, or use another copy of its file."
         )
     return errors, threshold, errors > threshold
 
 
 def _padded_rows(model, frame):
-    """Rows whose windows or features, by a step before the detector, are padded."""
+    """Find rows whose windows or features were padded by a step before the detector."""
     n_context = sum(
         getattr(step, "n_context_", 0)
         for step in fitted_steps(model)
@@ -230,7 +230,7 @@ def run_model(
     progress,
     expect_all=False,
 ):
-    """Return what a model says of readings.
+    """Score readings with a model, and find and explain alarms.
 
     Parameters
     ----------
@@ -239,11 +239,11 @@ def run_model(
     frame : DataFrame of shape (n_timestamps, n_channels)
         The readings.
     threshold : float or None
-        Another threshold than that of the model.
+        Threshold that replaces that of the model.
     alarm_params : dict
         Keywords for `AlarmFilter`.
     n_channels : int
-        As of :func:`tsanomaly.explain`.
+        As in :func:`tsanomaly.explain`.
     progress : callable
         Called with a line of text before each step.
     expect_all : bool, default=False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands say of readings and of scores, in numbers."""
+"""Figures about readings and scores."""
 
 import numpy as np
 import pandas as pd
@@ -20,20 +20,20 @@ __all__ = [
     "summarise",
 ]
 
-# Correlations that are worth a line.
+# Minimum absolute correlation to report.
 _STRONG = 0.9
 
-# Channels whose correlations are computed, at most: those of 20,000 take gigabytes.
+# Maximum number of channels to correlate; 20,000 would take gigabytes.
 _MOST_CORRELATED = 1000
 
 
 def n_trained(frame, fraction):
-    """How many rows, the first ones, a model was trained on."""
+    """Return how many of the first rows a model was trained on."""
     return int(training_rows(frame, fraction).sum())
 
 
 def rows_to_judge(frame, errors, fraction):
-    """Rows that metrics count: not trained on, and with a score."""
+    """Find the rows to evaluate: not used for training, and with a score."""
     judged = np.isfinite(errors) & (np.arange(len(frame)) >= n_trained(frame, fraction))
     if not judged.any():
         raise ParameterError(
@@ -43,7 +43,7 @@ def rows_to_judge(frame, errors, fraction):
 
 
 def measure(frame, errors, flagged, labels):
-    """Metrics of scores and flags, by name."""
+    """Compute metrics of scores and flags, by name."""
     from sklearn.metrics import (
         average_precision_score,
         confusion_matrix,
@@ -100,7 +100,7 @@ def _triple(name, values):
 
 
 def summarise(frame, labels):
-    """What a file holds: rows, times, gaps, channels, correlations, labels."""
+    """Summarise rows, times, gaps, channels, correlations and labels."""
     step = median_step(frame.index)
     result = {
         "rows": len(frame),
@@ -131,7 +131,7 @@ def summarise(frame, labels):
 
 
 def _strong_correlations(frame):
-    """Pairs of channels, the strongest first; None of more than are worth it."""
+    """List correlated pairs of channels, strongest first; None for many channels."""
     if frame.shape[1] > _MOST_CORRELATED:
         return None
     from tsanomaly.plotting._correlation import pearson
@@ -146,12 +146,12 @@ def _strong_correlations(frame):
 
 
 def duration(text):
-    """A time span, as pandas writes it, as people say it; or what else a step is."""
+    """Format a time span for people; other steps are returned unchanged."""
     return time_span(pd.Timedelta(text))
 
 
 def describe(summary):
-    """A summary as text."""
+    """Format a summary as text."""
     lines = [
         f"{count(summary['rows'], 'row')} of {count(summary['channels'], 'channel')}, "
         f"{summary['start']} to {summary['end']}"
@@ -166,7 +166,9 @@ def describe(summary):
         constant = ", ".join(map(visible, summary["constant_channels"]))
         lines.append(f"constant: {constant}")
     if summary["strong_correlations"] is None:
-        lines.append(f"correlations: not of more than {_MOST_CORRELATED:,} channels")
+        lines.append(
+            f"correlations: not computed for more than {_MOST_CORRELATED:,} channels"
+        )
     for pair in summary["strong_correlations"] or []:
         names = " and ".join(map(visible, pair["channels"]))
         lines.append(f"{names}: correlation {pair['correlation']:.2f}")

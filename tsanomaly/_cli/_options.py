@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from pathlib import Path
 
@@ -35,14 +35,14 @@ __all__ = [
 
 
 def add_reading(parser):
-    """The file of readings, and what can be said about it."""
+    """Add the file of readings, and options for reading it."""
     parser.add_argument(
         "csv",
         type=file_or_pipe,
         nargs="+",
         metavar="FILE",
-        help="readings, one row per time step or one per reading: CSV, .xlsx or "
-        ".parquet, several files of one machine, a folder of them, or - for the "
+        help="readings, with one row per time step or per reading: CSV, .xlsx or "
+        ".parquet; one file, several files of one machine, a folder, or - for the "
         "standard input; separator, decimal mark, encoding, units, time column and "
         "labels are detected",
     )
@@ -52,53 +52,51 @@ def add_reading(parser):
         type=name_or_none,
         metavar="NAME",
         action="append",
-        help="time column, or none; given twice for a column of dates and one of times "
-        "of day",
+        help="time column, or none; give it twice if dates and times of day are in two "
+        "columns",
     )
     group.add_argument(
         "--label",
         type=name_or_none,
         metavar="NAME",
-        help="column of labels, 1 = anomaly, or none (default: the first that is "
+        help="column of labels (1 = anomaly), or none (default: the first one "
         "detected)",
     )
     group.add_argument(
         "--header-rows",
         type=whole(1),
         metavar="N",
-        help="lines of the header: names, and units or descriptions below them "
+        help="number of header lines: names, then units or descriptions "
         "(default: detected)",
     )
     group.add_argument(
         "--na-values",
         nargs="+",
         metavar="CELL",
-        help="more cells that stand for a missing reading, as in --na-values Bad -9999",
+        help="further values that mean a missing reading, as in --na-values Bad -9999",
     )
     group.add_argument(
         "--long",
         nargs="+",
         metavar="NAME",
-        help="the file has a row for each reading: the column of tags, that of values, "
-        "and that of times unless it is detected; or none (default: detected)",
+        help="for files with one row per reading: the column of tags, the column of "
+        "values and, optionally, the column of times; or none (default: detected)",
     )
     group.add_argument(
         "--quality",
         nargs="+",
         metavar="NAME",
-        help="columns that say whether the reading beside them is good, or none "
+        help="columns that rate the reading beside them as good or bad, or none "
         "(default: detected)",
     )
     group.add_argument(
         "--sheet",
         type=sheet,
         metavar="NAME",
-        help="sheet of an .xlsx file, by name or number from 0 on (default: the first "
-        "that holds data)",
+        help="sheet of an .xlsx file, by name or by number, starting at 0 (default: "
+        "the first with data)",
     )
-    group.add_argument(
-        "--drop", nargs="+", metavar="NAME", help="columns that are not channels"
-    )
+    group.add_argument("--drop", nargs="+", metavar="NAME", help="columns to leave out")
     group.add_argument("--sep", help="field separator, such as ';'")
     group.add_argument("--decimal", choices=[".", ","], help="decimal mark")
     group.add_argument(
@@ -115,22 +113,24 @@ def add_reading(parser):
         "--max-bytes",
         type=whole(1),
         metavar="N",
-        help="most bytes of text, from a compressed file 100 times its size by default",
+        help="limit on the bytes of text (default: for compressed files, 100 MB or 100 "
+        "times their size)",
     )
     return group
 
 
 def add_rows(parser, *, of_model=False):
-    """What is done to the readings of a command that runs a detector.
+    """Add options that prepare the rows for a detector.
 
     Parameters
     ----------
     parser : ArgumentParser
-        Of the command.
+        Parser of the command.
     of_model : bool, default=False
-        Whether the detector comes from a file, which says what was done in training.
+        Whether the detector comes from a model file, which stores the options of its
+        training.
     """
-    title = "rows, before a detector sees them"
+    title = "preparing the rows"
     if of_model:
         title += " (default: as in training)"
     group = parser.add_argument_group(title)
@@ -138,16 +138,16 @@ def add_rows(parser, *, of_model=False):
         "--resample",
         type=time_or_none,
         metavar="TIME",
-        help="put all channels on a grid with this time between rows, such as 1min, "
-        "each with its last reading; none leaves the rows of the file"
+        help="put all channels on a grid with this time between rows, such as 1min; "
+        "each takes its last reading; none keeps the rows of the file"
         f"{'' if of_model else ' (default: none)'}",
     )
     group.add_argument(
         "--max-gap",
         type=name_or_none,
         metavar="TIME",
-        help="rows further apart are no neighbours, such as 10min; none lets all be; "
-        "auto is 10 times the median time between rows, longer where that varies"
+        help="no window crosses a gap longer than this, such as 10min; none ignores "
+        "gaps; auto is 10 times the median time between rows, more if that varies"
         f"{'' if of_model else ' (default: auto)'}",
     )
     group.add_argument(
@@ -155,14 +155,14 @@ def add_rows(parser, *, of_model=False):
         type=name_or_none,
         choices=["previous", "interpolate", None],
         metavar="{previous,interpolate,none}",
-        help="fill in missing readings, between two gaps"
+        help="fill in missing readings, but not across gaps"
         f"{'' if of_model else ' (default: none)'}",
     )
     group.add_argument(
         "--fill-limit",
         type=whole(1),
         metavar="N",
-        help="missing readings in a row to fill in, at most"
+        help="fill in at most this many consecutive missing readings"
         f"{'' if of_model else ' (default: all)'}",
     )
 
@@ -171,7 +171,7 @@ def add_by(parser):
     parser.add_argument(
         "--by",
         metavar="NAME",
-        help="column that says which machine a row is from, such as machine_id",
+        help="column that names the machine of each row, such as machine_id",
     )
 
 
@@ -186,7 +186,7 @@ def add_window_size(parser):
         "--window-size",
         type=whole(1),
         metavar="ROWS",
-        help="rows in a window, at least 2 for networks, where it is also that of the "
+        help="rows in a window; at least 2 for networks, where it also applies to the "
         "linear map, and for autoregression (default: 16 and 80 for networks, 80 for "
         "autoregression, 256 for neighbors, 10 for other detectors)",
     )
@@ -206,25 +206,25 @@ def add_training(parser):
         "--latent-dim",
         type=latent_dim,
         metavar="N",
-        help="width of the bottleneck, or none; sequence shows the decoder all rows; "
-        "for networks (default: sequence)",
+        help="width of the bottleneck, or none; sequence passes the state at every row "
+        "to the decoder; for networks (default: sequence)",
     )
     group.add_argument(
         "--missing",
         choices=["ignore", "anomaly"],
-        help="what a missing reading in a row that holds others means, to detectors "
-        "other than iforest, lof and pca: nothing, or an anomaly (default: ignore)",
+        help="whether a missing reading in a row that has others is ignored or "
+        "flagged; not for iforest, lof and pca (default: ignore)",
     )
     group.add_argument(
         "--scaler",
         choices=["standard", "minmax", "robust", "none"],
-        help="how channels are scaled first (default: standard)",
+        help="how channels are scaled before anything else (default: standard)",
     )
     group.add_argument(
         "--epochs",
         type=whole(1),
         metavar="N",
-        help="training epochs, at most; for networks (default: 40)",
+        help="maximum number of training epochs; for networks (default: 40)",
     )
     group.add_argument(
         "--batch-size",
@@ -235,11 +235,11 @@ def add_training(parser):
     group.add_argument(
         "--row-error",
         choices=["multiscale", "last", "window_mean", "overlap_mean"],
-        help="how the residuals of windows become the error of a row; overlap_mean "
-        "looks ahead; for networks (default: multiscale)",
+        help="rule that turns residuals of windows into the error of a row; "
+        "overlap_mean looks ahead; for networks (default: multiscale)",
     )
     add_columns(group)
-    add_seed(group, "seed of everything random")
+    add_seed(group, "random seed")
 
 
 def add_share_to_train_on(parser, default):
@@ -247,12 +247,12 @@ def add_share_to_train_on(parser, default):
         "--train-fraction",
         type=fraction(0, 1, closed="right"),
         metavar="SHARE",
-        help=f"train on this share of the rows, the first ones (default: {default})",
+        help=f"train on this share of the rows, from the start (default: {default})",
     )
 
 
 def add_threshold(parser):
-    group = parser.add_argument_group("threshold, set on the errors of training rows")
+    group = parser.add_argument_group("threshold, set on errors of the training rows")
     group.add_argument(
         "--threshold-method",
         dest="method",
@@ -266,22 +266,22 @@ def add_threshold(parser):
         "--quantile",
         type=fraction(0, 1),
         metavar="Q",
-        help="for quantile and pot: the share of rows below (default: 0.99 for pot, "
-        "--false-alarms for quantile)",
+        help="for quantile and pot: share of rows below the threshold (default: 0.99 "
+        "for pot, --false-alarms for quantile)",
     )
     group.add_argument("--k", type=at_least_zero, help="for sigma and mad (default: 3)")
     group.add_argument(
         "--false-alarms",
         type=above_zero,
         metavar="N",
-        help="for quantile and pot, instead of --quantile: as many false alarms as are "
-        "expected in the time --per (default: 1)",
+        help="for quantile and pot, instead of --quantile: expected number of false "
+        "alarms in the time --per (default: 1)",
     )
     group.add_argument(
         "--per",
         type=rows_or_time,
         metavar="TIME",
-        help="such as 7D, or rows (default: 300 rows)",
+        help="a time such as 7D, or a number of rows (default: 300 rows)",
     )
 
 
@@ -297,13 +297,13 @@ def add_seed(parser, what):
 
 def add_model(parser):
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="file from train or tsanomaly.save"
+        "model", type=Path, metavar="MODEL", help="file of train or tsanomaly.save"
     )
 
 
 def add_override(parser):
     group = parser.add_argument_group(
-        "another threshold, without another training (default: that of the model)"
+        "change the threshold without retraining (default: that of the model)"
     )
     group = group.add_mutually_exclusive_group()
     group.add_argument(
@@ -316,12 +316,12 @@ def add_override(parser):
         "--quantile",
         type=fraction(0, 1),
         metavar="Q",
-        help="quantile of the errors of the training rows, which the model file keeps",
+        help="this quantile of the training errors, which the model file stores",
     )
     group.add_argument(
         "--k",
         type=at_least_zero,
-        help="mean + k standard deviations of these errors",
+        help="mean + k standard deviations of the training errors",
     )
 
 
@@ -330,8 +330,8 @@ def add_explaining(parser):
         "--trigger",
         type=at_least_zero,
         metavar="EXCESS",
-        help="accumulated excess over the threshold that raises an alarm, in distances "
-        "from the median error to the threshold (default: 1)",
+        help="accumulated excess over the threshold that raises an alarm; the unit is "
+        "the distance from the median error to the threshold (default: 1)",
     )
     parser.add_argument(
         "--off-delay",
@@ -344,7 +344,7 @@ def add_explaining(parser):
         dest="n_channels",
         type=whole(1),
         metavar="N",
-        help="channels to name, at most (default: 3)",
+        help="maximum number of channels to name (default: 3)",
     )
 
 
@@ -353,6 +353,6 @@ def add_trained_share(parser):
         "--train-fraction",
         type=fraction(0, 1, closed="left"),
         metavar="SHARE",
-        help="leave this share of the rows, the first ones, out of the metrics: those "
-        "that the model was trained on (default: 0)",
+        help="share of the rows, from the start, that the model was trained on; they "
+        "are left out of the metrics (default: 0)",
     )

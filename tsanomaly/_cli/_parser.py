@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a command line asks for: the command, and its parameters as keywords.
+"""Parse a command line into a command and its keywords.
 
-Options that are not given are not among the keywords: their defaults are those of the
-commands, and of the estimators behind them. The help says them a second time, since it
-is to be there before anything is imported; tests compare the two.
+Options that are not given are left out of the keywords, so that the defaults of the
+commands and estimators apply. The help repeats these defaults, because it must not
+import anything heavy; tests compare the two.
 """
 
 import argparse
@@ -44,12 +44,12 @@ DETECTORS = (
 )
 _NETWORKS = {"lstm", "ensemble", "hybrid"}
 
-# The threshold if none is chosen. Most of what exceeds it stays below what raises an
-# alarm; `benchmarks/alarms.py` compares others.
+# The default threshold. Most rows that exceed it do not raise an alarm;
+# `benchmarks/alarms.py` compares other budgets.
 DEFAULT_BUDGET = {"false_alarms": 1, "per": 300}
 
-# Parameters that travel together: to `read_sensor_file`, to what is done to rows, to
-# the network, to the threshold of a model that is to be trained, and to alarms.
+# Parameters that are passed on together: to `read_sensor_file`, to `prepare`, to the
+# network, to the threshold in training, and to `AlarmFilter`.
 _GROUPS = {
     "read_params": (
         "timestamp",
@@ -73,22 +73,22 @@ _GROUPS = {
     "alarm_params": ("trigger", "off_delay"),
 }
 
-_REPEATED = {"timestamp"}  # the option, once for each value
+_REPEATED = {"timestamp"}  # options that are repeated for each value
 
-# Options that another command has, and that errors of this one may be about.
+# Options of another command that the errors of this one may name.
 _ELSEWHERE = {
     "by": "train --by",
     "fill": "train --fill",
     "resample": "train --resample",
 }
 
-# Functions that messages speak of, by the parameter that calls them.
+# Functions that messages name, and the parameter whose option calls them.
 _FUNCTIONS = {"regularize()": "resample"}
 
-# What a command leaves as its status if it found alarms and was asked to tell.
+# Exit code of `--fail-on-alarm` if there is an alarm.
 ALARM_STATUS = 3
 
-# Commands that write tables for people.
+# Commands that write tables for spreadsheets.
 _WITH_TABLES = {"generate", "explore", "train", "tune", "detect", "compare", "explain"}
 
 _GENERATE = "tsanomaly generate --rows 3000"
@@ -99,24 +99,24 @@ _USE = f"{_MODEL} {_PLANT}"
 
 
 class Call(NamedTuple):
-    """What is to be run.
+    """A parsed command line.
 
     Attributes
     ----------
     command : str
         Name of the command.
     keywords : dict
-        Its parameters, those that were given.
+        The parameters that were given.
     as_json : bool
         Whether to print the result as JSON.
     verbose : bool
-        Whether to print log and tracebacks.
+        Whether to print the log and tracebacks.
     compilation_cache : str or None
         Folder for compiled networks.
     fail_on_alarm : bool
-        Whether the status tells of alarms.
+        Whether an alarm changes the exit code.
     options : dict of str to str
-        The options of the command, by the parameter that each sets.
+        Options of the command, by the parameter that each one sets.
     """
 
     command: str
@@ -128,17 +128,18 @@ class Call(NamedTuple):
     options: dict
 
     def as_option(self, parameter):
-        """Spell a parameter as what is typed to set it.
+        """Spell a parameter as its command-line option.
 
         Parameters
         ----------
         parameter : Parameter
-            Of a command, or of what it calls.
+            A parameter of the command, or of a function that it calls.
 
         Returns
         -------
         text : str
-            Such as ``--sep ';'``; as in Python if the command has no such option.
+            For example ``--sep ';'``. If the command has no such option, the parameter
+            is spelled as in Python.
         """
         name = parameter.name
         name = _FUNCTIONS.get(name, name)
@@ -168,16 +169,16 @@ def typed(parameters):
 
 
 def _words(value):
-    """A value as it is typed, in one word or some."""
+    """Spell a value as one or more words of a command line."""
     values = value if isinstance(value, (tuple, list)) else [value]
     return [quoted("none" if value is None else str(value)) for value in values]
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose messages hold nothing that a terminal obeys."""
+    """A parser whose errors are one safe line, which points to the help."""
 
     def error(self, message):
-        super().error(one_line(message))
+        self.exit(2, f"{self.prog}: error: {one_line(message)}. See {self.prog} -h\n")
 
 
 def parse(argv):
@@ -234,7 +235,7 @@ def parse(argv):
 
 
 def _keywords(given, parser):
-    """What a command is called with."""
+    """Return the keywords of the command."""
     groups = given.pop("groups")
     if "network_params" in groups:
         _check_networks(given, parser)
@@ -260,7 +261,7 @@ def _keywords(given, parser):
 
 
 def _read_long(given, parser):
-    """Columns of tags and values, and perhaps that of times."""
+    """Convert ``--long`` to the columns of tags, values and, if given, times."""
     names = given.get("long")
     if names is None:
         return
@@ -272,14 +273,14 @@ def _read_long(given, parser):
             given["timestamp"].append(names[2])
     else:
         parser.error(
-            "argument --long: give the column of tags, that of values, and perhaps "
-            "that of times; or none"
+            "argument --long: give the column of tags, the column of values and, "
+            "optionally, the column of times; or none"
         )
 
 
 def _check_networks(given, parser):
-    """Options that say nothing to the detectors that are chosen are wrong usage."""
-    # If none is chosen, a network is among them.
+    """Reject options that the chosen detectors do not have."""
+    # The default detectors include a network.
     detectors = set(given.get("detectors", [given.get("detector", "lstm")]))
     for name in _GROUPS["network_params"]:
         if name in given and not detectors & _NETWORKS:
@@ -296,14 +297,14 @@ def _check_networks(given, parser):
 
 
 def _check_threshold(given, parser):
-    """Choose the threshold; options that say nothing to the choice are wrong usage."""
+    """Choose the threshold method, and reject options that it does not have."""
     if ("false_alarms" in given) != ("per" in given):
         parser.error("--false-alarms and --per go together: give both")
     if "false_alarms" in given and ("quantile" in given or "k" in given):
         parser.error("give one of --quantile, --k and --false-alarms")
     if "method" not in given:
         if "k" in given and "quantile" in given:
-            parser.error("give either --quantile or --k, or say --threshold-method")
+            parser.error("give either --quantile or --k, or set --threshold-method")
         given["method"] = "sigma" if "k" in given else "quantile"
         if not given.keys() & {"quantile", "k", "false_alarms"}:
             given |= DEFAULT_BUDGET
@@ -324,7 +325,7 @@ def _check_threshold(given, parser):
 def _add(
     commands, name, text, description, *examples, groups=(), folder="tsanomaly-results"
 ):
-    """A command with the options that all commands have, or that write to a folder."""
+    """Add a command, with the options that all commands share."""
     parser = commands.add_parser(
         name,
         help=text,
@@ -340,22 +341,21 @@ def _add(
             "--output-dir",
             type=Path,
             metavar="DIR",
-            help="folder for the results, created if it is missing (default: "
-            f"{folder})",
+            help=f"folder for the results; created if needed (default: {folder})",
         )
     if name in _WITH_TABLES:
         output.add_argument(
             "--bom",
             action="store_true",
-            help="begin tables with a byte order mark, by which spreadsheets know that "
-            "the text is UTF-8",
+            help="begin tables with a byte order mark, so that spreadsheets read them "
+            "as UTF-8",
         )
     if name not in ("demo", "info", "tune", "watch"):
         output.add_argument(
             "--no-plots",
             action="store_false",
             dest="plots",
-            help="draw no plots, which is faster",
+            help="skip the plots, which is faster",
         )
     output.add_argument(
         "--json",
@@ -369,15 +369,15 @@ def _add(
         "--verbose",
         action="store_true",
         default=False,
-        help="say how the file is read, and where an error arose",
+        help="print how the file is read, and tracebacks of errors",
     )
     if name not in ("generate", "explore", "info"):
         output.add_argument(
             "--compilation-cache",
             type=not_empty,
             metavar="DIR",
-            help="keep compiled networks in this folder: the first fit of a later "
-            "command takes seconds less (default: none)",
+            help="keep compiled networks in this folder, which saves later commands a "
+            "few seconds (default: none)",
         )
     return parser
 
@@ -415,10 +415,11 @@ def _add_generate(commands):
         "--kinds",
         nargs="+",
         metavar="KIND",
-        help="such as spike, drift or level_shift (default: all that leave no gaps)",
+        help="for example spike, drift or level_shift (default: all except those that "
+        "leave gaps)",
     )
     parser.add_argument("--freq", help="time between rows (default: 1min)")
-    add_seed(parser, "another seed is another plant")
+    add_seed(parser, "random seed; each seed simulates a different plant")
 
 
 def _add_explore(commands):
@@ -426,11 +427,11 @@ def _add_explore(commands):
         commands,
         "explore",
         "summarise readings: gaps, missing values, sensor faults, correlations",
-        "Summarise a file: time range and gaps, missing readings and constant\n"
-        "channels, correlations, and sensors that are stuck, shifted or noisy. Writes\n"
+        "Summarise a file: time range and gaps, missing readings, constant channels,\n"
+        "correlations, and sensors that are stuck, shifted or noisy. Writes\n"
         "summary.json, sensor_health.csv, series.png, correlation.png and\n"
-        "spectrum.png; with --by, pictures of each of the first machines, such as\n"
-        "series_M1.png.",
+        "spectrum.png. With --by, each of the first machines has its own pictures,\n"
+        "such as series_M1.png.",
         _GENERATE,
         f"tsanomaly explore {_PLANT}",
         groups=("read_params",),
@@ -467,9 +468,10 @@ def _add_detector(parser):
     parser.add_argument(
         "--detector",
         choices=DETECTORS,
-        help="lstm: LSTM autoencoder; ensemble: the same, forecasts and the nearest "
-        "windows; hybrid: the LSTM autoencoder, only on rows that forecasts find "
-        "suspicious; autoregression: forecasts; neighbors: the nearest windows; "
+        help="lstm: LSTM autoencoder; ensemble: the same, forecasts and nearest "
+        "windows combined; hybrid: LSTM autoencoder on the rows that forecasts "
+        "find "
+        "suspicious; autoregression: forecasts; neighbors: nearest windows; "
         "iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA on windows "
         "(default: lstm)",
     )
@@ -497,7 +499,7 @@ def _add_detect(commands):
     parser.add_argument(
         "--fail-on-alarm",
         action="store_true",
-        help=f"exit with the status {ALARM_STATUS} if there is an alarm, for scripts "
+        help=f"exit with code {ALARM_STATUS} if there is an alarm, for scripts "
         "(default: 0)",
     )
 
@@ -526,12 +528,11 @@ def _add_compare(commands):
     parser = _add(
         commands,
         "compare",
-        "compare detectors on labelled readings, or by faults put into others",
+        "compare detectors by labels, or by injected faults",
         "Train detectors on the first rows and evaluate them on the others, beside\n"
-        "trivial baselines. Where there are no labels, faults are put into the\n"
-        "others, such as a stuck sensor, a drift, a spike and a broken relation, and\n"
-        "it is counted how many each detector finds. Writes comparison.csv and, with\n"
-        "labels, comparison.png.",
+        "trivial baselines. Without labels, inject faults into the other rows (stuck\n"
+        "sensors, drifts, spikes, broken relations) and count how many each detector\n"
+        "finds. Writes comparison.csv and, with labels, comparison.png.",
         _GENERATE,
         f"tsanomaly compare {_PLANT} --detectors iforest pca --train-fraction 0.5",
         groups=("read_params", "row_params", "network_params", "threshold_params"),
@@ -551,12 +552,12 @@ def _add_tune(commands):
     parser = _add(
         commands,
         "tune",
-        "choose window length and threshold, and train with the best",
-        "Try lengths of windows and thresholds on the first rows, judge them by the\n"
-        "alarms in the others, by labels or by faults that are put in, and train a\n"
-        "model with the best on all rows. Many candidates are tried on few rows, and\n"
-        "the best third of them on three times as many, until the rows are used up.\n"
-        "Writes model.skops, tuning.csv and tuning.json.",
+        "search for a window length and a threshold, and train with the best",
+        "Fit candidates for the window length and the threshold on the first rows,\n"
+        "and judge their alarms in the other rows by labels or by injected faults.\n"
+        "Then train a model with the best settings on all rows. The search starts\n"
+        "with many candidates on few rows, and repeatedly keeps the best third and\n"
+        "triples the rows. Writes model.skops, tuning.csv and tuning.json.",
         _GENERATE,
         f"tsanomaly tune {_PLANT} --detector pca --minutes 0.2",
         groups=("read_params", "row_params", "network_params"),
@@ -570,7 +571,7 @@ def _add_tune(commands):
         "--minutes",
         type=above_zero,
         metavar="N",
-        help="time that the search may take, about (default: 10)",
+        help="approximate time limit of the search (default: 10)",
     )
 
 
@@ -578,8 +579,8 @@ def _add_explain(commands):
     parser = _add(
         commands,
         "explain",
-        "say in sentences what is abnormal, and in which channel",
-        "One sentence for each alarm. Writes alarms.csv, contributions.png and, if\n"
+        "describe in sentences what is abnormal, and in which channel",
+        "Print one sentence per alarm. Writes alarms.csv, contributions.png and, if\n"
         "the model reconstructs readings, reconstruction.png.",
         _GENERATE,
         _TRAIN,
@@ -597,10 +598,10 @@ def _add_report(commands):
     parser = _add(
         commands,
         "report",
-        "write data, alarms, metrics and plots as one HTML page",
+        "write alarms, plots and metrics as one HTML page",
         "Write report.html: a summary of the data, sensor health, plots, alarms with\n"
-        "explanations, metrics if there are labels, settings and versions. One file,\n"
-        "which needs no network.",
+        "explanations, metrics if there are labels, settings and versions. The page\n"
+        "is a single file that works offline.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly report {_USE} --train-fraction 0.8",
@@ -619,9 +620,9 @@ def _add_info(commands):
     parser = _add(
         commands,
         "info",
-        "say what is in a model file",
-        "Print steps, parameters, channels, versions, training rows and threshold of\n"
-        "a model file. Nothing in the file is run, and no model is made.",
+        "show what a model file contains",
+        "Print the steps, parameters, channels, versions, training rows and threshold\n"
+        "of a model file. No code of the file is run, and no model is created.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly info {_MODEL}",
@@ -634,10 +635,10 @@ def _add_watch(commands):
     parser = _add(
         commands,
         "watch",
-        "score readings as they arrive, and tell of alarms",
+        "score readings as they arrive, and report alarms",
         "Score readings of one machine or a fleet as they arrive: lines of CSV or\n"
-        "JSON, a file that grows, MQTT, or requests over HTTP. Events of alarms\n"
-        "(raised, updated, cleared, acknowledged) are lines of JSON.",
+        "JSON, a growing file, MQTT, or HTTP requests. Each event of an alarm\n"
+        "(raised, updated, cleared, acknowledged) is a line of JSON.",
         _GENERATE,
         _TRAIN,
         f"tsanomaly watch {_MODEL} --from {_PLANT}",

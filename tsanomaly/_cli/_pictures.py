@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures that the commands draw."""
+"""Plots of the commands."""
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,20 @@ __all__ = [
     "shown_readings",
 ]
 
-# Channels in pictures of readings, at most: those that matter most.
+# Maximum number of channels in plots with scores: those with the largest errors.
 N_DRAWN_CHANNELS = 8
 
-# Channels in pictures with a panel for each, at most: the first ones. More are higher
-# than a page.
+# Maximum number of channels in plots with one panel each: the first ones. More would
+# not fit on a page.
 _N_DRAWN_READINGS = 20
 
-# Channels in the picture of correlations, at most: the first ones. Names of more do not
-# fit beside their rows.
+# Maximum number of channels in the correlation plot: the first ones. More names would
+# not fit beside the rows.
 _N_CORRELATED = 120
 
 
 def main_channels(found):
-    """Positions of the channels to draw, those with most of the error."""
+    """Find the channels to draw: those with the largest errors."""
     n_channels = found.contributions.shape[1]
     rows = found.flagged if found.flagged.any() else np.ones_like(found.flagged)
     share = np.nan_to_num(found.contributions[rows]).sum(axis=0)
@@ -37,12 +37,12 @@ def main_channels(found):
 
 
 def shown_readings(frame):
-    """Which channels pictures of readings and of spectra show, in words."""
+    """Describe which channels the plots of readings and spectra show."""
     return _first(_N_DRAWN_READINGS, frame)
 
 
 def correlated_readings(frame):
-    """Which channels the picture of correlations shows, in words."""
+    """Describe which channels the correlation plot shows."""
     return _first(_N_CORRELATED, frame)
 
 
@@ -53,7 +53,7 @@ def _first(most, frame):
 
 
 def draw_readings(frame, labels):
-    """Pictures of the channels that the functions above say, by name."""
+    """Draw readings, spectra and correlations, by file name."""
     from tsanomaly.plotting import CorrelationDisplay, SeriesDisplay, SpectrumDisplay
 
     drawn = frame.iloc[:, :_N_DRAWN_READINGS]
@@ -67,7 +67,7 @@ def draw_readings(frame, labels):
 
 
 def draw_anomalies(frame, found, labels):
-    """Readings, scores and alarms."""
+    """Draw readings, scores and alarms."""
     from tsanomaly.plotting import AnomalyDisplay
 
     if found.contributions.shape[1]:
@@ -80,7 +80,7 @@ def draw_anomalies(frame, found, labels):
 
 
 def draw_contributions(frame, found, labels):
-    """The channels' shares over time, or None if nothing was split."""
+    """Draw errors by channel over time, or return None if there are none."""
     from tsanomaly.plotting import ContributionDisplay
 
     if not np.isfinite(found.contributions).any():
@@ -90,7 +90,7 @@ def draw_contributions(frame, found, labels):
 
 
 def draw_measures(frame, errors, flagged, labels, threshold):
-    """Pictures that need labels, by name."""
+    """Draw the plots that need labels, by name."""
     import matplotlib.pyplot as plt
     from sklearn.metrics import (
         ConfusionMatrixDisplay,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command that trains says before it does."""
+"""What a command reports before it trains."""
 
 import warnings
 
@@ -14,7 +14,7 @@ __all__ = ["has_readings", "leave_out_dead", "tell_plan"]
 
 
 def leave_out_dead(readings, is_training, by):
-    """Readings without the channels that have none in the training rows.
+    """Drop channels without any reading in the training rows.
 
     Parameters
     ----------
@@ -23,22 +23,23 @@ def leave_out_dead(readings, is_training, by):
     is_training : ndarray of bool of shape (n_timestamps,)
         The rows to train on.
     by : str or None
-        The column of machines, which is no channel.
+        The column that names machines; not a channel.
 
     Returns
     -------
     readings : Readings
-        With a note on what was left out.
+        With a note on the channels that were left out.
 
     Raises
     ------
     ParameterError
-        If no channel is left, or a machine lacks one that others have.
+        If no channel is left, or if a machine has no reading of a channel that others
+        have.
 
     Warns
     -----
     ParameterWarning
-        If a channel has readings, but none to learn from.
+        If a channel has readings, but none in the training rows.
     """
     frame = readings.frame
     is_dead = frame[is_training].isna().all()
@@ -76,7 +77,7 @@ def leave_out_dead(readings, is_training, by):
 
 
 def _check_machines(training, by):
-    """Raise if a machine has no reading of a channel that others have."""
+    """Raise if a machine has no reading of a channel that other machines have."""
     for machine, part in training.groupby(by, sort=False):
         is_dead = part.isna().all()
         if not is_dead.any():
@@ -91,7 +92,7 @@ def _check_machines(training, by):
 
 
 def has_readings(frame, by):
-    """Which rows are no breaks, of one machine or of many.
+    """Find the rows that are not breaks, of one machine or several.
 
     Parameters
     ----------
@@ -107,12 +108,12 @@ def has_readings(frame, by):
 
 
 def tell_plan(threshold, readings, is_training, by):
-    """What will be trained on what, in three lines.
+    """Describe rows, channels and threshold in three lines.
 
     Parameters
     ----------
     threshold : ReconstructionThreshold
-        Unfitted, a budget in rows.
+        Unfitted; a budget is in rows.
     readings : Readings
         What was read.
     is_training : ndarray of bool of shape (n_timestamps,)
@@ -135,18 +136,15 @@ def tell_plan(threshold, readings, is_training, by):
     if step is not None:
         text += f", a row every {time_span(step)}"
     n_training = (is_training & has_readings(readings.frame, by)).sum()
-    text += f"; {n_training:,} to train on, the first ones"
+    text += f"; the first {n_training:,} for training"
     if by is not None:
         text += " of each machine"
-    notes = (
-        "; ".join(map(visible, readings.notes))
-        or "all channels that were read are used"
-    )
+    notes = "; ".join(map(visible, readings.notes)) or "all channels are used"
     return f"{text}\n{notes}\n{_expected(threshold, scored)}"
 
 
 def _step(frame, by):
-    """Median time between rows, of the first machine; None without times."""
+    """Return the median time between rows of the first machine; None without times."""
     if not isinstance(frame.index, pd.DatetimeIndex):
         return None
     if by is not None:
@@ -155,7 +153,7 @@ def _step(frame, by):
 
 
 def _expected(threshold, step):
-    """How many normal rows are expected above the threshold."""
+    """Describe how many normal rows are expected to exceed the threshold."""
     if threshold.false_alarms is not None:
         often = threshold.per / threshold.false_alarms
         text = f"about once in {often:,.0f} rows"
@@ -165,4 +163,4 @@ def _expected(threshold, step):
     if threshold.method in ("quantile", "pot"):
         share = 100 * (1 - threshold.quantile)
         return f"{share:.3g} % of normal rows are expected above the threshold"
-    return f"threshold by the method {threshold.method}, whatever that flags"
+    return f"threshold set by the method {threshold.method}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was done to readings in training, which later commands do again."""
+"""Preparation of readings in training, which later commands repeat."""
 
 import warnings
 
@@ -8,22 +8,22 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 
 __all__ = ["as_in_training", "to_keep"]
 
-# Without these, readings are as they are in the file, but for breaks at gaps.
+# With these defaults, readings are used as in the file, with breaks at gaps.
 _DEFAULTS = {"resample": None, "max_gap": "auto", "fill": None, "fill_limit": None}
 
 
 def to_keep(read_params, row_params):
-    """What a model file is to say of how the rows of training were prepared.
+    """Collect what a model file stores about the preparation of the training rows.
 
     Parameters
     ----------
     read_params, row_params : dict
-        Of the command that trains.
+        Parameters of the command that trains.
 
     Returns
     -------
     preparation : dict
-        What was asked for, as JSON can hold it.
+        The given parameters, as JSON types.
     """
     kept = {
         name: value for name, value in row_params.items() if value != _DEFAULTS[name]
@@ -34,31 +34,31 @@ def to_keep(read_params, row_params):
 
 
 def as_in_training(kept, read_params, row_params):
-    """Parameters of a command that uses a model: those of training, unless given.
+    """Complete the parameters of a command with those of the training.
 
     Parameters
     ----------
     kept : dict or None
-        As from `to_keep`; None if no command trained the model.
+        As returned by `to_keep`; None if no command trained the model.
     read_params, row_params : dict
-        What the command was given.
+        Parameters that the command was given.
 
     Returns
     -------
     read_params, row_params : dict
-        With what was done in training.
+        With the parameters of the training where none were given.
     notes : tuple of str
-        What was taken from the model, for the user.
+        What was taken over from the model, for the user.
 
     Raises
     ------
     ParameterError
-        If there is a limit of filling, and no filling.
+        If there is a `fill_limit` without `fill`.
 
     Warns
     -----
     ParameterWarning
-        If what was given is not what was done in training.
+        If a given parameter differs from that of the training.
     """
     filled = {**(kept or {}), **row_params}
     if "fill_limit" in row_params and filled.get("fill") is None:
@@ -72,7 +72,7 @@ def as_in_training(kept, read_params, row_params):
         return read_params, row_params, ()
     given = to_keep(read_params, row_params)
     chosen = row_params.keys() | read_params.keys()
-    if "fill" in chosen:  # a limit belongs to a way of filling
+    if "fill" in chosen:  # a limit belongs to a method of filling
         chosen |= {"fill_limit"}
     _warn_of_others(
         {name: given.get(name, _DEFAULTS.get(name)) for name in chosen},
@@ -90,12 +90,12 @@ def as_in_training(kept, read_params, row_params):
 
 
 def _warn_of_others(given, trained):
-    """Say what is done otherwise than in training."""
+    """Warn of parameters that differ from those of the training."""
     for name in (*_DEFAULTS, "na_values"):
         if given.get(name) == trained.get(name):
             continue
         if name == "fill_limit" and given.get("fill") != trained.get("fill"):
-            continue  # the other way of filling says enough
+            continue  # the warning about `fill` is enough
         then = ["without it"]
         if trained[name] is not None:
             then = ["with ", Parameter(name, trained[name])]
@@ -106,8 +106,8 @@ def _warn_of_others(given, trained):
                 now,
                 ": the model was trained ",
                 *then,
-                ", so that its scores may be too high or too low here. Leave the "
-                "option out to prepare readings as in training.",
+                ", so its scores may be too high or too low here. Leave the option out "
+                "to prepare readings as in training.",
             ),
             stacklevel=3,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is done to readings before a detector sees them: a grid, breaks, filling."""
+"""Prepare readings for a detector: put them on a grid, insert breaks, fill them in."""
 
 import warnings
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from tsanomaly._wording import count, time_span
 
 __all__ = ["Prepared", "prepare", "warn_of_sparse"]
 
-# A gap is longer than so many median steps, and than so many times the step that one
-# row in a hundred has: where times are irregular, long steps are the rule.
+# A gap is longer than 10 median steps, and longer than 3 times the 99 % quantile of the
+# steps: in irregular series, long steps are common.
 _MEDIAN_STEPS, _USUAL_STEPS, _USUAL = 10, 3, 0.99
 
-# A sensor is sparse that has readings in no more of the rows.
+# A sensor is sparse if it has readings in at most this share of the rows.
 _SPARSE = 0.5
 
-# Sensors that a message names.
+# Maximum number of sensors that a message names.
 _MOST_NAMED = 5
 
 
 class Prepared(NamedTuple):
-    """Readings as a detector gets them.
+    """Prepared readings.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Prepared(NamedTuple):
     labels : ndarray of shape (n_timestamps,) or None
         1 = anomaly; 0 at breaks that were inserted.
     rows : ndarray of int
-        Where in `frame` the rows of the file, or of the grid, are.
+        Positions in `frame` of the rows of the file, or of the grid.
     notes : tuple of str
         What was done, for the user.
     """
@@ -57,17 +57,16 @@ def prepare(
     labels : ndarray of shape (n_timestamps,) or None
         Their labels.
     resample : str or None, default=None
-        Time between the rows of a grid, on which every channel has its last reading.
+        Time between the rows of a grid; each channel takes its last reading.
     max_gap : 'auto', str or None, default='auto'
-        Rows further apart are no neighbours. 'auto' goes by the median time between
-        rows, None lets all rows be neighbours.
+        A longer time between rows is a gap. 'auto' derives it from the median time
+        between rows; None inserts no breaks.
     fill : {'previous', 'interpolate'} or None, default=None
-        How to fill in missing readings, within the rows between two breaks: by the
-        reading before, or by the line between the readings around. Those before the
-        first reading take it.
+        How to fill in missing readings between two breaks: forward-fill, or linear
+        interpolation. Readings before the first one are filled with it.
     fill_limit : int or None, default=None
-        'previous' fills in so many rows after a reading, 'interpolate' gaps of so many
-        rows; None fills in all.
+        'previous' fills at most this many rows after a reading, 'interpolate' gaps of
+        at most this many rows. None sets no limit.
 
     Returns
     -------
@@ -76,7 +75,7 @@ def prepare(
     Warns
     -----
     ParameterWarning
-        If sensors have readings in few of the rows, and none are filled in.
+        If sensors have readings in few rows and none are filled in.
     """
     notes = []
     if resample is not None:
@@ -98,7 +97,7 @@ def prepare(
 
 
 def _on_a_grid(frame, labels, resample, max_gap):
-    """Readings on a regular grid; a row is anomalous if one since the last row is."""
+    """Resample to a grid; a row is anomalous if any row since the last one is."""
     from tsanomaly.datasets import regularize
 
     _check_times(frame, "resample", resample)
@@ -121,7 +120,7 @@ def _on_a_grid(frame, labels, resample, max_gap):
         return regular, None
     places = regular.index.searchsorted(frame.index)
     on_grid = np.zeros(len(regular), dtype=labels.dtype)
-    inside = places < len(regular)  # what is later than the last row has none
+    inside = places < len(regular)  # later rows have no row on the grid
     np.maximum.at(on_grid, places[inside], labels[inside])
     return regular, on_grid
 
@@ -142,12 +141,12 @@ def _check_times(frame, name, value):
     if not is_time:
         raise ParameterError(
             Parameter(name, value),
-            " is no length of time. Pass one such as 30s, 1min or 1h.",
+            " is not a duration. Pass one such as 30s, 1min or 1h.",
         )
 
 
 def _broken(frame, labels, rows, max_gap, notes):
-    """Readings with a break at each gap, and where their rows are then."""
+    """Insert a break at each gap, and return the positions of the rows."""
     from tsanomaly.datasets import insert_breaks
 
     if max_gap == "auto":
@@ -171,7 +170,7 @@ def _broken(frame, labels, rows, max_gap, notes):
 
 
 def _usual_gap(index):
-    """From what time on two rows are no neighbours; None if nothing tells."""
+    """Return the time that counts as a gap; None if it cannot be derived."""
     if not isinstance(index, pd.DatetimeIndex):
         return None
     steps = np.diff(index.as_unit("ns").asi8)
@@ -184,7 +183,7 @@ def _usual_gap(index):
 
 
 def _filled(frame, fill, limit):
-    """Readings filled in between breaks, and how many were."""
+    """Fill in readings between breaks, and count them."""
     breaks = find_breaks(frame)
     edges = np.flatnonzero(np.diff(np.r_[True, breaks, True]))
     values = frame.to_numpy(dtype=np.float64, copy=True)
@@ -202,13 +201,13 @@ def _filled(frame, fill, limit):
 
 
 def _fill(values, times, fill, limit):
-    """Fill in the readings of a sensor between two breaks, and return how many."""
+    """Fill in the readings of a sensor between two breaks, and count them."""
     known = np.flatnonzero(~np.isnan(values))
     missing = np.flatnonzero(np.isnan(values))
     if not len(known) or not len(missing):
         return 0
     after = np.searchsorted(known, missing)
-    before = known[np.maximum(after - 1, 0)]  # of the first rows, the first reading
+    before = known[np.maximum(after - 1, 0)]  # the first rows take the first reading
     new, distance = values[before], np.abs(missing - before)
     inside = (after > 0) & (after < len(known))
     if fill == "interpolate":
@@ -222,7 +221,7 @@ def _fill(values, times, fill, limit):
 def warn_of_sparse(frame):
     """Warn of sensors that have readings in few of the rows.
 
-    They were read at another rate, or each at times of its own.
+    They have another sampling rate, or times of their own.
 
     Parameters
     ----------
@@ -257,7 +256,7 @@ def warn_of_sparse(frame):
 
 
 def _step_of(channel):
-    """Median time between the readings of a channel, as a grid takes it."""
+    """Return the median time between the readings of a channel, as a grid option."""
     times = channel.index[channel.notna()]
     if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
         return None

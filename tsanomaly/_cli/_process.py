@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The process that the program runs in: its signals and standard streams."""
+"""Signals and standard streams of the process."""
 
 import os
 import signal
@@ -16,22 +16,22 @@ __all__ = [
     "open_missing_streams",
 ]
 
-# Status of a program that Ctrl-C ends, as shells give it, and what it says.
+# Exit code after Ctrl-C, as in shells, and its message.
 INTERRUPTED = 130
 _FAREWELL = "interrupted\n"
 
-# Signals that ask a program to end: from `kill` or an init system, and from a terminal
-# that is closed.
+# Signals that ask a program to end, sent by `kill`, by an init system, or when the
+# terminal is closed.
 _REQUESTS = [
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 
 
 def open_missing_streams():
-    """Open standard streams that are closed, as of ``tsanomaly … 2>&-``, on nothing.
+    """Replace standard streams that are closed, as by ``tsanomaly … 2>&-``.
 
-    Otherwise the next file to be opened, such as a result, gets the number of the
-    stream, and whatever other libraries print there.
+    Otherwise the next file that is opened, such as a result, would get the number of
+    the stream, and with it the output of other libraries.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -40,18 +40,18 @@ def open_missing_streams():
 
 
 def drop(stream):
-    """Write no more to a stream that fails, also not what it still holds at exit."""
+    """Discard everything written to a stream that fails, including its buffer."""
     with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Messages:
-    """The stream of messages. That nobody can read them is no failure.
+    """The stream of messages. It ignores failures to write.
 
     Parameters
     ----------
     stream : text stream
-        Where they go, until it fails.
+        Receives the messages until it fails.
     """
 
     def __init__(self, stream):
@@ -63,22 +63,22 @@ class Messages:
             self._stream.write(text)
 
     def flush(self):
-        """Write what is held back."""
+        """Flush the stream."""
         with self._forgiven():
             self._stream.flush()
 
     def isatty(self):
-        """Whether a terminal shows what is written."""
+        """Whether the stream is a terminal."""
         with suppress(ValueError):  # it is closed
             return self._stream.isatty()
         return False
 
     def fileno(self):
-        """Number of the stream, as the operating system knows it."""
+        """Return the file descriptor of the stream."""
         return self._stream.fileno()
 
     def interrupted(self):
-        """Say that the program was interrupted."""
+        """Report that the program was interrupted."""
         self.write(_FAREWELL)
         self.flush()
         return INTERRUPTED
@@ -93,15 +93,15 @@ class Messages:
 
 @contextmanager
 def leaving_at_once(is_program):
-    """Have Ctrl-C end the process within, while there is nothing to clean up.
+    """End the process at once on Ctrl-C, while there is nothing to clean up.
 
-    An exception would do for most of the time. But raised while modules are imported,
-    it may also be printed and forgotten, or turned into another error.
+    An exception would usually do. But while modules are imported, it may be printed and
+    ignored, or be turned into another error.
 
     Parameters
     ----------
     is_program : bool
-        Whether the process is that of the program; False changes nothing.
+        Whether the process belongs to the program; False changes nothing.
     """
     if not (is_program and _handles(signal.SIGINT, signal.default_int_handler)):
         yield
@@ -121,9 +121,9 @@ def _leave(*_):
 
 @contextmanager
 def ending_in_order():
-    """Have requests to end raise SystemExit within, so that what is open is closed.
+    """Turn signals that end the program into SystemExit, so that files are closed.
 
-    The status is that by which shells tell which signal ended a program.
+    The exit code tells which signal ended the program, as in shells.
     """
     numbers = [number for number in _REQUESTS if _handles(number, signal.SIG_DFL)]
 
@@ -141,6 +141,6 @@ def ending_in_order():
 
 
 def _handles(number, handler):
-    """Whether a signal is handled so, and may be handled in another way."""
+    """Whether the signal has its default handler and may get another one."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     return in_main_thread and signal.getsignal(number) is handler

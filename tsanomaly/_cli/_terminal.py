@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The line on a terminal that says what is going on, and how far it is."""
+"""The progress line on a terminal."""
 
 import os
 from contextlib import suppress
@@ -10,27 +10,27 @@ from tsanomaly._cli._text import show, visible
 
 __all__ = ["Progress"]
 
-# Characters of a bar, and how often it is drawn from start to end.
+# Length of a bar in characters, and how often it is drawn.
 _BAR = 20
 _STEPS = 200
 
 
 class Progress:
-    """One line that says what is going on, and how far, on a terminal only.
+    """A progress line, shown on terminals only.
 
-    Steps that cannot tell how far they are, such as a call of another library, show
-    after a few seconds how long they have taken, so that it is seen that they go on.
+    Steps without known progress, such as a call of another library, show after a few
+    seconds how long they have taken.
 
     Parameters
     ----------
     stream : text stream
-        Where the line is drawn, if it is a terminal.
+        Where the line is drawn if it is a terminal.
     output : text stream or None, default=None
-        Where `keep` prints. None: nowhere.
+        Where `keep` prints; None discards the text.
     patience : float, default=3
-        Seconds until it is shown how long a step has taken.
+        Seconds after which the duration of a step is shown.
     tick : float, default=1
-        Seconds between two looks at the clock.
+        Seconds between updates of the duration.
     """
 
     def __init__(self, stream, output=None, *, patience=3, tick=1):
@@ -59,7 +59,7 @@ class Progress:
             self._erase()
 
     def __call__(self, text):
-        """Say what is going on from now on.
+        """Start a step.
 
         Parameters
         ----------
@@ -72,16 +72,16 @@ class Progress:
             self._draw()
 
     def advance(self, done, total, unit):
-        """Say how far it is: a listener of what computations tell.
+        """Show the progress of a step; called by computations.
 
         Parameters
         ----------
         done, total : int
-            Number of items that are done, and of all.
+            Number of items done, and number of all items.
         unit : str
-            What they are called, in the plural.
+            Name of the items, in the plural.
         """
-        # A bar for each of thousands of batches would cost time and show no more.
+        # Drawing a bar for each of thousands of batches would only cost time.
         bar = total, unit, _STEPS * done // total
         if bar == self._bar:
             return
@@ -92,7 +92,7 @@ class Progress:
             self._draw()
 
     def keep(self, text):
-        """Print what a command has to say before it is done.
+        """Print a part of the result before the command is done.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Progress:
             self.print(text, self._output)
 
     def note(self, text):
-        """Print what is to be known and is no result, beside it.
+        """Print a message that is not part of the result.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Progress:
         self.print(text, self._stream)
 
     def print(self, text, stream):
-        """Print lines in the place of the line, which comes back below.
+        """Print lines above the progress line.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Progress:
             Where they go.
         """
         with self._lock:
-            self._bar = None  # to be drawn again
+            self._bar = None  # draw it again
             self._erase()
             show(text, stream)
 
@@ -139,7 +139,7 @@ class Progress:
         end, seconds = self._end, monotonic() - self._start
         if seconds >= self._patience:
             end += f" {_duration(int(seconds))}"
-        # What went on in a second line of the terminal could not be erased.
+        # A line that wraps could not be erased.
         room = _count_columns(self._stream) - 1
         line = f"{self._text[: max(room - len(end), 0)]}{end}"[:room]
         self._write(line)
@@ -153,13 +153,13 @@ class Progress:
 
 
 def _duration(seconds):
-    """Seconds as people say them, such as "12 s" or "3 min 5 s"."""
+    """Format seconds, such as "12 s" or "3 min 5 s"."""
     minutes, seconds = divmod(seconds, 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def _count_columns(terminal):
-    """Width of a terminal in characters, or 80 where it does not say."""
+    """Return the width of a terminal in characters; 80 if it is unknown."""
     with suppress(AttributeError, OSError, ValueError):
         return os.get_terminal_size(terminal.fileno()).columns or 80
     return 80

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Text that is shown as it is, whatever it holds.
+"""Print text safely, whatever it contains.
 
-Names of columns, files and steps come from files of others, and a terminal obeys some
-of the characters in a name: it would change its colours or title, write over what was
-shown before, or show the name backwards. Here they become escapes, as in Python.
+Names of columns, files and steps may come from untrusted files. Control characters in a
+name could change the colours or title of a terminal, overwrite earlier output, or
+reverse the text. Here they become escapes, as in Python.
 """
 
 import shlex
@@ -14,28 +14,28 @@ __all__ = ["one_line", "quoted", "show", "visible"]
 
 
 def one_line(text):
-    """Text on one line, with escapes for what cannot be seen in it."""
+    """Put text on one line, with escapes for invisible characters."""
     return visible(" ".join(text.split()))
 
 
 def quoted(text):
-    """Text as it is typed in a shell."""
+    """Quote text for a shell."""
     if text == visible(text):
         return shlex.quote(text)
-    # Tabs and their like cannot be typed as they are.
+    # Tabs and other control characters cannot be typed directly.
     text = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"$'{visible(text)}'"
 
 
 def show(text, stream):
-    """Print lines of text, with escapes for what cannot be seen or encoded.
+    """Print lines of text, with escapes for invisible or unencodable characters.
 
     Parameters
     ----------
     text : str
         The lines.
     stream : text stream
-        Where they go, at once.
+        Where they are printed; flushed at once.
     """
     text = "\n".join(map(visible, text.split("\n")))
     encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A search for window length and threshold, within a time."""
+"""A search for the window length and the threshold, with a time limit."""
 
 from contextlib import suppress
 from time import perf_counter
@@ -13,7 +13,7 @@ from tsanomaly._cross_fit import fit_cross_fitted
 
 __all__ = ["parameters_to_try", "search"]
 
-# What is tried. Lengths of windows double; of the threshold, the time between alarms.
+# Candidates: window lengths, each twice the last, and times between alarms.
 _PER = [100, 300, 1_000, 3_000]
 _OF_NETWORKS = [(8, 40), (16, 80), (32, 160)]
 _WINDOWS = {
@@ -25,20 +25,20 @@ _WINDOWS = {
 }
 _OF_STOCK = {"window__window_size": [1, 3, 10, 30, 100]}
 
-# Each round keeps a third of the candidates, and gives them three times the rows.
+# Each round keeps a third of the candidates and triples their rows.
 _FACTOR = 3
 _FEWEST_ROWS = 500
 
 
 class _LastRows(OutlierMixin, BaseEstimator):
-    """A detector that is fitted on the last rows only, and predicts alarms.
+    """A detector that is fitted on the last rows only and predicts alarms.
 
     Parameters
     ----------
     model : Pipeline
         Of the command line.
     n_rows : int
-        Rows to fit on: what grows from round to round.
+        Number of rows to fit on; it grows in each round.
     """
 
     def __init__(self, model, n_rows=_FEWEST_ROWS):
@@ -55,7 +55,7 @@ class _LastRows(OutlierMixin, BaseEstimator):
 
 
 def search(model, detector, train, test, y, *, seconds, random_state, progress):
-    """Try window lengths and thresholds by successive halving.
+    """Search window lengths and thresholds by successive halving.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     detector : str
         Its name.
     train, test : DataFrame of shape (n_timestamps, n_channels)
-        Rows to fit on, and rows to judge by.
+        Rows for fitting and for evaluation.
     y : ndarray of shape (n_timestamps,)
         Labels of `test`.
     seconds : float
-        Time that the search may take, about: it follows from that of one candidate.
+        Approximate time limit, estimated from the time of one candidate.
     random_state : int
-        Seed of the choice of candidates.
+        Seed for the choice of candidates.
     progress : callable
         Called with a line of text before each step.
 
@@ -79,9 +79,9 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     best : Pipeline
         The best candidate, unfitted.
     chosen : dict
-        Its parameters that were searched.
+        The searched parameters of the best candidate.
     table : DataFrame
-        Candidates, the best first: rows fitted on, event-wise F1, parameters.
+        Candidates, best first: number of rows, event-wise F1 and parameters.
     """
     import warnings
 
@@ -101,7 +101,7 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
         for place in (0, -1):  # the shortest and the longest windows
             candidate = {name: values[place] for name, values in grid.items()}
             candidate = clone(model).set_params(**candidate)
-            with suppress(ValueError):  # if it cannot be fitted on few rows
+            with suppress(ValueError):  # it may not fit on few rows
                 _LastRows(candidate, fewest).fit(train).predict(test)
     for_one = (perf_counter() - start) / 2
     n_rounds = 1 + int(np.log(len(train) / fewest) / np.log(_FACTOR))
@@ -123,7 +123,8 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
         random_state=random_state,
     )
     with warnings.catch_warnings():
-        # Candidates without an alarm, and those that cannot be fitted on few rows.
+        # Warnings of candidates without alarms, and of those that cannot be fitted on
+        # few rows.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         warnings.simplefilter("ignore", UserWarning)
         halving.fit(pd.concat([train, test]), np.concatenate([np.zeros(len(train)), y]))
@@ -131,16 +132,17 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     names = [f"param_model__{name}" for name in grid]
     table = results[["n_resources", "mean_test_score", *names]]
     table.columns = ["rows", "event_fscore", *grid]
-    # Scores of more rows come first: those of few say less.
+    # Candidates fitted on more rows come first, because scores on few rows are less
+    # reliable.
     table = table.sort_values(
         ["rows", "event_fscore"], ascending=False, kind="stable", ignore_index=True
     )
     if table["event_fscore"].isna().all():
         raise ValueError(
-            "No candidate could be fitted. Train it with other parameters, or on more "
+            "No candidate could be fitted. Change the parameters, or train on more "
             "rows."
         )
-    # Numbers of Python, as a user would write them.
+    # Python numbers, as a user would write them.
     best = {name: _plain(table[name].iloc[0]) for name in grid}
     return clone(model).set_params(**best), best, table
 
@@ -150,7 +152,7 @@ def _plain(value):
 
 
 def parameters_to_try(detector):
-    """Values to try, by the name of the parameter in the pipeline of a detector."""
+    """Return the values to try, by parameter of the pipeline."""
     if detector in _WINDOWS:
         windows = {f"errors__{k}": v for k, v in _WINDOWS[detector].items()}
     else:

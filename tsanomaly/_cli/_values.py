@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Values of options, as argparse reads them from what is typed."""
+"""Types of option values, for argparse."""
 
 import argparse
 import math
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def whole(smallest):
-    """Make a type of whole numbers from a smallest one on."""
+    """Make a type of whole numbers with a minimum."""
 
     def parse(text):
         try:
@@ -52,7 +52,7 @@ def fraction(low, high, closed="neither"):
         above = value >= low if closed in ("left", "both") else value > low
         below = value <= high if closed in ("right", "both") else value < high
         if not (above and below):
-            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
         return value
 
     return parse
@@ -67,7 +67,7 @@ def above_zero(text):
 
 
 def at_least_zero(text):
-    """Read a number that is not negative."""
+    """Read a number of at least 0."""
     value = number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not at least 0")
@@ -88,7 +88,7 @@ def number(text):
 def not_empty(text):
     """Read the name of a folder."""
     if not text:
-        raise argparse.ArgumentTypeError("the name of a folder is missing")
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
     return text
 
 
@@ -98,12 +98,12 @@ def name_or_none(text):
 
 
 def time_or_none(text):
-    """Read the text of a time, or "none"."""
+    """Read a duration as text, or "none"."""
     return name_or_none(not_empty_text(text))
 
 
 def rows_or_time(text):
-    """Read a whole number of rows from 1 on, or leave the text of a time as it is."""
+    """Read a number of rows of at least 1, or a duration as text."""
     try:
         float(text)
     except ValueError:
@@ -112,19 +112,19 @@ def rows_or_time(text):
 
 
 def sheet(text):
-    """Read the number of a sheet, or its name."""
+    """Read the number or the name of a sheet."""
     return int(text) if text.isdecimal() else text
 
 
 def not_empty_text(text):
     """Read a text of at least one character."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty")
+        raise argparse.ArgumentTypeError("the value is empty")
     return text
 
 
 def latent_dim(text):
-    """Read a whole number from 1 on, "none", or "sequence"."""
+    """Read a whole number of at least 1, "none" or "sequence"."""
     if text in ("none", "sequence"):
         return None if text == "none" else text
     return whole(1)(text)

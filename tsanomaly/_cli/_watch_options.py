@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options of the command that watches machines."""
+"""Options of `tsanomaly watch`."""
 
 import argparse
 from pathlib import Path
@@ -10,49 +10,49 @@ __all__ = ["add_watching", "check_watching"]
 
 
 def add_watching(parser):
-    """Where readings come from, where alarms go to, and what is kept."""
+    """Add options for readings, alarms and the state file."""
     group = parser.add_argument_group("readings")
     group.add_argument(
         "--from",
         dest="source",
         type=not_empty_text,
         metavar="SOURCE",
-        help="- for lines of the standard input, a file of lines, or "
-        "mqtt://HOST[:PORT]/TOPIC (mqtts:// with TLS): CSV below a header, or a JSON "
-        "object in each line",
+        help="- for the standard input, a file, or mqtt://HOST[:PORT]/TOPIC (mqtts:// "
+        "with TLS); readings are CSV below a header, or one JSON object per line",
     )
     group.add_argument(
         "--follow",
         action="store_true",
-        help="wait for more at the end of the file, also when it is rotated",
+        help="wait for more lines at the end of the file, even if it is rotated",
     )
     group.add_argument(
         "--listen",
         type=_address,
         metavar="[HOST:]PORT",
-        help="take readings over HTTP, and serve a page, alarms and metrics; other "
-        "hosts than this one need --token-file (default of HOST: 127.0.0.1)",
+        help="accept readings over HTTP, and serve a page, alarms and metrics; a HOST "
+        "other than the default, 127.0.0.1, needs --token-file",
     )
     group.add_argument(
         "--by",
         type=not_empty_text,
         metavar="NAME",
-        help="where the machine's name is, for a model that watches several; a fleet "
-        "knows that itself",
+        help="field that names the machine, if one model watches several; a fleet "
+        "knows its own",
     )
     group.add_argument(
         "--timestamp",
         dest="time",
         type=not_empty_text,
         metavar="NAME",
-        help="where the time is (default: the first of time, timestamp, datetime, "
+        help="field of the time (default: the first of time, timestamp, datetime, "
         "date, ts)",
     )
     group.add_argument(
         "--max-gap",
         type=not_empty_text,
         metavar="TIME",
-        help="a longer pause, such as 10min, makes the rows on its sides strangers",
+        help="no window crosses a pause longer than this, such as 10min (default: "
+        "none)",
     )
     group = parser.add_argument_group("alarms")
     group.add_argument(
@@ -61,42 +61,43 @@ def add_watching(parser):
         type=not_empty_text,
         action="append",
         metavar="PLACE",
-        help="- for the standard output, a file that events are added to, the "
-        "http(s):// address of a webhook, or mqtt://HOST[:PORT]/TOPIC; may be given "
-        "several times (default: -)",
+        help="- for the standard output, a file to append events to, an http(s):// "
+        "address of a webhook, or mqtt://HOST[:PORT]/TOPIC; can be repeated (default: "
+        "-)",
     )
     group.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="what a restart goes on from; without it, a watch forgets when it ends",
+        help="file that a restart continues from; without it, everything is forgotten "
+        "at the end",
     )
     group.add_argument(
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="file of the token that requests bring which change something",
+        help="file with the token that requests must send to change something",
     )
     group.add_argument(
         "--most-machines",
         type=whole(1),
         metavar="N",
-        help="machines that are watched, at most (default: 1000)",
+        help="maximum number of machines (default: 1000)",
     )
 
 
 def check_watching(given, as_json, parser):
-    """What goes together, and what does not."""
+    """Reject options that contradict each other."""
     source = given.get("source")
     if source is None and "listen" not in given:
-        parser.error("say where readings come from: --from, --listen, or both")
+        parser.error("give the source of the readings: --from, --listen, or both")
     is_file = source not in (None, "-") and "://" not in source
     if given.get("follow") and not is_file:
-        parser.error("argument --follow: it is for --from FILE")
+        parser.error("argument --follow: it needs --from FILE")
     if as_json and "-" in given.get("outputs", ["-"]):
         parser.error(
-            "argument --json: the standard output holds events, lines of JSON; name "
-            "another place for them with --to"
+            "argument --json: events already go to the standard output as JSON; send "
+            "them elsewhere with --to"
         )
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Machines that are watched live: readings in, alarms out.
+"""Watch machines live: readings in, alarms out.
 
-`Watch` scores readings and remembers; it knows nothing of where they come from. Around
-it are sources (lines, files that grow, MQTT), what alarms are handed to, and a server
-for HTTP.
+`Watch` scores readings and keeps the state, independently of the source. Around it are
+sources (lines, growing files, MQTT), receivers of alarms, and an HTTP server.
 """

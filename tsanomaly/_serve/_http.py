@@ -17,16 +17,16 @@ from tsanomaly._serve._watch import UnknownName
 
 __all__ = ["Application"]
 
-# At most: bytes of a body, readings that wait, rejected readings in an answer.
+# Maximum bytes of a body, waiting readings, and rejected readings in an answer.
 _LARGEST_BODY = 5_000_000
 _MOST_WAITING = 20_000
 _MOST_TOLD = 100
 
-# At most: digits of a number, of an alarm or of readings; characters of a name.
+# Maximum digits of a number, and characters of a name.
 _MOST_DIGITS = 9
 _LONGEST_NAME = 200
 
-# Seconds in which a body has to arrive.
+# Seconds within which a body must arrive.
 _PATIENCE = 30
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -44,7 +44,7 @@ _HEADERS = [
 
 
 class _Problem(Exception):
-    """A request that is answered with what is wrong with it."""
+    """An error that is returned as the answer to a request."""
 
     def __init__(self, status, message, **headers):
         super().__init__(message)
@@ -53,24 +53,24 @@ class _Problem(Exception):
 
 
 class Application:
-    """What answers requests.
+    """The ASGI application that answers requests.
 
-    Readings of all requests that wait are scored together. A request is answered when
-    its readings are in the state of the watch.
+    Readings of all waiting requests are scored together. A request is answered once its
+    readings are in the state of the watch.
 
     Parameters
     ----------
     watch : Watch
     tell : callable
-        Called without arguments when there may be events.
+        Called without arguments when there may be new events.
     token : str or None, default=None
-        What requests that change something have to bring. Without one, a page of
-        another site cannot make any.
+        Token that requests must send to change something. Even without a token, pages
+        of other sites cannot make such requests.
     is_local : bool, default=True
-        Whether only this machine can reach it. Then requests have to be made to it by
-        a name of its own, with a token or without.
+        Whether only this machine can connect. Then requests must use one of its local
+        names, with or without a token.
     largest_body, most_waiting : int
-        Bytes of a body, and readings that wait, at most.
+        Maximum bytes of a body, and maximum number of waiting readings.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Application:
         self._most_waiting = most_waiting
         self._waiting, self._n_waiting = [], 0
         self._worker = None
-        self.counts = {}  # of answers, by status
+        self.counts = {}  # number of answers by status
 
     async def __call__(self, scope, receive, send):
-        """Answer a request, as ASGI has it."""
-        if scope["type"] != "http":  # there is nothing to start or to stop
+        """Answer a request, as defined by ASGI."""
+        if scope["type"] != "http":  # nothing to start or stop
             return
         headers = [("content-type", "application/json")]
         try:
@@ -109,7 +109,7 @@ class Application:
             headers += [(k.replace("_", "-"), v) for k, v in problem.headers.items()]
         except _Gone:
             return
-        # Whatever goes wrong is counted, and the next request is answered.
+        # Errors are counted, and do not affect the next request.
         except Exception as error:
             text = f"The request cannot be answered: {type(error).__name__}."
             status, body = 500, _error(text)
@@ -159,9 +159,9 @@ class Application:
         }
         action = actions.get(parts)
         if action is None:
-            raise _Problem(404, "There is nothing at this path.")
+            raise _Problem(404, "This path does not exist.")
         if method != "POST":
-            raise _Problem(405, "This path takes POST.", allow="POST")
+            raise _Problem(405, "This path requires POST.", allow="POST")
         self._check_token(headers)
         if action == self._take and self._n_waiting >= self._most_waiting:
             raise self._too_many()
@@ -169,7 +169,7 @@ class Application:
         return await action(body, *parts[1:2])
 
     async def _take(self, body):
-        """Score the readings of a request together with those of others."""
+        """Score the readings of a request together with those of other requests."""
         try:
             readings = await asyncio.to_thread(
                 read_body, body, self._watch.format, self._most_waiting
@@ -188,17 +188,17 @@ class Application:
         return 200, await answer
 
     async def _work(self):
-        """Score what waits, as long as there is something."""
+        """Score waiting readings until there are none."""
         while self._waiting:
             batch, self._waiting = self._waiting, []
             readings = [reading for some, _ in batch for reading in some]
             try:
                 outcome = await asyncio.to_thread(self._watch.take, readings)
-            # As long as this process lives, it answers.
+            # Errors must not end this task.
             except Exception as error:
                 for _, answer in batch:
                     if not answer.done():
-                        text = f"The readings could not be kept: {error}"
+                        text = f"The readings could not be saved: {error}"
                         answer.set_exception(_Problem(503, text, retry_after="5"))
             else:
                 if outcome.events:
@@ -208,7 +208,7 @@ class Application:
                 self._n_waiting -= len(readings)
 
     async def _tell_others(self):
-        """Tell of events, which are kept: what goes wrong here is no answer."""
+        """Report events; errors here do not affect the answer."""
         with suppress(Exception):
             await asyncio.to_thread(self._tell)
 
@@ -216,7 +216,8 @@ class Application:
         who = _fields(body).get("by")
         if who is not None and not (isinstance(who, str) and len(who) <= _LONGEST_NAME):
             raise _Problem(
-                400, f"'by' is a text of at most {_LONGEST_NAME} characters, or null."
+                400,
+                f"'by' must be a text of at most {_LONGEST_NAME} characters, or null.",
             )
         with _answering():
             if not (alarm.isdecimal() and len(alarm) <= _MOST_DIGITS):
@@ -231,7 +232,7 @@ class Application:
         if number is not None and not (type(number) is int and 1 <= number <= most):
             raise _Problem(
                 400,
-                f"'readings' is how many they are, a whole number from 1 to {most:,}.",
+                f"'readings' must be a whole number from 1 to {most:,}.",
             )
         with _answering():
             n_readings = await asyncio.to_thread(
@@ -241,7 +242,7 @@ class Application:
         return 200, {"machine": machine, "readings": n_readings}
 
     def _machines(self):
-        # Of one moment, and not while readings are scored.
+        # A consistent snapshot, not taken while readings are scored.
         with self._watch.lock:
             return [
                 {
@@ -270,8 +271,8 @@ class Application:
     async def _body(self, receive, headers):
         too_large = _Problem(
             413,
-            f"A body has at most {self._largest_body:,} bytes. Send fewer readings at "
-            "once.",
+            f"A body may have at most {self._largest_body:,} bytes. Send fewer "
+            f"readings at once.",
         )
         with suppress(ValueError):
             if int(headers.get(b"content-length", b"0")) > self._largest_body:
@@ -294,10 +295,10 @@ class Application:
             raise _Problem(408, text) from None
 
     def _check_origin(self, headers):
-        """Refuse what a page of another site, or under another name, asks for."""
+        """Reject requests from pages of other sites, or to other host names."""
         host = headers.get(b"host", b"").decode("latin-1")
         known = host in _LOCAL or host.rpartition(":")[0] in _LOCAL
-        # A name of another site can be made to mean this machine.
+        # Another site could make its host name resolve to this machine.
         if self._is_local and not known:
             raise _Problem(403, f"This serves {', '.join(_LOCAL)}, not {host[:100]!r}.")
         origin = headers.get(b"origin")
@@ -305,7 +306,7 @@ class Application:
         if self._token is not None or origin is None:
             return
         if origin.decode("latin-1") != f"http://{host}":
-            raise _Problem(403, "This does not serve pages of other sites.")
+            raise _Problem(403, "Requests from pages of other sites are rejected.")
 
     def _check_token(self, headers):
         if self._token is None:
@@ -314,25 +315,27 @@ class Application:
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             raise _Problem(
                 401,
-                "This takes the token: send the header 'Authorization: Bearer …'.",
+                "This request needs the token: send the header 'Authorization: Bearer "
+                "…'.",
                 www_authenticate="Bearer",
             )
 
     def _too_many(self):
         return _Problem(
             429,
-            f"{self._n_waiting:,} readings wait to be scored. Send these again.",
+            f"{self._n_waiting:,} readings are waiting to be scored. Send these again "
+            f"later.",
             retry_after="1",
         )
 
 
 class _Gone(Exception):
-    """Nobody waits for the answer."""
+    """The client has closed the connection."""
 
 
 @contextmanager
 def _answering():
-    """Within, what is not there or cannot be done becomes an answer."""
+    """Turn errors about unknown names and invalid requests into answers."""
     try:
         yield
     except UnknownName as error:
@@ -346,7 +349,7 @@ def _error(text):
 
 
 def _fields(body):
-    """The object in a body, which may be empty."""
+    """Read the JSON object of a body, which may be empty."""
     if not body:
         return {}
     try:
@@ -354,19 +357,19 @@ def _fields(body):
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _Problem(400, "The body is to be a JSON object, or nothing.")
+        raise _Problem(400, "The body must be a JSON object or empty.")
     return found
 
 
 def _number(query, name, default, most):
     text = query.get(name, [str(default)])[0]
     if not (text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise _Problem(400, f"{name!r} is a whole number up to {most:,}.")
+        raise _Problem(400, f"{name!r} must be a whole number of at most {most:,}.")
     return min(int(text), most)
 
 
 def _hand_out(batch, outcome):
-    """Tell each request what became of its readings."""
+    """Return the results of its readings to each request."""
     places = [place for place, _ in outcome.rejected]  # in order
     start = 0
     for readings, answer in batch:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One machine that is watched: its stream, its times, its alarm."""
+"""One watched machine: its stream, its times and its alarm."""
 
 from collections import Counter, deque
 
@@ -12,20 +12,21 @@ from tsanomaly._streaming import StreamingDetector, continue_with
 
 __all__ = ["RECENT", "Machine"]
 
-# Readings of a machine that are kept: for charts, and for a new normal.
+# Number of readings kept per machine, for charts and for a new normal.
 RECENT = 2_000
 
-# Times by which a reading that comes twice is known, and errors that tell of drift.
+# Numbers of recent times, to recognise duplicates, and of recent errors, to recognise
+# drift, that are kept.
 _TIMES_KEPT, _ERRORS_KEPT = 500, 400
 
-# Rows that are scored at once, at most: it bounds memory.
+# Maximum number of rows scored at once, to limit memory.
 _BLOCK = 2_048
 
 _NO_TIME = np.datetime64("NaT", "ns")
 
 
 class Machine:
-    """A machine.
+    """A watched machine.
 
     Parameters
     ----------
@@ -33,21 +34,21 @@ class Machine:
     detector : fitted estimator
     alarm_filter : AlarmFilter
     width : int
-        How many channels there are.
+        Number of channels.
     n_channels : int
-        How many channels of an alarm to name, at most.
+        Maximum number of channels to name per alarm.
     max_gap : timedelta64 or None
         A longer pause between readings is a break.
     threshold : float or None, default=None
-        What errors are compared with, instead of the threshold of the detector.
+        Threshold of the errors; None uses that of the detector.
     adjusted : callable or None, default=None
-        From the detector to the one that scores.
+        Returns the detector that scores, for a detector.
 
     Attributes
     ----------
     n_recent : int
-        How many of its last readings a machine needs to go on after a restart, and for
-        charts.
+        Number of last readings that a machine needs to continue after a restart, and
+        for charts.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Machine:
         self.last_time = _NO_TIME
         self.last_score = np.nan
         self.n_readings = 0
-        self.alarm = None  # the one that is on
+        self.alarm = None  # the active alarm
         self.n_recent = max(RECENT, self.stream.n_context_)
         self._times = deque(maxlen=_TIMES_KEPT)
         self._errors = deque(maxlen=_ERRORS_KEPT)
@@ -103,10 +104,10 @@ class Machine:
         self.n_alarms.update(state["n_alarms"])
 
     def state(self):
-        """What goes into the state of the watch."""
+        """Return the state of the machine, to be saved."""
         return {
             "stream": state_of(self.stream),
-            # The errors are with the readings, but not since when they count.
+            # The errors are saved with the readings, but not how many of them count.
             "n_errors": len(self._errors),
             "last_time": np.array(self.last_time),
             "last_score": self.last_score,
@@ -119,7 +120,7 @@ class Machine:
         }
 
     def threshold(self):
-        """What errors are compared with."""
+        """Threshold of the errors."""
         return self.stream._alarms.tracker.threshold
 
     def has_drifted(self):
@@ -129,21 +130,21 @@ class Machine:
         return has_drifted(np.array(self._errors), tracker.fitted_threshold, median)
 
     def sort(self, readings, latest):
-        """Put readings in order, and tell those that come too late from the others.
+        """Sort readings by time, and reject those that are too late.
 
         Parameters
         ----------
         readings : list of (int, Reading)
-            With their positions among all.
+            Readings with their positions in the batch.
         latest : datetime64
-            The latest time that there can be.
+            The latest time that is accepted.
 
         Returns
         -------
         taken : list of (int, Reading)
         refused : list of (int, Rejected)
         n_reordered : int
-            Readings that came after later ones, and are taken all the same.
+            Number of readings that arrived after later ones and were sorted.
         """
         taken, refused = [], []
         times = [reading.time for _, reading in readings]
@@ -175,12 +176,12 @@ class Machine:
         -------
         scores, flags : ndarray of shape (n_readings,)
         alarms : list of dict
-            As from `advance`.
+            As returned by `advance`.
 
         Raises
         ------
         ValueError
-            If the detector refuses a reading: none is taken.
+            If the detector rejects a reading; then none is accepted.
         """
         rows = np.array([reading.values for reading in readings], dtype=np.float64)
         times = np.array([reading.time for reading in readings], "datetime64[ns]")
@@ -188,7 +189,7 @@ class Machine:
         starts = np.zeros(len(rows), dtype=bool)
         if self._max_gap is not None:
             starts = times - before > self._max_gap  # False where one is NaT
-        # A break goes before a reading that follows a pause.
+        # Insert a break before a reading that follows a pause.
         places = np.flatnonzero(starts)
         with_breaks = np.insert(rows, places, BREAK, axis=0)
         scores, flags, alarms = advance(
@@ -202,27 +203,27 @@ class Machine:
         return scores[kept], flags[kept], alarms
 
     def blocks(self, readings):
-        """Cut readings into as many as are scored at once."""
+        """Split readings into blocks that are scored at once."""
         for start in range(0, len(readings), _BLOCK):
             yield readings[start : start + _BLOCK]
 
     def is_since_alarm(self, times):
-        """Which of the last readings came since the alarm that is on began."""
+        """Find the readings since the start of the active alarm."""
         start = self.alarm["start"]
         if isinstance(start, str):
             return times >= np.datetime64(start)
         return np.arange(len(times))[::-1] < self.n_readings - start
 
     def accept_new_normal(self, times, rows):
-        """Take the level of rows for normal, and end the alarm that there may be.
+        """Accept the level of rows as normal, and end the active alarm, if any.
 
         Returns
         -------
         ended : bool
-            Whether an alarm was on.
+            Whether an alarm was active.
         """
         frame = self.stream._prepare().as_given(rows, times)
-        # What is kept is the detector before it was adjusted.
+        # Save the detector without the adjustment.
         stream = StreamingDetector(self.detector).accept_new_normal(frame)
         self.detector = stream.detector
         continue_with(self.stream, self._adjusted(self.detector))
@@ -233,14 +234,14 @@ class Machine:
         return was_on
 
     def _note(self, rows, times, scores):
-        """Remember what is told of a machine beside its alarms."""
+        """Update what is reported about a machine besides its alarms."""
         self.n_readings += len(rows)
         self.last_time, self.last_score = times[-1], float(scores[-1])
         self._times.extend(times[~np.isnat(times)])
         self._errors.extend(-scores)
         self.missing = self.missing + np.isnan(rows).sum(axis=0)
         same = rows == np.vstack([self._last_row, rows[:-1]])
-        # Rows since the last change, or all if there was none.
+        # Number of rows since the last change, or of all rows.
         n_same = np.argmax(np.vstack([~same[::-1], np.ones(rows.shape[1], bool)]), 0)
         went_on = n_same == len(rows)
         self.unchanged = np.where(went_on, self.unchanged + n_same, n_same)
@@ -248,28 +249,29 @@ class Machine:
 
 
 def _wrong_time(time, last, seen, latest):
-    """Why a reading with this time is not taken, or None."""
+    """Return the reason to reject a reading with this time, or None."""
     if np.isnat(time):
         if np.isnat(last):
             return None
         return Rejected(
             "malformed",
-            "The reading has no time, and earlier ones of the machine had. Send it.",
+            "The reading has no time, but earlier readings of the machine had one. "
+            "Send the time.",
         )
     if time > latest:
         return Rejected(
             "future",
-            f"{time} is more than a day ahead of the clock of this machine. Send "
-            "times in UTC, or with their zone.",
+            f"{time} is more than a day ahead of the clock of this computer. Send "
+            f"times in UTC, or with a time zone.",
         )
     if np.isnat(last) or time > last:
         return None
     if time in seen:
         return Rejected(
-            "duplicate", f"There is a reading at {time} already, which counts."
+            "duplicate", f"There already is a reading at {time}, which is kept."
         )
     return Rejected(
         "late",
-        f"{time} is before the last reading, at {last}, which has been scored. Send "
-        "readings in order, or those that belong together in one request.",
+        f"{time} is before the last scored reading, at {last}. Send readings in time "
+        f"order, or send related readings in one request.",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Numbers of a watch, in the text format of Prometheus."""
+"""Metrics of a watch, in the text format of Prometheus."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ __all__ = ["metrics"]
 
 
 def metrics(watch, n_waiting, n_answers):
-    """Write the numbers of a watch.
+    """Format the metrics of a watch.
 
     Parameters
     ----------
     watch : Watch
     n_waiting : int
-        Readings that wait to be scored.
+        Number of readings waiting to be scored.
     n_answers : dict of int to int
-        Answers of the server, by status.
+        Number of answers of the server, by status.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def metrics(watch, n_waiting, n_answers):
     """
     table = _Table()
     info = {"model": watch.model_version, "version": __version__}
-    table.add("info", "gauge", "The model, and the library.", 1, info)
+    table.add("info", "gauge", "Versions of the model and the library.", 1, info)
     with watch.lock:
         counts = dict(watch.counts)
         table.add(
@@ -34,20 +34,20 @@ def metrics(watch, n_waiting, n_answers):
         table.add(
             "reordered_total",
             "counter",
-            "Readings that came after later ones of the same request.",
+            "Readings that arrived after later ones of the same request.",
             counts.get("reordered", 0),
         )
         for name in sorted(counts):
             kind, _, rest = name.partition(" ")
             if kind == "rejected":
-                text = "Readings that were not taken."
+                text = "Rejected readings, by reason."
                 table.add("rejected_total", "counter", text, counts[name], reason=rest)
             elif kind == "alarms":
                 text = "Events of alarms."
                 table.add("events_total", "counter", text, counts[name], type=rest)
         for name, machine in watch.machines().items():
             _add_machine(table, watch, name, machine)
-    table.add("waiting", "gauge", "Readings that wait to be scored.", n_waiting)
+    table.add("waiting", "gauge", "Readings waiting to be scored.", n_waiting)
     for status, number in sorted(n_answers.items()):
         text = "Answers to requests."
         table.add("answers_total", "counter", text, number, status=status)
@@ -61,11 +61,11 @@ def _add_machine(table, watch, name, machine):
     add("readings_total", "counter", "Readings taken.", machine.n_readings)
     error = -machine.last_score
     add("error", "gauge", "The error of the last reading, higher = worse.", error)
-    add("threshold", "gauge", "What errors are compared with.", machine.threshold())
+    add("threshold", "gauge", "Threshold of the errors.", machine.threshold())
     is_on = int(machine.alarm is not None)
-    add("alarm_active", "gauge", "Whether an alarm is on.", is_on)
+    add("alarm_active", "gauge", "Whether an alarm is active.", is_on)
     drifted = int(machine.has_drifted())
-    add("drifted", "gauge", "Whether readings look no longer as in training.", drifted)
+    add("drifted", "gauge", "Whether readings look unlike those in training.", drifted)
     if not np.isnat(machine.last_time):
         last = machine.last_time.astype("int64") / 1e9
         text = "Seconds since the time of the last reading."
@@ -83,13 +83,13 @@ def _add_machine(table, watch, name, machine):
 
 
 class _Table:
-    """Numbers by name and labels."""
+    """Metrics by name and labels."""
 
     def __init__(self):
         self._metrics = {}
 
     def add(self, name, kind, text, value, labels=None, **more):
-        """Add a number."""
+        """Add a metric."""
         name = f"tsanomaly_{name}"
         head = f"# HELP {name} {text}\n# TYPE {name} {kind}"
         pairs = {**(labels or {}), **more}
@@ -98,7 +98,7 @@ class _Table:
         self._metrics.setdefault(head, []).append(f"{name}{told} {_number(value)}")
 
     def text(self):
-        """All of them, those of one name together."""
+        """Return the text, grouped by name."""
         parts = [[head, *lines] for head, lines in self._metrics.items()]
         return "\n".join(line for part in parts for line in part) + "\n"
 
@@ -109,7 +109,7 @@ def _escaped(value):
 
 
 def _number(value):
-    # Numbers of numpy have another repr, and infinity another name.
+    # numpy numbers have another repr, and infinity another name.
     if isinstance(value, (int, np.integer)):
         return str(int(value))
     if np.isinf(value):

@@ -18,18 +18,18 @@ _INSTALL = "'pip install \".[mqtt]\"' in a checkout of tsanomaly"
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
-# Seconds to wait for a broker, and messages that are taken together, at most.
+# Seconds to wait for a broker, and maximum number of messages per batch.
 _TIMEOUT, _MOST_AT_ONCE = 10, 1_000
 
-# Messages that wait to be taken, at most: the broker keeps the others.
+# Maximum number of waiting messages; the broker keeps the others.
 _MOST_WAITING = 10_000
 
 
 class MqttSource:
-    """Readings in messages on a topic, which may hold the wildcards of MQTT.
+    """Readings in messages on a topic, which may contain MQTT wildcards.
 
-    The broker keeps messages (QoS 1) until they are acknowledged, which they are when
-    the watch has written what follows from them.
+    The broker keeps messages (QoS 1) until they are acknowledged, which happens once
+    the watch has saved their results.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class MqttSource:
         ``mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC``; ``mqtts`` with TLS.
     form : ReadingFormat
     watch : str or None, default=None
-        By what the broker knows the watch after a restart, and another watch of the
-        same topic from it. None: it keeps nothing for a watch that is away.
+        Identifies the watch to the broker, also after a restart. With None, the broker
+        keeps no messages while the watch is away.
     """
 
     def __init__(self, url, form, watch=None):
@@ -47,13 +47,13 @@ class MqttSource:
         self._watch = watch
 
     def batches(self):
-        """Readings as they arrive, without an end.
+        """Yield readings as they arrive, without end.
 
         Yields
         ------
         readings : list of Reading or Rejected
         position : None
-            The broker knows it.
+            None: the broker keeps the position.
         """
         messages, is_over = queue.Queue(_MOST_WAITING), threading.Event()
         client = self._address.client(
@@ -74,8 +74,8 @@ class MqttSource:
             if reason.is_failure:
                 put(
                     OSError(
-                        f"{broker} refuses the connection: {reason}. Correct the user "
-                        "and the password in the address."
+                        f"{broker} rejects the connection: {reason}. Check the user "
+                        f"and the password in the address."
                     )
                 )
                 return
@@ -85,8 +85,9 @@ class MqttSource:
             if reasons[0].is_failure:
                 put(
                     OSError(
-                        f"{broker} refuses the topic {self._address.topic!r}: "
-                        f"{reasons[0]}. Let the user read it, or correct the topic."
+                        f"{broker} rejects the topic {self._address.topic!r}: "
+                        f"{reasons[0]}. Give the user access to it, or correct the "
+                        f"topic."
                     )
                 )
 
@@ -119,7 +120,7 @@ class MqttOutput:
     Parameters
     ----------
     url : str
-        As of `MqttSource`.
+        As in `MqttSource`.
     """
 
     waits = True
@@ -136,7 +137,7 @@ class MqttOutput:
         """Number of the last event that is known to have arrived."""
 
     def send(self, events):
-        """Hand events over.
+        """Send events.
 
         Raises
         ------
@@ -160,7 +161,7 @@ class MqttOutput:
                 if not message.is_published():
                     raise OSError("the broker does not acknowledge them")
         except BaseException:
-            # Another client tries again, which does not send what this one holds.
+            # A new client tries again, without the messages that this one still holds.
             client, self._client = self._client, None
             with suppress(Exception):
                 client.disconnect()
@@ -169,7 +170,7 @@ class MqttOutput:
 
 
 class _Address:
-    """Where a topic is, and how to get there."""
+    """A parsed MQTT address."""
 
     def __init__(self, url, parameter):
         parts = urlsplit(url)
@@ -185,8 +186,8 @@ class _Address:
         ):
             raise ParameterError(
                 Parameter(parameter, url),
-                " is no address that readings or alarms can come from or go to. Pass "
-                "mqtt://HOST[:PORT]/TOPIC, or mqtts:// with TLS.",
+                " is not an MQTT address. Pass mqtt://HOST[:PORT]/TOPIC, or mqtts:// "
+                "for TLS.",
             )
         self.host, self.port = parts.hostname, port or _PORTS[parts.scheme]
         self._is_secret = parts.scheme == "mqtts"
@@ -194,15 +195,15 @@ class _Address:
         self._password = parts.password and unquote(parts.password)
 
     def client_id(self, watch):
-        """Name of the client of a watch: brokers disconnect one of two of a name."""
+        """Return a unique client name; brokers disconnect one of two equal names."""
         if watch is None:
             return ""  # the broker chooses
         place = f"{self.host}:{self.port}/{self.topic} {watch}"
-        # Not longer than every broker takes, which is 23 characters.
+        # At most 23 characters, which every broker accepts.
         return f"tsanomaly-{sha256(place.encode()).hexdigest()[:12]}"
 
     def client(self, name, **options):
-        """A client that is not connected yet."""
+        """Return a client that is not connected yet."""
         try:
             from paho.mqtt.client import CallbackAPIVersion, Client
         except ImportError as error:
@@ -215,7 +216,7 @@ class _Address:
         return client
 
     def connect(self, client):
-        """Connect a client, which comes back by itself from then on."""
+        """Connect a client, which reconnects by itself from then on."""
         try:
             client.connect(self.host, self.port)
         except OSError as error:
@@ -227,7 +228,7 @@ class _Address:
 
 
 def _all_of(messages):
-    """The next message, and those that are there by then; errors are raised."""
+    """Wait for a message, and return all that have arrived; raise errors."""
     found = [messages.get()]
     with suppress(queue.Empty):
         while len(found) < _MOST_AT_ONCE:

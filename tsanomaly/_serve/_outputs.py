@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Where alarms go to: lines, a file, a webhook. Each is told every event once.
+"""Receivers of alarms: lines, a file or a webhook. Each gets every event once.
 
-Events wait in the state of the watch until they are handed over, so that neither a kill
-nor a receiver that is away loses any. Only a file tells what it holds already; to any
-other receiver, an event that a kill came upon is sent again, with the same number.
+Events stay in the state of the watch until they are delivered, so that none is lost if
+the process is killed or a receiver is unreachable. A file shows which events it already
+has. To other receivers, an event whose delivery was interrupted is sent again, with the
+same number.
 """
 
 import json
@@ -22,28 +23,28 @@ from tsanomaly._parameter_error import Parameter, ParameterError
 
 __all__ = ["Deliveries", "FileOutput", "LinesOutput", "WebhookOutput"]
 
-# Seconds to wait for a receiver, between two tries, and between them at most.
+# Seconds to wait for a receiver, and the initial and maximum pause between attempts.
 _TIMEOUT, _FIRST_PAUSE, _LONGEST_PAUSE = 10, 1, 60
 
-# Events that a webhook gets at once, at most.
+# Maximum number of events per request to a webhook.
 _AT_ONCE = 100
 
-# How every line of a file of events begins.
+# Start of each line in a file of events.
 _BEGIN = b'{"event": '
 
 
 def _as_line(event):
-    # In ASCII: nothing is left that a terminal obeys.
+    # ASCII holds no control characters of terminals.
     return json.dumps(event, allow_nan=False)
 
 
 class LinesOutput:
-    """Events as lines that are printed.
+    """Prints events as lines.
 
     Parameters
     ----------
     print_line : callable
-        Called with a text.
+        Called with the text of each line.
     """
 
     name, place, waits = "-", "the output of lines", False
@@ -61,7 +62,7 @@ class LinesOutput:
 
 
 class FileOutput:
-    """Events as lines at the end of a file.
+    """Appends events to a file, as lines.
 
     Parameters
     ----------
@@ -76,31 +77,31 @@ class FileOutput:
         self.place = f"file {path}"
 
     def last(self, watch):
-        """Number of the last event of a watch in the file; what was cut is removed.
+        """Find the last event of a watch in the file, and remove an incomplete line.
 
         Raises
         ------
         ParameterError
-            If the last line has no end and is none of an event.
+            If the last line is incomplete and not an event.
         """
         try:
             with open(self._path, "r+b") as file:
                 size = file.seek(0, 2)
                 start = max(size - 2**20, 0)
                 file.seek(start)
-                tail = file.read(size - start)  # of a device, nothing
+                tail = file.read(size - start)  # a device returns nothing
                 whole = tail[: tail.rfind(b"\n") + 1]
                 if cut := tail[len(whole) :]:
-                    # Only the rest of an event is removed, never what others wrote.
+                    # Only an incomplete event is removed, never other text.
                     if not (cut.startswith(_BEGIN) or _BEGIN.startswith(cut)):
                         raise ParameterError(
                             Parameter("outputs", str(self._path)),
-                            " ends with what is no event, and without the end of a "
-                            "line. Name a file of events, or a new one.",
+                            " ends with an incomplete line that is not an event. Name "
+                            "a file of events, or a new file.",
                         )
                     file.truncate(start + len(whole))
         except FileNotFoundError:
-            self.send([])  # an empty file, if there can be one
+            self.send([])  # create an empty file, if possible
             return None
         for line in reversed(whole.splitlines()):
             with suppress(ValueError, KeyError, TypeError):
@@ -112,7 +113,7 @@ class FileOutput:
     def send(self, events):
         """Hand events over."""
         lines = "".join(f"{_as_line(event)}\n" for event in events).encode()
-        # Without a buffer, which would be written after all when the file is closed.
+        # Unbuffered, because closing the file would write a buffer after a failure.
         with open(self._path, "ab", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             try:
@@ -121,24 +122,25 @@ class FileOutput:
                 if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     os.fsync(file.fileno())
             except BaseException:
-                # They are all written again: none may stay, nor a part of one.
+                # All events are written again later, so remove what was written of
+                # them.
                 with suppress(OSError):
                     file.truncate(size)
                 raise
 
 
 class _NoRedirections(urllib.request.HTTPRedirectHandler):
-    """Takes a redirection for an error: it would be followed without the events."""
+    """Treats redirections as errors, because they would drop the events."""
 
     def redirect_request(self, *_):
-        """Return None, which is no request."""
+        """Return None, which makes the redirection an error."""
 
 
 class WebhookOutput:
-    """Events as the JSON body of requests: ``{"events": [...]}``.
+    """Sends events to a webhook as JSON: ``{"events": [...]}``.
 
-    Of the URL, which may hold a secret, only the scheme and the host are told, and
-    only a hash of it is kept.
+    The URL may contain a secret. Messages show only its scheme and host, and only its
+    hash is saved.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ class WebhookOutput:
     Raises
     ------
     ParameterError
-        If there can be no receiver at the URL.
+        If the URL is invalid.
     """
 
     waits = True
@@ -155,13 +157,13 @@ class WebhookOutput:
     def __init__(self, url):
         parts = urlsplit(url)
         scheme, host = parts.scheme, parts.netloc.rpartition("@")[2]
-        # Other errors would come with the request, and some with all of the URL.
+        # Later errors of the request could show the whole URL.
         if not (host and url.isascii() and url.isprintable()) or " " in url:
-            fault = " holds no host, or characters that an address cannot have."
-            cure = " Pass https://HOST[:PORT]/PATH, with other characters as %XX."
+            fault = " has no host, or contains invalid characters."
+            cure = " Pass https://HOST[:PORT]/PATH, with special characters as %XX."
         elif host != parts.netloc:
-            fault = " holds the name of a user, which is not sent."
-            cure = " Pass what the receiver knows you by in the path of the address."
+            fault = " contains a user name, which is not sent."
+            cure = " Pass the credentials in the path of the address."
         else:
             fault = cure = ""
         if fault:
@@ -182,7 +184,7 @@ class WebhookOutput:
         Raises
         ------
         OSError
-            If the receiver does not answer with a status from 200 to 299.
+            If the receiver does not answer with a 2xx status.
         """
         request = urllib.request.Request(
             self._url,
@@ -194,16 +196,16 @@ class WebhookOutput:
 
 
 class Deliveries:
-    """Hands events over, in their order.
+    """Delivers events in order.
 
     Parameters
     ----------
     state : State
     outputs : list of outputs
     warn : callable
-        Called with a text where a receiver is away.
+        Called with a text if a receiver is unreachable.
     first_pause : float, default=1
-        Seconds until a receiver that is away is tried again; then twice as many.
+        Seconds before the first retry; doubled after each failure.
     """
 
     def __init__(self, state, outputs, warn, first_pause=_FIRST_PAUSE):
@@ -212,7 +214,7 @@ class Deliveries:
         self._first_pause = first_pause
         self._outputs = list(outputs)
         self._prompt = [output for output in outputs if not output.waits]
-        self._lock = threading.Lock()  # of what tells at once: several threads do
+        self._lock = threading.Lock()  # several threads deliver at once
         self._failing, self._sent = set(), {}
         self._is_over = threading.Event()
         self._threads, self._news = [], []
@@ -222,7 +224,7 @@ class Deliveries:
         for output in outputs:
             if output.waits:
                 news = threading.Event()
-                news.set()  # what another process has left
+                news.set()  # left by another process
                 thread = threading.Thread(
                     target=self._keep_trying, args=(output, news), daemon=True
                 )
@@ -231,14 +233,14 @@ class Deliveries:
                 thread.start()
 
     def tell(self):
-        """Hand over what is new: lines at once, the rest as receivers take it.
+        """Deliver new events: lines at once, others in the background.
 
-        What cannot be written waits for the next call, and is warned of once.
+        Events that cannot be written wait for the next call, with one warning.
 
         Raises
         ------
         BrokenPipeError
-            If nobody reads the lines any more.
+            If the reader of the lines has closed the pipe.
         """
         for news in self._news:
             news.set()
@@ -249,7 +251,7 @@ class Deliveries:
                     self._deliver(output)
                     self._failing.discard(output.name)
                 except BrokenPipeError as error:
-                    broken = error  # after the others
+                    broken = error  # last, after the others
                 except Exception as error:
                     if output.name not in self._failing:
                         self._failing.add(output.name)
@@ -258,7 +260,7 @@ class Deliveries:
             raise broken
 
     def close(self, patience=5):
-        """Try to hand over what is left, for some seconds; it stays in the state."""
+        """Try for some seconds to deliver the remaining events, which stay saved."""
         self._is_over.set()
         for news in self._news:
             news.set()
@@ -266,23 +268,23 @@ class Deliveries:
             thread.join(patience)
 
     def n_waiting(self):
-        """How many events wait, by the place of the receiver."""
+        """Number of waiting events by receiver."""
         last, n_waiting = self._state.last_event(), Counter()
         for output in self._outputs:
             n_waiting[output.place] += last - self._told(output)
         return dict(n_waiting)
 
     def _begin(self, output):
-        """Find out what an output was told."""
+        """Find out which events an output already has."""
         told = self._state.told(output.name)
         arrived = output.last(self._state.watch)
-        if told is None:  # it gets what comes from now on
+        if told is None:  # a new receiver gets future events only
             told = self._state.last_event()
         self._state.set_told(output.name, max(told, arrived or 0))
 
     def _told(self, output):
-        """Number of the last event that an output was told."""
-        # What was sent is not sent again, also if that could not be noted.
+        """Return the number of the last event that an output has."""
+        # Do not send an event again even if its delivery could not be saved.
         return max(self._state.told(output.name), self._sent.get(output.name, 0))
 
     def _deliver(self, output):
@@ -293,7 +295,7 @@ class Deliveries:
             self._state.set_told(output.name, after)
 
     def _keep_trying(self, output, news):
-        """Hand events over whenever there are some, until the watch is over."""
+        """Deliver events in the background until the watch ends."""
         pause = self._first_pause
         while True:
             news.wait()
@@ -301,7 +303,7 @@ class Deliveries:
             try:
                 self._deliver(output)
                 pause = self._first_pause
-            # Whatever a receiver or its library does wrong, the next may do right.
+            # After any error of a receiver or its library, try again.
             except Exception as error:
                 if pause == self._first_pause:
                     self._warn_of(output, error)
@@ -314,8 +316,8 @@ class Deliveries:
 
     def _warn_of(self, output, error):
         self._warn(
-            f"{output.place} takes no events: {_reason(error)}. They wait, and are "
-            "sent again."
+            f"{output.place} does not accept events: {_reason(error)}. They are kept "
+            f"and sent again."
         )
 
 
@@ -323,6 +325,6 @@ def _reason(error):
     if isinstance(error, urllib.error.HTTPError):
         text = f"it answers {error.code}"
         if 300 <= error.code < 400:
-            text += ", to send them elsewhere; pass that address"
+            text += ", a redirection; pass its target as the address"
         return text
     return str(getattr(error, "reason", error)) or type(error).__name__

@@ -19,21 +19,21 @@ __all__ = [
     "read_body",
 ]
 
-# The machine, where there is only one.
+# Name of a single machine.
 MACHINE = "machine"
 
-# Columns and keys that are taken for the time, in any case of letters.
+# Names of time columns and keys, in upper or lower case.
 _TIMES = {"time", "timestamp", "datetime", "date", "ts"}
 
-# What stands for a missing reading, beside nothing at all.
+# Words for missing readings, besides empty values.
 _MISSING = {"", "nan", "null", "none", "na", "n/a"}
 
 _LONGEST_NAME = 200
 
-# Whole numbers with as many digits are seconds since 1970, and no dates.
+# Whole numbers with this many digits are seconds since 1970, not dates.
 _EPOCH_DIGITS = 9
 
-# Later than any date in seconds, and earlier than any in milliseconds.
+# Later than any time in seconds, and earlier than any time in milliseconds.
 _LAST_SECOND = 1e11
 
 
@@ -46,27 +46,27 @@ class Reading(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A reading that is not taken."""
+    """A rejected reading."""
 
-    reason: str  # a word to count by
+    reason: str  # the reason, which is counted
     message: str
 
 
 class ReadingFormat:
-    """How readings become numbers.
+    """Converts records to readings.
 
     Parameters
     ----------
     channels : list of str
-        Names of the channels, in their order.
+        Names of the channels, in order.
     by : str or None
         The column, or key, of the machine's name; None for a single machine.
     timestamp : str or None, default=None
-        The column, or key, of the time; None takes the first that is called time,
-        timestamp, datetime, date or ts, and is no channel.
+        The column, or key, of the time. None uses the first one named time, timestamp,
+        datetime, date or ts that is not a channel.
     na_values : sequence of str, default=()
-        More words that stand for a missing reading. Numbers count as they are written
-        and by their value, as in :func:`tsanomaly.datasets.read_sensor_csv`.
+        Further words for missing readings. Numbers match as written and by value, as in
+        :func:`tsanomaly.datasets.read_sensor_csv`.
     """
 
     def __init__(self, channels, by=None, timestamp=None, na_values=()):
@@ -77,12 +77,12 @@ class ReadingFormat:
         self._missing_numbers = set(map(_as_number, self._missing_words)) - {None}
 
     def read(self, record):
-        """Make a reading of a mapping of names to values.
+        """Convert a mapping of names to values.
 
         Parameters
         ----------
         record : object
-            What JSON or CSV held. Keys that are no channels are left out.
+            A parsed record. Keys that are not channels are ignored.
 
         Returns
         -------
@@ -90,7 +90,8 @@ class ReadingFormat:
         """
         if not isinstance(record, dict):
             return _malformed(
-                f"A reading is an object of names and values, got {_shown(record)}."
+                f"A reading must be an object of names and values, got "
+                f"{_shown(record)}."
             )
         try:
             return Reading(
@@ -107,13 +108,14 @@ class ReadingFormat:
             name = str(name)
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
-                f"{self.by!r} is to name the machine, got {_shown(name)}. Send a text "
-                "or a whole number."
+                f"{self.by!r} must name the machine, got {_shown(name)}. Send a text "
+                f"or a whole number."
             )
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise ValueError(
-                f"{self.by!r} has {len(name):,} characters, or some that cannot be "
-                f"seen. Send a name of at most {_LONGEST_NAME} that can be printed."
+                f"{self.by!r} has {len(name):,} characters, or some that are "
+                f"invisible. Send a name of at most {_LONGEST_NAME} printable "
+                f"characters."
             )
         return name
 
@@ -130,7 +132,8 @@ class ReadingFormat:
             return _read_time(value)
         except (ValueError, OverflowError, OSError):
             raise ValueError(
-                f"{name!r} is no time: {_shown(value)}. Send it as ISO 8601, such as "
+                f"{name!r} is not a time: {_shown(value)}. Send it as ISO 8601, such "
+                f"as "
                 "2024-01-31T08:00:00Z, or as seconds since 1970."
             ) from None
 
@@ -140,7 +143,7 @@ class ReadingFormat:
             raise ValueError(
                 f"There is no {', '.join(map(repr, missing[:5]))}"
                 + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-                + ". Send every channel, one that has no reading as null."
+                + ". Send every channel, and null for missing readings."
             )
         return [self._value(name, record[name]) for name in self.channels]
 
@@ -152,7 +155,7 @@ class ReadingFormat:
 
 
 def _as_number(word):
-    """The value of a word, None if it has none."""
+    """Return the value of a word, or None."""
     try:
         return _read_number("", word)
     except ValueError:
@@ -166,7 +169,7 @@ def _read_number(name, value):
         if text.lower() in _MISSING:
             return math.nan
         try:
-            # Python reads 1_000, too.
+            # Python also accepts 1_000.
             number = math.inf if "_" in text else float(text)
         except ValueError:
             number = math.inf
@@ -181,8 +184,8 @@ def _read_number(name, value):
         number = math.inf
     if math.isinf(number):
         raise ValueError(
-            f"{name!r} is no finite number: {_shown(value)}. Send a number, or null "
-            "where there is no reading."
+            f"{name!r} is not a finite number: {_shown(value)}. Send a number, or null "
+            f"for a missing reading."
         )
     return number
 
@@ -205,7 +208,7 @@ def _read_time(value):
 
 
 def _in_range(time):
-    """A time to nanoseconds, which only hold some centuries."""
+    """Convert a time to nanoseconds, whose range is a few centuries."""
     if not np.datetime64("1678") < time < np.datetime64("2262"):
         raise ValueError
     return time.astype("datetime64[ns]")
@@ -216,7 +219,7 @@ def _malformed(message):
 
 
 def _shown(value):
-    """A value in a message, as short as it takes to know it again."""
+    """Shorten a value for a message."""
     if isinstance(value, str):
         return repr(value[:40]) + (" …" if len(value) > 40 else "")
     if isinstance(value, int) and abs(value) > 10**40:
@@ -226,7 +229,7 @@ def _shown(value):
 
 
 def _as_json(text):
-    """What JSON holds; ValueError whatever is wrong with it."""
+    """Parse JSON; raise ValueError for any error."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -241,7 +244,7 @@ def _read_fields(line, sep):
 
 
 def _separator(header, form):
-    """Separator of a header: the one that yields the most of the channels."""
+    """Find the separator of a header: the one that yields most channels."""
     known = {*form.channels, form.by, form.timestamp}
 
     def n_known(sep):
@@ -251,18 +254,18 @@ def _separator(header, form):
 
 
 class LineReader:
-    """Readings of lines: JSON objects, or CSV below a header.
+    """Reads lines: JSON objects, or CSV below a header.
 
     Parameters
     ----------
     form : ReadingFormat
     header : str or None, default=None
-        The header, where the lines are those after it.
+        The header, if the lines start after it.
 
     Attributes
     ----------
     header : str or None
-        The header, once it is known; None for JSON, too.
+        The header once it is known; None for JSON.
     """
 
     def __init__(self, form, header=None):
@@ -282,13 +285,13 @@ class LineReader:
         Returns
         -------
         reading : Reading, Rejected or None
-            None of a header and of an empty line.
+            None for a header and for an empty line.
         """
         if isinstance(line, bytes):
             try:
                 line = line.decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                return _malformed(f"The line is no UTF-8 ({error.reason}).")
+                return _malformed(f"The line is not UTF-8 ({error.reason}).")
         line = line.strip("\r\n")
         if not line.strip():
             return None
@@ -298,7 +301,7 @@ class LineReader:
             return _malformed(f"The line cannot be read: {error}.")
 
     def _read(self, line):
-        # Every line tells by itself, so that a log of both can be read.
+        # Each line is checked, so that logs may mix both formats.
         if line.lstrip().startswith(("{", "[")):
             return self._form.read(_as_json(line))
         if line == self.header:
@@ -308,8 +311,8 @@ class LineReader:
         fields = _read_fields(line, self._sep)
         if len(fields) != len(self._names):
             return _malformed(
-                f"The line has {len(fields)} fields and the header "
-                f"{len(self._names)}. Send whole lines."
+                f"The line has {len(fields)} fields, but the header has "
+                f"{len(self._names)}. Send complete lines."
             )
         return self._form.read(dict(zip(self._names, fields, strict=True)))
 
@@ -319,7 +322,8 @@ class LineReader:
         missing = [name for name in self._form.channels if name not in names]
         if missing:
             return _malformed(
-                f"The first line names no {', '.join(map(repr, missing[:5]))}. Begin "
+                f"The first line does not name {', '.join(map(repr, missing[:5]))}. "
+                f"Begin "
                 "with a header that names every channel, or send JSON objects."
             )
         self.header, self._names, self._sep = header, names, sep
@@ -327,10 +331,12 @@ class LineReader:
 
 
 class TooManyReadings(ValueError):
-    """A body that holds more readings than are taken at once."""
+    """A body with more readings than are accepted at once."""
 
     def __init__(self, most):
-        super().__init__(f"A body has at most {most:,} readings. Send fewer at once.")
+        super().__init__(
+            f"A body may have at most {most:,} readings. Send fewer at once."
+        )
 
 
 def read_body(body, form, most=None):
@@ -342,7 +348,7 @@ def read_body(body, form, most=None):
         A JSON object or a list of them, JSON objects in lines, or CSV with a header.
     form : ReadingFormat
     most : int or None, default=None
-        How many readings it may hold; None takes any number.
+        Maximum number of readings; None sets no limit.
 
     Returns
     -------
@@ -351,20 +357,20 @@ def read_body(body, form, most=None):
     Raises
     ------
     ValueError
-        If there is no way to tell its readings apart.
+        If the body cannot be parsed.
     TooManyReadings
         If there are more than `most`.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"The body is no UTF-8 ({error.reason}).") from None
+        raise ValueError(f"The body is not UTF-8 ({error.reason}).") from None
     if text.lstrip().startswith(("{", "[")):
         try:
             found = _as_json(text)
         except ValueError as error:
             if not text.lstrip().startswith("{") or "\n" not in text.strip():
-                raise ValueError(f"The body is no JSON: {error}.") from None
+                raise ValueError(f"The body is not JSON: {error}.") from None
         else:
             items = _as_list(found)
             if most is not None and len(items) > most:
@@ -372,11 +378,11 @@ def read_body(body, form, most=None):
             return [form.read(item) for item in items]
     reader = LineReader(form)
     found, n_found = [], 0
-    # Not at other separators of Unicode, which texts in JSON may hold.
+    # Not at other Unicode line separators, which JSON texts may contain.
     for line in text.split("\n"):
         found.append(reader.read(line))
         n_found += found[-1] is not None
-        # Before the rest takes memory.
+        # Check this before the rest takes memory.
         if most is not None and n_found > most:
             raise TooManyReadings(most)
     is_json = text.lstrip().startswith("{")
@@ -385,7 +391,7 @@ def read_body(body, form, most=None):
     found = [reading for reading in found if reading is not None]
     if not found:
         raise ValueError(
-            "The body holds no reading. Send a JSON object, a list of them, or CSV "
+            "The body contains no reading. Send a JSON object, a list of them, or CSV "
             "with a header."
         )
     return found

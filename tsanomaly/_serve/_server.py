@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Serve an application, and take readings of a source beside it."""
+"""Serve an application, and process a source in the background."""
 
 import socket
 import threading
@@ -8,38 +8,38 @@ __all__ = ["serve"]
 
 _INSTALL = "'pip install \".[serve]\"' in a checkout of tsanomaly"
 
-# Connections at once, at most: each may hold a body.
+# Maximum number of connections; each may hold a body.
 _MOST_CONNECTIONS = 200
 
-# Seconds in which the head of a request has to arrive, at least, and twice as many at
-# most. Otherwise connections that ask for nothing would keep all others out.
+# A connection is closed if no request arrives within this many seconds, or twice as
+# many at most. Otherwise idle connections would block all others.
 _PATIENCE = 15
 
 
 def serve(application, host, port, background=None):
-    """Serve until the process is asked to end.
+    """Serve until the process is told to end.
 
     Parameters
     ----------
     application : Application
     host : str
     port : int
-        0 takes one that is free.
+        0 picks a free port.
     background : callable or None, default=None
-        Called without arguments in a thread beside the server, which ends if it fails.
+        Called without arguments in a thread; if it fails, the server ends.
 
     Raises
     ------
     ImportError
         If uvicorn is not installed.
     OSError
-        If the address cannot be taken.
+        If the address cannot be used.
     """
     try:
         import uvicorn
     except ImportError as error:
         raise ImportError(
-            f"Taking readings over HTTP needs uvicorn: {_INSTALL}."
+            f"Receiving readings over HTTP needs uvicorn: {_INSTALL}."
         ) from error
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -47,7 +47,8 @@ def serve(application, host, port, background=None):
     except OSError as error:
         raise OSError(
             error.errno,
-            f"Port {port} of {host} cannot be taken: {error.strerror}. Choose another",
+            f"Port {port} of {host} cannot be used: {error.strerror}. Choose another "
+            f"port",
         ) from error
     config = uvicorn.Config(
         application,
@@ -78,11 +79,11 @@ def serve(application, host, port, background=None):
 
 
 def _impatient():
-    """Uvicorn's protocol, which closes connections on which no request comes."""
+    """Return a protocol for uvicorn that closes connections without requests."""
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Impatient(H11Protocol):
-        """Looks from time to time whether there is another request than before."""
+        """Checks periodically whether a new request has arrived."""
 
         def connection_made(self, transport):
             super().connection_made(transport)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where readings come from, but for requests: lines of a stream, or of a file."""
+"""Sources of readings: lines of a stream or of a file."""
 
 import glob
 import json
@@ -13,27 +13,27 @@ from tsanomaly._serve._readings import LineReader
 
 __all__ = ["FileSource", "StreamSource"]
 
-# Bytes that are read, and readings that are scored, at once.
+# Number of bytes read, and of readings scored, at once.
 _CHUNK = 2**17
 
-# A longer line is none of readings: it is cut, so that memory stays bounded.
+# Longer lines are cut, to limit memory; they cannot be readings.
 _LONGEST_LINE = 2**20
 
-# Bytes at the start of a file by which it is known again.
+# Number of bytes at the start of a file that identify it.
 _HEAD = 1_024
 
-# What logs are called by when they are rotated: their name, and a number or a date.
+# Suffixes of rotated logs: a number or a date.
 _ROTATED = re.compile(r"[.-]\d[\d.T_-]*")
 
 
 class _Lines:
-    """Whole lines of chunks of bytes."""
+    """Splits chunks of bytes into complete lines."""
 
     def __init__(self):
         self._rest = b""
 
     def split(self, chunk):
-        """The lines that are complete with a chunk, with their ends."""
+        """Return the lines that a chunk completes, with line endings."""
         *lines, self._rest = (self._rest + chunk).splitlines(keepends=True) or [b""]
         if self._rest.endswith(b"\n") or len(self._rest) > _LONGEST_LINE:
             lines.append(self._rest)
@@ -41,11 +41,11 @@ class _Lines:
         return lines
 
     def n_rest(self):
-        """Bytes of the line that has no end yet."""
+        """Number of bytes of the incomplete line."""
         return len(self._rest)
 
     def rest(self):
-        """The line that has no end."""
+        """Return the incomplete line."""
         rest, self._rest = self._rest, b""
         return [rest] if rest else []
 
@@ -64,13 +64,13 @@ class StreamSource:
         self._reader = LineReader(form)
 
     def batches(self):
-        """Readings as they arrive, until the stream ends.
+        """Yield readings as they arrive, until the stream ends.
 
         Yields
         ------
         readings : list of Reading or Rejected
         position : None
-            A stream cannot be read again.
+            None: a stream cannot be read again.
         """
         lines = _Lines()
         while chunk := self._stream.read1(_CHUNK):
@@ -83,24 +83,24 @@ class StreamSource:
 
 
 class FileSource:
-    """Lines of a file, and those that are added to it.
+    """Lines of a file, and lines that are appended to it.
 
-    When the file is replaced by another, as logs are rotated, what was added to the old
-    one is read first; a file that has become shorter is read from its start. A file
-    that is followed is waited for if there is none yet.
+    If the file is replaced, as in log rotation, the rest of the old file is read first.
+    A file that has become shorter is read from its start. If `follow` is set, the file
+    does not need to exist yet.
 
     Parameters
     ----------
     path : Path
     form : ReadingFormat
     warn : callable
-        Called with a text where the file, or the position in it, is not there.
+        Called with a text if the file, or the position in it, does not exist.
     follow : bool
         Whether to wait for more at the end.
     position : str or None, default=None
-        Where to go on, as yielded.
+        Position to continue from, as yielded.
     pause : float, default=0.5
-        Seconds between two looks at the end.
+        Seconds between checks for new lines.
     """
 
     def __init__(self, path, form, warn, *, follow, position=None, pause=0.5):
@@ -113,23 +113,23 @@ class FileSource:
 
     @staticmethod
     def name_of(path):
-        """By what the position in a file is kept."""
+        """Name under which the position in a file is saved."""
         return f"file {os.path.realpath(path)}"
 
     def batches(self):
-        """Readings as they are written, without an end if the file is followed.
+        """Yield readings as they are written; without end if the file is followed.
 
         Yields
         ------
         readings : list of Reading or Rejected
         position : (str, str)
-            The name of the source, and where it is after these readings.
+            The name of the source, and its position after these readings.
         """
         for path in self._rotated():
             yield from self._of_path(path)
         while True:
             if self._follow and not self.path.exists():
-                self._warn(f"There is no file {self.path} yet. It is waited for.")
+                self._warn(f"There is no file {self.path} yet. Waiting for it.")
                 while not self.path.exists():
                     yield [], None
                     time.sleep(self._pause)
@@ -138,7 +138,7 @@ class FileSource:
                 return
 
     def _rotated(self):
-        """The file where it was left, if it has another name by now, and later ones."""
+        """Find the file that was read last, even if it was renamed, and later files."""
         if self._position is None or self._is_left_at(self.path):
             return []
         pattern = f"{glob.escape(self.path.name)}?*"
@@ -147,9 +147,9 @@ class FileSource:
         if left is None:
             self._position = None
             self._warn(
-                f"The file that {self.path} was is not there any more, or is another "
-                "one: what was added to it is not read. The file that is there now is "
-                "read from its start."
+                f"The earlier file {self.path} no longer exists or was replaced, so "
+                f"lines that were appended to it are lost. The current file is read "
+                f"from its start."
             )
             return []
         time_left = os.stat(left).st_mtime_ns
@@ -162,12 +162,12 @@ class FileSource:
         return [left, *(path for _, path in later)]
 
     def _is_left_at(self, path):
-        """Whether a file is the one that the position is of."""
+        """Whether the position belongs to a file."""
         try:
             with open(path, "rb") as file:
                 status = os.fstat(file.fileno())
                 wanted = self._position
-                # The number of a file that was deleted is given to another.
+                # The number of a deleted file may be reused.
                 return (
                     _identity(status) == wanted["file"]
                     and status.st_size >= wanted["offset"]
@@ -179,10 +179,10 @@ class FileSource:
     def _of_path(self, path):
         with open(path, "rb") as file:
             yield from self._of_file(file)
-        self._position = None  # the next file is another
+        self._position = None  # the next file starts anew
 
     def _of_file(self, file):
-        """Readings of an open file, until there is another in its place."""
+        """Yield the readings of an open file until another one replaces it."""
         identity = _identity(os.fstat(file.fileno()))
         reader, lines = LineReader(self._form), _Lines()
         offset = 0
@@ -190,8 +190,8 @@ class FileSource:
             offset = self._position["offset"]
             reader = LineReader(self._form, self._position["header"])
         while True:
-            # Asked before the end is seen: what the old file gets until it is replaced
-            # is read after that.
+            # Check this before reading to the end, so that the last lines of the old
+            # file are read.
             is_replaced = self._is_replaced(identity)
             if os.fstat(file.fileno()).st_size < offset:
                 reader, lines, offset = LineReader(self._form), _Lines(), 0
@@ -205,7 +205,7 @@ class FileSource:
                 offset += sum(map(len, rest))
                 yield self._batch(reader, rest, file, offset)
                 return
-            yield [], None  # time to look at something else
+            yield [], None  # time for other tasks
             time.sleep(self._pause)
 
     def _batch(self, reader, lines, file, offset):
@@ -225,11 +225,11 @@ class FileSource:
         try:
             return _identity(os.stat(self.path)) != identity
         except FileNotFoundError:
-            return False  # the new one is not there yet
+            return False  # the new file does not exist yet
 
 
 def _head(file, n_bytes):
-    """So many bytes at the start of a file: their number, and a hash of them."""
+    """Return the number and the hash of bytes at the start of a file."""
     file.seek(0)
     head = file.read(n_bytes)
     return [len(head), sha256(head).hexdigest()[:16]]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a watch remembers, in one file that survives whatever ends the process.
+"""The state of a watch, in one file that survives crashes.
 
-The file is a database of SQLite: what belongs to a batch of readings, from the rows a
-stream keeps to the alarms it raised, is written in one transaction, so that after a
-restart all of it is there or nothing. It holds numbers and texts, and no code.
+The file is an SQLite database. All results of a batch of readings, from the rows that a
+stream keeps to the alarms raised, are written in one transaction: after a restart,
+either all of them are there or none. The file holds numbers and texts, but no code.
 """
 
 import base64
@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS alarms (alarm INTEGER PRIMARY KEY, body TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS events (event INTEGER PRIMARY KEY, body TEXT NOT NULL);
 """
 
-# The last alarms, and events that everybody was told, that are kept, at least.
-# Alarms that are active are kept beside these.
+# Minimum number of alarms, and of delivered events, that are kept. Alarms that are
+# active are kept beside these.
 _ALARMS_KEPT, _EVENTS_KEPT = 10_000, 1_000
 
 _IS_ACTIVE = "json_extract(body, '$.state') = 'active'"
@@ -48,14 +48,15 @@ class State:
     Parameters
     ----------
     path : str, Path or None
-        The file, which is made if there is none; None keeps all in memory.
+        The file; created if needed. None keeps everything in memory.
     model : str
-        What the model is known by: another one does not go on where this one was.
+        Identifies the model. The state of another model is rejected.
 
     Raises
     ------
     ParameterError
-        If the file is of another model, is used by another process, or is no such file.
+        If the file belongs to another model, is used by another process, or is not a
+        state file.
     OSError
         If the file cannot be written.
     """
@@ -102,15 +103,15 @@ class State:
             raise ParameterError(
                 Parameter("state", str(self._path)),
                 f" was written by {by} of tsanomaly in the format {known[:20]}, and "
-                f"version {__version__} reads the format {_FORMAT}. Go on with that "
-                "version, or name another file to begin without readings and alarms.",
+                f"version {__version__} reads the format {_FORMAT}. Use that version, "
+                f"or name another file to start without readings and alarms.",
             )
         elif self.fact("model") != model:
             raise ParameterError(
                 Parameter("state", str(self._path)),
                 f" is the state of a watch with another model ({self.fact('model')}; "
-                f"this one is {model}). Go on with that model, or name another file to "
-                "begin without readings and alarms.",
+                f"this one is {model}). Use that model, or name another file to start "
+                f"without readings and alarms.",
             )
         if self.fact("version") != __version__:
             self.set_fact("version", __version__)
@@ -118,7 +119,7 @@ class State:
 
     @contextmanager
     def writing(self):
-        """Write all that is written within, or nothing.
+        """Run a transaction: write everything or nothing.
 
         Raises
         ------
@@ -131,51 +132,51 @@ class State:
                 yield self
                 self._base.execute("COMMIT")
             except BaseException as error:
-                # SQLite has done it itself where the disk is full.
+                # SQLite does this itself if the disk is full.
                 if self._base.in_transaction:
                     self._base.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError):
                     raise OSError(
                         f"The state {str(self._path)!r} cannot be written: {error}. "
-                        "Make room on its disk and see that it may be written; what "
-                        "was to be kept has to be sent again."
+                        "Free disk space and check its permissions. Unsaved readings "
+                        "must be sent again."
                     ) from error
                 raise
 
     def fact(self, name):
-        """A text by its name, or None."""
+        """Return a text by its name, or None."""
         found = self._run("SELECT value FROM facts WHERE name = ?", name)
         return found[0][0] if found else None
 
     def set_fact(self, name, value):
-        """Keep a text by a name."""
+        """Save a text under a name."""
         self._run("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, value)
 
     def machines(self):
-        """Names of the machines that are known."""
+        """Return the names of known machines."""
         return [name for (name,) in self._run("SELECT machine FROM machines")]
 
     def machine(self, name):
-        """What is kept of a machine, or None."""
+        """Return the saved state of a machine, or None."""
         found = self._run("SELECT state FROM machines WHERE machine = ?", name)
         return json.loads(found[0][0], object_hook=_decoded) if found else None
 
     def set_machine(self, name, state):
-        """Keep what is to be known of a machine: numbers, texts, arrays, dicts."""
+        """Save the state of a machine: numbers, texts, arrays and dicts."""
         text = json.dumps(state, default=_encoded)
         self._run("INSERT OR REPLACE INTO machines VALUES (?, ?)", name, text)
 
     def detector(self, name):
-        """The file of the detector that a machine has for itself, as bytes, or None."""
+        """Return the file of the own detector of a machine as bytes, or None."""
         found = self._run("SELECT model FROM detectors WHERE machine = ?", name)
         return found[0][0] if found else None
 
     def set_detector(self, name, model):
-        """Keep the file of a detector."""
+        """Save the file of a detector."""
         self._run("INSERT OR REPLACE INTO detectors VALUES (?, ?)", name, model)
 
     def add_readings(self, machine, first, times, scores, rows, most):
-        """Keep readings, and forget those beyond so many."""
+        """Save readings, and delete old ones."""
         numbers = range(first, first + len(rows))
         values = [row.tobytes() for row in rows]
         with self.lock:
@@ -197,7 +198,7 @@ class State:
         )
 
     def readings(self, machine, most):
-        """The last readings of a machine.
+        """Return the last readings of a machine.
 
         Returns
         -------
@@ -218,7 +219,7 @@ class State:
         return times.view("datetime64[ns]"), np.array(scores, dtype=float), rows
 
     def add_alarm(self, body):
-        """Number an alarm and keep it."""
+        """Number an alarm and save it."""
         with self.lock:
             cursor = self._base.execute(
                 "INSERT INTO alarms (body) VALUES (?)", (json.dumps(body),)
@@ -231,16 +232,16 @@ class State:
         return cursor.lastrowid
 
     def set_alarm(self, alarm, body):
-        """Keep what is now known of an alarm."""
+        """Update an alarm."""
         self._run("UPDATE alarms SET body = ? WHERE alarm = ?", json.dumps(body), alarm)
 
     def alarm(self, alarm):
-        """What is known of an alarm, or None."""
+        """Return an alarm, or None."""
         found = self._run("SELECT body FROM alarms WHERE alarm = ?", alarm)
         return json.loads(found[0][0]) if found else None
 
     def alarms(self, most):
-        """The last alarms and all that are active, the latest first."""
+        """Return the last alarms and all active ones, latest first."""
         found = self._run(
             "SELECT body FROM alarms WHERE alarm IN ("
             "SELECT alarm FROM (SELECT alarm FROM alarms ORDER BY alarm DESC LIMIT ?) "
@@ -250,7 +251,7 @@ class State:
         return [json.loads(body) for (body,) in found]
 
     def add_event(self, body):
-        """Number an event, and keep it for those whom it is handed to."""
+        """Number an event, and save it for its receivers."""
         with self.lock:
             last = self.last_event()
             event = {"event": last + 1, "watch": self.watch, **body}
@@ -260,11 +261,11 @@ class State:
         return event
 
     def last_event(self):
-        """Number of the last event, 0 without any."""
+        """Return the number of the last event; 0 if there is none."""
         return self._run("SELECT max(event) FROM events")[0][0] or 0
 
     def events(self, after, most=1_000):
-        """Events with numbers above another, in their order."""
+        """Return the events after a number, in order."""
         found = self._run(
             "SELECT body FROM events WHERE event > ? ORDER BY event LIMIT ?",
             after,
@@ -273,21 +274,21 @@ class State:
         return [json.loads(body) for (body,) in found]
 
     def told(self, name):
-        """Number of the last event that somebody was told, or None."""
+        """Return the number of the last event delivered to a receiver, or None."""
         found = self.fact(f"told {name}")
         return None if found is None else int(found)
 
     def set_told(self, name, event):
-        """Note what somebody was told."""
+        """Save the number of the last event delivered to a receiver."""
         self.set_fact(f"told {name}", str(event))
 
     def forget_others(self, names):
-        """Forget what others than these were told: for them, no event is kept.
+        """Forget all other receivers; no events are kept for them.
 
         Parameters
         ----------
         names : iterable of str
-            All who are still told.
+            Names of the current receivers.
         """
         kept = {f"told {name}" for name in names}
         with self.writing():
@@ -297,7 +298,7 @@ class State:
             self._forget_events()
 
     def _forget_events(self):
-        """Forget old events, those that everybody was told."""
+        """Delete old events that every receiver has."""
         told = self._run("SELECT value FROM facts WHERE name LIKE 'told %'")
         last = self.last_event()
         least = min([int(value) for (value,) in told], default=last)
@@ -314,25 +315,25 @@ class State:
 
 
 def _unusable(path, error):
-    """The error to raise where a file cannot be the state."""
+    """Return the error for a file that cannot be the state."""
     if isinstance(error, sqlite3.OperationalError) and "lock" in str(error):
-        cure = " is in use by another process. End that one, or name another."
+        cure = " is in use by another process. Stop that process, or name another file."
     else:
         cure = (
             f" cannot be used as the state of a watch: {error}. Name a file that a "
-            "watch wrote, or a new one where you may write."
+            f"watch wrote, or a new file in a writable folder."
         )
     return ParameterError(Parameter("state", str(path)), cure)
 
 
 def _encoded(value):
-    """An array, or a number of numpy, as JSON holds it."""
+    """Convert numpy arrays and numbers to JSON types."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return {"array": data, "dtype": value.dtype.str, "shape": value.shape}
-    raise TypeError(f"{type(value).__name__} is not kept in a state")
+    raise TypeError(f"{type(value).__name__} cannot be saved in a state")
 
 
 def _decoded(value):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Machines watched live: from readings to alarms, and nothing forgotten."""
+"""Watch machines live: from readings to alarms, with a persistent state."""
 
 import json
 import time
@@ -30,16 +30,16 @@ _DAY = np.timedelta64(1, "D")
 
 
 class UnknownName(LookupError):
-    """A machine or an alarm that there is not."""
+    """An unknown machine or alarm."""
 
 
 class Outcome(NamedTuple):
-    """What became of some readings.
+    """Results of a batch of readings.
 
     Attributes
     ----------
     scores : ndarray of shape (n_readings,)
-        NaN at breaks, and of readings that were rejected.
+        Scores; NaN at breaks and for rejected readings.
     flags : ndarray of shape (n_readings,), dtype=bool
     rejected : list of (int, Rejected)
         With their positions.
@@ -53,49 +53,49 @@ class Outcome(NamedTuple):
 
     @property
     def n_accepted(self):
-        """How many readings were taken."""
+        """Number of accepted readings."""
         return len(self.scores) - len(self.rejected)
 
 
 class Watch:
-    """Score readings of machines as they arrive, and tell of alarms.
+    """Score readings of machines as they arrive, and report alarms.
 
     Parameters
     ----------
     detector : fitted estimator
         A detector of one machine, or a FleetDetector.
     by : str or None, default=None
-        Where the machine's name is, if one detector is to watch several machines; a
-        fleet knows that itself.
+        Field that names the machine, if one detector watches several machines; a fleet
+        knows its own.
     timestamp : str or None, default=None
-        Where the time is, as of `ReadingFormat`.
+        Field of the time, as in `ReadingFormat`.
     alarm_params : dict or None, default=None
         Keywords for `AlarmFilter`.
     n_channels : int, default=3
-        How many channels of an alarm to name, at most.
+        Maximum number of channels to name per alarm.
     max_gap : timedelta64 or None, default=None
         A longer pause between readings of a machine is a break.
     na_values : sequence of str, default=()
-        Words that stand for a missing reading, as of `ReadingFormat`.
+        Words for missing readings, as in `ReadingFormat`.
     threshold : float or None, default=None
-        What errors are compared with, instead of the thresholds of the detectors.
+        Threshold of the errors; None uses those of the detectors.
     adjusted : callable or None, default=None
-        From the detector of a machine to the one that scores, such as a copy with
-        another threshold.
+        Returns the detector that scores, such as a copy with another threshold, for the
+        detector of a machine.
     state : str, Path or None, default=None
-        The file that a restart goes on from; None forgets.
+        File that a restart continues from; None keeps the state in memory.
     model_version : str, default=''
-        By what the model is known.
+        Identifies the model.
     most_machines : int, default=1000
-        How many machines there can be: names come from outside.
+        Maximum number of machines, because names come from outside.
     clock : callable, default=time.time
         Seconds since 1970.
 
     Raises
     ------
     ValueError
-        If the detector cannot be watched, as of `StreamingDetector`, or the state is
-        not of this model.
+        If `StreamingDetector` does not accept the detector, or the state belongs to
+        another model.
     """
 
     def __init__(
@@ -141,16 +141,17 @@ class Watch:
         return self.format.channels
 
     def take(self, readings, position=None):
-        """Score readings, of one machine or many.
+        """Score readings of one machine or several.
 
-        What is returned is in the state file, all of it.
+        All returned results are in the state file.
 
         Parameters
         ----------
         readings : list of Reading or Rejected
-            As they came.
+            In the order of arrival.
         position : (str, str) or None, default=None
-            Name of the source and where it is afterwards, which is kept with them.
+            Name of the source and its position after the readings, which is saved with
+            them.
 
         Returns
         -------
@@ -174,11 +175,11 @@ class Watch:
             return outcome
 
     def position(self, source):
-        """Where a source is, as of the last readings that were taken; or None."""
+        """Return the position of a source after its last accepted readings, or None."""
         return self.state.fact(f"position {source}")
 
     def acknowledge(self, alarm, who=None):
-        """Note that somebody knows of an alarm.
+        """Acknowledge an alarm.
 
         Returns
         -------
@@ -196,25 +197,26 @@ class Watch:
             return self._tell("acknowledged", body)
 
     def accept_new_normal(self, machine, n_readings=None):
-        """Take the level of the last readings of a machine for normal.
+        """Accept the level of the last readings of a machine as normal.
 
         Parameters
         ----------
         machine : str
         n_readings : int or None, default=None
-            How many; None takes those since the start of the alarm that is on.
+            Number of readings; None uses those since the start of the active alarm.
 
         Returns
         -------
         n_readings : int
-            How many it were.
+            Number of readings used.
 
         Raises
         ------
         UnknownName
-            If there is no such machine.
+            If the machine is unknown.
         ValueError
-            If there is no alarm, and no number either; if the detector cannot.
+            If there is neither an alarm nor a number, or if the detector cannot do
+            this.
         """
         with self.lock:
             found = self.find(machine)
@@ -244,12 +246,12 @@ class Watch:
             return len(rows)
 
     def find(self, name):
-        """A machine that there have been readings of, by its name.
+        """Return a machine with readings, by its name.
 
         Raises
         ------
         UnknownName
-            If there have been none.
+            If there are no readings of the machine.
         """
         # Between reading a state and keeping its machine, no other may go on.
         with self.lock:
@@ -261,7 +263,7 @@ class Watch:
             return self._machines[name]
 
     def machines(self):
-        """All machines that there have been readings of, by name."""
+        """Return all machines with readings, by name."""
         with self.lock:
             return {name: self.find(name) for name in self.state.machines()}
 
@@ -290,7 +292,7 @@ class Watch:
         return machine
 
     def _machine(self, name):
-        """A machine, new or known, or a Rejected."""
+        """Return a new or known machine, or a Rejected."""
         try:
             return self.find(name)
         except UnknownName:
@@ -342,7 +344,7 @@ class Watch:
         return Outcome(scores, flags, sorted(rejected), [])
 
     def _score(self, machine, block, scores, flags, found):
-        """Score a block, or its halves if the detector refuses a reading in it."""
+        """Score a block, or its halves if the detector rejects a reading in it."""
         if not block:
             return []
         positions = [position for position, _ in block]
@@ -364,7 +366,7 @@ class Watch:
         return []
 
     def _write(self, touched, outcome, counts):
-        """Write what became of the readings, and number the events."""
+        """Save the results of readings, and number the events."""
         for name, (machine, first, found) in touched.items():
             if not found:
                 continue
@@ -382,7 +384,7 @@ class Watch:
         self.state.set_fact("counts", json.dumps(counts))
 
     def _events(self, machine, alarms):
-        """What is new about the alarms of a machine."""
+        """Return new events of the alarms of a machine."""
         on = {"state": "active"}  # until it is cleared, which may be in the same batch
         for alarm in alarms:
             known = machine.alarm
@@ -407,7 +409,7 @@ class Watch:
                 yield self._tell("cleared", body)
 
     def _clear(self, machine):
-        """End the alarm of a machine, whose level is the new normal."""
+        """End the alarm of a machine whose level is the new normal."""
         body = self.state.alarm(machine.alarm["alarm"]) | {"state": "cleared"}
         machine.alarm = None
         self.state.set_alarm(body["alarm"], body)
@@ -419,7 +421,7 @@ class Watch:
 
 
 def _channels_of(detector):
-    """Names of the channels, or their numbers as texts."""
+    """Return the names of the channels, or their numbers as texts."""
     names = getattr(detector, "feature_names_in_", None)
     if names is not None:
         return [str(name) for name in names]
@@ -433,7 +435,7 @@ def _channels_of(detector):
 
 
 def _same_column(own, by):
-    """The column of a fleet, unless another is asked for."""
+    """Return the column of a fleet; raise if another one is requested."""
     if by not in (None, own):
         raise ParameterError(
             Parameter("by", by),
@@ -443,7 +445,7 @@ def _same_column(own, by):
 
 
 def _described(alarm):
-    """An alarm as JSON holds it."""
+    """Convert an alarm to JSON types."""
     told = {name: _plain(alarm[name]) for name in _TOLD}
     return told | {"channels": [str(channel) for channel in alarm["channels"]]}
 

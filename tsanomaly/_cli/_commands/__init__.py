@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""What the commands do: read, call the library, write files.
+"""The commands: each reads files, calls the library and writes files.
 
-Each returns its result twice: as what JSON can hold, and as text, or None if it has
-printed its result already. Defaults of
-parameters are those of the options. What several commands take is described here:
+Each returns its result as an object for JSON and as text, which is None if the command
+has printed it already. Parameters have the defaults of their options. Several commands
+share these parameters:
 
 csv : Path or list of Path
-    The file of the readings, or files, or a folder; ``-`` is the standard input.
+    File or files of readings, or a folder; ``-`` is the standard input.
 model : Path
-    The file of a model.
+    Model file.
 read_params : dict
     Keywords for :func:`tsanomaly.datasets.read_sensor_file`.
 row_params : dict
     Keywords for `prepare`: a grid, breaks at gaps, filling.
 columns : list of str or None
-    The channels to use; None takes all.
+    Channels to use; None uses all.
 threshold : float or None
-    Another threshold than that of the model.
+    Threshold that replaces that of the model.
 quantile, k : float or None
-    What to compute another threshold from, on the training errors of the model: their
-    quantile, or their mean + `k` standard deviations.
+    Replace the threshold of the model with this quantile of its training errors, or
+    with their mean + `k` standard deviations.
 alarm_params : dict
     Keywords for `AlarmFilter`.
 n_channels : int
-    How many channels of an alarm to name, at most.
+    Maximum number of channels to name per alarm.
 train_fraction : float
-    Share of the rows, the first ones, that a model is or was trained on.
+    Share of the rows, from the start, that the model is or was trained on.
 output_dir : Path
-    Folder for the results, which is created.
+    Folder for the results; created if needed.
 bom : bool
     Whether tables begin with a byte order mark, for spreadsheets.
 plots : bool
-    Whether to draw.
+    Whether to draw plots.
 progress : Progress
     Called with a line of text before each step.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands about readings alone, and the demonstration."""
+"""Commands that need no model: generate, explore and demo."""
 
 import re
 import warnings
@@ -18,13 +18,13 @@ from tsanomaly._parameter_error import Parameter, ParameterWarning
 
 __all__ = ["demo", "explore", "generate"]
 
-# Findings about sensors that are shown.
+# Maximum number of sensor health findings to print.
 _N_FINDINGS = 20
 
-# Machines that are drawn, at most: each takes some seconds.
+# Maximum number of machines to draw; each takes a few seconds.
 _N_DRAWN_MACHINES = 6
 
-# Characters of a machine's name in that of a file, at most.
+# Maximum length of a machine's name within a file name.
 _LONGEST_ENDING = 60
 
 
@@ -99,12 +99,12 @@ def explore(
     plots=True,
     progress,
 ):
-    """Say and draw what a file holds.
+    """Summarise a file, and draw plots.
 
     Parameters
     ----------
     by : str or None
-        The column of machines, which is no channel.
+        The column that names machines; it is not used as a channel.
     csv, read_params, columns, output_dir, bom, plots, progress
         See above.
     """
@@ -117,7 +117,7 @@ def explore(
     results = Results(output_dir, bom=bom)
     progress("summarising")
     summary = summarise(frame, labels)
-    progress("looking at the sensors")
+    progress("checking sensor health")
     findings = find_faults(readings.raw, by)
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     text += f"{describe(summary)}\n\n"
@@ -142,7 +142,7 @@ def explore(
 
 
 def _drawn_rows(frame, by):
-    """Rows of each picture by the ending of its name: lines of machines stay apart."""
+    """Rows of each picture, by the ending of its file name; one picture per machine."""
     if by is None:
         return {"": slice(None)}
     machines = frame.groupby(by, sort=False).indices
@@ -163,7 +163,7 @@ def _drawn_rows(frame, by):
 
 
 def demo(*, output_dir=Path("tsanomaly-demo"), progress):
-    """Compare detectors on the data inside the package.
+    """Compare detectors on data that come with the package.
 
     Parameters
     ----------

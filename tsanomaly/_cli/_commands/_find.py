@@ -14,7 +14,7 @@ from tsanomaly._inspection import one_model_per_group
 
 __all__ = ["detect", "explain", "report"]
 
-# Alarms that are told on the terminal, at most: the most severe ones.
+# Maximum number of alarms to print, the most severe first.
 _MOST_TOLD = 5
 
 
@@ -107,16 +107,16 @@ def _run(
     progress,
     expect_all=False,
 ):
-    """Run a model, or that of each machine.
+    """Run a model, or the model of each machine.
 
     Returns
     -------
     found : list of tuple (part, Detection)
         For each machine, or the only one.
     tables : DataFrame
-        A row for each row of the file: score, flag, top channel, and the machine.
+        One row per row of the file: score, flag, top channel and machine.
     alarms : DataFrame
-        As from `explain`, with the machine.
+        As returned by `explain`, with the machine.
     """
     found, tables, alarms = [], [], []
     by = detector.by if one_model_per_group(detector) else None
@@ -167,7 +167,7 @@ def explain(
     plots=True,
     progress,
 ):
-    """Say what is abnormal.
+    """Describe each alarm in a sentence.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def explain(
             results.figure("reconstruction.png", display.figure_)
     sentences = alarms["sentence"].map(visible).tolist()
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
-    text += "\n".join(sentences) or "There is no alarm."
+    text += "\n".join(sentences) or "There are no alarms."
     return finish({"alarms": plain(in_minutes(alarms))}, text, results)
 
 
@@ -228,12 +228,12 @@ def report(
     plots=True,
     progress,
 ):
-    """Write one page of all that is known.
+    """Write the HTML report.
 
     Parameters
     ----------
     title : str or None
-        The heading; None names the file of the readings.
+        Heading; None uses the name of the file of readings.
     model, csv, read_params, row_params, threshold, quantile, k, alarm_params, \
             n_channels, train_fraction, output_dir, plots, progress
         See above.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands that judge detectors."""
+"""Commands that evaluate detectors."""
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def compare(
     plots=True,
     progress,
 ):
-    """Compare detectors on one file: by its labels, or by faults put into it.
+    """Compare detectors on one file, by its labels or by injected faults.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def compare(
         with without_repetition(threshold_params):
             table, faults = judge_by_faults(models, train, test, random_state, progress)
         text += (
-            "there are no labels, so faults were put into copies of the last "
+            "there are no labels, so faults were injected into copies of the last "
             f"{len(test):,} rows. Faults found, of "
             f"{', '.join(f'{n} {kind}' for kind, n in faults.items())}; false alarms "
             "in 1,000 rows without faults\n\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands that train a model to keep."""
+"""The command that trains a model."""
 
 from time import perf_counter
 
@@ -27,7 +27,7 @@ from tsanomaly._wording import count
 
 __all__ = ["train"]
 
-# Findings about sensors that are shown.
+# Maximum number of sensor health findings to print.
 _N_FINDINGS = 5
 
 
@@ -51,7 +51,7 @@ def train(
     plots=True,
     progress,
 ):
-    """Train a detector, and say what it flags.
+    """Train a detector, and report what it flags.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def train(
     network_params, threshold_params, window_size, missing, scaler, random_state
         As of `build`.
     by : str or None
-        The column of machines, each of which gets a detector of its own.
+        The column that names machines; each machine gets its own detector.
     csv, read_params, row_params, columns, train_fraction, output_dir, bom, plots, \
             progress
         See above.
@@ -102,7 +102,7 @@ def train(
     if threshold_params["method"] == "f_score":
         y = needed(readings.labels)[is_training]
     training = frame[is_training]
-    progress("looking at the sensors")
+    progress("checking sensor health")
     findings = find_faults(training, by)
     is_row = has_readings(frame, by)
     n_training = int((is_training & is_row).sum())
@@ -163,7 +163,7 @@ def train(
 
 
 def _scores(model, readings, is_training, by):
-    """Part, score and flag of each row, and thresholds by machine."""
+    """Return part, score and flag of each row, and the thresholds by machine."""
     tables, thresholds = [], {}
     places = {None: np.arange(len(readings.frame))}
     if by is not None:
@@ -188,7 +188,7 @@ def _scores(model, readings, is_training, by):
 
 
 def _machines_in_words(fleet):
-    """How many machines have a detector of their own, and which have not."""
+    """Describe which machines have their own detector."""
     text = f"a detector for each of {count(len(fleet.groups_), 'machine')}"
     if len(fleet.fallback_groups_):
         names = ", ".join(visible(name) for name in fleet.fallback_groups_)

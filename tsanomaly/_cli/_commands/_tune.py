@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command that chooses window length and threshold."""
+"""The command that tunes the window length and the threshold."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def tune(
     bom=False,
     progress,
 ):
-    """Choose window length and threshold, and train with the best.
+    """Tune the window length and the threshold, and train with the best.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def tune(
     network_params, missing, scaler, random_state
         As of `build`.
     train_fraction : float
-        Share of the rows, the first ones, that candidates are fitted on; they are
-        judged by the others.
+        Share of the rows, from the start, that candidates are fitted on; the other rows
+        judge them.
     minutes : float
-        Time that the search may take, about. The model is trained after it.
+        Approximate time limit of the search, without the training of the final model.
     csv, read_params, row_params, columns, output_dir, bom, progress
         See above.
     """
@@ -93,7 +93,7 @@ def tune(
     train, test = readings.frame[is_training], readings.frame[~is_training]
     if readings.labels is None:
         test, y, events = inject_faults(test, None, random_state)
-        judged_by = f"{count(len(events), 'fault')} put into"
+        judged_by = f"{count(len(events), 'fault')} injected into"
     else:
         y = readings.labels[~is_training]
         _check_labels(y)
@@ -134,7 +134,7 @@ def tune(
 
 
 def _check_labels(y):
-    """Raise unless there are anomalies to judge by."""
+    """Raise unless the labels contain anomalies."""
     if not np.any(y):
         raise ParameterError(
             f"None of the last {len(y):,} rows, by which candidates are judged, is "
@@ -142,5 +142,5 @@ def _check_labels(y):
             Parameter("train_fraction"),
             ", or leave the labels out with ",
             Parameter("drop"),
-            " to judge by faults that are put in.",
+            " to judge them by injected faults.",
         )

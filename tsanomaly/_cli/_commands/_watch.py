@@ -23,10 +23,10 @@ __all__ = ["watch"]
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
-# Characters of a token, at least: fewer can be guessed.
+# Minimum length of a token; shorter ones can be guessed.
 _SHORTEST_TOKEN = 16
 
-# Different messages about rejected readings, for each reason.
+# Maximum number of different messages per reason for a rejection.
 _MOST_TOLD = 3
 
 
@@ -52,29 +52,29 @@ def watch(
 ):
     """Score readings as they arrive.
 
-    Lines of events are the result where they go to the standard output; what else
-    there is to say then is a message.
+    If events go to the standard output, they are the result; everything else is then
+    printed as a message.
 
     Parameters
     ----------
     source : str or None
-        '-', a file, or an address of MQTT.
+        '-', a file, or an MQTT address.
     follow : bool
-        Whether to wait for more at the end of the file.
+        Whether to wait for more lines at the end of the file.
     listen : tuple (str, int) or None
         Host and port of the server.
     by, time : str or None
-        Where the machine's name and the time are.
+        Fields of the machine's name and the time.
     max_gap : str or None
         A longer pause between readings of a machine is a break.
     outputs : sequence of str
-        Where events go to.
+        Receivers of events.
     state : Path or None
-        File of what a restart goes on from.
+        File that a restart continues from.
     token_file : Path or None
-        File of the token.
+        File with the token.
     most_machines : int
-        How many machines there can be.
+        Maximum number of machines.
     model, threshold, quantile, k, alarm_params, n_channels, progress
         See above.
     """
@@ -85,16 +85,16 @@ def watch(
     if listen is not None and token is None and listen[0] not in _LOCAL:
         raise ParameterError(
             Parameter("listen", f"{listen[0]}:{listen[1]}"),
-            " can be reached from other machines, which would need no token to change "
-            "something. Write one into a file and name it with ",
+            " accepts connections from other machines, and anyone there could change "
+            "something without a token. Write a token to a file and pass it as ",
             Parameter("token_file"),
             ".",
         )
     if listen is not None and state is None:
         warnings.warn(
             ParameterWarning(
-                "Readings that were taken over HTTP are forgotten when the process "
-                "ends. Name a file to keep what follows from them with ",
+                "Readings received over HTTP are lost when the process ends. To keep "
+                "their results, name a file with ",
                 Parameter("state"),
                 ".",
             ),
@@ -136,19 +136,19 @@ def watch(
         found = [_output(place, others, progress) for place in dict.fromkeys(outputs)]
         deliveries = Deliveries(watched.state, found, warn)
         stack.callback(_close, deliveries, state is not None, warn)
-        deliveries.tell()  # what another process has left
+        deliveries.tell()  # left by another process
         batches = None
         if source is not None:
             batches = _source(source, watched, follow, state is not None, warn)
         before = Counter(watched.counts)
         progress("watching")
-        # Threads of linear algebra wait for each other in products as small as these,
-        # and take the processors meanwhile. All that uses it has been loaded by now.
+        # In products as small as these, threads of linear algebra spend most of their
+        # time waiting for each other. All libraries that use them are loaded by now.
         stack.enter_context(threadpool_limits(1, user_api="blas"))
         try:
             _run(watched, deliveries, batches, listen, token, warn)
         except KeyboardInterrupt:
-            pass  # how a watch ends
+            pass  # the usual end of a watch
         except SystemExit:
             progress.note(_summary(_counts(watched, before)))
             raise
@@ -156,13 +156,13 @@ def watch(
 
 
 def _warn_of_preparation(kept, max_gap):
-    """Say what was done to readings in training, and is not done here."""
+    """Warn of preparation in training that `watch` does not repeat."""
     kept = {name: value for name, value in kept.items() if name != "na_values"}
     if kept.get("max_gap") is None or max_gap is not None:
         kept.pop("max_gap", None)
     if not kept:
         return
-    cure = ["Send readings that are prepared so"]
+    cure = ["Send readings that are prepared in the same way"]
     if "resample" in kept:
         cure = [
             f"Send a row of all sensors every {kept['resample']}, each with its last "
@@ -182,7 +182,7 @@ def _warn_of_preparation(kept, max_gap):
 
 
 def _run(watched, deliveries, batches, listen, token, warn):
-    """Take readings until there are no more, or forever."""
+    """Process readings until the source ends."""
     if listen is None:
         _take_all(watched, deliveries, batches, warn)
         return
@@ -201,7 +201,7 @@ def _run(watched, deliveries, batches, listen, token, warn):
 
 
 def _close(deliveries, is_kept, warn):
-    """Hand over what is left, and say what is lost."""
+    """Deliver the remaining events, and report those that are lost."""
     deliveries.close()
     for place, n_waiting in deliveries.n_waiting().items():
         if n_waiting and not is_kept:
@@ -209,7 +209,7 @@ def _close(deliveries, is_kept, warn):
 
 
 def _take_all(watched, deliveries, batches, warn):
-    """Score the readings of a source."""
+    """Score all readings of a source."""
     told, said = Counter(), set()
     for readings, position in batches:
         if not readings:
@@ -225,7 +225,7 @@ def _take_all(watched, deliveries, batches, warn):
 
 
 def _source(source, watched, follow, is_kept, warn):
-    """Batches of readings."""
+    """Open the source, as batches of readings."""
     from tsanomaly._serve._sources import FileSource, StreamSource
 
     if source == "-":
@@ -233,7 +233,8 @@ def _source(source, watched, follow, is_kept, warn):
     if "://" in source:
         from tsanomaly._serve._mqtt import MqttSource
 
-        # A broker keeps messages for a name, which has to be the same after a restart.
+        # A broker keeps messages for a client name, so a restart must use the same
+        # name.
         name = watched.state.watch if is_kept else None
         return MqttSource(source, watched.format, name).batches()
     if not follow and not Path(source).is_file():
@@ -247,7 +248,7 @@ def _source(source, watched, follow, is_kept, warn):
 
 
 def _output(place, others, progress):
-    """What hands events over to a place, which is none of other files."""
+    """Open a receiver of events, unless its file is another file of the command."""
     from tsanomaly._serve._outputs import FileOutput, LinesOutput, WebhookOutput
 
     if place == "-":
@@ -262,13 +263,13 @@ def _output(place, others, progress):
         if path is not None and os.path.realpath(path) == os.path.realpath(place):
             raise ParameterError(
                 Parameter("outputs", place),
-                f" is {what}, which events would be written into. Name another file.",
+                f" is {what}; events would overwrite it. Name another file.",
             )
     return FileOutput(place)
 
 
 def _token(path):
-    """The token in a file, or None."""
+    """Read the token from a file; None without a file."""
     if path is None:
         return None
     token = path.read_text(encoding="utf-8").strip()
@@ -276,13 +277,13 @@ def _token(path):
         raise ParameterError(
             Parameter("token_file", str(path)),
             f" holds no token of at least {_SHORTEST_TOKEN} letters and digits. Write "
-            "a random one into it.",
+            f"a random token to it.",
         )
     return token
 
 
 def _pause(text):
-    """A pause as numpy has it, or None."""
+    """Convert a pause to a timedelta64, or None."""
     if text is None:
         return None
     try:
@@ -291,13 +292,14 @@ def _pause(text):
         pause = None
     if pause is None or not pause > pd.Timedelta(0):
         raise ParameterError(
-            Parameter("max_gap", text), " is no time. Pass one such as 10min or 1h."
+            Parameter("max_gap", text),
+            " is not a duration. Pass one such as 10min or 1h.",
         )
     return pause.to_timedelta64()
 
 
 def _counts(watched, before):
-    """What happened since the start, by what it was."""
+    """Count what happened since the start."""
     counts = watched.counts - before
     prefix = "rejected "
     return {
@@ -316,12 +318,12 @@ def _summary(result):
     text = f"{count(result['readings'], 'reading')}; alarms: {result['alarms']:,}"
     if result["rejected"]:
         parts = [f"{name} {number:,}" for name, number in result["rejected"].items()]
-        text += f"; not taken: {', '.join(parts)}"
+        text += f"; rejected: {', '.join(parts)}"
     return text
 
 
 def _result(result, outputs, progress):
-    """The two results; the text is a message where lines are on the output."""
+    """Return both results; if events are on the standard output, print the text."""
     text = _summary(result)
     if "-" not in outputs:
         return result, text

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the charts of the report draw.
+"""Data for the charts of the report.
 
 A page cannot hold a million rows of thirty channels. It holds every row around the
-alarms, and the lowest and highest reading of stretches elsewhere, so that no peak is
-lost. A series that is short enough is there as a whole.
+alarms, and the lowest and highest readings of stretches elsewhere, so that no peak is
+lost. A short series is included completely.
 """
 
 from base64 import b64encode
@@ -30,31 +30,30 @@ __all__ = [
     "usual_readings",
 ]
 
-# Alarms in the table and in the charts, at most.
+# Maximum number of alarms in the table and the charts.
 MOST_ALARMS = 500
 
-# Labelled anomalies in the charts, at most: the longest.
+# Maximum number of labelled anomalies in the charts: the longest.
 _MOST_LABELLED = 2000
 
-# Channels to choose from, at most: those that the alarms name, then those with most of
-# the error.
+# Maximum number of channels: those named by alarms, then those with the largest errors.
 _MOST_CHANNELS = 40
 
-# Values in the page, at most; each takes 4 bytes, and a third more as text.
+# Maximum number of values in the page; each takes 4 bytes, and a third more as text.
 _MOST_VALUES = 300_000
 
-# Points of a channel, at most and at least, however many channels there are.
+# Maximum and minimum number of points per channel.
 _MOST_POINTS, _FEWEST_POINTS = 20_000, 4_000
 
-# Rows before and after an alarm to keep, at most and at least.
+# Maximum and minimum number of rows to keep before and after an alarm.
 _MOST_AROUND, _FEWEST_AROUND = 200, 10
 
-# What is written as text in JSON: 64 bits for times, 32 for readings.
+# Types in the JSON: 64 bits for times, 32 bits for readings.
 _TIME, _READING, _KIND = "<f8", "<f4", "u1"
 
 
 class AlarmRows(NamedTuple):
-    """Positions of the rows of alarms, in the order of time."""
+    """Positions of the rows of alarms, in time order."""
 
     start: np.ndarray
     end: np.ndarray
@@ -62,22 +61,22 @@ class AlarmRows(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """Where the points of all lines are: rows, or two for a stretch of rows."""
+    """Points of all lines: single rows, or two points per stretch of rows."""
 
     first: np.ndarray  # (n_stretches,), their first rows
-    stretch: np.ndarray  # (n_points,), which stretch a point is of
+    stretch: np.ndarray  # (n_points,), the stretch of each point
     kind: np.ndarray  # (n_points,), 0: a row; 1: the lowest; 2: the highest
-    row: np.ndarray  # (n_points,), where it is drawn
+    row: np.ndarray  # (n_points,), its place on the axis
 
     def of(self, values):
-        """Values of rows at the points; NaN is left out of stretches."""
+        """Return the values at the points; stretches ignore NaN."""
         low = np.fmin.reduceat(values, self.first)
         high = np.fmax.reduceat(values, self.first)
         return np.where(self.kind == 2, high[self.stretch], low[self.stretch])
 
     @property
     def whole(self):
-        """Rows that are there as they are."""
+        """Rows that are included unchanged."""
         return self.row[self.kind == 0]
 
 
@@ -87,7 +86,7 @@ def find_alarm_rows(found):
     Parameters
     ----------
     found : Detection
-        There is a quiet row, or a break, between two of its alarms.
+        Between two of its alarms is a quiet row or a break.
 
     Returns
     -------
@@ -102,19 +101,18 @@ def find_alarm_rows(found):
 
 
 def by_severity(alarms):
-    """Positions of alarms, the most severe first, as many as the page has.
+    """Sort alarms by severity, and keep those that fit on the page.
 
-    Severities beyond all bounds are 100; then the score decides.
+    Very large severities are all 100; then the score decides.
     """
     order = np.lexsort((-alarms["score"].to_numpy(), -alarms["severity"].to_numpy()))
     return order[:MOST_ALARMS]
 
 
 def split_sentence(alarm):
-    """What an alarm says before its first channel, the name, and what after it.
+    """Split a sentence into the text before the first channel, its name, and the rest.
 
-    A name in letters from right to left turns the words around it, unless it is an
-    element of its own.
+    A right-to-left name reorders the words around it, unless it is in its own element.
     """
     sentence = visible(alarm["sentence"])
     if not alarm["channels"]:
@@ -126,7 +124,7 @@ def split_sentence(alarm):
 
 
 def time_axis(index):
-    """Where rows are on the axis of time.
+    """Compute the positions of rows on the time axis.
 
     Parameters
     ----------
@@ -136,15 +134,15 @@ def time_axis(index):
     Returns
     -------
     places : ndarray of shape (n_timestamps,)
-        Seconds since 1970, as clocks showed them where that goes forward; positions of
-        rows if there are no times in order.
+        Seconds since 1970 in local time, if that increases; positions of rows if there
+        are no ordered times.
     is_time : bool
-        Whether they are seconds.
+        Whether the places are seconds.
     """
     if isinstance(index, pd.DatetimeIndex) and not index.hasnans:
         clocks = [index.tz_localize(None)]
         if index.tz is not None:
-            clocks.append(index.tz_convert(None))  # an hour of autumn is there twice
+            clocks.append(index.tz_convert(None))  # the repeated hour in autumn
         for times in clocks:
             if times.is_monotonic_increasing:
                 since = times - pd.Timestamp(0)
@@ -153,30 +151,30 @@ def time_axis(index):
 
 
 def usual_readings(frame, found):
-    """Median of each channel in rows that are not flagged; NaN without a reading."""
+    """Return the median of each channel in unflagged rows; NaN without a reading."""
     quiet = ~found.flagged
     rows = frame[quiet] if quiet.any() else frame
     return rows.median().to_numpy(dtype=np.float64)
 
 
 def chart_data(detector, frame, found, labels):
-    """What the charts draw, as JSON can hold it.
+    """Collect the data of the charts, as JSON types.
 
     Parameters
     ----------
     detector : fitted estimator
-        Which may say what it expected.
+        May provide expected readings.
     frame : DataFrame of shape (n_timestamps, n_channels)
         The readings, with breaks.
     found : Detection
-        What the detector says of them.
+        Result of the detector.
     labels : ndarray of shape (n_timestamps,) or None
         1 = anomaly.
 
     Returns
     -------
     data : dict
-        Channels are named as they are shown; the most severe alarm is the first.
+        Channel names are escaped for display; the most severe alarm comes first.
     """
     names = frame.columns.tolist()
     channels = _choose_channels(names, found)
@@ -186,7 +184,7 @@ def chart_data(detector, frame, found, labels):
     points = _place_points(found, rows, find_breaks(frame), n_points)
     places, is_time = time_axis(frame.index)
     known = points.whole
-    # A break has no reading, and nothing is expected of it.
+    # A break has neither readings nor expected readings.
     known = known[frame.iloc[known].notna().any(axis=1).to_numpy()]
     expected = expected_at(detector, frame, found, known) if len(known) else None
     usual = usual_readings(frame, found)
@@ -213,7 +211,7 @@ def chart_data(detector, frame, found, labels):
         "kinds": _encode(points.kind, _KIND),
         "score": _pack(points.of(found.errors)),
         "threshold": _as_json(found.threshold),
-        # As in the picture: errors of faults are many times those of other rows.
+        # As in the plot: errors of faults are many times those of other rows.
         "isLog": bool(found.threshold > 0 and len(finite) and (finite > 0).all()),
         "channels": lines,
         "first": [channels.index(position) for position in main_channels(found)[:4]],
@@ -235,7 +233,7 @@ def chart_data(detector, frame, found, labels):
 
 
 def _choose_channels(names, found):
-    """Positions of the channels to draw, in the order of the file."""
+    """Choose the channels to draw, in the order of the file."""
     worst = found.alarms["channels"].iloc[by_severity(found.alarms)]
     of_alarms = [names.index(name) for named in worst for name in named]
     errors = np.nan_to_num(found.contributions).sum(axis=0)
@@ -245,16 +243,17 @@ def _choose_channels(names, found):
 
 
 def _place_points(found, rows, breaks, n_points):
-    """Choose which rows are drawn as they are, and how the others are put together."""
+    """Choose the rows to draw singly, and group the others into stretches."""
     n_rows = len(found.errors)
     if n_rows <= n_points:
         first = np.arange(n_rows)
     else:
-        # A half for stretches of two points each, a half for single rows.
+        # Half of the points are for stretches, with two points each, and half for
+        # single rows.
         begins = np.zeros(n_rows + 1, dtype=bool)
         begins[: n_rows : -(-4 * n_rows // n_points)] = True
         single = _rows_to_keep(found, rows, n_points // 2)
-        # The line has a gap there, so that a break is a stretch of its own.
+        # A break is a stretch of its own, so that the line has a gap.
         for start, end in _longest_runs(breaks, n_points // 8):
             begins[[start, end + 1]] = True
         begins[single] = begins[single + 1] = True
@@ -263,19 +262,19 @@ def _place_points(found, rows, breaks, n_points):
     stretch = np.repeat(np.arange(len(first)), np.where(length > 1, 2, 1))
     is_second = np.append(False, stretch[1:] == stretch[:-1])
     kind = np.where(length[stretch] > 1, 1 + is_second, 0)
-    # The first and the last row, so that the line is as long as the series.
+    # Keep the first and last rows, so that the line spans the series.
     row = first[stretch] + is_second * (length[stretch] - 1)
     return _Points(first, stretch, kind, row)
 
 
 def _rows_to_keep(found, rows, most):
-    """Rows around alarms, those of the most severe first, in order."""
+    """Choose the rows around alarms, starting with the most severe."""
     keep = np.zeros(len(found.errors), dtype=bool)
     around = most // (4 * max(len(rows.start), 1))
     around = min(max(around, _FEWEST_AROUND), _MOST_AROUND)
     for alarm in by_severity(found.alarms):
         start, end, peak = (int(part[alarm]) for part in rows)
-        # Of a long alarm, how it begins and where it is worst.
+        # For a long alarm, its start and its peak.
         parts = [(start, min(end, start + 2 * around)), (peak, peak)]
         for first, last in parts:
             keep[max(first - around, 0) : last + around + 1] = True
@@ -298,7 +297,7 @@ def _spans(places, is_on):
 
 
 def _pack(values):
-    """Numbers in four bytes each, from their median, so that no digits are lost."""
+    """Pack numbers into four bytes each, relative to their median for precision."""
     values = np.where(np.isfinite(values), values, np.nan)
     known = values[~np.isnan(values)]
     offset = float(np.median(known)) if len(known) else 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One HTML page of all that is known of a series and a model."""
+"""The HTML page of a report."""
 
 from base64 import b64encode
 from collections import Counter
@@ -41,13 +41,13 @@ from tsanomaly._wording import count, time_span
 
 __all__ = ["make_page"]
 
-# Of wide pictures; the page shows them at half of that on a usual screen.
+# Resolution of wide pictures; most screens show them at half of it.
 _DPI = 130
 
-# Alarms on the first screen.
+# Number of alarms at the top of the page.
 _N_WORST = 3
 
-# Alarms, and sentences about sensors, that are shown before somebody asks for more.
+# Number of alarms and sensor findings that are shown at first.
 _N_SHOWN, _N_FINDINGS = 10, 3
 
 _NAMES = {
@@ -82,29 +82,29 @@ def make_page(
     readings : Readings
         The readings.
     found : Detection
-        What the detector says of them.
+        Result of the detector.
     model : Path
         The file of the model.
     manifest : dict
-        What the file of the model says of it.
+        Manifest of the model file.
     title : str or None
-        The heading; None names the file of the readings.
+        Heading; None uses the name of the file of readings.
     train_fraction : float
-        Share of the rows, the first ones, to leave out of the metrics.
+        Share of the rows, from the start, to leave out of the metrics.
     plots : bool
-        Whether to draw.
+        Whether to draw plots.
     progress : callable
         Called with a line of text before each step.
 
     Returns
     -------
     page : str
-        HTML without any reference to other files.
+        HTML without references to other files.
     """
     frame, labels = readings.frame, readings.labels
     progress("summarising")
     summary = summarise(readings.raw, labels)
-    progress("looking at the sensors")
+    progress("checking sensor health")
     findings = find_faults(readings.raw)
     content = {
         "title": title or f"Anomalies in {readings.name}",
@@ -144,7 +144,7 @@ def make_page(
 
 
 def _fill(content):
-    """The template with what belongs into it, its style and its script."""
+    """Fill the template with content, style and script."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -154,7 +154,7 @@ def _fill(content):
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # Names and texts of others, wherever they are.
+        # Escape all names and texts that come from files.
         finalize=lambda value: value if isinstance(value, Markup) else visible(value),
     )
     environment.filters |= {"number": _number, "count": count}
@@ -181,7 +181,7 @@ def _fill(content):
 
 
 def _text_of(names):
-    """Files of this folder, one below the other, as the page holds them."""
+    """Concatenate files of this folder."""
     folder = files("tsanomaly._cli._report")
     texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in names]
     return "\n".join(texts)
@@ -192,18 +192,16 @@ _CAPTIONS = {
     "line is the threshold in use.",
     "roc": "ROC curve of the scores.",
     "precision_recall": "Precision and recall of the scores.",
-    "confusion": "Rows by label and flag.",
+    "confusion": "Number of rows by label and flag.",
 }
 
 
 def _draw(frame, labels, found, judged):
-    """Pictures, by the section they belong to."""
+    """Draw the pictures, by section."""
     from tsanomaly.plotting import ReconstructionDisplay
 
     channels = main_channels(found)
-    shown = (
-        f"{len(channels)} of {frame.shape[1]} channels, those with most of the error"
-    )
+    shown = f"the {len(channels)} of {frame.shape[1]} channels with the largest errors"
     shown = "All channels" if len(channels) == frame.shape[1] else shown
     main = [
         (
@@ -215,12 +213,12 @@ def _draw(frame, labels, found, judged):
     alarms = []
     figure = draw_contributions(frame, found, labels)
     if figure is not None:
-        alarms.append(("Which channels the errors come from.", figure))
+        alarms.append(("Errors by channel over time.", figure))
     if found.expected is not None:
         display = ReconstructionDisplay.from_predictions(
             frame, found.expected, labels, channels=channels
         )
-        main.append(("Readings and what was expected.", display.figure_))
+        main.append(("Readings and expected readings.", display.figure_))
     shown = shown_readings(frame)
     shaded = "" if labels is None else "; labelled anomalies are shaded"
     captions = {
@@ -252,12 +250,12 @@ def _draw(frame, labels, found, judged):
 
 
 def _picture(caption, figure):
-    """What the template needs of a figure; it is closed."""
+    """Convert a figure for the template, and close it."""
     import matplotlib.pyplot as plt
 
     width, height = (round(100 * inches) for inches in figure.get_size_inches())
     data = BytesIO()
-    # Every pixel of a PNG, in a third of its size.
+    # Lossless, at a third of the size of a PNG.
     figure.savefig(data, format="webp", dpi=_DPI, pil_kwargs={"lossless": True})
     plt.close(figure)
     data = b64encode(data.getvalue()).decode()
@@ -265,7 +263,7 @@ def _picture(caption, figure):
 
 
 def _alarms(frame, found):
-    """The most severe alarms, in words and as what the table is sorted by."""
+    """Collect the most severe alarms, with sentences and sort keys."""
     rows = find_alarm_rows(found)
     places, _ = time_axis(frame.index)
     alarms = []
@@ -296,9 +294,9 @@ def _alarms(frame, found):
 
 
 def _verdict(alarms):
-    """How many alarms of which priority there are, and how many are not over."""
+    """Summarise the alarms by priority, and those that are still active."""
     if not len(alarms):
-        return "There is no alarm."
+        return "There are no alarms."
     numbers = Counter(alarms["priority"])
     text = ", ".join(
         f"{numbers[priority]:,} {priority}"
@@ -306,7 +304,7 @@ def _verdict(alarms):
         if numbers[priority]
     )
     n_active = int((alarms["state"] == "active").sum())
-    active = f" Not over: {n_active}." if n_active else ""
+    active = f" Still active: {n_active}." if n_active else ""
     return f"{count(len(alarms), 'alarm')}, by priority: {text}.{active}"
 
 
@@ -314,8 +312,8 @@ def _what_is_judged(judged, train_fraction):
     text = f"Computed on {count(judged.sum(), 'row')}"
     if train_fraction:
         text += (
-            f"; the first {train_fraction:.0%}, on which the model was trained, are "
-            "left out"
+            f"; the first {train_fraction:.0%} of the rows, used for training, are "
+            f"left out"
         )
     return f"{text}."
 
@@ -344,7 +342,7 @@ def _readings(summary):
 
 
 def _settings(readings, model, manifest, detector, found):
-    # Pairs, since a step may be called like another line.
+    # Pairs, because a step may have the name of another line.
     return [
         ("readings", readings.path),
         *[("", note) for note in readings.notes],
@@ -358,7 +356,7 @@ def _settings(readings, model, manifest, detector, found):
 
 
 def _percentage(share):
-    """A share in percent; a small one is not none."""
+    """Format a share in percent, with two digits for small ones."""
     return f"{100 * share:.2g}%" if 0 < share < 0.001 else f"{share:.1%}"
 
 

@@ -14,35 +14,36 @@ from tsanomaly._wording import called, clock_format, number, span, time_span
 
 __all__ = ["HEIGHT", "WIDTH", "Sketch", "draw_sketches"]
 
-# In pixels, of what is drawn; the page scales it.
+# Size in pixels; the page scales it.
 WIDTH, HEIGHT = 340, 110
 
-# Seconds before and after an alarm, and how many rows that is at most and at least.
+# Seconds before and after an alarm, and the maximum and minimum number of rows.
 _AROUND, _MOST_AROUND, _FEWEST_AROUND = 7200, 1500, 30
 
-# Rows before and after it, where there are no times.
+# Rows before and after an alarm, without times.
 _ROWS_AROUND = 100
 
-# Room for the values at the upper and the lower edge.
+# Margin for the values at the top and the bottom.
 _MARGIN = 16
 
-# Columns that a line is drawn in, at most, each from its lowest to its highest reading.
+# Maximum number of columns of a line, each drawn from its lowest to its highest
+# reading.
 _N_COLUMNS = 170
 
 
 class Sketch(NamedTuple):
-    """What the template draws.
+    """Data of one picture, for the template.
 
     Attributes
     ----------
     reading, expected : list of str
-        Lines, each the coordinates of its points.
+        Lines as coordinates of their points.
     band : tuple of float
-        Left end and width of the alarm.
+        Left edge and width of the alarm.
     top, bottom : str
-        The values at the upper and the lower edge.
+        Values at the top and the bottom.
     name, caption : str
-        The channel, and what else is to be seen.
+        Name of the channel, and the caption.
     """
 
     reading: list
@@ -55,23 +56,23 @@ class Sketch(NamedTuple):
 
 
 def draw_sketches(detector, frame, found, alarms):
-    """Draw the first channel of alarms, a few hours around each.
+    """Draw the first channel of each alarm, with a few hours around it.
 
     Parameters
     ----------
     detector : fitted estimator
-        Which may say what it expected.
+        May provide expected readings.
     frame : DataFrame of shape (n_timestamps, n_channels)
         The readings, with breaks.
     found : Detection
-        What the detector says of them.
+        Result of the detector.
     alarms : list of (start, end, channels)
-        Positions of the first and the last row, and names.
+        Positions of the first and last rows, and channel names.
 
     Returns
     -------
     sketches : list of Sketch or None
-        None for an alarm that names no channel, or one without a reading there.
+        None for an alarm without a channel, or without readings of it.
     """
     usual = usual_readings(frame, found) if alarms else None
     sketches = []
@@ -97,13 +98,13 @@ def _sketch(detector, frame, found, start, end, position, usual):
     readings = frame.iloc[rows, position].to_numpy(dtype=np.float64)
     if not np.isfinite(readings).any():
         return None
-    expected, word = np.full(len(rows), usual), "the usual reading"
+    expected, word = np.full(len(rows), usual), "usual reading"
     known = frame.iloc[rows].notna().any(axis=1).to_numpy()
     restored = expected_at(detector, frame, found, rows[known])
     if restored is not None:
         expected[:] = np.nan
         expected[known] = restored[:, position]
-        word = "what was expected"
+        word = "expected reading"
     both = np.concatenate([readings, expected])
     both = both[np.isfinite(both)]
     low, high = both.min(), both.max()
@@ -129,7 +130,7 @@ def _sketch(detector, frame, found, start, end, position, usual):
 
 
 def _lines(values, width):
-    """Coordinates of stretches without a gap."""
+    """Return the coordinates of stretches without gaps."""
     starts, ends = runs(np.isfinite(values).astype(np.int8))
     size = -(-len(values) // _N_COLUMNS)
     return [
@@ -142,7 +143,7 @@ def _lines(values, width):
 
 
 def _columns(values, start, end, size):
-    """Points of a line, at most the lowest and the highest of `size` rows."""
+    """Return the points of a line: the lowest and highest of each `size` rows."""
     for first in range(start, end, size):
         part = values[first : min(first + size, end)]
         for row in sorted({int(part.argmin()), int(part.argmax())}):

@@ -67,168 +67,162 @@ def read_sensor_csv(
     max_columns=100_000,
     return_labels=False,
 ):
-    r"""Read sensor readings from a CSV file, and refuse what is not certain.
+    r"""Read sensor readings from a CSV file, and reject ambiguous ones.
 
-    Detects the header, the time column and the format of its times, the label columns,
-    the separator, the decimal mark and the encoding, and logs what was detected to the
-    logger ``tsanomaly``. Tables with one row for each reading, columns of quality,
-    words for bad values and lines that are no rows are read, with a warning that says
-    what was done. What can be read in two ways raises an error that names the place in
-    the file and the parameter that decides.
+    The header, the time column and its format, label columns, separator, decimal mark
+    and encoding are detected, and logged to the logger ``tsanomaly``. A warning says
+    how tables in long format, quality columns, words for bad readings, and lines that
+    are not rows were read. Anything that can be read in two ways raises an error,
+    which names the place in the file and the parameter that decides.
 
     Parameters
     ----------
     path : str or Path
-        The file. Compression with gzip is detected by its content.
+        The file. Compression with gzip is detected from its content.
     timestamp : 'auto', str, tuple of two str or None, default='auto'
-        The time column. A tuple names a column of dates and one of times of day. None
-        means that there is none: the rows are numbered. 'auto' takes the column whose
-        values are times, or a column of dates and one of times of day; numbers
-        (seconds, milliseconds, microseconds or nanoseconds since 1970, from 2000 to
-        2060, or ``20240102100000``) only count in a column that is named like a time,
-        such as ``timestamp``, ``Zeit`` or ``时间``.
+        The time column. A tuple names a date column and a time-of-day column. None
+        means that there is none; rows are then numbered. 'auto' uses the column whose
+        values are times, or a date column and a time-of-day column. Numbers (seconds,
+        milliseconds, microseconds or nanoseconds since 1970, from 2000 to 2060, or
+        ``20240102100000``) count as times only in a column with a name such as
+        ``timestamp``, ``Zeit`` or ``时间``.
     label : 'auto', str, list of str or None, default='auto'
-        The label columns, which are no channels. 'auto' takes the columns named
-        ``anomaly``, ``is_anomaly``, ``anomalies``, ``label``,
-        ``labels``, ``target``, ``changepoint``, ``attack``, ``is_attack``, ``fault``,
-        ``outlier``, ``normal/attack`` and ``class``, in any case, with or without
-        underscore; also, with a warning, those whose longer name has only such words,
-        as ``attack_P1`` and ``ground_truth``, if they hold labels (one or two other
-        values there are an error). A column whose name also has other words, as
+        The label columns, which are not channels. 'auto' uses the columns named
+        ``anomaly``, ``is_anomaly``, ``anomalies``, ``label``, ``labels``, ``target``,
+        ``changepoint``, ``attack``, ``is_attack``, ``fault``, ``outlier``,
+        ``normal/attack`` and ``class``, ignoring case and underscores. It also uses,
+        with a warning, columns with longer names that consist of such words only, like
+        ``attack_P1`` and ``ground_truth``, if they hold labels; one or two other values
+        in them raise an error. A column whose name also has other words, like
         ``fault_relay``, is a channel, with a warning if it holds 0 and 1.
 
         Labels are 0 and 1, false and true, no and yes, normal and attack or anomaly.
-        In a column of words that is named here, ``normal``, ``no``, ``false``, ``ok``,
-        ``good`` and ``0`` are 0, and every other word is 1; one of those must be there.
-        None takes no column for labels. Columns with one of the names above that are
-        not named here are no channels either, with a warning; with None they are
+        In a column of words that you name here, ``normal``, ``no``, ``false``, ``ok``,
+        ``good`` and ``0`` are 0, and all other words are 1; at least one of the former
+        must occur. None uses no labels. Columns with one of the names above that are
+        neither labels nor named here are dropped, with a warning; with None they are
         channels, with a warning.
     drop : str, list of str or None, default=None
-        Columns to leave out, such as comments, and sensors of a table in long format.
-        Columns that count rows (1, 2, 3, …) and
-        have no name, or are named ``Row``, ``Record``, ``No.``, ``index`` or ``#``, are
-        always left out.
+        Columns to leave out, such as comments, or sensors of a table in long format.
+        Columns that count rows (1, 2, 3, …) and have no name, or are named ``Row``,
+        ``Record``, ``No.``, ``index`` or ``#``, are always left out.
     sep : str, default='auto'
-        What separates the fields, one character. 'auto' detects comma, semicolon, tab
-        and ``|``.
+        Field separator, one character. 'auto' detects comma, semicolon, tab and ``|``.
     decimal : {'auto', '.', ','}, default='auto'
         Decimal mark of the whole file. If commas separate the fields, 'auto' is the
         point.
     encoding : str, default='auto'
-        An encoding of Python. 'auto' goes by the byte order mark, then tries UTF-8,
-        then decides between GB 18030 and Windows-1252, and warns.
+        A Python encoding. 'auto' uses the byte order mark, then tries UTF-8, and then
+        chooses between GB 18030 and Windows-1252, with a warning.
     date_format : str or None, default=None
-        Format of the times as in :meth:`datetime.datetime.strptime`; with two time
-        columns, of both with a blank between. Numbers that touch, as in ``%H%M``,
-        must have all their digits. None detects ISO 8601, ``2024/01/31``,
-        ``31.01.2024``, ``31/01/2024`` and ``01/31/2024`` (where the file tells which
-        it is), ``31-Jan-2024``, ``2024年1月31日``, each with a time of day or none, and
-        ``31/01/24``, where the file tells the order.
+        Format of the times as in :meth:`datetime.datetime.strptime`. For two time
+        columns, join both formats with a space. Adjacent numbers, as in ``%H%M``, need
+        all their digits. None detects ISO 8601, ``2024/01/31``, ``31.01.2024``,
+        ``31/01/2024`` and ``01/31/2024`` (if the file determines the order),
+        ``31-Jan-2024`` and ``2024年1月31日``, each with or without a time of day, and
+        ``31/01/24``, if the file determines the order.
 
-        For numbers it is ``'excel'`` (days since 1899-12-30), ``'filetime'`` (100
-        nanoseconds since 1601) or a unit, ``'ns'``, ``'us'``, ``'ms'``, ``'s'``,
-        ``'min'`` or ``'h'``, since 1970 or since the start of the recording; the
-        latter becomes 1970-01-01. None detects serial dates of Excel, and elapsed
-        times whose unit is in the name, as ``Time [ms]``, and warns.
+        For numbers, the format is ``'excel'`` (days since 1899-12-30), ``'filetime'``
+        (100 nanoseconds since 1601) or a unit: ``'ns'``, ``'us'``, ``'ms'``, ``'s'``,
+        ``'min'`` or ``'h'``, since 1970 or since the start of the recording, which
+        becomes 1970-01-01. None detects Excel serial dates, and elapsed times with the
+        unit in the name, like ``Time [ms]``, with a warning.
     na_values : str, number, list of these or None, default=None
-        More cells that stand for a missing reading, such as ``'<0.05'``. Numbers count
-        as they are written and by their value: -200 also is ``-200.0``.
+        Further values that mean a missing reading, such as ``'<0.05'``. Numbers match
+        as written and by value: -200 also matches ``-200.0``.
     skiprows : int, default=0
-        Lines to skip above the header. A banner above the names of the columns is
-        skipped by itself where these are certain.
+        Number of lines to skip above the header. A banner above the names is skipped
+        automatically if the names are unambiguous.
     header_rows : 'auto' or int, default='auto'
-        Lines of the header: the names, and what stands below them. 'auto' finds lines
-        of units, descriptions or statistics between the names and the first row. Names
-        in two lines, of which the upper ones stand over several columns each, are
-        joined, with a warning.
+        Number of header lines: the names, and the lines below them. 'auto' detects
+        lines of units, descriptions or statistics below the names. If the names are in
+        two lines, of which the upper names span several columns, they are joined, with
+        a warning.
     long : 'auto', tuple of two str or None, default='auto'
-        For tables in long format, with one row for each reading: the column that names
-        the sensors, and the one of their readings. 'auto' finds them where the form is
-        plain: a time column, one of repeated names and one of readings; also annotated
-        CSV of InfluxDB. Columns of units and of quality may be there as well. Every
-        sensor gets a column of its own, and of several readings of a sensor at one time
-        the last one counts. None reads the columns as they are.
+        For tables in long format, with one row per reading: the column of sensor names
+        and the column of readings. 'auto' detects them in unambiguous tables, which
+        have a time column, a column of repeated names and a column of readings, and in
+        annotated CSV of InfluxDB. Columns of units and quality are allowed. Each sensor
+        becomes a column; of several readings of a sensor at the same time, the last one
+        counts. None reads the columns as they are.
     by : str or None, default=None
-        The column that says which machine a row belongs to, where a file has several
-        machines, as :class:`~tsanomaly.FleetDetector` takes it. It is kept, as the last
-        column of the frame. Times are then judged machine by machine.
+        The column that names the machine of each row, for files of several machines, as
+        in :class:`~tsanomaly.FleetDetector`. It becomes the last column of the frame.
+        Times are then checked for each machine.
     quality : 'auto', list of str or None, default='auto'
-        Columns that say whether the reading of another column is good. Readings that
-        are not become NaN. 'auto' takes columns of words such as ``Good``, ``Bad`` and
-        ``Uncertain``, or of codes of OPC, most of them 192, which is good, if they are
-        named like a channel with a word for quality, as ``TI1_Quality``, ``TI1 Status``
-        and ``TI1_Q``, or stand to the right of one as ``Quality`` or ``Status``. Where
-        the name says quality, the codes may all be bad, or 0 and 1. Other words, as
-        ``Normal`` and ``Fail``, may be states of a machine, and are only taken if the
-        column is named here. In a table in long format, quality is that of its
-        values. None takes no column for that.
+        Columns that rate the readings of another column. Readings that are not good
+        become NaN. 'auto' uses columns of words such as ``Good``, ``Bad`` and
+        ``Uncertain``, or of OPC codes of which most are 192 (good), if their names
+        combine a channel with a word for quality, like ``TI1_Quality``, ``TI1 Status``
+        and ``TI1_Q``, or if they are to the right of the channel and named ``Quality``
+        or ``Status``. If the name says quality, the codes may all be bad, or 0 and 1.
+        Other words, like ``Normal`` and ``Fail``, may be states of a machine; such
+        columns are only used if you name them. In a table in long format, the quality
+        is that of its readings. None uses no such columns.
     max_bytes : 'auto' or int, default='auto'
-        Bytes that the text of the file may have, unpacked if it is compressed. More
-        raise an error before they are in memory. 'auto' sets no limit to a file of
-        text; a compressed file may unpack to 100 times its size, and to 100 MB
-        (``100_000_000``) in any case.
+        Limit on the bytes of the (uncompressed) text. A larger file raises an error
+        before it is in memory. 'auto' sets no limit for plain text; a compressed file
+        may unpack to 100 times its size, or to 100 MB (``100_000_000``) if that is
+        more.
     max_columns : int, default=100_000
-        Fields that a line may have. A line of more raises an error; mostly the
-        separator is another one.
+        Limit on the fields of a line. A longer line raises an error; usually, the
+        separator is wrong.
     return_labels : bool, default=False
         Whether to return the labels as well.
 
     Returns
     -------
     frame : DataFrame of shape (n_timestamps, n_channels)
-        The channels, float64, under the names in the file, on a DatetimeIndex of
+        The channels as float64, with the names of the file, on a DatetimeIndex of
         datetime64[ns] in time order. The index has a time zone if the times have an
-        offset: that offset, or UTC if they have several. NaN stands for the empty
+        offset: that offset, or UTC if there are several. Missing readings are NaN: empty
         cells, ``nan``, ``NA``, ``N/A``, ``#N/A``, ``null``, ``None``, ``-``, ``--``,
-        ``\N``, ``1.#QNAN``, ``-1.#IND`` and `na_values`, and for the usual words for
-        bad values, as ``Bad``, ``I/O Timeout``, ``No Data``, ``unavailable``,
-        ``#VALUE!`` and ``***``, in any case. Columns of true and false, on and off,
-        open and closed, running and stopped, yes and no, and the like become 1 and 0.
-        Units below the names are in ``frame.attrs["units"]``, by channel, and other
-        lines there in ``frame.attrs["descriptions"]``. The column `by` holds whole
-        numbers or text.
+        ``\N``, ``1.#QNAN``, ``-1.#IND``, `na_values`, and common words for bad
+        readings, like ``Bad``, ``I/O Timeout``, ``No Data``, ``unavailable``,
+        ``#VALUE!`` and ``***``, in upper or lower case. Columns of true and false, on
+        and off, open and closed, running and stopped, yes and no, and similar pairs
+        become 1 and 0. Units below the names are in ``frame.attrs["units"]``, by
+        channel, and other lines of the header in ``frame.attrs["descriptions"]``. The
+        column `by` holds whole numbers or text.
     labels : DataFrame of shape (n_timestamps, n_labels)
-        Only if `return_labels` is True. The label columns, int64, 1 = anomaly, on the
-        same index.
+        The label columns as int64, 1 = anomaly, on the same index. Only if
+        `return_labels` is True.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If the file is empty, has no header or no rows; if its structure, encoding,
-        times or numbers are broken or can be read in two ways; if it is larger than
-        `max_bytes` and `max_columns` allow. The message names the file, and line and
-        column where there is one.
+        If the file is empty, or has no header or no rows; if its structure, encoding,
+        times or numbers are broken or ambiguous; if it exceeds `max_bytes` or
+        `max_columns`. The message names the file, and the line and column if possible.
 
     Warns
     -----
     UserWarning
         If times go backwards (the rows are then sorted), are repeated, or are not
-        evenly spaced: one warning each, with the count and the first place. If the
-        encoding is not certain, or points may separate thousands. If words were read as
-        missing readings, or as 1 and 0; if a number such as -9999 may stand for a
-        missing reading; if a channel has no reading at all. If names of columns are
-        repeated, and were numbered. If columns were taken for labels or quality, a
-        table for one in long format, or a column may name machines. If lines were left
-        out: totals and remarks below the rows, a last line that was cut, or numbers
-        above the header.
+        evenly spaced, with the number and the first place; if the encoding is
+        uncertain, or points may be thousands separators; if words were read as missing
+        readings, or as 1 and 0; if a number such as -9999 may mean a missing reading;
+        if a channel has no reading; if names of columns are repeated, and were
+        numbered; if columns were read as labels or quality, or a table as long format,
+        or if a column may name machines; if lines were left out, such as totals and
+        remarks below the rows, a truncated last line, or numbers above the header.
 
     See Also
     --------
     read_sensor_file : Read workbooks, Parquet files, folders and more.
-    regularize : Put readings on a regular grid of times.
-    tsanomaly.FleetDetector : One model for each machine.
+    regularize : Resample readings to a regular grid.
+    tsanomaly.FleetDetector : One detector per machine.
 
     Notes
     -----
-    Thousands separators are not read. ``1.234`` is always a number with three
-    decimals, with a warning where the column looks like thousands; if all commas of a
-    file are followed by three digits, `decimal` must be given.
+    Thousands separators are not supported. ``1.234`` is always a number with three
+    decimals, with a warning if the column looks like thousands. If all commas of a file
+    are followed by three digits, `decimal` must be given.
 
-    Time and memory grow in proportion to the size of the text, whatever is in it. A
-    field may have 131,072 characters, the limit of Python's
-    :func:`csv.field_size_limit`.
+    Time and memory grow in proportion to the size of the text, whatever its content. A
+    field may have 131,072 characters, the limit of :func:`csv.field_size_limit`.
 
     Examples
     --------

@@ -26,61 +26,62 @@ _MOST_TOLD = 3  # files whose warnings are shown one by one
 
 
 def read_sensor_file(path, *, sheet=None, **csv_params):
-    r"""Read sensor readings from files of any usual kind, as `read_sensor_csv` does.
+    r"""Read sensor readings from CSV, Excel and Parquet files, or folders of them.
+
+    Everything that :func:`read_sensor_csv` detects in text is detected here as well.
 
     Parameters
     ----------
     path : str, Path or list of these
-        A file, which is known by its content: text such as CSV, also compressed with
-        gzip; an Excel workbook (``.xlsx``); a Parquet file. A folder stands for all
-        such files in it, in the order of their names. ``'-'`` is the standard input.
-        Several files must have the same channels; their rows are put in time order,
-        and a row that is in more than one file is taken once.
+        A file, whose kind is detected from its content: text such as CSV, also
+        compressed with gzip, an Excel workbook (``.xlsx``) or a Parquet file. A folder
+        means all such files in it, sorted by name, and ``'-'`` the standard input.
+        Several files must have the same channels. Their rows are sorted by time, and a
+        row that is in several files is used once.
     sheet : str, int or None, default=None
-        The sheet of workbooks, by its name or its position from 0. None takes the
-        first sheet that holds a table.
+        The sheet of workbooks, by name or by position, starting at 0. None uses the
+        first sheet that contains a table.
     **csv_params
-        Keywords of :func:`read_sensor_csv`. `sep` and `encoding` are for text alone;
-        all others hold for workbooks and Parquet files as well.
+        Keywords of :func:`read_sensor_csv`. `sep` and `encoding` apply to text only;
+        all others also apply to workbooks and Parquet files.
 
     Returns
     -------
     frame : DataFrame of shape (n_timestamps, n_channels)
-        The channels, as `read_sensor_csv` returns them.
+        The channels, as returned by `read_sensor_csv`.
     labels : DataFrame of shape (n_timestamps, n_labels)
-        Only if `return_labels` is True. 1 = anomaly, on the same index.
+        Labels on the same index, 1 = anomaly. Only if `return_labels` is True.
 
     Raises
     ------
     OSError
         If a file cannot be read.
     ImportError
-        If openpyxl is missing, which reads workbooks, or pyarrow, which reads Parquet
-        files.
+        If openpyxl, for workbooks, or pyarrow, for Parquet files, is not installed.
     TypeError
-        If there is a keyword that `read_sensor_csv` does not have.
+        If a keyword is not one of `read_sensor_csv`.
     ValueError
-        Where `read_sensor_csv` raises it; if a file is of another kind, is damaged, or
-        unpacks to more than `max_bytes`; if the files of several have not the same
-        columns; if a folder holds no file of readings. The message names the file.
+        As in `read_sensor_csv`; if a file is of another kind, is damaged, or exceeds
+        `max_bytes`; if several files have different columns; if a folder contains no
+        file of readings. The message names the file.
 
     Warns
     -----
     UserWarning
-        Where `read_sensor_csv` warns; if files of a folder were left out, the times of
-        files overlap, or several sheets hold tables.
+        As in `read_sensor_csv`; if files of a folder were left out, the times of files
+        overlap, or several sheets contain tables.
 
     See Also
     --------
-    read_sensor_csv : Read a CSV file; all keywords.
-    regularize : Put readings on a regular grid of times.
+    read_sensor_csv : Read a CSV file; describes all keywords.
+    regularize : Resample readings to a regular grid.
 
     Notes
     -----
-    Of formulas, the values are read that Excel stored with them. Line breaks within
-    cells become blanks. In messages about a workbook, a line is a row of the sheet; in
-    those about a Parquet file, line 1 is the header. Times with a time zone come from
-    Parquet files in UTC.
+    Formulas are not computed; the values that Excel stored are read. Line breaks in
+    cells become spaces. In messages about a workbook, a line is a row of the sheet; in
+    messages about a Parquet file, line 1 is the header. Times with a time zone in
+    Parquet files are in UTC.
 
     Examples
     --------
