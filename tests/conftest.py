@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+from importlib.metadata import version
 from tempfile import TemporaryDirectory
 
 import matplotlib
@@ -11,6 +12,16 @@ from tests.helpers import tiny_detector, wave
 from tsanomaly import LSTMAutoencoderDetector, set_compilation_cache
 
 matplotlib.use("Agg")
+
+
+# Tests compile more than a hundred tiny networks, and run each for a moment: compiling
+# takes jax a quarter of the processor time without its optimisations. Set the variable
+# to 0 to test with them.
+OPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+os.environ.setdefault(OPTIMIZED, "1")
+# Processes end at flags that they do not know, so only where this one has been tried.
+if os.environ[OPTIMIZED] == "1" and version("jaxlib").startswith("0.10."):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 
 def pytest_configure(config):
