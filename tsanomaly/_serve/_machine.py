@@ -81,12 +81,12 @@ class Machine:
         self._last_row = np.full(width, np.nan)
 
     def restore(self, state, times, scores, rows):
-        """Go on where another machine was.
+        """Continue where another machine stopped.
 
         Parameters
         ----------
         state : dict
-            What its `state` returned.
+            As returned by `state` of the other machine.
         times : ndarray of shape (n_rows,), dtype=datetime64[ns]
             Times of its last readings, `n_recent` if there were so many.
         scores : ndarray of shape (n_rows,)
