@@ -69,8 +69,8 @@ def detectors(seed):
         "PCA, windows of 50": make_pipeline(WindowTransformer(50), *reconstruction()),
         "LSTM": LSTMAutoencoderDetector(random_state=seed),
         "LSTM, without its network": WithoutNetwork(random_state=seed),
-        "LSTM, baseline": LSTMAutoencoderDetector(
-            window_size=(16, 80, 1001), random_state=seed
+        "LSTM, without its baseline": LSTMAutoencoderDetector(
+            window_size=(16, 80), random_state=seed
         ),
         "LSTM, looks ahead": LSTMAutoencoderDetector(
             row_error="multiscale_centered", random_state=seed

@@ -15,7 +15,7 @@ __all__ = ["parameters_to_try", "search"]
 
 # Candidates: window lengths, each twice the last, and times between alarms.
 _PER = [100, 300, 1_000, 3_000]
-_OF_NETWORKS = [(8, 40), (16, 80), (32, 160)]
+_OF_NETWORKS = [(8, 40, 1001), (16, 80), (16, 80, 1001), (32, 160, 1001)]
 _WINDOWS = {
     "lstm": {"window_size": _OF_NETWORKS},
     "ensemble": {"network__window_size": _OF_NETWORKS},
