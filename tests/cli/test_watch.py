@@ -196,6 +196,14 @@ def watch_and_kill(model, plant, folder, n_kills, seconds):
     return lines_of(output.read_text())
 
 
+def repeat(plant, n_readings):
+    """Lengthen a file of readings, with times that go on."""
+    few = pd.read_csv(plant)
+    many = pd.concat([few] * -(-n_readings // len(few)))[:n_readings]
+    times = pd.date_range("2024-01-01", periods=len(many), freq="min")
+    many.assign(timestamp=times).to_csv(plant, index=False)
+
+
 def check_events(events, model, plant, capsys):
     """They are those of a watch that nothing happens to."""
     assert [event["event"] for event in events] == [*range(1, len(events) + 1)]
@@ -220,9 +228,7 @@ def test_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
 @pytest.mark.slow
 @POSIX
 def test_many_kills_lose_and_repeat_nothing(model, plant, folder, capsys):
-    many = pd.concat([pd.read_csv(plant)] * 34)[:20_000]
-    times = pd.date_range("2024-01-01", periods=len(many), freq="min")
-    many.assign(timestamp=times).to_csv(plant, index=False)
+    repeat(plant, 20_000)
     events = watch_and_kill(model, plant, folder, 50, 100)
     check_events(events, model, plant, capsys)
 
@@ -303,4 +309,5 @@ def test_a_server_that_is_killed_keeps_what_it_acknowledged(
 @pytest.mark.slow
 @POSIX
 def test_a_server_that_is_killed_often(model, plant, folder, capsys):
+    repeat(plant, 20_000)
     check_server(model, plant, folder, capsys, 50)

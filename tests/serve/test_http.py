@@ -381,3 +381,35 @@ def test_the_dashboard_asks_for_metrics_that_there_are(app):
     named = {name for text in asked for name in re.findall(r"tsanomaly_\w+", text)}
     assert len(named) > 9
     assert named <= known
+
+
+def test_machines_share_a_model_and_nothing_else(detector, tmp_path):
+    """Their readings take turns, in each request, also across a restart."""
+    faults = {"pump 1": ((100, 110),), "pump 2": (), "pump 3": ((150, 160), (300, 304))}
+    frames = {name: plant(faults=of_pump) for name, of_pump in faults.items()}
+    bodies = {name: as_body(frame) for name, frame in frames.items()}
+    rows = [
+        {"pump": name, **bodies[name][row]} for row in range(400) for name in frames
+    ]
+    found = {name: [] for name in frames}
+    for part in (rows[:601], rows[601:]):  # the restart is between two pumps
+        watch = Watch(detector, by="pump", state=tmp_path / "state")
+        app = Application(watch, lambda: None)
+        for start in range(0, len(part), 77):
+            body = part[start : start + 77]
+            status, told = ask(app, "POST", "/readings", body)
+            assert (status, told["accepted"]) == (200, len(body))
+            for name in frames:
+                path = f"/machines/{name.replace(' ', '%20')}/readings"
+                n_new = sum(row["pump"] == name for row in body)
+                _, recent = ask(app, "GET", f"{path}?last={n_new}")
+                found[name] += recent["errors"]
+        _, alarms = ask(app, "GET", "/alarms?last=10")
+        _, _, metrics = asyncio.run(answer(app, *request("GET", "/metrics")))
+        watch.close()
+    for name, frame in frames.items():
+        expected = -detector.score_samples(frame)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+        of_pump = [alarm for alarm in alarms if alarm["machine"] == name]
+        assert len(of_pump) == len(faults[name])
+        assert f'tsanomaly_readings_total{{machine="{name}"}} 400' in metrics.decode()

@@ -86,7 +86,7 @@ def sensors_without_readings(path, names, readings):
     if dead:
         yield ParameterWarning(
             f"{path}: there is no reading of {list_names(dead)} in the whole file. "
-            "Leave such a sensor out with ",
+            "Leave such a sensor out of training with ",
             Parameter("drop", dead[0] if len(dead) == 1 else dead[:50]),
             ".",
         )
