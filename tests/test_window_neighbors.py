@@ -650,6 +650,25 @@ def test_what_does_not_fit_into_memory(monkeypatch):
     assert peak < 10 * X.nbytes
 
 
+@pytest.mark.parametrize("features", [("scaled", "raw"), "readings"])
+def test_wide_series_take_no_more_memory_than_estimated(features):
+    """And no more for more rows: features are computed for fewer of them at a time."""
+    X = np.random.default_rng(0).normal(size=(1500, 150)).astype(np.float32)
+    detector = tiny(max_samples=100, features=features)
+    tracemalloc.start()
+    detector.fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kinds = detector._kinds()
+    estimate, of_longer = (
+        NeighborView.memory((n, 150), kinds, detector.lengths_, 100, 5)
+        for n in (len(X), 10**6)
+    )
+    of_errors = 3 * 8 * X.size  # not counted: as long as the series
+    assert peak < estimate + of_errors + 4 * X.nbytes
+    assert of_longer == estimate < 1e9
+
+
 def test_more_windows_than_there_are_take_no_memory(series, monkeypatch):
     monkeypatch.setattr(_memory, "available_memory", lambda: 10**9)
     detector = tiny(max_samples=10**7).fit(series)

@@ -44,8 +44,12 @@ _CLIP = 50.0
 _SMALLEST_SPREAD = 1e-6
 
 # Number of rows whose features, and whose distances, are computed together; fewer if
-# their nearest windows contain more numbers.
+# their features, or their nearest windows, contain more numbers.
 _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
+
+# Number of rows whose features are computed together, at least: rows of context are
+# added to them.
+_SHORTEST_BLOCK = 256
 
 # The level of a window is limited to the first constant plus the second one times the
 # level of its last quarter.
@@ -351,12 +355,16 @@ class NeighborView:
             size = min(max_samples, len(whole))
             chosen.append(np.sort(rng.choice(whole, size, replace=False)))
         view = cls([], kinds, lengths, n_neighbors)
-        needed = np.unique(np.concatenate(chosen))
-        kept = [features for _, features in view._features(series, needed)]
-        for number, (i, kind) in enumerate(view._pairs()):
-            features = np.concatenate([features[number] for features in kept])
-            features = features[np.searchsorted(needed, chosen[i])]
-            readings = series.X[chosen[i]]
+        pairs, kept = view._pairs(), []
+        for found, features in view._features(series, np.unique(np.hstack(chosen))):
+            kept.append(
+                [
+                    values[np.isin(found, chosen[i], assume_unique=True)]
+                    for (i, _), values in zip(pairs, features, strict=True)
+                ]
+            )
+        for (i, kind), parts in zip(pairs, zip(*kept, strict=True), strict=True):
+            features, readings = np.concatenate(parts), series.X[chosen[i]]
             view.rules.append(
                 NeighborSearch(kind, lengths[i], features, chosen[i], readings)
             )
@@ -400,12 +408,14 @@ class NeighborView:
     def memory(cls, shape, kinds, lengths, max_samples, n_neighbors):
         """Estimate the bytes that `fit` takes on a series of this shape."""
         n_timestamps, n_channels = shape
-        n_features = _MOST_ROWS_OF_READINGS if "readings" in kinds else _N_STATISTICS
-        of_windows = 8 * n_features * n_channels * len(lengths) * len(kinds)
-        n_windows = 2 * min(max_samples, n_timestamps) + _MOST_TESTED
-        nearest = 32 * max(_MOST_NUMBERS, n_neighbors * n_features * n_channels)
-        distances = 16 * min(max_samples, n_timestamps) * _BATCH
-        return (n_windows + 2 * _BLOCK) * of_windows + nearest + distances
+        n_windows = min(max_samples, n_timestamps)
+        view = cls([], kinds, lengths, n_neighbors)
+        of_searches = [8 * n_each * n_channels for _, n_each in view.sizes()]
+        # Features of training windows, and the three arrays of `prepare`.
+        windows = n_windows * (5 * sum(of_searches))
+        block = 3 * (view._block_size(n_channels) + lengths[-1]) * sum(of_searches)
+        nearest = 32 * max(_MOST_NUMBERS, n_neighbors * max(of_searches) // 8)
+        return windows + block + nearest + 16 * n_windows * _BATCH
 
     def _pairs(self):
         """Return the index of the length, and the kind, of each search."""
@@ -431,7 +441,7 @@ class NeighborView:
         context = self.n_context
         positions = np.arange(len(series.X))
         for block_rows, block, current in trailing_blocks(
-            series.X, series.breaks, context, _BLOCK
+            series.X, series.breaks, context, self._block_size(series.X.shape[1])
         ):
             wanted = np.isin(positions[block_rows], rows, assume_unique=True)
             if wanted.any():
@@ -527,6 +537,11 @@ class NeighborView:
                 counted[:, column] = np.minimum(counted[:, column], most)
             counted[n_before < self._lengths[i] - 1, column] = np.nan
         return counted
+
+    def _block_size(self, n_channels):
+        """Return the number of rows whose features are computed together."""
+        n_numbers = sum(n_each for _, n_each in self.sizes()) * n_channels
+        return max(_SHORTEST_BLOCK, min(_BLOCK, 4 * _MOST_NUMBERS // n_numbers))
 
     def _batch_size(self, n_channels):
         """Return the number of rows whose distances are computed together."""
