@@ -91,7 +91,7 @@ def describe(path):
     """
     source = str(path)
     manifest, document, members = read_document(read_bytes(path), source)
-    with damage(source, "its description of the model is not sound"):
+    with damage(source, "its description of the model is invalid"):
         steps = _steps("detector", document)
         last = steps[-1][1] if steps else document
         return {
