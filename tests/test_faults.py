@@ -341,7 +341,7 @@ print(main(command))
     assert len(plan) == 3  # what is trained on what
     for line in (saved, command):
         assert "cannot be written: File too large. All files are as they were" in line
-        assert "Make room" in line
+        assert "Free disk space" in line
     assert str(path) in saved
     assert command.startswith("tsanomaly train: error: ")
     assert status == "1"

@@ -104,7 +104,7 @@ for alarm in alarms.itertuples():
     axes[1].axvspan(alarm.start, alarm.end, 0.2, 0.8, color=colors[alarm.priority])
 for priority, color in colors.items():
     axes[1].plot([], [], color=color, linewidth=6, label=f"alarm, priority {priority}")
-axes[1].legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.4))
+axes[1].legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.6))
 axes[1].set_yticks([])
 axes[1].xaxis.set_major_formatter(
     ConciseDateFormatter(axes[1].xaxis.get_major_locator())

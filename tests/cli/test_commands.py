@@ -312,7 +312,7 @@ def test_thousands_of_channels(folder, capsys):
     wide.to_csv("wide.csv", index=False)
     options = ["--no-plots", "--timestamp", "none"]
     assert main(["explore", "wide.csv", *options]) == 0
-    assert "not of more than 1,000 channels" in capsys.readouterr().out
+    assert "not computed for more than 1,000 channels" in capsys.readouterr().out
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["strong_correlations"] is None
     train = ["train", "wide.csv", "--detector", "pca", "--train-fraction", "1"]

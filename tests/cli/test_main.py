@@ -258,7 +258,7 @@ def test_old_and_new_results_beside_each_other_are_named(
     monkeypatch.setattr(os, "replace", refuse)
     assert main(["detect", model, plant, *options, "--threshold", "0"]) == 1
     message = capsys.readouterr().err
-    assert f"New are {predictions}; as they were are {alarms}." in message
+    assert f"New files: {predictions}; unchanged files: {alarms}." in message
     assert predictions.read_bytes() != before[0]
     assert alarms.read_bytes() == before[1]
     assert sorted(Path("results").iterdir()) == [alarms, predictions]

@@ -170,7 +170,7 @@ def test_a_result_that_nobody_can_read(fault, plant, folder):
     done = run_without("stdout", fault, "explore", plant, "--no-plots")
     status = {"closed": 0, "unread": 141, "full": 1}[fault]
     assert done.returncode == status
-    said = "its files are new" in done.stderr.lower() and "space" in done.stderr
+    said = "its files are written" in done.stderr.lower() and "space" in done.stderr
     assert said if fault == "full" else done.stderr == ""
     assert done.stderr.count("\n") == (fault == "full")
     assert (folder / "summary.json").is_file()

@@ -159,7 +159,7 @@ def test_which_files_are_new_is_said_where_not_all_are(n_renamed, here, monkeypa
     with pytest.raises(OSError, match="Read-only") as caught:
         replace_all(names)
     new, old = names[:n_renamed], names[n_renamed:]
-    said = f"New are {', '.join(new)}; as they were are {', '.join(old)}."
+    said = f"New files: {', '.join(new)}; unchanged files: {', '.join(old)}."
     assert (said if new else "All files are as they were") in str(caught.value)
     assert caught.value.errno == errno.EROFS
     assert sorted(written(here)) == sorted(new)
@@ -196,6 +196,6 @@ def test_a_full_disk_leaves_what_was_there(here, monkeypatch):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match=r"b cannot.*All files are.*Make room"):
+    with pytest.raises(OSError, match=r"b cannot.*All files are.*Free disk space"):
         replace_all("abc")
     assert written(here) == {"a": b"old"}

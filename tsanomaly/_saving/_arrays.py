@@ -99,7 +99,7 @@ def read_array(content):
         raise ValueError(f"an array of shape {shape} has {len(content) - end} bytes")
     flat = np.frombuffer(content, dtype, offset=end)
     if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
-        raise ValueError("an array of booleans holds other values than 0 and 1")
+        raise ValueError("an array of booleans contains values other than 0 and 1")
     order = "F" if found[2] == "True" else "C"
     array = flat.reshape(shape, order=order)
     # As compiled code expects them.
@@ -110,5 +110,5 @@ def read_array(content):
 def read_dtype(name):
     """The type of an array's items, by the name that a header has for it."""
     if not isinstance(name, str) or not re.fullmatch(_DTYPE, name):
-        raise ValueError(f"{name!r} is no type of numbers that a file may hold")
+        raise ValueError(f"{name!r} is not a numeric type that a file may contain")
     return np.dtype(name)

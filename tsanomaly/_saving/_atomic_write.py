@@ -47,17 +47,18 @@ def resolve_target(path):
     if any(part.is_symlink() for part in (target, *target.parents)):
         raise OSError(
             errno.ELOOP,
-            f"{path} cannot be written: links there lead in a circle. Remove the link, "
+            f"{path} cannot be written: its symbolic links form a circle. Remove the "
+            f"link, "
             "or pass another name",
         )
     if target.exists() and not target.is_file():
         raise FileExistsError(
-            f"{path} exists and is no regular file. Pass the name of a file."
+            f"{path} exists and is not a regular file. Pass the name of a file."
         )
     if not target.parent.is_dir():
         raise FileNotFoundError(
-            f"There is no folder {target.parent} to write {target.name} into. Make it "
-            "first."
+            f"There is no folder {target.parent} to write {target.name} into. Create "
+            f"it first."
         )
     return target
 
@@ -145,7 +146,7 @@ class _Waiting:
         except OSError as error:
             paths = [file.path for file in self._files]
             new, old = paths[: self._n_renamed], paths[self._n_renamed :]
-            state = f"New are {_listed(new)}; as they were are {_listed(old)}."
+            state = f"New files: {_listed(new)}; unchanged files: {_listed(old)}."
             raise _failure(old[0], error, state if new else _UNCHANGED) from error
         # The files are there; whether their folders can be made to say so lastingly
         # depends on the operating system.
@@ -173,7 +174,7 @@ class _Waiting:
 
 def _failure(path, error, state):
     """The error to raise, of the kind it was, which follows from the number."""
-    cure = "Make room, ask for permission, or choose another folder"
+    cure = "Free disk space, get permission, or choose another folder"
     message = f"{path} cannot be written: {error.strerror}. {state} {cure}"
     return OSError(error.errno, message)
 

@@ -214,7 +214,7 @@ def _check_metric(estimator, n_features):
         if name == "p":
             Number("f", 0).check(value, {})
         elif name not in _METRIC_PARAMS:
-            raise ValueError(f"{name!r} is no parameter of a metric that is known")
+            raise ValueError(f"{name!r} is not a parameter of a known metric")
         else:
             Array("f", *_METRIC_PARAMS[name]).check(value, {"d": n_features})
 

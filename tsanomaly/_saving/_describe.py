@@ -93,7 +93,7 @@ def describe(path):
     source = str(path)
     data = read_bytes(path)
     manifest, document, members, _ = read_document(io.BytesIO(data), source)
-    with damage(source, "its description of the model is not sound"):
+    with damage(source, "its description of the model is invalid"):
         names, counts = names_in(document), [_n_rows(document, members)]
         for part, arrays in read_parts(data, source):
             names |= names_in(part)

@@ -53,7 +53,7 @@ def read_json(content, size):
         raise ValueError(f"{len(content):,} bytes of JSON are not {longest:,} of ASCII")
     outside = _STRING.sub(b"", content)
     if _LONG_NUMBER.search(outside):
-        raise ValueError("a number has more digits than any that is written")
+        raise ValueError("a number has too many digits")
     marks = np.frombuffer(outside, dtype=np.uint8)
     opening = (marks == ord("{")) | (marks == ord("["))
     closing = (marks == ord("}")) | (marks == ord("]"))
@@ -68,4 +68,4 @@ def read_json(content, size):
 
 
 def _refuse(constant):
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

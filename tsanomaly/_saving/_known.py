@@ -141,7 +141,7 @@ def put_together(name, params, state):
     """
     spec = _STATES.get(name) if isinstance(name, str) else None
     if spec is None:
-        raise ValueError(f"{name!r} is no class that a file may hold")
+        raise ValueError(f"{name!r} is not a class that a file may contain")
     kind = _find(name)
     try:
         if not hasattr(kind, "get_params"):

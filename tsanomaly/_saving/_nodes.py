@@ -285,7 +285,7 @@ class Reader:
             return self._list(node)
         if not isinstance(node, dict):
             if isinstance(node, int) and abs(node) > _LARGEST_INTEGER:
-                raise ValueError(f"{node} is no integer of 64 bits")
+                raise ValueError(f"{node} is not a 64-bit integer")
             return node
         read = self._by_keys.get(frozenset(node))
         if read is None:
@@ -301,9 +301,9 @@ class Reader:
     def finish(self):
         """Raise if a member was not used."""
         if self._members:
-            raise ValueError(f"{min(self._members)} belongs to nothing")
+            raise ValueError(f"{min(self._members)} is not used")
         if self._models:
-            raise ValueError("models belong to no fleet")
+            raise ValueError("models are not used")
 
     def _list(self, nodes):
         if not isinstance(nodes, list):
@@ -324,13 +324,13 @@ class Reader:
     def _scalar(self, scalar, value):
         value = self.read(value)
         if not isinstance(value, bool | int | float):
-            raise ValueError(f"{value!r} is no number")
+            raise ValueError(f"{value!r} is not a number")
         return read_dtype(scalar).type(value)
 
     def _strings(self, strings, shape):
         shape = _shape(shape, strings)
         if not all(type(item) is str for item in strings):
-            raise ValueError("an array of strings holds something else")
+            raise ValueError("an array of strings contains something else")
         # All take as much as the longest.
         if len(strings) * max(map(len, strings), default=0) > _MOST_CHARACTERS:
             raise ValueError("an array of strings is larger than any that is written")
@@ -374,7 +374,7 @@ class Reader:
     def _function(self, function):
         package, _, name = str(function).partition(".")
         if package != "numpy" or name not in _FUNCTIONS:
-            raise ValueError(f"{function!r} is no function that is known")
+            raise ValueError(f"{function!r} is not a known function")
         return getattr(np, name)
 
     def _scorer(self, scorer, arguments):
@@ -408,7 +408,7 @@ def _make_slice(parts):
     if len(parts) != 3 or not all(
         type(part) in (int, str, type(None)) for part in parts
     ):
-        raise ValueError("a slice has other parts than three numbers or names")
+        raise ValueError("a slice has parts other than three numbers or names")
     return slice(*parts)
 
 

@@ -59,12 +59,12 @@ def make_scorer(name, arguments):
         If there is no such metric.
     """
     if not isinstance(name, str):
-        raise ValueError(f"{name!r} is no name of a metric")
+        raise ValueError(f"{name!r} is not the name of a metric")
     if not name.startswith(_PREFIX):
         return make_anomaly_scorer(NamedMetric(name).name, **arguments)
     from sklearn.metrics import get_scorer, get_scorer_names
 
     name = name.removeprefix(_PREFIX)
     if name not in get_scorer_names() or arguments:
-        raise ValueError(f"{name!r} is no scorer of scikit-learn")
+        raise ValueError(f"{name!r} is not a scorer of scikit-learn")
     return get_scorer(name)

@@ -190,11 +190,11 @@ class Array(Spec):
         if value.dtype.kind == "f" and value.size:
             finite = np.isfinite(value)
             if not (finite.all() if self.finite else finite.any()):
-                raise ValueError("holds NaN or infinity")
+                raise ValueError("contains NaN or infinity")
         high = sizes[self.high] - 1 if isinstance(self.high, str) else self.high
         bounded = value.size and (self.low, high) != (-math.inf, math.inf)
         if bounded and not (value.min() >= self.low and value.max() <= high):
-            raise ValueError("holds numbers out of range")
+            raise ValueError("contains numbers out of range")
 
 
 class Numbers(Spec):
@@ -218,7 +218,7 @@ class Text(Spec):
 
     def check(self, value, sizes):
         if type(value) is not str or (self.options and value not in self.options):
-            raise ValueError(f"is {_kind(value)}, not one of the words it may be")
+            raise ValueError(f"is {_kind(value)}, not one of the allowed words")
 
 
 class Texts(Spec):
@@ -388,7 +388,7 @@ class State:
         """
         for name in found:
             if name not in self.attributes:
-                raise ValueError(f"{name} is no attribute that is known")
+                raise ValueError(f"{name} is not a known attribute")
         for name, spec in self.attributes.items():
             if name in found:
                 try:

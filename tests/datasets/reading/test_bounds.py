@@ -122,7 +122,7 @@ def test_many_shapes_of_times(fails, cost):
         for month, half in words
     ]
     text = "\n".join(["time;a", *(f"{shape};1" for shape in shapes)])
-    fails(text, "line 1002", "more than 1,000 ways")
+    fails(text, "line 1002", "more than 1,000 formats")
     # Nearly as many as are allowed, and many rows.
     shapes = shapes[:900] + shapes[:1] * 100_000
     text = "\n".join(["time;a", *(f"{shape};1" for shape in shapes)])
@@ -173,7 +173,7 @@ def test_the_limit_of_columns(read, fails):
     fails(text, "line 1", "3 fields", "semicolon", "<max_columns>", max_columns=2)
     fails(text, "line 1", "3 fields", "<sep>", max_columns=2, sep=";")
     fails(text + "1;2;3;4\n", "line 3", "4 fields", max_columns=3)
-    fails("time,a\n" + "," * 200_000 + "\n", "line 2", "at most 100,000")
+    fails("time,a\n" + "," * 200_000 + "\n", "line 2", "limit is 100,000")
     assert read(text, max_columns=10**15).shape == (1, 2)
 
 

@@ -39,7 +39,7 @@ def test_several_time_columns(read, fails):
     fails(text, "line 2", "'served'", "time", timestamp="timestamp")
     # A clock that counts from the start must not become a sensor by accident.
     text = "date,time,a\n2024-01-01,0.5,1\n"
-    fails(text, "line 2", "'time'", "named like a time")
+    fails(text, "line 2", "'time'", "suggests times")
     assert read(text, timestamp="date").columns.tolist() == ["time", "a"]
 
 

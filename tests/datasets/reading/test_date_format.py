@@ -9,7 +9,7 @@ from tests.datasets.reading.helpers import column_of_times
 def test_a_lost_zero_where_numbers_touch(read, fails):
     for number, date_format in [("1112024", "%d%m%Y"), ("111024", "%d%m%Y")]:
         text = column_of_times([number])
-        fails(text, "line 2", "leading zero is lost; pad it", date_format=date_format)
+        fails(text, "line 2", "leading zero is missing", date_format=date_format)
     read(column_of_times(["01112024"]), date_format="%d%m%Y")
     read(column_of_times(["1.1.2024 1:05"]), date_format="%d.%m.%Y %H:%M")
     read(column_of_times(["1Jan2024"]), date_format="%d%b%Y")
@@ -29,7 +29,7 @@ def test_date_format(read, fails):
     text = "when,a\n31.01.24 10:00,1\n31.01.24 10:01,2\n"
     index = read(text, date_format="%d.%m.%y %H:%M").index
     assert index[1] == pd.Timestamp("2024-01-31 10:01")
-    fails(text, "line 2", "'when'", "two digits")
+    fails(text, "line 2", "'when'", "two-digit")
     fails(text, "line 2", "'when'", "<date_format", date_format="%d.%m.%y %H:%M:%S")
     fails(text, "<date_format", date_format="%d.%d.%m.%y")
     zoned = "when,a\n31.01.24 10:00 +0200,1\n"

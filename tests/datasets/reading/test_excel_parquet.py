@@ -182,7 +182,9 @@ def test_which_sheet(write, read, fails):
     assert len(read(workbook(**sheets))) == 2
     for sheet in ("Three", 2):
         fails(workbook(**sheets), f"<sheet={sheet!r}> .*'Cover', 'One'", sheet=sheet)
-    fails(workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' .* holds a table")
+    fails(
+        workbook(Cover=[["Pump 7"]]), "none of the sheets 'Cover' .* contains a table"
+    )
     sheets["Cover"] = rows_of([5, 6])
     book = openpyxl.load_workbook(io.BytesIO(workbook(**sheets)))
     book["Cover"].sheet_state = "hidden"
@@ -341,7 +343,7 @@ def test_formulas_without_results_are_told(write):
         for i, row in enumerate(rows)
     ]
     with pytest.warns(
-        UserWarning, match=r"without a stored result.*: 3\. Open"
+        UserWarning, match=r"without a stored result.*: 3\. To store"
     ) as told:
         frame = read_sensor_file(write(workbook(data=rows)))
     assert len(told) == 1

@@ -71,7 +71,7 @@ def test_files_that_were_put_together(warned, n_parts):
     frame, (message,) = warned("".join(parts))
     assert frame.index.tolist() == times.tolist()
     assert frame["b"].tolist() == [i / 2 for i in range(len(rows))]
-    assert "the header stands once more in line 26" in message
+    assert "the header is repeated in line 26" in message
     assert ("line 26, 51, 76, 101, 126 and 3 more" in message) == (n_parts == 9)
 
 
@@ -107,7 +107,10 @@ def test_marks_of_a_hobo(warned):
     text += "13,03/20/24 12:50:00 PM,,,Logged,\n14,03/20/24 12:51:00 PM,,,,Logged\n"
     frame, messages = warned(text)
     check(frame[:N_ROWS], ["T, °C", "RH, %"])
-    assert any("by 'Logged': 'Host', 'End'" in message for message in messages)
+    assert any(
+        "by 'Logged' and contain no readings: 'Host', 'End'" in message
+        for message in messages
+    )
 
 
 # Quality

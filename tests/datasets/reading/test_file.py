@@ -61,7 +61,7 @@ def test_text_is_read_as_by_read_sensor_csv(files, compress):
     expected, expected_labels = read_sensor_csv(folder / "y.csv", return_labels=True)
     pd.testing.assert_frame_equal(frame, expected)
     pd.testing.assert_frame_equal(labels, expected_labels)
-    with pytest.warns(UserWarning, match="named like labels"):
+    with pytest.warns(UserWarning, match="suggest labels"):
         frame = read_sensor_file(folder / "x.csv", label=None, drop=["a"])
     assert frame.columns.tolist() == ["b", "label"]
 
@@ -94,7 +94,7 @@ def test_a_folder_of_several_kinds(files):
     with pytest.warns(UserWarning, match=": ") as caught:
         frame = read_sensor_file(folder)
     (message,) = [str(warning.message) for warning in caught]
-    assert f"{folder}: left out of the folder: 'readme.md'" in message
+    assert f"{folder}: files of the folder that were left out: 'readme.md'" in message
     assert caught[0].filename == __file__
     # Its files are read in the order of their names, and rows in that of time.
     pd.testing.assert_frame_equal(frame, whole.set_axis(frame.index)[["a", "b"]])
@@ -117,7 +117,7 @@ def test_rows_of_two_files(files):
     overlap, repeated, same = (str(warning.message) for warning in caught)
     assert re.search(r"b\.csv: its times start at 2024-01-02 .*a\.csv end", overlap)
     assert re.search("1 rows are in more than one .* 2024-01-03", repeated)
-    assert re.search("1 rows have the time of a row with other values", same)
+    assert re.search("1 rows have the same time as a row with other values", same)
 
 
 def test_labels_of_several_files(files):
@@ -186,7 +186,7 @@ def test_machines_in_several_files_have_rows_of_one_time():
     parts[2].frame["a"] += 1
     frame, _, messages = join_readings(["b.csv", "c.csv"], parts[1:], by="m")
     assert len(frame) == 4
-    assert "2 rows have the time of a row with other values" in str(messages[0])
+    assert "2 rows have the same time as a row with other values" in str(messages[0])
 
 
 def test_files_without_times(files):

@@ -111,14 +111,14 @@ def test_which_columns_are_labels(read, warned, fails):
     assert read(text).columns.tolist() == ["a", "mine"]
     frame, (message,) = warned(text, label=None)
     assert frame.columns.tolist() == ["a", "label", "mine"]
-    assert "named like labels: 'label'" in message
+    assert "names suggest labels: 'label'" in message
     assert "<drop='label'>" in message
     frame, labels = read(text, label=["mine", "label"], return_labels=True)
     assert frame.columns.tolist() == ["a"]
     assert labels.iloc[0].tolist() == [1, 0]
     frame, (message,) = warned(text, label="mine")
     assert frame.columns.tolist() == ["a"]
-    assert "left out of the channels" in message
+    assert "left out, because" in message
     assert "'label'" in message
     assert warned(text, label=None, return_labels=True)[0][1].shape == (1, 0)
     assert "label" in read(text, by="label", label="mine").columns

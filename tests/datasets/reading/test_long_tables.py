@@ -40,7 +40,7 @@ def test_machines_are_not_merged(fails, warned, name, machines, is_later):
         long_table(names if not k else "", lambda *a, m=m: line(*a, m)).strip()
         for k, m in enumerate(machines)
     )
-    said = f"one column for each of the sensors in '{name} + tag', 4 in all"
+    said = f"one column for each of the 4 sensors in '{name} + tag'"
     shown = [f"{name} {m}" if m.isdecimal() else m for m in machines]
     for long in ("auto", LONG):
         frame, messages = warned(text, long=long)
@@ -86,7 +86,7 @@ def test_three_columns_that_tell_sensors_apart(warned, sep):
     ]
     text = "".join(f"{sep.join(row)}\n" for row in [names, *rows])
     frame, (message,) = warned(text)
-    assert "'hall + device + tag', 8 in all" in message
+    assert "8 sensors in 'hall + device + tag'" in message
     assert frame.columns[:3].tolist() == [
         "north pump T1",
         "north pump P1",
@@ -149,7 +149,7 @@ def test_quality_belongs_to_the_values(warned, names, codes, long):
 def test_what_is_left_out_is_said(warned):
     text = long_table("time,tag,value,ms", lambda *a: f"{a[0]},{a[1]},{a[2]},{a[2]}")
     _, (message,) = warned(text, long=LONG)
-    assert "Other columns, left out: 'ms'" in message
+    assert "Other columns were left out: 'ms'" in message
 
 
 def test_sensors_to_drop(warned, fails):

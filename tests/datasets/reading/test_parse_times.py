@@ -87,7 +87,7 @@ def test_several_offsets(read, fails):
     index = read(column_of_times(times)).index
     assert str(index.tz) == "UTC"
     assert index.tolist() == list(pd.to_datetime(times, utc=True))
-    fails(column_of_times([times[0], "2024-03-31T03:00:00"]), "line 3", "one format")
+    fails(column_of_times([times[0], "2024-03-31T03:00:00"]), "line 3", "same format")
     fails(column_of_times(["2024-03-31T01:59:00+27:00"]), "line 2", "offset")
 
 
@@ -170,7 +170,7 @@ def test_numbers_since_other_years(fails, number):
 )
 def test_numbers_that_also_are_dates(read, fails, number, date_format, time):
     text = column_of_times([number])
-    fails(text, "line 2", "two readings", re.escape(f"<date_format='{date_format}'>"))
+    fails(text, "line 2", "two ways", re.escape(f"<date_format='{date_format}'>"))
     index = read(text, date_format=date_format).index
     assert index.tolist() == [pd.Timestamp(time)]
     # No such hour: one of the values tells.
@@ -202,7 +202,7 @@ def test_times_of_day_with_points(read, fails):
             pd.Timestamp("2004-03-10 18:00"),
             pd.Timestamp("2004-03-13 10:11:12"),
         ]
-    fails(text.replace("18.00.00", "24.00.00"), "line 1", "all hold times")
+    fails(text.replace("18.00.00", "24.00.00"), "line 1", "all contain times")
     # A date, in a column without the name of a time of day.
     fails(text.replace("Time", "Datum"), r"<timestamp=\('Date', 'Time'\)>")
 
@@ -222,7 +222,10 @@ def test_day_or_month_first(read, fails):
     month_first = read(column_of_times(["01/02/2024", "01/13/2024"]))
     assert month_first.index[0] == pd.Timestamp("2024-01-02")
     fails(
-        column_of_times(["13/02/2024", "02/13/2024"]), "line 3", "line 2", "one order"
+        column_of_times(["13/02/2024", "02/13/2024"]),
+        "line 3",
+        "line 2",
+        "different orders",
     )
     unclear = column_of_times(["01/02/2024 10:00", "02/02/2024 10:00"])
     fails(
@@ -245,7 +248,7 @@ def test_day_or_month_first(read, fails):
     ],
 )
 def test_the_format_for_an_unclear_order(write, read, pattern):
-    # Evenly spaced in one order, but that is no proof.
+    # Evenly spaced in different orders, but that is no proof.
     times = pd.date_range("2024-04-03 20:00", periods=20, freq="30min", tz="UTC")
     path = write(column_of_times(times.strftime(pattern)))
     with pytest.raises(ParameterError, match="line 2") as caught:

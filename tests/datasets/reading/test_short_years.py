@@ -56,7 +56,7 @@ def test_orders_that_it_does_not_tell(write, read, times, formats):
         read_sensor_csv(write(text))
     named = [part.value for part in caught.value.args if isinstance(part, Parameter)]
     assert named == formats
-    assert re.search("two digits", str(caught.value))
+    assert re.search("two-digit", str(caught.value))
     assert len(read(text, date_format=formats[0])) == len(times)
 
 
@@ -64,4 +64,4 @@ def test_a_time_of_another_kind_among_them(fails):
     times = ["15/01/24 10:00", "16/01/24 10:00", "17/01/2024 10:00"]
     fails(column_of_times(times), "line 4", "'17/01/2024 10:00'")
     times[2] = "17/13/24 10:00"
-    fails(column_of_times(times), "line 2", "two digits")
+    fails(column_of_times(times), "line 2", "two-digit")

@@ -41,8 +41,10 @@ def test_the_end_of_summer_time(write):
     with pytest.warns(UserWarning, match=r"pump\.csv: ") as caught:
         read_sensor_csv(write(column_of_times(local)))
     messages = [str(warning.message) for warning in caught]
-    assert re.search(r"line 20 .* end of summer time .* tz_localize", messages[0])
-    assert "6 rows have the time of another row" in messages[1]
+    assert re.search(
+        r"line 20 .* end of daylight saving time.* tz_localize", messages[0]
+    )
+    assert "6 rows have the same time as another row" in messages[1]
     assert not any("regularize" in message for message in messages)
     # Not with an offset, nor by another length, nor again and again.
     for times in (

@@ -67,7 +67,7 @@ def read_annotated(source, encoding, max_columns):
     if not lines:
         raise fault(
             source.path,
-            "this is annotated CSV of InfluxDB, without a row of readings. Export the "
+            "this annotated CSV of InfluxDB contains no readings. Export the "
             f"columns {_TIME} and {_VALUE}, without pivot().",
         )
     names = _distinct_names(list(numbers))
@@ -105,10 +105,9 @@ def _rows(source, max_columns):
             elif header is None:
                 raise fault(
                     f"{source.path}, line {line}",
-                    "this is annotated CSV of InfluxDB, but the header of the table "
-                    f"lacks {_TIME} or {_VALUE}. Export these columns, without "
-                    "pivot(), or write a table with a column for each sensor, without "
-                    "the lines of annotations.",
+                    f"this is annotated CSV of InfluxDB, but its header lacks {_TIME} "
+                    f"or {_VALUE}. Export these columns, without pivot(), or write a "
+                    "table with one column per sensor and without annotations.",
                 )
             else:
                 yield line, cells, header
@@ -127,7 +126,7 @@ def _wrong_length(source, line, cells, header):
         Parameter("skiprows"),
         ".",
     )
-    return f"{text} The last line of the file was cut, and left out.", error
+    return f"{text} The last line of the file is truncated, and was left out.", error
 
 
 def _distinct_names(keys):

@@ -117,22 +117,20 @@ def read_bytes(path, max_bytes):
         return unpack(data, most_unpacked(len(data)) if is_auto else max_bytes)
     except _TooLargeError as error:
         rule = (
-            f" By default it may be {_FACTOR} times the size of the file, and "
-            f"{_NEVER_TOO_MUCH:,} bytes in any case."
+            f" The default limit is {_FACTOR} times the size of the file, but at least "
+            f"{_NEVER_TOO_MUCH:,} bytes."
         )
         raise fault(
             path,
             f"the file is compressed with gzip, and unpacks to {error}."
-            f"{rule * is_auto} If you know where it comes from, pass a larger number "
-            "as ",
+            f"{rule * is_auto} If you trust the file, pass a larger number as ",
             Parameter("max_bytes"),
             ".",
         ) from error
     except (EOFError, OSError, zlib.error) as error:
         raise fault(
             path,
-            f"the file is compressed with gzip, and damaged ({error}). Transfer it "
-            "again.",
+            f"the gzip file is damaged ({error}). Transfer it again.",
         ) from error
 
 

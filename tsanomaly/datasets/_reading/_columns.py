@@ -140,10 +140,10 @@ def drop_unnamed(table, timestamp, label):
             raise column.fault(
                 row,
                 f"the column at position {position + 1} has no name in the header, "
-                f"and holds {show(cells[row])}. Name it, or empty it.",
+                f"and holds {show(cells[row])}. Name it, or delete its values.",
             )
     if sum(not column.name for column in kept) > 1:
-        raise table.header_fault("two columns of times have no name. Name them.")
+        raise table.header_fault("two time columns have no name. Name them.")
     table.columns = kept
 
 
@@ -169,8 +169,8 @@ def leave_out_events(table, wanted):
     table.columns = [column for column in table.columns if column.name not in events]
     table.messages.append(
         ParameterWarning(
-            f"{table.path}: left out, since they hold no readings, but mark events by "
-            f"{_EVENT!r}: {list_names(events)}. To confirm, pass ",
+            f"{table.path}: left out, because they mark events by {_EVENT!r} and "
+            f"contain no readings: {list_names(events)}. To confirm, pass ",
             Parameter("drop", events),
             ".",
         )
@@ -222,14 +222,14 @@ def find_labels(table, label, timestamp, others):
             column for column in table.columns if column.name not in like_labels
         ]
         message = ParameterWarning(
-            f"{table.path}: left out of the channels, since they are named like "
-            f"labels: {listed}. Labels were taken from {list_names(names)} alone. If "
-            "those are channels, rename them.",
+            f"{table.path}: left out, because their names suggest labels: {listed}. "
+            f"Only {list_names(names)} were used as labels. If the others are "
+            f"channels, rename them.",
         )
     else:
         message = ParameterWarning(
-            f"{table.path}: read as channels, though they are named like labels: "
-            f"{listed}. If they are no readings, leave them out with ",
+            f"{table.path}: read as channels, although their names suggest labels: "
+            f"{listed}. If they are not readings, leave them out with ",
             Parameter("drop", like_labels[0] if len(like_labels) == 1 else like_labels),
             ".",
         )
@@ -269,8 +269,8 @@ def find_times(table, timestamp, label_names, date_format):
         for name in names:
             if name in label_names or names.count(name) > 1:
                 raise table.header_fault(
-                    f"column {name!r} cannot be a time and a label, nor date and time "
-                    "of day in one. Pass other names as ",
+                    f"column {name!r} cannot be both a time and a label, or both date "
+                    f"and time of day. Pass other names as ",
                     Parameter("timestamp"),
                     " or ",
                     Parameter("label"),
@@ -291,8 +291,8 @@ def find_times(table, timestamp, label_names, date_format):
     if "" in dates and len(dates) > 1:
         others = list_names(name for name in dates if name)
         raise table.header_fault(
-            f"the column without name and {others} both hold times. Name the one and "
-            "leave the other out with ",
+            f"the column without name and {others} both contain times. Name one of "
+            f"them and leave the other out with ",
             Parameter("drop"),
             ", or delete it.",
         )
@@ -304,20 +304,21 @@ def find_times(table, timestamp, label_names, date_format):
         chosen = elapsed if len(elapsed) == 1 else []
     if len(dates) + len(clocks) > 1 and not chosen:
         raise table.header_fault(
-            f"the columns {list_names(dates + clocks)} all hold times. Pass the name "
-            "of the one that counts as ",
+            f"the columns {list_names(dates + clocks)} all contain times. Pass the "
+            f"name of the right one as ",
             Parameter("timestamp"),
-            ", or a column of dates and one of times of day, for example ",
+            ", or a date column and a time-of-day column, for example ",
             Parameter("timestamp", ("Date", "Time")),
             ", and leave the others out with ",
             Parameter("drop"),
-            ". If every tag has a time column of its own, each must stand before its "
-            "readings, and have the name of the tag or a number: 'Time TI1', 'TI1', or "
+            ". If each tag has its own time column, it must precede its readings and "
+            "be named after the tag or numbered: 'Time TI1', 'TI1', or "
             "'Time 1'.",
         )
     if not chosen and not named:
         raise table.header_fault(
-            f"no time column is among {list_names(table.names)}. Pass its name as ",
+            f"there is no time column among {list_names(table.names)}. Pass its name "
+            f"as ",
             Parameter("timestamp"),
             ", or ",
             Parameter("timestamp", None),
@@ -335,15 +336,15 @@ def find_times(table, timestamp, label_names, date_format):
         (column,) = table.select(unread[:1])
         raise column.fault(
             0,
-            f"the column is named like a time, but {show(column.first)} has no "
-            "known format. Pass its format as ",
+            f"the name of the column suggests times, but {show(column.first)} has no "
+            f"known format. Pass its format as ",
             Parameter("date_format"),
             *_units_of(column),
             ", or the name of the time column as ",
             Parameter("timestamp"),
-            ", so that this one is a channel, or leave it out with ",
+            ", which makes this one a channel, or leave it out with ",
             Parameter("drop"),
-            ". If the rows are only numbered, pass ",
+            ". If the rows have no times, pass ",
             Parameter("timestamp", None),
             " and ",
             Parameter("drop", column.name),
@@ -360,8 +361,8 @@ def _leave_out_updates(table, dates):
     table.columns = [column for column in table.columns if column.name != update]
     table.messages.append(
         ParameterWarning(
-            f"{table.path}: {update!r} was left out, since 'last_changed' holds the "
-            "times at which readings changed. To confirm, pass ",
+            f"{table.path}: {update!r} was left out, because 'last_changed' contains "
+            f"the times at which readings changed. To confirm, pass ",
             Parameter("drop", update),
             ".",
         )
@@ -439,7 +440,7 @@ def read_times(table, names, date_format):
     if is_pattern and has_date_format(" ".join(names), date_format):
         raise table.header_fault(
             f"the file has no header: {show(' '.join(names))} is a time, not a name. "
-            "Put a line with the names of the columns on top."
+            f"Add a line with the column names at the top."
         )
     column = join_columns(*columns, date_format) if len(columns) == 2 else columns[0]
     return parse_times(column, date_format)

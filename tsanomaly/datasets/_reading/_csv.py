@@ -175,9 +175,9 @@ def read_sensor_csv(
     frame : DataFrame of shape (n_timestamps, n_channels)
         The channels as float64, with the names of the file, on a DatetimeIndex of
         datetime64[ns] in time order. The index has a time zone if the times have an
-        offset: that offset, or UTC if there are several. Missing readings are NaN: empty
-        cells, ``nan``, ``NA``, ``N/A``, ``#N/A``, ``null``, ``None``, ``-``, ``--``,
-        ``\N``, ``1.#QNAN``, ``-1.#IND``, `na_values`, and common words for bad
+        offset: that offset, or UTC if there are several. Missing readings are NaN:
+        empty cells, ``nan``, ``NA``, ``N/A``, ``#N/A``, ``null``, ``None``, ``-``,
+        ``--``, ``\N``, ``1.#QNAN``, ``-1.#IND``, `na_values`, and common words for bad
         readings, like ``Bad``, ``I/O Timeout``, ``No Data``, ``unavailable``,
         ``#VALUE!`` and ``***``, in upper or lower case. Columns of true and false, on
         and off, open and closed, running and stopped, yes and no, and similar pairs
@@ -492,7 +492,8 @@ def _to_frame_of_labels(labels, index, names):
 def _no_channel(table, time_names, label_names):
     """Error about a table of times and labels alone."""
     return table.header_fault(
-        f"no channel is among the columns {list_names(table.names)}. The times are "
+        f"there is no channel among the columns {list_names(table.names)}. The times "
+        f"are "
         f"{list_names(time_names)}, the labels {list_names(label_names)}: check ",
         Parameter("timestamp"),
         ", ",
@@ -509,8 +510,8 @@ def _check_parameters(timestamp, sep, decimal, encoding):
     if not (timestamp is None or isinstance(timestamp, str) or is_pair):
         raise ParameterError(
             Parameter("timestamp", timestamp),
-            " must be 'auto', the name of a column, a tuple of the names of a column "
-            "of dates and one of times of day, or None.",
+            " must be 'auto', the name of a column, a tuple of the names of a date "
+            "column and a time-of-day column, or None.",
         )
     if decimal not in ("auto", ".", ","):
         raise ParameterError(
@@ -524,7 +525,8 @@ def _check_parameters(timestamp, sep, decimal, encoding):
     if sep != "auto" and not is_sign:
         raise ParameterError(
             Parameter("sep", sep),
-            " must be 'auto' or one character that is in no number, such as ',', ';' "
+            " must be 'auto' or one character that does not occur in numbers, such as "
+            "',', ';' "
             "or a tab.",
         )
 
@@ -555,7 +557,7 @@ def _check_kinds(long, by, quality):
         raise ParameterError(
             Parameter("long", long),
             " must be 'auto', a tuple of the names of the column of sensors and the "
-            "one of their readings, or None.",
+            "column of readings, or None.",
         )
     if not (by is None or isinstance(by, str)):
         raise ParameterError(
@@ -566,8 +568,8 @@ def _check_kinds(long, by, quality):
             Parameter("by", by),
             " and ",
             Parameter("long", long),
-            " do not go together: machines have a column for each sensor. Pass one of "
-            "them, or read the machines from a file each.",
+            " cannot be combined: with machines, each sensor needs its own column. "
+            "Pass one of them, or split the file by machine.",
         )
     is_list = isinstance(quality, (list, tuple)) and all(
         isinstance(name, str) for name in quality
@@ -582,8 +584,8 @@ def _check_kinds(long, by, quality):
 def _guessed_encoding(table):
     """Warning about an encoding that is probable, but not certain."""
     return ParameterWarning(
-        f"{table.path}: the text is not UTF-8, and was read as {table.encoding}. Check "
-        "the names of the columns, and pass ",
+        f"{table.path}: the text is not UTF-8 and was read as {table.encoding}. Check "
+        f"the column names, and pass ",
         Parameter("encoding", table.encoding),
         " to confirm, or the right encoding.",
     )

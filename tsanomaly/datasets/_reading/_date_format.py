@@ -39,8 +39,8 @@ def check_date_format(date_format):
     if not used & set("yYG") or not has_day:
         raise ParameterError(
             parameter,
-            " gives no full date: year, month and day are needed. Of numbers it is the "
-            f"unit, one of {', '.join(map(repr, NUMBER_FORMATS))}.",
+            " is not a full date: year, month and day are needed. For numbers, pass "
+            "the unit, one of {', '.join(map(repr, NUMBER_FORMATS))}.",
         )
     if ("p" in used) != ("I" in used):
         raise ParameterError(parameter, " needs both %I and %p, or %H.")
@@ -102,13 +102,14 @@ def parse_date_format(column, date_format):
                     row,
                     f"{show(cell)} has fewer digits than ",
                     Parameter("date_format", date_format),
-                    ", in which numbers touch: a leading zero is lost; pad it.",
+                    ", in which numbers are adjacent: a leading zero is missing. Add "
+                    "it.",
                 )
             if not YEARS[0] <= time.year <= YEARS[1]:
                 raise column.fault(
                     row,
                     f"{show(cell)} is out of range: the year must be from {YEARS[0]} "
-                    f"to {YEARS[1]}, which is how far nanoseconds reach.",
+                    f"to {YEARS[1]}, the range of nanoseconds.",
                 )
             zones.add(time.tzinfo)
             if time.tzinfo is not None:

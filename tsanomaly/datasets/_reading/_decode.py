@@ -61,8 +61,8 @@ def read_text(path, encoding, max_bytes):
         line = count_lines(data[:position])
         raise fault(
             f"{path}, line {line}",
-            "there is a NUL character. Either the file is damaged or its encoding is "
-            "another one. Pass it, for example ",
+            "the file contains a NUL character: it is damaged or has another encoding. "
+            "Pass the encoding, for example ",
             Parameter("encoding", "utf-16"),
             ".",
         )
@@ -99,7 +99,7 @@ def _to_utf8(data, encoding, path):
     possible = f" ({' or '.join(readings)})" if readings else ""
     raise fault(
         f"{path}, line {line}",
-        "the text is not UTF-8, and its encoding cannot be detected for certain"
+        "the text is not UTF-8, and its encoding cannot be detected with certainty"
         f"{possible}. Pass it, for example ",
         Parameter("encoding", "cp1252"),
         " or ",
@@ -126,7 +126,7 @@ def _recode(data, encoding, path):
         raise fault(
             path,
             Parameter("encoding", encoding),
-            f" is not known ({error}). Pass the name of a text encoding of Python, or "
+            f" is not known ({error}). Pass the name of a Python text encoding, or "
             "'auto'.",
         ) from error
     return text.lstrip("\ufeff").encode("utf-8", "surrogatepass")

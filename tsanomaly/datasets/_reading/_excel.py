@@ -35,8 +35,8 @@ def check_sheet(sheet):
     if not (sheet is None or isinstance(sheet, str) or is_position):
         raise ParameterError(
             Parameter("sheet", sheet),
-            " must be the name of a sheet, its position from 0, or None for the first "
-            "one that holds a table.",
+            " must be the name of a sheet, its position, starting at 0, or None for "
+            "the first one that contains a table.",
         )
 
 
@@ -112,8 +112,8 @@ def _check_size(document, limit):
 def _too_large(place, what, limit):
     return fault(
         place,
-        f"the workbook {what}, and at most {limit:,} are read. If you know where it "
-        "comes from, pass a larger number as ",
+        f"the workbook {what}, but the limit is {limit:,}. If you trust the file, pass "
+        f"a larger number as ",
         Parameter("max_bytes"),
         ".",
     )
@@ -142,15 +142,15 @@ def _choose(document, workbook, sheet):
     ]
     if not tables:
         raise _SheetError(
-            f"{document}: none of the sheets {list_names(names)} is visible and holds "
-            "a table: a header and rows are needed."
+            f"{document}: none of the sheets {list_names(names)} is visible and "
+            f"contains a table with a header and rows."
         )
     if len(tables) == 1:
         return tables[0], []
     others = list_names(one.title for one in tables[1:])
     message = ParameterWarning(
-        f"{document}: sheet {tables[0].title!r} was read. There are tables in {others} "
-        "as well: pass one of them as ",
+        f"{document}: sheet {tables[0].title!r} was read. There are also tables in "
+        f"{others}: to read one of them, pass its name as ",
         Parameter("sheet"),
         " to read it.",
     )
@@ -176,8 +176,8 @@ def _about_formulas(document, name, sheet):
     return [
         ParameterWarning(
             f"{name}: formulas without a stored result, read as missing readings: "
-            f"{n_formulas:,}. Open the workbook in a spreadsheet program and save it "
-            "there once: it stores the results."
+            f"{n_formulas:,}. To store the results, open the workbook in a spreadsheet "
+            f"program and save it."
         )
     ]
 

@@ -131,7 +131,7 @@ def _complete(csv_params):
     unknown = [name for name in csv_params if name not in known]
     if unknown:
         raise TypeError(
-            f"read_sensor_file() has no parameters {list_names(unknown)}. It takes "
+            f"read_sensor_file() has no parameters {list_names(unknown)}. It accepts "
             f"sheet and the keywords of read_sensor_csv(): {', '.join(known)}."
         )
     return known | csv_params
@@ -156,8 +156,9 @@ def _find_files(path):
             files += found
             if left_out:
                 messages.append(
-                    f"{one}: left out of the folder: {list_names(left_out)}. Files are "
-                    "read by their names: .csv, .tsv, .txt, .tab, .dat and .asc, also "
+                    f"{one}: files of the folder that were left out: "
+                    f"{list_names(left_out)}. Files with these endings are read: .csv, "
+                    f".tsv, .txt, .tab, .dat and .asc, also "
                     "with .gz, .xlsx, .xlsm, .parquet and .pq."
                 )
         else:
@@ -185,9 +186,9 @@ def _files_of_folder(folder):
         others = f", only {list_names(left_out)}" if left_out else ""
         raise fault(
             folder,
-            f"there is no file of readings in the folder{others}. Files are read by "
-            "their names, such as .csv, .txt, .xlsx or .parquet; pass others as a "
-            "list of files.",
+            f"there is no file of readings in the folder{others}. Files with endings "
+            f"such as .csv, .txt, .xlsx and .parquet are read; pass others as a list "
+            f"of files.",
         )
     return files, left_out
 
@@ -209,7 +210,7 @@ def _read_file(path, sheet, params, *, is_part):
     kind = kind_of(document.data)
     if sheet is not None and kind != "excel":
         raise fault(
-            document, Parameter("sheet", sheet), " is for Excel workbooks alone."
+            document, Parameter("sheet", sheet), " is for Excel workbooks only."
         )
     if kind == "excel":
         document, messages = read_workbook(document, sheet, max_bytes, decimal)

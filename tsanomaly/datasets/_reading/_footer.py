@@ -80,12 +80,12 @@ def leave_out_footer(source, sep, widths, time_positions):
     lines = f"line {n_line}"
     if len(left_out) > 1:
         lines = f"{len(left_out)} lines from line {n_line} on"
-    what = "it is no row of readings"
+    what = "it is not a row of readings"
     if len(left_out) > 1:
-        what = "they are no rows of readings"
+        what = "they are not rows of readings"
     elif left_out[0][0] == "cut":
-        what = "the last line of the file was cut"
-    message = f"{source.path}, {lines}: left out, since {what}: {shown}."
+        what = "the last line of the file is truncated"
+    message = f"{source.path}, {lines}: left out, because {what}: {shown}."
     rest = Source(source.path, source.data[:stop], source.position, source.line)
     return rest, [message]
 

@@ -293,9 +293,9 @@ def _refuse_times(records, positions, n_told, path):
             raise fault(
                 f"{path}, line {record.line}",
                 Parameter("header_rows", n_told),
-                " takes this line for one of the header, but it holds a time, as rows "
-                "do. Count the lines from the names of the columns to the last one "
-                "above the rows.",
+                " makes this line a part of the header, but it contains a time, as "
+                "rows do. Count the lines from the column names to the last one above "
+                "the rows.",
             )
 
 
@@ -331,12 +331,11 @@ def _find_names(above, fits, path):
         if not are_texts or not is_plain or len(record.cells) > max(fits):
             raise fault(
                 f"{path}, line {record.line}",
-                "the line stands between the names of the columns in line "
-                f"{above[chosen].line} and the first row, and may belong to the header "
-                "or be a row. If it belongs to the header, pass how many lines that "
-                "has, ",
+                f"the line between the column names in line {above[chosen].line} and "
+                "the first row may belong to the header or be a row. If it belongs to "
+                "the header, pass the number of header lines, ",
                 Parameter("header_rows", len(above) - chosen),
-                "; if the names are in this line, pass ",
+                "; if it contains the names, pass ",
                 Parameter("skiprows", record.line - 1),
                 "; if it is a row, correct its time.",
             )
@@ -439,9 +438,9 @@ def _join(head, upper, lower, are_times, path):
         return False
     head.names = joined
     head.messages.append(
-        f"{path}, line {head.line}: the names of the columns are in two lines, and "
-        f"were joined, as {joined[-1]!r}. If one of the lines holds no names, give "
-        "each column a name of its own in the other."
+        f"{path}, line {head.line}: the column names are in two lines and were joined, "
+        f"for example to {joined[-1]!r}. If one of the lines contains no names, give "
+        f"each column its own name in the other line."
     )
     return True
 
@@ -480,8 +479,8 @@ def _tell_of_banner(head, banner, path):
     ):
         head.messages.append(
             ParameterWarning(
-                f"{path}: left out above the names of the columns in line {head.line}, "
-                f"though there are numbers: {lines}. To confirm, pass ",
+                f"{path}: lines with numbers above the column names in line "
+                f"{head.line} were left out: {lines}. To confirm, pass ",
                 Parameter("skiprows", head.line - 1),
                 ".",
             )
@@ -501,7 +500,7 @@ def check_header(names, path, line):
         raise fault(
             f"{path}, line {line}",
             f"the file has no header: {show(names[0])} … {show(names[-1])} are values, "
-            "not names. Put a line with the names of the columns on top.",
+            f"not names. Add a line with the column names at the top.",
         )
 
 
@@ -540,8 +539,9 @@ def make_distinct(names, drop):
 def warn_of_repeated(repeated, path, line):
     """Warning about names that were made distinct."""
     return ParameterWarning(
-        f"{path}, line {line}: the header has {list_names(repeated)} more than once. "
-        f"The columns were named {repeated[0]!r}, '{repeated[0]} (2)' and so on, in "
+        f"{path}, line {line}: the header contains {list_names(repeated)} more than "
+        f"once. The columns were named {repeated[0]!r}, '{repeated[0]} (2)' and so on, "
+        f"in "
         "the order of the file. If they are the same sensor, leave one out with ",
         Parameter("drop", f"{repeated[0]} (2)"),
         ".",
@@ -554,8 +554,8 @@ def refuse_second_header(row, line, path):
         if has_time_name(name):
             raise fault(
                 f"{path}, line {line}",
-                f"{show(name.strip())} is the name of a column, but stands below what "
-                "was taken for the header. To skip the lines above the header, pass ",
+                f"{show(name.strip())} is the name of a column, but is below the "
+                f"detected header. To skip the lines above the header, pass ",
                 Parameter("skiprows", line - 1),
                 ".",
             )

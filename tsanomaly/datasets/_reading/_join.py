@@ -66,8 +66,7 @@ def join_readings(paths, parts, by=None):
     if repeated.any():
         messages.append(
             f"{_first_and_last(paths)}: {repeated.sum():,} rows are in more than one "
-            f"of the files, first {index[order][repeated.argmax()]}, and were taken "
-            "once."
+            f"file, first {index[order][repeated.argmax()]}, and were used once."
         )
         order = order[~repeated]
     index, sources = index[order], sources[order]
@@ -79,8 +78,8 @@ def join_readings(paths, parts, by=None):
     if len(same):
         row = same[0]
         message = ParameterWarning(
-            f"{_first_and_last(paths)}: {len(same):,} rows have the time of a row with "
-            f"other values in another file, first {index[row + 1]} in "
+            f"{_first_and_last(paths)}: {len(same):,} rows have the same time as a row "
+            f"with other values in another file, first {index[row + 1]} in "
             f"{paths[sources[row]]} and {paths[sources[row + 1]]}. All were kept. ",
             REGULARIZE,
             " averages them.",
@@ -165,8 +164,8 @@ def _indices(paths, indices):
 
     if all(isinstance(index, pd.RangeIndex) for index in indices):
         return indices, [
-            f"{_first_and_last(paths)}: there are no times, so the rows follow in the "
-            "order of the files, as if nothing lay between them."
+            f"{_first_and_last(paths)}: there are no times, so the rows were "
+            f"concatenated in the order of the files, without breaks."
         ]
     zones = [index.tz for index in indices]
     for path, zone in zip(paths, zones, strict=True):
@@ -175,8 +174,8 @@ def _indices(paths, indices):
             raise fault(
                 path,
                 f"the times have {'no' if zone is None else 'a'} time zone, while "
-                f"those of {paths[0]} are {which[0]} one. Write the times of all files "
-                "in one way.",
+                f"those of {paths[0]} are {which[0]} one. Use the same kind of times "
+                f"in all files.",
             )
     if len(set(map(str, zones))) > 1:
         indices = [index.tz_convert("UTC") for index in indices]
@@ -203,13 +202,14 @@ def _overlaps(paths, indices):
             raise fault(
                 paths[other],
                 f"its times and those of {paths[one]} count from the start of each "
-                "recording, and cannot be put in one order. Read the files one by one.",
+                f"recording, so they cannot be sorted together. Read the files one by "
+                f"one.",
             )
         yield (
             f"{paths[other]}: its times start at {indices[other][0]}, before those of "
             f"{paths[one]} end at {indices[one][-1]}"
-            + (f"; {len(pairs):,} files overlap so" if len(pairs) > 1 else "")
-            + ". The rows of all files were put in time order."
+            + (f"; {len(pairs):,} files overlap in this way" if len(pairs) > 1 else "")
+            + ". The rows of all files were sorted by time."
         )
 
 

@@ -15,8 +15,8 @@ _MATLAB = (
     "Write the readings as CSV: in MATLAB with writetimetable, in Python with "
     "scipy.io.loadmat or h5py and pandas."
 )
-_UNPACK = "Unpack it, and pass the files that are in it."
-_GZIP = "Unpack it; of compressed files, only gzip is read."
+_UNPACK = "Unpack it, and pass the files in it."
+_GZIP = "Unpack it; only gzip compression is supported."
 _PANDAS = (
     "Export the readings as CSV; or read it with pandas, and write it with to_csv or "
     "to_parquet."
@@ -25,7 +25,7 @@ _PANDAS = (
 _OTHERS = (
     (
         b"\xd0\xcf\x11\xe0",
-        "an Excel workbook of the old kind (.xls), or one with a password",
+        "an old Excel workbook (.xls), or one with a password",
         _EXCEL,
     ),
     (b"BZh", "compressed with bzip2", _GZIP),
@@ -35,7 +35,11 @@ _OTHERS = (
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5, or .mat of MATLAB 7.3)", _MATLAB),
     (b"MATLAB 5.0 MAT-file", "a MATLAB file (.mat)", _MATLAB),
-    (b"%PDF", "a PDF document", "Export the readings as CSV where it was made."),
+    (
+        b"%PDF",
+        "a PDF document",
+        "Export the readings as CSV from their program.",
+    ),
     (b"SQLite format 3\0", "an SQLite database", _PANDAS),
     (b"ARROW1\0\0", "an Arrow file (Feather)", _PANDAS),
     (b"\x93NUMPY", "a NumPy array (.npy)", "Load it with numpy.load."),
@@ -45,7 +49,7 @@ _TEXTS = (
     (re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{])'), "JSON", _PANDAS),
     (
         re.compile(rb"\s*<(?:\?xml|!doctype|html|table|meta|head)\b", re.IGNORECASE),
-        "a web page or XML, which some programs write under the name of a workbook",
+        "a web page or XML, which some programs save as a workbook",
         _EXCEL,
     ),
 )
@@ -53,7 +57,7 @@ _ZIPS = (
     (b"xl/workbook.bin", "a binary Excel workbook (.xlsb)", _EXCEL),
     (b"opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods)", _EXCEL),
     (b"word/document.xml", "a Word document", "Copy the table into a CSV file."),
-    (b"", "a zip archive, or an Excel workbook that is damaged", _UNPACK),
+    (b"", "a zip archive, or a damaged Excel workbook", _UNPACK),
 )
 _READABLE = re.compile(
     r".+\.(?:(?:csv|tsv|tab|txt|dat|asc)(?:\.gz)?|xlsx|xlsm|parquet|pq)", re.IGNORECASE
@@ -111,7 +115,7 @@ def refuse_other_kinds(path, data):
             "it as CSV.",
         )
     what, cure = _other_kind(data)
-    raise fault(path, f"this is {what}, which is not read. {cure}")
+    raise fault(path, f"this is {what}, which is not supported. {cure}")
 
 
 def _other_kind(data):

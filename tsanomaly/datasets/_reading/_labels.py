@@ -67,7 +67,7 @@ def find_label_columns(table, time_names):
     if by_word:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: taken for labels by their names, and left out of the "
+                f"{table.path}: read as labels because of their names, not as "
                 f"channels: {list_names(by_word)}. If they are channels, pass ",
                 Parameter("label", None),
                 ", or the names of the label columns as ",
@@ -78,10 +78,10 @@ def find_label_columns(table, time_names):
     if channels:
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: read as channels, though there is a word for labels in "
-                f"the name: {list_names(channels)}. If they are labels, pass ",
+                f"{table.path}: read as channels, although their names contain a word "
+                f"for labels: {list_names(channels)}. If they are labels, pass ",
                 Parameter("label", channels[0]),
-                *((" (one of them, for example)",) if len(channels) > 1 else ()),
+                *((" (for example)",) if len(channels) > 1 else ()),
                 "; if they are not, pass ",
                 Parameter("label", None),
                 ".",
@@ -122,8 +122,8 @@ def _are_labels(column):
         return False
     raise column.fault(
         0,
-        f"the column is named like labels, but {list_names(sorted(values))} cannot be "
-        "read as such (0 and 1, 1 = anomaly). Replace the values, or leave the column "
+        f"the name of the column suggests labels, but {list_names(sorted(values))} are "
+        f"not labels (0 and 1, 1 = anomaly). Replace the values, or leave the column "
         "out with ",
         Parameter("drop"),
         "; if it is a channel, pass the names of the label columns as ",
@@ -176,9 +176,9 @@ def read_labels(column, any_words):
         if 0 not in meaning.values():
             raise column.fault(
                 0,
-                f"{show(column.first)} and the other values are no labels: none of "
-                "them means normal. A label column of words must hold normal, no, "
-                "false, ok, good or 0; every other word is an anomaly.",
+                f"{show(column.first)} and the other values are not labels: none of "
+                f"them means normal. A label column of words must contain normal, no, "
+                f"false, ok, good or 0; every other word is an anomaly.",
             )
     if not counts.keys() <= meaning.keys():
         row = next(row for row, word in enumerate(words) if word not in meaning)

@@ -169,11 +169,11 @@ def refuse_long_of_machines(table, channels, by):
     if not tags or len(candidates) - len(texts) != 1:
         return
     raise table.header_fault(
-        "the table is in long format, with one row for each sensor and time, which is "
-        "not read together with ",
+        "the table is in long format, with one row for each sensor and time, which "
+        "cannot be combined with ",
         Parameter("by", by),
         f". Join {by!r} and {tags[0][0].name!r} into one column of the file, and pass "
-        "it with the one of values as ",
+        f"it with the column of values as ",
         Parameter("long"),
         ", or write the readings of each machine to a file of its own.",
     )
@@ -261,13 +261,12 @@ def _of_numbers(table, channels, times):
     if len(named) == 1:
         return LongTable(table, key, value, [], is_told=False)
     raise table.header_fault(
-        "the table seems to be in long format: several rows have the same time, each "
-        f"with another number in {key[0].name!r}. If these are the numbers of sensors, "
-        "pass ",
+        "the table may be in long format: several rows have the same time, with "
+        f"different numbers in {key[0].name!r}. If these identify sensors, pass ",
         Parameter("long", (key[0].name, value.name)),
-        "; if of machines, pass ",
+        "; if they identify machines, pass ",
         Parameter("by", key[0].name),
-        "; if both columns hold readings, pass ",
+        "; if both columns contain readings, pass ",
         Parameter("long", None),
         ".",
     )
@@ -280,14 +279,14 @@ def _as_told(table, channels, times, long):
         if name not in known:
             raise table.header_fault(
                 Parameter("long", long),
-                f": {name!r} is not among the columns {list_names(known)} that are no "
-                "times nor labels.",
+                f": {name!r} is not among the columns {list_names(known)} that are "
+                f"neither times nor labels.",
             )
     if times is None:
         raise table.header_fault(
             Parameter("long", long),
-            " needs a column of times: its rows are put together by their time. "
-            "Pass the column as ",
+            " needs a time column, because rows are combined by time. Pass the column "
+            "as ",
             Parameter("timestamp"),
             ".",
         )
@@ -357,10 +356,10 @@ def _of_texts(table, keys, value, channels, times):
         return _joined(table, columns, value, channels, times, is_told=False)
     column = several[0][0]
     raise table.header_fault(
-        "the table seems to be in long format, with one row for each sensor and time, "
-        "but which column names the sensors is not certain: "
-        f"there are words in {list_names(c.name for c in texts)}. Pass the column of "
-        "names and the one of values as ",
+        "the table may be in long format, with one row for each sensor and time, but "
+        "it is not certain which column names the sensors: there are words in "
+        f"{list_names(c.name for c in texts)}. Pass the column of names and the column "
+        "of values as ",
         Parameter("long", (column.name, value.name)),
         "; if it names machines, pass ",
         Parameter("by", column.name),
@@ -444,10 +443,10 @@ def _several_columns(table, columns):
     shown = " ".join(_in_joined_name(column, column.first) for column in columns)
     return table.header_fault(
         "the table is in long format, with one row for each sensor and time, but "
-        "several columns tell the sensors apart: "
+        "several columns identify the sensors: "
         f"{list_names(column.name for column in columns)}. Join them into one column "
-        f"of the file, with names such as {show(shown)}, and pass it with the one of "
-        "values as ",
+        f"of the file, with names such as {show(shown)}, and pass it with the column "
+        f"of values as ",
         Parameter("long"),
         ".",
     )
@@ -528,7 +527,7 @@ class LongTable:
             raise self.table.header_fault(
                 f"{len(keys):,} sensors in {tag.name!r} at {len(values):,} different "
                 f"times make {n_cells:,} readings of {len(codes):,} rows. Read fewer "
-                "sensors at a time, or round the times. If the column names no "
+                "sensors at a time, or round the times. If the column does not name "
                 "sensors, pass ",
                 Parameter("long", None),
                 ".",
@@ -559,7 +558,7 @@ class LongTable:
         if not series:
             raise self.value.fault(
                 0,
-                f"no sensor of {tag.name!r} has readings that are numbers. Pass other "
+                f"no sensor in {tag.name!r} has numeric readings. Pass other "
                 "columns as ",
                 Parameter("long"),
                 *((", or fewer sensors as ", Parameter("drop")) if drop else ()),
@@ -608,28 +607,28 @@ class LongTable:
         tag = self.key[0]
         parts = [
             f"{self.table.path}: the table is in long format. The readings in "
-            f"{self.value.name!r} were put in one column for each of the sensors in "
-            f"{tag.name!r}, {n_sensors:,} in all."
+            f"{self.value.name!r} were split into one column for each of the "
+            f"{n_sensors:,} sensors in {tag.name!r}."
         ]
         if n_repeated:
             parts[0] += (
-                " Readings with the time of an earlier one of the same sensor: "
-                f"{n_repeated:,}; the last one counts."
+                f" Repeated readings of a sensor at the same time: {n_repeated:,}; the "
+                "last one counts."
             )
         if words:
-            parts[0] += f" Left out, since they are words: {list_names(words)}."
+            parts[0] += f" Left out, because they contain words: {list_names(words)}."
         if events:
             parts[0] += (
-                f" Left out, since they tell when WinCC started or stopped: "
+                f" Left out, because they mark starts and stops of WinCC: "
                 f"{list_names(events)}."
             )
         units = self._units_column()
         others = [column.name for column in self.others if column is not units]
         if others:
             names = list_names(others)
-            parts[0] += f" Other columns, left out: {names}."
+            parts[0] += f" Other columns were left out: {names}."
         if not self.is_told:
-            parts += [" If it is no such table, pass ", Parameter("long", None)]
+            parts += [" If it is not in long format, pass ", Parameter("long", None)]
             if not has_tag_name(tag.name):
                 parts += ["; if it names machines, pass ", Parameter("by", tag.name)]
             parts.append(".")

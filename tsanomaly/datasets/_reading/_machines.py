@@ -81,7 +81,7 @@ def take_machines(table, by, label_names):
     if by not in table.names or by in label_names:
         raise table.header_fault(
             Parameter("by", by),
-            f" is not among the columns {list_names(table.names)} that are no labels.",
+            f" is not among the columns {list_names(table.names)} that are not labels.",
         )
     (column,) = table.select([by])
     cells = column.cells
@@ -126,9 +126,9 @@ def look_for_machines(table, channels, times):
             raise SeveralMachinesError(
                 column,
                 len(keys),
-                f"{show(column.first)} is no reading: the column tells {len(keys):,} "
-                f"machines apart ({shown}), and each of them has rows of the same "
-                "times. To keep their names, one series for each, pass ",
+                f"{show(column.first)} is not a reading: the column seems to name "
+                f"{len(keys):,} machines ({shown}), which have rows with the same "
+                f"times. To read one series per machine, pass ",
                 Parameter("by", column.name),
                 "; if it names sensors, pass it with the column of their readings as ",
                 Parameter("long"),
@@ -136,9 +136,9 @@ def look_for_machines(table, channels, times):
             )
         table.messages.append(
             ParameterWarning(
-                f"{table.path}: {column.name!r} was read as a channel, but may tell "
-                f"{len(keys):,} machines apart ({shown}): each of them has rows of the "
-                "same times. If so, pass ",
+                f"{table.path}: {column.name!r} was read as a channel, but may name "
+                f"{len(keys):,} machines ({shown}), which have rows with the same "
+                f"times. If so, pass ",
                 Parameter("by", column.name),
                 ".",
             )
@@ -160,11 +160,12 @@ def _warn_of_numbers(table, channels):
             shown = list_names(keys[:3]) + (", …" if len(keys) > 3 else "")
             table.messages.append(
                 ParameterWarning(
-                    f"{table.path}: {column.name!r} was read as a channel, but is "
-                    f"named like the number of a machine, and holds {len(keys):,} "
-                    f"different ones ({shown}). If it tells machines apart, pass ",
+                    f"{table.path}: {column.name!r} was read as a channel, but its "
+                    f"name suggests the number of a machine, and it contains "
+                    f"{len(keys):,} different numbers ({shown}). If it names machines, "
+                    f"pass ",
                     Parameter("by", column.name),
-                    "; if it is no reading, leave it out with ",
+                    "; if it is not a reading, leave it out with ",
                     Parameter("drop", column.name),
                     ".",
                 )
@@ -194,10 +195,10 @@ def irregularities_of_machines(table, times, machines):
         name, message = messages[0]
         others = ""
         if len(messages) == 2:
-            others = " The same holds for one other machine."
+            others = " The same applies to one other machine."
         elif messages[1:]:
-            others = f" The same holds for {len(messages) - 1:,} other machines."
+            others = f" The same applies to {len(messages) - 1:,} other machines."
         parts = getattr(message, "args", [message])
         yield ParameterWarning(
-            *parts, f" This is said of the machine {str(name)!r}.{others}"
+            *parts, f" This warning is about machine {str(name)!r}.{others}"
         )

@@ -127,10 +127,10 @@ def parse_detected_numbers(column):
         raise column.fault(
             falls[0],
             f"{show(cells[falls[0]])} follows {show(cells[falls[0] - 1])}: numbers "
-            f"that do not ascend are not taken for {what.partition(',')[0]}. Pass ",
+            f"that do not increase are not read as {what.partition(',')[0]}. Pass ",
             Parameter("date_format", date_format),
-            " if they are, and their rows will be put in time order; if the recording "
-            "starts anew, split the file there.",
+            " if they are; the rows are then sorted by time. If the recording restarts "
+            "there, split the file.",
         )
     times.message = ParameterWarning(
         f"{column.path}, column {column.name!r}: numbers such as {show(column.first)} "
@@ -168,7 +168,7 @@ def parse_number_format(column, date_format):
             wrong,
             f"{show(column.cells[wrong])} does not have the format ",
             Parameter("date_format", date_format),
-            f": it is no number, or not in the years from {YEARS[0]} to {YEARS[1]}. "
+            f": it is not a number, or not in the years {YEARS[0]} to {YEARS[1]}. "
             "Correct the line or the format.",
         )
     if date_format == "excel":

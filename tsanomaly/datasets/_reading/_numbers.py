@@ -132,14 +132,15 @@ def detect_decimal(table, columns):
             row,
             f"{show(cell)} has a comma, which also separates the fields. Pass ",
             Parameter("decimal", ","),
-            " if it is a decimal comma; thousands separators are not read.",
+            " if it is a decimal comma; thousands separators are not supported.",
         )
     raise column.fault(
         row,
-        f"{show(cell)} may be a thousand or a number with three decimals, and no other "
-        "cell of the file tells. Pass ",
+        f"{show(cell)} may be in thousands or a number with three decimals, and no "
+        f"other cell of the file shows which. Pass ",
         Parameter("decimal", ","),
-        " for decimals; thousands separators are not read, remove them.",
+        " if these are decimals; otherwise remove the thousands separators, which are "
+        "not supported.",
     )
 
 
@@ -152,9 +153,9 @@ def _two_marks(columns, column, row, cell):
     return column.fault(
         row,
         f"{show(cell)} has a comma, while {show(point)} in line "
-        f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. "
-        "One mark must hold for the whole file, and thousands separators are not "
-        "read. Write all numbers in one way.",
+        f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. The "
+        f"whole file must have the same decimal mark, and thousands separators are not "
+        f"supported.",
     )
 
 
@@ -190,7 +191,7 @@ def perhaps_thousands(columns):
         other, without = hundreds
         yield ParameterWarning(
             f"{column.place(row)}: {show(cell)} was read as a number with three "
-            f"decimals, but may be a thousand, since {show(without)} in line "
+            f"decimals, but may be in thousands, because {show(without)} in line "
             f"{column.lines[other]} has none. Remove the points from the file, or "
             "pass ",
             Parameter("decimal", "."),
@@ -358,10 +359,10 @@ def _no_number(column, row, decimal):
     other = "," if decimal == "." else "."
     if is_time_text(cell):
         parts = (
-            " is a time in a column of readings. If it is the time column, pass its "
+            " is a time in a column of readings. If this is the time column, pass its "
             "name as ",
             Parameter("timestamp"),
-            ", else leave it out with ",
+            "; otherwise leave it out with ",
             Parameter("drop"),
             ".",
         )
@@ -374,7 +375,8 @@ def _no_number(column, row, decimal):
         )
     elif _THOUSANDS.fullmatch(cell):
         parts = (
-            " has thousands separators, which are not read. Remove them from the file.",
+            " has thousands separators, which are not supported. Remove them from the "
+            "file.",
         )
     else:
         return no_number_words(column, row, decimal)

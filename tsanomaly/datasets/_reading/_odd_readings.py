@@ -66,8 +66,8 @@ def suspicious_numbers(path, names, readings):
             int(value) if value == int(value) else float(value) for value in found
         ]
         yield ParameterWarning(
-            f"{path}: far from the other readings, as if it stood for a missing one: "
-            f"{shown}. It was read as a number. If it is no reading, pass ",
+            f"{path}: far from all other readings, so it may mean a missing reading: "
+            f"{shown}. It was read as a number. If it is not a reading, pass ",
             Parameter("na_values", values[0] if len(values) == 1 else values),
             ".",
         )

@@ -55,8 +55,8 @@ def read_parquet(document, max_bytes, max_columns, decimal, drop):
         if len(schema) > max_columns:
             raise fault(
                 document,
-                f"the file has {len(schema):,} columns, and at most {max_columns:,} "
-                "are read. Pass a larger number as ",
+                f"the file has {len(schema):,} columns, but the limit is "
+                f"{max_columns:,}. Pass a larger number as ",
                 Parameter("max_columns"),
                 ".",
             )
@@ -121,8 +121,8 @@ def _kept(document, schema, names, drop):
     if wrong:
         raise fault(
             document,
-            f"the columns {list_names(wrong)} hold lists, records or bytes, which are "
-            "not read. Leave them out with ",
+            f"the columns {list_names(wrong)} contain lists, records or bytes, which "
+            f"are not supported. Leave them out with ",
             Parameter("drop", wrong[0] if len(wrong) == 1 else wrong),
             ".",
         )
@@ -135,8 +135,8 @@ def _write(document, file, names, kept, limit, decimal):
     def too_large():
         return fault(
             document,
-            f"the file holds more than {limit:,} bytes as text. If you know where it "
-            "comes from, pass a larger number as ",
+            f"the file holds more than {limit:,} bytes as text. If you trust the file, "
+            f"pass a larger number as ",
             Parameter("max_bytes"),
             ".",
         )

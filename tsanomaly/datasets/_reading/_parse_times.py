@@ -81,7 +81,7 @@ def join_columns(date, time, date_format=None):
                 row,
                 f"{show(clocks[row])} may be hours and minutes, or a time with seconds "
                 "that has lost leading zeros. Pass the format of the date and the "
-                "time, with a blank between, for example ",
+                "time, separated by a space, for example ",
                 Parameter("date_format", "%Y%m%d %H%M"),
                 ".",
             )
@@ -165,8 +165,8 @@ def _shapes(column):
             if len(seen) > _MOST_SHAPES:
                 raise column.fault(
                     start + rows[0],
-                    f"the times are written in more than {_MOST_SHAPES:,} ways. All "
-                    "times must have one format.",
+                    f"the times have more than {_MOST_SHAPES:,} formats. All times "
+                    f"must have the same format.",
                 )
             characters = cells[rows].astype(f"U{len(shape)}").view(np.uint32)
             yield shape, start + rows, characters.reshape(len(rows), len(shape))
@@ -197,9 +197,9 @@ def _parse_text(column, formats):
         elif style != first_style:
             raise column.fault(
                 rows[0],
-                f"{show(column.cells[rows[0]])} is not written like the first time, "
-                f"{show(column.first)}. All times must have one format. Correct the "
-                "line, or pass ",
+                f"{show(column.cells[rows[0]])} has another format than the first "
+                f"time, {show(column.first)}. All times must have the same format. "
+                f"Correct the line, or pass ",
                 Parameter("date_format"),
                 ".",
             )
@@ -244,8 +244,8 @@ def _refuse_lost_zero(column, other, row):
     raise column.fault(
         row,
         f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
-        f"{column.lines[other]} only one has a leading zero, as if a digit were "
-        "lost. Write all times in one way.",
+        f"{column.lines[other]} only one has a leading zero, so a digit may be "
+        f"missing. Use one format for all times.",
     )
 
 
@@ -301,9 +301,7 @@ def _half(groups):
 def _keep_digits(digits, n_digits, rows, column):
     """The first digits of fractions, if no others than zeros follow."""
     lost = digits[:, n_digits:] != _ZERO
-    _refuse(
-        column, rows, lost.any(axis=1), "it has more digits than nanoseconds can hold"
-    )
+    _refuse(column, rows, lost.any(axis=1), "it has more digits than nanoseconds allow")
     return digits[:, :n_digits]
 
 
@@ -345,10 +343,7 @@ def _what_is_wrong(text):
         datetime(*map(int, re.findall("[0-9]+", text)[:6]))
     except ValueError as error:
         return str(error)
-    return (
-        f"the year must be from {YEARS[0]} to {YEARS[1]}, which is how far nanoseconds "
-        "reach"
-    )
+    return f"the year must be from {YEARS[0]} to {YEARS[1]}, the range of nanoseconds"
 
 
 def _is_day_first(column, iso, groups):
@@ -362,8 +357,8 @@ def _is_day_first(column, iso, groups):
         raise column.fault(
             other,
             f"{show(column.cells[other])} and, in line {column.lines[one]}, "
-            f"{show(column.cells[one])} do not have day and month in one order. "
-            "Correct one of them.",
+            f"{show(column.cells[one])} have day and month in different orders. "
+            f"Correct one of them.",
         )
     if len(day_first) or len(month_first):
         return len(day_first) > 0
@@ -372,8 +367,8 @@ def _is_day_first(column, iso, groups):
     ]
     raise column.fault(
         0,
-        f"{show(column.first)} may have the day or the month first, and no other "
-        "row of the file tells. Pass ",
+        f"{show(column.first)} may have the day or the month first, and no other row "
+        f"of the file shows which. Pass ",
         Parameter("date_format", formats[0]),
         " if the day is first, ",
         Parameter("date_format", formats[1]),
@@ -395,8 +390,8 @@ def _refuse_two_readings(column):
         unit = {9: "s", 6: "ms", 3: "us", 0: "ns"}[power]
         raise column.fault(
             0,
-            f"{show(cell)} has two readings: a date and a time in digits, and {name}. "
-            "Pass ",
+            f"{show(cell)} can be read in two ways: as a date and a time in digits, "
+            f"and as {name}. Pass ",
             Parameter("date_format", date_format),
             " for the former, and ",
             Parameter("date_format", unit),
@@ -418,7 +413,7 @@ def _parse_epoch(column):
             column,
             rows,
             (whole < low) | (whole > high),
-            f"the column holds {name}, and these are not between 2000 and 2060",
+            f"the column contains {name}, but not between 2000 and 2060",
         )
         values[rows] = (whole - np.uint64(origin)).astype(np.int64) * 10**power
         if match["f"]:
@@ -436,27 +431,27 @@ def _no_time(column, row):
     cell = column.cells[row]
     if has_short_year(cell):
         parts = (
-            " has a year of two digits, and is not written like the times above. "
-            "Correct the line, or pass the format as ",
+            " has a two-digit year, and another format than the times above. Correct "
+            "the line, or pass the format as ",
             Parameter("date_format"),
             ".",
         )
     elif re.fullmatch(r"[0-9.,]+[eE]\+?[0-9]+", cell):
         parts = (
-            " is a time as a number that has lost digits. Export the column as whole "
+            " is a numeric time that has lost digits. Export the column as whole "
             "numbers or text.",
         )
     elif is_number(cell):
         parts = (
-            " is a number, but not of seconds or parts of seconds since 1970 between "
-            "2000 and 2060, nor a date in digits. If it counts from the start of the "
-            "recording, pass its unit, for example ",
+            " is a number, but neither a time since 1970 between 2000 and 2060 nor a "
+            "date in digits. If it counts from the start of the recording, pass its "
+            "unit, for example ",
             Parameter("date_format", "s"),
             " or ",
             Parameter("date_format", "ms"),
-            "; for days as Excel counts them, pass ",
+            "; for Excel serial dates, pass ",
             Parameter("date_format", "excel"),
-            "; if the rows are only numbered, pass ",
+            "; if the rows have no times, pass ",
             Parameter("timestamp", None),
             " and ",
             Parameter("drop", column.name),

@@ -122,8 +122,9 @@ def apply_quality(table, channels, named, value, *, is_told):
         target = targets[name]
         if target is None:
             raise table.header_fault(
-                f"no channel belongs to the column of quality {name!r}. It is the one "
-                "to its left, or has the name without the word for quality. Check ",
+                f"no channel belongs to the quality column {name!r}. The channel must "
+                f"be to its left, or have its name without the word for quality. Check "
+                f"",
                 Parameter("quality"),
                 ".",
             )
@@ -135,9 +136,9 @@ def apply_quality(table, channels, named, value, *, is_told):
     said = f" ({list_counts(words)})" if words else ""
     table.messages.append(
         ParameterWarning(
-            f"{table.path}: taken for the quality of readings, and left out of the "
-            f"channels: {list_names(named)}. Readings that are not good were read as "
-            f"missing ones: {counts}{said}. If they are channels, pass ",
+            f"{table.path}: read as the quality of readings, not as channels: "
+            f"{list_names(named)}. Readings that are not good were read as missing: "
+            f"{counts}{said}. If the columns are channels, pass ",
             Parameter("quality", None),
             ".",
         )
@@ -173,8 +174,8 @@ def _refuse_single(table, channels, named):
         return
     last = _targets(channels, set(named))[bare[0]]
     raise table.header_fault(
-        f"{bare[0]!r} holds words or codes of quality, but does not say of which of "
-        f"the {len(values):,} channels. If it speaks of {last.name!r} alone, pass ",
+        f"{bare[0]!r} contains words or codes of quality, but it is not clear for "
+        f"which of the {len(values):,} channels. If it rates {last.name!r} only, pass ",
         Parameter("quality", bare),
         "; otherwise leave it out with ",
         Parameter("drop", bare[0]),
@@ -297,8 +298,8 @@ def _find_bad(column, words):
         if not are_flags and not set(codes.values()) <= _BYTES:
             raise column.fault(
                 0,
-                f"the codes {list_names(sorted(values)[:10])} are not those of OPC, of "
-                "which 192 and more are good. Leave the column out of ",
+                f"the codes {list_names(sorted(values)[:10])} are not OPC codes, of "
+                f"which 192 and more are good. Leave the column out of ",
                 Parameter("quality"),
                 ".",
             )

@@ -114,8 +114,8 @@ class Records:
                 f"{self._source.path}, line "
                 f"{self._source.line + self._reader.line_num}",
                 f"the line has {n_fields:,} fields, separated by "
-                f"{separator_name(self._sep)}, and at most {self._max_columns:,} are "
-                "read. Pass the separator as ",
+                f"{separator_name(self._sep)}, but the limit is {self._max_columns:,}. "
+                f"Pass the separator as ",
                 Parameter("sep"),
                 ", or a larger number as ",
                 Parameter("max_columns"),
@@ -168,6 +168,6 @@ class Records:
         # An open quote swallows the rest of the file: the line it opened in counts.
         raise fault(
             f"{self._source.path}, line {self._start}",
-            f"the fields cannot be told apart ({self.error}). Look for a quote that is "
-            f"not closed, or stands inside a field.{advice * is_long}",
+            f"the line cannot be split into fields ({self.error}). Look for an "
+            f"unclosed quote, or a quote inside a field.{advice * is_long}",
         ) from self.error

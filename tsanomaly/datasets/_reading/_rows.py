@@ -159,9 +159,8 @@ class Rows:
                 if self._blank is not None and width == 1:
                     raise fault(
                         f"{self._path}, line {self._blank}, column {self._names[0]!r}",
-                        "the line is blank, which in a file of one column may be a "
-                        "missing reading or no row at all. Write nan, or delete the "
-                        "line.",
+                        "the line is blank. In a file with one column, this may be a "
+                        "missing reading or not a row. Write nan, or delete the line.",
                     )
                 if n_before < _N_TITLES:
                     self._refuse_title(line, row)
@@ -187,10 +186,10 @@ class Rows:
             place = f"column {self._names[len(row)]!r}"
         return fault(
             f"{self._path}, line {line}, {place}",
-            f"the line has {len(row)} field{'s' * (len(row) > 1)}, and the header in "
+            f"the line has {len(row)} field{'s' * (len(row) > 1)}, but the header in "
             f"line {self._header_line} has {width}. Every row must have as many fields "
-            "as the header. Complete the row; if it looks complete, pass the separator "
-            "as ",
+            "as the header. Complete the row; if it is complete, pass the separator as "
+            "",
             Parameter("sep"),
             ", or quote fields that contain it. Lines above the header are skipped "
             "with ",

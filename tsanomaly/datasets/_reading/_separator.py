@@ -56,8 +56,8 @@ def find_separator(source, max_columns):
         if len(several) != 1:
             raise fault(
                 f"{source.path}, line {source.line}",
-                "the separator cannot be detected: several split the lines evenly. "
-                "Pass it as ",
+                "the separator cannot be detected, because several would split all "
+                "lines equally. Pass it as ",
                 Parameter("sep"),
                 ".",
             )

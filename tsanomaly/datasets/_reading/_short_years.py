@@ -67,8 +67,8 @@ def find_short_format(column):
     ]
     raise column.fault(
         0,
-        f"{show(column.first)} has a year of two digits, and the file does not tell "
-        "which part is the day, the month and the year. Pass the format: ",
+        f"{show(column.first)} has a two-digit year, and the file does not show which "
+        f"parts are day, month and year. Pass the format: ",
         *parts[1:],
         ".",
     )

@@ -69,9 +69,8 @@ def find_tag_times(table, timestamp, label_names, date_format):
                 Parameter("label", None),
             )
         raise table.header_fault(
-            "every tag has a time column of its own, so that it is not certain which "
-            f"times the labels {list_names(label_names)} belong to. Leave them out "
-            "with ",
+            "each tag has its own time column, so it is not certain to which times the "
+            f"labels {list_names(label_names)} belong. Leave them out with ",
             Parameter("drop", label_names[0] if is_one else label_names),
             *cure,
             ".",
@@ -188,7 +187,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
             raise tag.column.fault(
                 0,
                 f"of this time column and {tags[0].column.name!r} only one has a time "
-                "zone. Write all times in one way.",
+                f"zone. Use the same kind of times in all columns.",
             )
     values = np.unique(np.concatenate([times.values for times in found]))
     merged = np.full((len(values), len(channels)), np.nan, order="F")
@@ -207,8 +206,8 @@ def merge_tag_times(table, tags, channels, readings, date_format):
     )
     if n_repeated:
         message += (
-            f"{n_repeated:,} rows have the time of another row of the same tag; the "
-            "last of each was kept. "
+            f"{n_repeated:,} rows have the same time as another row of the same tag; "
+            f"the last one was kept. "
         )
     message = ParameterWarning(message, REGULARIZE, " puts the readings on a grid.")
     messages = [message, *(times.message for times in found if times.message)]
@@ -227,7 +226,7 @@ def _rows_with_time(column, channels):
                 raise fault(
                     channel.place(row),
                     f"{show(cell)} has no time in column {column.name!r}. Complete the "
-                    "line, or empty the cell.",
+                    f"line, or delete the reading.",
                 )
     return np.flatnonzero(~is_missing)
 

@@ -124,7 +124,7 @@ def read_text_table(
         table.messages.append(warn_of_repeated(repeated, path, head.line))
     table.is_encoding_guessed = encoding == "auto" and found in ("gb18030", "cp1252")
     if rows.have_ends:
-        table.notes.append("a separator at the end of every row left out")
+        table.notes.append("a separator at the end of every row removed")
     n_empty = len(all_lines) - n_rows
     if n_empty:
         table.notes.append(f"{n_empty} rows without any value at the end left out")
@@ -149,9 +149,7 @@ def _about_headers(rows, lines, path):
     shown = ", ".join(f"{lines[row]:,}" for row in rows[:_MOST_LISTED])
     if len(rows) > _MOST_LISTED:
         shown += f" and {len(rows) - _MOST_LISTED:,} more"
-    return (
-        f"{path}: the header stands once more in line {shown}, and was left out there."
-    )
+    return f"{path}: the header is repeated in line {shown}, and was left out there."
 
 
 def _last_filled(starts, ends):

@@ -65,23 +65,23 @@ def irregularities(table, times, order):
         n_times = "once" if len(backwards) == 1 else f"{len(backwards):,} times"
         message = (
             f"{table.path}: times go backwards {n_times}, first in "
-            f"{place(backwards[0])}. The rows were put in time order."
+            f"{place(backwards[0])}. The rows were sorted by time."
         )
         if len(autumn):
             message += (
-                f" In {place(autumn[0])} it looks like the end of summer time in local "
-                "times, which run through an hour twice: the rows of both hours are "
-                "now interleaved. Export the times in UTC, or with their offset, or "
-                "localise them first, in the order of the file, for example with "
-                "tz_localize(zone, ambiguous='infer') of pandas."
+                f" In {place(autumn[0])} this looks like the end of daylight saving "
+                f"time, when local times repeat an hour. The rows of both hours are "
+                f"now interleaved. Export the times in UTC or with their offset, or "
+                f"localise them in the order of the file, for example with "
+                f"tz_localize(zone, ambiguous='infer') of pandas."
             )
         yield message
     values = values[order]
     repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
     if len(repeated):
         text = (
-            f"{table.path}: {len(repeated):,} rows have the time of another row, first "
-            f"{place(order[repeated[0]])}. All were kept."
+            f"{table.path}: {len(repeated):,} rows have the same time as another row, "
+            f"first {place(order[repeated[0]])}. All were kept."
         )
         yield text if len(autumn) else _on_a_grid(text, "averages them.")
     steps = np.diff(values).view(np.uint64)

@@ -138,8 +138,8 @@ class WordCounts:
                 for (zero, one), names in pairs.items()
             )
             yield ParameterWarning(
-                f"{path}: words were read as numbers: {meaning}. Leave out what is no "
-                "channel with ",
+                f"{path}: words were read as numbers: {meaning}. Leave out columns "
+                f"that are not channels with ",
                 Parameter("drop"),
                 ".",
             )
@@ -216,31 +216,32 @@ def no_number_words(column, row, decimal):
     if limits:
         return column.fault(
             row,
-            f"{show(cell)} is no number: the column holds {list_counts(words)}. A "
-            f"reading such as {show(limits[0])} lies beyond the limit of detection of "
-            "its instrument. To read these as missing, pass ",
+            f"{show(cell)} is not a number: the column contains {list_counts(words)}. "
+            f"A reading such as {show(limits[0])} is beyond the detection limit of the "
+            f"instrument. To read these as missing, pass ",
             cure,
-            "; to count them as the limit, write the limit instead.",
+            "; to use the limit itself, replace them with it in the file.",
         )
     with_units = [word for word in words if _WITH_UNIT.fullmatch(word)]
     if len(with_units) == len(words):
         return column.fault(
             row,
-            f"{show(cell)} is no number, but one with a unit behind it: the column "
-            f"holds {list_counts(words)}. Write the unit into the name of the column, "
+            f"{show(cell)} is a number followed by a unit: the column contains "
+            f"{list_counts(words)}. Write the unit into the name of the column, "
             "and remove it from the cells, or leave the column out with ",
             Parameter("drop"),
             ".",
         )
     for pattern, where in (
-        (_OTHER_MINUS, "another sign for minus than '-'"),
-        (_MINUS_BEHIND, "the minus behind it"),
+        (_OTHER_MINUS, "a minus sign other than '-'"),
+        (_MINUS_BEHIND, "a minus sign at the end"),
     ):
         if match := pattern.fullmatch(cell):
             return column.fault(
                 row,
-                f"{show(cell)} is a number with {where}, which is not read. Write "
-                f"{show('-' + match[1])} in the file, and others of the kind likewise.",
+                f"{show(cell)} is a number with {where}, which is not supported. Write "
+                f"{show('-' + match[1])} in the file, and similar numbers in the same "
+                f"way.",
             )
     has_word = any(word.casefold() in _QUALITY for word in words)
     if not n_numbers and (has_word or name_without_quality(column.name) is not None):
