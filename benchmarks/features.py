@@ -65,7 +65,7 @@ def first_call(compute):
 def compare_first_calls(n_processes=5):
     """Print medians of first calls, each in a process of its own, in turns.
 
-    Memory that a process has not had before takes the system longer: within one process,
+    Memory that a process has not had before takes the system longer: within one,
     what is measured first would pay for what is measured next.
     """
     measured = {with_tsanomaly: [], temporal_features: []}
