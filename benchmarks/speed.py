@@ -4,11 +4,13 @@
     python benchmarks/speed.py ../shared/data --json speed.json
     python benchmarks/speed.py ../shared/data --only training scoring
     python benchmarks/speed.py ../shared/data --only default --profile
+    python benchmarks/speed.py --device gpu --json gpu.json
 
 Every row runs in a process of its own, and its figures are printed, and written, as
 soon as it is done. "The published network" is the one of 61,972 parameters. `training`
 needs PyTorch (`pip install torch`) for its bar. Memory is what the process has at its
-peak above what it has before, the input included in that, as Linux tells it.
+peak above what it has before, the input included in that, as Linux tells it. With
+`--device`, training and scoring on a GPU or a CPU instead: see `device_speed.py`.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import device_speed
 import joblib
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -64,7 +67,10 @@ REPEATS = 7
 # Batches of 64 windows in an epoch of training: less than there are in TRAIN rows
 EPOCH = 64
 
-PACKAGES = ("tsanomaly", "keras", "jax", "jaxlib", "numpy", "scikit-learn", "torch")
+PACKAGES = (
+    *("tsanomaly", "keras", "jax", "jaxlib", "numpy", "scikit-learn"),
+    *("torch", "tensorflow"),
+)
 
 # Training on rows of a plant, and how many of them
 TRAIN = 5000
@@ -565,7 +571,7 @@ def processor():
 def main():
     """Run, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder with synthetic/")
+    parser.add_argument("data", type=Path, nargs="?", help="folder with synthetic/")
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--rows", type=int, default=1_000_000, help="to be scored")
     parser.add_argument("--batches", type=int, default=128, help="in a training repeat")
@@ -576,12 +582,18 @@ def main():
     parser.add_argument("--profile", action="store_true", help="where the time goes")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--row-json", type=Path, help=argparse.SUPPRESS)
+    device_speed.add_options(parser)
     arguments = parser.parse_args()
     if arguments.row_json:
         run_row(arguments.only[0], arguments)
         return
     about = {"cpu": processor(), "cores": os.cpu_count(), "versions": versions()}
     print(about, flush=True)
+    if arguments.device:
+        device_speed.main(arguments, about)
+        return
+    if arguments.data is None:
+        parser.error("name the folder with synthetic/, or a --device")
     rows = {}
     with TemporaryDirectory() as folder:
         for name in arguments.only:

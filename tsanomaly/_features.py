@@ -476,7 +476,9 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
                 for family in self._families(block, current, times):
                     start, end = end, end + len(family)
                     by_feature[start:end, : len(readings)] = family
-            values = by_feature[:, : len(readings)].clip(-largest, largest)
+            values = by_feature[:, : len(readings)]
+            # In place: memory for a copy is new, and cleared by the system, every time.
+            np.clip(values, -largest, largest, out=values)
             features[rows, X.shape[1] :] = values.T
         return features
 

@@ -48,11 +48,20 @@ def short_search(monkeypatch):
     monkeypatch.setattr(_tuning, "_PER", [100, 1_000])
 
 
-@pytest.fixture
-def eager_model(plant, folder):
-    """A model with a threshold so low that there are alarms."""
+@pytest.fixture(scope="session")
+def eager_results(results, tmp_path_factory):
+    """What training on the plant writes, with a threshold so low that it alarms."""
+    folder = tmp_path_factory.mktemp("eager")
     options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
-    assert main(["train", plant, *options]) == 0
+    train = ["train", str(results / "plant.csv"), *options]
+    assert main([*train, "--output-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def eager_model(eager_results, plant, folder):
+    """A model with a threshold so low that there are alarms, and its other files."""
+    shutil.copytree(eager_results, folder, dirs_exist_ok=True)
     return str(folder / "model.skops")
 
 

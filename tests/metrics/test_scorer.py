@@ -51,18 +51,22 @@ class Silent(OutlierMixin, BaseEstimator):
         return np.ones(len(X), dtype=int)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def labelled():
+    """A series with anomalies, shared: it cannot be changed."""
     X = wave(300)
     y = np.zeros(300, dtype=int)
     for start in (40, 95, 140, 190, 245, 290):
         X[start : start + 4] += 4
         y[start : start + 4] = 1
+    X.setflags(write=False)
+    y.setflags(write=False)
     return X, y
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def forest(labelled):
+    """A detector, shared: do not change it."""
     return IsolationForest(contamination=0.1, random_state=0).fit(labelled[0])
 
 
@@ -107,7 +111,7 @@ def test_a_function_of_scores(forest, labelled):
 
 
 def test_breaks_do_not_count_in_rankings(labelled):
-    X, y = labelled
+    X, y = labelled[0].copy(), labelled[1]
     X[100] = np.nan
     detector = tiny_detector(epochs=5, learning_rate=0.01).fit(X)
     kept = np.arange(len(X)) != 100

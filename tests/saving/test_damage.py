@@ -243,11 +243,11 @@ def test_attacks(series, tmp_path):
     paths = [tmp_path / f"{name}.skops" for name in KINDS]
     for name, path in zip(KINDS, paths, strict=True):
         save(MODELS[name].fit(series, np.arange(len(series)) % 9 == 0), path)
-    counts = attack_in_a_process(paths, 230, seed=0)
+    counts = attack_in_a_process(paths, 100, seed=0)
     assert list(counts) == list(KINDS)
     for refused, loaded in counts.values():
-        assert refused > 100
-        assert loaded > 10
+        assert refused > 40
+        assert loaded > 4
 
 
 @pytest.mark.slow

@@ -234,7 +234,7 @@ def test_parts_of_other_models(path, fleet, frame, tmp_path):
     save(fleet.detectors_["a"], other)
     assert not any(name.endswith(".skops") for name in content_of(other))
     alter_parts(other, lambda m: m.update({"0.skops": b""}))
-    with pytest.raises(ModelFileError, match="belong to no fleet"):
+    with pytest.raises(ModelFileError, match="models are not used"):
         load(other)
     of_model = other.read_bytes()
     save(StreamingDetector(fleet.detectors_["a"]), other)
