@@ -29,7 +29,8 @@ from tsanomaly._inspection import (
     offset_of,
     results_at,
 )
-from tsanomaly._row_errors import join_shares, mean_of_known, shares_of
+from tsanomaly._means_by_length import mean_of_known
+from tsanomaly._row_errors import join_shares, shares_of
 from tsanomaly._sklearn_compat import (
     Interval,
     InvalidParameterError,

@@ -11,12 +11,12 @@ import numpy as np
 
 from tsanomaly._calibration import LogCalibration
 from tsanomaly._linear_map import in_one_thread
+from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import (
     error_of_level,
     evenly,
     join_shares,
-    mean_of_known,
     power_mean,
     shares_of,
 )

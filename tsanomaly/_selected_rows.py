@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from tsanomaly._row_errors import RULES, mean_of_known
+from tsanomaly._means_by_length import mean_of_known
+from tsanomaly._row_errors import RULES
 
 __all__ = ["SelectedRowsMixin"]
 
