@@ -3,16 +3,9 @@ import numpy as np
 import pytest
 
 from tests.helpers import tiny_detector, wave
+from tsanomaly._means import limit_of_rows, means_by_length, trailing_means_by_length
 from tsanomaly._residuals import Residuals
-from tsanomaly._row_errors import (
-    RULES,
-    levels_of_rows,
-    limit_of_rows,
-    means_by_length,
-    multiscale_errors,
-    share_out,
-    trailing_means_by_length,
-)
+from tsanomaly._row_errors import RULES, levels_of_rows, multiscale_errors, share_out
 from tsanomaly._windows import TrailingWindows
 
 

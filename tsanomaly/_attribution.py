@@ -14,9 +14,9 @@ from tsanomaly._inspection import (
     results_at,
     results_by_block,
 )
+from tsanomaly._means import mean_of_known
 from tsanomaly._progress import counting
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._row_errors import mean_of_known
 from tsanomaly._score_transformer import ScoreTransformer
 from tsanomaly._sklearn_compat import _safe_indexing
 from tsanomaly._threshold import ReconstructionThreshold

@@ -5,12 +5,7 @@ from copy import deepcopy
 from numbers import Real
 
 import numpy as np
-from sklearn.base import (
-    MetaEstimatorMixin,
-    OutlierMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import MetaEstimatorMixin, OutlierMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -30,7 +25,8 @@ from tsanomaly._inspection import (
     last_step,
     offset_of,
 )
-from tsanomaly._row_errors import join_shares, mean_of_known, shares_of
+from tsanomaly._means import mean_of_known
+from tsanomaly._row_errors import join_shares, shares_of
 from tsanomaly._sklearn_compat import (
     Interval,
     InvalidParameterError,

@@ -8,12 +8,12 @@ themselves. Nothing here knows of scikit-learn's estimators.
 import numpy as np
 
 from tsanomaly._calibration import LogCalibration
+from tsanomaly._means import mean_of_known
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import (
     error_of_level,
     evenly,
     join_shares,
-    mean_of_known,
     power_mean,
     shares_of,
 )

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from tsanomaly._row_errors import evenly, mean_of_known, squared_residuals
+from tsanomaly._means import mean_of_known
+from tsanomaly._row_errors import evenly, squared_residuals
 from tsanomaly._windows import fill_windows
 
 __all__ = ["Evidence", "find_evidence", "relation_weights"]

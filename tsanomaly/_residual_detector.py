@@ -19,8 +19,9 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
+from tsanomaly._means import mean_of_known
 from tsanomaly._progress import telling_a_part
-from tsanomaly._row_errors import RULES, mean_of_known
+from tsanomaly._row_errors import RULES
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._start_up import StartUpView, StepView
 from tsanomaly._validation import (

@@ -10,8 +10,9 @@ import numpy as np
 
 from tsanomaly._autoregression import RidgeModel
 from tsanomaly._calibration import AUTO_SHARE, LogCalibration, midway_threshold
+from tsanomaly._means import mean_of_known
 from tsanomaly._progress import silence
-from tsanomaly._row_errors import LastRow, mean_of_known, shares_of
+from tsanomaly._row_errors import LastRow, shares_of
 from tsanomaly._views import View, errors_of_halves
 
 __all__ = ["StartUpView", "StepView"]

@@ -15,7 +15,7 @@ from sklearn.preprocessing import (
 from tsanomaly._context import get_context
 from tsanomaly._features import zone_of_training
 from tsanomaly._inspection import fitted_steps, offset_of, score_method
-from tsanomaly._row_errors import mean_of_known
+from tsanomaly._means import mean_of_known
 from tsanomaly._sklearn_compat import output_container
 
 __all__ = ["TIME", "StreamPlan"]

@@ -13,8 +13,8 @@ from tsanomaly._calibration import (
     relative_errors,
 )
 from tsanomaly._declustering import return_level, rows_per
+from tsanomaly._means import mean_of_known
 from tsanomaly._parameter_error import Parameter, ParameterError
-from tsanomaly._row_errors import mean_of_known
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._threshold_rules import (
     f_score_threshold,

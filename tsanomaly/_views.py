@@ -7,6 +7,7 @@ residuals into errors. A *blend* combines several views, each on its own scale.
 
 import numpy as np
 
+from tsanomaly._means import mean_of_known
 from tsanomaly._progress import silence
 from tsanomaly._residuals import Residuals
 from tsanomaly._row_errors import (
@@ -14,7 +15,6 @@ from tsanomaly._row_errors import (
     evenly,
     join_shares,
     level_of_error,
-    mean_of_known,
     power_mean,
     shares_of,
     squared_residuals,

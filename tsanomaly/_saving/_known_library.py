@@ -14,10 +14,11 @@ from tsanomaly._features import TemporalFeatures, in_zone, zone_of_training
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector, is_normalised
+from tsanomaly._means import n_lengths
 from tsanomaly._neighbors import FEATURES, NeighborSearch
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._relations import relation_weights
-from tsanomaly._row_errors import RULES, n_lengths
+from tsanomaly._row_errors import RULES
 from tsanomaly._saving._specs import (
     ANYTHING,
     FLAG,
