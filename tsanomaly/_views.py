@@ -386,12 +386,13 @@ def errors_of_halves(view, series, rows, refit, most=None):
     middle = len(rows) // 2
     found, errors = [], []
     if middle > overlap + 1:
+        lowest = _STANDSTILL * _variance(series, rows)
         for learned, held_out in (
             (rows[middle:], rows[: middle - overlap]),
             (rows[:middle], rows[middle + overlap :]),
         ):
             # A model of a standstill says nothing about normal operation.
-            if _variance(series, learned) > _STANDSTILL * _variance(series, rows):
+            if _variance(series, learned) > lowest:
                 other = refit(evenly(learned))
                 found.append(held_out if most is None else evenly(held_out, most))
                 errors.append(other.errors_at(series, found[-1]))
