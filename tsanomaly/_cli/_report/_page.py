@@ -255,8 +255,8 @@ def _picture(caption, figure):
 
     width, height = (round(100 * inches) for inches in figure.get_size_inches())
     data = BytesIO()
-    # Lossless, at a third of the size of a PNG. More effort takes half as long again, for
-    # 1 % of the size.
+    # Lossless, at a third of the size of a PNG. More effort takes half as long again,
+    # for 1 % of the size.
     options = {"lossless": True, "quality": 50}
     figure.savefig(data, format="webp", dpi=_DPI, pil_kwargs=options)
     plt.close(figure)
