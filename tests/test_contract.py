@@ -43,10 +43,12 @@ DETECTORS = {
     "features": make_pipeline(
         TemporalFeatures(windows=(3, 5), lags=(2,), rates=(1,)),
         StandardScaler(),
-        IsolationForest(random_state=0),
+        IsolationForest(n_estimators=20, random_state=0),
     ),
     "hybrid": HybridDetector(
-        make_pipeline(WindowTransformer(3), IsolationForest(random_state=0)),
+        make_pipeline(
+            WindowTransformer(3), IsolationForest(n_estimators=20, random_state=0)
+        ),
         tiny_detector(),
         screen_fraction=0.2,
     ),
@@ -73,7 +75,10 @@ DETECTORS = {
             ("forecasts", AutoregressiveDetector(lags=1, window_size=4)),
             (
                 "forest",
-                make_pipeline(WindowTransformer(3), IsolationForest(random_state=0)),
+                make_pipeline(
+                    WindowTransformer(3),
+                    IsolationForest(n_estimators=20, random_state=0),
+                ),
             ),
         ]
     ),

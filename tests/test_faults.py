@@ -48,11 +48,13 @@ ESTIMATORS = {
         "tsanomaly._residual_detector.midway_threshold",
     ),
     "hybrid": (
-        HybridDetector(IsolationForest(random_state=0), tiny_detector()),
+        HybridDetector(
+            IsolationForest(n_estimators=20, random_state=0), tiny_detector()
+        ),
         "tsanomaly._hybrid.Calibration",
     ),
     "level": (
-        ScoreTransformer(IsolationForest(random_state=0)),
+        ScoreTransformer(IsolationForest(n_estimators=20, random_state=0)),
         "tsanomaly._score_transformer.Calibration",
     ),
     "errors": (
@@ -327,7 +329,7 @@ from tests.helpers import wave
 from tsanomaly import save
 from tsanomaly._cli import main
 try:
-    save(IsolationForest(random_state=0).fit(wave(500)), {str(path)!r})
+    save(IsolationForest(n_estimators=20, random_state=0).fit(wave(500)), {str(path)!r})
 except OSError as error:
     print(error)
 sys.stderr = sys.stdout

@@ -520,20 +520,26 @@ def test_an_update_explains_its_row(series):
 
 
 def test_a_break_has_no_explanation(series):
-    stream = StreamingDetector(IsolationForest(random_state=0).fit(series))
+    stream = StreamingDetector(
+        IsolationForest(n_estimators=20, random_state=0).fit(series)
+    )
     *_, explanation = stream.update([np.nan, np.nan], explain=True)
     assert explanation is None
 
 
 def test_no_channel_is_named_where_no_row_is_kept_to_compare_with(series):
-    stream = StreamingDetector(IsolationForest(random_state=0).fit(series))
+    stream = StreamingDetector(
+        IsolationForest(n_estimators=20, random_state=0).fit(series)
+    )
     *_, explanation = stream.update([0.0, 50.0], explain=True)
     names = ("channels", "shares", "readings", "expected")
     assert explanation == {name: [] for name in names}
 
 
 def test_an_explanation_that_fails_takes_no_row(series, monkeypatch):
-    detector = make_pipeline(WindowTransformer(3), IsolationForest(random_state=0))
+    detector = make_pipeline(
+        WindowTransformer(3), IsolationForest(n_estimators=20, random_state=0)
+    )
     stream = StreamingDetector(detector.fit(series)).warm_up(series)
     again = copy.deepcopy(stream)
 
