@@ -47,7 +47,7 @@ def test_bars_show_how_far_a_network_is(detector, plant, folder, monkeypatch):
     if detector == "lstm":
         # 256 rows at a time, by the linear map.
         assert f"scoring 600 rows {'█' * 8}{'░' * 12} 256 of 600 rows" in terminal.text
-        assert f"explaining 600 rows {'█' * 20} 600 of 600 rows" in terminal.text
+        assert f"describing alarms {'█' * 20} 600 of 600 rows" in terminal.text
     else:
         assert "scoring 600 rows █" in terminal.text
     assert terminal.text.endswith(CLEARED)
