@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from sklearn.svm import OneClassSVM
 
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
+    AutoregressiveDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
@@ -663,3 +666,16 @@ def test_a_subclass_may_have_its_own_errors_and_expectations(plant):
     np.testing.assert_allclose(
         expected_readings(other, test, rows), expected_readings(usual, test, rows) + 100
     )
+
+
+def test_steps_of_frames_are_given_frames(plant):
+    """A step that was fitted on names would warn of an array."""
+    train, _, faulty, _ = plant
+    detector = make_pipeline(
+        StandardScaler(), AutoregressiveDetector(), ReconstructionThreshold()
+    ).set_output(transform="pandas")
+    detector.fit(train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        errors, _ = score_channels(detector, faulty)
+    np.testing.assert_allclose(errors, detector_errors(detector, faulty))

@@ -90,24 +90,6 @@ def test_threads_that_fit_at_the_same_time_limit_linear_algebra_in_turn():
     assert limits() == before
 
 
-def test_a_thread_may_go_on_while_another_one_limits_linear_algebra():
-    def enter():
-        with _linear_map.in_one_thread(wait=False):
-            return True
-
-    with _linear_map.in_one_thread(), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(enter).result(10)
-    assert pool_is_free()
-
-
-def pool_is_free():
-    """Whether no thread holds the limit."""
-    free = _linear_map._limiting.acquire(blocking=False)
-    if free:
-        _linear_map._limiting.release()
-    return free
-
-
 @pytest.mark.filterwarnings("ignore:.*Scale the series:UserWarning")
 def test_the_linear_map_does_not_depend_on_offset_and_unit():
     X = np.cumsum(np.random.default_rng(0).normal(size=(2000, 2)), axis=0)

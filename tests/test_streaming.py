@@ -33,6 +33,8 @@ from sklearn.svm import OneClassSVM
 from tests.helpers import run_python, tiny_detector, wave
 from tsanomaly import (
     AlarmFilter,
+    AutoregressiveDetector,
+    EnsembleDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
@@ -45,6 +47,7 @@ from tsanomaly import (
     load,
     save,
 )
+from tsanomaly._attribution import expected_readings
 
 
 def forest():
@@ -501,6 +504,30 @@ def test_a_network_that_somebody_changed_is_run_as_it_is(series):
     detector = Louder(**tiny_detector().get_params(deep=False)).fit(series)
     X = series_with_anomalies(seed=13)
     assert_same(*one_by_one(StreamingDetector(detector), X), batch(detector, X))
+    expected = detector.score_samples(X)[[7, 3]]
+    np.testing.assert_allclose(detector.score_rows(X, [7, 3]), expected)
+
+
+def test_an_ensemble_that_somebody_changed_is_run_as_it_is(series):
+    class Louder(EnsembleDetector):
+        def transform(self, X):
+            return 2 * super().transform(X)
+
+        def score_samples(self, X):
+            return 2 * super().score_samples(X)
+
+        def reconstruct(self, X):
+            return super().reconstruct(X) + 100
+
+    detector = Louder([("forecasts", AutoregressiveDetector(window_size=4))])
+    detector.fit(series)
+    X = series_with_anomalies(seed=13)
+    expected = batch(detector, X)
+    assert_same(*one_by_one(StreamingDetector(detector), X), expected)
+    assert_same(*StreamingDetector(detector).update_many(X), expected)
+    rows = np.array([20, 30])
+    found = expected_readings(detector, X, rows)
+    np.testing.assert_allclose(found, detector.reconstruct(X)[rows])
 
 
 def test_an_update_explains_its_row(series):

@@ -118,15 +118,14 @@ def score_channels(detector, X):
         columns = _Columns(X)
         for step in steps[:first]:
             columns.pass_through(step)
-        errors = np.asarray(residual.transform(columns.values))
+        errors = residual.transform(columns.values)
         if after:
             for between in after[:-1]:
-                errors = np.asarray(between.transform(errors))
-            scores, errors = (
-                after[-1].score_samples(errors),
-                _compared(errors, after[-1]),
-            )
+                errors = between.transform(errors)
+            scores = after[-1].score_samples(errors)  # of a frame, if steps return one
+            errors = _compared(np.asarray(errors), after[-1])
         else:
+            errors = np.asarray(errors)
             scores = -mean_of_known(errors, axis=1)
         return np.column_stack([-scores, columns.fold(_contributions(errors))])
 

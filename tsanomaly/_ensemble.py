@@ -31,6 +31,7 @@ from tsanomaly._inspection import (
 )
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._row_errors import join_shares, shares_of
+from tsanomaly._selected_rows import overrides
 from tsanomaly._sklearn_compat import (
     Interval,
     InvalidParameterError,
@@ -405,6 +406,8 @@ class EnsembleDetector(
 
     def _transform_at(self, X, rows):
         """Return ``transform(X)[rows]``, computed from the context of the rows."""
+        if overrides(self, EnsembleDetector, "transform", "score_samples"):
+            return np.asarray(self.transform(X))[rows]
         X = validate_for_parts(self, X, reset=False)
         errors = [
             results_at(detector, "transform", X, rows)
@@ -414,6 +417,8 @@ class EnsembleDetector(
 
     def _reconstruct_at(self, X, rows):
         """Return ``reconstruct(X)[rows]``, computed from the context of the rows."""
+        if overrides(self, EnsembleDetector, "reconstruct"):
+            return np.asarray(self.reconstruct(X))[rows]
         X = validate_for_parts(self, X, reset=False)
         return sum(
             weight * results_at(detector, "reconstruct", X, rows)
@@ -566,8 +571,11 @@ class EnsembleDetector(
     def _make_last_row_errors(self):
         """Make a function that computes the errors of single rows, for streams.
 
-        See `ResidualDetector`. None if a detector has no such function.
+        See `ResidualDetector`. None if a detector has no such function, or a subclass
+        overrides the scoring.
         """
+        if overrides(self, EnsembleDetector, "transform", "score_samples"):
+            return None
         functions = [
             detector._make_last_row_errors()
             if hasattr(detector, "_make_last_row_errors")

@@ -599,6 +599,9 @@ class _ByName(Mapping):
     def __len__(self):
         return len(self._positions)
 
+    def __repr__(self):
+        return f"<detectors of {len(self)} machines, read when they are used>"
+
 
 def _take(models, position):
     """Return a model, or a failure if it cannot be read."""

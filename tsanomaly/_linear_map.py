@@ -150,33 +150,20 @@ _limiting = threading.Lock()
 
 
 @contextmanager
-def in_one_thread(*, wait=True):
+def in_one_thread():
     """Run linear algebra in one thread, if threadpoolctl can limit it.
 
     With several threads, the last digits of components depend on the number of threads,
     and the result of training depends on these digits: a worker process, in which
     joblib allows fewer threads, would train a different network. For windows of a few
-    channels, several threads are not faster either, and on a busy machine, where they
-    wait for each other, they take more than twice the processor time.
+    channels, several threads are not faster either.
 
     The limit applies to the whole process, so only one thread sets it at a time.
     Otherwise the first one to leave would lift it for the others, or the last one would
     restore a limit set by another thread.
-
-    Parameters
-    ----------
-    wait : bool, default=True
-        Whether to wait while another thread has set the limit. False goes on under that
-        limit, which may be lifted meanwhile: for results that do not depend on it.
     """
-    if not _limiting.acquire(blocking=wait):
+    with _limiting, _thread_pools().limit(limits=1, user_api="blas"):
         yield
-        return
-    try:
-        with _thread_pools().limit(limits=1, user_api="blas"):
-            yield
-    finally:
-        _limiting.release()
 
 
 @cache

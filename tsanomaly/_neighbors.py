@@ -5,12 +5,9 @@ Windows of 1, 4, 16, … rows, each as the statistics of its channels or as the 
 themselves. Nothing here knows of scikit-learn's estimators.
 """
 
-from contextlib import nullcontext
-
 import numpy as np
 
 from tsanomaly._calibration import LogCalibration
-from tsanomaly._linear_map import in_one_thread
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import (
@@ -54,9 +51,6 @@ _SHORTEST_BLOCK = 256
 # The level of a window is limited to the first constant plus the second one times the
 # level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
-
-# Distances by at most this number of features are computed in one thread.
-_FEW_FEATURES = 100
 
 # Training windows are searched in groups: the nearest ones are in the groups with the
 # smallest minimum distances.
@@ -560,15 +554,12 @@ class NeighborView:
 
     def _search(self, features, prepared):
         """Return distances, shares and readings of rows for all searches."""
-        widest = max(search.references.shape[1] for search in self.rules)
-        is_narrow = widest <= _FEW_FEATURES
-        with in_one_thread(wait=False) if is_narrow else nullcontext():
-            found = [
-                search.search(values, ready, self._n_neighbors)
-                for search, values, ready in zip(
-                    self.rules, features, prepared, strict=True
-                )
-            ]
+        found = [
+            search.search(values, ready, self._n_neighbors)
+            for search, values, ready in zip(
+                self.rules, features, prepared, strict=True
+            )
+        ]
         return tuple(np.stack(part, axis=1) for part in zip(*found, strict=True))
 
     def _levels(self, distances):

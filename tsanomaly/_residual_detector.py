@@ -21,7 +21,7 @@ from tsanomaly._calibration import AUTO_SHARE, midway_threshold
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES
-from tsanomaly._selected_rows import SelectedRowsMixin
+from tsanomaly._selected_rows import SelectedRowsMixin, overrides
 from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
 from tsanomaly._start_up import StartUpView, StepView
 from tsanomaly._training_warnings import warn_of_unscaled
@@ -527,10 +527,7 @@ class ResidualDetector(
 
     def _overrides(self, *methods):
         """Whether a subclass defines one of some methods of this class anew."""
-        return any(
-            getattr(type(self), method) is not getattr(ResidualDetector, method)
-            for method in methods
-        )
+        return overrides(self, ResidualDetector, *methods)
 
     def _make_last_row_errors(self):
         """Make a function that computes the errors of single rows, for streams.

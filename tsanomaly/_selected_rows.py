@@ -6,7 +6,7 @@ import numpy as np
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._row_errors import RULES
 
-__all__ = ["SelectedRowsMixin"]
+__all__ = ["SelectedRowsMixin", "overrides"]
 
 
 class SelectedRowsMixin:
@@ -39,6 +39,7 @@ class SelectedRowsMixin:
         IndexError
             If a row is not in `X`.
         """
+        given = X
         X, breaks = self._validate(X)
         if self.n_lookahead_:
             causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
@@ -57,6 +58,8 @@ class SelectedRowsMixin:
             if rows.dtype.kind == "f" and not rows.size:  # an empty list
                 rows = rows.astype(np.intp)
         rows = np.arange(len(X))[rows]
+        if self._overrides("transform", "score_samples"):
+            return np.asarray(self.score_samples(given))[rows]
         wanted, position = np.unique(rows, return_inverse=True)
         errors = self._errors_at(X, breaks, wanted)
         return -mean_of_known(errors, axis=1)[position]
@@ -102,3 +105,26 @@ class SelectedRowsMixin:
         series = self._series(X, breaks)
         expected[known] = self._scorer().expected_at(series, rows[known])
         return expected + self.center_
+
+
+def overrides(estimator, base, *methods):
+    """Whether a subclass defines some methods of a class anew.
+
+    Parameters
+    ----------
+    estimator : object
+        Instance of the subclass.
+    base : type
+        The class.
+    *methods : str
+        Names of methods.
+
+    Returns
+    -------
+    overrides : bool
+    """
+    kinds = type(estimator).__mro__
+    return any(
+        next(kind for kind in kinds if method in vars(kind)) not in base.__mro__
+        for method in methods
+    )

@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.saving.helpers import alter, content_of, write
 from tsanomaly import (
+    AutoregressiveDetector,
     FleetDetector,
     ModelFileError,
     ReconstructionError,
@@ -180,7 +181,7 @@ def test_a_deleted_file(path, frame):
 def test_a_replaced_file(path, frame):
     loaded = load(path, lazy=True)
     save(load(path).fit(frame + frame), path)
-    with pytest.raises(ModelFileError, match=r"\(pump=b\) .*when it was opened"):
+    with pytest.raises(ModelFileError, match=r"\(pump=b\) .*when the file was opened"):
         loaded.detectors_["b"]
 
 
@@ -292,3 +293,25 @@ def test_described_without_an_object(path, frame):
     assert found["n_channels"] == 3
     assert found["trusted"] == []
     json.dumps(found)
+
+
+def test_many_small_detectors_are_not_too_many_objects(tmp_path, frame):
+    detector = make_pipeline(StandardScaler(), AutoregressiveDetector(window_size=2))
+    fleet = FleetDetector(detector, by="pump").fit(frame[["flow", "pump"]][:120])
+    fleet._models, fleet.groups_ = fleet._models * 500, np.arange(500)
+    save(fleet, tmp_path / "many.skops")
+    assert len(load(tmp_path / "many.skops", lazy=True).detectors_) == 500
+
+
+def test_a_lazy_fleet_whose_file_was_replaced_is_not_saved(path, fleet, tmp_path):
+    loaded = load(path, lazy=True)
+    path.unlink()
+    save(FleetDetector(IsolationForest(), by="pump").fit(fleet_frame()), path)
+    with pytest.raises(ModelFileError, match=r"pump=a.*when the file was opened"):
+        save(loaded, tmp_path / "other.skops")
+    assert "3 machines" in repr(loaded.detectors_)
+
+
+def fleet_frame():
+    X = np.random.default_rng(1).normal(size=(60, 3))
+    return pd.DataFrame(X, columns=["flow", "heat", "load"]).assign(pump="a")

@@ -242,7 +242,7 @@ def test_weights_that_are_no_numbers(frame, path):
     model = network().fit(frame)
     save(model, path)
     model.weights_[0] = np.full_like(model.weights_[0], np.nan)
-    with pytest.raises(TypeError, match="weights_ holds NaN"):
+    with pytest.raises(TypeError, match="weights_ contains NaN"):
         save(model, path)
     assert np.isfinite(load(path).weights_[0]).all()
 

@@ -511,7 +511,7 @@ def test_nothing_is_imported_for_an_unknown_type(saved, tmp_path, monkeypatch):
             load(saved)
     alter_state(saved, *place, value=None)
     alter_json(saved, lambda document: document.update({"class": name}))
-    with pytest.raises(ModelFileError, match="no class that a file may hold"):
+    with pytest.raises(ModelFileError, match="not a class that a file may contain"):
         load(saved)
     assert "unknown_module" not in sys.modules
 

@@ -37,7 +37,7 @@ class Parts:
     def read(self, number):
         """Return the contents of a part, as bytes."""
         source = self.source(number)
-        with damage(source, "it is not what the file held when it was opened"):
+        with damage(source, "it differs from what was stated when the file was opened"):
             try:
                 with self._opening() as file:
                     return read_part(file, self._members[number])
@@ -52,7 +52,7 @@ class Parts:
 class SavedModels(Sequence):
     """Models that are read when they are first used, and then kept.
 
-    Copies and pickles are lists of all models.
+    Deep copies and pickles are lists of all models.
 
     Parameters
     ----------

@@ -46,9 +46,10 @@ _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 # Packages that scores may depend on; Keras if there is a network.
 _PACKAGES = ("tsanomaly", "scikit-learn", "numpy", "python", "keras")
 
-# Maximum number of objects in a file, which depends on its size: creating one takes at
-# least a tenth of a millisecond.
-_MOST_OBJECTS, _BYTES_OF_AN_OBJECT = 2_000, 500
+# Maximum number of objects in a file, which depends on the size of its arrays, and for
+# the detectors of a fleet on the size of their files: creating one takes at least a
+# tenth of a millisecond.
+_MOST_OBJECTS, _BYTES_OF_AN_OBJECT, _PACKED_BYTES_OF_AN_OBJECT = 2_000, 500, 50
 
 # The member that describes the model.
 _DOCUMENT = "model.json"
@@ -182,6 +183,8 @@ def _refusing(model, what, cure):
         yield
     except (MemoryError, RecursionError):
         raise
+    except ModelFileError:  # a detector of a fleet that was loaded lazily
+        raise
     # Objects of other libraries may raise any error when they are serialised.
     except Exception as error:
         reason = str(error.__cause__ or error).removesuffix(".")
@@ -211,8 +214,8 @@ def load(path, *, trusted=(), lazy=False):
         their machines are first scored or taken from `detectors_`, and to keep them
         then. The file is not kept open. If it was deleted, replaced or damaged before a
         detector is read, ModelFileError names the machine; in scoring, `on_error` of
-        the fleet applies. Copies and pickles of the fleet hold all detectors. Other
-        models are read at once.
+        the fleet applies. Deep copies and pickles of the fleet hold all detectors.
+        Other models are read at once.
 
     Returns
     -------
@@ -387,9 +390,10 @@ def _unpack(opening, place, source, trusted):
 
     def make_part(number):
         nonlocal n_more
-        file, source = io.BytesIO(parts.read(number)), parts.source(number)
-        _, document, members, inner = read_document(file, source)
-        model, n_left = _make(document, members, source, trusted, others, n_more)
+        data, source = parts.read(number), parts.source(number)
+        _, document, members, inner = read_document(io.BytesIO(data), source)
+        allowed = n_more + len(data) // _PACKED_BYTES_OF_AN_OBJECT
+        model, n_left = _make(document, members, source, trusted, others, allowed)
         with damage(source, "it is no detector of one machine"):
             if inner or isinstance(model, StreamingDetector):
                 raise ValueError(f"a {type(model).__name__} of {len(inner)} models")
