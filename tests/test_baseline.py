@@ -187,3 +187,15 @@ def test_an_ensemble_goes_by_start_up_rows(series):
 def test_sizes_that_are_none(sizes, series):
     with pytest.raises(ValueError, match="two or three of them"):
         LSTMAutoencoderDetector(sizes).fit(series)
+
+
+def test_a_baseline_accuses_no_row_that_is_normal_without_it(series):
+    """After a long fault, the baseline is that of the fault for a while."""
+    X = np.concatenate([series, series])
+    X[300:500, 0] += 4
+    plain, with_baseline = (
+        -detector(*baseline).fit(series).score_samples(X) for baseline in ((), (41,))
+    )
+    plain, with_baseline = np.log(np.expm1(plain)), np.log(np.expm1(with_baseline))
+    assert (with_baseline <= np.maximum(plain, 0) + 0.5 / 3 + 1e-6).all()
+    assert (with_baseline[330:480] < 0.9 * plain[330:480]).all()

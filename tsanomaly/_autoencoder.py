@@ -312,8 +312,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     the window. Rows before the start of the series or after a break
     count as `center_`, so a series starts with a baseline close to it. The normalised
     score :math:`l_1` of the linear model is the mean of those of the two maps, in which
-    the first counts twice, and scores below 0 count as 0 unless both are. So is its
-    reconstruction.
+    the first counts twice. Scores below 0 count as 0 unless both are, and the second
+    counts at most 1/2 above the first or above 0. The reconstruction is such a mean.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for

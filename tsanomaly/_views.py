@@ -31,6 +31,9 @@ __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
 
+# Normalised score by which a view may exceed the first one in their mean.
+_MOST_ABOVE_FIRST = 0.5
+
 
 class Series:
     """A series as the input of models.
@@ -251,8 +254,8 @@ class Blend:
         Weights of the expected readings of the views, which sum to 1 for each channel.
     by_mean : bool, default=False
         Whether the score is the weighted mean of the scores of the views, at least 0
-        each unless all are below. A high score then needs all views; otherwise one view
-        is enough.
+        each unless all are below, and at most half a unit above that of the first view.
+        A high score then needs all views; otherwise one view is enough.
     """
 
     def __init__(self, views, weights, channel_weights, *, by_mean=False):
@@ -320,12 +323,10 @@ class Blend:
         joined = np.full(errors[0].shape, np.nan)
         if not known.any():
             return joined
-        level, parts = power_mean(levels[known], self._weights)
+        levels = _bounded(levels[known]) if self._by_mean else levels[known]
+        level, parts = power_mean(levels, self._weights)
         if self._by_mean:
-            # A view may not cancel what another one sees: none is below the median
-            # training row unless all are.
-            least = np.minimum(levels[known].max(axis=1, keepdims=True), 0)
-            level = np.maximum(levels[known], least) @ self._weights
+            level = levels @ self._weights
         shares = np.stack(
             [
                 shares_of(by_view[known], mean[known])
@@ -356,6 +357,18 @@ class Blend:
         with silence():
             results = [function(view) for view in self._views[:-1]]
         return [*results, function(self._views[-1])]
+
+
+def _bounded(levels):
+    """Bound the scores of several views by each other, (n_rows, n_views).
+
+    A view may not cancel what another one sees: none is below the median training row
+    unless all are. Nor may it alone find a row abnormal that the first view does not,
+    as a baseline would when a long fault is over.
+    """
+    least = np.minimum(levels.max(axis=1, keepdims=True), 0)
+    levels = np.maximum(levels, least)
+    return np.minimum(levels, np.maximum(levels[:, :1], 0) + _MOST_ABOVE_FIRST)
 
 
 def errors_of_halves(view, series, rows, refit, most=None):

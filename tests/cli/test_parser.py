@@ -140,8 +140,9 @@ def test_the_help_states_choices_by_detector(command, show_help):
         )
     )
     assert stated["--window-size"] == (
-        f"{network[0]} and {network[1]} for networks, {forecasts} for autoregression, "
-        f"{neighbors} for neighbors, {other} for other detectors"
+        f"{network[0]}, {network[1]} and a baseline of {network[2]} for networks, "
+        f"{forecasts} for autoregression, {neighbors} for neighbors, {other} for other "
+        "detectors"
     )
     method = default(ReconstructionThreshold, "method")
     assert stated["--threshold-method"].startswith(f"{method}, ")

@@ -257,6 +257,7 @@ def test_a_compressed_part_is_refused(path):
 
 def test_parts_together_hold_no_more_objects_than_their_sizes_allow(path, monkeypatch):
     monkeypatch.setattr(_persistence, "_BYTES_OF_AN_OBJECT", 10**9)
+    monkeypatch.setattr(_persistence, "_PACKED_BYTES_OF_AN_OBJECT", 10**9)
     assert load(path) is not None
     monkeypatch.setattr(_persistence, "_MOST_OBJECTS", 20)  # enough for any one
     loaded = load(path, lazy=True)
@@ -297,7 +298,8 @@ def test_described_without_an_object(path, frame):
 
 def test_many_small_detectors_are_not_too_many_objects(tmp_path, frame):
     detector = make_pipeline(StandardScaler(), AutoregressiveDetector(window_size=2))
-    fleet = FleetDetector(detector, by="pump").fit(frame[["flow", "pump"]][:120])
+    fleet = FleetDetector(detector, by="pump", min_rows=50)
+    fleet.fit(frame[["flow", "pump"]][:120])
     fleet._models, fleet.groups_ = fleet._models * 500, np.arange(500)
     save(fleet, tmp_path / "many.skops")
     assert len(load(tmp_path / "many.skops", lazy=True).detectors_) == 500

@@ -187,8 +187,9 @@ def add_window_size(parser):
         type=whole(1),
         metavar="ROWS",
         help="rows in a window; at least 2 for networks, where it also applies to the "
-        "linear map, and for autoregression (default: 16 and 80 for networks, 80 for "
-        "autoregression, 256 for neighbors, 10 for other detectors)",
+        "linear map and leaves out the baseline, and for autoregression (default: 16, "
+        "80 and a baseline of 1001 for networks, 80 for autoregression, 256 for "
+        "neighbors, 10 for other detectors)",
     )
 
 

@@ -105,7 +105,8 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
                 _LastRows(candidate, fewest).fit(train).predict(test)
     for_one = (perf_counter() - start) / 2
     n_rounds = 1 + int(np.log(len(train) / fewest) / np.log(_FACTOR))
-    n_candidates = int(np.clip(seconds / (n_rounds * for_one), 1, n_all))
+    # With a single candidate, nothing would be compared.
+    n_candidates = int(np.clip(seconds / (n_rounds * for_one), 2, n_all))
     progress(f"trying {n_candidates:,} of {n_all:,} candidates")
     rows = np.arange(len(train)), len(train) + np.arange(len(test))
     halving = HalvingRandomSearchCV(

@@ -161,6 +161,7 @@ def to_bytes(model, preparation=None):
         model,
         "contains something that cannot be saved without code",
         "Replace it, for example a lambda by a function of a module.",
+        passing=[ModelFileError],  # of detectors of a lazy fleet, which are read here
     ):
         data = _pack(model, preparation)
     # Fail here rather than months later when the file is loaded.
@@ -177,13 +178,11 @@ def from_bytes(data):
 
 
 @contextmanager
-def _refusing(model, what, cure):
-    """Turn any error into one about a model that cannot be saved."""
+def _refusing(model, what, cure, passing=()):
+    """Turn any error, except some, into one about a model that cannot be saved."""
     try:
         yield
-    except (MemoryError, RecursionError):
-        raise
-    except ModelFileError:  # a detector of a fleet that was loaded lazily
+    except (MemoryError, RecursionError, *passing):
         raise
     # Objects of other libraries may raise any error when they are serialised.
     except Exception as error:

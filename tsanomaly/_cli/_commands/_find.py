@@ -89,7 +89,8 @@ def detect(
         of = "" if machine is None else f" of {visible(machine)}"
         text += (
             f"\nthe last rows{of} no longer look like the training rows: most errors "
-            "are closer to the threshold than usual. Train again on recent rows."
+            "are close to the threshold or above it. Unless this is a fault, train "
+            "again on recent rows."
         )
     return finish(result, text, results)
 
