@@ -45,6 +45,18 @@ def test_explore_lists_findings(readings, folder, capsys):
     assert summary["sensor_health"][0]["channel"] == name
 
 
+def test_advice_is_for_commands(folder, capsys):
+    frame = make_sensor_data(600, contamination=0, random_state=0).frame
+    apart = frame.set_axis(frame.index + pd.Timedelta("9D"))
+    slower = frame.set_axis(pd.date_range("2025-01-01", periods=600, freq="7min"))
+    pd.concat([frame, apart, slower]).to_csv("gaps.csv", index_label="time")
+    assert main(["explore", "gaps.csv", "--no-plots"]) == 0
+    shown = capsys.readouterr().out.split("sensor health:\n")[1]
+    assert "A break is inserted there" in shown
+    assert "--resample" in shown
+    assert "tsanomaly." not in shown
+
+
 def test_train_lists_the_first_of_the_training_rows(readings, folder, capsys):
     train = ["train", "readings.csv", "--detector", "pca", "--no-plots"]
     assert main([*train, "--train-fraction", "0.5"]) == 0

@@ -9,7 +9,9 @@ __all__ = ["find_faults", "list_findings"]
 
 # Advice for Python in messages, and its equivalent for the commands.
 _IN_COMMANDS = {
-    "Put a break there with tsanomaly.datasets.insert_breaks": "A break is put there",
+    "Insert a break there with tsanomaly.datasets.insert_breaks": (
+        "A break is inserted there"
+    ),
     "with tsanomaly.datasets.regularize": "with --resample",
 }
 
