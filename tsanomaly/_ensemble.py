@@ -456,7 +456,7 @@ class EnsembleDetector(
         is_number = np.isfinite(weights) & (weights >= 0)
         if weights.shape != (len(names),) or not is_number.all():
             raise ValueError(
-                f"weights must contain one non-negative number for each of the "
+                "weights must contain one non-negative number for each of the "
                 f"{len(names)} detectors, got {self.weights!r}."
             )
         return dict(zip(names, weights.tolist(), strict=True))

@@ -582,7 +582,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
                     "pipeline.set_output(transform='pandas')"
                 )
             raise ValueError(
-                f"Calendar features require a frame with a DatetimeIndex, but X is a "
+                "Calendar features require a frame with a DatetimeIndex, but X is a "
                 f"{given}. {cure}. Set calendar=False to disable them."
             )
         if X.index.hasnans:

@@ -482,7 +482,7 @@ def _check_model(model, window_size, n_channels):
         returned = tuple(model(windows, training=False).shape)
     except Exception as error:  # custom layers may raise anything
         raise ValueError(
-            f"network returns a model that does not accept windows of window_size="
+            "network returns a model that does not accept windows of window_size="
             f"{window_size} rows and {n_channels} channels: {error} Start it with "
             "keras.Input((window_size, n_channels))."
         ) from error

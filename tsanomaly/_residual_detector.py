@@ -467,7 +467,7 @@ class ResidualDetector(
             too_large = np.isinf(centred)
         if too_large.any():
             raise ValueError(
-                f"Input X contains a value too large for float32, the precision of the "
+                "Input X contains a value too large for float32, the precision of the "
                 f"model, in {locate(self, too_large)}. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline."
             )

@@ -47,7 +47,7 @@ class Results:
         except (FileExistsError, NotADirectoryError) as error:
             raise ParameterError(
                 f"The results cannot be written to {folder}: it, or one of its "
-                f"parents, is a file. Pass a folder to ",
+                "parents, is a file. Pass a folder to ",
                 Parameter("output_dir"),
                 ".",
             ) from error

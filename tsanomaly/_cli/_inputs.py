@@ -222,7 +222,7 @@ def _choose(frame, columns, csv, model):
         if model is not None:
             parts = [
                 f"{model} was trained on {_listed(columns)}: rename the columns, or "
-                f"train a model on this file."
+                "train a model on this file."
             ]
         raise ParameterError(
             f"{csv} has no channel {_listed(unknown)}. It has "
@@ -299,8 +299,8 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
         if one_machine:
             raise ValueError(
                 f"{model} has one detector per machine (column {by!r}), and this "
-                f"command handles a single machine. Use detect or explain, or train a "
-                f"model on a file of one machine."
+                "command handles a single machine. Use detect or explain, or train a "
+                "model on a file of one machine."
             )
     try:
         readings = read(
@@ -345,7 +345,7 @@ def _of_machines(error, model, csv, by):
         return None
     return ParameterError(
         f"{model} was trained on several machines (column {by!r}), and {name} cannot "
-        f"be read with this column: ",
+        "be read with this column: ",
         # As typed in training.
         *(typed({"by": part.value}) if is_by(part) else part for part in parts[1:]),
     )
@@ -364,7 +364,7 @@ def load_model(model, progress):
         known = str(error).split(". If you")[0]
         raise ValueError(
             f"{known}. The commands accept only models of types that the library "
-            f"knows. For other types, use tsanomaly.load with trusted=[...] in Python."
+            "knows. For other types, use tsanomaly.load with trusted=[...] in Python."
         ) from error
     if one_model_per_group(detector):
         return detector, manifest
@@ -391,7 +391,7 @@ def _check_positions(frame, n_channels, csv, model):
     warnings.warn(
         f"{model} was trained on channels without names, and uses the columns of {csv} "
         f"in their order: {found}. Check that this is the order in training, or train "
-        f"a model on a table with names.",
+        "a model on a table with names.",
         stacklevel=2,
     )
 

@@ -98,7 +98,7 @@ def _compiling(folder):
             raise ParameterError(
                 Parameter("compilation_cache", folder),
                 f" cannot be used: {error.__cause__.strerror}. Name a folder that you "
-                f"can write to, or leave the option out.",
+                "can write to, or leave the option out.",
             ) from error
         yield
 
@@ -130,7 +130,7 @@ def _print(text):
         drop(sys.stdout)
         raise OSError(
             error.errno,
-            f"The command is done and its files are written, but its result cannot be "
+            "The command is done and its files are written, but its result cannot be "
             f"printed: {error.strerror}",
         ) from error
 

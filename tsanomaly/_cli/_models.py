@@ -177,7 +177,7 @@ def with_threshold(model, path, *, quantile, k):
     if not hasattr(last, "with_threshold"):
         raise ParameterError(
             f"{path} stores no training errors to compute another threshold from, "
-            f"because it does not end in a ReconstructionThreshold. Pass ",
+            "because it does not end in a ReconstructionThreshold. Pass ",
             Parameter("threshold"),
             ", or train the model with tsanomaly train.",
         )
@@ -204,7 +204,7 @@ def score(model, frame, threshold, errors=None):
         raise ValueError(
             f"The model returns no score for {lost.sum():,} of {len(frame):,} complete "
             f"rows, and its threshold is {threshold:g}: its parameters contain NaN. "
-            f"Train it again, or use another copy of its file."
+            "Train it again, or use another copy of its file."
         )
     return errors, threshold, errors > threshold
 

@@ -48,7 +48,7 @@ def resolve_target(path):
         raise OSError(
             errno.ELOOP,
             f"{path} cannot be written: its symbolic links form a circle. Remove the "
-            f"link, "
+            "link, "
             "or pass another name",
         )
     if target.exists() and not target.is_file():
@@ -58,7 +58,7 @@ def resolve_target(path):
     if not target.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder {target.parent} to write {target.name} into. Create "
-            f"it first."
+            "it first."
         )
     return target
 

@@ -272,7 +272,7 @@ class Application:
         too_large = _Problem(
             413,
             f"A body may have at most {self._largest_body:,} bytes. Send fewer "
-            f"readings at once.",
+            "readings at once.",
         )
         with suppress(ValueError):
             if int(headers.get(b"content-length", b"0")) > self._largest_body:
@@ -324,7 +324,7 @@ class Application:
         return _Problem(
             429,
             f"{self._n_waiting:,} readings are waiting to be scored. Send these again "
-            f"later.",
+            "later.",
             retry_after="1",
         )
 

@@ -262,7 +262,7 @@ def _wrong_time(time, last, seen, latest):
         return Rejected(
             "future",
             f"{time} is more than a day ahead of the clock of this computer. Send "
-            f"times in UTC, or with a time zone.",
+            "times in UTC, or with a time zone.",
         )
     if np.isnat(last) or time > last:
         return None
@@ -273,5 +273,5 @@ def _wrong_time(time, last, seen, latest):
     return Rejected(
         "late",
         f"{time} is before the last scored reading, at {last}. Send readings in time "
-        f"order, or send related readings in one request.",
+        "order, or send related readings in one request.",
     )

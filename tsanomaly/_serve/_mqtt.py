@@ -75,7 +75,7 @@ class MqttSource:
                 put(
                     OSError(
                         f"{broker} rejects the connection: {reason}. Check the user "
-                        f"and the password in the address."
+                        "and the password in the address."
                     )
                 )
                 return
@@ -87,7 +87,7 @@ class MqttSource:
                     OSError(
                         f"{broker} rejects the topic {self._address.topic!r}: "
                         f"{reasons[0]}. Give the user access to it, or correct the "
-                        f"topic."
+                        "topic."
                     )
                 )
 

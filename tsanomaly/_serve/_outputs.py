@@ -317,7 +317,7 @@ class Deliveries:
     def _warn_of(self, output, error):
         self._warn(
             f"{output.place} does not accept events: {_reason(error)}. They are kept "
-            f"and sent again."
+            "and sent again."
         )
 
 

@@ -90,7 +90,7 @@ class ReadingFormat:
         """
         if not isinstance(record, dict):
             return _malformed(
-                f"A reading must be an object of names and values, got "
+                "A reading must be an object of names and values, got "
                 f"{_shown(record)}."
             )
         try:
@@ -109,13 +109,13 @@ class ReadingFormat:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
                 f"{self.by!r} must name the machine, got {_shown(name)}. Send a text "
-                f"or a whole number."
+                "or a whole number."
             )
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise ValueError(
                 f"{self.by!r} has {len(name):,} characters, or some that are "
                 f"invisible. Send a name of at most {_LONGEST_NAME} printable "
-                f"characters."
+                "characters."
             )
         return name
 
@@ -133,7 +133,7 @@ class ReadingFormat:
         except (ValueError, OverflowError, OSError):
             raise ValueError(
                 f"{name!r} is not a time: {_shown(value)}. Send it as ISO 8601, such "
-                f"as "
+                "as "
                 "2024-01-31T08:00:00Z, or as seconds since 1970."
             ) from None
 
@@ -185,7 +185,7 @@ def _read_number(name, value):
     if math.isinf(number):
         raise ValueError(
             f"{name!r} is not a finite number: {_shown(value)}. Send a number, or null "
-            f"for a missing reading."
+            "for a missing reading."
         )
     return number
 
@@ -323,7 +323,7 @@ class LineReader:
         if missing:
             return _malformed(
                 f"The first line does not name {', '.join(map(repr, missing[:5]))}. "
-                f"Begin "
+                "Begin "
                 "with a header that names every channel, or send JSON objects."
             )
         self.header, self._names, self._sep = header, names, sep

@@ -48,7 +48,7 @@ def serve(application, host, port, background=None):
         raise OSError(
             error.errno,
             f"Port {port} of {host} cannot be used: {error.strerror}. Choose another "
-            f"port",
+            "port",
         ) from error
     config = uvicorn.Config(
         application,

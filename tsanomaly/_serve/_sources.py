@@ -148,8 +148,8 @@ class FileSource:
             self._position = None
             self._warn(
                 f"The earlier file {self.path} no longer exists or was replaced, so "
-                f"lines that were appended to it are lost. The current file is read "
-                f"from its start."
+                "lines that were appended to it are lost. The current file is read "
+                "from its start."
             )
             return []
         time_left = os.stat(left).st_mtime_ns

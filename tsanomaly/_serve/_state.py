@@ -104,14 +104,14 @@ class State:
                 Parameter("state", str(self._path)),
                 f" was written by {by} of tsanomaly in the format {known[:20]}, and "
                 f"version {__version__} reads the format {_FORMAT}. Use that version, "
-                f"or name another file to start without readings and alarms.",
+                "or name another file to start without readings and alarms.",
             )
         elif self.fact("model") != model:
             raise ParameterError(
                 Parameter("state", str(self._path)),
                 f" is the state of a watch with another model ({self.fact('model')}; "
                 f"this one is {model}). Use that model, or name another file to start "
-                f"without readings and alarms.",
+                "without readings and alarms.",
             )
         if self.fact("version") != __version__:
             self.set_fact("version", __version__)
@@ -321,7 +321,7 @@ def _unusable(path, error):
     else:
         cure = (
             f" cannot be used as the state of a watch: {error}. Name a file that a "
-            f"watch wrote, or a new file in a writable folder."
+            "watch wrote, or a new file in a writable folder."
         )
     return ParameterError(Parameter("state", str(path)), cure)
 

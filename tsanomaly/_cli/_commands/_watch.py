@@ -277,7 +277,7 @@ def _token(path):
         raise ParameterError(
             Parameter("token_file", str(path)),
             f" holds no token of at least {_SHORTEST_TOKEN} letters and digits. Write "
-            f"a random token to it.",
+            "a random token to it.",
         )
     return token
 

@@ -315,7 +315,7 @@ def _what_is_judged(judged, train_fraction):
     if train_fraction:
         text += (
             f"; the first {train_fraction:.0%} of the rows, used for training, are "
-            f"left out"
+            "left out"
         )
     return f"{text}."
 

@@ -224,7 +224,7 @@ def find_labels(table, label, timestamp, others):
         message = ParameterWarning(
             f"{table.path}: left out, because their names suggest labels: {listed}. "
             f"Only {list_names(names)} were used as labels. If the others are "
-            f"channels, rename them.",
+            "channels, rename them.",
         )
     else:
         message = ParameterWarning(
@@ -270,7 +270,7 @@ def find_times(table, timestamp, label_names, date_format):
             if name in label_names or names.count(name) > 1:
                 raise table.header_fault(
                     f"column {name!r} cannot be both a time and a label, or both date "
-                    f"and time of day. Pass other names as ",
+                    "and time of day. Pass other names as ",
                     Parameter("timestamp"),
                     " or ",
                     Parameter("label"),
@@ -292,7 +292,7 @@ def find_times(table, timestamp, label_names, date_format):
         others = list_names(name for name in dates if name)
         raise table.header_fault(
             f"the column without name and {others} both contain times. Name one of "
-            f"them and leave the other out with ",
+            "them and leave the other out with ",
             Parameter("drop"),
             ", or delete it.",
         )
@@ -305,7 +305,7 @@ def find_times(table, timestamp, label_names, date_format):
     if len(dates) + len(clocks) > 1 and not chosen:
         raise table.header_fault(
             f"the columns {list_names(dates + clocks)} all contain times. Pass the "
-            f"name of the right one as ",
+            "name of the right one as ",
             Parameter("timestamp"),
             ", or a date column and a time-of-day column, for example ",
             Parameter("timestamp", ("Date", "Time")),
@@ -318,7 +318,7 @@ def find_times(table, timestamp, label_names, date_format):
     if not chosen and not named:
         raise table.header_fault(
             f"there is no time column among {list_names(table.names)}. Pass its name "
-            f"as ",
+            "as ",
             Parameter("timestamp"),
             ", or ",
             Parameter("timestamp", None),
@@ -337,7 +337,7 @@ def find_times(table, timestamp, label_names, date_format):
         raise column.fault(
             0,
             f"the name of the column suggests times, but {show(column.first)} has no "
-            f"known format. Pass its format as ",
+            "known format. Pass its format as ",
             Parameter("date_format"),
             *_units_of(column),
             ", or the name of the time column as ",
@@ -362,7 +362,7 @@ def _leave_out_updates(table, dates):
     table.messages.append(
         ParameterWarning(
             f"{table.path}: {update!r} was left out, because 'last_changed' contains "
-            f"the times at which readings changed. To confirm, pass ",
+            "the times at which readings changed. To confirm, pass ",
             Parameter("drop", update),
             ".",
         )
@@ -440,7 +440,7 @@ def read_times(table, names, date_format):
     if is_pattern and has_date_format(" ".join(names), date_format):
         raise table.header_fault(
             f"the file has no header: {show(' '.join(names))} is a time, not a name. "
-            f"Add a line with the column names at the top."
+            "Add a line with the column names at the top."
         )
     column = join_columns(*columns, date_format) if len(columns) == 2 else columns[0]
     return parse_times(column, date_format)

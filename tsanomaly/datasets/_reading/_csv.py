@@ -493,7 +493,7 @@ def _no_channel(table, time_names, label_names):
     """Error about a table of times and labels alone."""
     return table.header_fault(
         f"there is no channel among the columns {list_names(table.names)}. The times "
-        f"are "
+        "are "
         f"{list_names(time_names)}, the labels {list_names(label_names)}: check ",
         Parameter("timestamp"),
         ", ",
@@ -585,7 +585,7 @@ def _guessed_encoding(table):
     """Warning about an encoding that is probable, but not certain."""
     return ParameterWarning(
         f"{table.path}: the text is not UTF-8 and was read as {table.encoding}. Check "
-        f"the column names, and pass ",
+        "the column names, and pass ",
         Parameter("encoding", table.encoding),
         " to confirm, or the right encoding.",
     )

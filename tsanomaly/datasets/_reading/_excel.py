@@ -113,7 +113,7 @@ def _too_large(place, what, limit):
     return fault(
         place,
         f"the workbook {what}, but the limit is {limit:,}. If you trust the file, pass "
-        f"a larger number as ",
+        "a larger number as ",
         Parameter("max_bytes"),
         ".",
     )
@@ -143,7 +143,7 @@ def _choose(document, workbook, sheet):
     if not tables:
         raise _SheetError(
             f"{document}: none of the sheets {list_names(names)} is visible and "
-            f"contains a table with a header and rows."
+            "contains a table with a header and rows."
         )
     if len(tables) == 1:
         return tables[0], []
@@ -177,7 +177,7 @@ def _about_formulas(document, name, sheet):
         ParameterWarning(
             f"{name}: formulas without a stored result, read as missing readings: "
             f"{n_formulas:,}. To store the results, open the workbook in a spreadsheet "
-            f"program and save it."
+            "program and save it."
         )
     ]
 

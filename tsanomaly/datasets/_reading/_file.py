@@ -158,7 +158,7 @@ def _find_files(path):
                 messages.append(
                     f"{one}: files of the folder that were left out: "
                     f"{list_names(left_out)}. Files with these endings are read: .csv, "
-                    f".tsv, .txt, .tab, .dat and .asc, also "
+                    ".tsv, .txt, .tab, .dat and .asc, also "
                     "with .gz, .xlsx, .xlsm, .parquet and .pq."
                 )
         else:
@@ -187,8 +187,8 @@ def _files_of_folder(folder):
         raise fault(
             folder,
             f"there is no file of readings in the folder{others}. Files with endings "
-            f"such as .csv, .txt, .xlsx and .parquet are read; pass others as a list "
-            f"of files.",
+            "such as .csv, .txt, .xlsx and .parquet are read; pass others as a list "
+            "of files.",
         )
     return files, left_out
 

@@ -440,7 +440,7 @@ def _join(head, upper, lower, are_times, path):
     head.messages.append(
         f"{path}, line {head.line}: the column names are in two lines and were joined, "
         f"for example to {joined[-1]!r}. If one of the lines contains no names, give "
-        f"each column its own name in the other line."
+        "each column its own name in the other line."
     )
     return True
 
@@ -500,7 +500,7 @@ def check_header(names, path, line):
         raise fault(
             f"{path}, line {line}",
             f"the file has no header: {show(names[0])} … {show(names[-1])} are values, "
-            f"not names. Add a line with the column names at the top.",
+            "not names. Add a line with the column names at the top.",
         )
 
 
@@ -541,7 +541,7 @@ def warn_of_repeated(repeated, path, line):
     return ParameterWarning(
         f"{path}, line {line}: the header contains {list_names(repeated)} more than "
         f"once. The columns were named {repeated[0]!r}, '{repeated[0]} (2)' and so on, "
-        f"in "
+        "in "
         "the order of the file. If they are the same sensor, leave one out with ",
         Parameter("drop", f"{repeated[0]} (2)"),
         ".",
@@ -555,7 +555,7 @@ def refuse_second_header(row, line, path):
             raise fault(
                 f"{path}, line {line}",
                 f"{show(name.strip())} is the name of a column, but is below the "
-                f"detected header. To skip the lines above the header, pass ",
+                "detected header. To skip the lines above the header, pass ",
                 Parameter("skiprows", line - 1),
                 ".",
             )

@@ -165,7 +165,7 @@ def _indices(paths, indices):
     if all(isinstance(index, pd.RangeIndex) for index in indices):
         return indices, [
             f"{_first_and_last(paths)}: there are no times, so the rows were "
-            f"concatenated in the order of the files, without breaks."
+            "concatenated in the order of the files, without breaks."
         ]
     zones = [index.tz for index in indices]
     for path, zone in zip(paths, zones, strict=True):
@@ -175,7 +175,7 @@ def _indices(paths, indices):
                 path,
                 f"the times have {'no' if zone is None else 'a'} time zone, while "
                 f"those of {paths[0]} are {which[0]} one. Use the same kind of times "
-                f"in all files.",
+                "in all files.",
             )
     if len(set(map(str, zones))) > 1:
         indices = [index.tz_convert("UTC") for index in indices]
@@ -202,8 +202,8 @@ def _overlaps(paths, indices):
             raise fault(
                 paths[other],
                 f"its times and those of {paths[one]} count from the start of each "
-                f"recording, so they cannot be sorted together. Read the files one by "
-                f"one.",
+                "recording, so they cannot be sorted together. Read the files one by "
+                "one.",
             )
         yield (
             f"{paths[other]}: its times start at {indices[other][0]}, before those of "

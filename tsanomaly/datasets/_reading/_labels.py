@@ -123,7 +123,7 @@ def _are_labels(column):
     raise column.fault(
         0,
         f"the name of the column suggests labels, but {list_names(sorted(values))} are "
-        f"not labels (0 and 1, 1 = anomaly). Replace the values, or leave the column "
+        "not labels (0 and 1, 1 = anomaly). Replace the values, or leave the column "
         "out with ",
         Parameter("drop"),
         "; if it is a channel, pass the names of the label columns as ",
@@ -177,8 +177,8 @@ def read_labels(column, any_words):
             raise column.fault(
                 0,
                 f"{show(column.first)} and the other values are not labels: none of "
-                f"them means normal. A label column of words must contain normal, no, "
-                f"false, ok, good or 0; every other word is an anomaly.",
+                "them means normal. A label column of words must contain normal, no, "
+                "false, ok, good or 0; every other word is an anomaly.",
             )
     if not counts.keys() <= meaning.keys():
         row = next(row for row, word in enumerate(words) if word not in meaning)

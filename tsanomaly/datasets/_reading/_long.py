@@ -173,7 +173,7 @@ def refuse_long_of_machines(table, channels, by):
         "cannot be combined with ",
         Parameter("by", by),
         f". Join {by!r} and {tags[0][0].name!r} into one column of the file, and pass "
-        f"it with the column of values as ",
+        "it with the column of values as ",
         Parameter("long"),
         ", or write the readings of each machine to a file of its own.",
     )
@@ -280,7 +280,7 @@ def _as_told(table, channels, times, long):
             raise table.header_fault(
                 Parameter("long", long),
                 f": {name!r} is not among the columns {list_names(known)} that are "
-                f"neither times nor labels.",
+                "neither times nor labels.",
             )
     if times is None:
         raise table.header_fault(
@@ -446,7 +446,7 @@ def _several_columns(table, columns):
         "several columns identify the sensors: "
         f"{list_names(column.name for column in columns)}. Join them into one column "
         f"of the file, with names such as {show(shown)}, and pass it with the column "
-        f"of values as ",
+        "of values as ",
         Parameter("long"),
         ".",
     )
@@ -619,7 +619,7 @@ class LongTable:
             parts[0] += f" Left out, because they contain words: {list_names(words)}."
         if events:
             parts[0] += (
-                f" Left out, because they mark starts and stops of WinCC: "
+                " Left out, because they mark starts and stops of WinCC: "
                 f"{list_names(events)}."
             )
         units = self._units_column()

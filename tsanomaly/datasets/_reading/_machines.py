@@ -128,7 +128,7 @@ def look_for_machines(table, channels, times):
                 len(keys),
                 f"{show(column.first)} is not a reading: the column seems to name "
                 f"{len(keys):,} machines ({shown}), which have rows with the same "
-                f"times. To read one series per machine, pass ",
+                "times. To read one series per machine, pass ",
                 Parameter("by", column.name),
                 "; if it names sensors, pass it with the column of their readings as ",
                 Parameter("long"),
@@ -138,7 +138,7 @@ def look_for_machines(table, channels, times):
             ParameterWarning(
                 f"{table.path}: {column.name!r} was read as a channel, but may name "
                 f"{len(keys):,} machines ({shown}), which have rows with the same "
-                f"times. If so, pass ",
+                "times. If so, pass ",
                 Parameter("by", column.name),
                 ".",
             )
@@ -161,9 +161,9 @@ def _warn_of_numbers(table, channels):
             table.messages.append(
                 ParameterWarning(
                     f"{table.path}: {column.name!r} was read as a channel, but its "
-                    f"name suggests the number of a machine, and it contains "
+                    "name suggests the number of a machine, and it contains "
                     f"{len(keys):,} different numbers ({shown}). If it names machines, "
-                    f"pass ",
+                    "pass ",
                     Parameter("by", column.name),
                     "; if it is not a reading, leave it out with ",
                     Parameter("drop", column.name),

@@ -137,7 +137,7 @@ def detect_decimal(table, columns):
     raise column.fault(
         row,
         f"{show(cell)} may be in thousands or a number with three decimals, and no "
-        f"other cell of the file shows which. Pass ",
+        "other cell of the file shows which. Pass ",
         Parameter("decimal", ","),
         " if these are decimals; otherwise remove the thousands separators, which are "
         "not supported.",
@@ -154,8 +154,8 @@ def _two_marks(columns, column, row, cell):
         row,
         f"{show(cell)} has a comma, while {show(point)} in line "
         f"{other.lines[other_row]}, column {other.name!r}, has a decimal point. The "
-        f"whole file must have the same decimal mark, and thousands separators are not "
-        f"supported.",
+        "whole file must have the same decimal mark, and thousands separators are not "
+        "supported.",
     )
 
 

@@ -122,7 +122,7 @@ def _kept(document, schema, names, drop):
         raise fault(
             document,
             f"the columns {list_names(wrong)} contain lists, records or bytes, which "
-            f"are not supported. Leave them out with ",
+            "are not supported. Leave them out with ",
             Parameter("drop", wrong[0] if len(wrong) == 1 else wrong),
             ".",
         )
@@ -136,7 +136,7 @@ def _write(document, file, names, kept, limit, decimal):
         return fault(
             document,
             f"the file holds more than {limit:,} bytes as text. If you trust the file, "
-            f"pass a larger number as ",
+            "pass a larger number as ",
             Parameter("max_bytes"),
             ".",
         )

@@ -166,7 +166,7 @@ def _shapes(column):
                 raise column.fault(
                     start + rows[0],
                     f"the times have more than {_MOST_SHAPES:,} formats. All times "
-                    f"must have the same format.",
+                    "must have the same format.",
                 )
             characters = cells[rows].astype(f"U{len(shape)}").view(np.uint32)
             yield shape, start + rows, characters.reshape(len(rows), len(shape))
@@ -199,7 +199,7 @@ def _parse_text(column, formats):
                 rows[0],
                 f"{show(column.cells[rows[0]])} has another format than the first "
                 f"time, {show(column.first)}. All times must have the same format. "
-                f"Correct the line, or pass ",
+                "Correct the line, or pass ",
                 Parameter("date_format"),
                 ".",
             )
@@ -245,7 +245,7 @@ def _refuse_lost_zero(column, other, row):
         row,
         f"of {show(column.cells[row])} and {show(column.cells[other])} in line "
         f"{column.lines[other]} only one has a leading zero, so a digit may be "
-        f"missing. Use one format for all times.",
+        "missing. Use one format for all times.",
     )
 
 
@@ -358,7 +358,7 @@ def _is_day_first(column, iso, groups):
             other,
             f"{show(column.cells[other])} and, in line {column.lines[one]}, "
             f"{show(column.cells[one])} have day and month in different orders. "
-            f"Correct one of them.",
+            "Correct one of them.",
         )
     if len(day_first) or len(month_first):
         return len(day_first) > 0
@@ -368,7 +368,7 @@ def _is_day_first(column, iso, groups):
     raise column.fault(
         0,
         f"{show(column.first)} may have the day or the month first, and no other row "
-        f"of the file shows which. Pass ",
+        "of the file shows which. Pass ",
         Parameter("date_format", formats[0]),
         " if the day is first, ",
         Parameter("date_format", formats[1]),

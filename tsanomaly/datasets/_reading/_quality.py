@@ -123,8 +123,8 @@ def apply_quality(table, channels, named, value, *, is_told):
         if target is None:
             raise table.header_fault(
                 f"no channel belongs to the quality column {name!r}. The channel must "
-                f"be to its left, or have its name without the word for quality. Check "
-                f"",
+                "be to its left, or have its name without the word for quality. Check "
+                "",
                 Parameter("quality"),
                 ".",
             )
@@ -299,7 +299,7 @@ def _find_bad(column, words):
             raise column.fault(
                 0,
                 f"the codes {list_names(sorted(values)[:10])} are not OPC codes, of "
-                f"which 192 and more are good. Leave the column out of ",
+                "which 192 and more are good. Leave the column out of ",
                 Parameter("quality"),
                 ".",
             )

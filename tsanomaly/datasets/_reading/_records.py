@@ -115,7 +115,7 @@ class Records:
                 f"{self._source.line + self._reader.line_num}",
                 f"the line has {n_fields:,} fields, separated by "
                 f"{separator_name(self._sep)}, but the limit is {self._max_columns:,}. "
-                f"Pass the separator as ",
+                "Pass the separator as ",
                 Parameter("sep"),
                 ", or a larger number as ",
                 Parameter("max_columns"),

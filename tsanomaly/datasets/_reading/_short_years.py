@@ -68,7 +68,7 @@ def find_short_format(column):
     raise column.fault(
         0,
         f"{show(column.first)} has a two-digit year, and the file does not show which "
-        f"parts are day, month and year. Pass the format: ",
+        "parts are day, month and year. Pass the format: ",
         *parts[1:],
         ".",
     )

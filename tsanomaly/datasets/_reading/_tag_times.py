@@ -187,7 +187,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
             raise tag.column.fault(
                 0,
                 f"of this time column and {tags[0].column.name!r} only one has a time "
-                f"zone. Use the same kind of times in all columns.",
+                "zone. Use the same kind of times in all columns.",
             )
     values = np.unique(np.concatenate([times.values for times in found]))
     merged = np.full((len(values), len(channels)), np.nan, order="F")
@@ -207,7 +207,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
     if n_repeated:
         message += (
             f"{n_repeated:,} rows have the same time as another row of the same tag; "
-            f"the last one was kept. "
+            "the last one was kept. "
         )
     message = ParameterWarning(message, REGULARIZE, " puts the readings on a grid.")
     messages = [message, *(times.message for times in found if times.message)]
@@ -226,7 +226,7 @@ def _rows_with_time(column, channels):
                 raise fault(
                     channel.place(row),
                     f"{show(cell)} has no time in column {column.name!r}. Complete the "
-                    f"line, or delete the reading.",
+                    "line, or delete the reading.",
                 )
     return np.flatnonzero(~is_missing)
 

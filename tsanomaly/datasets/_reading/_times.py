@@ -70,10 +70,10 @@ def irregularities(table, times, order):
         if len(autumn):
             message += (
                 f" In {place(autumn[0])} this looks like the end of daylight saving "
-                f"time, when local times repeat an hour. The rows of both hours are "
-                f"now interleaved. Export the times in UTC or with their offset, or "
-                f"localise them in the order of the file, for example with "
-                f"tz_localize(zone, ambiguous='infer') of pandas."
+                "time, when local times repeat an hour. The rows of both hours are "
+                "now interleaved. Export the times in UTC or with their offset, or "
+                "localise them in the order of the file, for example with "
+                "tz_localize(zone, ambiguous='infer') of pandas."
             )
         yield message
     values = values[order]

@@ -139,7 +139,7 @@ class WordCounts:
             )
             yield ParameterWarning(
                 f"{path}: words were read as numbers: {meaning}. Leave out columns "
-                f"that are not channels with ",
+                "that are not channels with ",
                 Parameter("drop"),
                 ".",
             )
@@ -218,7 +218,7 @@ def no_number_words(column, row, decimal):
             row,
             f"{show(cell)} is not a number: the column contains {list_counts(words)}. "
             f"A reading such as {show(limits[0])} is beyond the detection limit of the "
-            f"instrument. To read these as missing, pass ",
+            "instrument. To read these as missing, pass ",
             cure,
             "; to use the limit itself, replace them with it in the file.",
         )
@@ -241,7 +241,7 @@ def no_number_words(column, row, decimal):
                 row,
                 f"{show(cell)} is a number with {where}, which is not supported. Write "
                 f"{show('-' + match[1])} in the file, and similar numbers in the same "
-                f"way.",
+                "way.",
             )
     has_word = any(word.casefold() in _QUALITY for word in words)
     if not n_numbers and (has_word or name_without_quality(column.name) is not None):
