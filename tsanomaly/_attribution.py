@@ -102,8 +102,8 @@ def score_channels(detector, X):
     contributions : ndarray of shape (n_timestamps, n_channels)
         Errors of the channels, as from `channel_errors` for all rows.
 
-    None is returned instead if the two do not follow from the same errors: unless a
-    residual detector, after steps that `channel_errors` knows, is the last step or is
+    The function returns None if the two do not follow from the same errors. They do if
+    a residual detector, after steps that `channel_errors` knows, is the last step or is
     followed by a threshold.
     """
     steps = fitted_steps(detector)
@@ -326,7 +326,7 @@ def _keeps_channels(step):
 
 
 def _end_in_threshold(steps):
-    """Whether steps after the errors keep their columns, and compare them last."""
+    """Whether steps after the errors keep their columns and end in a threshold."""
     *between, last = steps
     keep = all(isinstance(step, OneToOneFeatureMixin) for step in between)
     return keep and isinstance(last, ReconstructionThreshold)
@@ -340,7 +340,7 @@ def _compared(errors, threshold):
 
 
 def _scores_by_mean(step):
-    """Whether the score of a row is the mean of its errors, whatever the subclass."""
+    """Whether the score of a row is the mean of its errors; not in any subclass."""
     return isinstance(step, ResidualDetector) and not step._overrides(
         "transform", "score_samples"
     )
