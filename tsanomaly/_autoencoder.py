@@ -7,18 +7,19 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._backend import check_not_forked
-from tsanomaly._linear_views import (
+from tsanomaly._memory import check_memory
+from tsanomaly._model_views import (
     LEARNED,
-    combine_linear_views,
+    combine_views,
     fit_linear_views,
     learned_by,
     make_linear_views,
+    make_network_views,
     restore_linear_views,
 )
-from tsanomaly._memory import check_memory
 from tsanomaly._network import (
     Network,
-    build_lstm_autoencoder,
+    get_lstm_autoencoder,
     get_network,
     identify,
 )
@@ -72,9 +73,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     [2]_. Windows unlike those of the training series are reconstructed badly, and the
     squared residuals of a row are its errors, one per channel.
 
-    The linear map looks back over long windows. A second one, of windows relative to a
-    trailing median, follows normal operation where it drifts. The LSTM network [1]_
-    looks at short windows and learns nonlinear relations between channels.
+    The linear map looks back over long windows. The LSTM network [1]_ looks at short
+    windows and learns nonlinear relations between channels. Both also see windows
+    relative to a trailing median, and thus follow normal operation where it drifts.
     `fit` measures, on training rows that the network has not seen, how much more it
     knows about each channel than the linear map (`relation_gain_`), and weights the two
     accordingly. Where the network adds nothing, the linear map alone scores the rows.
@@ -88,10 +89,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
     ----------
     window_size : int or tuple of two or three int, default=(16, 80, 1001)
         Rows in a window of the network, in a window of the linear maps, and of the
-        baseline, at least 2 each. The second linear map sees windows relative to their
-        baseline, the median of each channel over that many last rows. It follows slow
+        baseline, at least 2 each. Both models also score windows relative to their
+        baseline, the median of each channel over that many last rows. This follows slow
         drift; a level that changes for good is normal to it after half as many rows.
-        Two numbers leave the second map out; an int sets the first two.
+        Two numbers leave the baseline out; an int sets the first two.
 
     units : tuple of int, default=(32,)
         Width of each LSTM layer of the encoder. The decoder mirrors the encoder.
@@ -204,8 +205,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Mean of the training windows, after subtracting `center_`.
 
     baseline_components_, baseline_gains_, baseline_mean_ : ndarray
-        The same of the map of windows relative to their baseline. Not present if
-        `window_size` has no baseline.
+        The same of the linear map of windows relative to their baseline. Not present
+        if `window_size` has no baseline.
 
     relation_gain_ : ndarray of shape (n_channels,)
         How much more the network knows about each channel than the linear map, in
@@ -220,6 +221,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
     center_ : ndarray of shape (n_channels,)
         Mean of each channel in training. It is subtracted in double precision before
         the models, which compute in single precision, see the readings.
+
+    input_limit_ : ndarray of shape (n_channels,)
+        Readings further from `center_` than this count as being at this distance: ten
+        standard deviations of the channel, or of the mean channel if that is more.
 
     missing_error_ : float
         Error added for a missing reading if ``missing='anomaly'``: ``2 * n_channels``
@@ -307,13 +312,19 @@ class LSTMAutoencoderDetector(ResidualDetector):
     over all components, with :math:`v` from `linear_variance`. It is fitted to all
     windows, or to a random sample of them with 50 million readings.
 
-    **Baseline.** A second map is fitted to, and reconstructs, windows from which the
-    median of each channel over the rows of the baseline is subtracted, which end with
-    the window. Rows before the start of the series or after a break
-    count as `center_`, so a series starts with a baseline close to it. The normalised
-    score :math:`l_1` of the linear model is the mean of those of the two maps, in which
-    the first counts twice. Scores below 0 count as 0 unless both are, and the second
-    counts at most 1/2 above the first or above 0. The reconstruction is such a mean.
+    **Baseline.** A second linear map is fitted to, and reconstructs, windows from which
+    the median of each channel over the rows of the baseline is subtracted, which end
+    with the window. Rows before the start of the series or after a break count as
+    `center_`, so a series starts with a baseline close to it. The normalised score
+    :math:`l_1` of the linear model is the mean of those of the two maps, in which the
+    first counts twice. Scores below 0 count as 0 unless both are, and the second counts
+    at most 1/2 above the first or above 0. The reconstruction is such a mean. The
+    network, with the same weights, also reconstructs windows relative to their
+    baseline, and its score :math:`l_2` and reconstruction are means of both in the same
+    way.
+
+    **Limits.** The models see readings limited to `center_` ± `input_limit_`, so that a
+    channel far out of range does not spoil the reconstruction of all others.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
@@ -523,11 +534,12 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
     def _make_views(self, n_timestamps):
         short, long, baseline = self._window_sizes()
-        network = View(NetworkModel(self._network(), None), self._make_rule(short))
+        model = NetworkModel(self._network(), None)
         if not self.linear_variance:
-            return [network]
+            return [View(model, self._make_rule(short))]
         linear_views = make_linear_views(long, self._make_rule, baseline)
-        return [*linear_views, network]
+        rules = [self._make_rule(short) for _ in linear_views]
+        return [*linear_views, *make_network_views(model, linear_views, rules)]
 
     def _n_trained(self, n_rows):
         validation_fraction = self._get_training()["validation_fraction"]
@@ -574,34 +586,36 @@ class LSTMAutoencoderDetector(ResidualDetector):
             )
 
     def _fit_views(self, series, views, rows, seed):
-        """Fit the linear view and the network, and weight them."""
+        """Fit the linear views and the network, and weight them."""
         for name in _OF_BOTH_VIEWS:
             vars(self).pop(name, None)
-        network = views[-1]
         if not self.linear_variance:
+            network = views[0]
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
+        n_linear = len(views) // 2
         fit_maps = partial(
             fit_linear_views, series=series, variance=self.linear_variance, seed=seed
         )
-        linear_views = fit_maps(views[:-1], rows=rows)
+        linear_views = fit_maps(views[:n_linear], rows=rows)
         vars(self).update(learned_by(linear_views))
-        linear = combine_linear_views(linear_views)
+        linear = combine_views(linear_views)
         errors = linear.fit(series, rows)
 
         # The network is evaluated on the last rows, so it does not train on them.
         n_learned = max(int(_LEARNED * len(rows)), 1)
         last = rows[n_learned:] if n_learned < len(rows) else rows
-        network.model = self._train(series, rows[:n_learned], seed)
-        weight = self._weigh(series, last, linear_views[0], network, seed)
+        model = self._train(series, rows[:n_learned], seed)
+        rules = [view.rule for view in views[n_linear:]]
+        weight = self._weigh(series, last, linear_views[0], View(model, rules[0]), seed)
 
         def refit(rows):
-            return combine_linear_views(fit_maps(linear_views, rows=rows))
+            return combine_views(fit_maps(linear_views, rows=rows))
 
         if not weight:
             held_out = partial(errors_of_halves, linear, series, rows, refit)
             return linear, errors, held_out
-        network.weights = self._residual_weights
+        network = self._network_view(model, linear_views, rules)
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
         last = last[series.windows(view.n_start_up + 1).whole[last]]
@@ -650,12 +664,18 @@ class LSTMAutoencoderDetector(ResidualDetector):
             vars(self), self._rules, *self._window_sizes()[1:]
         )
         if linear_views and len(linear_views) == len(self._rules):
-            return combine_linear_views(linear_views)
-        network = View(NetworkModel(self._network(), self.weights_), self._rules[-1])
+            return combine_views(linear_views)
+        model = NetworkModel(self._network(), self.weights_)
         if not linear_views:
-            return network
-        network.weights = self._residual_weights
-        return self._join(combine_linear_views(linear_views), network)
+            return View(model, self._rules[0])
+        rules = self._rules[len(linear_views) :]
+        network = self._network_view(model, linear_views, rules)
+        return self._join(combine_views(linear_views), network)
+
+    def _network_view(self, model, linear_views, rules):
+        """Return the view by the network, beside linear views."""
+        weights = self._residual_weights
+        return combine_views(make_network_views(model, linear_views, rules, weights))
 
     def _join(self, linear, network):
         """Combine both views."""
@@ -676,15 +696,4 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
             return get_network((shape, identify(self.network)), make)
         units = tuple(int(width) for width in self.units)
-        latent_dim = self.latent_dim
-        link = "sequence" if isinstance(latent_dim, str) else "state"
-        if isinstance(latent_dim, Integral):
-            latent_dim, link = int(latent_dim), "dense"
-        dropout = float(self.dropout)
-
-        def build():
-            return build_lstm_autoencoder(*shape, units, latent_dim, dropout)
-
-        lstm = len(units), link, dropout
-        key = shape, units, latent_dim, dropout
-        return get_network(key, lambda: Network(build, *shape, lstm))
+        return get_lstm_autoencoder(*shape, units, self.latent_dim, float(self.dropout))

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from numbers import Integral
 from pickle import PicklingError
 
 import joblib
@@ -32,6 +33,7 @@ __all__ = [
     "SCORING_BATCH",
     "Network",
     "build_lstm_autoencoder",
+    "get_lstm_autoencoder",
     "get_network",
     "identify",
 ]
@@ -555,6 +557,30 @@ def get_network(key, make):
     if is_full:
         release_memory()
     return network
+
+
+def get_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
+    """Return an LSTM autoencoder, shared within the process.
+
+    Parameters
+    ----------
+    window_size, n_channels, units, latent_dim, dropout
+        As in `build_lstm_autoencoder`.
+
+    Returns
+    -------
+    network : Network
+    """
+    link = "sequence" if isinstance(latent_dim, str) else "state"
+    if isinstance(latent_dim, Integral):
+        latent_dim, link = int(latent_dim), "dense"
+    shape = window_size, n_channels
+
+    def make():
+        build = partial(build_lstm_autoencoder, *shape, units, latent_dim, dropout)
+        return Network(build, *shape, (len(units), link, dropout))
+
+    return get_network((shape, units, latent_dim, dropout), make)
 
 
 def identify(network):

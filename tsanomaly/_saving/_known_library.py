@@ -126,7 +126,7 @@ def _check_residual_detector(detector):
         n_readings = len(detector.linear_mean_)
         _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
         counts = relation_weights(detector.relation_gain_)[1] > 0
-        sizes = [n_linear] * (1 + has_baseline) + [n_rows] * counts
+        sizes = np.repeat([n_linear, n_rows][: 1 + counts], 1 + has_baseline).tolist()
     n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
@@ -309,6 +309,7 @@ _RESIDUALS = {
     **_CONTEXT,
     **_FITTED_WITH,
     "center_": Array("f", "d", dtype="float64"),
+    "input_limit_": Array("f", "d", dtype="float64", low=0),
     "n_samples_fit_": Number("i", 1),
     "offset_": Number("f"),
     "missing_error_": _POSITIVE,

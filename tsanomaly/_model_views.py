@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Views by linear maps: of windows, and of windows relative to their baseline.
+"""Views by models of windows, and of windows relative to their baseline.
 
 The baseline of a window is a trailing median, which follows slow drift.
 """
@@ -12,14 +12,15 @@ from tsanomaly._window_model import LinearModel
 
 __all__ = [
     "LEARNED",
-    "combine_linear_views",
+    "combine_views",
     "fit_linear_views",
     "learned_by",
     "make_linear_views",
+    "make_network_views",
     "restore_linear_views",
 ]
 
-# Weights of the maps without and with subtracting a baseline. The first has more: the
+# Weights of a model without and with subtracting a baseline. The first has more: the
 # second no longer sees a fault that lasts longer than half of the baseline window.
 _WEIGHTS = (2 / 3, 1 / 3)
 
@@ -48,6 +49,24 @@ def make_linear_views(n_rows, make_rule, baseline_window):
     ]
 
 
+def make_network_views(model, linear_views, rules, weights=None):
+    """Return views by a network, with the baselines of the linear views.
+
+    Parameters
+    ----------
+    model : NetworkModel
+    linear_views : list of View
+    rules : list of RowErrorRule
+        One for each view.
+    weights : ndarray of shape (n_channels,) or None, default=None
+        Factors of the squared residuals.
+    """
+    return [
+        View(model, rule, weights, linear_view.baseline_window)
+        for linear_view, rule in zip(linear_views, rules, strict=True)
+    ]
+
+
 def fit_linear_views(views, series, rows, variance, seed):
     """Return views with the same rules, whose maps are fitted to some rows."""
     fitted = []
@@ -60,8 +79,8 @@ def fit_linear_views(views, series, rows, variance, seed):
     return fitted
 
 
-def combine_linear_views(views):
-    """Return the only view, or the blend of both."""
+def combine_views(views):
+    """Return the only view, or the blend of the views without and with a baseline."""
     if len(views) == 1:
         return views[0]
     weights = np.array(_WEIGHTS)
