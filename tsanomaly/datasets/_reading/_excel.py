@@ -150,9 +150,9 @@ def _choose(document, workbook, sheet):
     others = list_names(one.title for one in tables[1:])
     message = ParameterWarning(
         f"{document}: sheet {tables[0].title!r} was read. There are also tables in "
-        f"{others}: to read one of them, pass its name as ",
+        f"{others}. To read one of them, pass its name as ",
         Parameter("sheet"),
-        " to read it.",
+        ".",
     )
     return tables[0], [message]
 
