@@ -300,7 +300,7 @@ def _refuse_times(records, positions, n_told, path):
 
 
 def _is_word(cell):
-    """Whether a cell contains text other than times and words for readings."""
+    """Whether a cell contains text other than numbers, times and known words."""
     return not (
         cell in MISSING or is_number(cell) or is_time_text(cell) or is_known_word(cell)
     )

@@ -91,7 +91,7 @@ def find_label_columns(table, time_names):
 
 
 def _few_values(column):
-    """Return the values of a column, or an empty set if labels have fewer."""
+    """Return the values of a column, or an empty set if too many for labels."""
     values = set()
     for _, text in column.texts():
         values |= set(text.split(GLUE)) - MISSING
