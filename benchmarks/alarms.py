@@ -4,18 +4,18 @@
     python benchmarks/alarms.py ../shared --seeds 3 --json alarms.json
     python benchmarks/alarms.py ../shared --only groups rules --detectors lstm ensemble
 
-The pipelines of the command, fitted by `fit_cross_fitted`, and the alarms of
-`AlarmFilter()`. The same settings for all series. The parts:
+The script fits the pipelines of the command by `fit_cross_fitted`, and finds the alarms
+of `AlarmFilter()`, with the same settings for all series. Its parts:
 
-- stationary: rows flagged per allowed one, of 20,000 new rows after 5,000 training rows
-  of machines that do not change.
+- stationary: flagged rows relative to the stated rate, in 20,000 new rows after 5,000
+  training rows of machines that do not change.
 - cyclic: presses, tanks, days and a wheel (``cases/pumps.py``, ``cases/files``) in
   fresh series: rows flagged, and whether a fault of 15 times the noise is found. It
   lasts 6 rows, as in the file, or a tenth of a cycle.
-- historian, noisy: the alarms of faults of two plants, and other alarms.
-- groups: events of plant_a, SKAB, NAB and SMD that are found, and false alarms: those
-  without a labelled row. Precision is the share of alarms that touch an event.
-- rules: the same by other thresholds and rules, from the same fitted models.
+- historian, noisy: alarms for the faults of two plants, and other alarms.
+- groups: events found in plant_a, SKAB, NAB and SMD, and false alarms, which have no
+  labelled row. Precision is the share of alarms that overlap an event.
+- rules: the same with other thresholds and rules, from the same fitted models.
 """
 
 import argparse
@@ -80,7 +80,7 @@ QUANTILE = 0.99  # of thresholds without a budget
 
 
 def fit(name, seed, train, **threshold_params):
-    """A pipeline as `tsanomaly train` fits it, and the beginning of its results."""
+    """Fit a pipeline as `tsanomaly train` does, and start its results."""
     model = pipeline(name, seed, **threshold_params)
     start = perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -93,7 +93,7 @@ def fit(name, seed, train, **threshold_params):
 
 
 def pipeline(name, seed, **threshold_params):
-    """An unfitted one, as of the command, by default without options."""
+    """Make an unfitted pipeline, as the command does, by default without options."""
     return build(
         name,
         network_params={},
@@ -106,7 +106,7 @@ def pipeline(name, seed, **threshold_params):
 
 
 def learned_threshold(model, train):
-    """The threshold that `model.fit` sets, on rows that were learned from."""
+    """Return the threshold that `model.fit` sets on the training rows."""
     errors = model[:-1].transform(train)
     return ReconstructionThreshold(quantile=QUANTILE).fit(errors).threshold_
 
@@ -118,7 +118,7 @@ def runs(flags):
 
 
 def alarm_ranges(last, errors, **rules):
-    """The same of alarms, by a fitted threshold."""
+    """Return the first rows of alarms, and the rows after their last ones."""
     alarms = AlarmFilter(**rules).alarms(
         errors, threshold=-last.offset_, median_error=last.median_error_
     )
@@ -128,12 +128,12 @@ def alarm_ranges(last, errors, **rules):
 
 
 def touches(ranges, other):
-    """Which ranges have a row in common with one of the others."""
+    """Mark the ranges that overlap one of the others."""
     return [any(a < stop and start < b for a, b in other) for start, stop in ranges]
 
 
 def seeds_of(arguments, detector, n_seeds):
-    """Seeds of a part that gives those of networks less."""
+    """Return the seeds of a part, fewer for networks."""
     return range(arguments.seeds if detector in NETWORKS else n_seeds)
 
 
@@ -217,7 +217,7 @@ def wheel(n_rows, rng):
 
 
 def judge_cyclic(model, series, size, period):
-    """What is flagged in series, and found in them with a fault."""
+    """Measure flagged rows in series, and whether faults in them are found."""
     first, others, rows = [], [], []
     for X in series:
         errors = -model.score_samples(X)
@@ -330,7 +330,7 @@ def labelled(arguments):
 
 
 def counts(y, flags, alarms):
-    """What is found, and what is in vain."""
+    """Count events found, and false alarms."""
     events, inside = runs(y), np.zeros(len(y), dtype=bool)
     for start, stop in alarms:
         inside[start:stop] = True
@@ -351,7 +351,7 @@ COUNTS = list(counts(np.zeros(1, dtype=int), np.zeros(1, dtype=bool), []))
 
 
 def rates(rows, by):
-    """Pooled by suite, machine-1-6 apart, too; means over seeds and over suites."""
+    """Pool by suite, and machine-1-6 separately; average over seeds and suites."""
     apart = rows[rows["suite"] == "SMD"]
     is_1_6 = apart["series"] == "machine-1-6"
     apart = apart.assign(suite=np.where(is_1_6, "machine-1-6", "SMD, others"))
@@ -390,7 +390,7 @@ def stationary_tables(rows):
 
 
 def cyclic_tables(rows):
-    """Sums of the files, and means of the shares, in per cent."""
+    """Sums over the files, and means of the shares, in percent."""
     by = rows.groupby(["series", "detector"], sort=False)
     shares = 100 * by[["first_rows", "other_rows"]].mean()
     columns = [name for name in rows if name.endswith(("_found", "_anyway"))]
@@ -441,7 +441,7 @@ def rules_tables(rows):
         )
 
 
-PARTS = {  # what is run, and the tables that are made of it
+PARTS = {  # each part, and the tables made from its results
     "stationary": (stationary, stationary_tables),
     "cyclic": (cyclic, cyclic_tables),
     "historian": (partial(plant, "historian"), plant_tables),
@@ -452,7 +452,7 @@ PARTS = {  # what is run, and the tables that are made of it
 
 
 def write(path, results):
-    """Write the figures, and what they were measured with."""
+    """Write the figures, and the versions with which they were measured."""
     packages = ("tsanomaly", "keras", "jax", "scikit-learn", "numpy", "pandas")
     document = {
         "versions": {package: version(package) for package in packages},

@@ -3,12 +3,15 @@
 
     python benchmarks/detection.py ../shared/data --seeds 0 1 2
 
-plant_a, window protocol: StandardScaler on the first 8,000 rows, windows of 50 at
-stride 1, a test window counts as anomalous if any of its rows is, its score is its mean
-squared residual; with the published network of 61,972 parameters, without noise and
-linear map. plant_a and SMD machine-1-6 by row: average precision and
-ROC-AUC of the row scores, at the defaults of the library, but for the rule. The first
-fit of each set includes the compilation of the network.
+Window protocol on plant_a: StandardScaler on the first 8,000 rows, windows of 50 at
+stride 1. A test window is anomalous if any of its rows is, and its score is its mean
+squared residual. The network is the published one of 61,972 parameters, without noise
+and linear map.
+
+By row, on plant_a and SMD machine-1-6: average precision and ROC-AUC of the row scores,
+at the defaults of the library except for the rule.
+
+The first fit of each set includes the compilation of the network.
 """
 
 import argparse
@@ -77,7 +80,7 @@ def measure(name, train, test, y, seed):
     if name == "plant_a":
         rule = {"row_error": "window_mean"}
         pipeline, row["windows_fit_seconds"] = fit(train, seed, **PUBLISHED, **rule)
-        # The error of a row is that of the window that ends there.
+        # The error of a row is that of the window that ends at the row.
         size = pipeline[-1].window_size
         windows = np.lib.stride_tricks.sliding_window_view(y, size).max(axis=1)
         errors = -pipeline.score_samples(test)[size - 1 :]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Training and scoring on a GPU, or a CPU, by every Keras backend that is installed.
+"""Training and scoring on a GPU or a CPU, by every Keras backend that is installed.
 
     python benchmarks/speed.py --device gpu --json gpu.json
     python benchmarks/speed.py --device cpu --json cpu.json
 
-The published network of 61,972 parameters, windows a second, in float32 and in
-bfloat16 (Keras' policy mixed_bfloat16: the weights stay float32). Each backend and
-precision runs in a process of its own, with larger and larger batches until they gain
-no more. On jax in float32 the library's own training and scoring are measured, too;
-it refuses other precisions, so bfloat16 is Keras alone.
+The script measures windows per second of the published network of 61,972 parameters, in
+float32 and in bfloat16 (Keras' policy mixed_bfloat16, which keeps weights in float32).
+Each backend and precision runs in its own process, with increasing batch sizes until
+the rate stops rising. On jax in float32, the library's own training and scoring are
+measured, too. The library rejects other precisions, so bfloat16 is Keras alone.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BATCHES = {
     "cpu": (32, 64, 128, 256, 512),
 }
 
-# A larger batch has to be faster by this factor, or none beyond it is tried.
+# A larger batch must be faster by this factor; otherwise no larger ones are tried.
 WORTH_IT = 1.1
 
 WINDOW_SIZE, N_CHANNELS = 50, 4
@@ -82,7 +82,7 @@ def rate(function, n_windows, seconds):
 
 
 def best_rate(prepare, batches, seconds):
-    """Try larger and larger batches until they gain no more.
+    """Increase the batch size until the rate stops rising.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def measure(arguments):
 
 
 def driver():
-    """What nvidia-smi says of the GPUs, None without it."""
+    """Return the GPUs as listed by nvidia-smi, None without it."""
     if not which("nvidia-smi"):
         return None
     query = "--query-gpu=name,driver_version,memory.total"
@@ -208,7 +208,7 @@ def driver():
 
 
 def in_a_process(backend, precision, arguments):
-    """Figures of a backend in one precision, or the error that ended them."""
+    """Measure a backend in one precision, or return the error that ended it."""
     environment = {**os.environ, "KERAS_BACKEND": backend}
     if arguments.device == "cpu":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}

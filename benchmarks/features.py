@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""TemporalFeatures on 1,000,000 × 4 rows with times, against the same in pandas.
+"""TemporalFeatures on 1,000,000 × 4 readings with times, against pandas.
 
     python benchmarks/features.py
 
 Bars: under 15 s, at most 3 times the memory of the result, and at least as fast as
-pandas, in the first call of a process, too. Linux only: reads the peak from /proc.
+pandas, also in the first call of a process. Linux only: reads the peak from /proc.
 """
 
 import sys
@@ -63,10 +63,10 @@ def first_call(compute):
 
 
 def compare_first_calls(n_processes=5):
-    """Print medians of first calls, each in a process of its own, in turns.
+    """Print medians of first calls, each in its own process, in turns.
 
-    Memory that a process has not had before takes the system longer: within one,
-    what is measured first would pay for what is measured next.
+    The system needs time to hand out new memory. Within one process, the first
+    measurement would pay for the others.
     """
     measured = {with_tsanomaly: [], temporal_features: []}
     for _ in range(n_processes):

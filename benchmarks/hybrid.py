@@ -3,13 +3,15 @@
 
     python benchmarks/hybrid.py ../shared
 
-For every set: the detector alone, each screener alone and in a cascade, and with the
-default screener the mean and the maximum, too. Parts are fitted once on the training
-rows and passed frozen. Average precision by row; VUS-PR with a window of 50 on the
-plants, 100 on the servers; share of the test rows that go to the detector; screen
-recall, the share of anomalous events with at least one candidate row; seconds to score
-the test rows. Seconds include nothing that is compiled for the first time. Of the seven
-relations of ``relations/relations.py`` the means.
+For every set, the script measures the detector alone, each screener alone and in a
+cascade and, for the default screener, the mean and the maximum. Parts are fitted once
+on the training rows and passed frozen.
+
+Measured are average precision by row; VUS-PR with a window of 50 on the plants and 100
+on the servers; the share of the test rows that reach the detector; screen recall, which
+is the share of anomalous events with at least one candidate row; and the seconds to
+score the test rows, without compilation. The seven relations of
+``relations/relations.py`` are averaged.
 """
 
 import argparse

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Import of all of tsanomaly against ``import sklearn.pipeline, pandas``, each anew.
+"""Import time of all of tsanomaly, against ``import sklearn.pipeline, pandas``.
 
     python benchmarks/import_time.py
 
-Bar: at most 1.2 times as long. The two alternate, the median of 15 runs counts.
+Each import runs in a new process. The two alternate, and the median of 15 runs counts.
+Bar: at most 1.2 times as long.
 """
 
 import statistics
@@ -15,7 +16,7 @@ import tsanomaly
 
 RUNS = 15
 
-# The package imports what it offers when that is first asked for.
+# The package imports its public names on first access.
 NAMES = set(tsanomaly.__all__) - {"datasets", "distributed", "metrics", "plotting"}
 STATEMENTS = (
     "import sklearn.pipeline, pandas",

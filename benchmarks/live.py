@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`tsanomaly watch` over HTTP: readings a second, time to an answer, and memory.
+"""`tsanomaly watch` over HTTP: readings per second, time to an answer, and memory.
 
     python benchmarks/live.py --minutes 5 --output live.json
 
-Trains what `tsanomaly train` trains by default, starts a watch with a state file, and
-sends it readings of 8 channels at a steady pace from this process, on the same machine.
-Bar: 2,000 readings a second for 5 minutes on two cores, memory flat. Load averages and
-the processor time that the watch takes tell what others left it.
+The script trains the default model of `tsanomaly train`, starts a watch with a state
+file, and sends it readings of 8 channels at a steady pace from this process, on the
+same machine. Bar: 2,000 readings per second for 5 minutes on two cores, with constant
+memory. Load averages and the processor time of the watch show how busy the machine was.
 """
 
 import argparse
@@ -86,7 +86,7 @@ class Sender:
 
 
 def run(port, process, frame, arguments):
-    """Send readings, and say what was measured."""
+    """Send readings, and return the measurements."""
     sender = Sender(port, frame, arguments.machines, arguments.rate)
     size = arguments.batch
     for _ in range(5):  # until it is compiled

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The gradient of an LSTM layer: written by hand, against the one that jax derives.
+"""The gradient of an LSTM layer: written by hand, against the one derived by jax.
 
     python benchmarks/lstm_gradient.py
 
-The library writes it by hand, 75 lines of `_lstm.py`, as long as a training step of the
-default network takes 1.3 times as long without. A step is the gradient of the loss and
-what Adam makes of it, in one thread of the caller. Both take turns, a few steps each,
-so that other work on the machine meets both alike.
+The 75 lines of the library's own gradient in `_lstm.py` are worth keeping as long as a
+training step of the default network takes 1.3 times as long without them. A step is the
+gradient of the loss and the update by Adam, in one thread of the caller. Both versions
+take turns, a few steps each, so that other work on the machine affects both equally.
 """
 
 import argparse
@@ -32,7 +32,7 @@ NETWORKS = {
 
 
 def derived(z, recurrent):
-    """As `_lstm._lstm`, with nothing said of its gradient."""
+    """Compute `_lstm._lstm` without its own gradient."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -48,7 +48,7 @@ def derived(z, recurrent):
 
 
 def make_step(layer, *, window_size, units, latent_dim, batch_size):
-    """A compiled training step, what it starts from, and seconds of its compilation."""
+    """Return a compiled training step, its initial state, and seconds to compile it."""
     import jax
 
     from tsanomaly import _lstm

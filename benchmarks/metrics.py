@@ -3,12 +3,11 @@
 
     python benchmarks/metrics.py
 
-Per 1000 rows there is one event of 50 rows; window 100, 250 thresholds. Bars: both
+There is one event of 50 rows per 1000 rows; window 100, 250 thresholds. Bars: both
 together take at most 0.05 s for 10,000 rows and 0.4 s for 100,000, and less than 200 MB
-above the input for 1,000,000. The slow version, which passes over the rows for every
-threshold of every buffer length as the code of the paper does, runs on 10,000 rows
-only; its time for more rows is at least proportional. Linux only: reads the peak from
-/proc.
+above the input for 1,000,000. The slow version loops over the rows for every threshold
+of every buffer length, like the code of the paper. It runs on 10,000 rows only, and
+needs at least proportional time for more. Linux only: reads the peak from /proc.
 """
 
 import sys

@@ -4,10 +4,10 @@
     python benchmarks/plotting.py
     python benchmarks/plotting.py --report autoregression lstm
 
-Of 1,000,000 rows × 8 channels: spikes of one row are put into every channel; that each
-of them is drawn is checked. The bar is 3 s for each picture, from the frame to the
-file. Of 5,000 rows, with a panel for each of 15 to 120 channels: the time should grow
-with their number, not with its square.
+Long series have 1,000,000 rows × 8 channels with spikes of one row, and the script
+checks that each spike is drawn. The bar is 3 s for each picture, from the frame to the
+file. Wide series have 5,000 rows and one panel for each of 15 to 120 channels; the time
+should grow with their number, not with its square.
 
 `--report` times `tsanomaly report`, from the CSV file to the page, of 100,000 rows of
 120 channels, with models of these detectors. The bar is 60 s and 2 GB on two cores.
@@ -40,7 +40,7 @@ def make_series():
     """Noise with spikes, scores, labels and alarms."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N_ROWS, N_CHANNELS))
-    # Not two within a pixel, of which the larger covers the other
+    # At most one per pixel, because the larger one would cover the other
     spikes = np.arange(0, N_ROWS, N_ROWS // N_SPIKES) + rng.integers(1000)
     X[spikes] += 100
     index = pd.date_range("2024-01-01", periods=N_ROWS, freq="s")

@@ -4,15 +4,17 @@
     python benchmarks/quality.py ../shared/data --json quality.json
     python benchmarks/quality.py ../shared/data --seeds 3 --only LSTM ensemble
 
-plant_a (8,000 rows train), SKAB valve1 (the first 400 rows of each file train), NAB
-realAWSCloudwatch (the probationary rows train), SMD (three machines). The inputs of all
-detectors are standardised on the training rows and clipped to ±10, columns that are
-constant there are 0. The same settings everywhere. VUS with a window of 50 on plant_a
-and SKAB, 100 elsewhere. For SKAB, the benchmark's pooled F1, false-alarm rate and
-missed-alarm rate of the rows after the first 400, at the threshold that each detector
-sets itself, and for all suites and each machine of SMD the share of normal rows that it
-flags. A series without anomalies counts only for false alarms. Of the detectors that
-say which channel is at fault, the hit rate on the causes that SMD names.
+The suites are plant_a (trained on 8,000 rows), SKAB valve1 (on the first 400 rows of
+each file), NAB realAWSCloudwatch (on the probationary rows), and three machines of SMD.
+The inputs of all detectors are standardised on the training rows and clipped to ±10;
+columns that are constant in training are 0. All settings are the same everywhere. VUS
+has a window of 50 on plant_a and SKAB, and of 100 elsewhere.
+
+At the threshold that each detector sets itself, the script measures the pooled F1,
+false-alarm rate and missed-alarm rate of SKAB in the rows after the first 400 and, for
+all suites and each machine of SMD, the share of normal rows that are flagged. A series
+without anomalies counts only for false alarms. For detectors with errors per channel,
+it measures the hit rate on the causes that SMD names.
 """
 
 import argparse
@@ -110,7 +112,7 @@ def without(ensemble, name):
 
 
 def looking_ahead(ensemble):
-    """An ensemble whose detectors look ahead, those that can."""
+    """Make an ensemble whose detectors look ahead if they can."""
     return ensemble.set_params(
         network__row_error="multiscale_centered",
         autoregression__row_error="multiscale_centered",

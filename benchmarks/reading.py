@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""``read_sensor_csv``: seconds and memory, of large files and of odd ones.
+"""``read_sensor_csv``: seconds and memory for large and for unusual files.
 
     python benchmarks/reading.py
     python benchmarks/reading.py --only large
 
-Every file is written and read in a process of its own. Seconds are those of the clock
-and those of the processor, which tell more on a machine that does other things. Memory
-is the most that the process had, in all and above what it had before, as Linux says.
-Bars: 200 channels of 100,000 rows in 20 s and 1,500 MB; 10 times the channels, or the
-rows, in at most 12 times the time; odd files in 1 s and 100 MB above the import.
+Every file is written and read in its own process. Seconds are wall time and processor
+time, which is more reliable on a busy machine. Memory is the peak of the process, in
+total and above its level before, as reported by Linux. Bars: 200 channels of 100,000
+rows in 20 s and 1,500 MB; 10 times the channels, or the rows, in at most 12 times the
+time; unusual files in 1 s and 100 MB above the import.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from tsanomaly.datasets import read_sensor_csv
 
 
 def plant(n_rows, n_channels, cell="{:.4f}", sep=",", missing=0.0):
-    """A file as of a plant, its rows a second apart."""
+    """Write a file like those of a plant, with one row per second."""
     rng = np.random.default_rng(0)
-    # Rows are the same hundred again and again: nothing depends on that.
+    # The same hundred rows are repeated; no result depends on that.
     values = rng.normal(20, 5, size=(100, n_channels))
     cells = np.vectorize(cell.format, otypes=[object])(values)
     cells[rng.random(cells.shape) < missing] = ""
@@ -89,7 +89,7 @@ ODD = {
 def measure(group, name, folder):
     """Write a file and read it; return what `read` prints."""
     path = Path(folder, "readings.csv")
-    # In another process: the memory it takes to write does not count.
+    # In another process, so that the memory for writing does not count.
     subprocess.run([sys.executable, __file__, "--write", group, name, path], check=True)
     command = [sys.executable, __file__, "--read", group, name, path]
     return json.loads(subprocess.check_output(command, text=True))
@@ -102,7 +102,7 @@ def memory():
 
 
 def read(path, name):
-    """Read a file, and print what it took: seconds and MB; and what came of it."""
+    """Read a file, and print seconds, MB and the result."""
     import pandas as pd
 
     pd.to_datetime(["2024-01-01"], format="ISO8601")  # imported before it is timed

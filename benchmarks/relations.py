@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""How well detectors find broken relations between sensors that look as usual.
+"""How well detectors find broken relations between sensors with normal readings.
 
     python benchmarks/relations.py ../shared --json relations.json
     python benchmarks/relations.py ../shared --seeds 3 --only LSTM
 
-Seven relations of two or three sensors (``relations/relations.py`` in that folder); in
-the anomalies each sensor stays within its range, and only the relation is broken. The
-first half of the rows trains. Then two plants of five and seven sensors
-(``cases/pumps.py``), one of which cannot be predicted. Standardised on the training
-rows; the same settings everywhere; VUS with a window of 100. "flagged" is the share of
-anomalous and of normal rows beyond the threshold that a detector sets itself.
+The sets are seven relations of two or three sensors (``relations/relations.py`` in that
+folder) and two plants of five and seven sensors (``cases/pumps.py``), one of which
+cannot be predicted. In the anomalies of the relations, each sensor stays within its
+range, and only the relation is broken; the first half of the rows is for training.
+Inputs are standardised on the training rows, all settings are the same everywhere, and
+VUS has a window of 100. "flagged" is the share of anomalous and of normal rows beyond
+the threshold that a detector sets itself.
 """
 
 import argparse
@@ -44,7 +45,7 @@ from tsanomaly.metrics import vus_pr
 
 
 class WithoutNetwork(LSTMAutoencoderDetector):
-    """The linear view alone: the network is trained, and counts for nothing."""
+    """The linear maps alone: the network is trained, but has no weight."""
 
     def _weigh(self, *arguments):
         super()._weigh(*arguments)
@@ -104,7 +105,7 @@ def standardise(train, test):
 
 
 def first_named(detector, test, causes):
-    """Share of the faults that `explain` puts down to the channels at fault first."""
+    """Share of the faults for which `explain` ranks the channels at fault first."""
     events = explain(detector, test)
     hits = 0
     for start, stop, channels in causes:

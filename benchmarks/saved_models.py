@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Size of saved models, and seconds to save and load them in fresh processes.
+"""Size of saved models, and seconds to save and load them in new processes.
 
     python benchmarks/saved_models.py
 

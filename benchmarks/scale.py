@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fleets and clusters: what many machines, and many rows, cost.
+"""Fleets and clusters: time and memory for many machines and many rows.
 
     python benchmarks/scale.py fleet --groups 200 --rows 2000
     python benchmarks/scale.py fleet --detectors ensemble --groups 1000
@@ -8,14 +8,17 @@
     python benchmarks/scale.py long --rows 10_000_000
     python benchmarks/scale.py wide --rows 50_000 --channels 500
 
-Prints JSON, with the machine and the versions. Bars: a fleet of 200 machines with 2,000
-rows each is fitted in at most 1.2 times the sum of the training steps, and on two cores
-1.6 times faster by two processes than by one; 1,000 of them are fitted and scored with
-the ensemble without a network by two processes within 3 minutes; from a file of 1,000
-of them, one is read and scored within 1 s and 50 MB; 10,000,000 rows in Parquet files
-are scored with less than 2 GB in each worker, and in memory with at most 500 MB above
-series and scores; the ensemble is fitted on 50,000 rows of 500 channels,
-and scores them, within 5 minutes and 4 GB.
+The output is JSON with the machine and the versions. Bars:
+
+- fleet: 200 machines with 2,000 rows each are fitted in at most 1.2 times the sum of
+  the training steps, and 1.6 times faster by two processes on two cores than by one.
+  With the ensemble without a network, two processes fit and score 1,000 of them within
+  3 minutes.
+- file: from a file of 1,000 machines, one is read and scored within 1 s and 50 MB.
+- dask, long: 10,000,000 rows in Parquet files are scored with less than 2 GB in each
+  worker, and in memory with at most 500 MB above series and scores.
+- wide: the ensemble is fitted on 50,000 rows of 500 channels, and scores them, within
+  5 minutes and 4 GB.
 """
 
 import argparse
@@ -57,7 +60,7 @@ from tsanomaly._inspection import detector_errors
 
 
 def processor():
-    """What the operating system calls the processor."""
+    """Return the model name of the processor."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line for line in file if line.startswith("model name")]
@@ -67,7 +70,7 @@ def processor():
 
 
 def surroundings(packages):
-    """Machine and versions, and how busy the machine is."""
+    """Return machine, versions and load averages."""
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -100,14 +103,14 @@ def readings(rows, channels, seed):
 
 
 def seconds(call):
-    """Time of a call, and what it returned."""
+    """Return the time of a call, and its result."""
     start = perf_counter()
     result = call()
     return perf_counter() - start, result
 
 
 def processor_seconds():
-    """What this process and its children that ended have used of the processor."""
+    """Return the processor time of this process and its finished children."""
     used = [resource.getrusage(who) for who in (-1, 0)]  # children, and itself
     return sum(part.ru_utime + part.ru_stime for part in used)
 
@@ -254,7 +257,7 @@ def run_file(arguments):
     with tempfile.TemporaryDirectory() as folder:
         small, path = Path(folder, "fleet-small.skops"), Path(folder, "fleet.skops")
         save(fleet, small)
-        # The same models again and again: a file has as many as there are names.
+        # The same models are repeated, one per name of a machine.
         fleet._models *= arguments.groups // len(pieces)
         fleet.groups_ = np.arange(len(fleet._models))
         saving, _ = seconds(lambda: save(fleet, path))
@@ -395,7 +398,7 @@ def run_dask(arguments):
 
 
 def compare_borders(detector, source, target, arguments):
-    """How far scores around borders of files are from those of a whole stretch."""
+    """Compare scores next to the borders of files with those of a continuous series."""
     scores = pd.read_parquet(target)["score"]
     files = sorted(source.iterdir())
     differences = []

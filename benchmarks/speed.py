@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Training, scoring, streaming, memory: what is fast enough, and what is not.
+"""Speed and memory of training, scoring and streaming, compared with their bars.
 
     python benchmarks/speed.py ../shared/data --json speed.json
     python benchmarks/speed.py ../shared/data --only training scoring
     python benchmarks/speed.py ../shared/data --only default --profile
     python benchmarks/speed.py --device gpu --json gpu.json
 
-Every row runs in a process of its own, and its figures are printed, and written, as
-soon as it is done. "The published network" is the one of 61,972 parameters. `training`
-needs PyTorch (`pip install torch`) for its bar. Memory is what the process has at its
-peak above what it has before, the input included in that, as Linux tells it. With
-`--device`, training and scoring on a GPU or a CPU instead: see `device_speed.py`.
+Every row runs in its own process, and its figures are printed and written as soon as it
+is done. "The published network" is the one with 61,972 parameters. `training` needs
+PyTorch (`pip install torch`) for its bar. Memory is the peak of the process above its
+level before, which includes the input, as reported by Linux. With `--device`, training
+and scoring are measured on a GPU or a CPU instead; see `device_speed.py`.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def plant(n_timestamps):
     """Standardised rows of a plant, to be trained on, and others to be scored."""
     data = make_sensor_data(TRAIN, contamination=0, random_state=0).frame.to_numpy()
     scaler = StandardScaler().fit(data)
-    # Many rows are the same few again, in another order: nothing depends on that.
+    # The same rows are repeated in another order; no result depends on that.
     repeats = -(-n_timestamps // TRAIN)
     scored = np.tile(scaler.transform(data), (repeats, 1))[:n_timestamps]
     noise = np.random.default_rng(0).standard_normal(scored.shape)
@@ -101,7 +101,7 @@ def operations(window_size, n_channels, units, latent_dim):
 
 
 def matrix_rate():
-    """Float32 matrix products, GFLOP/s: the best that NumPy or jax does here."""
+    """Return the best rate of float32 matrix products by NumPy or jax, in GFLOP/s."""
     import jax
 
     a = np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32)
@@ -125,7 +125,7 @@ def memory(what):
 
 
 def memory_with_new_peak():
-    """Memory of this process, MB; its peak is counted anew from here."""
+    """Return the memory of this process in MB, and reset its peak."""
     Path("/proc/self/clear_refs").write_text("5")
     return memory("VmRSS")
 
@@ -146,14 +146,14 @@ def timed_scores(detector, X):
 
 
 def small_fit(X, **parameters):
-    """A detector, trained hardly at all: scoring takes as long as after training."""
+    """Fit a detector briefly: scoring takes as long as after full training."""
     parameters = {"epochs": 1, "random_state": 0, **parameters}
     parameters["training"] = Training(windows_per_epoch=64)
     return LSTMAutoencoderDetector(**parameters).fit(X)
 
 
 def own_trainer():
-    """A function that trains the published network on as many batches as it is told."""
+    """Return a function that trains the published network on a number of batches."""
     from tsanomaly._windows import TrailingWindows
 
     X = plant(1)[0].astype(np.float32)
@@ -178,7 +178,7 @@ def own_trainer():
 
 
 def torch_trainer(n_threads):
-    """The same, as one writes it by hand in PyTorch."""
+    """Return the same function for PyTorch."""
     import torch
     from torch import nn
 
@@ -239,8 +239,8 @@ def training(arguments):
         print("PyTorch is not installed: nothing to compare with")
     rates = {name: [] for name in names}
     with ExitStack() as stack:
-        # Each in a process of its own, in turns: threads of the one that wait for work
-        # would slow down the other.
+        # In separate processes and in turns, because waiting threads of one would slow
+        # down the other.
         processes = {
             name: stack.enter_context(
                 ProcessPoolExecutor(1, mp_context=get_context("spawn"))
@@ -263,7 +263,7 @@ def training(arguments):
 
 
 def first_fit(arguments):
-    """The first fit in a process, and how five seeds tell plant_a's windows apart."""
+    """Measure the first fit in a process, and the ROC-AUC of plant_a's windows."""
     import pandas as pd
 
     frame = pd.read_csv(
@@ -291,7 +291,7 @@ def first_fit(arguments):
 
 
 def second_fit(arguments):
-    """Another fit of an architecture: what takes time beside the training steps."""
+    """Measure another fit of an architecture: the time outside of training steps."""
     from tsanomaly import _network, _trainers
 
     X = plant(1)[0]
@@ -459,7 +459,7 @@ def growth(arguments):
     detector = small_fit(train)
     detector.score_samples(X[:1000])
     for size in sizes:
-        # The median of as many runs as make up a million rows, one to nine.
+        # The median of one to nine runs, which together score about a million rows.
         before = memory_with_new_peak()
         runs = [
             timed(detector.score_samples, X[:size])[0]
@@ -559,7 +559,7 @@ def versions():
 
 
 def processor():
-    """What the processor calls itself."""
+    """Return the model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""StreamingDetector: milliseconds for a reading, and memory over many.
+"""StreamingDetector: milliseconds per reading, and memory over many readings.
 
     python benchmarks/streaming.py
 
@@ -71,7 +71,7 @@ def detectors():
 
 
 def milliseconds(calls, rows):
-    """Median and 99th percentile of each of some functions of a row, in turns."""
+    """Median and 99th percentile of the time of functions of a row, called in turns."""
     for row in rows[:20]:
         for call in calls:
             call(row)
@@ -85,7 +85,7 @@ def milliseconds(calls, rows):
 
 
 def alone(detector, frame):
-    """The forest that a pipeline ends in, scoring one row that is ready for it."""
+    """Score a prepared row with the forest at the end of a pipeline."""
     if not hasattr(detector, "steps"):
         return detector, frame[-1:]
     return detector[-1], detector[:-1].transform(frame)[-1:]

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Whether thresholds keep what they promise on new rows of stationary machines.
+"""Whether thresholds keep the stated rate on new rows of stationary machines.
 
     python benchmarks/thresholds.py --json thresholds.json
 
 Thresholds are set on the errors of 5,000 rows, and applied to new ones: absolute
 values, squares and exponentials of first-order autoregressive series, whose coefficient
-is in the name, and errors of forecasts of four sinusoids with noise. No error is that
-of a row that a detector has learned from. "alarms" are runs of flagged rows, with at
-least 10 rows in between that are not, per number that the budget allows; "flagged" is
-the share of flagged rows, relative to the stated one. Means of 40 seeds. Bar: alarms
-from 0.5 to 2 times the budget.
+is in the name, and errors of forecasts of four sinusoids with noise. No error belongs
+to a row that a detector has learned from. "alarms" is the number of runs of flagged
+rows, separated by at least 10 other rows, relative to the budget. "flagged" is the
+share of flagged rows, relative to the stated one. Figures are means of 40 seeds. Bar:
+alarms from 0.5 to 2 times the budget.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def autoregressive(shape, coefficient, n_new, rng):
 
 
 def forecast(n_new, rng):
-    """The same of an `AutoregressiveDetector` on sinusoids."""
+    """Return such errors of an `AutoregressiveDetector` on sinusoids."""
     time = np.arange(N_LEARNED + N_ROWS + n_new)
     X = np.column_stack(
         [np.sin(2 * np.pi * time / period + period) for period in (31, 50, 87, 173)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""WindowTransformer(50) on 10,000,000 × 4 float32 rows: seconds, and memory it takes.
+"""WindowTransformer(50) on 10,000,000 × 4 float32 readings: seconds and memory.
 
     python benchmarks/windows.py
 

@@ -14,19 +14,19 @@ from tsanomaly import LSTMAutoencoderDetector, set_compilation_cache
 matplotlib.use("Agg")
 
 
-# Tests compile more than a hundred tiny networks, and run each for a moment: compiling
-# takes jax a quarter of the processor time without its optimisations. Set the variable
-# to 0 to test with them.
+# Tests compile more than a hundred tiny networks and run each of them briefly. Without
+# optimisations, jax compiles in a quarter of the processor time. Set the variable to 0
+# to test with optimisations.
 OPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ.setdefault(OPTIMIZED, "1")
-# Processes end at flags that they do not know, so only where this one has been tried.
+# Unknown flags end the process, so this one is set only for versions that know it.
 if os.environ[OPTIMIZED] == "1" and version("jaxlib").startswith("0.10."):
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 
 def pytest_configure(config):
-    """Compile each network once for all tests, also for those in other processes."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else the developer has one
+    """Compile each network once for all tests, including those in other processes."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else set by the developer
         folder = TemporaryDirectory(prefix="tsanomaly-tests-")
         config.add_cleanup(folder.cleanup)
         config.add_cleanup(lambda: set_compilation_cache(None))
@@ -69,7 +69,7 @@ def fitted(series):
 
 @pytest.fixture
 def shorten_training(monkeypatch):
-    """A function that gives parameters to all networks that are fitted from then on."""
+    """Return a function that sets parameters of all networks that are fitted later."""
     methods = {name: getattr(LSTMAutoencoderDetector, name) for name in FITTING}
 
     def shorten_training(**parameters):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What several test files need, and that is no fixture."""
+"""Helpers of several test files, other than fixtures."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def tiny_detector(**parameters):
 
 
 def related(n_timestamps, n_others=0, seed=0):
-    """A random series, its square, and others that nothing tells of; standardised."""
+    """A random series, its square, and independent series; all standardised."""
     rng = np.random.default_rng(seed)
     first = np.zeros(n_timestamps)
     for t in range(1, n_timestamps):
@@ -72,7 +72,7 @@ def blending_detector(**parameters):
 
 
 def reconstruction_of(detector, view="network"):
-    """What one view of a detector, 'network' or 'linear', makes of windows."""
+    """Return the reconstruction of windows by a view, 'network' or 'linear'."""
     if view == "network":
         reconstruct = detector.to_keras().predict_on_batch  # built anew at every call
     else:
@@ -91,18 +91,18 @@ def reconstruction_of(detector, view="network"):
 
 
 def errors_of_view(detector, X, view, training, weights=1.0):
-    """Errors of rows by one view, by the loop.
+    """Compute the errors of rows by one view, in a loop.
 
     Parameters
     ----------
     detector : LSTMAutoencoderDetector
-        Fitted.
+        A fitted detector.
     X : ndarray of shape (n_timestamps, n_channels)
     view : {'network', 'linear'}
     training : list of int
-        Rows of `X` that are the scale of 'multiscale' rules.
+        Rows of `X` that set the scale of 'multiscale' rules.
     weights : ndarray of shape (n_channels,) or float, default=1.0
-        What the squared residuals of each channel are multiplied by.
+        Weights of the squared residuals of each channel.
     """
     reconstruct, scale = reconstruction_of(detector, view), np.sqrt(weights)
     sizes = np.broadcast_to(detector.window_size, 2)
@@ -123,7 +123,7 @@ def errors_of_view(detector, X, view, training, weights=1.0):
 
 
 def whole_rows(X, n_context):
-    """Rows that so many others come before, in their stretch."""
+    """Return rows with at least `n_context` earlier rows in their stretch."""
     breaks = np.isnan(X).all(axis=1)
     return [
         t for t in range(n_context, len(X)) if not breaks[t - n_context : t + 1].any()
@@ -131,14 +131,14 @@ def whole_rows(X, n_context):
 
 
 def with_start_up_rows(detector, X, errors):
-    """Errors of a detector's training series, with those of start-up rows."""
+    """Add the errors of start-up rows to those of a detector's training series."""
     return reference.with_start_up_rows(
         errors, X, whole_rows(X, detector.n_context_), -detector.offset_
     )
 
 
 def shaded_ranges(axes):
-    """Corners of the ranges that are shaded, for every patch: (n_ranges, 4, 2)."""
+    """Return the corners of the shaded ranges of each patch, (n_ranges, 4, 2)."""
     return [
         patch.get_path().vertices.reshape(-1, 5, 2)[:, :4]
         for patch in axes.patches
@@ -147,7 +147,7 @@ def shaded_ranges(axes):
 
 
 def run_python(code, **environment):
-    """Run code in a fresh interpreter, and return what it prints."""
+    """Run code in a new interpreter, and return its output."""
     result = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:tsanomaly", "-c", code],
         env={**os.environ, **environment},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Networks that a user might bring. They know nothing of the package."""
+"""Networks that users might write, independent of the package."""
 
 
 def gru(window_size, n_channels):

@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def trailing_window(X, row, window_size, breaks=None):
-    """Window that ends at a row, padded with the first row of its stretch."""
+    """Return the window ending at a row, padded with the first row of its stretch."""
     first = 0
     for earlier in range(row):
         if breaks is not None and breaks[earlier]:
@@ -18,12 +18,12 @@ def trailing_window(X, row, window_size, breaks=None):
 
 
 def flat_windows(X, window_size):
-    """What WindowTransformer returns."""
+    """Compute the output of WindowTransformer."""
     return np.array([trailing_window(X, t, window_size).ravel() for t in range(len(X))])
 
 
 def merged(values, n_timestamps, stride):
-    """What merge_windows returns, for values of shape (n_windows, window_size)."""
+    """Compute `merge_windows` for values of shape (n_windows, window_size)."""
     found = [[] for _ in range(n_timestamps)]
     for i, window in enumerate(values):
         for j, value in enumerate(window):
@@ -32,7 +32,7 @@ def merged(values, n_timestamps, stride):
 
 
 def filled(window, values):
-    """A window without NaN: the last reading, or else the first, or else a value."""
+    """Fill NaN in a window with the last reading, else the first, else a value."""
     result = np.array(window)
     for channel, column in enumerate(window.T):
         known = [t for t in range(len(column)) if not np.isnan(column[t])]
@@ -46,7 +46,7 @@ def filled(window, values):
 
 
 def known_mean(values):
-    """Mean over the first axis of what is not NaN."""
+    """Mean over the first axis, ignoring NaN."""
     means = []
     for column in np.array(values).T:
         known = column[~np.isnan(column)]
@@ -55,10 +55,10 @@ def known_mean(values):
 
 
 def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=None):
-    """Errors of a function that maps windows to windows, row by row.
+    """Compute row errors for a function that maps windows to windows, row by row.
 
-    NaN at breaks, and where there is no window that rests on no padding, and of which
-    something is known in each row.
+    They are NaN at breaks, and at rows without a window that is not padded and has a
+    reading in each of its rows.
     """
     if breaks is None:
         breaks = np.zeros(len(X), dtype=bool)
@@ -70,8 +70,8 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
     outputs = reconstruct([filled(window, fill) for window in windows])
     outputs = outputs.astype(np.float64)
     errors = [[] for _ in X]
-    taken = set()  # rows that a window holds, padded or not
-    first = 0  # of the stretch
+    taken = set()  # rows of any window, padded or not
+    first = 0  # row of the stretch
     for t in rows:
         if breaks[t]:
             first = t + 1
@@ -89,8 +89,8 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
             values = {}
             for j in range(window_size):
                 row = t - window_size + 1 + j
-                # A last window that is not on the grid is for the rows that no other
-                # window holds.
+                # A last window off the grid covers the rows that are in no other
+                # window.
                 is_left = ends and row not in taken
                 if row >= first and (on_grid or is_left):
                     values[row] = squared[j]
@@ -108,8 +108,8 @@ def multiscale_errors(
 ):
     """Errors by the 'multiscale' rules, on the scale of the rows `training` of X.
 
-    NaN where the residual of the row itself is not known: of a padded window, or, with
-    `forecasts`, of those that are NaN, which are no breaks.
+    NaN if the residual of the row itself is unknown: in padded windows or, with
+    `forecasts`, where the forecast is NaN in a row that is not a break.
     """
     rows = [t for t in range(len(X)) if not breaks[t]]
     lengths = [window_size]
@@ -132,7 +132,7 @@ def multiscale_errors(
         for k in lengths:
             last = squared[t][-k:]
             if np.isnan(last).all(axis=1).any():
-                continue  # a row of which nothing is known
+                continue  # a row without any reading
             if k > 1:
                 last = [row * min(1, limit / np.nanmean(row)) for row in last]
             channels = known_mean(last)
@@ -172,26 +172,26 @@ def multiscale_errors(
 
 
 def with_start_up_rows(errors, X, whole, threshold):
-    """Errors of a training series, with those of rows that a detector has none for.
+    """Add the errors of start-up rows to those of a training series.
 
-    Such rows are judged by a forecast from the row before; a first row by its distance
-    from the mean.
+    Start-up rows are judged by a forecast from the row before, and first rows by their
+    distance from the mean.
 
     Parameters
     ----------
     errors : ndarray of shape (n_timestamps, n_channels)
-        NaN at breaks, and in the rows that are to be judged.
+        Errors, NaN at breaks and start-up rows.
     X : ndarray of shape (n_timestamps, n_channels)
         The series: at most 1,000 rows without breaks.
     whole : list of int
-        Rows whose windows rest on no padding.
+        Rows whose windows are not padded.
     threshold : float
-        Error that rows are flagged above.
+        Rows with a larger error are flagged.
     """
     rows = [t for t in range(len(X)) if not np.isnan(X[t]).all()]
     centred = X - np.nanmean(X, axis=0)
     before = {t: t - 1 if t - 1 in rows else t for t in rows}
-    # Of a missing reading the forecast sees that of the row itself less its own, 0.
+    # The forecast sees a missing reading as 0.
     given = {t: np.nan_to_num(centred[before[t]]) for t in rows}
 
     def squares(learned, judged):
@@ -209,7 +209,7 @@ def with_start_up_rows(errors, X, whole, threshold):
     by_channel = squares(rows, rows)
     of_rows = {t: np.nanmean(by_channel[t]) for t in rows}
     scale = logarithmic_scale([of_rows[t] for t in rows if before[t] != t])
-    # New rows have larger errors: those of each half by a forecast of the other.
+    # Errors of new rows: each half by a forecast that was fitted on the other one.
     inner = [t for t in rows if t - 1 in rows]
     middle, unit = len(inner) // 2, 1.0
     if middle > 2:
@@ -243,7 +243,7 @@ def with_start_up_rows(errors, X, whole, threshold):
 
 
 def logarithmic_scale(errors):
-    """A map of errors: the median of given ones to 0, their 99 % quantile to 1."""
+    """Return a function that maps the median to 0 and the 99 % quantile to 1."""
     errors = np.array(errors)
     floor = 1e-3 * max(np.median(errors), 1e-3 * errors.mean())
     logs = np.log(errors + floor)
@@ -252,18 +252,18 @@ def logarithmic_scale(errors):
 
 
 def joined_shares(shares, weights):
-    """Mean of what the channels contribute, over the channels that any share knows."""
+    """Mean shares of the channels, over the channels that are known to any view."""
     shares = np.array(shares)
     known = ~np.isnan(shares).all(axis=0)
     joined = np.zeros(shares.shape[1])
     for share, weight in zip(shares, weights, strict=True):
-        # Each speaks for all channels that any knows.
+        # Each share counts for all channels that are known to any view.
         joined += weight * np.nan_to_num(share) / np.nansum(share) * known.sum()
     return np.where(known, joined / np.sum(weights), np.nan)
 
 
 def best_f_score(errors, y, beta):
-    """Best F-beta of all thresholds, by trying them."""
+    """Find the best F-beta by trying all thresholds."""
     best = 0.0
     for cut in errors:
         flagged = errors >= cut
@@ -278,7 +278,7 @@ def best_f_score(errors, y, beta):
 def temporal_features(
     X, windows=(5, 10, 30), lags=(1, 2, 3, 5), rates=(1, 5), eps=1e-6
 ):
-    """What TemporalFeatures returns, written straightforwardly with pandas."""
+    """Compute TemporalFeatures straightforwardly with pandas."""
     depth = max([*windows, *lags, *rates])
     padded = pd.concat([X.iloc[[0] * depth], X])
 
@@ -365,7 +365,7 @@ def cluster_peaks(errors, level, breaks=None):
 
 
 def alarms(errors, threshold, median_error, **rules):
-    """What AlarmFilter.alarms returns, as a list of dicts, with numbers of rows."""
+    """Compute `AlarmFilter.alarms` as a list of dicts, with row numbers."""
     unit = max(threshold - median_error, 1e-3 * abs(threshold))
     excess, tracked = [], threshold
     for error in errors:
@@ -397,7 +397,7 @@ def alarms(errors, threshold, median_error, **rules):
 
 
 def _next_alarm(excess, first, *, trigger, max_excess, decay, on_delay, **ends):
-    """Start, raised, end, and the row in which the next alarm is over."""
+    """Return start, raised and end of the next alarm, and the row that clears it."""
     accumulated, start = 0.0, None
     for t in range(first, len(excess)):
         if np.isnan(excess[t]):
@@ -417,7 +417,7 @@ def _next_alarm(excess, first, *, trigger, max_excess, decay, on_delay, **ends):
 
 
 def _end_of_alarm(excess, raised, *, off_delay, deadband, tracking):
-    """The last row of an alarm, and the one in which it is over."""
+    """Return the last row of an alarm, and the row that clears it."""
     end = raised
     for t in range(raised + 1, len(excess)):
         if np.isnan(excess[t]):

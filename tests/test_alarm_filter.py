@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Alarms from errors of rows, against a slow loop, and those that `explain` tells."""
+"""Alarms from errors of rows, against a slow loop, and alarms in `explain`."""
 
 import numpy as np
 import pandas as pd

@@ -111,12 +111,12 @@ def whole(X, rows, window_size):
 
 
 def weight_of_channels(detector):
-    """How far the network counts in each channel."""
+    """Weight of the network in each channel."""
     return np.clip((detector.relation_gain_ - 0.25) / 0.25, 0, 1)
 
 
 def errors_of_views(detector, X):
-    """By both views, and the rows that are their scales: (rows, errors) of each."""
+    """Return errors by both views, and the rows that set their scales."""
     short, long = detector.window_size
     known = np.flatnonzero(~np.isnan(X).all(axis=1))
     last_fifth = known[int(0.8 * len(known)) :]

@@ -26,7 +26,7 @@ BASELINES = [
 
 
 class Failing(OutlierMixin, BaseEstimator):
-    """A detector that does not get along with the data."""
+    """A detector that fails on the data."""
 
     def fit(self, X, y=None):
         raise FloatingPointError("too hot")

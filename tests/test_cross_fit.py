@@ -35,7 +35,7 @@ def forecasts(**parameters):
 
 
 def windows_of_noise(n_components=30):
-    """Components that fit the noise of the training rows."""
+    """A pipeline that overfits the noise of the training rows."""
     return make_pipeline(
         StandardScaler(),
         WindowTransformer(20),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The benchmark of devices measures, chooses, and says what is missing."""
+"""The benchmark of devices: rates, choice of the batch size, missing backends."""
 
 import json
 import subprocess

@@ -82,7 +82,7 @@ CHUNKS = (0, 1, 2, 0, 1, 40, 3, 1, 0, 0, 50, 1, 1, 0)
 
 
 class Slow(TransformerMixin, BaseEstimator):
-    """Takes its time over a partition, and notes which process did it."""
+    """A slow detector that records which process scores a partition."""
 
     n_context_ = n_lookahead_ = 0
 
@@ -116,7 +116,7 @@ class Heavy(TransformerMixin, BaseEstimator):
 
 
 class Noted(Slow):
-    """Notes where it arrives."""
+    """A detector that records the process in which it is unpickled."""
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -125,7 +125,7 @@ class Noted(Slow):
 
 
 class Counting(WindowTransformer):
-    """Notes how many rows it is given."""
+    """A transformer that records how many rows it receives."""
 
     seen = []
 

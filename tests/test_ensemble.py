@@ -169,7 +169,7 @@ def test_context_is_that_of_the_farthest(series):
 
 
 class Unknown(OutlierMixin, BaseEstimator):
-    """It does not say which rows a score depends on, or fails to learn."""
+    """A detector without `n_context_`, or one that fails in `fit`."""
 
     def __init__(self, error=None):
         self.error = error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong around the library: interruptions, full disks, extreme readings."""
+"""Problems outside of the library: interruptions, full disks, extreme readings."""
 
 import ctypes
 import re
@@ -92,7 +92,7 @@ ALL = {name: estimator for name, (estimator, _) in ESTIMATORS.items()} | PIPELIN
 
 
 def results(estimator, X):
-    """Scores, or what a transformer returns."""
+    """Scores, or the output of a transformer."""
     method = "score_samples" if hasattr(estimator, "score_samples") else "transform"
     return getattr(estimator, method)(X)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Scores of a few cases, as they were: a change of code that moves them is seen.
+"""Recorded scores of a few cases, to notice changes of the code that move them.
 
-Where they are to move, ``python -m tests.test_figures`` writes them anew, and the list
-of changes says why.
+If they are meant to change, write new ones with ``python -m tests.test_figures``, and
+give the reason in the list of changes.
 """
 
 import json

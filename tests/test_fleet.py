@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fleet is its machines, each by itself: the wrapper's own contract."""
+"""A fleet treats each machine by itself: the contract of the wrapper."""
 
 import copy
 import pickle

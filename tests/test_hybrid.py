@@ -40,7 +40,7 @@ LOF = LocalOutlierFactor(novelty=True)
 
 
 class Recorder(OutlierMixin, BaseEstimator):
-    """A row-wise detector that keeps what it was given."""
+    """A row-wise detector that stores its input."""
 
     def __init__(self, sees_other_rows=False):
         self.sees_other_rows = sees_other_rows
@@ -61,7 +61,7 @@ class Recorder(OutlierMixin, BaseEstimator):
 
 
 class Sparing(Recorder):
-    """A detector that scores the rows that are asked for, with two rows before them."""
+    """A detector that scores selected rows, with two rows of context."""
 
     def fit(self, X, y=None):
         super().fit(X)
@@ -465,7 +465,7 @@ def test_bad_parameters(parameters, message, series):
 
 
 class SaysNothing(Recorder):
-    """A detector that does not say how many rows it needs."""
+    """A detector without `n_context_`."""
 
     def fit(self, X, y=None):
         super().fit(X)

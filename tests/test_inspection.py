@@ -61,14 +61,14 @@ class Scores(OutlierMixin, BaseEstimator):
 
 
 class Decisions(Scores):
-    """A threshold that nothing but the decision function tells."""
+    """A detector whose threshold follows only from its decision function."""
 
     def decision_function(self, X):
         return self.score_samples(X) + 3
 
 
 class DecisionsAlone(OutlierMixin, BaseEstimator):
-    """No scores but decisions."""
+    """A detector without scores, but with a decision function."""
 
     def fit(self, X, y=None):
         self.n_features_in_ = np.asarray(X).shape[1]

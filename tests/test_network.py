@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The library's own network on jax does what Keras does with it."""
+"""The library's own code for networks on jax agrees with Keras."""
 
 import numpy as np
 import pytest

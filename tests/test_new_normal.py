@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Another level that the operator takes for normal."""
+"""A new level that the operator accepts as normal."""
 
 import pickle
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Networks of a user's own do what the library's does."""
+"""Custom networks behave like the default one."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sensor health: faults are found where they are, and little else is."""
+"""Sensor health: faults are found in the right place, with few false findings."""
 
 import warnings
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The alarms of a stream are those of the rows so far, whatever way they come in."""
+"""The alarms of a stream are those of the rows so far, however these arrive."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A stream gives the scores of the batch, whatever way the rows come in."""
+"""A stream returns the scores of the batch, however the rows arrive."""
 
 import copy
 import pickle
@@ -295,7 +295,7 @@ def test_rows_by_name(series, name):
     turned = X[["flow", "pressure"]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # What NumPy says of Keras on PyTorch
+        # A warning of NumPy about Keras on PyTorch
         warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         for rows in (
             [row for _, row in X.iterrows()],
@@ -335,7 +335,7 @@ def test_frames_between_steps(series):
     rows = [row for _, row in X.iterrows()]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # What NumPy says of Keras on PyTorch
+        # A warning of NumPy about Keras on PyTorch
         warnings.filterwarnings("ignore", "__array__", DeprecationWarning)
         assert_same(*one_by_one(StreamingDetector(detector), rows), expected)
 
@@ -446,7 +446,7 @@ def test_no_rows(detectors):
 
 
 class Unknown(TransformerMixin, BaseEstimator):
-    """A step of somebody else."""
+    """A step outside of this library."""
 
     def fit(self, X, y=None):
         self.fitted_ = True

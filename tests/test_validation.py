@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What counts as a series, wherever one is passed."""
+"""Validation of series, wherever they are passed."""
 
 import numpy as np
 import pandas as pd

@@ -11,14 +11,14 @@ LONG_NAME = f"press{'_in_between' * 6}"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where results go; the current folder is that around it."""
+    """Folder of the results, inside the current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "tsanomaly-results"
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
-    """A plant, with anomalies in the rows after the training rows, too; and a model."""
+    """Results with a plant, with anomalies after the training rows, and a model."""
     folder = tmp_path_factory.mktemp("plant")
     plant, output = str(folder / "plant.csv"), ["--output-dir", str(folder)]
     options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
@@ -30,27 +30,27 @@ def results(tmp_path_factory):
 
 @pytest.fixture
 def plant(results, folder):
-    """The readings of the plant, among the results."""
+    """File of the readings of the plant, among the results."""
     folder.mkdir()
     return str(shutil.copy(results / "plant.csv", folder))
 
 
 @pytest.fixture
 def model(results, plant, folder):
-    """A model that is trained on the plant, among the results."""
+    """File of a model that is trained on the plant, among the results."""
     return str(shutil.copy(results / "model.skops", folder))
 
 
 @pytest.fixture
 def short_search(monkeypatch):
-    """Make ``tune`` try two lengths of windows with two thresholds each."""
+    """Make ``tune`` try two window lengths with two thresholds each."""
     monkeypatch.setattr(_tuning, "_OF_STOCK", {"window__window_size": [3, 10]})
     monkeypatch.setattr(_tuning, "_PER", [100, 1_000])
 
 
 @pytest.fixture(scope="session")
 def eager_results(results, tmp_path_factory):
-    """What training on the plant writes, with a threshold so low that it alarms."""
+    """Results of training on the plant, with a low threshold that causes alarms."""
     folder = tmp_path_factory.mktemp("eager")
     options = ["--detector", "pca", "--quantile", "0.5", "--no-plots"]
     train = ["train", str(results / "plant.csv"), *options]
@@ -67,14 +67,14 @@ def eager_model(eager_results, plant, folder):
 
 @pytest.fixture(scope="session")
 def page(tmp_path_factory):
-    """A report with all its pictures, and names that are hard to place."""
+    """A report with all its pictures, and names that are hard to lay out."""
     folder = tmp_path_factory.mktemp("report")
     results = ["--output-dir", str(folder)]
     options = ["--rows", "600", "--contamination", "0.1", "--no-plots"]
     assert main(["generate", *options, *results]) == 0
     readings = pd.read_csv(folder / "plant.csv")
     readings = readings.rename(columns={"sensor_2": LONG_NAME})
-    # A name of one word, wider than a phone.
+    # A name without spaces, wider than a phone.
     file = folder / f"pump_station_3{'_readings' * 8}.csv"
     readings.to_csv(file, index=False)
     train = ["train", str(file), "--detector", "pca", "--no-plots"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tests of machines that are watched live need."""
+"""Helpers of tests that watch machines live."""
 
 import http.client
 import json
@@ -16,12 +16,12 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def lines_of(text):
-    """The objects in lines of JSON."""
+    """Parse lines of JSON."""
     return [json.loads(line) for line in text.splitlines()]
 
 
 def ask(port, method, path, body=None):
-    """Ask until there is an answer, and return it."""
+    """Send a request until there is an answer, and return the answer."""
     end = time.monotonic() + 100
     while time.monotonic() < end:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -44,7 +44,7 @@ def free_port():
 
 
 def wait_for(condition, seconds=100):
-    """Wait until a condition holds, and return what it says."""
+    """Wait until a condition holds, and return its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
@@ -54,7 +54,7 @@ def wait_for(condition, seconds=100):
 
 
 def is_listening(port):
-    """Whether somebody takes connections."""
+    """Whether a port accepts connections."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -64,7 +64,7 @@ def is_listening(port):
 
 @contextmanager
 def running(command, **options):
-    """A program that ends with the block."""
+    """Run a program until the end of the block."""
     process = subprocess.Popen(command, **QUIET, **options)
     try:
         yield process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What owners of plants bring, from the command line."""
+"""Files as found in plants, from the command line."""
 
 import json
 import sys

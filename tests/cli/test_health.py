@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands say of sensors."""
+"""Sensor health in the commands."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Models and readings that the commands are given: from pipes, and the wrong ones."""
+"""Models and readings as input of the commands: from pipes, and invalid ones."""
 
 import os
 from contextlib import contextmanager

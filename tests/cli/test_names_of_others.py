@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands on files whose columns somebody named to do harm."""
+"""Commands on files with malicious column names."""
 
 import csv
 import json

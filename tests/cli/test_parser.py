@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the help says, what is wrong usage, and how parameters are spelled."""
+"""Help, wrong usage, and the spelling of parameters."""
 
 import inspect
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was done to readings in training is kept with the model, and done again."""
+"""The preparation of readings is saved with the model, and repeated."""
 
 import json
 

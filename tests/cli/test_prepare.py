@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is done to readings before a detector sees them."""
+"""Preparation of readings for a detector."""
 
 import json
 import warnings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What of a series the page of the report holds, and what the names in it become."""
+"""Data of the charts in the report, and names in them."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is seen on a terminal while a command is at work."""
+"""Progress on a terminal while a command runs."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ def test_progress_is_erased_on_a_terminal(plant, monkeypatch):
     assert terminal.text.endswith(CLEARED)
 
 
-# NumPy warns of what Keras does on PyTorch, in lines that are no bars.
+# NumPy warns of Keras on PyTorch, in lines that are not progress bars.
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_progress_keeps_to_one_line_of_a_narrow_terminal(plant, monkeypatch):
     terminal = Terminal()

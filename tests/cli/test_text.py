@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names of others, as a terminal, a shell and a spreadsheet get them."""
+"""Untrusted names on a terminal, in a shell and in a spreadsheet."""
 
 import csv
 import shutil

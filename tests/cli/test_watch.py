@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command that watches machines: what it prints, keeps and survives."""
+"""The command `watch`: what it prints, saves and survives."""
 
 import json
 import os

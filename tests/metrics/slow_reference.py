@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Slow, obvious loops for the measures of labels, and labels to try them on."""
+"""Slow, obvious loops for metrics of labels, and labels to test them on."""
 
 import math
 from itertools import permutations
@@ -97,8 +97,8 @@ def point_adjusted(y_true, y_pred):
 def affiliation(y_true, y_pred):
     """Affiliation precision and recall of each event.
 
-    All corners of the integrands lie on quarters of rows, so the value in the middle
-    of a quarter is its mean.
+    All corners of the integrands are at quarters of rows, so the value in the middle of
+    a quarter is its mean.
     """
     n_rows = len(y_true)
     true = [(event[0], event[-1] + 1) for event in events(y_true)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all metrics of labels, flags and scores take, and refuse."""
+"""Input that metrics of labels, flags and scores accept or reject."""
 
 import warnings
 

@@ -188,7 +188,7 @@ def test_scorers_travel(forest, labelled):
 
 
 class Counted(LSTMAutoencoderDetector):
-    """A network of which it is known how often it was trained."""
+    """A network that counts how often it was trained."""
 
     fits: ClassVar = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is looked at in a file, and changed in it."""
+"""Read and alter model files."""
 
 import io
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def outputs(model, X):
-    """Everything that a model says of rows."""
+    """Return all outputs of a model for rows."""
     methods = ["score_samples", "decision_function", "predict", "transform"]
     return {
         method: np.asarray(getattr(model, method)(X))
@@ -22,12 +22,12 @@ def outputs(model, X):
 
 
 def without_address(model):
-    """Its representation, but for where a random state lies in memory."""
+    """Return the representation of a model without addresses of random states."""
     return re.sub("0x[0-9A-F]+", "", repr(model))
 
 
 def assert_same(model, loaded, frame):
-    """Raise unless two models say the same, to the last bit."""
+    """Raise unless the outputs of two models are equal bit for bit."""
     for rows in (frame, frame[:1], frame[::-1][:7]):
         expected, found = outputs(model, rows), outputs(loaded, rows)
         assert expected
@@ -37,7 +37,7 @@ def assert_same(model, loaded, frame):
 
 
 def content_of(path):
-    """Members of a file by name."""
+    """Return the members of a file by name."""
     with ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -45,13 +45,13 @@ def content_of(path):
 def write(path, members, compression=ZIP_DEFLATED):
     """Write an archive of members: a dict, or pairs."""
     with warnings.catch_warnings(), ZipFile(path, "w", compression) as archive:
-        warnings.simplefilter("ignore")  # of two members of the same name
+        warnings.simplefilter("ignore")  # about two members with the same name
         for name, content in getattr(members, "items", lambda: members)():
             archive.writestr(ZipInfo(name), content, compression)
 
 
 def alter(path, change, compression=ZIP_DEFLATED):
-    """Change members of a file, and write SHA-256 that fit."""
+    """Change members of a file, with matching SHA-256."""
     members = content_of(path)
     change(members)
     manifest = json.loads(members.pop("tsanomaly.json"))
@@ -71,7 +71,7 @@ def alter_manifest(path, **changes):
 
 
 def alter_json(path, change):
-    """Change the description of the model, and write SHA-256 that fit."""
+    """Change the description of the model, with matching SHA-256."""
 
     def change_member(members):
         document = json.loads(members["model.json"])
@@ -83,7 +83,7 @@ def alter_json(path, change):
 
 
 def objects(node, name):
-    """All objects of a class in the description of a model."""
+    """Return all objects of a class in the description of a model."""
     if isinstance(node, dict):
         if node.get("class") == name:
             yield node
@@ -94,21 +94,21 @@ def objects(node, name):
 
 
 def alter_state(path, name, *keys, change=None, value=None):
-    """Change an attribute of the first object of a class, with SHA-256 that fit.
+    """Change an attribute of the first object of a class, with matching SHA-256.
 
     Parameters
     ----------
     path : Path
         The file.
     name : str
-        Of the class.
+        Name of the class.
     *keys : str
-        Where the attribute is, from the object inwards: "params" or "state", its name,
+        Keys that lead from the object to the attribute: "params" or "state", its name,
         and a key of a dict.
     change : callable or None
-        From an array to what takes its place.
+        Maps an array to the new array.
     value : object
-        What takes the place of the attribute, if it is no array, in JSON.
+        New value of an attribute other than an array, as JSON.
     """
 
     def change_members(members):

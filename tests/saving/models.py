@@ -50,7 +50,7 @@ def network():
 
 
 class Shift(TransformerMixin, BaseEstimator):
-    """A transformer of somebody else."""
+    """A transformer outside of this library."""
 
     def fit(self, X, y=None):
         self.shift_ = np.asarray(X).mean(axis=0)
@@ -61,7 +61,7 @@ class Shift(TransformerMixin, BaseEstimator):
 
 
 class OtherNetwork(LSTMAutoencoderDetector):
-    """A detector of somebody else, made from one of the library."""
+    """A detector outside of this library, derived from one of it."""
 
 
 MODELS = {
@@ -180,7 +180,7 @@ MODELS = {
     ),
 }
 
-# What the search over a threshold keeps: its pipeline, its splits, its scorer.
+# Searches over a threshold, which contain a pipeline, splits and a scorer.
 SEARCHES = {
     name: GridSearchCV(
         Pipeline(

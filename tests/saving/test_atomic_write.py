@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that are replaced: their rights, links, and several at once."""
+"""Replaced files: permissions, links, and several files at once."""
 
 import errno
 import os

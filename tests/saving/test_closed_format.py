@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that were made to break a promise: no code, little time, little memory."""
+"""Malicious files: they run no code, and take little time and memory."""
 
 import io
 import json

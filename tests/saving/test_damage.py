@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Any damage at all: by accident, and on purpose with sums that fit."""
+"""Damaged files: by accident, or on purpose with matching checksums."""
 
 import io
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a file says of its model, without the model."""
+"""Descriptions of model files, without loading the model."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files of fleets, of which each detector is a model file in the file."""
+"""Files of fleets: each detector is a model file within the file."""
 
 import copy
 import io

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Numbers that do not go together, with SHA-256 that fit."""
+"""Inconsistent numbers, with matching SHA-256."""
 
 import re
 

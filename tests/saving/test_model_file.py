@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that are damaged, made up, or none at all."""
+"""Files that are damaged, forged or not model files."""
 
 import io
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is loaded is what was saved."""
+"""Loaded models equal the saved ones."""
 
 import json
 import os

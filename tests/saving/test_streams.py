@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Streams with alarms in files, and files of them that were altered."""
+"""Saved streams with alarms, and altered files of them."""
 
 import copy
 import json

@@ -29,7 +29,7 @@ def small_pipeline():
 
 
 def plant(n_rows=400, faults=((100, 110), (300, 304))):
-    """Readings by the minute, with faults of the pressure."""
+    """Readings, one per minute, with faults of the pressure."""
     X = wave(n_rows)
     for start, end in faults:
         X[start:end, 1] += 6
@@ -38,7 +38,7 @@ def plant(n_rows=400, faults=((100, 110), (300, 304))):
 
 
 def as_readings(frame, machine=MACHINE):
-    """Rows of a frame as the watch takes them."""
+    """Convert rows of a frame to readings of a watch."""
     return [
         Reading(machine, np.datetime64(time), row.tolist())
         for time, row in zip(
@@ -63,7 +63,7 @@ def fleet():
 
 @pytest.fixture
 def watch(detector):
-    """A watch that forgets, and whose clock stands still."""
+    """A watch without a state file, whose clock does not advance."""
     watch = Watch(detector, clock=lambda: 1.8e9)
     yield watch
     watch.close()

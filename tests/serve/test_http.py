@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A watch over HTTP: answers, limits, tokens, and what is none of these."""
+"""A watch over HTTP: answers, limits, tokens and invalid requests."""
 
 import asyncio
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files in examples/monitoring fit together, and what they ask for exists."""
+"""The files in examples/monitoring are consistent, and use existing metrics."""
 
 import json
 import re

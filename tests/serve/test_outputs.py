@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events are handed over in order, once, and wait where nobody takes them."""
+"""Events are delivered in order and once, and wait for unreachable receivers."""
 
 import json
 import os

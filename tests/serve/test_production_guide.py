@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The code of the page "Watch machines live", and what it says of numbers."""
+"""The code of the page "Watch machines live", and its numbers."""
 
 import asyncio
 import io

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Readings of lines and bodies, and what is said of those that are none."""
+"""Readings in lines and bodies, and messages about invalid ones."""
 
 import json
 import math

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What serving needs, and what is said where it is not there."""
+"""Requirements of the server, and errors if they are missing."""
 
 import asyncio
 import socket

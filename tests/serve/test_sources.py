@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines of streams and of files that grow, are rotated, cut and left."""
+"""Lines of streams, and of files that grow, are rotated or truncated."""
 
 import io
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a watch finds, refuses and remembers."""
+"""Alarms, rejected readings and the state of a watch."""
 
 import sqlite3
 import threading

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Arrays as members of a file: numpy's own format, of which little is read.
+"""Write and read arrays in a small subset of the format of NumPy.
 
-NumPy's reader evaluates the header as a Python literal. Here a header has to match one
-pattern, letter by letter, and its shape the bytes that follow.
+NumPy evaluates the header as a Python literal. Here, the header must match a fixed
+pattern, and its shape must agree with the bytes that follow.
 """
 
 import io
@@ -18,18 +18,18 @@ _DTYPE = r"\|[biu]1|<[iu][248]|<f[248]|<M8\[(?:s|ms|us|ns)\]"
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 
-# What `numpy.save` writes of such an array.
+# Header that `numpy.save` writes for such an array.
 _HEADER = re.compile(
     rf"\{{'descr': '({_DTYPE})', 'fortran_order': (True|False), "
     r"'shape': \(((?:[0-9]{1,15}, )*(?:[0-9]{1,15},?)?)\), \} *\n"
 )
 
-# Dimensions of an array; no estimator has more.
+# Maximum number of dimensions. No estimator has more.
 _MOST_DIMENSIONS = 8
 
 
 def is_plain(array):
-    """Whether an array is one that a file can hold."""
+    """Whether a file can hold an array."""
     return re.fullmatch(_DTYPE, _name(array.dtype)) is not None
 
 
@@ -38,22 +38,22 @@ def _name(dtype):
 
 
 def write_array(array):
-    """The bytes of an array.
+    """Convert an array to bytes.
 
     Parameters
     ----------
     array : ndarray
-        One that `is_plain`.
+        An array for which `is_plain` is True.
 
     Returns
     -------
     content : bytes
-        In version 1.0 of numpy's format. Arrays in Fortran's order stay so: the last
-        digits of a product may depend on it.
+        The array in version 1.0 of the format of NumPy. Arrays in Fortran order keep
+        it, because the last digits of a product may depend on it.
     """
     array = np.asarray(array)
     if array.ndim > 1 and not array.flags.c_contiguous:
-        # A part of an array in Fortran's order stays in it.
+        # A slice of an array in Fortran order keeps that order.
         by_column = array.strides[0] < array.strides[-1]
         array = np.asfortranarray(array) if by_column else array
     stream = io.BytesIO()
@@ -67,23 +67,22 @@ def write_array(array):
 
 
 def read_array(content):
-    """Make an array.
+    """Make an array from bytes.
 
     Parameters
     ----------
     content : bytearray
-        What `write_array` returned, or anything else.
+        Bytes as from `write_array`, which may be damaged or manipulated.
 
     Returns
     -------
     array : ndarray
-        Of numbers, booleans or times; it lies in `content`, so that large ones are in
-        memory once.
+        Numbers, booleans or times. It shares the memory of `content`.
 
     Raises
     ------
     ValueError
-        If the header is another one, or the bytes are fewer or more than it says.
+        If the header is invalid, or does not agree with the number of bytes.
     """
     start = len(_MAGIC) + 2
     end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
@@ -102,13 +101,13 @@ def read_array(content):
         raise ValueError("an array of booleans contains values other than 0 and 1")
     order = "F" if found[2] == "True" else "C"
     array = flat.reshape(shape, order=order)
-    # As compiled code expects them.
+    # Compiled code expects arrays that are aligned and writeable.
     fits = array.flags.aligned and array.flags.writeable
     return array if fits else array.copy(order=order)
 
 
 def read_dtype(name):
-    """The type of an array's items, by the name that a header has for it."""
+    """Return the dtype with a name as in a header."""
     if not isinstance(name, str) or not re.fullmatch(_DTYPE, name):
         raise ValueError(f"{name!r} is not a numeric type that a file may contain")
     return np.dtype(name)

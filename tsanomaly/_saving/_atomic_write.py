@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that are replaced as a whole: others see the old one or the new one."""
+"""Replace files atomically: other processes see either the old or the new file."""
 
 import errno
 import os
@@ -12,15 +12,15 @@ from uuid import uuid4
 
 __all__ = ["replace_file", "replacing_together", "resolve_target"]
 
-# Files that wait to be put in their places, while `replacing_together` runs. As a
-# context variable and not as a parameter, since `save` lies in between.
+# New files that wait to be renamed while `replacing_together` runs. This is a context
+# variable, not a parameter, because `save` is called in between.
 _waiting = ContextVar("waiting", default=None)
 
 _UNCHANGED = "All files are as they were before."
 
 
 def resolve_target(path):
-    """The file that is replaced by what is written to a path.
+    """Return the file that writing to a path would replace.
 
     Parameters
     ----------
@@ -30,20 +30,19 @@ def resolve_target(path):
     Returns
     -------
     target : Path
-        The path itself or, of a link, the file that it points to: that file is
-        replaced, and not the link.
+        The path itself or, for a link, the file to which it points. The link is kept.
 
     Raises
     ------
     OSError
         If links lead in a circle (its `errno` is then ``ELOOP``).
     FileExistsError
-        If there is something else than a regular file.
+        If the path exists and is not a regular file.
     FileNotFoundError
-        If there is no folder for the file.
+        If the folder of the file does not exist.
     """
     target = Path(os.path.realpath(path))
-    # No link is left, but where following it has no end.
+    # A resolved path contains links only if they lead in a circle.
     if any(part.is_symlink() for part in (target, *target.parents)):
         raise OSError(
             errno.ELOOP,
@@ -64,19 +63,20 @@ def resolve_target(path):
 
 
 def replace_file(path, data):
-    """Write a file, in one step as others see it.
+    """Write a file atomically.
 
     Parameters
     ----------
     path : str or os.PathLike
-        As for `resolve_target`. A file that is there keeps its permissions.
+        As for `resolve_target`. An existing file keeps its permissions.
     data : bytes
-        What it is to hold. Within `replacing_together` it does from the end on.
+        New contents of the file. Within `replacing_together`, the file is replaced at
+        the end of the block.
 
     Raises
     ------
     OSError
-        If it cannot be written. What was there is as it was before.
+        If the file cannot be written. An existing file is unchanged.
     """
     with replacing_together() as waiting:
         waiting.write(path, data)
@@ -84,18 +84,18 @@ def replace_file(path, data):
 
 @contextmanager
 def replacing_together():
-    """Replace all files that are written within, at the end, or none of them.
+    """Replace all files written in this block at its end, or none of them.
 
-    Until then they are beside those that they replace, under other names. If an error
-    or an interruption ends the block, nothing has been replaced.
+    Until then, temporary files are next to the files that they will replace. If an
+    error or an interruption ends the block, no file is replaced.
 
     Raises
     ------
     OSError
-        If a file cannot be put in its place. The message says which files are new, if
-        any are.
+        If a file cannot be renamed. The message lists the files that are already
+        replaced.
     """
-    if _waiting.get() is not None:  # within another such block, which ends later
+    if _waiting.get() is not None:  # the outer block replaces the files
         yield _waiting.get()
         return
     waiting = _Waiting()
@@ -109,7 +109,7 @@ def replacing_together():
 
 
 class _File(NamedTuple):
-    """A file to replace, as it was named and where it is, and the one that waits."""
+    """A file to replace: the path as given, the resolved path, the temporary file."""
 
     path: object
     target: Path
@@ -117,17 +117,17 @@ class _File(NamedTuple):
 
 
 class _Waiting:
-    """New files beside those that they are to replace."""
+    """Temporary files next to the files that they will replace."""
 
     def __init__(self):
         self._files = []
         self._n_renamed = 0
 
     def write(self, path, data):
-        """Write a file that waits."""
+        """Write a temporary file."""
         target = resolve_target(path)
         file = _File(path, target, target.with_name(f".tsanomaly-{uuid4().hex}.tmp"))
-        # First noted, then made: whenever this is interrupted, it is not left behind.
+        # Recorded before it is created, so that an interruption never leaves it behind.
         self._files.append(file)
         try:
             _write(file.temporary, data, like=target)
@@ -135,12 +135,12 @@ class _Waiting:
             raise _failure(path, error, _UNCHANGED) from error
 
     def put_in_place(self):
-        """Rename all files, and have their folders written to the disk."""
+        """Rename all files, and flush their folders to disk."""
         try:
             try:
                 self._rename()
             except (KeyboardInterrupt, SystemExit):
-                # The rest, too: old and new results do not go together.
+                # Rename the rest as well, so as not to mix old and new results.
                 self._rename(is_second_try=True)
                 raise
         except OSError as error:
@@ -148,8 +148,8 @@ class _Waiting:
             new, old = paths[: self._n_renamed], paths[self._n_renamed :]
             state = f"New files: {_listed(new)}; unchanged files: {_listed(old)}."
             raise _failure(old[0], error, state if new else _UNCHANGED) from error
-        # The files are there; whether their folders can be made to say so lastingly
-        # depends on the operating system.
+        # The files are replaced. Whether folders can be flushed depends on the
+        # operating system.
         for folder in {file.target.parent for file in self._files}:
             with suppress(OSError):
                 descriptor = os.open(folder, os.O_RDONLY)
@@ -159,21 +159,21 @@ class _Waiting:
                     os.close(descriptor)
 
     def discard(self):
-        """Remove what still waits."""
+        """Remove the temporary files that are left."""
         for file in self._files:
             with suppress(OSError):
                 file.temporary.unlink(missing_ok=True)
 
     def _rename(self, is_second_try=False):
         for file in self._files[self._n_renamed :]:
-            # An interruption may have come between renaming and counting.
+            # The interruption may have come after renaming and before counting.
             if not is_second_try or file.temporary.exists():
                 os.replace(file.temporary, file.target)
             self._n_renamed += 1
 
 
 def _failure(path, error, state):
-    """The error to raise, of the kind it was, which follows from the number."""
+    """Make an error with the same number, and therefore the same class."""
     cure = "Free disk space, get permission, or choose another folder"
     message = f"{path} cannot be written: {error.strerror}. {state} {cure}"
     return OSError(error.errno, message)
@@ -184,13 +184,13 @@ def _listed(paths):
 
 
 def _write(temporary, data, like):
-    """Write a new file to the disk, with the permissions of another if that exists."""
+    """Write a new file to disk, with the permissions of another one if it exists."""
     try:
         status = os.stat(like)
     except FileNotFoundError:
         status = None
-    # While it is written, nobody else has a right to what is to be as secret as the
-    # file that it replaces.
+    # Only the owner has access until the file has the permissions of the file that it
+    # replaces.
     mode = 0o666 if status is None else stat.S_IMODE(status.st_mode) & 0o700
     with open(
         temporary, "xb", opener=lambda path, flags: os.open(path, flags, mode)
@@ -203,11 +203,11 @@ def _write(temporary, data, like):
 
 
 def _set_permissions(descriptor, path, status):
-    """Give a file the permissions of another, and its group where that is allowed."""
+    """Give a file the permissions of another one, and its group if allowed."""
     mode = stat.S_IMODE(status.st_mode)
     if hasattr(os, "fchown") and os.fstat(descriptor).st_gid != status.st_gid:
         try:
             os.fchown(descriptor, -1, status.st_gid)
         except OSError:
-            mode &= ~stat.S_IRWXG  # members of the own group had none
+            mode &= ~stat.S_IRWXG  # another group than before
     os.chmod(descriptor if os.chmod in os.supports_fd else path, mode)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Estimators whose compiled code trusts what it is given: taken apart, and rebuilt.
+"""Estimators whose compiled code does not validate its input.
 
-A forest is written as the arrays of its trees, which are checked node by node. Of
-neighbours and densities the file holds the training rows, and the library that owns
-their search trees builds these again.
+A forest is saved as the arrays of its trees, which are checked node by node. For
+neighbours and densities, the file contains the training rows, from which scikit-learn
+rebuilds the search trees.
 """
 
 import numpy as np
@@ -21,19 +21,19 @@ from tsanomaly._sklearn_compat import empty_tree, path_lengths
 
 __all__ = ["COMPILED"]
 
-# Levels of a tree of an isolation forest: the logarithm of the rows it is grown on.
+# Maximum depth of a tree of an isolation forest: the logarithm of its number of rows.
 _MOST_LEVELS = 64
 
-# What stands for no child.
+# Index of a missing child.
 _LEAF = -1
 
-# Arrays that a forest keeps of each of its trees, one number for each node. They follow
-# from the trees.
+# Arrays of a forest with one number per node of each tree. They are computed from the
+# trees.
 _BY_TREE = ("_average_path_length_per_tree", "_decision_path_lengths")
 
 
 class _Forest(State):
-    """An isolation forest, whose trees are joined into one array for each field."""
+    """An isolation forest. Each field of its trees is saved as one array."""
 
     def __init__(self):
         super().__init__(
@@ -57,7 +57,7 @@ class _Forest(State):
         )
 
     def take_apart(self, forest):
-        """Attributes that are written instead of those of the estimator."""
+        """Return the attributes to save, with arrays in place of the trees."""
         state = super().take_apart(forest)
         trees = state.pop("estimators_", None)
         if trees is None:  # not fitted
@@ -82,7 +82,7 @@ class _Forest(State):
         return state
 
     def put_together(self, forest, state):
-        """Set the attributes of the estimator; the opposite of `take_apart`."""
+        """Set the attributes of the forest from saved ones."""
         state = dict(state)
         m, counts = state["_max_features"], state.pop("node_counts")
         template = state["estimator_"]
@@ -125,21 +125,21 @@ class _Forest(State):
 
 
 def _depths(nodes, counts, n_features):
-    """Depth of every node, if every path through every tree ends, inside of it.
+    """Return the depth of every node, or raise unless all nodes form proper trees.
 
     Parameters
     ----------
     nodes : dict of str to ndarray of shape (n_nodes,)
         Fields of the nodes of all trees, one tree after the other.
     counts : ndarray of shape (n_trees,)
-        Nodes in each.
+        Number of nodes of each tree.
     n_features : int
-        Features that a node may test.
+        Number of features that a node may test.
 
     Returns
     -------
     depths : ndarray of shape (n_nodes,)
-        0 at the roots.
+        Depth of the nodes, 0 for roots.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def _depths(nodes, counts, n_features):
     starts = ends - counts
     first, count = (np.repeat(of_tree, counts)[inner] for of_tree in (starts, counts))
     children = np.stack([left[inner], right[inner]])  # (2, n_inner)
-    # scikit-learn appends children behind their parents.
+    # In scikit-learn, children come after their parents.
     if ((children <= inner - first) | (children >= count)).any():
         raise ValueError("a tree has a child that does not exist, or that leads back")
     children += first
@@ -185,10 +185,10 @@ def _depths(nodes, counts, n_features):
     raise ValueError(f"a tree has more than {_MOST_LEVELS} levels")
 
 
-# What decides how neighbours are searched for, without which two models would differ.
+# Parameters of the search for neighbours.
 _SEARCH = ("n_neighbors", "algorithm", "leaf_size", "metric", "p", "metric_params")
 
-# What NearestNeighbors finds out in `fit`.
+# Attributes that NearestNeighbors sets in `fit`.
 _FOUND = (
     "_fit_X",
     "_fit_method",
@@ -198,14 +198,14 @@ _FOUND = (
     "n_samples_fit_",
 )
 
-# Arrays that parameters of a metric may be, with their shapes.
+# Array parameters of metrics, with their shapes.
 _METRIC_PARAMS = {"V": ("d",), "w": ("d",), "VI": ("d", "d")}
 
 
 def _check_metric(estimator, n_features):
-    """Raise unless the metric is one by name, and its parameters have the right sizes.
+    """Raise unless the metric is given by name and its parameters have valid shapes.
 
-    Others would reach compiled code unseen, such as norms of the rows.
+    Other parameters, such as norms of the rows, would reach compiled code unchecked.
     """
     metric, params = estimator.metric, estimator.metric_params
     if type(metric) is not str or metric == "precomputed":
@@ -228,10 +228,10 @@ def _is_known_metric(estimator):
 
 
 class _Neighbors(State):
-    """Neighbours, whose search tree is built again from the training rows."""
+    """A search for neighbours. Its tree is rebuilt from the training rows."""
 
     def take_apart(self, estimator):
-        """Attributes that are written instead of those of the estimator."""
+        """Return the attributes to save, with training rows in place of the tree."""
         if not _is_known_metric(estimator):
             return None
         state = super().take_apart(estimator)
@@ -246,7 +246,7 @@ class _Neighbors(State):
         }
 
     def put_together(self, estimator, state):
-        """Set the attributes of the estimator; the opposite of `take_apart`."""
+        """Set the attributes of the estimator, and rebuild its tree."""
         from sklearn.neighbors import NearestNeighbors
 
         rows = state["_fit_X"]
@@ -259,10 +259,10 @@ class _Neighbors(State):
 
 
 class _Density(State):
-    """A kernel density, which is fitted again on its training rows."""
+    """A kernel density. It is fitted again on its training rows."""
 
     def take_apart(self, estimator):
-        """Attributes that are written instead of those of the estimator."""
+        """Return the attributes to save, with training rows in place of the tree."""
         if not _is_known_metric(estimator):
             return None
         state = super().take_apart(estimator)
@@ -276,7 +276,7 @@ class _Density(State):
         }
 
     def put_together(self, estimator, state):
-        """Set the attributes of the estimator; the opposite of `take_apart`."""
+        """Fit the estimator again, and set its attributes."""
         from sklearn.base import clone
 
         state = dict(state)
@@ -288,12 +288,12 @@ class _Density(State):
 
 
 def _check_svm(machine):
-    """Raise unless a machine's kernel is one of libsvm's own."""
+    """Raise unless the kernel is one of libsvm."""
     if machine.kernel not in ("linear", "poly", "rbf", "sigmoid") or machine._sparse:
         raise ValueError(f"kernel={machine.kernel!r} is not one that a file may hold")
 
 
-_ROWS = Array("fiub", "n", "d", finite=False)  # what may not be NaN cannot be searched
+_ROWS = Array("fiub", "n", "d", finite=False)  # `fit` checks for NaN
 
 _SVM = State(
     {
@@ -321,7 +321,7 @@ _SVM = State(
 
 COMPILED = {
     "ensemble.IsolationForest": _Forest(),
-    # As the pattern of a forest's trees, not fitted.
+    # Unfitted template of the trees of a forest.
     "tree.ExtraTreeRegressor": State({}),
     "neighbors.NearestNeighbors": _Neighbors({"_fit_X": _ROWS}),
     "neighbors.LocalOutlierFactor": _Neighbors(

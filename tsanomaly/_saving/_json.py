@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""JSON that is counted before it is read."""
+"""Read JSON, after counting what it contains."""
 
 import json
 import re
@@ -8,45 +8,45 @@ import numpy as np
 
 __all__ = ["MOST_DEPTH", "read_json", "write_json"]
 
-# Levels of JSON in a file. A pipeline has 12.
+# Maximum nesting depth. A pipeline has 12 levels.
 MOST_DEPTH = 100
 
-# Values, beside one for every 8 bytes of the file, and bytes, beside 4 for every one. A
-# value takes 100 bytes of memory, so that those of a file of 4 MB take 60 MB. A
-# pipeline has 500 values, and 20 kB of arrays.
+# Maximum number of values, plus one for every 8 bytes of the file, and of bytes, plus 4
+# for every byte of the file. A value takes 100 bytes of memory, so the values of a file
+# of 4 MB take at most 60 MB. A pipeline has 500 values, and 20 kB of arrays.
 _MOST_VALUES, _LONGEST = 100_000, 1_000_000
 
 _LONG_NUMBER = re.compile(rb"[-+.0-9eE]{40}")
 
-# Possessive, and also without a closing quote: no byte is looked at twice.
+# Possessive, and also matches without a closing quote, so that no byte is read twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def write_json(value):
-    """JSON of a value, as bytes."""
+    """Convert a value to JSON, as bytes."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def read_json(content, size):
-    """Read JSON, unless it holds too much.
+    """Read JSON of limited size.
 
     Parameters
     ----------
     content : bytes or bytearray
         The JSON.
     size : int
-        Bytes of the file that it is from, which limit its values and its length.
+        Size of the file in bytes, which limits the length and the number of values.
 
     Returns
     -------
     value : object
-        What it says.
+        The decoded value.
 
     Raises
     ------
     ValueError
-        If it is none, or holds more than its size allows, or more than `MOST_DEPTH`
-        levels. All is counted before memory is taken for it.
+        If the content is not JSON, exceeds the limits of its size, or has more than
+        `MOST_DEPTH` levels. Limits are checked before values take memory.
     """
     longest = _LONGEST + 4 * size
     if len(content) > longest or not content.isascii():

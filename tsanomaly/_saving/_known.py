@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Objects of the classes that a file may hold: taken apart, and put together.
+"""Take objects of known classes apart to save them, and rebuild them when loading.
 
-What is put together is checked: its parameters by scikit-learn, its attributes by the
-table, then whether it goes together with what it consists of.
+Rebuilt objects are checked: their parameters by scikit-learn, their attributes by the
+table, and then whether their parts are consistent.
 """
 
 from functools import cache
@@ -23,14 +23,14 @@ _LIBRARY = {
     for kind in (*_known_library.ESTIMATORS, *_known_library.PLAIN)
 }
 
-# Columns that an estimator may take or return.
+# Maximum number of columns that an estimator may take or return.
 _MOST_COLUMNS = 2**20
 
 _WIDTH, _NAMES = Number("i", 1, _MOST_COLUMNS, size="d"), Texts("d").maybe()
 
 
 def _estimators(table, width=_WIDTH):
-    """Add to a table the attributes that any estimator has."""
+    """Add the attributes that all estimators have to a table."""
     common = {"n_features_in_": width, "feature_names_in_": _NAMES}
     for state in table.values():
         state.attributes = {**common, **state.attributes}
@@ -53,15 +53,15 @@ _STATES = {
     }.items()
 }
 
-# How an estimator returns frames.
+# Attribute that is set by `set_output`.
 _OUTPUT = "_sklearn_output_config"
 
-# Threads or processes that an estimator may ask for.
+# Maximum number of threads or processes that an estimator may request.
 _MOST_JOBS = 128
 
 _CONTAINERS = {f"sklearn.{name}" for name in _known_sklearn.CONTAINERS}
 
-# Transformers that return a column for each channel.
+# Transformers that return one column per channel.
 _AS_MANY = {
     "AutoregressiveDetector",
     "Binarizer",
@@ -90,8 +90,8 @@ def take_apart(value):
     Returns
     -------
     name, params, state : str, dict, dict; or None
-        What `put_together` makes the object of. None if its class is not known, or it
-        holds something else than objects of the class usually do.
+        Arguments of `put_together` that rebuild the object. None if its class is
+        unknown, or it has attributes that objects of the class usually do not have.
     """
     name = _public_name(type(value))
     if name not in _STATES or _find(name) is not type(value):
@@ -105,14 +105,14 @@ def take_apart(value):
 
 
 def _public_name(kind):
-    """Where a class is documented: a class of scikit-learn, outside private modules."""
+    """Return the public name of a class, without private modules of scikit-learn."""
     package = kind.__module__.partition("._")[0]
     return f"{package}.{kind.__qualname__}"
 
 
 @cache
 def _find(name):
-    """A class of the table."""
+    """Return a class of the table."""
     if name in _LIBRARY:
         return _LIBRARY[name]
     module, _, name = name.rpartition(".")
@@ -125,9 +125,9 @@ def put_together(name, params, state):
     Parameters
     ----------
     name : str
-        Of the class, in the table.
+        Name of the class in the table.
     params, state : dict of str to object
-        Parameters of the constructor; attributes.
+        Parameters of the constructor, and attributes.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def put_together(name, params, state):
     Raises
     ------
     ValueError
-        If the class is not in the table, or something does not fit.
+        If the class is not in the table, or its parameters or attributes are invalid.
     """
     spec = _STATES.get(name) if isinstance(name, str) else None
     if spec is None:
@@ -153,7 +153,7 @@ def put_together(name, params, state):
             return made
         return _put_estimator_together(name, kind, spec, params, state)
     except ValueError as error:
-        # The innermost is what is wrong.
+        # The innermost object is the invalid one.
         if getattr(error, "is_explained", False):
             raise
         explained = ValueError(f"{name}: {error}")
@@ -184,7 +184,7 @@ def _put_estimator_together(name, kind, spec, params, state):
 
 
 def _check_steps(estimator):
-    """Raise if steps of a container have other channels than they are given."""
+    """Raise if the numbers of channels are inconsistent between steps."""
     if isinstance(estimator, Pipeline):
         n_columns = None
         for _, step in estimator.steps:
@@ -211,7 +211,7 @@ def _check_channels(step, n_columns):
 
 
 def _n_outputs(step):
-    """Columns that a fitted transformer returns; None if it does not say."""
+    """Return the number of output columns of a fitted transformer, None if unknown."""
     if isinstance(step, Pipeline) and step.steps:
         return _n_outputs(step.steps[-1][1])
     n_features = getattr(step, "n_features_in_", None)

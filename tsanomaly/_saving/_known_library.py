@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Classes of this library that a file may hold, and what their attributes may be."""
+"""Classes of this library that a file may contain, with specs of their attributes."""
 
 import numpy as np
 import pandas as pd
@@ -44,14 +44,14 @@ from tsanomaly._window_transformer import WindowTransformer
 
 __all__ = ["ESTIMATORS", "PLAIN"]
 
-# Readings in the context of a row, at most: 8 MB, and 64 such windows go through a
-# network together. 10,000 rows of 100 channels are as many.
+# Maximum number of readings in the context of a row, about 10,000 rows of 100 channels.
+# They take 8 MB, and a network reads 64 such windows at a time.
 _MOST_READINGS = 2**20
 
-# The same of the rows that a baseline is the median of.
+# The same for the rows whose median is the baseline.
 _MOST_OF_BASELINE = 2**24
 
-# Rows of a training series, at most: more than fit into memory.
+# Maximum number of training rows: more than fit into memory.
 _MOST_ROWS = 2**48
 
 _CONTEXT = {
@@ -69,7 +69,7 @@ def _check_equal(what, found, expected):
 
 
 def _check_context(estimator):
-    """Raise if a row needs more readings than a model is made for."""
+    """Raise if the context of a row is inconsistent or has too many readings."""
     check_parameters_unchanged(estimator)
     n_channels, n_context = estimator.n_features_in_, estimator.n_context_
     n_start_up = getattr(estimator, "n_start_up_", n_context)
@@ -94,21 +94,21 @@ def _check_features(features):
     _check_equal("n_context_", features.n_context_, features._reach())
     zone = zone_of_training(features)
     if zone is not None:
-        # With this prefix, pandas would read any file.
+        # With this prefix, pandas would open any file.
         if zone.startswith("dateutil"):
             raise ValueError("time_zone_ is no name of a zone")
         in_zone(pd.DatetimeIndex(["2000-01-01"], tz="UTC"), zone)
 
 
 def _check_start_up(detector):
-    """Raise unless the first rows are judged by a rule for single rows."""
+    """Raise unless the rule for start-up rows is one for single rows."""
     rule = detector._step_rule
     _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
     _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
 
 
 def _check_residual_detector(detector):
-    """Raise unless the weights of a network are those of its architecture."""
+    """Raise unless weights and attributes match the architecture."""
     _check_context(detector)
     _check_start_up(detector)
     n_rows, n_linear, baseline = detector._window_sizes()
@@ -138,7 +138,7 @@ def _check_residual_detector(detector):
     _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
     farthest = max(n_start_up, baseline - 1 if has_baseline else 0)
     _check_equal("n_context_", detector.n_context_, farthest)
-    if detector.network is not None:  # has whatever weights it has
+    if detector.network is not None:  # its weights are unknown
         if not max(sizes) - 1 <= n_start_up <= 2 * max(sizes):
             raise ValueError(f"n_start_up_ is {n_start_up}")
         return
@@ -150,7 +150,7 @@ def _check_residual_detector(detector):
 
 
 def _weight_shapes(n_features, units, latent_dim):
-    """Shapes of the weights of an LSTM autoencoder, in the order of its layers."""
+    """Return the shapes of the weights of an LSTM autoencoder, in order of layers."""
     shapes, width = [], n_features
 
     def lstm(n_units):
@@ -172,7 +172,7 @@ def _weight_shapes(n_features, units, latent_dim):
 
 
 def _check_forecasts(detector):
-    """Raise unless there are as many forecasts as there should be, each of its size."""
+    """Raise unless the number and the shapes of the forecasts match the parameters."""
     _check_context(detector)
     _check_start_up(detector)
     lags, n_features = detector.lags_, detector.n_features_in_
@@ -197,7 +197,7 @@ def _check_forecasts(detector):
 
 
 def _check_neighbors(detector):
-    """Raise unless there is a search for each length and kind, each of its size."""
+    """Raise unless there is a search of the right shape for each length and kind."""
     _check_context(detector)
     lengths, n_features = detector.lengths_, detector.n_features_in_
     _check_equal("lengths_", list(lengths), [4**i for i in range(len(lengths))])
@@ -220,7 +220,7 @@ def _check_search(search):
 
 
 def _check_ensemble(ensemble):
-    """Raise unless the detectors go together."""
+    """Raise unless the detectors of an ensemble are consistent."""
     members = ensemble.named_detectors_
     names = [name for name, _ in ensemble.detectors if name in members]
     if not members or list(members) != names:
@@ -253,7 +253,7 @@ def _check_log_calibration(calibration):
 
 
 def _check_parts(*names):
-    """Make a check that parts have as many channels as what they are parts of."""
+    """Make a check that parts have as many channels as the estimator itself."""
 
     def check(estimator):
         if hasattr(estimator, "n_context_"):
@@ -283,7 +283,7 @@ def _check_tracker(tracker):
 
 
 def _check_stream(stream):
-    """Raise unless alarms are of the channels of the stream."""
+    """Raise unless alarms have the channels of the stream."""
     check_detector(stream.detector, "detector")
     alarms = stream._alarms
     _check_equal("_alarms", alarms is None, stream.alarm_filter is None)
@@ -304,7 +304,7 @@ _MULTISCALE = State(
     {**_RULE, "limit": Number("f", 0, finite=False)}, check=_check_multiscale
 )
 
-# What all residual detectors have learned.
+# Fitted attributes of all residual detectors.
 _RESIDUALS = {
     **_CONTEXT,
     **_FITTED_WITH,
@@ -440,7 +440,7 @@ ESTIMATORS = {
     WindowTransformer: State({**_CONTEXT}, check=_check_window),
 }
 
-# What there is of an alarm of a stream before it is raised, and afterwards.
+# Fields of an alarm of a stream, before and after it is raised.
 _ROW = Number("i", 0)
 _NOT_RAISED = {
     "start": _ROW,
@@ -454,7 +454,7 @@ _NOT_RAISED = {
 }
 _ALARM = {**_NOT_RAISED, "raised": _ROW, "state": Text("active", "cleared")}
 
-# Classes that are no estimators.
+# Classes other than estimators.
 PLAIN = {
     AlarmTracker: State(
         {

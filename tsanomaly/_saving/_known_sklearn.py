@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Estimators of scikit-learn that a file may hold, and what their attributes may be.
+"""Estimators of scikit-learn that a file may contain, with specs of their attributes.
 
-All of them compute with numpy alone, so that a number out of place gives an error or
-another score. Those whose compiled code trusts its input are in `_compiled`.
+All of them compute with NumPy only, so that a wrong number causes an error or another
+score. Estimators whose compiled code does not validate its input are in `_compiled`.
 """
 
 import numpy as np
@@ -22,29 +22,30 @@ from tsanomaly._saving._specs import (
 
 __all__ = ["CONTAINERS", "ESTIMATORS", "PLAIN"]
 
-_ANY = Array("f", "d", finite=False)  # NaN where a channel was never read
+_ANY = Array("f", "d", finite=False)  # NaN for channels without readings
 _COUNT = Number("f", 0) | Array("fi", "d")
 _VECTOR, _SQUARE = Array("f", "d"), Array("f", "d", "d")
 _COMPONENTS = Array("f", "k", "d")
 _INTEGER, _NUMBER, _K = Number("i"), Number("f"), Number("i", 1, size="k")
-_UNDEFINED = Array("f", "k", finite=False)  # NaN of a series that does not vary
+_UNDEFINED = Array("f", "k", finite=False)  # NaN for a constant series
 
 
-# Rounds that a transformation may take.
+# Maximum number of iterations of a transformation.
 _MOST_ROUNDS = 100_000
 
-# Keywords of numpy's functions that decide where results are written, and which.
+# Keywords of NumPy functions that decide which results are computed and where they are
+# written.
 _PLACES = {"axes", "casting", "copy", "dtype", "order", "out", "signature", "where"}
 
 
 def _check_rounds(estimator):
-    """Raise if a transformation may go on for too long."""
+    """Raise if a transformation may take too many iterations."""
     if estimator.max_iter > _MOST_ROUNDS:
         raise ValueError(f"max_iter={estimator.max_iter:,} are too many rounds")
 
 
 def _check_function(transformer):
-    """Raise if keywords say more than how each number is changed."""
+    """Raise if keywords do more than change how each number is transformed."""
     keywords = {**(transformer.kw_args or {}), **(transformer.inv_kw_args or {})}
     if found := sorted(_PLACES & keywords.keys()):
         raise ValueError(f"{found[0]} is no keyword that a file may hold")
@@ -244,7 +245,7 @@ ESTIMATORS = {
                 }.items()
             },
         },
-        # Of compiled code, and made anew in `fit`.
+        # Compiled, and created again in `fit`.
         left_out=("_loss_function_",),
     ),
 }
@@ -281,7 +282,7 @@ _SEARCH = {
     "_checked_cv_orig": ANYTHING.maybe(),
 }
 
-# Estimators that consist of others; they are fitted if those are.
+# Estimators that consist of others, and are fitted if those are.
 CONTAINERS = {
     "pipeline.Pipeline": State({}),
     "pipeline.FeatureUnion": State({}),
@@ -312,7 +313,7 @@ _SPLITTER = {
     "random_state": NOTHING | _INTEGER,
 }
 
-# Objects that are no estimators.
+# Objects other than estimators.
 PLAIN = {
     "model_selection.KFold": State(_SPLITTER),
     "model_selection.StratifiedKFold": State(_SPLITTER),

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""A model as JSON and arrays, and back.
+"""Convert a model to JSON and arrays, and back.
 
-In JSON, null, booleans, finite numbers, strings and lists stand for themselves. All
-else is an object whose keys say what it is:
+In JSON, null, booleans, finite numbers, strings and lists represent themselves. All
+other values are objects whose keys identify the type:
 
 ==================================  ====================================================
-keys                                what it is
+keys                                value
 ==================================  ====================================================
 ``float``                           "nan", "inf" or "-inf"
 ``tuple``                           a tuple
 ``dict``                            a dict, whose keys are strings
 ``slice``                           a slice
-``array``                           an array: the member that holds it
+``array``                           an array: the name of its member
 ``scalar``, ``value``               a numpy scalar, by its dtype
 ``strings``, ``shape``              an array of strings
 ``objects``, ``shape``              an array of objects
-``records``, ``offsets``, ``size``  an array of records: its fields, and their places
+``records``, ``offsets``, ``size``  an array of records: its fields and their offsets
 ``masked``, ``mask``, ``fill``      a masked array
-``dtype`` or ``type``               a dtype, a numpy scalar's type
-``function``                        a function of a short list, which is not called
-``scorer``, ``arguments``           what `make_anomaly_scorer` makes
+``dtype`` or ``type``               a dtype, or the type of a NumPy scalar
+``function``                        a function of a short list; it is not called
+``scorer``, ``arguments``           a scorer, see `_scorers`
 ``class``, ``params``, ``state``    an object of a class in the table of known classes
-``parts``                           models of a fleet by number: files in the file
-``name``; ``call``, ``arguments``,  what is not known and has to be trusted, see
-``state``, ``items``, ``pairs``     `_trust`
+``parts``                           models of a fleet: their number of files
+``name``; ``call``, ``arguments``,  an object of an unknown class that must be
+``state``, ``items``, ``pairs``     trusted, see `_trust`
 ==================================  ====================================================
 """
 
@@ -42,12 +42,12 @@ from tsanomaly._saving._scorers import describe_scorer, make_scorer
 
 __all__ = ["Reader", "Writer"]
 
-# Parts of a model that is written. Lists that hold each other may have any number.
+# Maximum number of nodes to write. Lists that contain each other would have no end.
 _MOST_NODES = 5_000_000
 
 _INFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
-# Functions of numpy that change each number by itself, for a FunctionTransformer.
+# Elementwise functions of NumPy, for a FunctionTransformer.
 _FUNCTIONS = (
     *("abs", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh"),
     *("cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees", "exp", "exp2", "expm1"),
@@ -56,17 +56,17 @@ _FUNCTIONS = (
     *("sinh", "sqrt", "square", "tan", "tanh", "trunc"),
 )
 
-# Compiled code takes larger ones for an overflow.
+# Larger integers overflow in compiled code.
 _LARGEST_INTEGER = 2**63 - 1
 
-# Characters of an array of strings, at most.
+# Maximum number of characters of an array of strings.
 _MOST_CHARACTERS = 1_000_000
 
-# Pipelines around each other, at most. scikit-learn asks each for its tags three times,
-# for which it asks those inside of it.
+# Maximum nesting depth of pipelines. scikit-learn asks each pipeline for its tags three
+# times, and each time the pipelines inside it, so the time grows exponentially.
 _MOST_PIPELINES = 4
 
-# Types of numbers that estimators take as a parameter.
+# Types that estimators take as a parameter.
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, str)} | {
     f"numpy.{name}": getattr(np, name)
     for name in ("bool_", "float32", "float64", "int32", "int64")
@@ -79,7 +79,7 @@ class Writer:
     Parameters
     ----------
     members : dict of str to bytes
-        Where the arrays are put, by the name of their member.
+        Arrays by name of their member. Those of the model are added.
     """
 
     def __init__(self, members):
@@ -98,16 +98,16 @@ class Writer:
         Returns
         -------
         node : object
-            What JSON holds of it.
+            A JSON-serialisable description.
 
         Raises
         ------
         TypeError
-            If it cannot be written without code, or refers to itself.
+            If the value cannot be written without code, or refers to itself.
         """
         self._n_nodes += 1
         self._depth += 1
-        # A node may be two levels of JSON.
+        # A node may take two levels of JSON.
         if self._depth > MOST_DEPTH // 2 or self._n_nodes > _MOST_NODES:
             raise TypeError(
                 f"it has more than {MOST_DEPTH // 2} levels or {_MOST_NODES:,} parts, "
@@ -127,10 +127,10 @@ class Writer:
             return {"parts": len(value)}
         if isinstance(value, SavedModels):
             value, kind = list(value), list
-        if isinstance(value, UserList):  # of columns, in ColumnTransformer
+        if isinstance(value, UserList):  # list of columns in ColumnTransformer
             value, kind = value.data, list
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "tolist"):
-            value, kind = value.tolist(), list  # of columns, too
+            value, kind = value.tolist(), list  # an index of columns
         if kind is list:
             return [self.write(item) for item in value]
         if kind is tuple:
@@ -145,7 +145,7 @@ class Writer:
             if node is not None:
                 return node
         if isinstance(value, np.random.RandomState | np.random.Generator):
-            # A seed drawn from a copy: the model that was saved goes on as it was.
+            # The seed is drawn from a copy, so that saving does not change the model.
             generator = copy.deepcopy(value)
             draw = getattr(generator, "integers", None) or generator.randint
             return int(draw(2**31 - 1))
@@ -213,23 +213,23 @@ def _is_plain_dtype(dtype):
 
 
 class Reader:
-    """Make what a `Writer` described.
+    """Rebuild a model from the description of a `Writer`.
 
     Parameters
     ----------
     members : dict of str to bytes
-        The arrays, by the name of their member. Each is made once, and taken out.
+        Arrays by name of their member. Each is removed when it is read.
     trusted : dict of str to object
-        Types and functions that may be used though they are not known.
+        Further types and functions that are allowed.
     most_objects : int
-        How many objects of known classes may be made.
+        Maximum number of objects of known classes.
     models : SavedModels or None, default=None
         The models of a fleet.
 
     Attributes
     ----------
     n_left : int
-        How many objects may still be made.
+        Number of objects that may still be made.
     """
 
     def __init__(self, members, trusted, most_objects, models=None):
@@ -237,7 +237,7 @@ class Reader:
         self._trusted = trusted
         self._models = models
         self.n_left = most_objects
-        self._n_pipelines = 0  # around the one that is read
+        self._n_pipelines = 0  # nesting depth of pipelines
         self._by_keys = {
             frozenset(keys.split()): read
             for keys, read in {
@@ -268,7 +268,7 @@ class Reader:
         Parameters
         ----------
         node : object
-            From JSON.
+            Description, decoded from JSON.
 
         Returns
         -------
@@ -278,8 +278,8 @@ class Reader:
         Raises
         ------
         ValueError, KeyError
-            If it describes nothing that is known or trusted, or what does not go
-            together.
+            If the description is invalid or inconsistent, or names a type that is
+            neither known nor trusted.
         """
         if isinstance(node, list):
             return self._list(node)
@@ -331,7 +331,7 @@ class Reader:
         shape = _shape(shape, strings)
         if not all(type(item) is str for item in strings):
             raise ValueError("an array of strings contains something else")
-        # All take as much as the longest.
+        # Each string takes as much memory as the longest one.
         if len(strings) * max(map(len, strings), default=0) > _MOST_CHARACTERS:
             raise ValueError("an array of strings is larger than any that is written")
         return np.array(strings, dtype=str).reshape(shape)
@@ -351,7 +351,7 @@ class Reader:
         fields = self.read_all(records)
         lengths = {len(field) for field in fields.values()}
         needed = sum(field.itemsize for field in fields.values())
-        # Between fields lies no more than what aligns the next one.
+        # The gaps between fields are only for alignment.
         if (
             len(lengths) != 1
             or type(size) is not int
@@ -381,7 +381,7 @@ class Reader:
         return make_scorer(scorer, self.read_all(arguments))
 
     def _object(self, params, state, **name):
-        name = name["class"]  # a keyword of Python
+        name = name["class"]  # `class` cannot be a parameter
         is_pipeline = name == "sklearn.pipeline.Pipeline"
         self.n_left -= 1
         self._n_pipelines += is_pipeline
@@ -413,7 +413,7 @@ def _make_slice(parts):
 
 
 def _shape(shape, items):
-    """The shape of an array that has so many items."""
+    """Return a shape as a list, and raise unless it matches the number of items."""
     if (
         not isinstance(shape, list)
         or not isinstance(items, list)

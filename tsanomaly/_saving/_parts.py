@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Models of a fleet as files within its file, each read when it is used."""
+"""Models of a fleet as files within its file, read on first use."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ class Parts:
     Parameters
     ----------
     members : list of Part
-        Where they lie, as from `read_members`.
+        Positions of the files, as from `read_members`.
     opening : callable
-        Opens the file. No file stays open, so that others may replace or delete it.
+        Opens the file. It is not kept open, so that others may replace or delete it.
     source : str
         Name of the file in messages.
     """
@@ -59,7 +59,7 @@ class SavedModels(Sequence):
     parts : Parts
         The files of the models.
     make : callable
-        Makes a model of the number of a part.
+        Makes the model of a part, given its number.
     """
 
     def __init__(self, parts, make):
@@ -73,7 +73,7 @@ class SavedModels(Sequence):
     def __getitem__(self, number):
         position = range(len(self))[number]
         if position not in self._made:
-            # Of two threads, the first one to finish.
+            # If two threads read it, keep the model of the first one to finish.
             self._made.setdefault(position, self._make(position))
         return self._made[position]
 

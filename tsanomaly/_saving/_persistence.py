@@ -43,7 +43,7 @@ __all__ = [
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 
-# Packages that scores may depend on; Keras if there is a network.
+# Packages that scores may depend on, Keras only for networks.
 _PACKAGES = ("tsanomaly", "scikit-learn", "numpy", "python", "keras")
 
 # Maximum number of objects in a file, which depends on the size of its arrays, and for
@@ -161,7 +161,7 @@ def to_bytes(model, preparation=None):
         model,
         "contains something that cannot be saved without code",
         "Replace it, for example a lambda by a function of a module.",
-        passing=[ModelFileError],  # of detectors of a lazy fleet, which are read here
+        passing=[ModelFileError],  # from detectors of a lazy fleet, which are read here
     ):
         data = _pack(model, preparation)
     # Fail here rather than months later when the file is loaded.
@@ -173,7 +173,7 @@ def to_bytes(model, preparation=None):
 
 
 def from_bytes(data):
-    """The model in a file that is given as bytes, as `load` would read it."""
+    """Load a model from the bytes of a file, as `load` does."""
     return _read_all(_unpack(io.BytesIO, data, "The file", full_names(()))[0])
 
 
@@ -332,7 +332,7 @@ def _pack_one(model, describe, preparation, parts=(), with_network=False):
 
 
 def _describe(created, versions, model, with_network, preparation):
-    """Return what the manifest says of a model."""
+    """Return the metadata of a model for the manifest."""
     names = getattr(model, "feature_names_in_", None)
     return {
         "created": created,
@@ -384,7 +384,8 @@ def _unpack(opening, place, source, trusted):
         manifest, document, members, found = read_document(file, source)
     others = _warn_of_other_versions(manifest["versions"], source)
     parts = Parts(found, partial(opening, place), source)
-    # Objects that all parts together may hold beyond those that their sizes allow.
+    # Number of objects allowed for all parts together, in addition to those allowed by
+    # their sizes.
     n_more = _MOST_OBJECTS
 
     def make_part(number):
@@ -456,7 +457,7 @@ def read_document(file, source):
     members : dict of str to bytearray
         The arrays.
     parts : list
-        Where the models of a fleet lie, for `Parts`.
+        Positions of the models of a fleet, for `Parts`.
     """
     manifest, members, parts, size = read_members(file, source)
     with damage(source, "its description of the model cannot be read"):
@@ -482,7 +483,7 @@ def read_bytes(path):
 
 
 def _check_start(start, path):
-    """Raise unless a file starts as a model file does."""
+    """Raise unless the first bytes of a file are those of a model file."""
     if start != _ZIP_MAGIC:
         looks = " It looks like a pickle, which runs code when it is loaded."
         raise ModelFileError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scorers of a search, by name."""
+"""Save scorers of searches by name."""
 
 from functools import partial
 
@@ -8,22 +8,22 @@ from tsanomaly.metrics._scorer import NamedMetric
 
 __all__ = ["describe_scorer", "make_scorer"]
 
-# Of scikit-learn's scorers, whose names are their own.
+# Prefix of the names of scorers of scikit-learn.
 _PREFIX = "sklearn."
 
 
 def describe_scorer(value):
-    """What makes a scorer.
+    """Return the name and arguments from which a scorer can be made.
 
     Parameters
     ----------
     value : object
-        Perhaps a scorer.
+        Any object.
 
     Returns
     -------
     name, arguments : str and dict of str to object, or None
-        For `make_scorer`. None if it is no scorer, or one of a function.
+        Arguments of `make_scorer`. None if `value` is not a known scorer.
     """
     if not hasattr(value, "_score_func"):
         return None
@@ -39,12 +39,12 @@ def describe_scorer(value):
 
 
 def make_scorer(name, arguments):
-    """Make a scorer again.
+    """Make a scorer from its name and arguments.
 
     Parameters
     ----------
     name : str
-        A metric of `make_anomaly_scorer`, or a scorer of scikit-learn after a prefix.
+        A metric of `make_anomaly_scorer`, or a scorer of scikit-learn with a prefix.
     arguments : dict of str to object
         Keywords of the metric.
 
@@ -56,7 +56,7 @@ def make_scorer(name, arguments):
     Raises
     ------
     ValueError
-        If there is no such metric.
+        If the metric or scorer does not exist.
     """
     if not isinstance(name, str):
         raise ValueError(f"{name!r} is not the name of a metric")

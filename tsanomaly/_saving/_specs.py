@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the attributes of a fitted estimator may be: their types, shapes and ranges.
+"""Types, shapes and ranges that attributes of fitted estimators may have.
 
-Sizes have names. A name stands for the same number in all attributes of an estimator:
-where ``n_features_in_`` is "d", an array of shape ("k", "d") has one column for each.
+Sizes have names. A name means the same number in all attributes of an estimator: if
+``n_features_in_`` is "d", an array of shape ("k", "d") has one column per feature.
 """
 
 import math
@@ -32,25 +32,25 @@ __all__ = [
 
 
 class Spec:
-    """What a value may be."""
+    """Specification of the valid values of an attribute."""
 
     # Whether an attribute may be missing.
     optional = False
 
     def check(self, value, sizes):
-        """Raise unless a value is as it should be.
+        """Raise unless a value is valid.
 
         Parameters
         ----------
         value : object
             The value.
         sizes : dict of str to int
-            Numbers that names of sizes stand for; names that come up are added.
+            Sizes by name. New names are added.
 
         Raises
         ------
         ValueError
-            That says what is wrong with it.
+            With the reason why the value is invalid.
         """
         raise NotImplementedError
 
@@ -58,14 +58,14 @@ class Spec:
         return _Either(self, other)
 
     def maybe(self):
-        """The same, of an attribute that may be missing."""
+        """Return the same spec for an attribute that may be missing."""
         spec = _Either(self)
         spec.optional = True
         return spec
 
 
 class _Either(Spec):
-    """One of several."""
+    """A value that meets one of several specs."""
 
     def __init__(self, *specs):
         self.specs = specs
@@ -85,7 +85,7 @@ class _Either(Spec):
 
 
 class _Anything(Spec):
-    """Whatever a file can hold without trust."""
+    """Any value that a file can contain without trust."""
 
     def check(self, value, sizes):
         pass
@@ -107,7 +107,7 @@ ANYTHING, NOTHING, FLAG = _Anything(), _Nothing(), _Flag()
 
 
 def _bind(size, found, sizes):
-    """Raise unless a size is the one that it should be."""
+    """Raise unless a size equals the expected one, and record a new name."""
     expected = sizes.setdefault(size, found) if isinstance(size, str) else size
     if expected != found:
         name = f" ({size})" if isinstance(size, str) else ""
@@ -115,18 +115,18 @@ def _bind(size, found, sizes):
 
 
 class Number(Spec):
-    """One number.
+    """A single number.
 
     Parameters
     ----------
     kind : {"i", "f"}
-        Integers, or floats and integers.
+        Integers only, or floats and integers.
     low, high : float
-        The range that it lies in, ends included.
+        Range of the number, including both ends.
     size : str or None
-        What size it is.
+        Name of the size that the number defines.
     finite : bool
-        Whether infinity is out of range; NaN always is.
+        Whether infinity is invalid. NaN is always invalid.
     """
 
     def __init__(self, kind, low=-math.inf, high=math.inf, *, size=None, finite=True):
@@ -154,17 +154,16 @@ class Array(Spec):
     Parameters
     ----------
     kinds : str
-        Kinds of its items, as of ``dtype.kind``.
+        Kinds of its items, as in ``dtype.kind``.
     *shape : str or int
-        Its sizes. Of "*" any goes.
+        Sizes of the dimensions. "*" allows any size.
     finite : bool
-        Whether neither NaN nor infinity may be among them; otherwise they may not be
-        all that there is.
+        Whether all items must be finite. Otherwise, at least one must be.
     low, high : float or str
-        The range of the items, ends included; `high` may name a size, and is then that
-        of an index.
+        Range of the items, including both ends. If `high` is the name of a size, items
+        are indices below that size.
     dtype : str or None
-        The only type that goes.
+        The only dtype allowed, or None for all.
     """
 
     def __init__(
@@ -211,7 +210,7 @@ class Numbers(Spec):
 
 
 class Text(Spec):
-    """One of some words, or any."""
+    """One of several strings, or any string."""
 
     def __init__(self, *options):
         self.options = options
@@ -222,7 +221,7 @@ class Text(Spec):
 
 
 class Texts(Spec):
-    """An array of objects that are strings, as names of features are."""
+    """An array of strings, such as feature names."""
 
     def __init__(self, size):
         self.size = size
@@ -238,7 +237,7 @@ class Texts(Spec):
 
 
 class Items(Spec):
-    """A list, tuple, array of objects or dict (its values), all items of a kind."""
+    """A list, tuple, array of objects or dict, whose items or values meet one spec."""
 
     def __init__(self, spec, *, size=None, kinds=(list,)):
         self.spec = spec
@@ -255,14 +254,15 @@ class Items(Spec):
 
 
 class Instance(Spec):
-    """An object of one of some classes, given by name, or a fitted estimator.
+    """An object of one of several classes, or any estimator.
 
     Parameters
     ----------
     *names : str
-        Names of the classes; subclasses count. Of none, an estimator of any class.
+        Names of the classes, which include subclasses. Without names, an estimator of
+        any class is valid.
     fitted : bool
-        Whether it has to be fitted, all steps of it.
+        Whether the object, including all steps, must be fitted.
     """
 
     def __init__(self, *names, fitted=False):
@@ -280,12 +280,12 @@ class Instance(Spec):
 
 
 class Record(Spec):
-    """A dict of values of several kinds, each known by its key.
+    """A dict with a spec for each key.
 
     Parameters
     ----------
     fields : dict of str to Spec
-        By key.
+        Specs by key.
     """
 
     def __init__(self, fields):
@@ -298,7 +298,7 @@ class Record(Spec):
 
 
 def check_fitted(estimator):
-    """Raise unless an estimator is fitted, each step of it if it is a pipeline."""
+    """Raise unless an estimator is fitted, including all steps of a pipeline."""
     if isinstance(estimator, Pipeline):
         for step in inner_steps(estimator):
             check_fitted(step)
@@ -318,7 +318,7 @@ def _kind(value):
 
 
 def _own_state(estimator):
-    """Attributes of an object that its constructor does not set from parameters."""
+    """Return the attributes that the constructor does not set from parameters."""
     state = dict(estimator.__getstate__())
     state.pop("_sklearn_version", None)
     state.pop("_tsanomaly_version", None)
@@ -327,7 +327,7 @@ def _own_state(estimator):
     params = estimator.get_params(deep=False)
     made = vars(type(estimator)(**params))
     for name, value in made.items():
-        # Some constructors set more than their parameters.
+        # Some constructors also set attributes other than their parameters.
         constant = isinstance(value, (int, float, str, tuple)) or value is None
         if name in params or (constant and state.get(name, ...) == value):
             state.pop(name, None)
@@ -335,16 +335,17 @@ def _own_state(estimator):
 
 
 class State:
-    """What the attributes of fitted estimators of a class may be.
+    """Specification of the attributes of fitted estimators of a class.
 
     Parameters
     ----------
     attributes : dict of str to Spec
-        By name.
+        Specs by name of the attribute.
     left_out : tuple of str, default=()
-        Attributes that are not written, since scoring does not read them.
+        Attributes that are not saved, because scoring does not need them.
     check : callable or None, default=None
-        Called with the estimator: raises ValueError unless its attributes go together.
+        Called with the estimator. Raises ValueError unless its attributes are
+        consistent.
     """
 
     def __init__(self, attributes, *, left_out=(), check=None):
@@ -353,7 +354,7 @@ class State:
         self.check = check
 
     def take_apart(self, estimator):
-        """Attributes to be written.
+        """Return the attributes to save.
 
         Parameters
         ----------
@@ -363,8 +364,8 @@ class State:
         Returns
         -------
         state : dict of str to object, or None
-            By name. Subclasses return None of an object that is not as those of its
-            class usually are.
+            Attributes by name. Subclasses return None for objects that they cannot
+            save.
         """
         return {
             name: value
@@ -373,18 +374,18 @@ class State:
         }
 
     def put_together(self, estimator, state):
-        """Set attributes that were read and checked; the opposite of `take_apart`."""
+        """Set attributes that were read and checked: the inverse of `take_apart`."""
         vars(estimator).update(state)
 
     def check_attributes(self, found, sizes):
-        """Raise unless attributes are those of a fitted estimator.
+        """Raise unless attributes are valid for a fitted estimator.
 
         Parameters
         ----------
         found : dict of str to object
             The attributes.
         sizes : dict of str to int
-            Numbers that names of sizes stand for; names that come up are added.
+            Sizes by name. New names are added.
         """
         for name in found:
             if name not in self.attributes:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Types and functions that a file may only hold for those who trust them.
+"""Objects of types that must be trusted explicitly.
 
-They are written as `copyreg` takes objects apart for a pickle, in JSON: by full name,
-what is called, and with what. Nothing is imported for a name that is not trusted.
+They are saved in JSON as pickle would save them: the full name of the callable that
+rebuilds the object, and its arguments. Names that are not trusted are not imported.
 """
 
 import copyreg
@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["find", "full_names", "names_in", "put_together", "take_apart"]
 
-# Keys of nodes whose values are dicts by the names of something.
+# Kinds of nodes, and their keys whose values are dicts with arbitrary keys.
 _DICTS = {
     frozenset({"dict"}): {"dict"},
     frozenset({"class", "params", "state"}): {"params", "state"},
@@ -23,14 +23,14 @@ _DICTS = {
 
 
 def take_apart(value, writer):
-    """Describe an object of a class that is not known.
+    """Describe an object of an unknown class.
 
     Parameters
     ----------
     value : object
         The value.
     writer : Writer
-        Describes what it consists of.
+        Describes the parts of the object.
 
     Returns
     -------
@@ -40,13 +40,13 @@ def take_apart(value, writer):
     Raises
     ------
     TypeError
-        If it cannot be taken apart, or has no name that it can be found by.
+        If the object cannot be taken apart, or cannot be imported by name.
     """
     if isinstance(value, type | FunctionType | np.ufunc) or (
         callable(value) and hasattr(value, "__qualname__")
     ):
         return {"name": _importable_name(value)}
-    if isinstance(value, bytes):  # which would be taken apart into themselves
+    if isinstance(value, bytes):  # taking bytes apart would never end
         raise TypeError(f"{value!r} are bytes")
     taken_apart = value.__reduce_ex__(2)
     if isinstance(taken_apart, str):
@@ -67,9 +67,9 @@ def take_apart(value, writer):
 
 
 def _importable_name(value):
-    """The full name of a type or function that can be found by it."""
+    """Return the full name of a type or function, or raise if it is not importable."""
     module, name = value.__module__, value.__qualname__
-    if module is None:  # of builtin methods, and of old ufuncs
+    if module is None:  # for builtin methods and old ufuncs
         module = "numpy" if isinstance(value, np.ufunc) else ""
     if getattr(sys.modules.get(module), name, None) is not value:
         raise TypeError(f"{value!r} cannot be found by its name")
@@ -77,7 +77,7 @@ def _importable_name(value):
 
 
 def put_together(call, arguments, state, items, pairs):
-    """Make an object; the opposite of `take_apart`."""
+    """Rebuild an object: the inverse of `take_apart`."""
     made = call(*arguments)
     if items:
         made.extend(items)
@@ -96,12 +96,12 @@ def put_together(call, arguments, state, items, pairs):
 
 
 def names_in(document):
-    """Names in a document that are of use only if trusted.
+    """Return the names in a document that must be trusted.
 
     Parameters
     ----------
     document : object
-        From JSON.
+        Document decoded from JSON.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def names_in(document):
         if isinstance(node, list):
             pending += [(item, False) for item in node]
         elif isinstance(node, dict):
-            # The values of some keys are dicts, and name what they please.
+            # In dicts with arbitrary keys, "name" and "call" have no special meaning.
             free = set() if is_dict else _DICTS.get(frozenset(node), set())
             pending += [(value, key in free) for key, value in node.items()]
             for key in () if is_dict else ("name", "call"):
@@ -134,7 +134,8 @@ def find(names):
     Returns
     -------
     found : dict of str to object
-        By name, and of types also what makes an empty one.
+        Types and functions by name. For types, also a callable that makes an empty
+        object.
     """
     found = {}
     for name in names:
@@ -156,7 +157,7 @@ class _New:
 
 
 def full_names(trusted):
-    """Full names of types and functions, as the user gave them."""
+    """Return the full names of the types and functions that the user trusts."""
     if isinstance(trusted, (str, bytes, bool)) or not np.iterable(trusted):
         raise TypeError(
             f"trusted must be a list of types or their full names, got {trusted!r}. "

@@ -20,7 +20,7 @@ __all__ = ["Outcome", "UnknownName", "Watch"]
 
 _PRIORITIES = ("low", "medium", "high")
 
-# What an alarm is told by, of what a stream says of it.
+# Fields of an alarm of a stream that are reported.
 _TOLD = (
     *("start", "end", "raised", "peak", "score", "severity", "priority", "state"),
     *("channels", "shares", "readings", "expected"),
@@ -167,7 +167,7 @@ class Watch:
                     if position is not None:
                         self.state.set_fact(f"position {position[0]}", position[1])
             except BaseException:
-                # What is in memory is not what was written.
+                # Forget machines whose state in memory was not written.
                 for name in touched:
                     self._machines.pop(name, None)
                 raise
@@ -253,7 +253,7 @@ class Watch:
         UnknownName
             If there are no readings of the machine.
         """
-        # Between reading a state and keeping its machine, no other may go on.
+        # Locked, so that no other thread restores the same machine in between.
         with self.lock:
             if name not in self._machines:
                 state = self.state.machine(name)
@@ -336,7 +336,7 @@ class Watch:
             for block in machine.blocks(taken):
                 rejected += self._score(machine, block, scores, flags, found)
             if not machine.n_readings:
-                # A name alone, which anybody can send, takes no place.
+                # Anybody can send names, so a name without readings is not kept.
                 del self._machines[name]
         counts.update(f"rejected {wrong.reason}" for _, wrong in rejected)
         counts["accepted"] += len(readings) - len(rejected)
@@ -350,8 +350,8 @@ class Watch:
         positions = [position for position, _ in block]
         try:
             some, flagged, alarms = machine.take([reading for _, reading in block])
-        # How scikit-learn refuses values. All else, such as a lack of memory, is not
-        # the fault of the reading, which is to be sent again.
+        # Errors by which scikit-learn rejects values. Others, such as a lack of memory,
+        # are not caused by the reading, which the sender must send again.
         except (ValueError, TypeError) as error:
             if len(block) == 1:
                 wrong = Rejected("refused", f"The detector refuses it: {error}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What several Displays need: channels, time axes, long lines, shaded ranges."""
+"""Shared parts of the Displays: channels, time axes, long lines, shaded ranges."""
 
 import warnings
 from numbers import Integral
@@ -33,21 +33,21 @@ __all__ = [
     "shade",
 ]
 
-# A line keeps the smallest and the largest of each of so many blocks of rows: twice
-# the pixels of a wide figure at 200 dots per inch.
+# Number of blocks into which the rows of a line are divided, to draw the smallest and
+# the largest value of each: twice the pixels of a wide figure at 200 dots per inch.
 BLOCKS = 4000
 
-# Channels in a picture with a panel for each, at most, if nobody chooses any. More are
-# higher than a page, and each takes a twentieth of a second.
+# Maximum number of channels in figures with one panel each, unless the user chooses
+# channels. More do not fit on a page, and each takes a twentieth of a second.
 N_PANELS = 20
 
-# Times from row to row longer than this many median ones are a gap.
+# A gap is a time step longer than this many median steps.
 _GAP = 10
 
-# Okabe and Ito's colours, which people who see colours differently tell apart.
+# The colours of Okabe and Ito, which colour-blind people can distinguish.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-# Told apart without colour, too.
+# Distinguishable without colour.
 LINES = ("-", "--", "-.", ":")
 
 # A legend above the axes, where it hides nothing.
@@ -70,16 +70,16 @@ LABELLED = {
 
 
 def check_readings(X, channels=None, *, most=None, in_order=True):
-    """Bring a series into a frame of the channels to draw.
+    """Convert a series to a frame of the channels to draw.
 
     Parameters
     ----------
     X : array-like of shape (n_timestamps, n_channels)
         A series, rows in time order.
     channels : list of str or int, or None, default=None
-        Columns, by name or position; None is all.
+        Columns, by name or position; None takes all.
     most : int or None, default=None
-        As of `choose`.
+        As in `choose`.
     in_order : bool, default=True
         Whether to warn if the index says that rows are not in time order.
 
@@ -91,7 +91,7 @@ def check_readings(X, channels=None, *, most=None, in_order=True):
     Raises
     ------
     ValueError
-        If `X` is no table of numbers, is empty, or lacks a channel.
+        If `X` is not a table of numbers, is empty, or lacks a channel.
     """
     import pandas as pd
 
@@ -113,16 +113,16 @@ def check_readings(X, channels=None, *, most=None, in_order=True):
 
 
 def choose(names, channels, most=None):
-    """Positions of channels that are given by name or position.
+    """Return the positions of channels that are given by name or position.
 
     Parameters
     ----------
     names : list
         Names of all channels.
     channels : list of str or int, or None
-        Those to choose; None is all.
+        Channels to choose; None takes all.
     most : int or None, default=None
-        How many to take, at most, if `channels` is None; None takes all.
+        Maximum number to take if `channels` is None; None takes all.
 
     Returns
     -------
@@ -170,18 +170,18 @@ def choose(names, channels, most=None):
 
 
 def check_row_values(values, n_timestamps, name, dtype=np.float64):
-    """Validate an array with one value for every row.
+    """Validate an array with one value per row.
 
     Parameters
     ----------
     values : array-like of shape (n_timestamps,)
-        What to validate.
+        The array.
     n_timestamps : int
-        Rows of the series.
+        Number of rows of the series.
     name : str
-        What it was given as, for the message.
+        Name of the parameter, for the message.
     dtype : type, default=numpy.float64
-        Of the result.
+        Type of the result.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def check_row_values(values, n_timestamps, name, dtype=np.float64):
     Raises
     ------
     ValueError
-        If the shape is another one.
+        If the shape is wrong.
     """
     values = np.asarray(unmasked(values))
     if values.shape != (n_timestamps,):
@@ -202,10 +202,10 @@ def check_row_values(values, n_timestamps, name, dtype=np.float64):
 
 
 class RowAxis:
-    """Where the rows of a series lie on the horizontal axis.
+    """Positions of the rows of a series on the horizontal axis.
 
-    By their times or numbers, if the index holds any and they are in order, and by the
-    number of the row otherwise.
+    These are the times or numbers of the index if they are in order, and row numbers
+    otherwise.
 
     Parameters
     ----------
@@ -215,13 +215,13 @@ class RowAxis:
     Attributes
     ----------
     name : object
-        What the axis shows.
+        Label of the axis.
     values : ndarray of shape (n_timestamps,), dtype=float64
-        Places of the rows, in matplotlib's days if these are times.
+        Positions of the rows. Times are in days, as in matplotlib.
     step : float
-        Median distance from row to row.
+        Median distance between rows.
     gaps : ndarray of int
-        Rows after which the next one is more than ten steps away.
+        Rows whose next row is more than ten steps away.
     """
 
     def __init__(self, index):
@@ -250,14 +250,14 @@ class RowAxis:
         self.gaps = np.flatnonzero((steps > _GAP * self.step) & (self.step > 0))
 
     def format(self, axes, *, labelled):
-        """Set ticks and limits of axes that show the rows.
+        """Set ticks and limits of the horizontal axis.
 
         Parameters
         ----------
         axes : matplotlib Axes
             The axes.
         labelled : bool
-            Whether to name the horizontal axis.
+            Whether to label the horizontal axis.
         """
         if self._is_time:
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -270,7 +270,7 @@ class RowAxis:
         if last > first:
             margin = 0.01 * (last - first)
             limits = first - margin, last + margin
-            # With a common axis, each call goes through all axes.
+            # With a shared axis, each call loops over all axes.
             if axes.get_xlim() != limits:
                 axes.set_xlim(limits)
         if labelled:
@@ -279,22 +279,23 @@ class RowAxis:
 
 
 def decimate(values, n_blocks=BLOCKS):
-    """Rows of a long series that look like all of them.
+    """Choose rows of a long series whose line looks like that of all rows.
 
-    Of every block of rows those with the smallest and the largest value: where a pixel
+    These are the rows with the smallest and the largest value of each block. If a pixel
     is wider than a block, the line covers the same pixels, and no spike is lost.
 
     Parameters
     ----------
     values : ndarray of shape (n_timestamps,)
-        Readings. What is not finite is a gap, which blocks without any reading keep.
+        Readings. Values that are not finite are gaps; a block without any reading stays
+        a gap.
     n_blocks : int, default=BLOCKS
-        Blocks, at most.
+        Maximum number of blocks.
 
     Returns
     -------
     rows : ndarray of int
-        In increasing order; all if the series is short.
+        Rows in increasing order; all rows if the series is short.
     """
     n_rows = len(values)
     if n_rows <= 2 * n_blocks:
@@ -312,16 +313,17 @@ def decimate(values, n_blocks=BLOCKS):
 
 
 def draw_line(axes, row_axis, values, **style):
-    """Draw a series, long ones by their extremes, and readings between gaps as dots.
+    """Draw a series as a line, with dots for single readings between gaps.
 
-    The line is broken where readings are missing, and where time goes on without a row.
+    A long series is decimated. The line is broken at missing readings and at gaps in
+    time.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        Where to draw.
+        Axes to draw on.
     row_axis : RowAxis
-        Places of the rows.
+        Positions of the rows.
     values : ndarray of shape (n_timestamps,)
         Readings.
     **style
@@ -331,7 +333,7 @@ def draw_line(axes, row_axis, values, **style):
     -------
     line : matplotlib Line2D
     """
-    # Where there are more gaps than blocks, they are narrower than a pixel.
+    # If there are more gaps than blocks, they are narrower than a pixel.
     gaps = row_axis.gaps if len(row_axis.gaps) <= BLOCKS else row_axis.gaps[:0]
     rows = np.union1d(decimate(values), [gaps, gaps + 1])
     x, y = row_axis.values[rows], values[rows]
@@ -340,31 +342,31 @@ def draw_line(axes, row_axis, values, **style):
     (line,) = axes.plot(x, y, **style)
     absent = np.concatenate([[True], ~np.isfinite(y), [True]])
     alone = ~absent[1:-1] & absent[:-2] & absent[2:]
-    if alone.any():  # a line through one point is none
+    if alone.any():  # a line needs two points
         axes.plot(x[alone], y[alone], ".", color=line.get_color(), markersize=3)
     return line
 
 
 def shade(axes, row_axis, ranges, *, bottom=None, top=None, **style):
-    """Shade ranges of rows, even single ones, over the whole height or a part of it.
+    """Shade ranges of rows, over the whole height of the axes or a part of it.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        Where to draw.
+        Axes to draw on.
     row_axis : RowAxis
-        Places of the rows.
+        Positions of the rows.
     ranges : tuple of two ndarray of int
         First and last rows, both included.
     bottom, top : float or None, default=None
-        In units of the vertical axis. None shades from edge to edge.
+        Limits in units of the vertical axis. None shades from edge to edge.
     **style
-        Passed to ``PathPatch``; `facecolor` and `edgecolor` among them.
+        Passed to ``PathPatch``, including `facecolor` and `edgecolor`.
 
     Returns
     -------
     ranges : matplotlib PathPatch
-        One rectangle for every range. The edge makes short ones visible.
+        One rectangle per range. Its edge makes short ranges visible.
     """
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -376,9 +378,9 @@ def shade(axes, row_axis, ranges, *, bottom=None, top=None, **style):
     y = np.broadcast_to([low, high, high, low, low], x.shape)
     corners = np.stack([x, y], axis=2).reshape(-1, 2)  # (5 * n_ranges, 2)
     codes = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY] * len(x)
-    # One path for all: thousands of patches, each with a hatch, take half a minute.
+    # A single path, because thousands of patches with hatches take half a minute.
     patch = PathPatch(Path(corners, codes), transform=transform, **style)
-    # Not add_patch: ranges follow the limits that lines set.
+    # Not add_patch, so that ranges do not change the limits that lines set.
     return axes.add_artist(patch)
 
 
@@ -392,20 +394,20 @@ def make_axes(
     sharex=True,
     layout="constrained",
 ):
-    """Axes below each other: those given, or those of a new figure.
+    """Return a column of axes: those given, or those of a new figure.
 
     Parameters
     ----------
     ax : matplotlib Axes, array-like of them or None
-        Where to draw, top to bottom. None makes a new figure.
+        Axes to draw on, top to bottom. None creates a new figure.
     n_axes : int
-        How many are needed.
+        Number of axes.
     heights : list of float or None, default=None
         Relative heights.
     width, height : float, default=11.0, None
-        Size of a new figure, in inches. None is 1.1 for every axes.
+        Size of a new figure, in inches. None is 1.1 per axes.
     sharex : bool, default=True
-        Whether axes of a new figure have a common horizontal axis.
+        Whether axes of a new figure share the horizontal axis.
     layout : str or LayoutEngine, default='constrained'
         Layout of a new figure.
 
@@ -440,12 +442,12 @@ def make_axes(
 
 
 def make_panels(ax, n_panels, *, heights=None, height=None):
-    """Axes below each other, of which most are named on the left by `label_channel`.
+    """Return a column of axes, most of which `label_channel` labels on the left.
 
     Parameters
     ----------
     ax, n_panels, heights, height
-        As of `make_axes`.
+        As in `make_axes`.
 
     Returns
     -------
@@ -463,14 +465,14 @@ def make_panels(ax, n_panels, *, heights=None, height=None):
 
 
 def finish_panels(panels, names):
-    """Have panels show names in any script, and align them.
+    """Choose fonts for the names in panels, and align their labels.
 
     Parameters
     ----------
     panels : array-like of matplotlib Axes
-        With all that is drawn.
+        The panels, after everything is drawn.
     names : list of object
-        Names of channels and of what the horizontal axis shows.
+        Names of the channels and of the horizontal axis.
     """
     from tsanomaly.plotting._layout import PanelLayout
 
@@ -481,15 +483,15 @@ def finish_panels(panels, names):
 
 
 def log_ticks(*axes):
-    """Ticks of logarithmic axes that do not run into each other.
+    """Set ticks of logarithmic axes so that their labels do not overlap.
 
-    matplotlib writes ``2 × 10^0``, ``3 × 10^0`` and so on, if there is less than a
-    decade to show, and has no regard for how long or high the axis is.
+    On less than a decade, matplotlib writes ``2 × 10^0``, ``3 × 10^0`` and so on,
+    regardless of the length of the axis.
 
     Parameters
     ----------
     *axes : matplotlib XAxis or YAxis
-        With a logarithmic scale and the limits that they keep.
+        Axes with a logarithmic scale and their final limits.
     """
     from matplotlib.ticker import (
         LogLocator,
@@ -511,16 +513,16 @@ def log_ticks(*axes):
 
 
 def merge_style(defaults, given, artist):
-    """Style of an artist: what the user gives goes over the defaults.
+    """Override the default style of an artist with the style that the user gives.
 
     Parameters
     ----------
     defaults : dict
-        Style by full names, such as ``linewidth``.
+        Style with full names, such as ``linewidth``.
     given : dict or None
-        Style by full or short names, such as ``lw``.
+        Style with full names or aliases, such as ``lw``.
     artist : type
-        The class of the artist, which knows its short names.
+        Class of the artist, which defines the aliases.
 
     Returns
     -------
@@ -537,11 +539,11 @@ def place_legend(axes, *others, ncols=None):
     Parameters
     ----------
     axes : matplotlib Axes
-        The axes; without anything to explain, it gets no legend.
+        The axes. Without labelled artists, they get no legend.
     *others : matplotlib Axes
-        Further axes that it explains.
+        Further axes whose artists are in the legend.
     ncols : int or None, default=None
-        Columns of the legend. None is all in one line.
+        Number of columns of the legend. None puts all entries into one line.
     """
     handles, labels = [], []
     for explained in (axes, *others):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Names of users in pictures: in any script, and as they are written.
+"""Draw the names of users in any script, exactly as they are written.
 
-matplotlib takes what is between two dollar signs for a formula, and draws a box for a
-character that its font lacks. Here names are plain text, other fonts that are installed
-help out, and what none of them has becomes an escape, by which names still differ.
+matplotlib reads text between dollar signs as a formula, and draws a box for a character
+that its font lacks. Here, names are plain text. Other installed fonts are used if
+needed, and characters that no font has become escapes, so that names stay distinct.
 """
 
 import re
@@ -26,21 +26,21 @@ __all__ = [
     "wrap",
 ]
 
-# For text with names of users in it, in which a dollar sign begins no formula.
+# Style of text with names of users, in which dollar signs do not start formulas.
 PLAIN = {"parse_math": False}
 
-# Width of a character of 10 points, in inches; capitals are wider.
+# Width of a character of 10 points, in inches. Capitals are wider.
 _CHARACTER = 0.085
 
-# Names beside the rows of a heat map, at most; 12 inches have no room for more.
+# Maximum number of names beside the rows of a heat map; more do not fit into 12 inches.
 _MOST_NAMES = 120
 
-# Characters that a warning lists, at most.
+# Maximum number of characters to list in a warning.
 _MOST_LISTED = 10
 
 
 def drawn(name):
-    """A name as it is drawn: with escapes for what cannot be seen.
+    """Return a name as it is drawn, with escapes for invisible characters.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def drawn(name):
     Returns
     -------
     text : str
-        On one line.
+        The name on one line.
     """
     text = visible(called(name))
     if text.isascii():
@@ -60,7 +60,7 @@ def drawn(name):
 
 
 def label_of(channel):
-    """Name of a channel on an axis.
+    """Return the name of a channel on an axis.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def label_of(channel):
 
 
 def wrap(text, width):
-    """Break a text into lines, after what separates the parts of a tag if possible.
+    """Break a text into lines, after separators within a tag if possible.
 
     Parameters
     ----------
     text : str
-        Tags of plants can be long, and have no blanks.
+        The text. Tags of plants can be long and have no blanks.
     width : int
-        Characters in a line, at most; wide ones, such as Chinese, count twice.
+        Maximum number of characters in a line. Wide ones, such as Chinese, count twice.
 
     Returns
     -------
@@ -94,19 +94,19 @@ def wrap(text, width):
 
 
 def _n_places(text):
-    """Places that a text takes in a line."""
+    """Return the width of a text, in characters."""
     return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
 
 
 def inches(labels, n_more=0):
-    """Width of the longest line of labels of 10 points.
+    """Return the width of the longest line of labels of 10 points, in inches.
 
     Parameters
     ----------
     labels : iterable of str
         The labels.
     n_more : int, default=0
-        Characters beside each, such as the handle in a legend.
+        Number of further characters per label, such as the handle in a legend.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def inches(labels, n_more=0):
 
 
 def short_labels_of(channels):
-    """Names of channels in one line each, for the rows of a heat map.
+    """Shorten names of channels to one line each, for the rows of a heat map.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ def short_labels_of(channels):
     Returns
     -------
     labels : list of str
-        At most 24 characters each, without their middle: tags differ at their ends.
-        Where they differ in the middle only, they are whole, but for names so long that
-        no figure has room for them.
+        At most 24 characters each. The middle is left out, because tags usually differ
+        at their ends. If that makes labels equal, all names are complete, except for
+        those that are too long for any figure.
     """
     labels = [drawn(channel) for channel in channels]
     short = [_without_middle(label, 8, 15) for label in labels]
@@ -145,14 +145,14 @@ def _without_middle(text, n_first, n_last):
 
 
 def label_rows(axis, labels, **style):
-    """Name the rows or columns of a heat map; of very many, each second one or fewer.
+    """Label the rows or columns of a heat map. If there are too many, skip some.
 
     Parameters
     ----------
     axis : matplotlib XAxis or YAxis
         The axis.
     labels : list of str
-        As of `short_labels_of`.
+        As from `short_labels_of`.
     **style
         Passed to ``Axis.set_ticks``.
     """
@@ -162,7 +162,7 @@ def label_rows(axis, labels, **style):
 
 
 def label_channel(axes, channel, units=None):
-    """Name a channel beside its axes.
+    """Write the name of a channel beside its axes.
 
     Parameters
     ----------
@@ -171,8 +171,8 @@ def label_channel(axes, channel, units=None):
     channel : object
         Name of the column, or its position.
     units : dict of str, or None, default=None
-        Units by the name of the channel, as readers put them into ``attrs["units"]`` of
-        a frame.
+        Units by name of the channel, as in ``attrs["units"]`` of a frame that was read
+        from a file.
     """
     label = label_of(channel)
     unit = (units or {}).get(channel)
@@ -183,45 +183,45 @@ def label_channel(axes, channel, units=None):
 
 
 def name_legend(axes, handles, names, **style):
-    """Add a legend of names, also of such that begin with an underscore.
+    """Add a legend of names, including those that start with an underscore.
 
     Parameters
     ----------
     axes : matplotlib Axes
-        Where it goes.
+        Axes of the legend.
     handles : list of Artist
-        What is named.
+        Artists in the legend.
     names : list of str
-        As they are drawn.
+        Names as they are drawn.
     **style
         Passed to ``Axes.legend``.
     """
-    # Of labels in the call, matplotlib leaves out those with an underscore.
+    # matplotlib leaves out labels with an underscore if they are passed to `legend`.
     legend = axes.legend(handles, [""] * len(handles), **style)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set(text=name, **PLAIN)
 
 
 def use_fonts(axes, names=()):
-    """Give text the fonts that its characters need, and warn of what none has.
+    """Set fonts that have the characters of all text, and warn of missing ones.
 
-    Call it when everything is drawn.
+    Call this after everything is drawn.
 
     Parameters
     ----------
     axes : iterable of matplotlib Axes
-        What is drawn.
+        Axes with the text.
     names : iterable of object, default=()
-        Names in the picture, as they were given: the drawn text has escapes already.
+        Original names in the picture. The drawn text already contains escapes.
 
     Warns
     -----
     UserWarning
-        Once, if no installed font has some of the characters.
+        Once, if some characters are in no installed font.
     """
     from matplotlib.text import Text
 
-    # On the artists, not in rcParams: a figure is often saved much later.
+    # On the artists, not in rcParams, because figures may be saved much later.
     for text in (text for part in axes for text in part.findobj(Text)):
         if not text.get_text().isascii():
             families = text.get_fontfamily()
@@ -245,7 +245,7 @@ def use_fonts(axes, names=()):
 
 
 def _scripts(characters):
-    """Scripts of characters in words, such as 'cjk, thai'."""
+    """Name the scripts of characters, such as 'cjk, thai'."""
     names = [
         unicodedata.name(char, "unnamed").split()[0].lower()
         if unicodedata.category(char)[0] in "LM"
@@ -256,14 +256,14 @@ def _scripts(characters):
 
 
 def _fallback(text):
-    """Families that have what the default font lacks, and characters that none has."""
+    """Return families for characters that the default lacks, and those in none."""
     if text.isascii():
         return (), frozenset()
     from matplotlib import rcParams
     from matplotlib.font_manager import fontManager
 
     characters = frozenset(char for char in text if not char.isascii())
-    # The number of fonts, since one may be added while Python runs.
+    # The number of fonts is part of the key, because fonts may be added later.
     return _cover(characters, tuple(rcParams["font.family"]), len(fontManager.ttflist))
 
 
@@ -294,12 +294,12 @@ def _cover(characters, families, _n_fonts):
 
 
 def _held_by_family(characters):
-    """Those of the characters that each family of fonts has, by its name."""
+    """Return the given characters that each family of fonts has, by name."""
     from matplotlib.font_manager import fontManager
 
     paths = {}
     for entry in fontManager.ttflist:
-        # A font of matplotlib's own with a box for every character.
+        # A font of matplotlib that has a box for every character.
         if not entry.name.startswith("Last Resort"):
             paths.setdefault(entry.name, entry.fname)
     held = {path: _held(path, characters) for path in set(paths.values())}
@@ -307,9 +307,9 @@ def _held_by_family(characters):
 
 
 def _list_new_fonts(characters):
-    """Have matplotlib know fonts that were installed after it made its list.
+    """Add fonts to the list of matplotlib that were installed after it was made.
 
-    It keeps the list in a file for years, so that installing a font would help nobody.
+    matplotlib caches its list in a file, so that newly installed fonts have no effect.
     """
     from matplotlib.font_manager import findSystemFonts, fontManager
 
@@ -320,22 +320,22 @@ def _list_new_fonts(characters):
 
 
 def _held(path, characters):
-    """Those of the characters that a font has."""
+    """Return the given characters that a font has."""
     from matplotlib.ft2font import FT2Font
 
     try:
         font = FT2Font(path)
-    except (OSError, RuntimeError):  # removed since it was listed, or damaged
+    except (OSError, RuntimeError):  # removed or damaged
         return set()
-    if not font.scalable:  # pictures of a fixed size, as of emoji, cannot be drawn
+    if not font.scalable:  # bitmaps of a fixed size, such as emoji, cannot be drawn
         return set()
     return {char for char in characters if font.get_char_index(ord(char))}
 
 
 def _rank(family, characters):
-    """What goes first of families that have the same characters."""
+    """Return the sort key of families that have the same characters."""
     words = family.split()
-    # A Han character has another shape in each of these languages.
+    # Han characters have different shapes in these languages.
     names = {unicodedata.name(char, "").split(" ")[0] for char in characters}
     country = "JP" if names & {"HIRAGANA", "KATAKANA"} else "SC"
     country = "KR" if "HANGUL" in names else country

@@ -10,7 +10,7 @@ from tsanomaly.datasets import read_sensor_csv
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes text or bytes, and returns the path."""
+    """Return a function that writes text or bytes, and returns the path."""
 
     def write(content, encoding="utf-8"):
         path = tmp_path / "pump.csv"
@@ -24,7 +24,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def read(write):
-    """A function that writes a file and reads it, no warning expected."""
+    """Return a function that writes a file and reads it without a warning."""
 
     def read(content, **options):
         with warnings.catch_warnings():
@@ -36,9 +36,9 @@ def read(write):
 
 @pytest.fixture
 def warned(write):
-    """A function that reads a file, and returns what it held and was warned of.
+    """Return a function that reads a file, and returns its contents and warnings.
 
-    In the messages, parameters stand in angle brackets: <sep>, <decimal=','>.
+    In the messages, parameters are in angle brackets: <sep>, <decimal=','>.
     """
 
     def warned(content, **options):
@@ -52,9 +52,9 @@ def warned(write):
 
 @pytest.fixture
 def fails(write):
-    """A function that checks that a file is refused, with all of some words.
+    """Return a function that checks that a file is refused, with all given patterns.
 
-    In the message, parameters stand in angle brackets: <sep>, <decimal=','>.
+    In the message, parameters are in angle brackets: <sep>, <decimal=','>.
     """
 
     def fails(content, *patterns, **options):

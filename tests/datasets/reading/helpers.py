@@ -11,7 +11,7 @@ def column_of_times(times, name="time"):
 
 
 def marked(message):
-    """An error or a warning as text, with its parameters in angle brackets."""
+    """Format an error or a warning, with its parameters in angle brackets."""
     if isinstance(message, (ParameterError, ParameterWarning)):
         return message.spelled(lambda parameter: f"<{parameter}>")
     return str(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that are made to take long, or much memory: they take neither."""
+"""Files that are built to take much time or memory: they take little."""
 
 import gzip
 import tracemalloc

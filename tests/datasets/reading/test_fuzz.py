@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files made by hypothesis: a correct frame, or an error with a place in it."""
+"""Files made by hypothesis: a correct frame, or an error that names the place."""
 
 import csv
 import gzip

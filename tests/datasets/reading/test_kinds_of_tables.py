@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables as owners of plants bring them: headers, footers, long tables, quality."""
+"""Tables as found in plants: headers, footers, long tables, quality."""
 
 import logging
 

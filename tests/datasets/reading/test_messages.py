@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Messages tell parameters from the text of names, cells and files."""
+"""Messages distinguish parameters from names, cells and files."""
 
 import pickle
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which columns are taken for the quality of readings, and of which."""
+"""Detection of quality columns, and of the channels that they rate."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dates whose year has two digits: read where the file tells the order."""
+"""Dates with two-digit years, which are read if the file shows their order."""
 
 import re
 

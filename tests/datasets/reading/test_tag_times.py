@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables in which every tag has a time column of its own."""
+"""Tables in which every tag has its own time column."""
 
 import numpy as np
 import pandas as pd

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Warnings about times that are no regular series."""
+"""Warnings about irregular times."""
 
 import re
 import warnings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading files of sensor readings, without guesses."""
+"""Read files of sensor readings without guessing."""
 
 from tsanomaly.datasets._reading._bytes import most_unpacked, unpack
 from tsanomaly.datasets._reading._csv import read_sensor_csv

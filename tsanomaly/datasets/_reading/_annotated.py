@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Annotated CSV as InfluxDB writes it: several tables, with their headers repeated."""
+"""Annotated CSV of InfluxDB: several tables, each with its own header."""
 
 import re
 
@@ -19,7 +19,7 @@ _MOST_BYTES = 10_000  # of the first line
 
 
 def is_annotated(data, position):
-    """Whether a text is annotated CSV from some position on."""
+    """Whether a text is annotated CSV from a position on."""
     return _START.match(data, position, position + _MOST_BYTES) is not None
 
 
@@ -31,15 +31,15 @@ def read_annotated(source, encoding, max_columns):
     source : Source
         The text.
     encoding : str
-        The encoding that it was in.
+        The original encoding of the file.
     max_columns : int
-        Fields that a line may have.
+        Maximum number of fields in a line.
 
     Returns
     -------
     table : Table
-        The times, the names of the series and their values. The name of a series is
-        its field, with what tells it from others of that field.
+        Times, names of the series, and values. The name of a series is its field,
+        followed by the tags that differ within that field.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_annotated(source, encoding, max_columns):
 
 
 def _rows(source, max_columns):
-    """Yield line, cells and header of each row; a header comes without one."""
+    """Yield line, cells and header of each row. For a header, the latter is None."""
     records, header = Records(source, ",", max_columns), None
     while True:
         lines, rows = records.take(_N_RECORDS)
@@ -114,7 +114,7 @@ def _rows(source, max_columns):
 
 
 def _wrong_length(source, line, cells, header):
-    """Warning about a row, if it is the last one of the file, and else an error."""
+    """Return the warning for the last row of the file, and the error for others."""
     text = (
         f"{source.path}, line {line}: the line has {len(cells)} fields, and its header "
         f"has {len(header)}."
@@ -130,7 +130,7 @@ def _wrong_length(source, line, cells, header):
 
 
 def _distinct_names(keys):
-    """A name for each series: its field, with the tags that tell it from others."""
+    """Name each series by its field and the tags that differ within that field."""
     by_field = {}
     for key in keys:
         by_field.setdefault(dict(key).get(_FIELD, ""), []).append(key)

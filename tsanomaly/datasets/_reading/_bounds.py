@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Cells by where they start and end in the bytes of a text.
+"""Cells as start and end positions in the bytes of a text.
 
-As strings of their own the cells of a file would take eight times its memory, and to
-make them would take most of the time. Behind each cell there is another byte.
+Separate strings for all cells would take eight times the memory of the file, and most
+of the time to read it. Every cell is followed by at least one more byte.
 """
 
 import numpy as np
 
 __all__ = ["GLUE", "find_bounds", "join_cells", "strip_cells"]
 
-GLUE = "\0"  # between cells that are one text; no text that is read holds it
-_FEW = 64  # cells that are joined faster one by one
+GLUE = "\0"  # joins cells into one text; the text of a file never contains it
+_FEW = 64  # up to this many cells, a loop is faster
 _BLANK = np.zeros(256, dtype=bool)
 _BLANK[list(b" \t\n\v\f\r\x1c\x1d\x1e\x1f")] = True
 _MAY_BE_BLANK = _BLANK.copy()
-_MAY_BE_BLANK[128:] = True  # of a character beyond ASCII
+_MAY_BE_BLANK[128:] = True  # bytes of characters outside ASCII
 _USUAL_BLANKS = 32
 
 
 def find_bounds(text):
-    """Bytes of a text, and where its cells are.
+    """Encode a text, and find its cells.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ def find_bounds(text):
     Returns
     -------
     data : bytes
-        The text in UTF-8, with a GLUE behind the last cell, too.
+        The text in UTF-8, with GLUE after every cell, including the last one.
     starts, ends : ndarray of int64 of shape (n_cells,)
-        Where each cell starts, and where its GLUE is.
+        Positions of the first byte of each cell and of the GLUE after it.
     """
     data = f"{text}{GLUE}".encode("utf-8", "surrogatepass")
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(GLUE))
@@ -39,7 +39,7 @@ def find_bounds(text):
 
 
 def join_cells(data, starts, ends):
-    """Cells as a text, joined by GLUE."""
+    """Return cells as one text, joined by GLUE."""
     if len(starts) <= _FEW:
         pairs = zip(starts.tolist(), ends.tolist(), strict=True)
         joined = GLUE.encode().join([data[start:end] for start, end in pairs])
@@ -54,14 +54,14 @@ def join_cells(data, starts, ends):
 
 
 def strip_cells(data, starts, ends):
-    """Leave out blanks around cells, as str.strip does, in place.
+    """Strip blanks from cells in place, as str.strip does.
 
     Parameters
     ----------
     data : bytes
         A text in UTF-8.
     starts, ends : ndarray of int64 of shape (n_cells,)
-        Where each cell starts and ends, which is changed.
+        Start and end of each cell. Both arrays are modified.
     """
     codes = np.frombuffer(data, np.uint8)
     for bounds, edges, step in ((starts, starts, 1), (ends, ends - 1, -1)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bytes of a file, unpacked, and no more of them than are allowed."""
+"""Read the bytes of a file, decompressed, up to a limit."""
 
 import gzip
 import io
@@ -14,25 +14,25 @@ from tsanomaly.datasets._reading._table import fault
 __all__ = ["Document", "load", "most_unpacked", "read_bytes", "unpack"]
 
 _BLOCK = 2**20
-# Readings as text unpack to 3 to 20 times their size. Gzip can make it 1,000 times.
+# Readings as text unpack to 3 to 20 times their size; gzip can reach 1,000 times.
 _FACTOR = 100
 _NEVER_TOO_MUCH = 100_000_000
 
 
 class _TooLargeError(ValueError):
-    """There are more bytes than are allowed."""
+    """Error for data that exceed the limit."""
 
 
 @dataclass
 class Document:
-    """Bytes that stand for a file.
+    """Contents of a file.
 
     Attributes
     ----------
     name : str
-        What messages call it.
+        Name of the file in messages.
     data : bytes
-        What is in it.
+        The contents.
     """
 
     name: str
@@ -43,26 +43,26 @@ class Document:
 
 
 def most_unpacked(n_bytes):
-    """Bytes that a compressed file of some size may unpack to by default."""
+    """Default limit on the unpacked size of a compressed file."""
     return max(_FACTOR * n_bytes, _NEVER_TOO_MUCH)
 
 
 def load(path, file, max_bytes):
-    """All bytes of an open file, as they are.
+    """Read all bytes of an open file, without unpacking them.
 
     Parameters
     ----------
     path : str or Path
-        What messages call it.
+        Name of the file in messages.
     file : file object
-        It reads bytes.
+        The file, opened for reading bytes.
     max_bytes : 'auto' or int
         As for `read_sensor_csv`.
 
     Returns
     -------
     data : bytes
-        What is in it.
+        Contents of the file.
 
     Raises
     ------
@@ -95,14 +95,14 @@ def read_bytes(path, max_bytes):
     Returns
     -------
     data : bytes
-        What it holds.
+        Unpacked contents of the file.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is of another kind, damaged or too large.
+        If the file is of another kind, damaged or too large.
     """
     is_auto = max_bytes == "auto"
     if isinstance(path, Document):
@@ -135,24 +135,24 @@ def read_bytes(path, max_bytes):
 
 
 def unpack(data, max_bytes):
-    """Unpack what is compressed with gzip.
+    """Unpack data that are compressed with gzip.
 
     Parameters
     ----------
     data : bytes
         The compressed bytes.
     max_bytes : int
-        Bytes that may come out.
+        Limit on the unpacked size.
 
     Returns
     -------
     unpacked : bytes
-        What comes out.
+        The unpacked data.
 
     Raises
     ------
     ValueError
-        If it is more, of which one block at most is unpacked.
+        If the data exceed the limit. At most one block beyond it is unpacked.
     EOFError, OSError, zlib.error
         If the data are damaged.
     """
@@ -161,7 +161,7 @@ def unpack(data, max_bytes):
 
 
 def _take(file, max_bytes):
-    """All bytes of a file, block by block, so that too many are never in memory."""
+    """Read a file block by block, so that memory never holds much beyond the limit."""
     taken = io.BytesIO()
     while block := file.read(_BLOCK):
         taken.write(block)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Cells that are no text yet, written so that the recipe for CSV reads them exactly.
+"""Write cells of workbooks and Parquet files as text, which is then read like CSV.
 
-The text has a tab between cells and one line per row, so that lines are rows.
+The text has tabs between cells and one line per row, so that line numbers are row
+numbers. Numbers keep their exact value.
 """
 
 import re
@@ -13,20 +14,20 @@ _BREAKS = re.compile(r"[\t\r\n\0]+")
 
 
 def write_text(text):
-    """A text as a cell, with blanks for line breaks and tabs."""
+    """Write a text as a cell, with spaces in place of line breaks and tabs."""
     text = _BREAKS.sub(" ", text)
     return '"' + text.replace('"', '""') + '"' if '"' in text else text
 
 
 def write_float(number, decimal):
-    """A float as a cell, such that it is read as the same float.
+    """Write a float as a cell that is read back as the same float.
 
     Parameters
     ----------
     number : float
         The number.
     decimal : {'auto', '.', ','}
-        The decimal mark that the text will be read with.
+        Decimal mark with which the text will be read.
 
     Returns
     -------
@@ -37,19 +38,19 @@ def write_float(number, decimal):
         return ""
     text = repr(number)
     if text[-4:-3] == ".":
-        text += "0"  # else readers may wonder whether 1.234 is a thousand
+        text += "0"  # otherwise, 1.234 may be taken for one thousand
     return text.replace(".", ",") if decimal == "," else text
 
 
 class Lines:
-    """Lines of a table, no more of them than are allowed.
+    """Lines of a table, up to a limit on their size.
 
     Parameters
     ----------
     max_bytes : int
-        Bytes that the text may have.
+        Limit on the bytes of the text.
     too_large : callable
-        It returns the error to raise if there are more.
+        Returns the error to raise if the text exceeds the limit.
 
     Attributes
     ----------
@@ -65,7 +66,7 @@ class Lines:
         self.lines, self.width = [], 0
 
     def add(self, cells):
-        """Add a row of texts, the empty ones at its end left out."""
+        """Add a row of cells, without the empty ones at its end."""
         line = SEP.join(cells).rstrip(SEP)
         self.lines.append(line)
         self.width = max(self.width, line.count(SEP) + 1)
@@ -73,7 +74,7 @@ class Lines:
         self._check(self._n_bytes)
 
     def to_bytes(self, n_titles=0):
-        """The text in UTF-8, all rows as wide as the widest but some titles on top."""
+        """Return the text in UTF-8, with all rows below the titles of equal width."""
         missing = [self.width - 1 - line.count(SEP) for line in self.lines]
         missing[:n_titles] = [0] * n_titles
         self._check(self._n_bytes + sum(missing))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the text of a single cell may be."""
+"""Classify the text of a single cell."""
 
 import re
 
@@ -35,5 +35,5 @@ def is_time_text(cell):
 
 
 def show(text):
-    """A cell as messages show it: quoted, and not too long."""
+    """Format a cell for messages: quoted, and shortened if it is long."""
     return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which columns hold times, labels and readings."""
+"""Find the columns of times, labels and readings."""
 
 import re
 from collections import Counter
@@ -42,7 +42,7 @@ _EVENT = "Logged"  # as HOBOware writes it
 
 
 def as_list(names):
-    """A list of names from one name, several or None."""
+    """Return one name, several names or None as a list."""
     if names is None:
         return []
     return [names] if isinstance(names, str) else list(names)
@@ -59,21 +59,21 @@ def _check_known(table, parameter, names):
 
 
 def drop_columns(table, drop, *, may_be_elsewhere):
-    """Leave out columns that the user names.
+    """Drop the columns that the user names.
 
     Parameters
     ----------
     table : Table
-        The file, whose columns are changed.
+        The file. Its columns are modified.
     drop : str, list of str or None
         As for `read_sensor_csv`.
     may_be_elsewhere : bool
-        Whether names that are not there may be in another file.
+        Whether another file may contain names that are missing here.
 
     Returns
     -------
     others : list of str
-        Names that are in a cell: sensors of a table in long format.
+        Names that occur in cells only: sensors of a table in long format.
     """
     known, others, wanted = set(table.names), [], as_list(drop)
     drop = []
@@ -95,7 +95,7 @@ def drop_columns(table, drop, *, may_be_elsewhere):
 
 
 def check_dropped(table, drop, sensors):
-    """Raise for a name to leave out that is neither a column nor a sensor.
+    """Raise if a name to drop is neither a column nor a sensor.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def check_dropped(table, drop, sensors):
     drop : list of str
         Names that `drop_columns` did not find among the columns.
     sensors : list of str
-        Those of a table in long format.
+        Sensors of a table in long format.
     """
     for name in drop:
         if name not in sensors:
@@ -115,7 +115,7 @@ def check_dropped(table, drop, sensors):
 
 
 def drop_unnamed(table, timestamp, label):
-    """Leave out row numbers and empty columns, the only ones that need no name."""
+    """Drop row numbers and empty columns. Other columns must have a name."""
     wanted = {*as_list(timestamp), *as_list(label)}
     kept = []
     for position, column in enumerate(table.columns):
@@ -148,14 +148,14 @@ def drop_unnamed(table, timestamp, label):
 
 
 def leave_out_events(table, wanted):
-    """Leave out columns in which loggers mark events, and no readings: ``Logged``.
+    """Drop columns in which loggers mark events with ``Logged``.
 
     Parameters
     ----------
     table : Table
-        The file, whose columns and messages are changed.
+        The file. Its columns and messages are modified.
     wanted : list of str
-        Columns that the user speaks of.
+        Columns that the user names in a parameter.
     """
     events = [
         column.name
@@ -178,7 +178,7 @@ def leave_out_events(table, wanted):
 
 
 def _are_row_numbers(column):
-    """Whether cells count up by one. A single one must be 0 or 1."""
+    """Whether cells count up by one. A single cell must be 0 or 1."""
     if not re.fullmatch("-?[0-9]{1,18}", column.first):
         return False
     first, cells = int(column.first), column.cells
@@ -187,18 +187,18 @@ def _are_row_numbers(column):
 
 
 def find_labels(table, label, timestamp, others):
-    """Names of the label columns.
+    """Find the label columns.
 
-    Where the user names some, other columns with the name of labels are no channels.
+    If the user names some, other columns with the name of a label are dropped.
 
     Parameters
     ----------
     table : Table
-        The file, whose columns and messages are changed.
+        The file. Its columns and messages are modified.
     label, timestamp
         As for `read_sensor_csv`.
     others : list of str
-        Columns that are known to be something else, whatever their name.
+        Columns that are known to be something else, regardless of their name.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def find_labels(table, label, timestamp, others):
 
 
 def find_times(table, timestamp, label_names, date_format):
-    """Names of the time column, of a date and a time column, or of none.
+    """Find the time column, or a date column and a time-of-day column.
 
     Parameters
     ----------
@@ -247,19 +247,19 @@ def find_times(table, timestamp, label_names, date_format):
     timestamp : 'auto', str, tuple of two str or None
         As for `read_sensor_csv`.
     label_names : list of str
-        Columns that hold no times.
+        Columns to ignore.
     date_format : str or None
         As for `read_sensor_csv`.
 
     Returns
     -------
     names : list of str
-        At most two.
+        None, one or two columns.
 
     Raises
     ------
     ValueError
-        If the columns are not certain.
+        If the columns are ambiguous.
     """
     if timestamp is None:
         return []
@@ -330,7 +330,7 @@ def find_times(table, timestamp, label_names, date_format):
         )
     unread = [name for name in named if name not in chosen]
     if unread and date_format is not None and len(named) <= 2:
-        read_times(table, named, date_format)  # says what does not fit
+        read_times(table, named, date_format)  # raises and names the value
         return named
     if unread:
         (column,) = table.select(unread[:1])
@@ -354,7 +354,7 @@ def find_times(table, timestamp, label_names, date_format):
 
 
 def _leave_out_updates(table, dates):
-    """Leave out the times at which Home Assistant saw attributes change as well."""
+    """Drop the times of Home Assistant that include changes of attributes."""
     if not {"last_changed", "last_updated"} <= {name.casefold() for name in dates}:
         return dates
     (update,) = [name for name in dates if name.casefold() == "last_updated"]
@@ -371,7 +371,7 @@ def _leave_out_updates(table, dates):
 
 
 def _units_of(column):
-    """What numbers may be, as part of a message."""
+    """Part of a message: the formats that a column of numbers may have."""
     if not is_number(column.first):
         return ()
     return (
@@ -386,7 +386,7 @@ def _units_of(column):
 
 
 def _kinds_of_times(columns, named):
-    """Kind of the times in each column, by its name."""
+    """Return the kind of times in each column, by name of the column."""
     named = set(named)
     kinds = {
         column.name: kind_of_times(column, named=column.name in named)
@@ -397,7 +397,8 @@ def _kinds_of_times(columns, named):
             kinds[column.name] = "elapsed"
     count = Counter(kinds.values())
     for column in columns:
-        # 10.11.12 is a time of day beside a date, in a column with the name of one.
+        # 10.11.12 is a time of day if the column is named like one and another column
+        # holds dates.
         if (
             kinds[column.name] == "short year"
             and is_clock_name(column.name)
@@ -410,10 +411,10 @@ def _kinds_of_times(columns, named):
 
 
 def _fitting(columns, date_format):
-    """Names of the columns whose first value has a format given by the user."""
+    """Return the columns whose first value has the format that the user gave."""
     if date_format is None:
         return []
-    if date_format in NUMBER_FORMATS:  # which readings have as well
+    if date_format in NUMBER_FORMATS:  # readings have these formats, too
         columns = [
             column
             for column in columns
@@ -423,7 +424,7 @@ def _fitting(columns, date_format):
 
 
 def fits_date_format(column, date_format):
-    """Whether the first value of a column has a format given by the user."""
+    """Whether the first value of a column has the format that the user gave."""
     try:
         parse_times(column.head(1), date_format)
     except ValueError:
@@ -432,7 +433,7 @@ def fits_date_format(column, date_format):
 
 
 def read_times(table, names, date_format):
-    """The times of the rows, or None."""
+    """Return the times of the rows, or None without time columns."""
     if not names:
         return None
     columns = table.select(names)

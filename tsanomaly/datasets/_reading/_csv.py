@@ -269,18 +269,18 @@ def read_sensor_csv(
 
 @dataclass
 class Readings:
-    """What a file holds, and what is to be said of it.
+    """Contents of a file, and warnings about it.
 
     Attributes
     ----------
     frame, labels : DataFrame
-        As `read_sensor_csv` returns them.
+        As returned by `read_sensor_csv`.
     messages : list of str or ParameterWarning
         The warnings.
     names : list of str
-        The columns of the file, and its sensors, also those left out.
+        Columns and sensors of the file, including dropped ones.
     is_long : bool
-        Whether the file has one row for each reading.
+        Whether the file is in long format.
     """
 
     frame: object
@@ -315,11 +315,11 @@ def read_readings(
     Parameters
     ----------
     path : str, Path or Document
-        The file, or what was in one.
+        The file, or its contents.
     timestamp, label, ..., max_columns
         As for `read_sensor_csv`.
     is_part : bool, default=False
-        Whether it is one of several files: columns to drop may be in the others.
+        Whether this is one of several files, so that columns to drop may be in another.
 
     Returns
     -------
@@ -432,7 +432,7 @@ def read_readings(
         order = slice(None)
     table.messages += found.messages(table.path)
     table.messages += suspicious_numbers(table.path, sensors, readings)
-    if not is_part:  # the sensor may have readings in another file
+    if not is_part:  # another file may have readings of the sensor
         table.messages += sensors_without_readings(table.path, sensors, readings)
     _log(table, decimal, time_names, times, label_names, readings.shape)
     frame = _to_frame(table, readings, index, sensors)
@@ -446,7 +446,7 @@ def read_readings(
 
 
 def _put_in_order(table, times, machines, time_names):
-    """The index in time order, and the rows of the file in that order."""
+    """Return the index in time order, and the row numbers in that order."""
     import pandas as pd
 
     if times is None:
@@ -461,14 +461,14 @@ def _put_in_order(table, times, machines, time_names):
 
 
 def _most_of_each_time(labels, positions):
-    """Labels of the times of a table in long format: 1 if they hold one row of 1."""
+    """Label each time of a table in long format: 1 if any of its rows is 1."""
     most = np.zeros(positions.max() + 1, dtype=np.int64)
     np.maximum.at(most, positions, labels)
     return most
 
 
 def _to_frame(table, readings, index, names):
-    """The channels, with what the header says of them."""
+    """Make the frame of channels, with units and descriptions from the header."""
     import pandas as pd
 
     frame = pd.DataFrame(readings, index=index, columns=names, copy=False)
@@ -480,7 +480,7 @@ def _to_frame(table, readings, index, names):
 
 
 def _to_frame_of_labels(labels, index, names):
-    """The label columns."""
+    """Make the frame of labels."""
     import pandas as pd
 
     values = np.empty((len(index), len(labels)), dtype=np.int64)
@@ -490,7 +490,7 @@ def _to_frame_of_labels(labels, index, names):
 
 
 def _no_channel(table, time_names, label_names):
-    """Error about a table of times and labels alone."""
+    """Error about a table that contains only times and labels."""
     return table.header_fault(
         f"there is no channel among the columns {list_names(table.names)}. The times "
         "are "
@@ -505,7 +505,7 @@ def _no_channel(table, time_names, label_names):
 
 
 def _check_parameters(timestamp, sep, decimal, encoding):
-    """Raise for parameters that are wrong for any file."""
+    """Raise for parameters that are invalid for every file."""
     is_pair = isinstance(timestamp, (tuple, list)) and len(timestamp) == 2
     if not (timestamp is None or isinstance(timestamp, str) or is_pair):
         raise ParameterError(
@@ -532,7 +532,7 @@ def _check_parameters(timestamp, sep, decimal, encoding):
 
 
 def _check_counts(skiprows, header_rows, max_bytes, max_columns):
-    """Raise for parameters that are no numbers of what they count."""
+    """Raise unless parameters that count something are valid numbers."""
     counts = [
         ("skiprows", skiprows, 0, "a number of lines"),
         ("max_columns", max_columns, 1, "a number of fields"),
@@ -551,7 +551,7 @@ def _check_counts(skiprows, header_rows, max_bytes, max_columns):
 
 
 def _check_kinds(long, by, quality):
-    """Raise for parameters that are no names of columns."""
+    """Raise unless parameters that name columns are of a valid type."""
     is_pair = isinstance(long, (tuple, list)) and len(long) == 2
     if not (long is None or long == "auto" or (is_pair and long[0] != long[1])):
         raise ParameterError(
@@ -582,7 +582,7 @@ def _check_kinds(long, by, quality):
 
 
 def _guessed_encoding(table):
-    """Warning about an encoding that is probable, but not certain."""
+    """Warning about an encoding that is likely, but not certain."""
     return ParameterWarning(
         f"{table.path}: the text is not UTF-8 and was read as {table.encoding}. Check "
         "the column names, and pass ",

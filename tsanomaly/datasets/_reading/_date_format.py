@@ -15,13 +15,13 @@ from tsanomaly.datasets._reading._times import YEARS, Times
 __all__ = ["check_date_format", "has_date_format", "parse_date_format"]
 
 _DIRECTIVES = re.compile(r"%[-]?(.)")
-# Digits of a directive that is written in full.
+# Number of digits of a directive with all leading zeros.
 _WIDTHS = dict.fromkeys("YG", 4) | dict.fromkeys("mdHIMSyUWV", 2) | {"j": 3}
 _WIDTHS |= dict.fromkeys("uw", 1)
 
 
 def check_date_format(date_format):
-    """Raise for formats that strptime fills with a default, or ignores parts of."""
+    """Raise for formats that strptime completes with defaults or ignores in part."""
     parameter = Parameter("date_format", date_format)
     if not isinstance(date_format, str):
         raise ParameterError(
@@ -67,7 +67,7 @@ def parse_date_format(column, date_format):
     column : Column
         A column of text.
     date_format : str
-        The format, which `check_date_format` has passed.
+        A format accepted by `check_date_format`.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def parse_date_format(column, date_format):
     for start, text in column.texts():
         times = []
         for row, cell in enumerate(text.split(GLUE), start):
-            # pandas is four times faster, and guesses: it reads "now" and "today" as
-            # the time of reading, the second 61 as the first one of the next minute,
-            # and days of the week 0 (%W) as another date.
+            # pandas is four times faster but guesses: it reads "now" and "today" as
+            # the current time, second 61 as the next minute, and weekdays of week 0
+            # (%W) as another date.
             try:
                 time = datetime.strptime(cell, date_format)
             except (ValueError, re.error) as error:
@@ -96,7 +96,8 @@ def parse_date_format(column, date_format):
                     Parameter("date_format", date_format),
                     f" ({error}). Correct the line or the format.",
                 ) from error
-            # Any blanks count as one: the pattern tries each end of theirs.
+            # Runs of blanks become one space, because the pattern would try every way
+            # to split them.
             if full_width and not full_width.fullmatch(re.sub(r"\s+", " ", cell)):
                 raise column.fault(
                     row,
@@ -123,12 +124,12 @@ def parse_date_format(column, date_format):
 
 
 def _full_width(date_format):
-    """Pattern of times without lost zeros, where numbers of a format touch, or None.
+    """Pattern that requires leading zeros, or None unless numbers are adjacent.
 
-    strptime reads 1112024 as %d%m%Y, one of two ways, and says nothing.
+    strptime reads 1112024 as %d%m%Y without an error, though it has two meanings.
     """
     pattern, touching = "", False
-    # Runs of directives that are digits, other directives, other text.
+    # Runs of numeric directives, other directives, and other text.
     run_of_digits = rf"(?:%[{''.join(_WIDTHS)}f])+"
     for run in re.findall(rf"{run_of_digits}|%.|[^%]+", date_format):
         kinds = run.replace("%", "")
@@ -136,7 +137,8 @@ def _full_width(date_format):
             if len(kinds) > 1:
                 touching = True
                 width = sum(_WIDTHS.get(kind, 0) for kind in kinds)
-                # Behind a year of four digits no zero can be lost: its own is none.
+                # A number that starts with a four-digit year has no leading zero to
+                # lose, so fractions may have any length.
                 sizes = range(1, 7) if kinds[0] in "YG" else (3, 6)
                 sizes = sizes if "f" in kinds else (0,)
                 pattern += "(?:" + "|".join(f"[0-9]{{{width + n}}}" for n in sizes)

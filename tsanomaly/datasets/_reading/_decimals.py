@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: MIT
-"""Decimal numbers from the bytes of a text, many at once."""
+"""Read many decimal numbers at once from the bytes of a text."""
 
 import numpy as np
 
 __all__ = ["read_decimals"]
 
-_MOST_DIGITS = 15  # below 2**53, floats hold every whole number
-_MOST_BYTES = _MOST_DIGITS + 1  # and a mark
+_MOST_DIGITS = 15  # floats represent every integer below 2**53
+_MOST_BYTES = _MOST_DIGITS + 1  # including the decimal mark
 _POWERS = 10.0 ** np.arange(_MOST_BYTES + 1)
 _ZERO, _PLUS, _MINUS = b"0+-"
 
 
 def read_decimals(data, starts, ends, mark):
-    """Read the cells that are decimal numbers of at most 15 digits, or empty.
+    """Read cells that are empty or decimal numbers of at most 15 digits.
 
-    Such a number is the quotient of two whole numbers that floats hold, and a division
-    gives the float that is nearest to it: the same as ``float``, five times as fast.
+    Such a number is the quotient of two integers that floats represent exactly, so that
+    dividing them gives the nearest float: the same as ``float``, five times as fast.
 
     Parameters
     ----------
     data : bytes
         A text in UTF-8.
     starts, ends : ndarray of int of shape (n_cells,)
-        Where in there each cell starts and ends.
+        Start and end of each cell in the text.
     mark : {'.', ','}
         The decimal mark.
 
     Returns
     -------
     numbers : ndarray of float64 of shape (n_cells,)
-        NaN where a cell is empty, and anything where it was not read.
+        NaN for empty cells, and undefined for cells that were not read.
     is_read : ndarray of bool of shape (n_cells,)
-        Whether a cell is such a number, or empty.
+        Whether a cell is empty or such a number.
     """
     codes = np.frombuffer(data, np.uint8)
     first = codes.take(starts)
@@ -44,7 +44,7 @@ def read_decimals(data, starts, ends, mark):
     n_digits, n_decimals = np.zeros((2, len(starts)), dtype=np.uint8)
     has_mark = np.zeros(len(starts), dtype=bool)
     width = int(n_bytes.max(initial=0))
-    # The cells side by side, aligned to the right: one digit of each after the other.
+    # Cells are aligned to the right, and read one digit of all cells at a time.
     positions = ends.astype(np.int64) - width
     for n_left in range(width, 0, -1):
         code = codes.take(positions, mode="clip")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the bytes of a file to its text."""
+"""Decode the bytes of a file."""
 
 import codecs
 import re
@@ -10,7 +10,7 @@ from tsanomaly.datasets._reading._table import fault
 
 __all__ = ["count_lines", "read_text"]
 
-# Byte order marks: the long ones first, since one begins like a short one.
+# Byte order marks, long ones first: one of them starts with a short one.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -19,16 +19,16 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BLOCK = 2**20
-# The mark of the end of a file in DOS.
+# End-of-file mark of DOS.
 _END = re.compile(rb"\x1a[\r\n]*+\Z")
-# What stands in names of channels in Western files: signs of units, and letters.
+# Characters in channel names of Western files: unit symbols and letters.
 _WESTERN = frozenset("°µ²³±·ºª½€‰–—’‘“”") | (
     frozenset(map(chr, range(0xC0, 0x100))) - frozenset("×÷")
 )
 
 
 def read_text(path, encoding, max_bytes):
-    """Read a file of text.
+    """Read a text file.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ def read_text(path, encoding, max_bytes):
     data : bytes
         The text in UTF-8, without byte order mark.
     encoding : str
-        The encoding it was in.
+        Original encoding of the file.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is not text of that encoding, the encoding is not certain, or it is too
-        large.
+        If the file is not text in that encoding, its encoding is ambiguous, or it is
+        too large.
     """
     data, path = read_bytes(path, max_bytes), str(path)
     data, encoding = _to_utf8(data, encoding, path)
@@ -70,7 +70,7 @@ def read_text(path, encoding, max_bytes):
 
 
 def _to_utf8(data, encoding, path):
-    """The text in UTF-8, without byte order mark, and the encoding it was in."""
+    """Return the text in UTF-8, without byte order mark, and its original encoding."""
     if encoding != "auto":
         if data.startswith(codecs.BOM_UTF8) and re.fullmatch(
             "utf[-_ ]?8", encoding, re.IGNORECASE
@@ -80,7 +80,7 @@ def _to_utf8(data, encoding, path):
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _recode(data, name, path), name
-    # Text of ASCII characters in UTF-16 has a NUL in every other byte.
+    # In UTF-16, every other byte of ASCII text is NUL.
     zeros = [data[start::2].count(0) for start in (0, 1)] if 0 in data else [0, 0]
     for n_zeros, others, name in (
         (zeros[1], zeros[0], "utf-16-le"),
@@ -109,7 +109,7 @@ def _to_utf8(data, encoding, path):
 
 
 def _recode(data, encoding, path):
-    """A text of some encoding in UTF-8."""
+    """Convert a text to UTF-8."""
     try:
         text = data.decode(encoding)
     except UnicodeError as error:
@@ -136,24 +136,24 @@ def _check_utf8(data):
     """Raise UnicodeDecodeError for bytes that are not UTF-8."""
     if data.isascii():
         return
-    # In blocks: a second copy of a large file would take as long as to read it.
+    # In blocks: a second copy of a large file would take as long as reading it.
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _BLOCK):
             decoder.decode(data[start : start + _BLOCK])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        data.decode("utf-8")  # which tells the place
+        data.decode("utf-8")  # raises, with the position in the file
 
 
 def _legacy_encodings(data):
-    """Which of GB 18030 and Windows-1252 the runs of bytes above 127 look like."""
+    """Return which of GB 18030 and Windows-1252 fit the runs of bytes above 127."""
     runs = b"\n".join(set(re.findall(rb"[\x80-\xff]+", data)))
     readings = []
     try:
         characters = runs.decode("gb2312").replace("\n", "").encode("gb2312")
-        # The common 3755 are in rows 0xB0 to 0xD7. Pairs of small letters of Latin-1
-        # and Cyrillic fall in the rows above, which hold rare ones.
+        # Rows 0xB0 to 0xD7 hold the 3755 common characters. Pairs of lowercase letters
+        # of Latin-1 and Cyrillic fall into the rows above, which hold rare ones.
         common = sum(0xB0 <= lead <= 0xD7 for lead in characters[::2])
         rare = sum(lead > 0xD7 for lead in characters[::2])
         if common and common >= 2 * rare:
@@ -161,7 +161,7 @@ def _legacy_encodings(data):
     except UnicodeDecodeError:
         pass
     try:
-        # A letter before a sign is rare, and what a damaged UTF-8 character leaves.
+        # A letter before a symbol is rare, and typical of a damaged UTF-8 character.
         is_piece = re.search(rb"[\xc2-\xf4][\x80-\xbf]", runs)
         words = runs.decode("cp1252").split("\n")
         if not is_piece and all(
@@ -174,7 +174,7 @@ def _legacy_encodings(data):
 
 
 def count_lines(data):
-    """Number of the line that a text in UTF-8 ends in, from 1."""
+    """Return the number of the last line of a text in UTF-8, starting at 1."""
     n_returns = data.count(b"\r")
-    n_both = data.count(b"\r\n") if n_returns else 0  # which takes longer
+    n_both = data.count(b"\r\n") if n_returns else 0  # this count is slower
     return data.count(b"\n") + n_returns - n_both + 1

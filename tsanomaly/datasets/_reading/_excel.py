@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sheets of Excel workbooks as text."""
+"""Write sheets of Excel workbooks as text."""
 
 import io
 import re
@@ -16,11 +16,11 @@ from tsanomaly.datasets._reading._table import fault
 
 __all__ = ["check_sheet", "read_workbook"]
 
-_MOST_ROWS = 2**20  # that a sheet can have
-_EXACT = 10**15  # below, a workbook holds every digit of whole numbers
-_SAMPLE = 100  # rows that tell whether a sheet holds a table
+_MOST_ROWS = 2**20  # limit of Excel
+_EXACT = 10**15  # workbooks store whole numbers below this exactly
+_SAMPLE = 100  # rows that decide whether a sheet contains a table
 _MIDNIGHT = " 00:00:00"
-# A formula whose cell has no value; that of a text may be empty.
+# A formula in a cell without value. The value of a text may be empty.
 _NO_RESULT = re.compile(
     rb"<(?:\w+:)?c\b(?![^>]*\bt=.str\b)[^>]*>\s*"
     rb"<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
@@ -30,7 +30,7 @@ _INSTALL = "'pip install \".[excel]\"' in a checkout of tsanomaly"
 
 
 def check_sheet(sheet):
-    """Raise for what can be no sheet of any workbook."""
+    """Raise for a parameter that cannot identify a sheet of any workbook."""
     is_position = isinstance(sheet, int) and not isinstance(sheet, bool) and sheet >= 0
     if not (sheet is None or isinstance(sheet, str) or is_position):
         raise ParameterError(
@@ -55,9 +55,9 @@ def read_workbook(document, sheet, max_bytes, decimal):
     Returns
     -------
     text : Document
-        The sheet as a table of text, a line for every row.
+        The sheet as text, with one line per row.
     messages : list of ParameterWarning
-        What is to be said.
+        Warnings.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_workbook(document, sheet, max_bytes, decimal):
     try:
         _check_size(document, limit)
         with warnings.catch_warnings():
-            # Of styles and extensions that have no part in the values.
+            # These warnings concern styles and extensions, not values.
             warnings.filterwarnings("ignore", module="openpyxl")
             workbook = openpyxl.load_workbook(
                 io.BytesIO(document.data), read_only=True, data_only=True
@@ -89,7 +89,7 @@ def read_workbook(document, sheet, max_bytes, decimal):
             return text, [*_about_formulas(document, name, chosen), *messages]
     except (ParameterError, _SheetError, MemoryError):
         raise
-    except Exception as error:  # openpyxl raises what it meets in a damaged file
+    except Exception as error:  # damaged files raise any error
         raise fault(
             document,
             f"the Excel workbook is damaged ({type(error).__name__}: {error}). "
@@ -98,14 +98,14 @@ def read_workbook(document, sheet, max_bytes, decimal):
 
 
 class _SheetError(ValueError):
-    """What is wrong with a workbook that is not damaged."""
+    """Error for a workbook that is not damaged, but cannot be read."""
 
 
 def _check_size(document, limit):
-    """Raise if a workbook unpacks to more bytes than are allowed."""
+    """Raise if a workbook unpacks to more bytes than the limit."""
     with zipfile.ZipFile(io.BytesIO(document.data)) as archive:
         n_bytes = sum(member.file_size for member in archive.infolist())
-    if n_bytes > limit:  # zipfile unpacks no more than this of any member
+    if n_bytes > limit:  # zipfile unpacks members up to their stated size
         raise _too_large(document, f"unpacks to {n_bytes:,} bytes", limit)
 
 
@@ -120,10 +120,10 @@ def _too_large(place, what, limit):
 
 
 def _choose(document, workbook, sheet):
-    """The sheet to read, and what is to be said of the others."""
+    """Choose the sheet to read, and warn of other tables."""
     sheets = workbook.worksheets
     for one in sheets:
-        one.reset_dimensions()  # which some programs write wrongly
+        one.reset_dimensions()  # some programs write wrong ones
     names = [one.title for one in sheets]
     if sheet is not None:
         chosen = [one for one in sheets if one.title == sheet]
@@ -150,15 +150,15 @@ def _choose(document, workbook, sheet):
     others = list_names(one.title for one in tables[1:])
     message = ParameterWarning(
         f"{document}: sheet {tables[0].title!r} was read. There are also tables in "
-        f"{others}: to read one of them, pass its name as ",
+        f"{others}. To read one of them, pass its name as ",
         Parameter("sheet"),
-        " to read it.",
+        ".",
     )
     return tables[0], [message]
 
 
 def _holds_table(sheet):
-    """Whether two of the first rows have several cells, or there is one column."""
+    """Whether at least two of the first rows fill several cells, or a single column."""
     rows = islice(sheet.iter_rows(values_only=True), _SAMPLE)
     filled = [sum(cell is not None for cell in row) for row in rows]
     return sum(n > 1 for n in filled) > 1 or (
@@ -167,7 +167,7 @@ def _holds_table(sheet):
 
 
 def _about_formulas(document, name, sheet):
-    """Say how many formulas have no result: programs that write a file compute none."""
+    """Warn of formulas without a stored result, as libraries write them."""
     with zipfile.ZipFile(io.BytesIO(document.data)) as archive:
         content = archive.read(sheet._worksheet_path)
     n_formulas = sum(1 for _ in _NO_RESULT.finditer(content))
@@ -183,7 +183,7 @@ def _about_formulas(document, name, sheet):
 
 
 def _read(name, sheet, limit, decimal):
-    """A sheet as bytes of text."""
+    """Return a sheet as bytes of text."""
     lines = Lines(
         limit, lambda: _too_large(name, f"holds more than {limit:,} bytes", limit)
     )
@@ -196,20 +196,21 @@ def _read(name, sheet, limit, decimal):
             if isinstance(cell, date):
                 text = _write(cell, decimal)
                 (days if text.endswith(_MIDNIGHT) else instants).add(column)
-    while lines.lines and not lines.lines[-1]:  # formats reach further than values
+    while lines.lines and not lines.lines[-1]:  # formatted cells without values
         lines.lines.pop()
-    # A sheet tells no dates from times at midnight; beside a column of times of day
-    # it matters.
+    # Sheets store dates as times at midnight. The difference matters if another column
+    # holds times of day.
     _cut_midnight(lines.lines, sorted(days - instants))
     return lines.to_bytes(_blank_titles(lines))
 
 
 def _write(cell, decimal):
-    """The value of a cell as text."""
+    """Write the value of a cell as text."""
     if cell is None:
         return ""
     if isinstance(cell, float):
-        # A workbook knows no whole numbers; dates in digits and labels are such.
+        # Workbooks store all numbers as floats. Labels and dates such as 20240102 must
+        # be written as integers.
         is_whole = cell.is_integer() and abs(cell) < _EXACT
         return str(int(cell)) if is_whole else write_float(cell, decimal)
     if isinstance(cell, bool):
@@ -227,7 +228,7 @@ def _write(cell, decimal):
 
 
 def _cut_midnight(lines, columns):
-    """Leave dates alone in columns that hold no other times of day, in place."""
+    """Remove the midnight from dates in some columns, in place."""
     if not columns:
         return
     for row, line in enumerate(lines):
@@ -239,9 +240,9 @@ def _cut_midnight(lines, columns):
 
 
 def _blank_titles(lines):
-    """Blank the titles above a table, in place, and return how many rows these are.
+    """Blank the titles above a table in place, and return their number of rows.
 
-    A title is one cell, also if it is merged with those beside it.
+    A title is a row with a single filled cell, which may be merged with others.
     """
     if lines.width == 1:
         return 0

@@ -22,7 +22,7 @@ from tsanomaly.datasets._reading._table import fault
 __all__ = ["read_sensor_file"]
 
 _STDIN = "-"
-_MOST_TOLD = 3  # files whose warnings are shown one by one
+_MOST_TOLD = 3  # files whose warnings are shown in full
 
 
 def read_sensor_file(path, *, sheet=None, **csv_params):
@@ -125,7 +125,7 @@ def read_sensor_file(path, *, sheet=None, **csv_params):
 
 
 def _complete(csv_params):
-    """The keywords of `read_sensor_csv`, with its defaults."""
+    """Complete the keywords of `read_sensor_csv` with their defaults."""
     known = inspect.signature(read_sensor_csv).parameters
     known = {name: known[name].default for name in known if name != "path"}
     unknown = [name for name in csv_params if name not in known]
@@ -138,7 +138,7 @@ def _complete(csv_params):
 
 
 def _find_files(path):
-    """Files to read, and what is to be said of others."""
+    """Return the files to read, and warnings about others."""
     paths = [path] if isinstance(path, (str, os.PathLike)) else path
     is_list = isinstance(paths, (list, tuple))
     if not is_list or not all(isinstance(one, (str, os.PathLike)) for one in paths):
@@ -167,12 +167,10 @@ def _find_files(path):
 
 
 def _files_of_folder(folder):
-    """Files of readings in a folder, and the names of what else is there."""
+    """Return the files of readings in a folder, and the names of other entries."""
     files, left_out, hidden = [], [], []
     for file in sorted(folder.iterdir()):
-        if file.name.startswith(
-            (".", "~$")
-        ):  # the latter Excel leaves while it is open
+        if file.name.startswith((".", "~$")):  # lock files of Excel
             hidden.append(file.name)
         elif file.is_file() and is_readable_name(file.name):
             files.append(file)
@@ -194,7 +192,7 @@ def _files_of_folder(folder):
 
 
 def _read_file(path, sheet, params, *, is_part):
-    """Readings of one file."""
+    """Read one file."""
     max_bytes, decimal = params["max_bytes"], params["decimal"]
     if path == _STDIN:
         path = "standard input"
@@ -225,7 +223,7 @@ def _read_file(path, sheet, params, *, is_part):
     except ValueError as error:
         if not messages:
             raise
-        # Perhaps the first of several sheets is a cover.
+        # The first of several sheets may be a cover.
         parts = error.args if isinstance(error, ParameterError) else (str(error),)
         raise ParameterError(*parts, " ", *messages[0].args) from error
     readings.messages[:0] = messages
@@ -233,7 +231,7 @@ def _read_file(path, sheet, params, *, is_part):
 
 
 def _check_dropped(files, parts, drop):
-    """Raise for a column to drop that is in none of the files."""
+    """Raise if none of the files contains a column to drop."""
     known = {name for part in parts for name in part.names}
     for name in as_list(drop):
         if name not in known:
@@ -245,7 +243,7 @@ def _check_dropped(files, parts, drop):
 
 
 def _shorten(files, told):
-    """The warnings of the first files that have any, and how many others have some."""
+    """Keep the warnings of a few files, and count the other files with warnings."""
     shown = [messages for messages in told if messages]
     messages = [message for part in shown[:_MOST_TOLD] for message in part]
     n_others = len(shown) - _MOST_TOLD

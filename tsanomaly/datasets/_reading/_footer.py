@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands below the last row: totals, remarks, and a line that was cut."""
+"""Lines below the last row: totals, remarks, and a truncated line."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ from tsanomaly.datasets._reading._words import is_known_word
 __all__ = ["leave_out_footer"]
 
 _MOST_LINES = 50
-_MOST_BYTES = 2**16  # in which the footer must be
+_MOST_BYTES = 2**16  # from the end of the file, to search for a footer
 _WORD_TEXT = """
 total totals sum sums average avg mean median min max minimum maximum std stdev
 count counts end eof records record rows row lines exported generated report
@@ -21,30 +21,30 @@ fin promedio media totale 合计 平均 总计
 """
 _WORDS = frozenset(_WORD_TEXT.split())
 _FIRST_WORD = re.compile(r"[\W_]*([^\W\d_]+)")
-_LONG_NUMBER = re.compile(r"[0-9]{9,19}")  # as times since 1970 are
+_LONG_NUMBER = re.compile(r"[0-9]{9,19}")  # such as times since 1970
 _RULE = re.compile(r"[-=*#_.\s]{3,}")
 
 
 def leave_out_footer(source, sep, widths, time_positions):
-    """Leave out what stands below the last whole row.
+    """Drop the lines below the last complete row.
 
     Parameters
     ----------
     source : Source
         The text below the header.
     sep : str
-        What separates the fields.
+        Field separator.
     widths : set of int
-        Fields that a row may have.
+        Possible numbers of fields of a row.
     time_positions : list of int
-        Positions of columns whose cells are times as text.
+        Positions of columns that contain times as text.
 
     Returns
     -------
     source : Source
         The text without these lines.
     messages : list of str
-        What was left out, one text at most.
+        A description of the dropped lines, if any.
     """
     left_out, stop, is_last, above = [], len(source.data), True, None
     has_end = source.data.endswith((b"\n", b"\r"))
@@ -60,7 +60,7 @@ def leave_out_footer(source, sep, widths, time_positions):
         else:
             kind = _kind(cells, widths, time_positions, is_last)
         if kind == "row" and is_last and not has_end:
-            above = cells, start, line  # which may be cut within its last cell
+            above = cells, start, line  # its last cell may be truncated
         elif kind == "row":
             if above is not None and _is_cut(above[0][-1], cells[-1]):
                 left_out, stop = [("cut", *above[1:])], above[1]
@@ -72,7 +72,7 @@ def leave_out_footer(source, sep, widths, time_positions):
             stop = start
         is_last = False
     else:
-        return source, []  # no whole row is above these lines
+        return source, []  # no complete row above these lines
     if not left_out:
         return source, []
     n_line = count_lines(source.data[:stop])
@@ -91,7 +91,7 @@ def leave_out_footer(source, sep, widths, time_positions):
 
 
 def _last_lines(source):
-    """Yield start and text of the last lines, the last one first."""
+    """Yield start and text of the last lines, in reverse order."""
     data, first = source.data, max(source.position, len(source.data) - _MOST_BYTES)
     end = len(data)
     for _ in range(_MOST_LINES):
@@ -110,7 +110,7 @@ def _last_lines(source):
 
 
 def _split(line, sep):
-    """The fields of a line, or None if a quote is not closed in there."""
+    """Split a line into fields. None if it leaves a quote open."""
     if line.count('"') % 2:
         return None
     try:
@@ -123,23 +123,23 @@ def _split(line, sep):
 
 
 def _continues(cells, others):
-    """Whether a line is like the one above it, though it may begin with a word.
+    """Whether a line has the form of the one above, even if it starts with a word.
 
     Parameters
     ----------
     cells : list of str
         The line.
-    others : list of list of str, or None where a quote is not closed
-        Those above it, the last one first.
+    others : list of (list of str or None)
+        The lines above it in reverse order, as from `_split`.
     """
     above = next(filter(None, others), None)
     if above is None or len(above) != len(cells):
         return False
     if any(other and is_number(other[0]) for other in others):
-        return False  # rows begin with a time, totals with a word
+        return False  # rows start with a time, totals with a word
     if [*map(is_number, cells)] != [*map(is_number, above)]:
         return False
-    # A total has not as many digits as a time, nor is it there more than once.
+    # A total has fewer digits than a time, and does not occur twice.
     has_time = any(
         len(cell) == len(other)
         and _LONG_NUMBER.fullmatch(cell)
@@ -150,7 +150,7 @@ def _continues(cells, others):
 
 
 def _kind(cells, widths, time_positions, is_last):
-    """Whether a line is a row, a footer or was cut, or None if it is not certain."""
+    """Return 'row', 'footer' or 'cut' for a line, or None if it is ambiguous."""
     is_whole = len(cells) in widths
     inside = [position for position in time_positions if position < len(cells)]
     times = [cells[position] for position in inside]
@@ -162,7 +162,7 @@ def _kind(cells, widths, time_positions, is_last):
     if word in _WORDS or (_RULE.fullmatch(first) and len(cells) < min(widths)):
         return "footer"
     if is_whole:
-        # A time that cannot be read begins with digits, not with a word.
+        # An invalid time starts with digits, not with a word.
         is_remark = len(word) > 2 and first in times and not is_known_word(first)
         return "footer" if is_remark and first[0].isalpha() else "row"
     if len(cells) < min(widths):
@@ -174,7 +174,7 @@ def _kind(cells, widths, time_positions, is_last):
 
 
 def _is_cut(cell, above):
-    """Whether a cell is but the beginning of one, by the cell above it."""
+    """Whether a cell is truncated, compared with the cell above."""
     if not cell or cell in MISSING or is_number(cell) or is_known_word(cell):
         return False
     return is_number(above) or (above.startswith(cell) and above != cell)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The lines above the rows: banners, names of columns, and what stands below these."""
+"""Lines above the rows: banner, column names, units and descriptions."""
 
 import re
 from collections import Counter
@@ -29,9 +29,9 @@ __all__ = [
 
 _LINE_BREAK = re.compile(r"[\r\n]+")
 _YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?:$|[^0-9]|[01][0-9][0-3][0-9])")
-_MOST_LINES = 100  # in which the first rows must begin
-_N_ROWS = 8  # that tell what a row of the file is
-_CAMPBELL = ("TOA5", "TOACI1")  # first cell of the banner of data loggers
+_MOST_LINES = 100  # to search for the first row
+_N_ROWS = 8  # rows that show the form of all rows
+_CAMPBELL = ("TOA5", "TOACI1")  # first cell of the banner of Campbell data loggers
 _UNIT_TITLES = frozenset(
     [
         *(
@@ -87,22 +87,22 @@ _UNIT = re.compile(
 
 @dataclass
 class Head:
-    """What stands above the rows of a file.
+    """The header of a file.
 
     Attributes
     ----------
     line : int
-        The line of the names.
+        Line number of the names.
     names : list of str
-        The names, as they are in the file.
+        Names as written in the file.
     rest : Source
-        The text below.
+        The text below the header.
     time_positions : list of int
-        Positions of columns whose cells are times as text.
+        Positions of columns that contain times as text.
     units, descriptions : list of str
-        One text for each name, or none at all.
+        One text per name, or an empty list.
     notes, messages : list
-        What is to be logged, and warned of.
+        Texts to log, and warnings.
     """
 
     line: int
@@ -117,7 +117,7 @@ class Head:
 
 @dataclass
 class _Record:
-    """A record of the first lines."""
+    """One of the first records of a file."""
 
     line: int
     cells: list
@@ -146,23 +146,23 @@ def find_head(source, sep, max_columns, header_rows):
     Parameters
     ----------
     source : Source
-        The text from the first line on that is not skipped.
+        The text, starting at the first line that is not skipped.
     sep : str
-        What separates the fields.
+        Field separator.
     max_columns : int
-        Fields that a line may have.
+        Maximum number of fields in a line.
     header_rows : 'auto' or int
-        Lines of the header: names, and what stands below them.
+        Number of header lines, from the names to the last line above the rows.
 
     Returns
     -------
     head : Head or None
-        None if there is no line.
+        None if the text is empty.
 
     Raises
     ------
     ValueError
-        If it is not certain which line holds the names, and which the first row.
+        If the line of the names or the first row is ambiguous.
     """
     n_told = 0 if header_rows == "auto" else header_rows
     records = _first_records(Records(source, sep, max_columns), n_told)
@@ -180,10 +180,10 @@ def find_head(source, sep, max_columns, header_rows):
     ]
     for record in records:
         if len(record.cells) == width + 1 and not (record.cells[-1] or record in body):
-            record.cells.pop()  # the header ends with a separator that rows lack
+            record.cells.pop()  # only the header ends with a separator
     fits = {width}
     if body and all(not record.cells[-1] for record in body):
-        fits.add(width - 1)  # rows end with a separator that the header may lack
+        fits.add(width - 1)  # rows end with a separator, and the header may not
     if header_rows == "auto":
         n_above = _count_above(records, body, positions, width, source.path)
         chosen = _find_names(records[:n_above], fits, source.path)
@@ -197,7 +197,7 @@ def find_head(source, sep, max_columns, header_rows):
     last = records[max(n_above - 1, chosen)]
     head = Head(names.line, list(names.cells), last.rest, positions)
     if re.match(r"#\s*\w", head.names[0]):
-        head.names[0] = head.names[0].lstrip("# ")  # as numpy.savetxt writes names
+        head.names[0] = head.names[0].lstrip("# ")  # as written by numpy.savetxt
     above, below = records[:chosen], records[chosen + 1 : n_above]
     if below and _join_with_below(head, below[0].cells, source.path):
         below = below[1:]
@@ -209,7 +209,7 @@ def find_head(source, sep, max_columns, header_rows):
 
 
 def _first_records(records, n_told):
-    """The first records that are not blank, up to some that are rows."""
+    """Return the first records that are not blank, including a few rows."""
     found, n_rows, width = [], 0, None
     for _ in range(_MOST_LINES + n_told):
         lines, rows = records.take(1)
@@ -229,9 +229,9 @@ def _first_records(records, n_told):
 
 
 def _unpack_ignition(records):
-    """Leave the names alone above the rows of a data set of Ignition, in place.
+    """Remove other header lines from a data set of Ignition, in place.
 
-    They stand between ``#NAMES`` and ``#TYPES``, and ``#ROWS`` is above the rows.
+    The names are between ``#NAMES`` and ``#TYPES``, and ``#ROWS`` precedes the rows.
     """
     titles = [record.cells[0].upper() for record in records[:5]]
     if titles[::2] != ["#NAMES", "#TYPES", "#ROWS"] or any(records[0].cells[1:]):
@@ -241,7 +241,7 @@ def _unpack_ignition(records):
 
 
 def _count_above(records, body, positions, width, path):
-    """How many records are above the first row."""
+    """Return the number of records above the first row."""
     are_numbers = [
         2 * sum(is_number(record.cells[position]) for record in body) > len(body)
         for position in range(0 if positions else width)
@@ -255,17 +255,17 @@ def _count_above(records, body, positions, width, path):
             if i and has_value and len(cells) > 1:
                 below = records[i + 1 :]
                 if not any(other.has_time_name for other in below):
-                    return i  # a row that lacks a field, which is an error later
+                    return i  # a row without one of its fields; reading it raises
             continue
         others = [c for p, c in enumerate(cells) if p not in positions and c]
         words = [c for c in others if _is_word(c)]
         if positions:
-            # A row whose time is broken: the times are read later, and tell.
+            # A row with an invalid time. The error is raised when times are read.
             is_broken = any(cells[p][:1].isdigit() for p in positions)
             if is_broken and not words and any(map(is_number, others)):
                 return i
         elif record.has_number:
-            # Numbers may stand in a banner, if the names are below.
+            # A banner above the names may contain numbers.
             if not any(other.has_time_name for other in records[i + 1 :]):
                 return i
         elif not any(
@@ -277,7 +277,7 @@ def _count_above(records, body, positions, width, path):
 
 
 def _refuse_row_above(records, i, path):
-    """The position of the first row, unless names of columns are below it."""
+    """Return the position of the first row. Raise if column names are below it."""
     if i == 0:
         for record in records[1:]:
             if record.has_time_name:
@@ -286,7 +286,7 @@ def _refuse_row_above(records, i, path):
 
 
 def _refuse_times(records, positions, n_told, path):
-    """Raise if the user counts rows to the header."""
+    """Raise if the header lines that the user counted include rows."""
     for record in records:
         cells = record.cells
         if any(is_time_text(cells[p]) for p in positions if p < len(cells)):
@@ -300,19 +300,19 @@ def _refuse_times(records, positions, n_told, path):
 
 
 def _is_word(cell):
-    """Whether a cell holds a text that stands for no reading."""
+    """Whether a cell contains text other than numbers, times and known words."""
     return not (
         cell in MISSING or is_number(cell) or is_time_text(cell) or is_known_word(cell)
     )
 
 
 def _find_names(above, fits, path):
-    """Which of the records above the first row holds the names."""
+    """Return the position of the names among the records above the first row."""
     if len(above) < 2:
         return 0
     fitting = [i for i, record in enumerate(above) if len(record.cells) in fits]
     if not fitting:
-        return 0  # which is an error as soon as rows are read
+        return 0  # reading the rows raises
     titles = [i for i in fitting if above[i].has_time_name]
     if titles:
         chosen = max(titles, key=lambda i: above[i].n_filled)
@@ -343,12 +343,12 @@ def _find_names(above, fits, path):
 
 
 def _has_unit(cells):
-    """Whether a cell is a unit that is no number."""
+    """Whether a cell is a unit other than a number."""
     return any(_UNIT.fullmatch(cell) and not is_number(cell) for cell in cells)
 
 
 def _are_readings(cells):
-    """Whether cells hold nothing but words that stand for readings."""
+    """Whether all cells are words for readings."""
     filled = [cell for cell in cells if cell]
     return all(is_known_word(cell) and cell[0].isalpha() for cell in filled) and not (
         _has_unit(filled)
@@ -356,12 +356,12 @@ def _are_readings(cells):
 
 
 def _is_titled(cells):
-    """Whether the first cell says what a line below the names holds."""
+    """Whether the first cell is a title for a line of units or descriptions."""
     return cells[0].strip(" :[]()").casefold() in _UNIT_TITLES | _OTHER_TITLES
 
 
 def _are_units(cells):
-    """Whether most cells that are not empty are units, or the first one says so."""
+    """Whether most filled cells are units, or the first cell is a title for units."""
     filled = [cell for cell in cells if cell]
     title = cells[0].strip(" :[]()").casefold()
     n_units = sum(_UNIT.fullmatch(cell) is not None for cell in filled)
@@ -371,17 +371,17 @@ def _are_units(cells):
 
 
 def _are_statistics(cells):
-    """Whether texts say how readings were averaged, as data loggers write it."""
+    """Whether cells name statistics such as averages, as data loggers write them."""
     return _STATISTICS.issuperset(cell.casefold() for cell in cells)
 
 
 def _join_with_below(head, lower, path):
-    """Join names that stand over several columns each with those below them.
+    """Join names that span several columns with the names below them.
 
     Parameters
     ----------
     head : Head
-        Whose names are changed.
+        The header. Its names are modified.
     lower : list of str
         The cells below the names.
     path : str
@@ -401,7 +401,7 @@ def _join_with_below(head, lower, path):
 
 
 def _join_with_above(head, upper, path):
-    """As `_join_with_below`, of repeated names that only those above tell apart."""
+    """Join repeated names with the line above, which distinguishes them."""
     names = head.names
     are_distinct = len(set(names)) == len(names)
     if len(upper) != len(names) or are_distinct or any(map(is_number, upper)):
@@ -410,7 +410,7 @@ def _join_with_above(head, upper, path):
 
 
 def _are_times(head, names):
-    """Whether each column holds times, by its cells or its name."""
+    """Whether each column holds times, judged by its cells or its name."""
     return [
         position in head.time_positions or has_time_name(name)
         for position, name in enumerate(names)
@@ -418,9 +418,9 @@ def _are_times(head, names):
 
 
 def _join(head, upper, lower, are_times, path):
-    """Join names of two lines, of which an upper one goes on to the next one."""
+    """Join two lines of names. An upper name spans the empty cells to its right."""
     over, joined = "", []
-    # The name of a tag may stand over the times of its own.
+    # The name of a tag may be above its own time column.
     over_times = [
         above for above, is_time in zip(upper, are_times, strict=True) if is_time
     ]
@@ -446,7 +446,7 @@ def _join(head, upper, lower, are_times, path):
 
 
 def _describe(head, records):
-    """Keep what stands below the names: units, and other lines."""
+    """Store the lines below the names as units and descriptions."""
     n_names = len(head.names)
     lines = [(record.cells + [""] * n_names)[:n_names] for record in records]
     units = next((cells for cells in lines if _are_units(cells)), None)
@@ -466,7 +466,7 @@ def _describe(head, records):
 
 
 def _tell_of_banner(head, banner, path):
-    """Say which lines above the names were left out."""
+    """Report the lines above the names that are left out."""
     if not banner:
         return
     lines = f"line {banner[0].line}"
@@ -495,7 +495,7 @@ def check_header(names, path, line):
         or is_time_text(name)
         for name in names
     )
-    # A name may look like a short date, as 10.12.24 does, but not like a whole one.
+    # A name may look like a date without century, such as 10.12.24.
     if are_values or any(is_time_text(name) and _YEAR.search(name) for name in names):
         raise fault(
             f"{path}, line {line}",
@@ -505,21 +505,21 @@ def check_header(names, path, line):
 
 
 def make_distinct(names, drop):
-    """Number names that are there more than once: Temp, Temp (2).
+    """Number repeated names: Temp, Temp (2).
 
     Parameters
     ----------
     names : list of str
         The names in the file.
     drop : set of str
-        Names of columns that are all left out.
+        Names of columns that are dropped.
 
     Returns
     -------
     distinct : list of str
-        Different names, but for those without a name, and those in `drop`.
+        Distinct names, except for empty ones and those in `drop`.
     repeated : list of str
-        Names that are there more than once.
+        Names that occurred more than once.
     """
     taken, distinct, repeated, counts = set(names), [], [], Counter()
     for name in names:
@@ -537,7 +537,7 @@ def make_distinct(names, drop):
 
 
 def warn_of_repeated(repeated, path, line):
-    """Warning about names that were made distinct."""
+    """Warning about repeated names that were numbered."""
     return ParameterWarning(
         f"{path}, line {line}: the header contains {list_names(repeated)} more than "
         f"once. The columns were named {repeated[0]!r}, '{repeated[0]} (2)' and so on, "
@@ -549,7 +549,7 @@ def warn_of_repeated(repeated, path, line):
 
 
 def refuse_second_header(row, line, path):
-    """Raise if a row below what was taken for the header has the name of a time."""
+    """Raise if a row below the assumed header contains the name of a time column."""
     for name in re.split(r"[,;\t|]", ",".join(row)):
         if has_time_name(name):
             raise fault(
@@ -562,7 +562,7 @@ def refuse_second_header(row, line, path):
 
 
 def _in_one_line(name):
-    """A name with a space in place of each line break and the blanks around it."""
+    """Replace line breaks in a name, and blanks around them, by one space."""
     if "\n" not in name and "\r" not in name:
         return name
     return " ".join(part.strip() for part in _LINE_BREAK.split(name))

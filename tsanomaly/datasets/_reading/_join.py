@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files of the same channels as one series."""
+"""Join files with the same channels into one series."""
 
 from collections import Counter
 
@@ -13,8 +13,8 @@ from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["join_readings"]
 
-_ELAPSED = 1970  # the year that times since the start of a recording are in
-_OTHER_STEP = 1.5  # times as long; jitter is less
+_ELAPSED = 1970  # year of times since the start of a recording
+_OTHER_STEP = 1.5  # ratio of steps that differ by more than jitter
 
 
 def join_readings(paths, parts, by=None):
@@ -23,23 +23,23 @@ def join_readings(paths, parts, by=None):
     Parameters
     ----------
     paths : list of str
-        The files, for messages.
+        Names of the files in messages.
     parts : list of Readings
-        What they hold.
+        Contents of the files.
     by : str or None, default=None
-        The channel that names machines. Rows of several machines may have one time.
+        The channel that names machines, which may have rows of the same time.
 
     Returns
     -------
     frame, labels : DataFrame
-        As `read_sensor_csv` returns them.
+        As returned by `read_sensor_csv`.
     messages : list of str
-        What is to be said of the files together.
+        Warnings about the files as a whole.
 
     Raises
     ------
     ValueError
-        If the files have other columns, or times that are not of one series.
+        If the files have different columns, or times that do not form one series.
     """
     import pandas as pd
 
@@ -59,7 +59,7 @@ def join_readings(paths, parts, by=None):
     sources = np.repeat(np.arange(len(parts)), list(map(len, indices)))
     index = indices[0].append(indices[1:]).rename(indices[0].name)
     messages += _other_steps(paths, indices)
-    if by is None:  # files of machines overlap as a rule
+    if by is None:  # files of several machines usually overlap
         messages += _overlaps(paths, indices)
     order = np.argsort(index.asi8, kind="stable")
     repeated = _repeated_rows(index[order], sources[order], frame, labels, order)
@@ -91,9 +91,9 @@ def join_readings(paths, parts, by=None):
 
 
 def _complete_long(paths, parts):
-    """Give all files in long format all sensors, and say so.
+    """Add missing sensors to files in long format, with a warning.
 
-    Such a file has no row of a sensor that sent nothing.
+    Such a file has no row for a sensor that sent nothing.
     """
     if not all(part.is_long for part in parts):
         return []
@@ -123,7 +123,7 @@ def _first_and_last(paths):
 
 
 def _check_columns(paths, frames, what):
-    """Raise if a file has other columns than most of the files."""
+    """Raise if the columns of a file differ from those of most files."""
     sets = [frozenset(frame.columns) for frame in frames]
     usual = Counter(sets).most_common(1)[0][0]
     model = sets.index(usual)
@@ -159,7 +159,7 @@ def _check_columns(paths, frames, what):
 
 
 def _indices(paths, indices):
-    """Indices that can be joined, and what is to be said of them."""
+    """Return indices that can be joined, and warnings about them."""
     import pandas as pd
 
     if all(isinstance(index, pd.RangeIndex) for index in indices):
@@ -183,9 +183,9 @@ def _indices(paths, indices):
 
 
 def _overlaps(paths, indices):
-    """Yield what is to be said of files whose times are not one after the other.
+    """Yield a warning if the times of files overlap.
 
-    Raise if they count from a start of their own.
+    Raise if the times count from the start of each recording.
     """
     spans = sorted(
         (index[0].value, index[-1].value, number)
@@ -214,7 +214,7 @@ def _overlaps(paths, indices):
 
 
 def _other_steps(paths, indices):
-    """Yield what is to be said of files whose usual steps differ."""
+    """Yield a warning if the usual steps of files differ."""
     steps = [
         (step, path)
         for path, index in zip(paths, indices, strict=True)
@@ -232,7 +232,7 @@ def _other_steps(paths, indices):
 
 
 def _repeated_rows(index, sources, frame, labels, order):
-    """Which of the ordered rows are in another file before, with the same values."""
+    """Mark ordered rows that also occur in an earlier file with the same values."""
     import pandas as pd
 
     repeated = np.zeros(len(order), dtype=bool)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What kind of file some bytes are."""
+"""Detect the kind of a file from its bytes."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ _PANDAS = (
     "Export the readings as CSV; or read it with pandas, and write it with to_csv or "
     "to_parquet."
 )
-# How a file starts, what it is, and what to do.
+# First bytes of a file, its kind, and the cure.
 _OTHERS = (
     (
         b"\xd0\xcf\x11\xe0",
@@ -65,22 +65,22 @@ _READABLE = re.compile(
 
 
 def is_readable_name(name):
-    """Whether a file in a folder is one of readings, by its name."""
+    """Whether the name of a file in a folder is that of a file of readings."""
     return _READABLE.fullmatch(Path(name).name) is not None
 
 
 def kind_of(data):
-    """Tell what the bytes of a file are.
+    """Detect the kind of a file.
 
     Parameters
     ----------
     data : bytes
-        The file.
+        Contents of the file.
 
     Returns
     -------
     kind : {'text', 'excel', 'parquet', 'other'}
-        Text may be compressed with gzip, or be damaged.
+        'text' includes text that is compressed with gzip, and damaged files.
     """
     if data.startswith(b"PAR1"):
         return "parquet"
@@ -90,19 +90,19 @@ def kind_of(data):
 
 
 def refuse_other_kinds(path, data):
-    """Raise for files that are known to hold no text.
+    """Raise for files of known kinds other than text.
 
     Parameters
     ----------
     path : str, Path or Document
-        The file, for the error.
+        Name of the file in the error.
     data : bytes
-        What is in it.
+        Contents of the file.
 
     Raises
     ------
     ValueError
-        It says what the file is, and what to do.
+        With the kind of the file, and the cure.
     """
     kind = kind_of(data)
     if kind == "text":
@@ -119,7 +119,7 @@ def refuse_other_kinds(path, data):
 
 
 def _other_kind(data):
-    """What bytes are that are no table, and the cure, or None."""
+    """Return the kind of a file that is not a table, and the cure, or None."""
     for start, what, cure in _OTHERS:
         if data.startswith(start):
             return what, cure

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Labels from text: which columns hold them, and what they say."""
+"""Find label columns, and read labels from text."""
 
 import re
 from collections import Counter
@@ -24,21 +24,21 @@ _NORMAL_WORDS = frozenset(["normal", "no", "false", "ok", "good"])
 _VOCABULARIES = (
     {"false": 0, "true": 1},
     {"no": 0, "yes": 1},
-    {"normal": 0, "attack": 1, "a ttack": 1},  # as the data set SWaT has it
+    {"normal": 0, "attack": 1, "a ttack": 1},  # a typo in the data set SWaT
     {"normal": 0, "anomaly": 1},
 )
 _LABEL_NUMBER = re.compile(r"([01])(?:[.]0*|,0+)?")
 
 
 def find_label_columns(table, time_names):
-    """Find the columns of labels by their names, and say so unless that is certain.
+    """Find the label columns by their names, with a warning unless they are certain.
 
     Parameters
     ----------
     table : Table
-        The file, whose messages are added to.
+        The file. Warnings are added to its messages.
     time_names : list of str
-        Names of time columns, which may have a label word in them.
+        Names of time columns, which may contain a label word.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def find_label_columns(table, time_names):
     Raises
     ------
     ValueError
-        If a name speaks of nothing but labels, and the values may be labels of another
+        If all words of a name mean labels, and the values may be labels of an unknown
         kind.
     """
     names, by_word, channels = [], [], []
@@ -58,7 +58,7 @@ def find_label_columns(table, time_names):
         elif column.name in time_names or not has_label_word(column.name):
             continue
         elif not has_only_label_words(column.name):
-            # A sensor of a machine, such as label_printer_on.
+            # The name may be that of a sensor, such as label_printer_on.
             if _hold_labels(column):
                 channels.append(column.name)
         elif _are_labels(column):
@@ -91,7 +91,7 @@ def find_label_columns(table, time_names):
 
 
 def _few_values(column):
-    """The values of a column, or an empty set if there are more than labels have."""
+    """Return the values of a column, or an empty set if too many for labels."""
     values = set()
     for _, text in column.texts():
         values |= set(text.split(GLUE)) - MISSING
@@ -105,14 +105,14 @@ def _hold_labels(column):
     if not _few_values(column):
         return False
     try:
-        # All 1 is more probably another code than anomalies alone.
+        # A column of ones is more likely some code than anomalies only.
         return 0 in read_labels(column, any_words=False)
     except ValueError:
         return False
 
 
 def _are_labels(column):
-    """Whether a column that is named like labels holds some."""
+    """Whether a column with the name of a label holds labels."""
     values = _few_values(column)
     if not values or kind_of_times(column, named=False):
         return False
@@ -142,7 +142,7 @@ def read_labels(column, any_words):
     column : Column
         A column of text.
     any_words : bool
-        Whether words that are not known are anomalies.
+        Whether to read unknown words as anomalies.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def read_labels(column, any_words):
     Raises
     ------
     ValueError
-        If a cell is no label.
+        If a cell is not a label.
     """
     words = [cell.casefold() for cell in column.cells]
     counts = Counter(words)

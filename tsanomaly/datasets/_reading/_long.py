@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables with one row for each reading: time, name of the sensor, value."""
+"""Tables in long format, with one row per reading: time, sensor name, value."""
 
 import re
 from dataclasses import dataclass, replace
@@ -30,10 +30,10 @@ __all__ = [
     "repeated_times",
 ]
 
-_LEAST_CHANGES = 1 / 3  # of rows, whose sensor is another one than of the row above
-_MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # of a table with a column for each sensor
+_LEAST_CHANGES = 1 / 3  # share of rows whose sensor differs from the row above
+_MOST_CELLS, _MOST_PER_ROW = 10**7, 100  # limits on the pivoted table
 _BEGINS_TEXT = re.compile(r"[^\W\d]|[/\\$%:.#][^\W\d]")
-_IDENTIFIER = re.compile(r"[\d._/:\\-]")  # in TI101 and sensor.temp, but not in idle
+_IDENTIFIER = re.compile(r"[\d._/:\\-]")  # as in TI101 and sensor.temp, not in idle
 _OF_WINCC = re.compile(r"\$RT_\w+\$")
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 _UNIT_NAMES = frozenset(
@@ -42,12 +42,12 @@ _UNIT_NAMES = frozenset(
 _DESCRIPTION_NAMES = frozenset(
     ["description", "desc", "descriptor", "beschreibung", "bezeichnung", "longname"]
 )
-# A unit of a plant, such as U1 or Unit 2, and not m3.
+# A plant unit such as U1 or Unit 2, not a unit of measurement such as m3.
 _NUMBERED = re.compile(r"(?!.*(?:m|ft|in)[23]$)[^\W\d]+[\s_-]?[0-9]+", re.IGNORECASE)
 
 
 def _keys_of(column):
-    """Codes and distinct texts of a column, or None if a cell is empty."""
+    """Return codes and distinct texts of a column, or None if a cell is empty."""
     import pandas as pd
 
     cells = np.array(column.cells, dtype=object)
@@ -56,7 +56,7 @@ def _keys_of(column):
 
 
 def holds_text(column):
-    """Whether the first value of a column is a text that stands for no reading."""
+    """Whether the first value of a column is text, but not a word for a reading."""
     cell = "" if column.is_empty else column.first_value
     if not cell or is_number(cell) or is_known_word(cell) or is_time_text(cell):
         return False
@@ -64,7 +64,7 @@ def holds_text(column):
 
 
 def list_keys(columns):
-    """Columns of repeated texts, or of whole numbers, with codes and distinct texts.
+    """Return columns of repeated texts or whole numbers, with codes and values.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def list_keys(columns):
     Returns
     -------
     keys : list of tuple (Column, ndarray of int, list of str)
-        Those that may tell the rows of sensors or machines apart.
+        Columns that may identify the sensor or machine of a row, the code of each row,
+        and the distinct values.
     """
     found = []
     for column in columns:
@@ -87,19 +88,19 @@ def list_keys(columns):
 
 
 def repeated_times(times):
-    """Codes of the times of rows, and whether most of these are there repeatedly."""
+    """Return codes of the times of rows, and whether many times are repeated."""
     values, codes = np.unique(times.values, return_inverse=True)
     return codes, 3 * len(values) <= 2 * len(codes)
 
 
 def are_unique(times, codes):
-    """Whether hardly a time is there twice for one key."""
+    """Whether almost no key has the same time twice."""
     pairs = times.astype(np.int64) * (int(codes.max()) + 1) + codes
     return 100 * len(np.unique(pairs)) >= 99 * len(pairs)
 
 
 def find_long(table, channels, times, long):
-    """Find out whether a table has one row for each reading.
+    """Detect whether a table is in long format.
 
     Parameters
     ----------
@@ -115,13 +116,13 @@ def find_long(table, channels, times, long):
     Returns
     -------
     long : LongTable or None
-        None if every sensor has a column of its own.
+        None if every sensor has its own column.
 
     Raises
     ------
     ValueError
-        If rows are those of several sensors, but the columns that say so are not
-        certain.
+        If rows belong to different sensors, but it is ambiguous which columns identify
+        them.
     """
     if long == "auto" and table.long is not None:
         long = table.long
@@ -135,7 +136,7 @@ def find_long(table, channels, times, long):
     if texts:
         keys = list_keys(texts)
         if len(values) > 1 and any(has_tag_name(key[0].name) for key in keys):
-            # Such as the milliseconds of the time beside the value.
+            # The other one may hold the milliseconds of the time, for example.
             named = [column for column in values if has_value_name(column.name)]
             values = named if len(named) == 1 else _without_machines(values)
         if len(values) != 1 or not keys:
@@ -152,14 +153,14 @@ def find_long(table, channels, times, long):
 
 
 def refuse_long_of_machines(table, channels, by):
-    """Raise if a table with a column of machines has one row for each reading.
+    """Raise if a table with a column of machines is in long format.
 
     Parameters
     ----------
     table : Table
         The file.
     channels : list of Column
-        Columns that are neither times nor labels, nor the machines.
+        Columns other than times, labels and machines.
     by : str
         The column of machines.
     """
@@ -189,7 +190,7 @@ def _describes(column):
 
 
 def _without_machines(values):
-    """Columns of values, but for whole numbers that are named like machines."""
+    """Return columns of values without whole numbers in columns named like machines."""
     return [
         column
         for column in values
@@ -198,16 +199,16 @@ def _without_machines(values):
 
 
 def _tell_apart(times, codes, columns):
-    """Columns that, with the names of the sensors, tell the rows of machines apart.
+    """Return columns that, together with the sensor, distinguish rows of machines.
 
     Parameters
     ----------
     times : ndarray of int of shape (n_rows,)
         Codes of the times.
     codes : ndarray of int of shape (n_rows,)
-        Those of the sensors.
+        Codes of the sensors.
     columns : list of Column
-        Neither names of sensors nor readings.
+        Columns other than sensor names and readings.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def _tell_apart(times, codes, columns):
 
 
 def _refuse_two_numbers(table, channels, times):
-    """Raise if numbered machines, sensors of them and values are all there is."""
+    """Raise if numbered machines and numbered sensors identify the readings."""
     numbered = [c for c in channels if _WHOLE.fullmatch(c.first_value)]
     keys = list_keys(numbered)
     machines = [key for key in keys if is_machine_name(key[0].name)]
@@ -246,7 +247,7 @@ def _refuse_two_numbers(table, channels, times):
 
 
 def _of_numbers(table, channels, times):
-    """The long table of a column of numbered sensors and one of values."""
+    """Return the long table of a column of numbered sensors and one of values."""
     times, are_repeated = repeated_times(times)
     if not are_repeated:
         return None
@@ -273,7 +274,7 @@ def _of_numbers(table, channels, times):
 
 
 def _as_told(table, channels, times, long):
-    """The columns that the user names."""
+    """Return the long table of the columns that the user names."""
     known = {column.name: column for column in channels}
     for name in long:
         if name not in known:
@@ -307,7 +308,7 @@ def _as_told(table, channels, times, long):
 
 
 def _of_texts(table, keys, value, channels, times):
-    """The long table of columns of texts and one of values, if the form is plain."""
+    """Return the long table of columns of texts and one of values, if unambiguous."""
     texts = [c for c in channels if holds_text(c) and not _describes(c)]
     times, are_repeated = repeated_times(times)
     plain = []
@@ -345,7 +346,7 @@ def _of_texts(table, keys, value, channels, times):
         return None
     if not are_repeated and not any(
         has_tag_name(column.name)
-        # Two words are rather those of a switch.
+        # Two words are more likely the states of a switch.
         or (_change_often(codes) and (len(names) > 2 or _IDENTIFIER.search(names[0])))
         for column, codes, names in several
     ):
@@ -370,15 +371,15 @@ def _of_texts(table, keys, value, channels, times):
 
 
 def _joined(table, columns, value, channels, times, *, is_told):
-    """The long table of sensors that only several columns together tell apart.
+    """Return the long table of sensors that several columns together identify.
 
-    Their names are joined where it is plain that all of them are needed, and that they
-    tell all rows apart.
+    The names are joined if all of the columns are clearly needed and together
+    distinguish all rows.
 
     Raises
     ------
     ValueError
-        If that is not plain.
+        If this is not the case.
     """
     columns = [c for c in columns if not _repeats(c, columns)]
     keys = list_keys(columns)
@@ -409,7 +410,7 @@ def _joined(table, columns, value, channels, times, *, is_told):
 
 
 def _together(all_codes):
-    """Codes of rows by several columns, and the first row of each."""
+    """Return codes of rows by several columns, and the first row of each code."""
     together = np.zeros(len(all_codes[0]), dtype=np.int64)
     for codes in all_codes:
         _, together = np.unique(
@@ -423,7 +424,7 @@ def _together(all_codes):
 
 
 def _repeats(column, columns):
-    """Whether a column says nothing beyond one that is named like sensors."""
+    """Whether a column follows from another one that is named like sensors."""
     return any(
         other is not column
         and has_tag_name(other.name)
@@ -434,12 +435,12 @@ def _repeats(column, columns):
 
 
 def _in_joined_name(column, text):
-    """A name, or a number, which alone would not say that it is one of a machine."""
+    """Return a name, or a number after the name of its column to give it a meaning."""
     return f"{column.name} {text}" if is_number(text) else text
 
 
 def _several_columns(table, columns):
-    """Error about sensors that only several columns together tell apart."""
+    """Error about sensors that only several columns together identify."""
     shown = " ".join(_in_joined_name(column, column.first) for column in columns)
     return table.header_fault(
         "the table is in long format, with one row for each sensor and time, but "
@@ -453,12 +454,12 @@ def _several_columns(table, columns):
 
 
 def _change_often(codes):
-    """Whether many rows are of another sensor than the one above."""
+    """Whether many rows have a different sensor from the row above."""
     return np.count_nonzero(np.diff(codes)) >= _LEAST_CHANGES * len(codes)
 
 
 def _is_function(codes, other):
-    """Whether a column holds one text for each key."""
+    """Whether a column holds the same text in all rows of a key."""
     import pandas as pd
 
     other_codes, _ = pd.factorize(np.array(other.cells, dtype=object))
@@ -470,18 +471,18 @@ def _is_function(codes, other):
 
 @dataclass
 class LongTable:
-    """A table with one row for each reading.
+    """A table in long format.
 
     Attributes
     ----------
     table : Table
         The file.
     key : tuple (Column, ndarray of int, list of str)
-        The column of names of sensors, which of them each row has, and these.
+        The column of sensor names, the code of each row, and the distinct names.
     value : Column
         The readings.
     others : list of Column
-        What is left out.
+        Columns that are dropped.
     is_told : bool
         Whether the user named the columns.
     """
@@ -493,14 +494,14 @@ class LongTable:
     is_told: bool
 
     def pivot(self, times, decimal, *, drop, is_detected, found):
-        """Put the readings of each sensor in a column of its own.
+        """Give each sensor its own column.
 
         Parameters
         ----------
         times : Times
             Times of the rows.
         drop : list of str
-            Sensors to leave out.
+            Sensors to drop.
         decimal, is_detected, found
             As for `read_numbers`.
 
@@ -509,16 +510,16 @@ class LongTable:
         names : list of str
             The sensors, in the order of the file.
         readings : ndarray of shape (n_timestamps, n_sensors)
-            In time order. NaN where a sensor has no reading.
+            Readings in time order, NaN where a sensor has none.
         times : Times
-            All different times, ascending.
+            Distinct times in ascending order.
         positions : ndarray of int of shape (n_rows,)
-            Which of these is the time of each row.
+            Position of the time of each row in `times`.
 
         Raises
         ------
         ValueError
-            If a reading is no number, or there are too many times and sensors.
+            If a reading is not a number, or there are too many times and sensors.
         """
         tag, codes, keys = self.key
         values, positions = np.unique(times.values, return_inverse=True)
@@ -565,24 +566,24 @@ class LongTable:
                 ".",
             )
         self._warn(len(names), n_repeated, words, events)
-        readings = np.array(series).T  # channels are side by side, as in pandas
+        readings = np.array(series).T  # channels are contiguous, as in pandas
         return names, readings, Times(values, times.zone, times.description), positions
 
     def irregularities(self, times, positions):
-        """Yield what is to be said of the times of the readings, put in order."""
+        """Yield warnings about the times of the readings, after sorting."""
         _, first = np.unique(positions, return_index=True)
         lines = np.asarray(self.table.lines)[first]
         table = replace(self.table, lines=lines)
         return irregularities(table, times, np.arange(len(first)))
 
     def _rows_of(self, name, rows):
-        """The values of one sensor."""
+        """Return the values of one sensor."""
         value, lines = self.value, np.asarray(self.value.lines)[rows]
         starts, ends = value.starts[rows], value.ends[rows]
         return Column(name, value.data, starts, ends, value.path, lines)
 
     def units(self):
-        """Units of the sensors, where a column has them."""
+        """Return the units of the sensors, if a column has them."""
         _, codes, keys = self.key
         column = self._units_column()
         if column is None:
@@ -591,7 +592,7 @@ class LongTable:
         return {keys[code]: cell for code, cell in cells.items() if cell}
 
     def _units_column(self):
-        """The column that `units` reads, or None."""
+        """Return the column that `units` reads, or None."""
         return next(
             (
                 column
@@ -603,7 +604,7 @@ class LongTable:
         )
 
     def _warn(self, n_sensors, n_repeated, words, events):
-        """Say what was done, in one warning."""
+        """Describe all changes in one warning."""
         tag = self.key[0]
         parts = [
             f"{self.table.path}: the table is in long format. The readings in "
@@ -640,7 +641,7 @@ class LongTable:
 
 
 def _is_all_words(column):
-    """Whether a sensor has neither numbers nor two states, but words."""
+    """Whether a sensor has only words that are not a pair of states."""
     words = set()
     for _, text in column.texts():
         cells = set(text.split(GLUE)) - MISSING

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A column that says which machine each row belongs to."""
+"""The column that names the machine of each row."""
 
 import re
 from dataclasses import replace
@@ -30,14 +30,14 @@ _MOST_NUMBERED = 1_000  # machines
 
 
 class SeveralMachinesError(ParameterError):
-    """Rows of one time are those of several machines, which a column names.
+    """Error for a table in which rows of the same time belong to several machines.
 
     Parameters
     ----------
     column : Column
         The names of the machines.
     n_machines : int
-        How many there are.
+        Number of machines.
     *parts : str or Parameter
         The message.
 
@@ -69,12 +69,12 @@ def take_machines(table, by, label_names):
     Returns
     -------
     names : ndarray of shape (n_rows,) or None
-        Whole numbers, or text.
+        Integers or text.
 
     Raises
     ------
     ValueError
-        If there is no such column, or a row has no name.
+        If the column does not exist, or a row has no name.
     """
     if by is None:
         return None
@@ -97,12 +97,12 @@ def take_machines(table, by, label_names):
 
 
 def look_for_machines(table, channels, times):
-    """Raise or warn if rows of one time are those of several machines.
+    """Raise or warn if rows of the same time belong to several machines.
 
     Parameters
     ----------
     table : Table
-        The file, whose messages are added to.
+        The file. Warnings are added to its messages.
     channels : list of Column
         The channels.
     times : Times or None
@@ -149,13 +149,13 @@ def look_for_machines(table, channels, times):
 
 
 def _warn_of_numbers(table, channels):
-    """Warn of a channel of few whole numbers that is named like machines."""
+    """Warn of a channel of few distinct integers that is named like machines."""
     named = [column for column in channels if is_machine_name(column.name)]
     for column, _, keys in list_keys(named):
         if (
             1 < len(keys) <= _MOST_NUMBERED
             and all(map(_FIRST_WHOLE.fullmatch, keys))
-            and not {*map(int, keys)} <= {0, 1}  # a pump that runs, or does not
+            and not {*map(int, keys)} <= {0, 1}  # the state of a pump
         ):
             shown = list_names(keys[:3]) + (", …" if len(keys) > 3 else "")
             table.messages.append(
@@ -174,9 +174,9 @@ def _warn_of_numbers(table, channels):
 
 
 def irregularities_of_machines(table, times, machines):
-    """Yield what is to be said of the times of each machine.
+    """Yield warnings about the times of the machines.
 
-    Of every kind of irregularity, the one of the first machine is told in full.
+    For every kind of irregularity, the warning describes the first machine in full.
     """
     import pandas as pd
 

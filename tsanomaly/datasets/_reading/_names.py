@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the names of columns say about them."""
+"""Classify columns by their names."""
 
 import re
 from itertools import pairwise
@@ -34,7 +34,7 @@ anomaly is_anomaly anomalies label labels target changepoint attack is_attack fa
 outlier normal/attack class
 """
 _LABEL_NAMES = frozenset(_LABEL_WORDS.replace("_", "").split())
-# In a longer name these tell a label, unless the values are those of a channel.
+# In a longer name, these words mean a label unless the values are those of a channel.
 _PARTS_OF_LABEL_NAMES = _LABEL_NAMES | {
     *("abnormal", "anomalous", "attacks", "faults", "lable", "outliers"),
     *("groundtruth",),
@@ -51,12 +51,12 @@ machine machines maschine anlage device devices asset equipment unit id plant li
 engine turbine station site host vehicle robot instrument serial
 """
 _MACHINE_WORDS = frozenset(_MACHINE_TEXT.split())
-# Words that the name of a column of machines may have beside these.
+# Words that may accompany them in the name of a column of machines.
 _BESIDE_MACHINE_WORDS = frozenset(
     ["id", "ids", "no", "nr", "num", "number", "name", "code", "key", "index", "nummer"]
 )
 _VALUE_WORDS = frozenset(["value", "val", "reading", "state", "wert", "messwert"])
-# Words that a name of labels may have beside those that tell.
+# Words that may accompany label words in the name of a label column.
 _BESIDE_LABEL_TEXT = """
 is has was the of a an and or no not yes normal flag flags binary bool ground truth true
 false gt
@@ -69,26 +69,26 @@ recordnumber recnum rn id seq seqno sequence sample sampleno scan scanno lfdnr Â
 _COUNTER_NAMES = frozenset(["", *_COUNTER_TEXT.split()])
 _QUALITY_TEXT = "quality qual status state stat qc q flag validity valid qualit√§t st"
 _QUALITY_WORDS = frozenset(_QUALITY_TEXT.split())
-# Words that the name of a column of quality may have beside that one, in long tables.
+# Words that may accompany the word for quality in tables in long format.
 _BESIDE_QUALITY = frozenset(["opc", "da", "ua", "detail", "details", "code", "codes"])
 _WORDS_TOGETHER = re.compile(
     "(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[0-9])(?=[A-Z][a-z])"
 )
 _SEPARATORS = re.compile(r"[\s._:/\\()\[\]-]+")
-# A bracket that nothing closes is matched to the end, so that no other one in there is
-# tried: the time would grow with their number squared.
+# An unclosed bracket matches to the end. Otherwise every bracket in it would be tried,
+# which takes quadratic time.
 _IN_BRACKETS = re.compile(r"[(\[][^)\]\n]*+([)\]]?)")
 _MOST_LISTED = 50
-_NO_NAME = re.compile(r"(?:Unnamed: [0-9]+)?")  # pandas names what has no name
+_NO_NAME = re.compile(r"(?:Unnamed: [0-9]+)?")  # pandas names columns without name
 
 
 def has_no_name(name):
-    """Whether a column has no name, or the one pandas gives to such a column."""
+    """Whether a column has no name, or the one that pandas gives to such columns."""
     return _NO_NAME.fullmatch(name) is not None
 
 
 def is_counter_name(name):
-    """Whether a column without name, or with this one, may count rows."""
+    """Whether a column with this name, or without a name, may count rows."""
     return has_no_name(name) or re.sub(r"[\s_.]", "", name.casefold()) in _COUNTER_NAMES
 
 
@@ -101,7 +101,7 @@ def has_time_name(name):
 
 
 def _words_of(name):
-    """The words in a name, as in tagName and tag_name."""
+    """Split a name such as tagName or tag_name into words."""
     spaced = re.sub("(?<=[a-z])(?=[A-Z])", "_", name)
     return re.findall(r"[^\W\d_]+", spaced.casefold())
 
@@ -117,7 +117,7 @@ def has_machine_name(name):
 
 
 def is_machine_name(name):
-    """Whether all words in the name of a column speak of the names of machines."""
+    """Whether all words in the name of a column mean names of machines."""
     words = _words_of(name)
     known = _MACHINE_WORDS | _BESIDE_MACHINE_WORDS
     return has_machine_name(name) and known.issuperset(words)
@@ -134,12 +134,12 @@ def is_clock_name(name):
 
 
 def is_label_name(name):
-    """Whether the name of a column is that of labels."""
+    """Whether a column has one of the usual names of labels."""
     return re.sub(r"[\s_-]", "", name.casefold()) in _LABEL_NAMES
 
 
 def has_label_word(name):
-    """Whether a word in the name of a column speaks of labels."""
+    """Whether a word in the name of a column means labels."""
     words = re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
     words = [word.lower() for word in words]
     words += ["".join(pair) for pair in pairwise(words)]  # ground truth
@@ -147,14 +147,14 @@ def has_label_word(name):
 
 
 def has_only_label_words(name):
-    """Whether all words in the name of a column speak of labels, as in attack_P1."""
+    """Whether all words in the name of a column mean labels, as in attack_P1."""
     words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
     known = _PARTS_OF_LABEL_NAMES | _BESIDE_LABEL_WORDS
     return all(word in known or len(word) == 1 for word in words)
 
 
 def list_names(names):
-    """Names as messages list them: the first ones, of very many."""
+    """Format a list of names for messages: only the first ones of many."""
     names = list(names)
     shown = ", ".join(map(repr, names[:_MOST_LISTED])) or "none"
     n_others = len(names) - _MOST_LISTED
@@ -162,13 +162,13 @@ def list_names(names):
 
 
 def parts_of_name(name):
-    """The parts of a name, as TI1 and Quality in TI1.Quality, in lower case."""
+    """Split a name such as TI1.Quality into its parts, in lower case."""
     name = _WORDS_TOGETHER.sub("_", name)
     return [part for part in _SEPARATORS.split(name.casefold()) if part]
 
 
 def name_without_quality(name):
-    """A name without the word for quality, or None if there is none in it."""
+    """Return a name without its word for quality, or None if it has none."""
     parts = parts_of_name(name)
     if not parts:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Times that are written as numbers of days or seconds."""
+"""Read times that are written as numbers of days or seconds."""
 
 import re
 from decimal import Decimal
@@ -24,7 +24,7 @@ __all__ = [
 
 _SECOND = 10**9
 _DAY = 86_400 * _SECOND
-# Nanoseconds of one, and what counts as 0, in nanoseconds since 1970.
+# Nanoseconds per unit, and the origin in nanoseconds since 1970.
 NUMBER_FORMATS = {
     "ns": (1, 0),
     "us": (1_000, 0),
@@ -64,9 +64,9 @@ def is_number(cell):
 
 
 def unit_of_name(name):
-    """The unit that a column of elapsed times has in its name, or None.
+    """Return the unit in the name of a column of elapsed times, or None.
 
-    The words of the name beside it must speak of times: ``Time [ms]``, ``t (s)``.
+    The rest of the name must mean time: ``Time [ms]``, ``t (s)``.
     """
     words = [word.casefold() for word in _WORD.findall(name)]
     units = [_UNITS[word] for word in words if word in _UNITS]
@@ -78,22 +78,22 @@ def unit_of_name(name):
 
 
 def may_be_elapsed(column):
-    """Whether a column holds numbers, and has a unit of time in its name."""
+    """Whether a column holds numbers and has a unit of time in its name."""
     return is_number(column.first) and unit_of_name(column.name) is not None
 
 
 def may_be_excel_dates(column):
-    """Whether a column starts with a number of days as Excel counts them, about now."""
+    """Whether a column starts with a plausible Excel serial date."""
     if not is_number(column.first):
         return False
     number = _number(column.first)
-    # Whole numbers may count something else: then they must be days of this century.
+    # Whole numbers may count something else, so they must be days of this century.
     low = _EXCEL_DATES[0] if number % 1 else _FROM_2000
     return low <= number <= _EXCEL_DATES[1]
 
 
 def parse_detected_numbers(column):
-    """Read serial dates of Excel, or elapsed times whose unit is in the name.
+    """Read Excel serial dates, or elapsed times with the unit in the name.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def parse_detected_numbers(column):
     Returns
     -------
     times : Times or None
-        With a message that says what they were taken for. None if it holds neither.
+        With a message about the detected format. None if the column holds neither.
 
     Raises
     ------
     ValueError
-        If the numbers do not ascend, or some cell is none of them.
+        If the numbers do not ascend, or a cell is not such a number.
     """
     if may_be_elapsed(column):
         date_format = unit_of_name(column.name)
@@ -142,7 +142,7 @@ def parse_detected_numbers(column):
 
 
 def parse_number_format(column, date_format):
-    """Read numbers of a unit that is given.
+    """Read numbers in a given format.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def parse_number_format(column, date_format):
     Raises
     ------
     ValueError
-        If a cell is no number, or a time that nanoseconds do not reach.
+        If a cell is not a number, or out of the range of nanoseconds since 1970.
     """
     size, origin = NUMBER_FORMATS[date_format]
     values, wrong = _read(column, size, origin)
@@ -177,12 +177,12 @@ def parse_number_format(column, date_format):
 
 
 def _number(cell):
-    """An exact number: in floats, seconds since 1970 are off by 200 nanoseconds."""
+    """Read an exact number: as floats, seconds since 1970 are off by 200 ns."""
     return Decimal(cell.replace(",", "."))
 
 
 def _read(column, size, origin):
-    """Nanoseconds since 1970, and the first row that is no such time, or None."""
+    """Return nanoseconds since 1970, and the first invalid row or None."""
     values = np.zeros(len(column.lines), dtype=np.int64)
     low, high = (Decimal(bound - origin) / size for bound in _REACH)
     for start, text in column.texts():
@@ -197,10 +197,11 @@ def _read(column, size, origin):
 
 
 def _round_serials(column, values):
-    """Serial dates without what their decimals do not hold, as 10:00:00.029.
+    """Round serial dates to remove artefacts such as 10:00:00.029.
 
-    They are rounded to the longest unit that all of them keep to, as far as their
-    decimals tell, or to milliseconds, as Excel does.
+    They are rounded to the longest unit of which all are multiples, within the
+    precision of their decimals. Without such a unit, they are rounded to milliseconds,
+    as in Excel, or to seconds if they have few decimals.
     """
     decimals = max(
         len(re.split("[.,]", cell)[1]) if re.search("[.,]", cell) else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Readings from text, with the decimal mark of the file."""
+"""Read numbers from text, with the decimal mark of the file."""
 
 import re
 from collections import Counter
@@ -25,11 +25,11 @@ __all__ = [
     "read_numbers",
 ]
 
-_N_ROWS, _N_CELLS = 2**10, 2**17  # that are read at once
+_N_ROWS, _N_CELLS = 2**10, 2**17  # to read at a time
 _SWAP = str.maketrans(",.", ".,")
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-# 1,234 may be a thousand. A thousand has 1 to 3 digits before the comma, the first
-# of them no zero, then exactly three.
+# The comma in 1,234 may separate thousands. Then it follows 1 to 3 digits, of which the
+# first is not 0, and precedes exactly three.
 _PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 _NO_THOUSANDS = re.compile(
     rf"{GLUE}(?!(?:[+-]?[1-9][0-9]{{0,2}}[.][0-9]{{3}}|[+-]?[0-9]{{1,3}}"
@@ -41,7 +41,7 @@ _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[ ,.'’\xa0\u202f][0-9]{3})+(?:[.,]
 
 
 class MissingValues:
-    """Cells that the user says stand for a missing reading.
+    """Cells that mean a missing reading according to the user.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class MissingValues:
         return bool(self._texts)
 
     def empty(self, columns):
-        """Empty these cells, and count them by what they held."""
+        """Empty these cells, and return how often each text occurred."""
         counts = Counter()
         for column in columns:
             for start, text in column.texts():
@@ -81,7 +81,7 @@ class MissingValues:
         return counts
 
     def _find(self, cells):
-        """Which of several different cells stand for a missing reading."""
+        """Return which of several distinct cells mean a missing reading."""
         found = self._texts & cells
         others = list(cells - MISSING)
         if not self._numbers or not others:
@@ -113,17 +113,17 @@ def detect_decimal(table, columns):
     Raises
     ------
     ValueError
-        If commas and points are there, or a comma may be something else.
+        If numbers have commas and points, or a comma may be something else.
     """
     is_comma = table.sep == ","
     if (is_comma and not table.holds_sep) or b"," not in columns[0].data:
-        return "."  # no cell holds a comma
+        return "."  # no cell contains a comma
     certain = next(_numbers_with(columns, ",", certain=True), None)
     first = certain or next(_numbers_with(columns, ","), None)
     if first is None:
         return "."
     if certain and not is_comma:
-        return ","  # if no number has a point: that shows when they are read
+        return ","  # a number with a point raises when it is read
     if (error := _two_marks(columns, *first)) is not None:
         raise error
     column, row, cell = first
@@ -145,7 +145,7 @@ def detect_decimal(table, columns):
 
 
 def _two_marks(columns, column, row, cell):
-    """Error about a number with a comma, if another one has a point."""
+    """Error about a number with a comma if another one has a point."""
     second = next(_numbers_with(columns, "."), None)
     if second is None:
         return None
@@ -160,7 +160,7 @@ def _two_marks(columns, column, row, cell):
 
 
 def _numbers_with(columns, mark, certain=False):
-    """Yield column, row and text of numbers with a mark, surely a decimal mark."""
+    """Yield column, row and text of numbers with a certain decimal mark."""
     other = "." if mark == "," else ","
     for column in columns:
         for start, text in column.texts():
@@ -200,11 +200,11 @@ def perhaps_thousands(columns):
 
 
 def _find_hundreds(column):
-    """Row and text of a number such as 987, if all others are such as 1.234 or less.
+    """Find a number such as 987 in a column whose other numbers look like 1.234.
 
-    None if there is none, or no point.
+    Return its row and text, or None if there is no such number or no point.
     """
-    # What tells soonest comes first: one cell, a few, lengths, points, and all cells.
+    # The fastest checks come first: one cell, a few, lengths, points, and all cells.
     if _NO_THOUSANDS.search(GLUE + column.first):
         return None
     if _NO_THOUSANDS.search(GLUE + next(column.texts())[1]):
@@ -226,23 +226,23 @@ def _find_hundreds(column):
 
 
 def read_numbers(columns, decimal, *, is_detected, found):
-    """Readings as float64, the nearest ones to what is written.
+    """Read numbers as the nearest float64.
 
     Parameters
     ----------
     columns : list of Column
-        The channels, of one file.
+        The channels of one file.
     decimal : {'.', ','}
         Decimal mark of the file.
     is_detected : bool
-        Whether it was found by `detect_decimal`.
+        Whether `detect_decimal` found it.
     found : WordCounts
-        What was read of words, which is added to.
+        Counts of words. Words that are read are added.
 
     Returns
     -------
     numbers : ndarray of float64 of shape (n_timestamps, n_channels)
-        NaN where a reading is missing. Channels are side by side, as in pandas.
+        NaN where a reading is missing. Channels are contiguous, as in pandas.
 
     Raises
     ------
@@ -259,11 +259,11 @@ def read_numbers(columns, decimal, *, is_detected, found):
 
 
 def _read(columns, decimal, found):
-    """As `read_numbers`."""
+    """Read numbers, without the error about mixed decimal marks."""
     shape = (len(columns[0].lines), len(columns))
     numbers = np.empty(shape, order="F")
     is_read = np.empty(shape, dtype=bool, order="F")
-    # Blocks of rows, since these are side by side in the file.
+    # Blocks of rows, because rows are contiguous in the file.
     n_rows = max(_N_ROWS, _N_CELLS // len(columns))
     n_columns = max(1, _N_CELLS // n_rows)
     for i in range(0, shape[0], n_rows):
@@ -277,7 +277,7 @@ def _read(columns, decimal, found):
 
 
 def _read_block(columns, rows, chosen, decimal):
-    """Numbers of some rows and columns that are easily read, and which these are."""
+    """Read the short decimal numbers of a block, and return which cells these are."""
     starts = np.array([column.starts[rows] for column in columns[chosen]]).T
     ends = np.array([column.ends[rows] for column in columns[chosen]]).T
     data = columns[0].data
@@ -286,7 +286,7 @@ def _read_block(columns, rows, chosen, decimal):
 
 
 def _read_others(column, rows, decimal, found):
-    """Numbers of rows that hold no short decimal numbers, but others, or words."""
+    """Read rows with words, or with numbers other than short decimal ones."""
     numbers, bad = np.empty(len(rows)), Counter()
     for start, text in column.texts(rows):
         cells = (text.translate(_SWAP) if decimal == "," else text).split(GLUE)
@@ -313,9 +313,9 @@ def _read_others(column, rows, decimal, found):
 
 
 def _plain_numbers(cells):
-    """Numbers from cells, or None if they are not all of plain digits."""
-    # float() reads more than is meant here: underscores, digits of other scripts. In
-    # text of these characters alone it reads numbers, and nothing else.
+    """Read cells as numbers, or return None if some contain other characters."""
+    # float() also accepts underscores and digits of other scripts. With only these
+    # characters, it accepts nothing but decimal numbers.
     text = GLUE.join(cells)
     if not text.isascii() or text.encode().translate(None, b"0123456789+-.eE\0"):
         return None
@@ -326,7 +326,7 @@ def _plain_numbers(cells):
 
 
 def _numbers_and_nan(cells):
-    """Numbers from cells, or None if not all are numbers."""
+    """Read cells as numbers or NaN, or return None if some are neither."""
     is_number = [cell != "nan" for cell in cells]
     numbers = np.full(len(cells), np.nan)
     written = list(compress(cells, is_number))
@@ -341,7 +341,7 @@ def _numbers_and_nan(cells):
 
 
 def _refuse_overflow(column, rows, numbers):
-    """Raise if a number is infinite that is not written so."""
+    """Raise if a number is too large for a float."""
     infinite = rows[np.isinf(numbers)]
     for start, text in column.texts(infinite):
         for row, cell in enumerate(text.split(GLUE), start):
@@ -354,7 +354,7 @@ def _refuse_overflow(column, rows, numbers):
 
 
 def _no_number(column, row, decimal):
-    """Error about a cell of a channel that cannot be read."""
+    """Error about a cell of a channel that is not a number."""
     cell = column.cells[row]
     other = "," if decimal == "." else "."
     if is_time_text(cell):

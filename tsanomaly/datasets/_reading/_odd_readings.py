@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Readings that may be none: numbers that stand for a missing one, dead sensors."""
+"""Suspicious readings: numbers that may mean a missing reading, and dead sensors."""
 
 from collections import Counter
 
@@ -10,8 +10,8 @@ from tsanomaly.datasets._reading._names import list_names
 
 __all__ = ["sensors_without_readings", "suspicious_numbers"]
 
-# Of historians and well logs, loggers of Campbell, converters of 16 bits, thermometers
-# without a connection, and the largest number of four bytes.
+# From historians and well logs, Campbell loggers, 16-bit converters, disconnected
+# thermometers, and the largest 32-bit float.
 _SENTINELS = (
     *(-99999, -9999, -999, 999, 9999, 99999, -999.25, -9999.25),
     *(
@@ -31,7 +31,7 @@ _FAR = 3  # times the range of the other readings
 
 
 def suspicious_numbers(path, names, readings):
-    """Yield a warning if numbers may stand for missing readings, such as -9999.
+    """Yield a warning if numbers such as -9999 may mean missing readings.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def suspicious_numbers(path, names, readings):
     names : list of str
         The channels.
     readings : ndarray of shape (n_timestamps, n_channels)
-        What was read.
+        The readings.
     """
     found, channels = Counter(), {}
     for name, values in zip(names, readings.T, strict=True):

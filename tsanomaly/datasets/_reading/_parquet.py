@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parquet files as text."""
+"""Write Parquet files as text."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tsanomaly.datasets._reading._table import fault
 
 __all__ = ["read_parquet"]
 
-_N_ROWS = 2**14  # that are Python objects at a time
+_N_ROWS = 2**14  # to convert to Python objects at a time
 _NO_NAME = re.compile("__index_level_[0-9]+__")  # as pandas stores it
 _INSTALL = "'pip install \".[parquet]\"' in a checkout of tsanomaly"
 
@@ -38,7 +38,7 @@ def read_parquet(document, max_bytes, max_columns, decimal, drop):
     ImportError
         If pyarrow is not installed.
     ValueError
-        If the file is damaged, too large, or holds what is no table of readings.
+        If the file is damaged or too large, or is not a table of readings.
     """
     try:
         import pyarrow.parquet
@@ -65,7 +65,7 @@ def read_parquet(document, max_bytes, max_columns, decimal, drop):
         data = _write(document, file, names, kept, limit, decimal)
     except (ParameterError, MemoryError):
         raise
-    except Exception as error:  # pyarrow raises what it meets in a damaged file
+    except Exception as error:  # damaged files raise any error
         raise fault(
             document,
             f"the Parquet file is damaged ({type(error).__name__}: {error}). Transfer "
@@ -75,10 +75,10 @@ def read_parquet(document, max_bytes, max_columns, decimal, drop):
 
 
 def _names(document, schema):
-    """Name of each column by its position, the index of pandas first.
+    """Return the names of the columns by position, the index of pandas first.
 
-    An index that pandas stored without name has an empty one if it holds times, and
-    else is left out: it numbers rows.
+    An index without a name gets an empty one if it holds times. Other such indices
+    number rows and are dropped.
     """
     import pyarrow.types as types
 
@@ -96,7 +96,7 @@ def _names(document, schema):
                 continue
             name = ""
         if name in index or not name:
-            # The unit makes an index of durations one of elapsed times.
+            # With a unit in its name, an index of durations is read as elapsed times.
             is_elapsed = types.is_duration(schema.types[position])
             name = f"{name or 'time'} [s]" if is_elapsed else name
         names[position] = name
@@ -106,7 +106,7 @@ def _names(document, schema):
 
 
 def _kept(document, schema, names, drop):
-    """Positions of the columns to write. The user must drop what holds no readings."""
+    """Return the positions of columns to write, or raise if others are not dropped."""
     import pyarrow.types as types
 
     others = {
@@ -130,7 +130,7 @@ def _kept(document, schema, names, drop):
 
 
 def _write(document, file, names, kept, limit, decimal):
-    """The columns as bytes of text."""
+    """Write the columns as bytes of text."""
 
     def too_large():
         return fault(
@@ -143,7 +143,7 @@ def _write(document, file, names, kept, limit, decimal):
 
     lines = Lines(limit, too_large)
     lines.add([write_text(names[position]) for position in names])
-    # A blank line would be no row.
+    # Blank lines are not read as rows.
     missing = "nan" if len(names) == 1 else ""
     for batch in file.iter_batches(_N_ROWS):
         empty = [""] * batch.num_rows
@@ -159,7 +159,7 @@ def _write(document, file, names, kept, limit, decimal):
 
 
 def _cells(array, decimal, missing):
-    """The cells of a column as texts."""
+    """Write the cells of a column as text."""
     import numpy as np
     import pyarrow
     import pyarrow.types as types
@@ -177,7 +177,7 @@ def _cells(array, decimal, missing):
         words = {True: "true", False: "false", None: missing}
         texts = [words[value] for value in array.to_pylist()]
     elif types.is_timestamp(array.type):
-        # Of all digits, which datetime does not hold; with a zone they are in UTC.
+        # With all digits, which datetime would lose. Times with a zone are in UTC.
         zone = "Z" if array.type.tz else ""
         whole = array.cast(pyarrow.int64()).fill_null(np.iinfo(np.int64).min)
         times = whole.to_numpy().view(f"M8[{array.type.unit}]")

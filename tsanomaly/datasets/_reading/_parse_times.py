@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Times from text, exactly: what is not certain is an error, never a guess."""
+"""Read times from text exactly. Ambiguous times raise an error."""
 
 import re
 from datetime import datetime
@@ -36,10 +36,10 @@ from tsanomaly.datasets._reading._times import YEARS, Times
 
 __all__ = ["join_columns", "parse_times"]
 
-# Times are rewritten in ISO 8601, which pandas reads without a guess. With a format, on
-# the text of the file, it takes "now" for the time of reading, 10:00:61 for 10:01:01,
-# and knows AM and the names of months only in the language of the process; it also
-# takes ten times as long, and no fraction may be left out.
+# Times are rewritten in ISO 8601, which pandas reads without guessing. With a format on
+# the original text, it reads "now" as the current time and 10:00:61 as 10:01:01, knows
+# AM and names of months only in the language of the process, takes ten times as long,
+# and requires fractions in all rows or none.
 _ISO = "0000-01-01T00:00:00.000000000+00:00"
 _PLACES = {
     "Y": slice(0, 4),
@@ -51,19 +51,19 @@ _PLACES = {
     "f": slice(20, 29),
     "zh": slice(30, 32),
     "zm": slice(33, 35),
-    # Until the order of the date is known, as if the day came first.
+    # Day first, until the order of the date is known.
     "a": slice(8, 10),
     "b": slice(5, 7),
 }
 _ZONE = slice(29, 35)
-_BLOCK = 2**16  # rows that are strings of their own at a time
-_MOST_SHAPES = 1000  # fractions of any length, with and without leading zeros: 20
+_BLOCK = 2**16  # rows to convert to strings at a time
+_MOST_SHAPES = 1000  # 20 suffice for fractions of any length and missing zeros
 _ZERO = ord("0")
 _HOUR = 3600 * 10**9
 
 
 def join_columns(date, time, date_format=None):
-    """One column from a column of dates and one of times of day."""
+    """Join a column of dates and a column of times of day."""
     for column in (date, time):
         _refuse_missing(column)
     clocks = time.cells
@@ -71,7 +71,7 @@ def join_columns(date, time, date_format=None):
         if is_dotted_clock(time):
             clocks = [clock.replace(".", ":") for clock in clocks]
         short = [len(clock) < 6 and clock.isdecimal() for clock in clocks]
-        # 0930 in any row: four digits, and no zero was lost.
+        # Times such as 0930 in some row show that leading zeros were kept.
         is_padded = {len(clock) for clock in clocks} == {4} and any(
             clock.startswith("0") for clock in clocks
         )
@@ -110,7 +110,8 @@ def parse_times(column, date_format=None):
     Raises
     ------
     ValueError
-        If a cell is no time, or the format is not certain. It names line and column.
+        If a cell is not a time, or the format is ambiguous. The message names line and
+        column.
     """
     _refuse_missing(column)
     if date_format in NUMBER_FORMATS:
@@ -145,17 +146,17 @@ def _refuse_missing(column):
 
 
 def _shapes(column):
-    """Yield shapes, rows of each, and the code points of their cells.
+    """Yield each shape with its rows and the code points of their cells.
 
-    The code points are of shape (n_rows, length of the shape). In a long column a shape
-    comes several times, with other rows.
+    The code points have the shape (n_rows, length of the text). A long column is read
+    in blocks and yields a shape once per block.
     """
     import pandas as pd
 
     seen = set()
     for start, text in column.texts():
         cells = np.array(text.split(GLUE), dtype=object)
-        # One translation of all cells is faster.
+        # Translating all cells at once is faster.
         shapes = np.array(shape_of(text).split(GLUE), dtype=object)
         codes, distinct = pd.factorize(shapes)
         order = np.argsort(codes, kind="stable")
@@ -173,16 +174,16 @@ def _shapes(column):
 
 
 def _text(characters, columns):
-    """Text of some columns of code points, one per row."""
+    """Return columns of code points as one text per row."""
     part = np.ascontiguousarray(characters[:, columns], dtype=np.uint32)
     return part.view(f"U{part.shape[1]}").ravel()
 
 
 def _parse_text(column, formats):
-    """Read times by their shapes, all of one format."""
+    """Read times by their shapes, which must all have the same format."""
     n_rows = len(column.lines)
     iso = np.tile(np.frombuffer(_ISO.encode(), np.uint8), (n_rows, 1))
-    later = np.zeros(n_rows, dtype=np.int64)  # than the digits say
+    later = np.zeros(n_rows, dtype=np.int64)  # nanoseconds to add to the digits
     first_style, paddings = None, {}
     for shape, rows, characters in _shapes(column):
         name, match = next(
@@ -227,11 +228,11 @@ def _parse_text(column, formats):
 
 
 def _note_padding(paddings, rows, match, characters):
-    """Note a row for each width that numbers below ten are written with."""
+    """Note one row for each width in which numbers below ten are written."""
     for name in ("m", "d", "a", "b", "H"):
         if match.groupdict().get(name):
             start, end = match.span(name)
-            if end - start == 2:  # only 01 to 09 tell, 10 to 12 do not
+            if end - start == 2:  # 01 to 09 have a leading zero, 10 to 12 do not
                 below_ten = rows[characters[:, start] == _ZERO]
             else:
                 below_ten = rows
@@ -252,7 +253,7 @@ def _refuse_lost_zero(column, other, row):
 def _write_iso(iso, rows, match, characters, column):
     """Write the times of one shape into their rows of ISO 8601.
 
-    Return which of them are 24:00, the end of a day. They become its start.
+    Return a mask of times that are 24:00, the end of a day. They are written as 00:00.
     """
     groups = match.groupdict()
     for name, place in _PLACES.items():
@@ -265,7 +266,7 @@ def _write_iso(iso, rows, match, characters, column):
         else:
             iso[rows, place.stop - digits.shape[1] : place.stop] = digits
     if groups["Y"] == "00":
-        # As strptime does, from 1969 to 2068.
+        # Two-digit years are from 1969 to 2068, as for strptime.
         is_old = _text(iso[rows], slice(2, 4)) >= "69"
         iso[rows, 0] = np.where(is_old, ord("1"), ord("2"))
         iso[rows, 1] = np.where(is_old, ord("9"), ord("0"))
@@ -284,7 +285,7 @@ def _write_iso(iso, rows, match, characters, column):
         wrong = (hours > "15") | (minutes > "59")
         _refuse(column, rows, wrong, "there is no such UTC offset")
     is_end = np.zeros(len(rows), dtype=bool)
-    if ":" in (groups["clock"] or ""):  # in digits alone, 24 tells what is no date
+    if ":" in (groups["clock"] or ""):  # without colons, hour 24 is an error
         tens, ones = iso[rows, _PLACES["H"].start], iso[rows, _PLACES["H"].start + 1]
         late = np.flatnonzero((tens == ord("2")) & (ones == ord("4")))
         clock = _text(iso[rows[late]], slice(_PLACES["H"].start, _ZONE.start))
@@ -294,19 +295,19 @@ def _write_iso(iso, rows, match, characters, column):
 
 
 def _half(groups):
-    """The word for the half of the day, in lower case, or an empty text."""
+    """Return the word for AM or PM in lower case, or an empty text."""
     return (groups.get("half") or groups.get("before") or "").lower()
 
 
 def _keep_digits(digits, n_digits, rows, column):
-    """The first digits of fractions, if no others than zeros follow."""
+    """Return the first digits of fractions. Raise unless the others are zeros."""
     lost = digits[:, n_digits:] != _ZERO
     _refuse(column, rows, lost.any(axis=1), "it has more digits than nanoseconds allow")
     return digits[:, :n_digits]
 
 
 def _refuse(column, rows, wrong, reason):
-    """Raise if any row is wrong, naming the first one."""
+    """Raise for the first row that is wrong, if any."""
     if np.any(wrong):
         row = int(rows[np.argmax(wrong)])
         raise column.fault(
@@ -315,7 +316,7 @@ def _refuse(column, rows, wrong, reason):
 
 
 def _read_iso(column, iso):
-    """Nanoseconds since 1970 of times in ISO 8601, in UTC."""
+    """Convert times in ISO 8601 to nanoseconds since 1970 in UTC."""
     import pandas as pd
 
     values = np.empty(len(iso), dtype=np.int64)
@@ -338,7 +339,7 @@ def _read_iso(column, iso):
 
 
 def _what_is_wrong(text):
-    """Why a text in ISO 8601 is not a time."""
+    """Return the reason why a text in ISO 8601 is not a time."""
     try:
         datetime(*map(int, re.findall("[0-9]+", text)[:6]))
     except ValueError as error:
@@ -377,7 +378,7 @@ def _is_day_first(column, iso, groups):
 
 
 def _refuse_two_readings(column):
-    """Raise for numbers since 1970 that also are a date and a time in digits."""
+    """Raise for epoch numbers that are also a date and a time without separators."""
     cell = column.first
     try:
         values = _parse_text(column, digit_formats(cell)).values
@@ -407,7 +408,7 @@ def _parse_epoch(column):
         match = EPOCH.fullmatch(shape)
         if match is None:
             raise _no_time(column, rows[0])
-        # Without sign: nineteen digits may pass the largest integer with one.
+        # Unsigned, because nineteen digits may exceed the largest signed integer.
         whole = _text(characters, slice(*match.span("whole"))).astype(np.uint64)
         _refuse(
             column,
@@ -427,7 +428,7 @@ def _parse_epoch(column):
 
 
 def _no_time(column, row):
-    """Error about a cell that has no known format."""
+    """Error about a cell whose format is unknown."""
     cell = column.cells[row]
     if has_short_year(cell):
         parts = (

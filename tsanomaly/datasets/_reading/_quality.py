@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Columns that say of each reading of another column whether it is good."""
+"""Columns that rate the readings of another column."""
 
 import re
 from collections import Counter
@@ -25,8 +25,8 @@ __all__ = ["apply_quality", "find_quality"]
 _GOOD = frozenset(
     ["good", "ok", "gut", "valid", "g", "(good)", "normal", "gültig", "good quality"]
 )
-# Of these at least one is in a column that is taken for quality by itself: normal and
-# fail are as well states of a machine.
+# A column whose name does not say quality must contain at least one of these words:
+# normal and fail may also be states of a machine.
 _SURE_TEXT = """
 good; bad; uncertain; questionable; substituted; gut; schlecht; unsicher; (good); not
 good; good quality; bad quality
@@ -38,9 +38,9 @@ error; b; u; q; stale; missing; schlecht; unsicher; ungültig; unknown; not good
 no data; bad quality; comm fail; not connected; i/o timeout
 """
 _NOT_GOOD = frozenset(_NOT_GOOD_TEXT.replace("\n", " ").strip().split("; "))
-_OPC_GOOD = 192  # and more: the two highest bits of a byte
+_OPC_GOOD = 192  # or more: both high bits of the byte are set
 _BYTES = frozenset(range(256))
-_OPC_CODES = frozenset(  # the two lowest bits say whether a limit was reached
+_OPC_CODES = frozenset(  # the two low bits tell whether a limit was reached
     code + limit
     for code in (*range(0, 36, 4), 64, 68, 80, 84, 88, _OPC_GOOD, 216)
     for limit in range(4)
@@ -50,26 +50,26 @@ _MOST_VALUES = 32
 
 
 def find_quality(table, channels, quality):
-    """Find the columns of quality.
+    """Find the quality columns.
 
     Parameters
     ----------
     table : Table
         The file.
     channels : list of Column
-        The channels, and columns of quality.
+        Channels and quality columns.
     quality : 'auto', list of str or None
         As for `read_sensor_csv`.
 
     Returns
     -------
     names : list of str
-        The columns of quality.
+        The quality columns.
 
     Raises
     ------
     ValueError
-        If one that is named is not there.
+        If a column that the user names does not exist.
     """
     if quality is None:
         return []
@@ -87,26 +87,25 @@ def find_quality(table, channels, quality):
 
 
 def apply_quality(table, channels, named, value, *, is_told):
-    """Empty readings that are not good, by the columns that say so.
+    """Empty the readings that are not good according to quality columns.
 
     Parameters
     ----------
     table : Table
-        The file, whose messages are added to.
+        The file. A warning is added to its messages.
     channels : list of Column
-        The channels, and columns of quality.
+        Channels and quality columns. Cells of channels are emptied.
     named : list of str
-        The columns of quality.
+        The quality columns.
     value : Column or None
-        The readings of a table in long format, which all columns of quality speak of.
+        The readings of a table in long format, which all quality columns rate.
     is_told : bool
-        Whether the user named the columns of quality.
+        Whether the user named the quality columns.
 
     Raises
     ------
     ValueError
-        If it is not certain which readings a column of quality speaks of, or what it
-        says.
+        If the channel or the codes of a quality column are ambiguous.
     """
     if not named:
         return
@@ -146,7 +145,7 @@ def apply_quality(table, channels, named, value, *, is_told):
 
 
 def _find(channels):
-    """Names of the columns that surely are of quality."""
+    """Return the names of columns that are certainly quality columns."""
     by_name, candidates = _values_by_name(channels), []
     for column in channels:
         base = name_without_quality(column.name)
@@ -166,7 +165,7 @@ def _find(channels):
 
 
 def _refuse_single(table, channels, named):
-    """Raise if one column beside those of many sensors may speak of any of them."""
+    """Raise if a single quality column may rate any of several sensors."""
     bare = [name for name in named if name_without_quality(name) == ""]
     values = [column for column in channels if column.name not in named]
     is_outside = len(bare) == 1 and bare[0] in (channels[0].name, channels[-1].name)
@@ -184,17 +183,17 @@ def _refuse_single(table, channels, named):
 
 
 def _says_quality(name):
-    """Whether a name says quality, and not just status."""
+    """Whether a name says quality, not just status."""
     return any(part.startswith("qual") for part in parts_of_name(name))
 
 
 def _says_validity(name):
-    """Whether a name says validity, of which 1 is good."""
+    """Whether a name says validity, for which 1 is good."""
     return any(part.startswith("valid") for part in parts_of_name(name))
 
 
 def _values_by_name(channels):
-    """Columns by their names, and by these without a word for value."""
+    """Map names, with and without a word for value, to columns."""
     by_name = {}
     for column in channels:
         parts = parts_of_name(column.name)
@@ -205,12 +204,12 @@ def _values_by_name(channels):
 
 
 def _targets(channels, not_values):
-    """The channel that each column of quality speaks of, by the name of the latter."""
+    """Map the name of each quality column to the channel that it rates."""
     values = [column for column in channels if column.name not in not_values]
     by_name, targets, left = _values_by_name(values), {}, None
     first = channels[0].name
     if first in not_values and name_without_quality(first) == "":
-        channels = channels[::-1]  # quality stands before the readings
+        channels = channels[::-1]  # quality is to the left of the readings
     for column in channels:
         if column.name in not_values:
             targets[column.name] = by_name.get(name_without_quality(column.name), left)
@@ -220,13 +219,13 @@ def _targets(channels, not_values):
 
 
 def _are_readings(column):
-    """Whether the first value of a column is a reading, or a word for one."""
+    """Whether the first value of a column is a number or a word for a reading."""
     cell = column.first_value
     return is_number(cell) or is_known_word(cell)
 
 
 def _values_of(column):
-    """The different values of a column with their counts, or none of too many."""
+    """Return the distinct values of a column with their counts, or none if too many."""
     values = Counter()
     for _, text in column.texts():
         values.update(text.split(GLUE))
@@ -236,7 +235,7 @@ def _values_of(column):
 
 
 def _is_vocabulary(column):
-    """Whether a column holds words of quality, or codes of OPC, and nothing else."""
+    """Whether all values of a column are words for quality or OPC codes."""
     values, says_quality = _values_of(column), _says_quality(column.name)
     if not values:
         return False
@@ -249,9 +248,9 @@ def _is_vocabulary(column):
         n_good = codes[_OPC_GOOD] + codes[216]
         if not says_quality:
             if _says_validity(column.name) and codes.keys() <= {0, 1, 2}:
-                return 2 * codes[1] >= codes.total()  # as WinCC writes it
+                return 2 * codes[1] >= codes.total()  # as written by WinCC
             return 2 * n_good >= codes.total()
-        # Names as TI1_Quality leave no doubt, on a bad day either.
+        # A name such as TI1_Quality is certain, even if all codes are bad.
         is_bad_day = name_without_quality(column.name) and all(
             code % 4 == 0 for code in codes
         )
@@ -268,7 +267,7 @@ def _is_vocabulary(column):
 
 
 def _are_opc(column):
-    """Whether a column holds nothing but codes of OPC."""
+    """Whether all values of a column are OPC codes."""
     values = _values_of(column)
     numbers = all(map(is_number, values))
     return bool(values) and numbers and {*map(_code, values)} <= _OPC_CODES
@@ -284,12 +283,12 @@ def _is_good(word):
 
 
 def _is_opc_text(word):
-    """Whether a word is one such as ``Bad, out of service``."""
+    """Whether a text is like ``Bad, out of service``."""
     return re.match(r"(?:bad|uncertain)\b", word, re.IGNORECASE) is not None
 
 
 def _find_bad(column, words):
-    """Rows that are not good; words for that are counted."""
+    """Return the rows that are not good, and add their values to the counts."""
     cells = column.cells
     values = set(cells) - MISSING
     if all(map(is_number, values)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From text to records, and the lines that they start in."""
+"""Split a text into records, with the line in which each starts."""
 
 import csv
 import io
@@ -15,11 +15,11 @@ __all__ = ["Records", "Source", "separator_name"]
 
 _SEPARATOR_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _LINE_END = re.compile(rb"\r\n?|\n")
-_PIECE = 2**16  # bytes that are lines of their own at a time
+_PIECE = 2**16  # bytes to split into lines at a time
 
 
 def separator_name(sep):
-    """A separator as messages name it."""
+    """Return the name of a separator in messages."""
     return _SEPARATOR_NAMES.get(sep, repr(sep))
 
 
@@ -30,13 +30,13 @@ class Source:
     Attributes
     ----------
     path : str
-        The file, for errors.
+        Name of the file in errors.
     data : bytes
-        All of its text, in UTF-8.
+        The whole text of the file in UTF-8.
     position : int
-        Where the line starts in there.
+        Position of the start of the line in `data`.
     line : int
-        The number of the line, from 1.
+        Number of the line, starting at 1.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Source:
     line: int = 1
 
     def skip(self, n_lines):
-        """The text below some more lines, or none of it if they are not there."""
+        """Return the text without some more lines, or an empty one if it is shorter."""
         position = self.position
         for _ in range(n_lines):
             end = _LINE_END.search(self.data, position)
@@ -56,7 +56,7 @@ class Source:
         return Source(self.path, self.data, position, self.line + n_lines)
 
     def pieces(self, n_bytes):
-        """Yield pieces of whole lines, each of some more bytes than these."""
+        """Yield pieces of whole lines, each slightly longer than `n_bytes`."""
         position = self.position
         while position < len(self.data):
             end = _LINE_END.search(self.data, position + n_bytes)
@@ -66,22 +66,21 @@ class Source:
 
 
 class Records:
-    """Records of a text, taken one after the other.
+    """Records of a text, read one after the other.
 
     Parameters
     ----------
     source : Source
         The text.
     sep : str
-        What separates the fields.
+        Field separator.
     max_columns : int
-        Fields that a line may have.
+        Maximum number of fields in a line.
 
     Attributes
     ----------
     error : csv.Error or None
-        What ended the records before the end of the text. The next call of `take`
-        raises it.
+        Error that ended the records early. The next call of `take` raises it.
     """
 
     def __init__(self, source, sep, max_columns):
@@ -94,9 +93,9 @@ class Records:
         self.error = None
 
     def _lines(self):
-        """Yield lines, each checked before it becomes millions of fields."""
+        """Yield lines, and raise before a line is split into millions of fields."""
         for piece in self._source.pieces(_PIECE):
-            # Not str.splitlines(), which takes more marks than these for line ends.
+            # Not str.splitlines(), which splits at more characters.
             for line in io.StringIO(piece.decode("utf-8", "surrogatepass"), newline=""):
                 if len(line) >= self._max_columns:
                     self._check_width(line)
@@ -128,19 +127,19 @@ class Records:
         Parameters
         ----------
         n_records : int
-            How many at most.
+            Maximum number of records.
 
         Returns
         -------
         lines : list of int
-            Numbers of the lines that they start in.
+            Numbers of the lines in which the records start.
         rows : list of list of str
-            Their fields. It is empty at the end of the text only.
+            Fields of the records. Empty only at the end of the text.
 
         Raises
         ------
         ValueError
-            If the fields of the next record cannot be told apart, or are too many.
+            If the next record cannot be split into fields, or has too many.
         """
         taken = []
         if self.error is None:
@@ -157,7 +156,7 @@ class Records:
         return lines, [row for row, _ in taken]
 
     def rest(self):
-        """The text below the records that were taken."""
+        """Return the text after the records that were taken."""
         source = self._source
         position = source.position + self._n_bytes
         return Source(source.path, source.data, position, self._start)
@@ -165,7 +164,8 @@ class Records:
     def _raise(self):
         is_long = "field limit" in str(self.error)
         advice = " Python's csv.field_size_limit allows longer fields."
-        # An open quote swallows the rest of the file: the line it opened in counts.
+        # An unclosed quote extends to the end of the file. The line in which it opens
+        # is the useful one.
         raise fault(
             f"{self._source.path}, line {self._start}",
             f"the line cannot be split into fields ({self.error}). Look for an "

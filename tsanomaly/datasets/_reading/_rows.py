@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is below a header, every row as long as it."""
+"""Read the rows below a header, which must have as many fields as the header."""
 
 import csv
 from array import array
@@ -22,40 +22,40 @@ from tsanomaly.datasets._reading._table import fault
 
 __all__ = ["Rows"]
 
-_N_TITLES = 20  # lines that may stand above the header
-_PIECE = 2**22  # bytes of lines without quotes that are split at a time
-_N_CELLS = 2**18  # cells of other lines that are strings of their own at a time
+_N_TITLES = 20  # lines in which to look for a later header
+_PIECE = 2**22  # bytes of lines without quotes to split at a time
+_N_CELLS = 2**18  # cells of other lines to convert to strings at a time
 _NEWLINE = ord("\n")
 
 
 class Rows:
-    """Rows of cells, and the lines they start in.
+    """Rows of cells, with the line in which each starts.
 
     Parameters
     ----------
     names : list of str
         The header.
     header_line : int
-        The line it is in.
+        Line number of the header.
     path : str
-        The file, for errors.
+        Name of the file in errors.
 
     Attributes
     ----------
     lines : array of int
-        The line that each row starts in.
+        Line in which each row starts.
     have_ends : bool
-        Whether all rows end with a separator that the header lacks. The first one
-        tells.
+        Whether all rows end with a separator that the header lacks. The first row
+        decides.
     hold_sep : bool
-        Whether a cell holds the separator, as one in quotes may.
+        Whether a cell contains the separator, in quotes.
     """
 
     def __init__(self, names, header_line, path):
         self._names, self._header_line, self._path = names, header_line, path
         self._is_known = any(map(has_time_name, names))
         self._blank = None  # the first blank line between rows
-        self._texts, self._size = [], 0  # what holds cells, and its bytes
+        self._texts, self._size = [], 0  # texts of cells, and their size in bytes
         self._starts = self._ends = None  # of shape (n_columns, n_rows at most)
         self.lines = array("q")
         self.have_ends = self.hold_sep = False
@@ -66,20 +66,20 @@ class Rows:
         Parameters
         ----------
         source : Source
-            The text below the header, with an end of the line at its end.
+            The text below the header. It ends with a line end.
         sep : str
-            What separates the fields.
+            Field separator.
         max_columns : int
-            Fields that a line may have.
+            Maximum number of fields in a line.
 
         Raises
         ------
         ValueError
-            If a line is neither blank nor as long as the header.
+            If a line is not blank and has more or fewer fields than the header.
         """
-        # Half of the bytes may be there twice: as they are, and without quotes.
+        # The text may be stored twice: as it is, and without quotes.
         dtype = np.uint32 if 2 * len(source.data) < 2**32 else np.int64
-        # Behind each cell there is a byte, and of memory only what is filled is taken.
+        # Every cell is followed by a byte. Pages that stay empty take no memory.
         n_bytes, width = len(source.data) - source.position, len(self._names)
         shape = (width, min(count_lines(source.data), n_bytes // width + 1))
         self._starts, self._ends = np.empty(shape, dtype), np.empty(shape, dtype)
@@ -96,7 +96,7 @@ class Rows:
                 self._add_text(lines, text)
 
     def _read_plain(self, source, sep):
-        """Read lines as long as they are plain, five times as fast; return the rest."""
+        """Read plain lines, five times as fast. Return the text below them."""
         width, position, line = len(self._names), source.position, source.line
         for piece in source.pieces(_PIECE):
             bounds = _split(piece, sep, width)
@@ -113,7 +113,7 @@ class Rows:
         return Source(source.path, source.data, position, line)
 
     def _add_text(self, lines, text):
-        """Add rows of cells that are one text, joined by GLUE."""
+        """Add rows from one text of cells joined by GLUE."""
         data, starts, ends = find_bounds(text)
         strip_cells(data, starts, ends)
         shape, width = (len(lines), -1), len(self._names)
@@ -129,26 +129,26 @@ class Rows:
         self.lines.extend(lines)
 
     def table(self):
-        """All cells, with the rows.
+        """Return all cells.
 
         Returns
         -------
         data : bytes
-            A text in UTF-8 that holds the cells.
+            A text in UTF-8 that contains the cells.
         starts, ends : ndarray of int of shape (n_columns, n_rows)
-            Where in there each cell starts and ends.
+            Start and end of each cell in `data`.
         """
         n_rows = len(self.lines)
         starts, ends = self._starts[:, :n_rows], self._ends[:, :n_rows]
         return b"".join(self._texts), starts, ends
 
     def _sift(self, lines, rows):
-        """The records that are rows: blank lines are not, others are errors."""
+        """Return the records that are rows. Skip blank lines, and raise for others."""
         width = len(self._names)
         is_below = self._is_known or len(self.lines) >= _N_TITLES
         is_table = width > 1 and not self.have_ends and set(map(len, rows)) == {width}
         if is_below and is_table:
-            return lines, rows  # mostly, and without a loop
+            return lines, rows  # the usual case, without a loop
         kept_lines, kept_rows = [], []
         for line, row in zip(lines, rows, strict=True):
             n_before = len(self.lines) + len(kept_lines)
@@ -199,10 +199,10 @@ class Rows:
 
 
 def _split(piece, sep, width):
-    """Where the fields of plain lines start and end, stripped, or None for others.
+    """Return starts and ends of the stripped fields of plain lines, None for others.
 
-    Plain are lines without quotes, of as many fields as the header, two at least: then
-    none is blank.
+    Plain lines have no quotes and as many fields as the header, at least two, so that
+    none of them is blank.
     """
     if width < 2 or not sep.isascii() or b'"' in piece:
         return None

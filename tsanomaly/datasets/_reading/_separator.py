@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which separator a text has."""
+"""Detect the separator of a text."""
 
 import re
 from collections import Counter
@@ -14,29 +14,29 @@ __all__ = ["find_separator", "with_tabs"]
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLED_BYTES = 2**16
-_SAMPLE = 100  # records that a separator is judged by
+_SAMPLE = 100  # records by which to judge a separator
 _WORDS = frozenset(["true", "false", "yes", "no", "normal", "attack", "anomaly"])
 
 
 def find_separator(source, max_columns):
-    """The one separator that splits header and first rows into as many fields.
+    """Find the separator that splits the header and the first rows equally.
 
     Parameters
     ----------
     source : Source
         The text from the header on.
     max_columns : int
-        Fields that a line may have.
+        Maximum number of fields in a line.
 
     Returns
     -------
     sep : str
-        The separator. It need not fit the rows below the sample.
+        The separator. It may not fit the rows below the sample.
 
     Raises
     ------
     ValueError
-        If several fit.
+        If several separators fit.
     """
     widths, consistent, mostly = {}, [], {}
     for sep in _SEPARATORS:
@@ -45,7 +45,7 @@ def find_separator(source, max_columns):
         widths[sep] = len(rows[0]) if rows else 0
         if all(len(row) == widths[sep] + 1 and not row[-1].strip() for row in rows[1:]):
             rows[1:] = [row[:-1] for row in rows[1:]]
-        # A quote out of place is seen again, with its line, when all rows are read.
+        # A misplaced quote raises later, with its line, when all rows are read.
         if records.error is None and len({len(row) for row in rows}) == 1:
             consistent.append((sep, rows))
         elif records.error is None and rows:
@@ -68,12 +68,12 @@ def find_separator(source, max_columns):
         return likely  # below a banner, or above a footer
     widest = max(_SEPARATORS, key=widths.get)
     if widths[widest] > 1 or not consistent:
-        return widest  # does not fit: reading with it raises, with the line
+        return widest  # does not fit: reading with it raises and names the line
     return consistent[0][0]  # a file of one column
 
 
 def with_tabs(source):
-    """A text with tabs in place of spaces, if these alone separate its fields.
+    """Replace spaces by tabs if only spaces separate the fields of a text.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def with_tabs(source):
     Returns
     -------
     source : Source or None
-        None if that is not plain: another separator or a quote is there, or lines have
-        different numbers of fields.
+        None if this is uncertain: if the text contains another separator or a quote, or
+        lines have different numbers of fields.
     """
     start = source.data[source.position :][:_SAMPLED_BYTES]
     lines = [line for line in start.decode("utf-8", "replace").splitlines() if line]
@@ -104,7 +104,7 @@ def with_tabs(source):
 
 
 def _sample(records):
-    """The first records that are not blank."""
+    """Return the first records that are not blank."""
     try:
         _, rows = records.take(_SAMPLE)
     except ValueError:
@@ -115,7 +115,11 @@ def _sample(records):
 
 
 def _most_frequent_width(rows):
-    """How many rows have as many fields as most, if these are more than one."""
+    """Find the most frequent number of fields that is more than one.
+
+    Return the number of rows that have it, whether these contain values, and the
+    number of fields.
+    """
     widths = list(map(len, rows))
     counts = Counter(width for width in widths if width > 1)
     if not counts:
@@ -128,7 +132,7 @@ def _most_frequent_width(rows):
 
 
 def _are_values(rows):
-    """Whether all cells are numbers, times or other values, not pieces of them."""
+    """Whether all cells are complete numbers, times or other values."""
     return all(_is_value(cell.strip()) for row in rows for cell in row)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dates whose year has two digits: which part is which."""
+"""Find the order of dates whose year has two digits."""
 
 import re
 
@@ -24,7 +24,7 @@ _PARTS = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{2})(?![0-9])", re
 
 
 def find_short_format(column):
-    """The format of dates with short years, where the file tells the order.
+    """Find the format of dates with two-digit years, if the file shows the order.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def find_short_format(column):
     Returns
     -------
     formats : list of (str, pattern)
-        One format, or those of all orders where the first cell is none of them.
+        One format, or all formats if the first cell has none of them.
 
     Raises
     ------
     ValueError
-        If the dates may be read in several orders.
+        If several orders fit the dates.
     """
     shape = shape_of(column.first)
     if SHORT_NAMED_FORMAT[1].fullmatch(shape):
@@ -54,7 +54,7 @@ def find_short_format(column):
     if len(orders) > 1:
         orders = _fitting_years(orders, dates)
         if len(orders) == 1 and not _ascend(orders[0], dates):
-            orders = []  # no day that changes at the end of each, as it seemed
+            orders = []  # the part that changes is not the day after all
     if is_dotted_clock(column):
         orders = []  # 10.11.12 may be hours, minutes and seconds
     if len(orders) == 1:
@@ -75,7 +75,7 @@ def find_short_format(column):
 
 
 def _is_possible(order, dates):
-    """Whether all dates exist in an order."""
+    """Whether an order makes all dates valid."""
     for parts in dates:
         number = dict(zip(order, map(int, parts), strict=True))
         is_year = len(parts[order.index("y")]) == 2
@@ -85,9 +85,10 @@ def _is_possible(order, dates):
 
 
 def _fitting_years(orders, dates):
-    """The orders in which the year is at the end of dates that stays the same.
+    """Return the orders whose year is the outer part that does not change.
 
-    Of the two ends one is the day. Nothing is left out where both change, or none.
+    One outer part is the year and the other one the day. If both or neither change, all
+    orders are returned.
     """
     first, _, last = np.array([[int(part) for part in parts] for parts in dates]).T
     first_changes, last_changes = len(set(first)) > 1, len(set(last)) > 1
@@ -99,7 +100,7 @@ def _fitting_years(orders, dates):
 
 
 def _ascend(order, dates):
-    """Whether the dates are in order, as they come in the file."""
+    """Whether the dates of the file are in time order."""
     places = [order.index(part) for part in "ymd"]
     numbers = [[int(parts[place]) for place in places] for parts in dates]
     days = [[year + 100 * (year < _FIRST_YEAR), *rest] for year, *rest in numbers]
@@ -107,7 +108,7 @@ def _ascend(order, dates):
 
 
 def example_formats(cell):
-    """The formats of ``strptime`` that a date with a short year has."""
+    """Return the formats of ``strptime`` that fit a date with a two-digit year."""
     shape = shape_of(cell)
     formats = []
     for order, (_, pattern) in SHORT_FORMATS.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Named columns of text that know which line of the file a row came from."""
+"""Named columns of text, with the line of the file of each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tsanomaly.datasets._reading._cells import MISSING
 
 __all__ = ["Column", "Table", "fault"]
 
-# Rows of a column that are one text at a time: a few first, often they tell enough.
+# Rows of a column to join into one text: few at first, because these often suffice.
 _FIRST, _FACTOR, _MOST = 64, 16, 2**16
 _MOST_BYTES = 2**20
 
@@ -23,7 +23,7 @@ def fault(place, *parts):
     Parameters
     ----------
     place : str
-        The file, and line and column where there is one.
+        The file, and line and column if known.
     *parts : str or Parameter
         The message.
 
@@ -40,20 +40,20 @@ def fault(place, *parts):
 
 @dataclass(slots=True)
 class Column:
-    """A column of text, and what its errors need to name a place.
+    """A column of text, with the file and the lines to name in errors.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the column.
     data : bytes
-        Text in UTF-8 that holds its cells, and may hold others.
+        Text in UTF-8 that contains the cells, and possibly those of other columns.
     starts, ends : ndarray of int of shape (n_rows,)
-        Where in there each cell starts and ends.
+        Start and end of each cell in `data`.
     path : str
         The file.
     lines : sequence of int
-        The line of the file that each row starts in.
+        Line of the file in which each row starts.
     """
 
     name: str
@@ -65,18 +65,18 @@ class Column:
 
     @classmethod
     def from_cells(cls, name, cells, path, lines):
-        """A column from a list of its cells."""
+        """Make a column from a list of cells."""
         return cls(name, *find_bounds(GLUE.join(cells)), path, lines)
 
     def head(self, n_rows):
-        """The first rows of the column."""
+        """Return the first rows of the column."""
         starts, ends = self.starts[:n_rows], self.ends[:n_rows]
         return Column(
             self.name, self.data, starts, ends, self.path, self.lines[:n_rows]
         )
 
     def texts(self, rows=slice(None)):
-        """Yield rows in blocks, of which the first ones are short.
+        """Yield rows in blocks. The first blocks are short.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Column:
         Yields
         ------
         start : int
-            Which one of the rows is the first of the block.
+            Position in `rows` of the first row of the block.
         text : str
             The cells of the block, joined by GLUE.
         """
@@ -102,12 +102,12 @@ class Column:
 
     @property
     def text(self):
-        """All cells as a text, joined by GLUE."""
+        """All cells as one text, joined by GLUE."""
         return GLUE.join(text for _, text in self.texts())
 
     @property
     def cells(self):
-        """All cells, a list."""
+        """All cells as a list."""
         return self.text.split(GLUE)
 
     @property
@@ -125,11 +125,11 @@ class Column:
 
     @property
     def is_empty(self):
-        """Whether nothing is in any cell."""
+        """Whether all cells are empty."""
         return np.array_equal(self.starts, self.ends)
 
     def place(self, row):
-        """Where a cell is in the file."""
+        """Return the place of a cell in the file for messages."""
         return f"{self.path}, line {self.lines[row]}, column {self.name!r}"
 
     def fault(self, row, *parts):
@@ -139,7 +139,7 @@ class Column:
 
 @dataclass
 class Table:
-    """Columns of stripped text, all of one length."""
+    """Columns of stripped text of equal length."""
 
     path: str
     encoding: str
@@ -147,12 +147,12 @@ class Table:
     header_line: int
     columns: list
     lines: Sequence
-    holds_sep: bool  # whether a cell does, in quotes
-    notes: list = field(default_factory=list)  # to be logged
-    messages: list = field(default_factory=list)  # to be warned of
-    units: dict = field(default_factory=dict)  # by the name of the column
+    holds_sep: bool  # whether a cell in quotes contains the separator
+    notes: list = field(default_factory=list)  # texts to log
+    messages: list = field(default_factory=list)  # warnings
+    units: dict = field(default_factory=dict)  # by name of the column
     descriptions: dict = field(default_factory=dict)
-    long: tuple | None = None  # columns of names and values, where the format says so
+    long: tuple | None = None  # columns of names and values, if the format fixes them
     is_encoding_guessed: bool = False
 
     @property
@@ -161,10 +161,10 @@ class Table:
         return [column.name for column in self.columns]
 
     def select(self, names):
-        """Columns by their names, in the order of these."""
+        """Return columns in the order of the given names."""
         columns = {column.name: column for column in self.columns}
         return [columns[name] for name in names]
 
     def header_fault(self, *parts):
-        """Error about the names."""
+        """Error about the header."""
         return fault(f"{self.path}, line {self.header_line}", *parts)

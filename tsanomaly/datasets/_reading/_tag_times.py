@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables in which every tag has a time column of its own."""
+"""Tables in which every tag has its own time column."""
 
 import re
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from tsanomaly.datasets._reading._times import REGULARIZE, Times
 __all__ = ["TagTimes", "find_tag_times", "merge_tag_times"]
 
 _WORD = re.compile(r"[^\W\d_]+|[0-9]+")
-_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # of PumpTime
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # splits PumpTime
 _UNITS = frozenset(["s", "sec", "ms", "min", "h"])
 
 
 @dataclass
 class TagTimes:
-    """A time column, and the names of the columns that were read at its times."""
+    """A time column, and the names of the columns to which it applies."""
 
     column: Column
     names: list
 
 
 def find_tag_times(table, timestamp, label_names, date_format):
-    """The time columns of tags, where it is plain that each has one.
+    """Find the time columns of tags if it is certain that each tag has its own.
 
-    That is so where time columns and others take turns, and the names of the time
-    columns are the same, numbered, or those of the tags beside them.
+    Time columns must alternate with other columns, and their names must be equal except
+    for numbers, or contain the names of the neighbouring tags.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def find_tag_times(table, timestamp, label_names, date_format):
     Returns
     -------
     tags : list of TagTimes
-        Empty for every other table.
+        Empty for all other tables.
 
     Raises
     ------
     ValueError
-        If there are labels in such a table, which have no time.
+        If such a table contains labels, which would have no time.
     """
     if timestamp != "auto":
         return []
@@ -79,7 +79,7 @@ def find_tag_times(table, timestamp, label_names, date_format):
 
 
 def _tags_of(columns, date_format):
-    """As `find_tag_times`, of columns that hold no labels."""
+    """Find the time columns of tags among columns other than labels."""
     others = {
         column.name: _other_words(column.name)
         for column in columns
@@ -89,7 +89,7 @@ def _tags_of(columns, date_format):
         return []
     is_time = [column.name in others for column in columns]
     first = columns[0]
-    if not is_time[0] and is_time[-1]:  # the time stands behind the reading
+    if not is_time[0] and is_time[-1]:  # the time is to the right of the reading
         columns = columns[::-1]
         are_plain = _name_a_neighbor
     else:
@@ -120,7 +120,7 @@ def _is_time(column, date_format):
 
 
 def _other_words(name):
-    """The words of a name that speak of no time, or None if all do not."""
+    """Return the words of a name that do not mean time, or None if no word does."""
     words = _WORD.findall(name)
     if not any(map(has_time_name, words)):
         words = [part for word in words for part in _PART.findall(word) or [word]]
@@ -129,12 +129,12 @@ def _other_words(name):
 
 
 def _are_numbered(tags, others):
-    """Whether the time columns have one name, but for a number."""
+    """Whether the names of time columns are equal except for numbers."""
     return len({re.sub(r"[\W\d_]", "", name.casefold()) for name in others}) == 1
 
 
 def _name_a_neighbor(tags, others):
-    """Whether the time columns have the names of the tags beside them."""
+    """Whether the names of time columns match those of the neighbouring tags."""
     for tag in tags:
         words = set(others[tag.column.name]) - _UNITS
         if not words or not all(
@@ -146,7 +146,7 @@ def _name_a_neighbor(tags, others):
 
 
 def merge_tag_times(table, tags, channels, readings, date_format):
-    """Put readings of several tags at all times that any of them has.
+    """Merge the readings of several tags at the union of their times.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
     channels : list of Column
         The other columns.
     readings : ndarray of shape (n_rows, n_channels)
-        Their values.
+        Values of these columns.
     date_format : str or None
         As for `read_sensor_csv`.
 
@@ -166,14 +166,14 @@ def merge_tag_times(table, tags, channels, readings, date_format):
     merged : ndarray of shape (n_timestamps, n_channels)
         NaN where a tag has no reading.
     times : Times
-        In order.
+        Times in order.
     messages : list of str or ParameterWarning
-        What is to be said.
+        Warnings.
 
     Raises
     ------
     ValueError
-        If a reading has no time, or some times have a time zone and others none.
+        If a reading has no time, or only some times have a time zone.
     """
     positions = {column.name: j for j, column in enumerate(channels)}
     found, rows, chosen = [], [], []
@@ -215,7 +215,7 @@ def merge_tag_times(table, tags, channels, readings, date_format):
 
 
 def _rows_with_time(column, channels):
-    """The rows that have a time. Where none is, there must be no reading."""
+    """Return the rows that have a time. Raise if another row has a reading."""
     cells = column.cells
     is_missing = np.array([cell in MISSING for cell in cells])
     for row in np.flatnonzero(is_missing):
@@ -232,7 +232,7 @@ def _rows_with_time(column, channels):
 
 
 def _take(column, rows):
-    """Some rows of a column."""
+    """Return some rows of a column."""
     return Column(
         column.name,
         column.data,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From a file to named columns of text."""
+"""Read a file into named columns of text."""
 
 import re
 
@@ -23,8 +23,8 @@ from tsanomaly.datasets._reading._table import Column, Table, fault
 
 __all__ = ["read_text_table"]
 
-_MOST_LISTED = 5  # lines that a message names
-_N_ROWS = 1_024  # that are looked at together
+_MOST_LISTED = 5  # lines to name in a message
+_N_ROWS = 1_024  # rows to check at a time
 _HINT = re.compile(r'"?sep=([^\w"\r\n])"?(?:\r\n|\r|\n)')
 
 
@@ -49,14 +49,14 @@ def read_text_table(
     sep, encoding, max_bytes, max_columns
         As for `read_sensor_csv`.
     keep_empty_rows : bool
-        Whether rows without any value at the end of the file are rows.
+        Whether to keep rows without any value at the end of the file.
     skiprows : int, default=0
-        Lines to skip above the header.
+        Number of lines to skip above the header.
     header_rows : 'auto' or int, default='auto'
         As for `read_sensor_csv`.
     drop : set of str, default=()
-        Names that stay as they are if they are in the header more than once, since
-        all are left out.
+        Names of columns that will be dropped. Repeated names among them are not
+        numbered.
 
     Returns
     -------
@@ -68,11 +68,11 @@ def read_text_table(
     OSError
         If the file cannot be read.
     ValueError
-        If it is not a table of text, or too large.
+        If the file is not a table of text, or is too large.
     """
     data, found = read_text(path, encoding, max_bytes)
     hint = _HINT.match(data[:20].decode("utf-8", "replace"))
-    n_skipped = max(skiprows, 1 if hint else 0)  # Excel writes the hint for itself
+    n_skipped = max(skiprows, 1 if hint else 0)  # the hint is for Excel only
     source = Source(str(path), data).skip(n_skipped)
     if is_annotated(source.data, source.position):
         return read_annotated(source, found, max_columns)
@@ -93,7 +93,7 @@ def read_text_table(
     widths = {len(names), len(names) + 1}
     source, messages = leave_out_footer(head.rest, sep, widths, head.time_positions)
     if not source.data.endswith(b"\n"):
-        source.data += b"\n"  # as Rows wants it
+        source.data += b"\n"  # required by Rows
     rows = Rows(names, head.line, source.path)
     rows.read(source, sep, max_columns)
     data, starts, ends = rows.table()
@@ -132,7 +132,7 @@ def read_text_table(
 
 
 def _find_headers(names, data, starts, ends):
-    """Rows that hold the names once more, in files that were put together."""
+    """Return the rows that repeat the header, as in concatenated files."""
     rows = np.arange(starts.shape[1])
     for name, start, end in zip(names, starts, ends, strict=True):
         rows = rows[end[rows] - start[rows] == len(name.encode())]
@@ -145,7 +145,7 @@ def _find_headers(names, data, starts, ends):
 
 
 def _about_headers(rows, lines, path):
-    """What is said of them."""
+    """Describe repeated headers for a warning."""
     shown = ", ".join(f"{lines[row]:,}" for row in rows[:_MOST_LISTED])
     if len(rows) > _MOST_LISTED:
         shown += f" and {len(rows) - _MOST_LISTED:,} more"
@@ -153,7 +153,7 @@ def _about_headers(rows, lines, path):
 
 
 def _last_filled(starts, ends):
-    """How many rows there are up to the last one that has a value."""
+    """Return the number of rows up to the last one with a value."""
     for stop in range(starts.shape[1], 0, -_N_ROWS):
         rows = slice(max(0, stop - _N_ROWS), stop)
         filled = np.flatnonzero((starts[:, rows] < ends[:, rows]).any(axis=0))
@@ -163,5 +163,5 @@ def _last_filled(starts, ends):
 
 
 def _by_name(names, texts):
-    """Texts by the names of the columns that have one."""
+    """Map names of columns to their texts, if they have one."""
     return {name: text for name, text in zip(names, texts, strict=False) if text}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The formats of times that are recognised, by their shapes."""
+"""Known formats of times, recognised by their shapes."""
 
 import re
 
@@ -23,11 +23,11 @@ __all__ = [
     "style_of",
 ]
 
-# A shape is a time with every ASCII digit replaced by 0. A file has few of them, so
-# that patterns are matched once per shape, and digits are found by their position.
+# A shape is a time with every ASCII digit replaced by 0. A file has few shapes, so
+# patterns are matched once per shape, and digits are read by position.
 _ZEROS = str.maketrans("123456789", "000000000")
-_FLAGS = re.IGNORECASE | re.ASCII  # without the latter, ſ is an s
-# In English, German, French and Spanish: no name stands for two months.
+_FLAGS = re.IGNORECASE | re.ASCII  # without ASCII, ſ matches s
+# English, German, French and Spanish. No name means two months.
 _MONTH_NAMES = (
     "jan january januar janv janvier ene enero",
     "feb february februar févr fév février febrero",
@@ -76,7 +76,7 @@ TEXT_FORMATS = (
     ("year{s}month{s}day", _pattern(_YMD)),
     ("year年month月day日", _pattern(_HAN, join=" ?")),
     ("year年month月day日", _pattern(_HAN, _HAN_CLOCK, " ?")),
-    ("day{s}month{s}year", _pattern(_AB)),  # or month first
+    ("day{s}month{s}year", _pattern(_AB)),  # or month first, which is decided later
     ("day{s}name of month{s}year", _pattern(_DMON)),
     (
         "name of month day, year",
@@ -95,7 +95,7 @@ _SHORT_PARTS = {
 
 
 def _short_format(order):
-    """A date with a year of two digits, its parts in some order."""
+    """Return the format of dates with two-digit years for an order of the parts."""
     names, (first, second, third) = zip(*map(_SHORT_PARTS.get, order), strict=True)
     date = rf"{first}(?P<s>[-/.]){second}(?P=s){third}"
     return "{s}".join(names), _pattern(date)
@@ -123,9 +123,9 @@ _SHORT_YEAR = re.compile(
 )
 EPOCH = re.compile(r"(?P<whole>0{1,19})(?:[.,](?P<f>0+))?")
 _DOTTED_CLOCK = re.compile(r"([01]?[0-9]|2[0-3])\.[0-5][0-9]\.[0-5][0-9]", re.ASCII)
-# Whole numbers near 0, and ticks since 1 or 1904, are not between these.
+# Small integers, and ticks since the years 1 or 1904, are outside this range.
 _PLAUSIBLE = (946_684_800, 2_840_140_800)  # 2000-01-01 to 2060-01-01, in seconds
-# Name, size as a power of 10 in nanoseconds, and seconds from their start to 1970.
+# Name, size as a power of 10 in nanoseconds, and seconds from the origin to 1970.
 _UNITS = (
     ("seconds since 1970", 9, 0),
     ("milliseconds since 1970", 6, 0),
@@ -136,7 +136,7 @@ _UNITS = (
 
 
 def shape_of(cell):
-    """A text with every ASCII digit replaced by 0."""
+    """Return a text with every ASCII digit replaced by 0."""
     return cell.translate(_ZEROS)
 
 
@@ -146,7 +146,7 @@ def has_short_year(cell):
 
 
 def kind_of_times(column, *, named):
-    """Tell by its first value whether a column may hold times.
+    """Detect by its first value whether a column may hold times.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def kind_of_times(column, *, named):
     Returns
     -------
     kind : {'instant', 'date', 'time of day', 'short year', None}
-        None if it holds no times.
+        None if it does not hold times.
     """
     cell = column.first_value
     shape = shape_of(cell)
@@ -184,12 +184,12 @@ def is_dotted_clock(column):
 
 
 def digit_formats(cell):
-    """Formats of digits alone. Hours or fractions of seconds need a year about now."""
+    """Return formats of digits alone, with more of them for years from 1900 to 2099."""
     return _DIGIT_FORMATS if cell[:2] in ("19", "20") else _DIGIT_FORMATS[:2]
 
 
 def style_of(name, match):
-    """What must be the same in all times of a column. The fraction may vary."""
+    """Return the parts of a format that must be equal in all times of a column."""
     groups = match.groupdict()
     return (
         name.format(s=groups.get("s") or ""),
@@ -202,7 +202,7 @@ def style_of(name, match):
 
 
 def describe(style):
-    """A style as the log names it."""
+    """Describe a style for the log."""
     date, clock, seconds, half, *_ = style
     if not clock or date.endswith("hour"):
         return date
@@ -210,7 +210,7 @@ def describe(style):
 
 
 def strptime_format(date, groups):
-    """The format of a time, from the parts of its shape and the order of its date."""
+    """Return the format of a time from the order of its date and parts of its shape."""
     text = date.format(s=groups["s"])
     if groups["clock"]:
         text += f"{groups['join']}%{'I' if groups['half'] else 'H'}:%M"
@@ -227,19 +227,18 @@ def strptime_format(date, groups):
 
 
 def epoch_unit(cell):
-    """Tell in which unit a number is a plausible time.
+    """Find the unit in which a number is a plausible time.
 
     Parameters
     ----------
     cell : str
-        Text that the pattern EPOCH fits.
+        Text that matches EPOCH.
 
     Returns
     -------
     unit : tuple of str, int, int, int and int, or None
-        Its name, its length as a power of 10 in nanoseconds, the lowest and the
-        highest whole number that is plausible, and the one of 1970. None if no unit
-        fits.
+        Name, length as a power of 10 in nanoseconds, lowest and highest plausible
+        integer, and the integer at 1970. None if no unit fits.
     """
     whole = int(re.split("[.,]", cell)[0])
     for name, power, origin in _UNITS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Times of rows, and in what they are no regular series."""
+"""Times of rows, and warnings about irregular ones."""
 
 from dataclasses import dataclass
 from datetime import UTC
@@ -11,30 +11,33 @@ from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["REGULARIZE", "YEARS", "Times", "irregularities"]
 
-# A function, which the command line has as an option.
+# A function; the command line has an option instead.
 REGULARIZE = Parameter("regularize()")
 
-YEARS = (1678, 2261)  # whole years that nanoseconds since 1970 reach
+YEARS = (1678, 2261)  # full years in the range of nanoseconds since 1970
 _DAY = 86_400 * 10**9
 
 
 @dataclass
 class Times:
-    """Nanoseconds since 1970, in UTC where there is a zone, and what they were."""
+    """Times in nanoseconds since 1970, with their zone and original format.
+
+    Times with a zone are in UTC.
+    """
 
     values: np.ndarray
     zone: object  # None, "UTC" or a fixed offset
     description: str
-    message: object = None  # a warning about what they were taken for
+    message: object = None  # a warning about the detected format
 
     @property
     def are_counted(self):
-        """Whether they were numbers, of which no clock was set back."""
+        """Whether the times were numbers, unaffected by daylight saving time."""
         return "since" in self.description or "numbers" in self.description
 
     @classmethod
     def with_zones(cls, values, zones, description):
-        """Times in UTC, and the time zones they were written in."""
+        """Make times in UTC from the zones in which they were written."""
         if len(zones) > 1:
             return cls(values, "UTC", f"{description}, several offsets, read as UTC")
         (zone,) = zones
@@ -42,7 +45,7 @@ class Times:
         return cls(values, zone, f"{description}, zone {zone}")
 
     def to_index(self, name):
-        """DatetimeIndex of datetime64[ns]."""
+        """Return a DatetimeIndex of datetime64[ns]."""
         import pandas as pd
 
         index = pd.DatetimeIndex(self.values.view("M8[ns]"), name=name)
@@ -52,7 +55,7 @@ class Times:
 
 
 def irregularities(table, times, order):
-    """Yield what is to be said of times that are no regular series."""
+    """Yield warnings about times that are out of order, repeated or unevenly spaced."""
 
     def place(row):
         name = times.to_index(None)[row]
@@ -98,12 +101,15 @@ def irregularities(table, times, order):
 
 
 def _on_a_grid(text, what):
-    """A warning that names what puts readings on a grid."""
+    """Make a warning whose cure is to resample to a regular grid."""
     return ParameterWarning(f"{text} ", REGULARIZE, f" {what}")
 
 
 def _ends_of_summer_time(times, backwards):
-    """Rows that go back by about an hour, once a year at most, in times of no zone."""
+    """Return rows at which daylight saving time ends, in times without a zone.
+
+    There, times go back by about an hour, at most once a year.
+    """
     if times.zone is not None or times.are_counted:
         return backwards[:0]
     seconds = (times.values[backwards - 1] - times.values[backwards]) / 10**9

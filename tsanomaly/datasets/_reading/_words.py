@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Words among readings: those for bad values, and those for two states."""
+"""Words among readings: words for bad values and for two states."""
 
 import re
 from collections import Counter
@@ -26,7 +26,7 @@ __all__ = [
     "read_states",
 ]
 
-# What historians, Home Assistant and spreadsheets write instead of a reading.
+# Words that historians, Home Assistant and spreadsheets write instead of a reading.
 _BAD_TEXT = """
 bad; bad input; bad value; bad data; bad quality; i/o timeout; io timeout; no data;
 nodata; no_data; no result; no value; pt created; pt. created; point created;
@@ -49,7 +49,7 @@ ungültig; keine daten; no hay datos; 无数据; 坏值
 """
 _BAD_WORDS = frozenset(_BAD_TEXT.replace("\n", " ").strip().split("; "))
 _MISSING_WORDS = frozenset(word.casefold() for word in MISSING)
-# The first of each pair is 0. True and false need no word of warning.
+# The first word of each pair is 0. True and false cause no warning.
 _STATES = (
     ("false", "true"),
     ("off", "on"),
@@ -84,7 +84,7 @@ _OTHER_MINUS = re.compile(r"[\u2212\u2013]\s?([0-9]++(?:[.,][0-9]++)*)")
 _MINUS_BEHIND = re.compile(r"([0-9]++(?:[.,][0-9]++)*)\s?-")
 _QUALITY = frozenset(["good", "uncertain", "questionable", "not good"])
 _MOST_LISTED = 10
-_MOST_ADVISED = 20  # words that the cure names
+_MOST_ADVISED = 20  # words to list in the cure
 
 
 def is_bad_word(cell):
@@ -93,12 +93,12 @@ def is_bad_word(cell):
 
 
 def is_known_word(cell):
-    """Whether a cell is a word that stands for a reading, or for none."""
+    """Whether a cell is a word for a reading or for a missing one."""
     return is_bad_word(cell) or cell.casefold() in _STATE_WORDS
 
 
 def list_counts(counts):
-    """Words with their counts, as messages list them."""
+    """Format words and their counts for messages."""
     listed = counts.most_common(_MOST_LISTED)
     shown = ", ".join(f"{show(word)} ({count:,})" for word, count in listed)
     n_others = len(counts) - len(listed)
@@ -106,14 +106,14 @@ def list_counts(counts):
 
 
 class WordCounts:
-    """What was read of the words of a file, and how often.
+    """Words of a file that were read as readings, and their counts.
 
     Attributes
     ----------
     bad : Counter
         Words that were read as missing readings.
     states : dict of str to tuple of two str
-        The words for 0 and 1 of each channel that holds no others.
+        Words for 0 and 1, by channel.
     """
 
     def __init__(self):
@@ -121,7 +121,7 @@ class WordCounts:
         self.states = {}
 
     def messages(self, path):
-        """Yield a warning for each kind of words that there is."""
+        """Yield a warning for each kind of words in the file."""
         if self.bad:
             yield ParameterWarning(
                 f"{path}: read as missing readings: {list_counts(self.bad)}. Pass "
@@ -146,12 +146,12 @@ class WordCounts:
 
 
 def are_states(words):
-    """The pair of words that mean 0 and 1 in a column, or None.
+    """Return the pair of words that mean 0 and 1 in a column, or None.
 
     Parameters
     ----------
     words : set of str
-        What the column holds, without missing readings.
+        Distinct cells of the column without missing readings.
     """
     words = {word.casefold() for word in words if not is_bad_word(word)}
     if not words:
@@ -160,14 +160,14 @@ def are_states(words):
 
 
 def read_states(column, found):
-    """1 and 0 of a column of two states, NaN where there is none.
+    """Read a column of two states as 0 and 1, with NaN where a reading is missing.
 
     Parameters
     ----------
     column : Column
         A channel.
     found : WordCounts
-        What was read, which is added to.
+        Counts of words. The words of the column are added.
 
     Returns
     -------
@@ -191,16 +191,16 @@ def read_states(column, found):
 
 
 def no_number_words(column, row, decimal):
-    """Error about words of a channel that are neither numbers nor known.
+    """Error about unknown words in a channel.
 
     Parameters
     ----------
     column : Column
         The channel.
     row : int
-        The first row of such a word.
+        First row with such a word.
     decimal : {'.', ','}
-        The decimal mark of the file.
+        Decimal mark of the file.
     """
     words, bad, n_numbers = Counter(), Counter(), 0
     for _, text in column.texts():
