@@ -224,3 +224,16 @@ def test_pictures_of_each_machine(folder, rng, capsys, monkeypatch):
         ["series_M1.png", "series_m1_2.png", "series_.._a_b.png", "series_泵.png"]
     )
     assert len(list(folder.glob("*.png"))) == 3 * 4
+
+
+def test_info_about_a_fleet(trained, folder, capsys):
+    path = folder / "model.skops"
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    thresholds = [
+        model[-1].threshold_ for model in tsanomaly.load(path).detectors_.values()
+    ]
+    assert (
+        f"threshold: {min(thresholds):.6g} to {max(thresholds):.6g}, median "
+        f"{np.median(thresholds):.6g} (by machine)"
+    ) in shown
