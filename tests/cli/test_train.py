@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tsanomaly
 from tsanomaly._cli import main
 
 N_ROWS = 1000
@@ -106,3 +107,9 @@ def test_labelled_anomalies_among_the_training_rows(waves, say):
     emptied = labelled(waves, 790, 810)
     emptied.iloc[790:810, :2] = np.nan
     assert "learned as normal" not in say(emptied)
+
+
+def test_a_network_with_a_baseline_longer_than_the_training_rows(waves, say, folder):
+    tiny = ["--detector", "lstm", "--units", "2", "--epochs", "1"]
+    say(waves, *tiny, "--window-size", "4", "8", "1001")
+    assert tsanomaly.load(folder / "model.skops")["errors"].window_size == (4, 8, 1001)
