@@ -226,10 +226,22 @@ def _choose(frame, columns, csv, model):
             ]
         raise ParameterError(
             f"{csv} has no channel {_listed(unknown)}. It has "
-            f"{_listed(frame.columns)}. ",
+            f"{_listed(frame.columns)}. {_other_case(unknown, frame.columns, model)}",
             *parts,
         )
     return frame[list(dict.fromkeys(columns))]
+
+
+def _other_case(unknown, columns, model):
+    """Name columns that differ from unknown channels in upper and lower case only."""
+    own = {str(name).casefold(): name for name in columns}
+    near = {name: own[name.casefold()] for name in unknown if name.casefold() in own}
+    if not near:
+        return ""
+    if model is None:
+        return f"Upper and lower case matter: use {_listed(near.values())}. "
+    pairs = ", ".join(f"{name!r} was {trained!r}" for trained, name in near.items())
+    return f"Upper and lower case matter: {pairs} in training. "
 
 
 def _listed(names):
