@@ -309,10 +309,15 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if one_model_per_group(detector):
         by = detector.by
         if one_machine:
-            raise ValueError(
+            leave_out = Parameter("drop", [by])
+            raise ParameterError(
                 f"{model} has one detector per machine (column {by!r}), and this "
-                "command handles a single machine. Use detect or explain, or train a "
-                "model on a file of one machine."
+                "command takes one machine. Write the rows of one machine to a file, "
+                "train a model on it with ",
+                leave_out,
+                f" instead of {typed({'by': by})}, and pass both here with ",
+                leave_out,
+                ". To see the alarms of all machines, use detect or explain.",
             )
     try:
         readings = read(
