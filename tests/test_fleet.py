@@ -371,7 +371,7 @@ def test_one_machine_that_cannot_be_scored(n_jobs):
     new = frame.copy()
     new.iloc[40, 0] = 5000
     with pytest.raises(
-        RuntimeError, match=r"scored: machine_id=b \(ZeroDivisionError.*on_error='warn'"
+        RuntimeError, match=r"scored: machine_id=b \(ZeroDivisionError.*\)\. Correct or"
     ):
         fleet.predict(new)
     fleet.set_params(on_error="warn")

@@ -499,10 +499,9 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         if self.on_error == "warn":
             warnings.warn(text, UserWarning, stacklevel=stacklevel)
             return
-        error = RuntimeError(
-            f"{text} Correct or remove their rows, or set on_error='warn' to continue "
-            "without them."
-        )
+        cures = dict.fromkeys(failure.cure for failure in failures.values())
+        cure = ", or ".join([*cures, "set on_error='warn' to continue without them"])
+        error = RuntimeError(f"{text} {cure[0].upper()}{cure[1:]}.")
         first = next(iter(failures.values()))
         if first.trace:
             error.add_note(f"The first of them:\n{first.trace}")
@@ -607,8 +606,11 @@ def _take(models, position):
     """Return a model, or a failure if it cannot be read."""
     try:
         return models[position]
+    except TypeError as error:
+        return Failure.of(error, cure="load the fleet with these types in trusted")
     except Exception as error:  # any error; the other machines still run
-        return Failure.of(error)
+        cure = "restore the model file and load it again, or fit the fleet again"
+        return Failure.of(error, cure=cure)
 
 
 def _labels(names):

@@ -24,15 +24,17 @@ class Failure:
     The exception itself may not be picklable, so it cannot be sent between processes.
     """
 
-    def __init__(self, text, trace=""):
+    def __init__(self, text, trace="", cure="correct or remove their rows"):
         self.text = text
         self.trace = trace
+        self.cure = cure
 
     @classmethod
-    def of(cls, error):
+    def of(cls, error, **params):
         return cls(
             f"{type(error).__name__}: {error}",
             "".join(traceback.format_exception(error)),
+            **params,
         )
 
 

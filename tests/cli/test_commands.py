@@ -378,6 +378,22 @@ def test_labels_the_other_way_round(model, plant, capsys):
     assert "swapped.csv" in warning
 
 
+def test_scores_the_other_way_round(model, plant, capsys):
+    """Of labels that are reversed in part, so that most rows are normal by them."""
+    readings = pd.read_csv(plant)
+    scores = -tsanomaly.load(model).score_samples(readings.iloc[:, 1:5])
+    for name, order in {"high.csv": -scores, "low.csv": scores}.items():
+        for n_rows in (60, 10):
+            labels = np.zeros(len(readings), dtype=int)
+            labels[np.argsort(order)[:n_rows]] = 1
+            readings.assign(anomaly=labels).to_csv(name, index=False)
+            assert main(["evaluate", model, name, "--no-plots"]) == 0
+            warning = capsys.readouterr().err
+            is_reversed = name == "low.csv" and n_rows == 60
+            assert ("most rows labelled anomalous have lower" in warning) == is_reversed
+            assert ("swap them" in warning) == is_reversed
+
+
 def test_date_and_time_of_day_apart(plant, folder):
     readings = pd.read_csv(plant, parse_dates=["timestamp"])
     times = readings.pop("timestamp")

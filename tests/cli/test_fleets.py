@@ -87,11 +87,21 @@ def test_scores_are_those_of_the_fleet(trained, fleet, folder):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report"])
-def test_commands_about_one_machine(command, trained, folder, capsys):
-    assert main([command, str(folder / "model.skops"), "fleet.csv"]) == 1
+def test_commands_about_one_machine(command, trained, fleet, folder, capsys):
+    model = str(folder / "model.skops")
+    assert main([command, model, "fleet.csv"]) == 1
     error = capsys.readouterr().err
     assert "one detector per machine (column 'machine')" in error
+    assert "train a model on it with --drop machine instead of --by machine," in error
+    assert "pass both here with --drop machine. " in error
     assert "detect or explain" in error
+    # What it says works.
+    one = fleet[fleet["machine"] == "pump 2"].assign(anomaly=0)
+    one.iloc[280:290, -1] = 1
+    one.to_csv("one.csv")
+    options = ["--drop", "machine", "--no-plots"]
+    assert main(["train", "one.csv", "--detector", "pca", *options]) == 0
+    assert main([command, model, "one.csv", *options]) == 0
 
 
 def test_machines_are_explored_apart(fleet, capsys):
@@ -224,3 +234,16 @@ def test_pictures_of_each_machine(folder, rng, capsys, monkeypatch):
         ["series_M1.png", "series_m1_2.png", "series_.._a_b.png", "series_泵.png"]
     )
     assert len(list(folder.glob("*.png"))) == 3 * 4
+
+
+def test_info_about_a_fleet(trained, folder, capsys):
+    path = folder / "model.skops"
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    thresholds = [
+        model[-1].threshold_ for model in tsanomaly.load(path).detectors_.values()
+    ]
+    assert (
+        f"threshold: {min(thresholds):.6g} to {max(thresholds):.6g}, median "
+        f"{np.median(thresholds):.6g} (by machine)"
+    ) in shown

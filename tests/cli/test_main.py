@@ -36,6 +36,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["detect", "model.pkl", "{plant}"], "pickle"),
         (["detect", "{plant}", "{plant}"], "not a model"),
         (["detect", "{model}", "renamed.csv"], "'sensor_1'"),
+        (["detect", "{model}", "case.csv"], "'Sensor_1' was 'sensor_1' in training."),
         (["detect", "{model}", "partly.csv"], "'sensor_2' (3)"),
         (["detect", "{model}", "partly.csv"], "at 2024-01-01 00:10:00"),
         (["detect", "{model}", "partly.csv"], "--fill previous"),
@@ -52,8 +53,10 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "{plant}", "--timestamp", "t"], "--timestamp t "),
         (["train", "{plant}", "--columns", "sensor_9"], "'sensor_9'"),
         (["train", "{plant}", "--columns", "sensor_9"], "--columns"),
+        (["train", "case.csv", "--columns", "sensor_1"], "use 'Sensor_1'."),
         (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "--window-size"),
+        (["train", "{plant}", "--window-size", "9", "500"], "500 are needed"),
         (POT, "--quantile 0.5 "),
         (POT, "--threshold-method pot "),
         (POT, "--quantile above 0.98"),
@@ -85,6 +88,7 @@ def test_failures(options, shown, model, plant, capsys):
     """The option that mends it is named, or what it is about."""
     readings = pd.read_csv(plant)
     readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
+    readings.rename(columns={"sensor_1": "Sensor_1"}).to_csv("case.csv", index=False)
     readings.head(5).to_csv("tiny.csv", index=False)
     readings.head(60).to_csv("short.csv", index=False)
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)

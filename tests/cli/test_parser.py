@@ -140,7 +140,7 @@ def test_the_help_states_choices_by_detector(command, show_help):
         )
     )
     assert stated["--window-size"] == (
-        f"{network[0]}, {network[1]} and a baseline of {network[2]} for networks, "
+        f"{as_typed(network)} for networks, "
         f"{forecasts} for autoregression, {neighbors} for neighbors, {other} for other "
         "detectors"
     )
@@ -183,7 +183,35 @@ def test_models_without_options_have_the_defaults_of_the_library(detector):
     [["train", "--detector", "pca"], ["compare", "--detectors", "pca", "iforest"]],
 )
 def test_windows_of_one_row_are_for_detectors_without_a_network(options):
-    assert parse([*options, "--window-size", "1", "x.csv"]).keywords["window_size"] == 1
+    command, *options = options
+    given = parse([command, "x.csv", *options, "--window-size", "1"]).keywords
+    assert given["window_size"] == 1
+
+
+@pytest.mark.parametrize("detector", ["lstm", "ensemble", "hybrid"])
+@pytest.mark.parametrize(
+    ("typed", "size"),
+    [("30", 30), ("16 80", (16, 80)), ("16 80 1001", (16, 80, 1001))],
+)
+def test_windows_of_networks(detector, typed, size):
+    options = ["--detector", detector, "--window-size", *typed.split()]
+    keywords = parse(["train", "x.csv", *options]).keywords
+    assert keywords["window_size"] == size
+    model = build(
+        detector,
+        network_params={},
+        threshold_params={},
+        window_size=size,
+        missing="ignore",
+        scaler="none",
+        random_state=0,
+    )
+    sizes = {
+        value
+        for name, value in model["errors"].get_params().items()
+        if name.endswith("window_size")
+    }
+    assert size in sizes
 
 
 def test_the_threshold_follows_from_k():
@@ -258,6 +286,10 @@ def test_parameters_as_options(parameter, typed):
         ["train", "x.csv", "--window-size", "1"],
         ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],
         ["train", "x.csv", "--detector", "pca", "--window-size", "0"],
+        ["train", "x.csv", "--window-size", "16", "1"],
+        ["train", "x.csv", "--window-size", "16", "80", "1001", "5000"],
+        ["train", "x.csv", "--detector", "pca", "--window-size", "16", "80"],
+        ["compare", "x.csv", "--window-size", "16", "80"],
         ["compare", "x.csv", "--window-size", "1"],
         ["compare", "x.csv", "--detectors", "pca", "lstm", "--window-size", "1"],
         ["demo", "--compilation-cache", ""],

@@ -132,6 +132,11 @@ def test_a_stream_and_a_fleet(frame, path):
     found = described(fleet, path)
     assert found["n_machines"] == 3
     assert found["steps"][0]["class"] == "tsanomaly.FleetDetector"
+    # A fleet inside of another object, whose detectors are not files in the file.
+    thresholds = [-forest.offset_ for forest in fleet.detectors_.values()]
+    frozen = described(FrozenEstimator(fleet), path)
+    for description in (found, frozen):
+        assert description["threshold"]["max"] == max(thresholds)
 
 
 def test_what_is_to_be_trusted(frame, path):

@@ -169,8 +169,12 @@ def test_a_deleted_file(path, frame):
         loaded.detectors_["b"]
     with pytest.raises(
         RuntimeError, match=r"2 of 3 machines.*pump=b \(ModelFileError: .*Load the"
-    ):
+    ) as caught:
         loaded.score_samples(frame)
+    assert str(caught.value).endswith(
+        ". Restore the model file and load it again, or fit the fleet again, or set "
+        "on_error='warn' to continue without them."
+    )
     loaded.set_params(on_error="warn")
     with pytest.warns(UserWarning, match="2 of 3 machines could not be scored"):
         scores = loaded.score_samples(frame)
@@ -278,6 +282,10 @@ def test_types_that_need_trust(frame, tmp_path):
     loaded = load(path, lazy=True)
     with pytest.raises(TypeError, match=rf"pump=a.*trusted=\['{name}'\]"):
         loaded.detectors_["a"]
+    with pytest.raises(
+        RuntimeError, match=r"\. Load the fleet with these types in tru"
+    ):
+        loaded.score_samples(frame[:120])
     with pytest.raises(TypeError, match=r"pump=a"):
         load(path)
     assert load(path, lazy=True, trusted=[name]).detectors_["a"] is not None
@@ -290,10 +298,24 @@ def _same(X):
 def test_described_without_an_object(path, frame):
     found = describe(path)
     assert found["n_machines"] == 3
+    thresholds = [model[-1].threshold_ for model in load(path).detectors_.values()]
+    assert found["threshold"] == {
+        "min": min(thresholds),
+        "median": np.median(thresholds),
+        "max": max(thresholds),
+    }
     assert found["n_training_rows"] > 120  # of the fallback
     assert found["n_channels"] == 3
     assert found["trusted"] == []
     json.dumps(found)
+
+
+def test_the_threshold_of_a_fleet_without_machines_of_its_own(tmp_path, frame, fleet):
+    path = tmp_path / "small.skops"
+    save(fleet.set_params(min_rows=1000).fit(frame), path)
+    found = describe(path)
+    assert found["n_machines"] == 0
+    assert found["threshold"]["median"] == fleet.fallback_[-1].threshold_
 
 
 def test_many_small_detectors_are_not_too_many_objects(tmp_path, frame):

@@ -283,10 +283,18 @@ def test_a_level_becomes_the_new_normal(tmp_path):
     status, told = ask(app, "POST", path)
     assert (status, told["readings"]) == (200, 100)
     assert watch.state.alarm(1)["state"] == "cleared"
+    # The error of the last reading was that on the former level.
+    _, [told] = ask(app, "GET", "/machines")
+    assert told["error"] is None
     watch.close()
     # After a restart, too.
     watch = Watch(detector, state=tmp_path / "watch.state")
+    app = Application(watch, lambda: None)
+    _, [told] = ask(app, "GET", "/machines")
+    assert told["error"] is None
     outcome = watch.take(as_readings(frame[200:]))
+    _, [told] = ask(app, "GET", "/machines")
+    assert told["error"] == -outcome.scores[-1]
     assert outcome.flags.mean() < 0.1
     assert not outcome.events
 

@@ -43,7 +43,8 @@ def check_step(freq):
 
 def check_training_rows(n_train, frame, csv, window_size):
     """Raise if there are too few training rows."""
-    needed_rows = max(_FEWEST_ROWS, window_size or 0)
+    sizes = window_size if isinstance(window_size, tuple) else (window_size or 0,)
+    needed_rows = max(_FEWEST_ROWS, *sizes[:2])  # a baseline may be longer
     if n_train < needed_rows:
         cure = ["Pass more rows, or raise ", Parameter("train_fraction")]
         if window_size is not None:

@@ -70,4 +70,7 @@ def _threshold(threshold):
         return "none"
     if isinstance(threshold, list):
         return f"{', '.join(f'{value:.6g}' for value in threshold)} (by channel)"
+    if isinstance(threshold, dict):
+        low, median, high = (threshold[name] for name in ("min", "median", "max"))
+        return f"{low:.6g} to {high:.6g}, median {median:.6g} (by machine)"
     return f"{threshold:.6g}"

@@ -226,10 +226,22 @@ def _choose(frame, columns, csv, model):
             ]
         raise ParameterError(
             f"{csv} has no channel {_listed(unknown)}. It has "
-            f"{_listed(frame.columns)}. ",
+            f"{_listed(frame.columns)}. {_other_case(unknown, frame.columns, model)}",
             *parts,
         )
     return frame[list(dict.fromkeys(columns))]
+
+
+def _other_case(unknown, columns, model):
+    """Name columns that differ from unknown channels in upper and lower case only."""
+    own = {str(name).casefold(): name for name in columns}
+    near = {name: own[name.casefold()] for name in unknown if name.casefold() in own}
+    if not near:
+        return ""
+    if model is None:
+        return f"Upper and lower case matter: use {_listed(near.values())}. "
+    pairs = ", ".join(f"{name!r} was {trained!r}" for trained, name in near.items())
+    return f"Upper and lower case matter: {pairs} in training. "
 
 
 def _listed(names):
@@ -297,10 +309,15 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if one_model_per_group(detector):
         by = detector.by
         if one_machine:
-            raise ValueError(
+            leave_out = Parameter("drop", [by])
+            raise ParameterError(
                 f"{model} has one detector per machine (column {by!r}), and this "
-                "command handles a single machine. Use detect or explain, or train a "
-                "model on a file of one machine."
+                "command takes one machine. Write the rows of one machine to a file, "
+                "train a model on it with ",
+                leave_out,
+                f" instead of {typed({'by': by})}, and pass both here with ",
+                leave_out,
+                ". To see the alarms of all machines, use detect or explain.",
             )
     try:
         readings = read(

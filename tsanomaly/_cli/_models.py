@@ -68,8 +68,9 @@ def build(
         Keywords for `LSTMAutoencoderDetector`, and `batch_size`.
     threshold_params : dict
         Keywords for `ReconstructionThreshold`.
-    window_size : int or None
-        Rows in a window; None uses the default of the detector.
+    window_size : int, tuple of int or None
+        Rows in a window; None uses the default of the detector. Networks accept a
+        tuple, as in `LSTMAutoencoderDetector`.
     missing : {'ignore', 'anomaly'}
         As in the detectors of this library.
     scaler : {'standard', 'minmax', 'robust', 'none'}

@@ -185,11 +185,13 @@ def add_window_size(parser):
     parser.add_argument(
         "--window-size",
         type=whole(1),
+        nargs="+",
         metavar="ROWS",
-        help="rows in a window; at least 2 for networks, where it also applies to the "
-        "linear map and leaves out the baseline, and for autoregression (default: 16, "
-        "80 and a baseline of 1001 for networks, 80 for autoregression, 256 for "
-        "neighbors, 10 for other detectors)",
+        help="rows in a window; networks take up to three numbers, of the network, the "
+        "linear map and the baseline: one number sets the first two, and without a "
+        "third there is no baseline; at least 2 for networks and autoregression "
+        "(default: 16 80 1001 for networks, 80 for autoregression, 256 for neighbors, "
+        "10 for other detectors)",
     )
 
 

@@ -280,20 +280,36 @@ def _read_long(given, parser):
 
 def _check_networks(given, parser):
     """Reject options that the chosen detectors do not have."""
-    # The default detectors include a network.
-    detectors = set(given.get("detectors", [given.get("detector", "lstm")]))
+    compares = any(action.dest == "detectors" for action in parser._actions)
+    default = DETECTORS if compares else [given.get("detector", "lstm")]
+    detectors = set(given.get("detectors", default))
     for name in _GROUPS["network_params"]:
         if name in given and not detectors & _NETWORKS:
             parser.error(
                 f"--{name.replace('_', '-')} is for networks: choose the detector "
                 "lstm, ensemble or hybrid, or leave it out"
             )
-    if given.get("window_size") == 1 and detectors & {*_NETWORKS, "autoregression"}:
+    if "window_size" not in given:
+        return
+    sizes = given["window_size"]
+    if len(sizes) > 1 and (others := sorted(detectors - _NETWORKS)):
+        parser.error(
+            f"argument --window-size: {', '.join(others)} "
+            f"{'takes' if len(others) == 1 else 'take'} one number: pass one, or "
+            "choose only from lstm, ensemble and hybrid, which take up to three"
+        )
+    if len(sizes) > 3:
+        parser.error(
+            "argument --window-size: pass up to three numbers, of the network, the "
+            f"linear map and the baseline, not {len(sizes)}"
+        )
+    if 1 in sizes and detectors & {*_NETWORKS, "autoregression"}:
         parser.error(
             "argument --window-size: networks and autoregression need windows of at "
             "least 2 rows: pass a larger number, or choose other detectors than lstm, "
             "ensemble, hybrid and autoregression"
         )
+    given["window_size"] = sizes[0] if len(sizes) == 1 else tuple(sizes)
 
 
 def _check_threshold(given, parser):

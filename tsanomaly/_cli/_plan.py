@@ -108,7 +108,7 @@ def has_readings(frame, by):
 
 
 def tell_plan(threshold, readings, is_training, by):
-    """Describe rows, channels and threshold in three lines.
+    """Describe rows, channels and threshold in three lines, and labelled anomalies.
 
     Parameters
     ----------
@@ -140,7 +140,18 @@ def tell_plan(threshold, readings, is_training, by):
     if by is not None:
         text += " of each machine"
     notes = "; ".join(map(visible, readings.notes)) or "all channels are used"
-    return f"{text}\n{notes}\n{_expected(threshold, scored)}"
+    text += f"\n{notes}\n{_expected(threshold, scored)}"
+    if readings.labels is None or threshold.method == "f_score":  # which needs some
+        return text
+    n_anomalous = int((readings.labels[is_training] == 1).sum())
+    if n_anomalous:
+        text += (
+            f"\n{count(n_anomalous, 'row')} of those for training "
+            f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
+            "learned as normal: leave their cells empty in the file, or train on fewer "
+            "rows with --train-fraction"
+        )
+    return text
 
 
 def _step(frame, by):

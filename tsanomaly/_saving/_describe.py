@@ -57,7 +57,8 @@ def describe(path):
         - ``n_channels`` (int or None)
         - ``n_training_rows`` (int, or None if no step stores it): without breaks
         - ``threshold`` (float, list of float per channel, or None): rows with a larger
-          error are flagged
+          error are flagged; for a fleet, a dict with the ``min``, ``median`` and
+          ``max`` over its machines
         - ``n_machines`` (int or None): number of models of a fleet
         - ``preparation`` (dict, or None if no command trained the model): options with
           which `tsanomaly train` or `tune` prepared the readings: ``resample``,
@@ -95,11 +96,14 @@ def describe(path):
     manifest, document, members, _ = read_document(io.BytesIO(data), source)
     with damage(source, "its description of the model is invalid"):
         names, counts = names_in(document), [_n_rows(document, members)]
+        last, thresholds = _last(document), []
         for part, arrays in read_parts(data, source):
             names |= names_in(part)
             counts.append(_n_rows(part, arrays))
-        steps = _steps("detector", document)
-        last = steps[-1][1] if steps else document
+            thresholds.append(_threshold(_last(part), arrays))
+        if not thresholds:
+            inner = map(_last, _inner_models(last))
+            thresholds = [_threshold(node, members) for node in inner]
         return {
             "format": manifest["format"],
             "created": manifest["created"],
@@ -113,12 +117,12 @@ def describe(path):
                         for key, value in sorted(node.get("params", {}).items())
                     },
                 }
-                for name, node in steps
+                for name, node in _steps("detector", document)
             ],
             "channels": manifest["feature_names"],
             "n_channels": _n_channels(document),
             "n_training_rows": max((n for n in counts if n is not None), default=None),
-            "threshold": _threshold(last, members),
+            "threshold": _range(thresholds) or _threshold(last, members),
             "n_machines": _n_machines(last),
             "preparation": manifest.get("preparation"),
             "trusted": sorted(names),
@@ -140,6 +144,12 @@ def _steps(name, node):
         if key in node[kind] and node["class"] in _HOLDERS:
             return _steps(name, node[kind][key])
     return [(name, node)]
+
+
+def _last(node):
+    """Return the node of the last step of a model."""
+    steps = _steps("detector", node)
+    return steps[-1][1] if steps else node
 
 
 def _states(document):
@@ -202,9 +212,27 @@ def _threshold(node, members):
     return None if offset is None else -offset
 
 
+def _range(thresholds):
+    """Return the range of the thresholds of machines, or None if there are none."""
+    known = [threshold for threshold in thresholds if threshold is not None]
+    if not known:
+        return None
+    known = np.concatenate(known, axis=None)
+    return {name: float(getattr(np, name)(known)) for name in ("min", "median", "max")}
+
+
+def _inner_models(node):
+    """Return the models of a fleet that are not in files of their own."""
+    state = node.get("state") or {}
+    models = state.get("_models")
+    if isinstance(models, list) and models:  # of a fleet inside of another object
+        return models
+    return [state["fallback_"]] if "fallback_" in state else []
+
+
 def _n_machines(node):
     models = (node.get("state") or {}).get("_models")
-    if isinstance(models, list):  # of a fleet inside of another object
+    if isinstance(models, list):
         return len(models)
     return models["parts"] if isinstance(models, dict) else None
 

@@ -231,6 +231,7 @@ class Machine:
         self.stream._alarms = self.stream._alarms.interrupted()
         self.stream._alarms.over = []
         self._errors.clear()
+        self.last_score = np.nan  # that of the last reading was on the former level
         return was_on
 
     def _note(self, rows, times, scores):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Commands that evaluate detectors."""
 
+import warnings
+
 import numpy as np
 
 from tsanomaly._cli._checks import (
@@ -23,6 +25,10 @@ from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
 
 __all__ = ["compare", "evaluate"]
+
+# With a smaller area under the ROC curve, scores of anomalies are lower than those of
+# normal rows; and the minimum number of rows of both kinds to say so.
+_REVERSED, _FEWEST = 0.3, 20
 
 
 def evaluate(
@@ -58,6 +64,7 @@ def evaluate(
     progress("computing metrics")
     judged = rows_to_judge(frame, errors, train_fraction)
     result = measure(frame[judged], errors[judged], flagged[judged], labels[judged])
+    _warn_if_reversed(result)
     result["threshold"] = threshold
     results.json("evaluation.json", result)
     if plots:
@@ -79,6 +86,21 @@ def evaluate(
             results.figure(f"{name}.png", figure)
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     return finish(result, text + align(result), results)
+
+
+def _warn_if_reversed(result):
+    """Warn if labelled anomalies have lower scores than normal rows."""
+    n_anomalous = result["anomalous_rows"]
+    if min(n_anomalous, result["rows"] - n_anomalous) < _FEWEST:
+        return
+    if result["roc_auc"] < _REVERSED:
+        warnings.warn(
+            f"roc_auc is {result['roc_auc']:.2f}: most rows labelled anomalous have "
+            "lower scores than normal rows. Labels are 1 for an anomaly and 0 for a "
+            "normal row: swap them if they are reversed. Otherwise, the model may have "
+            "been trained on faulty readings: train it on normal ones.",
+            stacklevel=3,
+        )
 
 
 def compare(

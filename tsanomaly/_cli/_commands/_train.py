@@ -16,6 +16,7 @@ from tsanomaly._cli._checks import (
 from tsanomaly._cli._commands._results import finish
 from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._fleets import machines, training_rows
+from tsanomaly._cli._forecast import compare_with_forecast, tell_failed_forecast
 from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, score, settings
@@ -115,7 +116,7 @@ def train(
     kept = to_keep(read_params, row_params)
     save_prepared(model, results.new("model.skops"), kept)
     progress(f"scoring {len(frame):,} rows")
-    table, thresholds = _scores(model, readings, is_training, by)
+    table, thresholds, forecasts = _scores(model, readings, is_training, by)
     in_training = (table["part"] == "train").to_numpy()
     flags, errors = table["flag"].to_numpy(), table["score"].to_numpy()
     threshold = thresholds if by is not None else thresholds[None]
@@ -155,6 +156,9 @@ def train(
         f"{result['flagged_train_rows']:,} of the training rows are flagged, and "
         f"{result['flagged_test_rows']:,} of {result['test_rows']:,} others"
     )
+    failed = tell_failed_forecast(forecasts, readings.labels is not None)
+    if failed is not None:
+        text += f"\n{failed}"
     if len(findings):
         text += "\n" + list_findings(
             findings, _N_FINDINGS, "training.json", " of the training rows"
@@ -163,8 +167,8 @@ def train(
 
 
 def _scores(model, readings, is_training, by):
-    """Return part, score and flag of each row, and the thresholds by machine."""
-    tables, thresholds = [], {}
+    """Return part, score and flag of each row, thresholds by machine, and forecasts."""
+    tables, thresholds, forecasts = [], {}, []
     places = {None: np.arange(len(readings.frame))}
     if by is not None:
         places = readings.frame.groupby(by, sort=False).indices
@@ -173,6 +177,11 @@ def _scores(model, readings, is_training, by):
         name = None if part.machine is None else str(part.machine)
         thresholds[name] = threshold
         learned = is_training[places[part.machine]]
+        forecast = compare_with_forecast(
+            part.detector, errors, threshold, part.labels, ~learned
+        )
+        if forecast is not None:
+            forecasts.append(forecast)
         table = pd.DataFrame(
             {
                 "part": np.where(learned, "train", "test"),
@@ -184,7 +193,7 @@ def _scores(model, readings, is_training, by):
         if by is not None:
             table.insert(0, by, part.machine)
         tables.append(table.iloc[part.rows])
-    return pd.concat(tables), thresholds
+    return pd.concat(tables), thresholds, forecasts
 
 
 def _machines_in_words(fleet):
