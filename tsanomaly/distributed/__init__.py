@@ -12,6 +12,7 @@ from tsanomaly.distributed._score import (
     score_samples,
     transform,
 )
+from tsanomaly.distributed._sensor_health import sensor_health
 
 __all__ = [
     "decision_function",
@@ -19,5 +20,6 @@ __all__ = [
     "fit",
     "predict",
     "score_samples",
+    "sensor_health",
     "transform",
 ]
