@@ -112,6 +112,7 @@ def sensor_health(frame, reference=None):
     See Also
     --------
     explain : List anomalous events with their channels.
+    tsanomaly.distributed.sensor_health : The same for a Dask collection.
     tsanomaly.datasets.regularize : Resample readings to a regular time grid.
 
     Notes
