@@ -27,6 +27,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+import tsanomaly
 from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     AlarmFilter,
@@ -42,8 +43,10 @@ from tsanomaly.distributed import (
     decision_function,
     find_alarms,
     fit,
+    has_drifted,
     predict,
     score_samples,
+    sensor_health,
     transform,
 )
 from tsanomaly.metrics import make_anomaly_scorer
@@ -327,6 +330,20 @@ def test_on_workers(name, cluster, detectors, X):
     np.testing.assert_array_equal(labels.result(), detector.predict(frame))
 
 
+def test_drift_and_sensor_health_on_workers(cluster, detectors):
+    X = wave(1000)
+    X[400:440, 1] = X[400, 1]
+    X[840:] += np.random.default_rng(0).normal(scale=3, size=(160, 2))
+    frame = framed(X)
+    collection = partitioned(frame, [7, 0, 413, 500, 80])
+    with dask.config.set(scheduler=cluster):
+        assert has_drifted(detectors["pca"], collection)
+        findings = sensor_health(collection)
+    expected = tsanomaly.sensor_health(frame)
+    assert "flatline" in set(expected["finding"])
+    pd.testing.assert_frame_equal(findings, expected, check_exact=True)
+
+
 def test_the_model_travels_once_to_each_worker(cluster, tmp_path):
     model = Noted(tmp_path, 0.01).fit(wave(5))
     X = da.from_array(wave(200), chunks=(5, 2))
@@ -502,6 +519,8 @@ def test_without_dask(package, detectors, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     for call in (
         lambda: score_samples(detectors["pca"], wave(9)),
+        lambda: has_drifted(detectors["pca"], wave(9)),
+        lambda: sensor_health(wave(9)),
         lambda: fit(PCA(1), wave(9)),
     ):
         with pytest.raises(ImportError, match=r'pip install "dask\[dataframe\]" dist'):
@@ -586,3 +605,59 @@ def test_no_alarms_and_no_threshold():
     density = KernelDensity().fit(X)
     with pytest.raises(ValueError, match=r"has no offset_ .* Pass alarm_filter="):
         find_alarms(density, collection)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "last", "drifted"),
+    [
+        (1000, 160, True),  # more than half of the last quarter
+        (1000, 100, False),  # a fault that ends, as far as is known
+        (300, 70, True),  # 100 rows are more than a quarter
+        (100, 98, False),  # with 98 errors, too few to tell
+    ],
+)
+def test_drift_is_that_of_the_whole_series(n_rows, last, drifted):
+    """Borders and a break lie within the drift, and some partitions have no rows."""
+    X, rest = wave(n_rows), n_rows - last
+    X[rest:] += np.random.default_rng(0).normal(scale=3, size=(last, 2))
+    X[[n_rows - 30, n_rows // 2]] = np.nan
+    detector = clone(DETECTORS["pca"]).fit(wave(400))
+    errors = -detector.score_samples(X)
+    errors = errors[~np.isnan(errors)]
+    recent = errors[-max(100, len(errors) // 4) :]
+    middle = (detector[-1].median_error_ - detector[-1].offset_) / 2
+    assert drifted == (len(recent) >= 100 and np.median(recent) > middle)
+    chunks = (0, rest // 2, rest - rest // 2 + 20, 0, 0, last - 30, 10, 0)
+    assert has_drifted(detector, in_array(X, chunks)) is drifted
+    detector = clone(detector).fit(framed(wave(400)))
+    assert has_drifted(detector, partitioned(framed(X), chunks)) is drifted
+
+
+@pytest.mark.parametrize(("last", "drifted"), [(60, False), (240, True)])
+def test_drift_of_a_detector_without_a_median_error(last, drifted):
+    """It is compared with the median of these rows, most of which are as usual."""
+    X = wave(1000)
+    X[1000 - last :] += 9
+    detector = IsolationForest(contamination=0.01, random_state=0).fit(wave(400))
+    assert has_drifted(detector, in_array(X, (300, 0, 500, 200))) is drifted
+
+
+def test_drift_and_the_threshold_of_a_filter():
+    X = wave(400)
+    detector = clone(DETECTORS["pca"]).fit(X)
+    collection = da.from_array(X, chunks=(90, 2))
+    assert has_drifted(detector, collection) is False
+    low = 1e-6 * detector[-1].median_error_
+    assert has_drifted(detector, collection, alarm_filter=AlarmFilter(threshold=low))
+
+
+def test_drift_that_cannot_be_told():
+    X = wave(200)
+    collection = da.from_array(X, chunks=(50, 2))
+    with pytest.raises(ValueError, match=r"has no offset_ .* Pass alarm_filter="):
+        has_drifted(KernelDensity().fit(X), collection)
+    forest = clone(DETECTORS["row_wise"]).fit(X)
+    with pytest.raises(ValueError, match="no rows with readings"):
+        has_drifted(forest, collection[:0])
+    with pytest.raises(TypeError, match="Dask array"):
+        has_drifted(forest, X)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from distributed import Client
 
-from tsanomaly import AlarmFilter
+from tsanomaly import AlarmFilter, sensor_health
 
 GUIDE = Path(__file__).parents[1] / "docs" / "fleets_and_clusters.md"
 
@@ -55,6 +55,8 @@ def test_clusters(names):
         index=rows.index,
     )
     pd.testing.assert_frame_equal(names["alarms"], expected, rtol=1e-6)
+    assert names["drifted"] is False
+    pd.testing.assert_frame_equal(names["findings"], sensor_health(rows))
     np.testing.assert_array_equal(
         names["scores_of_fleet"].compute(),
         names["fleet"].score_samples(names["frame"].drop(columns="score")),

@@ -6,12 +6,14 @@ or the logarithm of its noise. A change counts if no other block comes near it, 
 cycles, loads and random walks set their own standard.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tsanomaly._channel_faults import Fault
 from tsanomaly._windows import runs
 
-__all__ = ["departures", "find_noise_changes", "find_steps"]
+__all__ = ["departures", "find_noise_changes", "find_steps", "levels_of"]
 
 # Rows whose median is the level at that time: fewest and most of them, and how many
 # blocks there should be.
@@ -36,44 +38,73 @@ _DEVIATIONS = 6.0
 _RIDGE = 1e-3
 
 
-def find_steps(channels, references):
+class Levels(NamedTuple):
+    """What steps of a channel are looked for in.
+
+    Medians of blocks of rows: of the channel, and of a reference or None. A step that
+    is smaller than `floor` is none.
+    """
+
+    now: np.ndarray
+    before: np.ndarray | None
+    floor: float
+
+
+def levels_of(channel, reference):
+    """Return the levels of a channel.
+
+    Parameters
+    ----------
+    channel, reference : Channel
+        The readings, and earlier ones or None.
+
+    Returns
+    -------
+    levels : Levels or None
+        None if there are no steps to look for.
+    """
+    if not channel.is_measured or len(channel) < _N_LEVELS * _LEVEL_ROWS[0]:
+        return None
+    size = _rows_per_level(channel)
+    before = None if reference is None else _level(reference, size)
+    return Levels(_level(channel, size), before, _smallest_step(channel, size))
+
+
+def _rows_per_level(channel):
+    return int(np.clip(len(channel.present) // _N_LEVELS, *_LEVEL_ROWS))
+
+
+def find_steps(levels, channel_at):
     """Steps of the level, per channel.
 
     Parameters
     ----------
-    channels : list of Channel
-        All of a series; those that are no measurements are left out.
-    references : list of (Channel or None)
-        The same of a reference.
+    levels : list of (Levels or None)
+        Those of all channels of a series.
+    channel_at : callable
+        Returns the Channel at a position. It is called for channels with a step only.
 
     Returns
     -------
     steps : list of list of Fault
         For every channel.
     """
-    steps = [[] for _ in channels]
-    measured = [
-        number
-        for number, channel in enumerate(channels)
-        if channel.is_measured and len(channel) >= _N_LEVELS * _LEVEL_ROWS[0]
-    ]
-    n_rows = len(channels[0].present) if channels else 0
-    size = int(np.clip(n_rows // _N_LEVELS, *_LEVEL_ROWS))
+    steps = [[] for _ in levels]
+    measured = [number for number, own in enumerate(levels) if own is not None]
     if not measured:
         return steps
-    levels = _levels([channels[number] for number in measured], size)
+    chosen = [levels[number] for number in measured]
     before = None
-    chosen = [references[number] for number in measured]
-    if all(reference is not None for reference in chosen):
-        before = _levels(chosen, size)
+    if all(own.before is not None for own in chosen):
+        before = np.array([own.before for own in chosen])
         before = before if before.shape[1] >= _N_BLOCKS else None
-    unexplained, earlier = _unexplained(levels, before)
+    now = np.array([own.now for own in chosen])
+    unexplained, earlier = _unexplained(now, before)
     for place, number in enumerate(measured):
-        channel = channels[number]
+        floor = levels[number].floor
         usual = None if earlier is None else _changes(earlier[place])
-        floor = _smallest_step(channel, size)
         found = _jumps(unexplained[place], usual, floor, spare=2)
-        raw = _changes(levels[place])
+        raw = _changes(now[place])
         change = _changes(unexplained[place])
         # Not what another channel did, nor what comes back at once.
         found = [
@@ -82,41 +113,36 @@ def find_steps(channels, references):
             if raw[block] / change[block] >= 0.5
             and _stays(unexplained[place], block, change[block])
         ]
-        rows = [_locate(channel, block, size) for block in found]
-        for row, stop in zip(rows, [*rows[1:], n_rows], strict=False):
-            steps[number].append(_as_step(channel, row, stop, size))
-        if before is not None and not found:
-            steps[number].extend(
-                _elsewhere(channel, levels[place], before[place], floor)
-            )
+        if found:
+            steps[number] = _as_steps(channel_at(number), found)
+        elif before is not None:
+            text = _elsewhere(now[place], before[place], floor)
+            if text:
+                channel = channel_at(number)
+                extent = channel.rows[0], channel.rows[-1], len(channel)
+                steps[number] = [Fault("step_change", *extent, text)]
     return steps
 
 
-def _elsewhere(channel, levels, before, floor):
-    """A step between a reference and all that follows: levels far from all of its."""
+def _elsewhere(levels, before, floor):
+    """A step between a reference and all that follows, in words, or None."""
     low, high = np.nanmin(before), np.nanmax(before)
     margin = max(high - low, floor)
     known = levels[~np.isnan(levels)]
     if not ((known < low - margin).all() or (known > high + margin).all()):
-        return
-    text = (
+        return None
+    return (
         f"is at about {np.median(known):.4g} throughout, far from the {low:.4g} to "
         f"{high:.4g} of the reference"
     )
-    rows = channel.rows[0], channel.rows[-1]
-    yield Fault("step_change", *rows, len(channel), text)
 
 
-def _levels(channels, size):
-    """Medians of blocks of rows: (n_channels, n_blocks).
+def _level(channel, size):
+    """Medians of blocks of rows.
 
     NaN before the first reading, and in blocks with rows of two stretches. A block with
     few readings has the level of the one before.
     """
-    return np.array([_level(channel, size) for channel in channels])
-
-
-def _level(channel, size):
     filled = np.full(len(channel.present), np.nan)
     filled[channel.rows] = channel.values
     blocks = _blocks(filled, size)
@@ -252,6 +278,16 @@ def _locate(channel, block, size):
     before, count = np.cumsum(part)[:-1], np.arange(1, len(part))
     gain = before**2 / count + (part.sum() - before) ** 2 / (len(part) - count)
     return channel.rows[start + 1 + int(np.argmax(gain))]
+
+
+def _as_steps(channel, blocks):
+    """Steps in or beside blocks of rows, each up to the next."""
+    size, n_rows = _rows_per_level(channel), len(channel.present)
+    rows = [_locate(channel, block, size) for block in blocks]
+    return [
+        _as_step(channel, row, stop, size)
+        for row, stop in zip(rows, [*rows[1:], n_rows], strict=True)
+    ]
 
 
 def _as_step(channel, row, stop, size):

@@ -2,22 +2,25 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 
-from tsanomaly._channel_changes import departures, find_noise_changes, find_steps
+from tsanomaly._channel_changes import (
+    departures,
+    find_noise_changes,
+    find_steps,
+    levels_of,
+)
 from tsanomaly._channel_faults import (
     LONG,
-    Channel,
     Fault,
     find_holds,
     find_missing,
     usual_length,
 )
-from tsanomaly._validation import as_series, check_columns
+from tsanomaly._sensor_readings import check_reference, read
 from tsanomaly._windows import runs
 from tsanomaly._wording import called, clock_format, count, span, time_span
 
-__all__ = ["sensor_health"]
+__all__ = ["find_faults", "sensor_health"]
 
 # Advice by finding.
 _ADVICE = {
@@ -64,19 +67,7 @@ _PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
 # Number of earlier rows whose mean is an input, and the ridge penalty per row.
 _PAST, _RIDGE = 20, 1e-3
 
-# Larger readings are not physical, and their squares would overflow.
-_LARGEST = 1e100
-
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-
-
-class _Series(NamedTuple):
-    """A frame as arrays, channels first, with a mask of breaks."""
-
-    values: np.ndarray  # (n_channels, n_timestamps)
-    breaks: np.ndarray  # (n_timestamps,)
-    names: list
-    index: object
 
 
 def sensor_health(frame, reference=None):
@@ -121,6 +112,7 @@ def sensor_health(frame, reference=None):
     See Also
     --------
     explain : List anomalous events with their channels.
+    tsanomaly.distributed.sensor_health : The same for a Dask collection.
     tsanomaly.datasets.regularize : Resample readings to a regular time grid.
 
     Notes
@@ -182,8 +174,28 @@ def sensor_health(frame, reference=None):
     0  sensor_2  flatline     100
     1  sensor_3   missing      30
     """
-    series = _read(frame, "frame")
-    before = None if reference is None else _read_reference(reference, frame, series)
+    series, before = read(frame, "frame"), None
+    if reference is not None:
+        before = read(reference, "reference")
+        check_reference(before, series, reference, frame)
+    return find_faults(series, before)
+
+
+def find_faults(series, before):
+    """Find the faults in readings.
+
+    Parameters
+    ----------
+    series : Readings
+        Or an object with the same methods and attributes.
+    before : Readings or None
+        The reference.
+
+    Returns
+    -------
+    findings : DataFrame
+        As from `sensor_health`.
+    """
     faults = [(None, fault) for fault in _index_faults(series, before)]
     with np.errstate(over="ignore"):  # spreads next to 0 are divided by
         found = _channels(series, before)
@@ -195,119 +207,68 @@ def sensor_health(frame, reference=None):
     return _to_frame(_gather(faults), series)
 
 
-def _read(frame, name):
-    """Convert the input of the user to arrays."""
-    import pandas as pd
+class _Judged(NamedTuple):
+    """What is known of a channel without the others."""
 
-    if issparse(frame):
-        raise TypeError(
-            f"{name} is sparse, but a dense array is required. Pass {name}.toarray()."
-        )
-    X = as_series(frame)
-    if isinstance(X, pd.DataFrame):
-        check_columns(X, "sensor_health")
-        for column, dtype in X.dtypes.items():
-            if getattr(dtype, "kind", "O") == "c":
-                raise ValueError(
-                    f"Column {column!r} of {name} contains complex numbers. Pass its "
-                    "magnitude, or its real and imaginary parts as two columns."
-                )
-        values = np.empty((X.shape[1], len(X)))
-        for position, dtype in enumerate(X.dtypes):
-            column = X.iloc[:, position]
-            if getattr(dtype, "kind", "O") == "O":
-                column = column.astype(np.float64)
-            values[position] = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        names, index = list(X.columns), X.index.to_flat_index()
-    else:
-        values = _as_numbers(X, name)
-        names, index = list(range(values.shape[1])), pd.RangeIndex(len(values))
-        values = values.T.copy()
-    values[np.isinf(values)] = np.nan
-    np.clip(values, -_LARGEST, _LARGEST, out=values)
-    breaks = np.isnan(values).all(axis=0)
-    if not len(values):
-        breaks[:] = False
-    return _Series(values, breaks, names, index)
-
-
-def _as_numbers(X, name):
-    try:
-        values = np.asarray(X)
-        if values.dtype.kind not in "biufO":
-            raise TypeError(f"its type is {values.dtype}")
-        values = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must contain real numbers, with NaN for missing readings: {error}."
-        ) from error
-    if values.ndim != 2:
-        raise ValueError(
-            f"{name} must have two dimensions, (n_timestamps, n_channels), got an "
-            f"array of shape {values.shape}. Reshape a single channel with "
-            f"{name}.reshape(-1, 1), or {name}.to_frame() for a Series."
-        )
-    return values
-
-
-def _read_reference(reference, frame, series):
-    """Read the reference, with channels in the order of the frame."""
-    before = _read(reference, "reference")
-    if hasattr(reference, "columns") != hasattr(frame, "columns"):
-        raise TypeError(
-            "frame and reference must both be frames, or both arrays, got "
-            f"{type(frame).__name__} and {type(reference).__name__}."
-        )
-    if not hasattr(frame, "columns"):
-        if len(before.values) != len(series.values):
-            raise ValueError(
-                f"reference has {len(before.values)} channels, but frame has "
-                f"{len(series.values)}. Pass the same channels."
-            )
-        return before
-    missing = [name for name in series.names if name not in before.names]
-    others = [name for name in before.names if name not in series.names]
-    if missing or others:
-        what = f"lacks {missing[:3]}" if missing else f"has {others[:3]} besides"
-        raise ValueError(
-            f"reference must have the columns of frame, but {what}. Pass the same "
-            "columns, for example reference[frame.columns]."
-        )
-    order = [before.names.index(name) for name in series.names]
-    return before._replace(values=before.values[order], names=series.names)
+    is_measured: bool
+    extent: tuple  # first and last row with a reading, and number of readings
+    levels: object
+    missing: list
+    holds: list
+    noise_changes: list
 
 
 def _channels(series, before):
     """Return the faults of each channel, as a list of lists."""
-    n_channels = len(series.values)
     # With a single channel, breaks cannot be told from missing readings.
-    outages = series.breaks if n_channels > 1 else np.zeros_like(series.breaks)
-    channels, earlier = [Channel(v, series.breaks) for v in series.values], None
-    earlier = [None] * n_channels
-    if before is not None:
-        earlier = [Channel(values, before.breaks) for values in before.values]
-        earlier = [channel if len(channel) else None for channel in earlier]
-    measured = np.array([channel.is_measured for channel in channels], dtype=bool)
-    found = []
-    for channel, reference, steps in zip(
-        channels, earlier, find_steps(channels, earlier), strict=True
-    ):
-        holds = list(find_holds(channel, reference))
-        changes = [*steps, *find_noise_changes(channel, reference)]
-        # A held value also changes the level and the noise.
-        changes = [fault for fault in changes if not _overlaps(fault, holds)]
-        found.append([*find_missing(channel, reference, outages), *holds, *changes])
-    found = _without_common(found, measured.sum())
-    unknown = _predicted_share(series, measured) < _PREDICTED
-    if before is not None:
-        unknown &= _predicted_share(before, measured) >= _PREDICTED_BEFORE
-    for position in np.flatnonzero(unknown):
-        rows = np.flatnonzero(~np.isnan(series.values[position]))
-        text = "follows neither from the other channels nor from its own past"
-        found[position].append(
-            Fault("unpredictable", rows[0], rows[-1], len(rows), text)
+    outages = series.breaks if len(series.names) > 1 else np.zeros_like(series.breaks)
+    # One channel after the other, because each may be as large as memory allows.
+    channels = [
+        _judge(
+            series.channel(name),
+            None if before is None else before.channel(name),
+            outages,
         )
+        for name in series.names
+    ]
+    measured = np.array([channel.is_measured for channel in channels], dtype=bool)
+    steps = find_steps(
+        [channel.levels for channel in channels],
+        lambda position: series.channel(series.names[position]),
+    )
+    found = []
+    for channel, of_channel in zip(channels, steps, strict=True):
+        changes = [*of_channel, *channel.noise_changes]
+        # A held value also changes the level and the noise.
+        changes = [fault for fault in changes if not _overlaps(fault, channel.holds)]
+        found.append([*channel.missing, *channel.holds, *changes])
+    found = _without_common(found, measured.sum())
+    unknown = _predicted_share(series, measured, series.names) < _PREDICTED
+    if before is not None:
+        share = _predicted_share(before, measured, series.names)
+        unknown &= share >= _PREDICTED_BEFORE
+    for position in np.flatnonzero(unknown):
+        text = "follows neither from the other channels nor from its own past"
+        extent = channels[position].extent
+        found[position].append(Fault("unpredictable", *extent, text))
     return found
+
+
+def _judge(channel, reference, outages):
+    """Find what a channel alone tells."""
+    if reference is not None and not len(reference):
+        reference = None
+    extent = ()
+    if len(channel):
+        extent = channel.rows[0], channel.rows[-1], len(channel)
+    return _Judged(
+        channel.is_measured,
+        extent,
+        levels_of(channel, reference),
+        list(find_missing(channel, reference, outages)),
+        list(find_holds(channel, reference)),
+        list(find_noise_changes(channel, reference)),
+    )
 
 
 def _overlaps(fault, others):
@@ -342,28 +303,28 @@ def _without_common(found, n_measured):
     ]
 
 
-def _predicted_share(series, measured):
+def _predicted_share(series, measured, names):
     """Share of the variance of every channel that a linear model predicts.
 
     Two halves of the rows, in alternating stretches, test each other's model; the
     better one counts. NaN where there is too little to tell.
     """
-    share = np.full(len(series.values), np.nan)
+    share = np.full(len(names), np.nan)
     columns = np.flatnonzero(measured)
     if len(series.breaks) >= _FEWEST_PREDICTED:
         for start in range(0, len(columns), _MOST_RELATED):
             group = columns[start : start + _MOST_RELATED]
-            share[group] = _share_of_group(series, group)
+            share[group] = _share_of_group(series, [names[column] for column in group])
     return share
 
 
-def _share_of_group(series, columns):
+def _share_of_group(series, names):
     """The same for channels that are predicted from each other."""
     n_rows = len(series.breaks)
     size = min(_STRETCH, n_rows // 4)
     n_stretches = min(_N_STRETCHES, n_rows // size) // 2 * 2
     starts = np.linspace(0, n_rows - size, n_stretches).astype(int)
-    stretches = [series.values[columns, start : start + size] for start in starts]
+    stretches = series.stretches(names, starts, size)
     center, scale = _robust_scale(np.concatenate(stretches, axis=1))
     parts = [_regressors((part - center) / scale) for part in stretches]
     halves = [
@@ -447,7 +408,7 @@ def _index_faults(series, before):
     import pandas as pd
 
     faults = []
-    if len(series.values) > 1:
+    if len(series.names) > 1:
         start, end = runs(series.breaks.astype(np.int8))
         for first, last in zip(start.tolist(), end.tolist(), strict=True):
             length = last - first + 1
@@ -471,7 +432,7 @@ def _time_steps(series):
         Without those that start or end at a break, or where a time is missing.
     """
     known = ~np.asarray(series.index.isna())
-    if len(series.values) > 1:
+    if len(series.names) > 1:
         known &= ~series.breaks
     rows = np.flatnonzero(known)
     times = series.index.asi8[rows]

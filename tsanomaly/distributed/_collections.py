@@ -5,7 +5,7 @@ import numpy as np
 
 from tsanomaly._validation import as_series
 
-__all__ = ["Partitions", "is_frame", "join"]
+__all__ = ["Partitions", "cut", "is_frame", "join"]
 
 
 class Partitions:
@@ -15,6 +15,10 @@ class Partitions:
     ----------
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
         The series.
+    argument : str, default="X"
+        Name of the parameter, for messages.
+    in_memory : str, default="the method of the detector"
+        What to call for a series in memory, for messages.
 
     Attributes
     ----------
@@ -26,7 +30,7 @@ class Partitions:
         Empty partition with the right type, columns and dtypes.
     """
 
-    def __init__(self, X):
+    def __init__(self, X, argument="X", in_memory="the method of the detector"):
         try:
             import dask.array
             import dask.dataframe
@@ -44,8 +48,9 @@ class Partitions:
         elif isinstance(X, dask.array.Array):
             if X.ndim != 2:
                 raise ValueError(
-                    "X must have two dimensions, (n_timestamps, n_channels), got "
-                    f"{X.ndim}. Reshape a single channel with X.reshape(-1, 1)."
+                    f"{argument} must have two dimensions, (n_timestamps, n_channels), "
+                    f"got {X.ndim}. Reshape a single channel with "
+                    f"{argument}.reshape(-1, 1)."
                 )
             if X.numblocks[1] > 1:
                 X = X.rechunk({1: -1})
@@ -55,9 +60,8 @@ class Partitions:
                 self.lengths = list(X.chunks[0])
         else:
             raise TypeError(
-                "X must be a Dask array or a Dask DataFrame, got "
-                f"{type(X).__name__}. For data that fits in memory, call the method of "
-                "the detector."
+                f"{argument} must be a Dask array or a Dask DataFrame, got "
+                f"{type(X).__name__}. For data that fits in memory, call {in_memory}."
             )
 
     def rebuild(self, blocks, sample, name):
@@ -117,3 +121,43 @@ def join(pieces):
 
         return pd.concat(pieces)
     return np.concatenate(pieces)
+
+
+def cut(parts, lengths, starts, ends):
+    """Load ranges of rows, of which each may lie in several partitions.
+
+    Parameters
+    ----------
+    parts : list of Delayed
+        Partitions in time order.
+    lengths : sequence of int
+        Their numbers of rows.
+    starts, ends : ndarray of int
+        First row of each range, and the row after the last.
+
+    Returns
+    -------
+    ranges : list of ndarray or DataFrame
+    """
+    import dask
+
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    piece = dask.delayed(_cut)
+    ranges = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        first = int(np.searchsorted(offsets, start, side="right")) - 1
+        last = int(np.searchsorted(offsets, end, side="left")) - 1
+        ranges.append(
+            [
+                piece(parts[i], start - offsets[i], end - offsets[i])
+                for i in range(first, last + 1)
+                if lengths[i]
+            ]
+        )
+    return [join(pieces) for pieces in dask.compute(*ranges)]
+
+
+def _cut(rows, start, end):
+    """Return a copy of some rows of a partition."""
+    chosen = slice(max(start, 0), end)
+    return (rows.iloc[chosen] if is_frame(rows) else rows[chosen]).copy()

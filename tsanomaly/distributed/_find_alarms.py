@@ -4,17 +4,8 @@ from copy import deepcopy
 
 import numpy as np
 
-from tsanomaly._alarm_filter import (
-    LABELS,
-    AlarmFilter,
-    AlarmTracker,
-    alarm_table,
-    median_error_of,
-)
-from tsanomaly._inspection import check_detector, last_step, offset_of, score_method
-from tsanomaly._validation import find_breaks
-from tsanomaly.distributed._collections import Partitions, is_frame
-from tsanomaly.distributed._score import decision_function, score_samples
+from tsanomaly._alarm_filter import LABELS, AlarmFilter, AlarmTracker, alarm_table
+from tsanomaly.distributed._errors import errors_of
 
 __all__ = ["find_alarms"]
 
@@ -77,35 +68,11 @@ def find_alarms(detector, X, *, alarm_filter=None):
     >>> alarms["start"].tolist()
     [695]
     """
-    parts = Partitions(X).parts
-    check_detector(detector, "detector")
-    method = score_method(detector)
-    score = score_samples if method == "score_samples" else decision_function
-    scores = np.ravel(score(detector, X).to_delayed())
-    alarm_filter = AlarmFilter() if alarm_filter is None else alarm_filter
-    threshold = alarm_filter.threshold
-    if threshold is None and method == "decision_function":
-        threshold = 0.0
-    elif threshold is None:
-        offset = offset_of(last_step(detector))
-        if offset is None:
-            raise ValueError(
-                f"{detector!r} has no offset_ to tell its threshold. Pass "
-                "alarm_filter=AlarmFilter(threshold=...)."
-            )
-        threshold = -offset
-
     import dask
 
-    cut, take = dask.delayed(_errors), dask.delayed(_take)
-    blocks = [cut(*pair) for pair in zip(scores, parts, strict=True)]
-    median_error = median_error_of(detector)
-    if median_error is None:
-        blocks = dask.compute(*blocks)
-        every = np.concatenate([errors for errors, _ in blocks])
-        median_error = median_error_of(detector, every)
-    if median_error is None:
-        raise ValueError("X has no rows with readings to look for alarms in.")
+    alarm_filter = AlarmFilter() if alarm_filter is None else alarm_filter
+    blocks, threshold, median_error = errors_of(detector, X, alarm_filter)
+    take = dask.delayed(_take)
     state = _Alarms(AlarmTracker(alarm_filter, threshold, median_error))
     for block in blocks:
         state = take(state, block)
@@ -113,14 +80,6 @@ def find_alarms(detector, X, *, alarm_filter=None):
         [], threshold=threshold, median_error=median_error
     ).columns
     return dask.compute(state)[0].table(list(columns))
-
-
-def _errors(scores, rows):
-    """Errors of a partition, NaN at breaks, and its index if it is a frame."""
-    errors = -np.asarray(scores, dtype=np.float64)
-    if len(rows):
-        errors[find_breaks(rows)] = np.nan
-    return errors, rows.index if is_frame(rows) else None
 
 
 def _take(state, block):

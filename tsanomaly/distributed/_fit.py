@@ -7,7 +7,7 @@ from tsanomaly._fleet_tasks import fit_joined
 from tsanomaly._inspection import one_model_per_group
 from tsanomaly._time_order import warn_if_unordered
 from tsanomaly._validation import draw_seed
-from tsanomaly.distributed._collections import Partitions, is_frame, join
+from tsanomaly.distributed._collections import Partitions, cut
 
 __all__ = ["fit"]
 
@@ -93,26 +93,7 @@ def fit(detector, X, *, n_blocks=100, block_size=1000, random_state=None):
         edges = np.linspace(0, n_rows, n_blocks + 1).astype(np.int64)
         starts = rng.integers(edges[:-1], edges[1:] - block_size, endpoint=True)
         ends = starts + block_size
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    cut = dask.delayed(_cut)
-    blocks = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        first = int(np.searchsorted(offsets, start, side="right")) - 1
-        last = int(np.searchsorted(offsets, end, side="left")) - 1
-        blocks.append(
-            [
-                cut(partitions.parts[i], start - offsets[i], end - offsets[i])
-                for i in range(first, last + 1)
-                if lengths[i]
-            ]
-        )
-    blocks = [join(pieces) for pieces in dask.compute(*blocks)]
+    blocks = cut(partitions.parts, lengths, starts, ends)
     for block in blocks:
         warn_if_unordered(block)
     return fit_joined(detector, blocks)
-
-
-def _cut(rows, start, end):
-    """Return a copy of some rows of a partition."""
-    chosen = slice(max(start, 0), end)
-    return (rows.iloc[chosen] if is_frame(rows) else rows[chosen]).copy()
