@@ -140,7 +140,7 @@ def test_the_help_states_choices_by_detector(command, show_help):
         )
     )
     assert stated["--window-size"] == (
-        f"{as_typed(network)} for networks, "
+        f"{','.join(map(str, network))} for networks, "
         f"{forecasts} for autoregression, {neighbors} for neighbors, {other} for other "
         "detectors"
     )
@@ -183,19 +183,17 @@ def test_models_without_options_have_the_defaults_of_the_library(detector):
     [["train", "--detector", "pca"], ["compare", "--detectors", "pca", "iforest"]],
 )
 def test_windows_of_one_row_are_for_detectors_without_a_network(options):
-    command, *options = options
-    given = parse([command, "x.csv", *options, "--window-size", "1"]).keywords
-    assert given["window_size"] == 1
+    assert parse([*options, "--window-size", "1", "x.csv"]).keywords["window_size"] == 1
 
 
 @pytest.mark.parametrize("detector", ["lstm", "ensemble", "hybrid"])
 @pytest.mark.parametrize(
     ("typed", "size"),
-    [("30", 30), ("16 80", (16, 80)), ("16 80 1001", (16, 80, 1001))],
+    [("30", 30), ("16,80", (16, 80)), ("16,80,1001", (16, 80, 1001))],
 )
 def test_windows_of_networks(detector, typed, size):
-    options = ["--detector", detector, "--window-size", *typed.split()]
-    keywords = parse(["train", "x.csv", *options]).keywords
+    options = ["--detector", detector, "--window-size", typed]
+    keywords = parse(["train", *options, "x.csv"]).keywords
     assert keywords["window_size"] == size
     model = build(
         detector,
@@ -286,10 +284,12 @@ def test_parameters_as_options(parameter, typed):
         ["train", "x.csv", "--window-size", "1"],
         ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],
         ["train", "x.csv", "--detector", "pca", "--window-size", "0"],
-        ["train", "x.csv", "--window-size", "16", "1"],
-        ["train", "x.csv", "--window-size", "16", "80", "1001", "5000"],
-        ["train", "x.csv", "--detector", "pca", "--window-size", "16", "80"],
-        ["compare", "x.csv", "--window-size", "16", "80"],
+        ["train", "x.csv", "--window-size", "16,1"],
+        ["train", "x.csv", "--window-size", "16,80,1001,5000"],
+        ["train", "x.csv", "--window-size", "16,"],
+        ["train", "x.csv", "--window-size", "16 80"],
+        ["train", "x.csv", "--detector", "pca", "--window-size", "16,80"],
+        ["compare", "x.csv", "--window-size", "16,80"],
         ["compare", "x.csv", "--window-size", "1"],
         ["compare", "x.csv", "--detectors", "pca", "lstm", "--window-size", "1"],
         ["demo", "--compilation-cache", ""],

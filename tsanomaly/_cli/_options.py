@@ -15,6 +15,7 @@ from tsanomaly._cli._values import (
     sheet,
     time_or_none,
     whole,
+    whole_numbers,
 )
 
 __all__ = [
@@ -184,14 +185,13 @@ def add_columns(parser):
 def add_window_size(parser):
     parser.add_argument(
         "--window-size",
-        type=whole(1),
-        nargs="+",
+        type=whole_numbers,
         metavar="ROWS",
-        help="rows in a window; networks take up to three numbers, of the network, the "
-        "linear map and the baseline: one number sets the first two, and without a "
-        "third there is no baseline; at least 2 for networks and autoregression "
-        "(default: 16 80 1001 for networks, 80 for autoregression, 256 for neighbors, "
-        "10 for other detectors)",
+        help="rows in a window; networks take up to three numbers, such as 16,80,1001, "
+        "of the network, the linear map and the baseline: one number sets the first "
+        "two, and without a third there is no baseline; at least 2 for networks and "
+        "autoregression (default: 16,80,1001 for networks, 80 for autoregression, 256 "
+        "for neighbors, 10 for other detectors)",
     )
 
 

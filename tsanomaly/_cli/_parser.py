@@ -309,7 +309,7 @@ def _check_networks(given, parser):
             "least 2 rows: pass a larger number, or choose other detectors than lstm, "
             "ensemble, hybrid and autoregression"
         )
-    given["window_size"] = sizes[0] if len(sizes) == 1 else tuple(sizes)
+    given["window_size"] = sizes[0] if len(sizes) == 1 else sizes
 
 
 def _check_threshold(given, parser):

@@ -19,6 +19,7 @@ __all__ = [
     "sheet",
     "time_or_none",
     "whole",
+    "whole_numbers",
 ]
 
 
@@ -37,6 +38,11 @@ def whole(smallest):
         return value
 
     return parse
+
+
+def whole_numbers(text):
+    """Read positive whole numbers, separated by commas."""
+    return tuple(map(whole(1), text.split(",")))
 
 
 def file_or_pipe(text):
