@@ -222,10 +222,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Mean of each channel in training. It is subtracted in double precision before
         the models, which compute in single precision, see the readings.
 
-    input_limit_ : ndarray of shape (n_channels,)
-        Readings further from `center_` than this count as being at this distance: ten
-        standard deviations of the channel, or of the mean channel if that is more.
-
     missing_error_ : float
         Error added for a missing reading if ``missing='anomaly'``: ``2 * n_channels``
         times the largest training error, or times the threshold if that is larger.
@@ -322,9 +318,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
     network, with the same weights, also reconstructs windows relative to their
     baseline, and its score :math:`l_2` and reconstruction are means of both in the same
     way.
-
-    **Limits.** The models see readings limited to `center_` ± `input_limit_`, so that a
-    channel far out of range does not spoil the reconstruction of all others.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for

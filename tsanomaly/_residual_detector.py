@@ -41,11 +41,6 @@ from tsanomaly._views import Series, raised_errors
 
 __all__ = ["ResidualDetector"]
 
-# Readings further from the mean than this many standard deviations count as being at
-# this distance. Otherwise a channel that has moved far away would be seen in the
-# errors of all channels, and would hide everything else.
-_FARTHEST = 10.0
-
 # Rows scored at a time by a causal rule.
 _BLOCK = 65_536
 
@@ -315,9 +310,11 @@ class ResidualDetector(
                 "to accept. Pass normal rows recorded since the change."
             )
         count = known.sum(axis=0)
-        parts = np.where(known, X, 0) / np.maximum(count, 1)  # their sum is finite
-        level = parts.sum(axis=0, dtype=np.float64)
-        self.center_ = np.where(count > 0, level, self.center_)
+        with np.errstate(over="ignore"):
+            total = np.where(known, X, 0).sum(axis=0, dtype=np.float64)
+        level = np.divide(total, count, out=self.center_.copy(), where=count > 0)
+        self._series(X, ~known.any(axis=1))  # raises if they are too large
+        self.center_ = level
         return self
 
     def __sklearn_tags__(self):
@@ -365,8 +362,6 @@ class ResidualDetector(
             rows = kept[: self._n_trained(len(kept))]
             self.center_, spread = _moments(X[rows], self)
             warn_of_unscaled(spread, self)
-            self._check_size(X)
-            self.input_limit_ = _input_limits(spread)
             series = self._series(X, breaks)
             self._check_series(series, views)
             seed = draw_seed(self.random_state)
@@ -465,28 +460,18 @@ class ResidualDetector(
             _check_learned(self)
         return validate_series(self, X, reset=reset, missing="allow")
 
-    def _check_size(self, X):
-        """Raise if the models cannot be fitted in float32 to readings of this size."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            centred = np.subtract(X, self.center_, dtype=np.float64)
-            too_large = np.abs(centred) > np.finfo(np.float32).max
+    def _series(self, X, breaks):
+        """Return a series as the models see it: centred in float64, then float32."""
+        with np.errstate(over="ignore"):
+            centred = np.subtract(X, self.center_, dtype=np.float64).astype(np.float32)
+            too_large = np.isinf(centred)
         if too_large.any():
             raise ValueError(
                 "Input X contains a value too large for float32, the precision of the "
                 f"model, in {locate(self, too_large)}. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline."
             )
-
-    def _series(self, X, breaks):
-        """Return a series as the models see it."""
-        return Series(np.ascontiguousarray(self._as_seen(X)), breaks)
-
-    def _as_seen(self, X):
-        """Center readings in float64 and limit them, then convert them to float32."""
-        with np.errstate(over="ignore"):
-            seen = np.subtract(X, self.center_, dtype=np.float64)
-        np.clip(seen, -self.input_limit_, self.input_limit_, out=seen)
-        return seen.astype(np.float32)
+        return Series(np.ascontiguousarray(centred), breaks)
 
     def _errors_by_block(self, X, breaks):
         """Yield the errors of all rows, including those of missing readings.
@@ -566,11 +551,12 @@ class ResidualDetector(
         of_last(np.zeros((size, self.n_features_in_), np.float32))  # compile
 
         def errors_of_last(Z):
-            rows = np.asarray(Z[-size:], dtype=np.float64)
+            with np.errstate(over="ignore"):
+                rows = np.asarray(Z[-size:], dtype=np.float64) - self.center_
+                rows = rows.astype(np.float32)
             missing = np.isnan(rows)
             if np.isinf(rows).any() or missing.all(axis=1).any():
                 return None
-            rows = self._as_seen(rows)
             errors = of_last(rows)
             if self.missing == "anomaly":
                 _add(self.missing_error_, errors, missing[-1:])
@@ -599,25 +585,6 @@ def _moments(X, estimator):
         )
     mean, std = (np.nanmean, np.nanstd) if missing.any() else (np.mean, np.std)
     return mean(X, axis=0, dtype=np.float64), std(X, axis=0, dtype=np.float64)
-
-
-def _input_limits(spread):
-    """Return the distances from the mean to which readings of channels are limited.
-
-    Parameters
-    ----------
-    spread : ndarray of shape (n_channels,)
-        Standard deviation of each channel.
-
-    Returns
-    -------
-    limits : ndarray of shape (n_channels,)
-        A multiple of the standard deviation, or of the mean over the channels that
-        vary, if that is larger: also a channel that was constant may move.
-    """
-    varying = spread[spread > 0]
-    typical = varying.mean() if len(varying) else 1.0
-    return _FARTHEST * np.maximum(spread, typical)
 
 
 def _add(error, errors, missing):

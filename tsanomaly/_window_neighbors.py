@@ -81,10 +81,6 @@ class WindowNeighborsDetector(ResidualDetector):
     center_ : ndarray of shape (n_channels,)
         Mean of each channel in training.
 
-    input_limit_ : ndarray of shape (n_channels,)
-        Readings further from `center_` than this count as being at this distance: ten
-        standard deviations of the channel, or of the mean channel if that is more.
-
     median_error_ : float
         Median error of the training rows, start-up rows excluded.
 

@@ -309,7 +309,6 @@ _RESIDUALS = {
     **_CONTEXT,
     **_FITTED_WITH,
     "center_": Array("f", "d", dtype="float64"),
-    "input_limit_": Array("f", "d", dtype="float64", low=0),
     "n_samples_fit_": Number("i", 1),
     "offset_": Number("f"),
     "missing_error_": _POSITIVE,
