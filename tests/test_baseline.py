@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The second linear map, of windows relative to a trailing median."""
+"""Windows relative to a trailing median."""
 
 import pickle
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.helpers import blending_detector, related
 from tsanomaly import (
     EnsembleDetector,
     LSTMAutoencoderDetector,
@@ -35,9 +37,14 @@ def series():
     return X + 0.1 * rng.normal(size=X.shape)
 
 
-@pytest.fixture(scope="module")
-def fitted(series):
-    return detector(41).fit(series)
+@pytest.fixture(scope="module", params=["linear map", "network"])
+def fitted(request, series):
+    """A detector whose linear map alone counts, or whose network counts fully."""
+    if request.param == "linear map":
+        return detector(41).fit(series)
+    model = blending_detector(window_size=(4, 8, 41)).fit(related(500))
+    assert (model.relation_gain_ > 0.5).all()
+    return model
 
 
 def naive_medians(X, n_rows, breaks):
@@ -96,11 +103,12 @@ def test_a_row_depends_on_its_context_only(fitted, series):
     assert fitted.n_start_up_ == 7
     assert get_context(make_pipeline(fitted)) == (40, 0, 7)
     whole = fitted.score_samples(series)
-    for row in (100, 399):
-        piece = series[row - 40 : row + 1]
-        np.testing.assert_allclose(fitted.score_samples(piece)[-1], whole[row], 1e-5)
-        shorter = fitted.score_samples(piece[1:])[-1]
-        assert shorter != pytest.approx(whole[row], rel=1e-9)
+    rows = np.arange(100, 400, 13)
+    pieces = [series[row - 40 : row + 1] for row in rows]
+    scores = [fitted.score_samples(piece)[-1] for piece in pieces]
+    np.testing.assert_allclose(scores, whole[rows], rtol=1e-5)
+    shorter = [fitted.score_samples(piece[1:])[-1] for piece in pieces]
+    assert not np.allclose(shorter, whole[rows], rtol=1e-6)
 
 
 def test_without_a_baseline(series):
@@ -160,6 +168,23 @@ def test_drift_flags_fewer_rows():
     ]
     assert flagged[0] > 0.1
     assert flagged[1] < 0.7 * flagged[0]
+
+
+def test_the_network_finds_broken_relations_of_a_machine_that_drifts():
+    train, X = related(1000), related(2000, seed=1)
+    broken = np.zeros(2000, dtype=bool)
+    for start in range(300, 2000, 300):
+        broken[start : start + 20] = True
+        X[start : start + 20, 1] = X[start + 100 : start + 120, 1]
+    X += np.linspace(0, 3, 2000)[:, None]
+    found = [
+        average_precision_score(
+            broken,
+            -blending_detector(window_size=sizes).fit(train).score_samples(X),
+        )
+        for sizes in [(4, 8), (4, 8, 101)]
+    ]
+    assert found[1] > 2 * found[0]
 
 
 def test_a_new_level_is_normal_to_a_stream_at_once():
