@@ -3,6 +3,7 @@
 
     python benchmarks/relations.py ../shared --json relations.json
     python benchmarks/relations.py ../shared --seeds 3 --only LSTM
+    python benchmarks/relations.py ../shared --seeds 3 --only LSTM --drift 2
 
 The sets are seven relations of two or three sensors (``relations/relations.py`` in that
 folder) and two plants of five and seven sensors (``cases/pumps.py``), one of which
@@ -44,6 +45,9 @@ from tsanomaly import (
 from tsanomaly.metrics import vus_pr
 
 
+MODES = {"gain": [1]}  # channels that do not drift
+
+
 class WithoutNetwork(LSTMAutoencoderDetector):
     """The linear maps alone: the network is trained, but has no weight."""
 
@@ -58,6 +62,9 @@ def detectors(seed):
     return {
         "LSTM": LSTMAutoencoderDetector(random_state=seed),
         "LSTM, without its network": WithoutNetwork(random_state=seed),
+        "LSTM, without its baseline": LSTMAutoencoderDetector(
+            (16, 80), random_state=seed
+        ),
         "PCA, windows": make_pipeline(
             WindowTransformer(10),
             ReconstructionError(PCA(0.9)),
@@ -102,6 +109,13 @@ def standardise(train, test):
     """Scale by the training rows."""
     mean, std = train.mean(), train.std(ddof=0)
     return (train - mean) / std, (test - mean) / std
+
+
+def add_drift(name, test, size, seed):
+    """Move channels evenly up or down, by this many standard deviations in the end."""
+    signs = np.random.default_rng([seed, 9]).choice([-1, 1], test.shape[1])
+    signs[MODES.get(name, [])] = 0
+    return test + size * signs * np.linspace(0, 1, len(test))[:, None]
 
 
 def first_named(detector, test, causes):
@@ -158,6 +172,12 @@ def main():
     parser.add_argument("shared", type=Path, help="folder with relations/ and cases/")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
     parser.add_argument("--only", nargs="+", help="names of the detectors to run")
+    parser.add_argument(
+        "--drift",
+        type=float,
+        default=0,
+        help="standard deviations by which the channels of the relations drift",
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     packages = ("tsanomaly", "keras", "jax", "scikit-learn", "numpy")
@@ -166,6 +186,10 @@ def main():
     for seed in range(arguments.seeds):
         for suite, name, train, test, y, causes in series(arguments.shared, seed):
             train, test = standardise(train, test)
+            if arguments.drift:
+                if suite != "relations":
+                    continue
+                test = add_drift(name, test, arguments.drift, seed)
             for label, detector in detectors(seed).items():
                 if arguments.only and label not in arguments.only:
                     continue

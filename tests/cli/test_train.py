@@ -111,5 +111,5 @@ def test_labelled_anomalies_among_the_training_rows(waves, say):
 
 def test_a_network_with_a_baseline_longer_than_the_training_rows(waves, say, folder):
     tiny = ["--detector", "lstm", "--units", "2", "--epochs", "1"]
-    say(waves, *tiny, "--window-size", "4", "8", "1001")
+    say(waves, *tiny, "--window-size", "4,8,1001")
     assert tsanomaly.load(folder / "model.skops")["errors"].window_size == (4, 8, 1001)
