@@ -41,7 +41,7 @@ __all__ = ["HybridDetector", "errors_of_all", "fit_without"]
 
 
 def _errors_at(detector, X, rows):
-    """Errors of some rows, computed from these and their context alone."""
+    """Return the errors of some rows, computed from only these and their context."""
     if not len(rows):
         return np.empty(0)
     return _check_scored(detector, _run_at(detector, X, rows), rows)
@@ -56,13 +56,13 @@ def _run_at(detector, X, rows):
     context = get_context(detector)
     if hasattr(detector, "score_rows") and context.n_lookahead == 0:
         return -detector.score_rows(piece, positions)
-    if not any(context):  # breaks in between are not for it
+    if not any(context):  # row-wise: pass no breaks in between
         return detector_errors(detector, _safe_indexing(piece, positions))
     return detector_errors(detector, piece)[positions]
 
 
 def errors_of_all(detector, X, breaks):
-    """Errors of all rows, NaN at breaks, which not every detector takes."""
+    """Return the errors of all rows, NaN at breaks, which a detector may reject."""
     if not breaks.any():
         errors = detector_errors(detector, X)
         return _check_scored(detector, errors, np.arange(len(errors)))
@@ -84,7 +84,10 @@ def _check_scored(detector, errors, rows):
 
 
 def fit_without(detector, X, y, breaks, trimmed, metadata):
-    """Fit, with breaks or nothing in the place of rows that are not to be learned."""
+    """Fit a detector without breaks and trimmed rows.
+
+    For a detector that uses neighbouring rows, trimmed rows become breaks instead.
+    """
     left_out = breaks | trimmed
     if not left_out.any():
         return detector.fit(X, y, **metadata)
@@ -102,16 +105,16 @@ def fit_without(detector, X, y, breaks, trimmed, metadata):
     )
     if not is_split:
         return detector.fit(X, y, **metadata)
-    # Windows come first, then a step that works row by row, and may not take NaN.
+    # The last step is row-wise, unlike those before it, and may not support NaN.
     head = detector[:-1]
     Z = head.fit_transform(X, y)
     _fit_rows(detector[-1], Z, y, np.flatnonzero(~find_breaks(Z)), metadata)
-    detector.steps[:-1] = head.steps  # with a cache, these are others
+    detector.steps[:-1] = head.steps  # with a cache, the fitted steps are copies
     return detector
 
 
 def _fit_rows(detector, X, y, rows, metadata):
-    """Fit on some rows; metadata of rows, such as weights, loses the others, too."""
+    """Fit a detector on some rows, with their part of metadata such as weights."""
     metadata = _check_method_params(X, metadata, rows)
     y = None if y is None else _safe_indexing(y, rows)
     return detector.fit(_safe_indexing(X, rows), y, **metadata)
@@ -120,59 +123,60 @@ def _fit_rows(detector, X, y, rows, metadata):
 class HybridDetector(
     VersionedState, FitRouter, MetaEstimatorMixin, OutlierMixin, BaseEstimator
 ):
-    r"""Let a cheap detector choose the rows that an expensive one looks at.
+    r"""Use a cheap detector to select the rows that an expensive one scores.
 
     The screener scores every row. In a cascade, the detector scores only the
-    candidates, the rows that the screener finds more abnormal than all but a small
-    share of the training rows; for the others the screener's score stands. Where the
-    screener suspects the right rows, that has the accuracy of the expensive detector
-    at little more than the cost of the cheap one.
+    candidates: rows that the screener finds more abnormal than all but a small share of
+    the training rows. The other rows keep the score of the screener. If the screener
+    selects the right rows, a cascade is as accurate as the expensive detector at little
+    more than the cost of the cheap one.
 
     Parameters
     ----------
     screener : estimator or None, default=None
         The cheap detector: any outlier detector with `score_samples` or
         `decision_function`, or a pipeline that ends in one. None is
-        :class:`AutoregressiveDetector` with ``lags=1, window_size=8``: of seven that
-        were compared, the one that misses the fewest events at that cost.
+        :class:`AutoregressiveDetector` with ``lags=1, window_size=8``: of seven
+        screeners that were compared, it missed the fewest events at its cost.
 
     detector : estimator or None, default=None
-        The expensive detector. None is :class:`LSTMAutoencoderDetector` at its
-        defaults. Both are cloned; a fitted one is passed as
+        The expensive detector. None is :class:`LSTMAutoencoderDetector` with default
+        parameters. Both detectors are cloned; wrap a fitted detector as
         ``FrozenEstimator(detector)``.
 
     screen_fraction : float, default=0.05
-        Share of the training rows that are candidates, in (0, 1]. Among new rows all
-        beyond the same cut are, however many they be: anomalies do not compete for
-        places. With 1 every row is a candidate, new ones too.
+        Share of the training rows that are candidates, in (0, 1]. All new rows beyond
+        the same cut are candidates, regardless of their number, so anomalies do not
+        compete with each other. With 1, all rows are candidates, new ones included.
 
     combine : {'cascade', 'mean', 'max'}, default='cascade'
-        How the two are combined:
+        How the two detectors are combined:
 
         - 'cascade': as above.
-        - 'mean', 'max': both score all rows, and the mean or the larger one of their
-          normalised scores counts. That costs as much as both.
+        - 'mean', 'max': both score all rows, and the error of a row is the mean or the
+          maximum of their normalised scores. This costs as much as both.
 
     trim_fraction : float, default=0.0
-        Share of the training rows, those the screener finds most abnormal, that the
-        detector does not learn from, in [0, 0.5]: faults among them would be taught as
-        normal. A detector that looks at neighbouring rows gets breaks in their place
-        (rows that are NaN in every channel), so no window holds one; others get the
-        rest of the rows. Where single rows are trimmed, windows of 80 rows need 80 in
-        a row that are not: of white noise, 2 % trimmed leave a fifth of them, 5 % one
-        in sixty.
+        Share of the training rows, in [0, 0.5], to exclude when the detector is fitted:
+        those that the screener finds most abnormal. Otherwise, it would learn faults
+        among them as normal. If the detector uses neighbouring rows, breaks (rows that
+        are NaN in every channel) replace the excluded rows, so that no window contains
+        one. Other detectors are fitted on the remaining rows. Excluding single rows
+        removes many windows: on white noise, if 2 % of the rows are excluded, a fifth
+        of the windows of 80 rows remain, and if 5 % are excluded, one in sixty.
 
     contamination : 'auto' or float, default='auto'
-        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, and
-        leaves out start-up rows, which have no full window.
+        Share of the training rows to flag, in (0, 0.5]. 'auto' flags 1 % of them, not
+        counting start-up rows, which have no full window.
 
     random_state : int, RandomState instance or None, default=None
-        Controls the default detector. Parts that are passed have their own.
+        Controls the randomness of the default detector. Detectors that you pass keep
+        their own `random_state`.
 
     Attributes
     ----------
     screener_, detector_ : estimator
-        The fitted clones.
+        The fitted detectors.
 
     median_error_ : float
         Median error of the training rows that the threshold is set on.
@@ -182,28 +186,29 @@ class HybridDetector(
 
     n_context_, n_lookahead_, n_start_up_ : int
         Number of earlier and later rows that the score of a row depends on, and number
-        of start-up rows: the larger of both parts. Defined only if both have them. A
-        cascade needs those of the detector; set them on a fitted detector of another
-        library, and pass it as a ``FrozenEstimator``.
+        of start-up rows: maxima over both detectors. Defined only if both have them. A
+        cascade requires those of the detector. For a detector of another library, set
+        them after fitting it and pass it as a ``FrozenEstimator``.
 
     n_features_in_ : int
-        Number of channels seen in `fit`.
+        Number of channels seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the channels, if `fit` was given a frame with string column names.
+        Names of channels seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
 
     See Also
     --------
-    ScoreTransformer : Several detectors as features on a common scale.
-    LSTMAutoencoderDetector : The default of `detector`.
+    ScoreTransformer : Use the normalised score of a detector as a feature.
+    LSTMAutoencoderDetector : The default `detector`.
 
     Notes
     -----
     Let :math:`L_s` and :math:`L_d` be the normalised scores of the screener and of the
-    detector: ``-log10`` of the share of training rows at least as abnormal, continued
-    beyond the worst of them by a generalised Pareto tail, as in
-    :class:`ScoreTransformer`. Let :math:`c` be the cut, in errors :math:`s_t` of the
-    screener. The error of row :math:`t` in a cascade is
+    detector: ``-log10`` of the share of training rows that are at least as abnormal,
+    extrapolated beyond the worst of them with a generalised Pareto distribution, as in
+    :class:`ScoreTransformer`. With the cut :math:`c` and the errors :math:`s_t` of the
+    screener and :math:`d_t` of the detector, the error of row :math:`t` in a cascade is
 
     .. math::
 
@@ -212,20 +217,20 @@ class HybridDetector(
             L_s(c) + L_d(d_t) & \text{if } s_t > c
         \end{cases}
 
-    and ``score_samples`` is its opposite. As :math:`L_s` increases and :math:`L_d` is
-    positive, no row that is left to the screener is ever ranked above a candidate;
-    among candidates the detector alone decides, among the others the screener. Both
-    maps increase strictly, also beyond the training rows, so that rows tie only where
-    a stage ties them (or tells them apart by less than floating point does on the new
-    scale). The cut lies midway between two training errors, so that rounding moves no
-    training row across it. Rows in which some readings are missing, of which a screener
-    can say little, are candidates, too.
+    and ``score_samples`` is its opposite. Since :math:`L_s` is increasing and
+    :math:`L_d` is positive, candidates always rank above other rows. The detector alone
+    ranks the candidates, and the screener the other rows. Both maps are strictly
+    increasing, also beyond the training rows, so two rows tie only if the detector that
+    ranks them returns equal scores (or scores that floating point cannot distinguish on
+    the new scale). The cut lies midway between two training errors, so that rounding
+    moves no training row across it. Rows with missing readings are candidates as well,
+    because a screener knows little about them.
 
-    What the cascade saves depends on the share of candidates; what it loses on the
-    *screen recall*, the share of anomalous events of which at least one row is a
-    candidate. An event that the screener does not suspect is lost, however plain it is
-    to the detector. Compare the two on labelled or injected anomalies before relying
-    on it.
+    The share of candidates determines how much time a cascade saves. The *screen
+    recall*, the share of anomalous events with at least one candidate row, determines
+    how much it loses: the cascade misses an event that the screener does not suspect,
+    however obvious it is to the detector. Compare a cascade with the detector alone on
+    labelled or injected anomalies before you rely on it.
 
     Examples
     --------
@@ -277,16 +282,16 @@ class HybridDetector(
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **fit_params):
-        """Fit the screener, then the detector, then the scales of their scores.
+        """Fit the screener, the detector, and the scales of their scores.
 
         Parameters
         ----------
         X : array-like of shape (n_timestamps, n_channels)
             A series, rows in time order, mostly normal.
         y : array-like of shape (n_timestamps,) or None, default=None
-            Passed on to both parts, which ignore it if they are outlier detectors.
+            Passed to both detectors. Outlier detectors ignore it.
         **fit_params : dict
-            Metadata that the parts request, with scikit-learn's metadata routing.
+            Metadata requested by the detectors, if metadata routing is enabled.
 
         Returns
         -------
@@ -296,17 +301,17 @@ class HybridDetector(
         Raises
         ------
         ValueError
-            If a parameter is out of range, a part has neither `score_samples` nor
-            `decision_function` or gives no score but NaN, or the detector of a cascade
-            does not say how many neighbouring rows it needs. An error of a part is
-            passed on as it is.
+            If a parameter is out of range, a detector has neither `score_samples` nor
+            `decision_function` or returns NaN for a row with readings, or the context
+            of the detector of a cascade is unknown. Also if `fit` of one of the
+            detectors raises.
         """
         self._fit(X, y, fit_params)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit_predict(self, X, y=None, **fit_params):
-        """Fit, and label the training rows.
+        """Fit the detectors and label the training rows.
 
         Parameters
         ----------
@@ -320,13 +325,13 @@ class HybridDetector(
         Returns
         -------
         labels : ndarray of shape (n_timestamps,)
-            -1 for anomalies, +1 for normal rows and breaks, as from
-            ``fit(X).predict(X)``, without another run of the detector.
+            -1 for anomalies, +1 for normal rows and breaks. Same as
+            ``fit(X).predict(X)``, but without running the detector twice.
         """
         return np.where(-self._fit(X, y, fit_params) < self.offset_, -1, 1)
 
     def screen(self, X):
-        """Tell which rows are candidates.
+        """Return a mask of the candidates.
 
         Parameters
         ----------
@@ -336,8 +341,8 @@ class HybridDetector(
         Returns
         -------
         candidates : ndarray of shape (n_timestamps,), dtype=bool
-            Rows that the detector is to look at: those that the screener suspects, and
-            those in which a reading is missing; never a break.
+            Rows for the detector: those that the screener suspects, and those with
+            missing readings, but no breaks.
         """
         X = validate_for_parts(self, X, reset=False)
         breaks = find_breaks(X)
@@ -345,7 +350,7 @@ class HybridDetector(
         return self._candidates(screened, X, breaks)
 
     def score_samples(self, X):
-        """Opposite of the normalised score of each row.
+        """Return the opposite of the normalised score of each row.
 
         Parameters
         ----------
@@ -355,13 +360,13 @@ class HybridDetector(
         Returns
         -------
         scores : ndarray of shape (n_timestamps,)
-            The lower, the more abnormal, at most 0; NaN at breaks.
+            At most 0. The lower, the more abnormal. NaN at breaks.
         """
         X = validate_for_parts(self, X, reset=False)
         return -results_by_block(self._levels, X, self)
 
     def decision_function(self, X):
-        """Score of each row, relative to the threshold.
+        """Return the score of each row relative to the threshold.
 
         Parameters
         ----------
@@ -376,7 +381,7 @@ class HybridDetector(
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Label each row.
+        """Label each row as normal or anomalous.
 
         Parameters
         ----------
@@ -436,7 +441,7 @@ class HybridDetector(
         return levels
 
     def _parts(self, random_state=None):
-        """Screener and detector, unfitted; the default ones if none is given."""
+        """Return the unfitted screener and detector, with defaults in place of None."""
         screener, detector = self.screener, self.detector
         if screener is None:
             screener = AutoregressiveDetector(lags=1, window_size=8)
@@ -448,8 +453,8 @@ class HybridDetector(
         for name in ("n_context_", "n_lookahead_", "n_start_up_"):
             vars(self).pop(name, None)
         if self.combine == "cascade":
-            get_context(self.detector_)  # the detector is given pieces of the series
-        with suppress(ValueError):  # if a part does not say, neither can this
+            get_context(self.detector_)  # raises if unknown, as it scores pieces
+        with suppress(ValueError):  # unknown for a detector
             contexts = [get_context(self.screener_), get_context(self.detector_)]
             self.n_context_, self.n_lookahead_, self.n_start_up_ = map(
                 max, zip(*contexts, strict=True)
@@ -460,7 +465,7 @@ class HybridDetector(
         return (suspected | find_gaps(X)) & ~breaks
 
     def _levels(self, X):
-        """Error of each row, on the scale that both parts share."""
+        """Return the error of each row, on the scale that both detectors share."""
         breaks = find_breaks(X)
         screened = errors_of_all(self.screener_, X, breaks)
         candidates = self._candidates(screened, X, breaks)
@@ -473,7 +478,7 @@ class HybridDetector(
         return self._combine(screened, candidates, detected)
 
     def _combine(self, screened, candidates, detected):
-        """Normalised scores from the errors of both parts, NaN at breaks."""
+        """Return normalised scores from the errors of both, NaN at breaks."""
         levels = self._screener_scale(screened)
         if self.combine == "cascade":
             detected = self._detector_scale(detected[candidates])
