@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The alarms of a stream: what a batch would find in the rows so far."""
+"""Alarms of a stream, equal to those of a batch of all rows so far."""
 
 from copy import copy, deepcopy
 
@@ -11,29 +11,30 @@ from tsanomaly._explain import name_channels
 
 __all__ = ["StreamAlarms"]
 
-# Alarms that are kept, at most: the last ones.
+# Maximum number of ended alarms to keep, the latest ones.
 _MOST_ALARMS = 1000
 
-# What describes an alarm, with the types that columns have without one, too.
+# Columns that describe an alarm, with their types, which do not depend on whether there
+# is any alarm.
 _TYPES = {"score": np.float64, "severity": np.float64, "priority": str, "state": str}
 
 
 class StreamAlarms:
-    """Alarms while readings arrive.
+    """Find alarms while readings arrive.
 
     Parameters
     ----------
     alarm_filter : AlarmFilter
     detector : estimator
-        A fitted detector, whose median error is known.
+        A fitted detector with a known median error.
     threshold : float or None
-        That of the detector.
+        Threshold of the detector.
 
     Attributes
     ----------
     tracker : AlarmTracker
     over : list of dict
-        Alarms that are over.
+        Alarms that have ended.
     """
 
     def __init__(self, alarm_filter, detector, threshold):
@@ -49,7 +50,7 @@ class StreamAlarms:
         self.over = []
 
     def interrupted(self):
-        """The alarms after rows that are not looked at."""
+        """Return the alarms after rows that are not scored."""
         other = copy(self)
         other.tracker = deepcopy(self.tracker)
         over = other.tracker.interrupt()
@@ -58,17 +59,17 @@ class StreamAlarms:
         return other
 
     def extended(self, errors, times, contributions_at):
-        """The alarms after further rows; these stay as they are.
+        """Return the alarms after further rows, without changing this object.
 
         Parameters
         ----------
         errors : ndarray of shape (n_rows,)
-            Of the rows, NaN at breaks.
+            Errors of the rows, NaN at breaks.
         times : ndarray of shape (n_rows,)
-            Their times, datetime64 or NaT.
+            Times of the rows, datetime64 or NaT.
         contributions_at : callable
-            From some of these rows, an array of their positions, to the contributions
-            of the channels to their errors, (n, n_channels), or None.
+            Maps an array of positions of these rows to the contributions of the
+            channels to their errors, (n, n_channels), or None.
 
         Returns
         -------
@@ -76,7 +77,7 @@ class StreamAlarms:
         """
         other, tracker = copy(self), copy(self.tracker)
         other.tracker, ended, above = tracker, [], []
-        tracker.alarm = deepcopy(tracker.alarm)  # the others do not change any more
+        tracker.alarm = deepcopy(tracker.alarm)  # ended ones no longer change
         for position, (error, time) in enumerate(
             zip(errors.tolist(), times, strict=True)
         ):
@@ -89,7 +90,7 @@ class StreamAlarms:
             if over is not None:
                 ended.append(over)
         other.over = [*self.over, *ended][-_MOST_ALARMS:]
-        # Not of those that are too many, or that came to nothing.
+        # Skip alarms that are not kept or were never raised.
         kept = {id(alarm) for alarm in (*other.over, tracker.alarm)}
         above = [(position, alarm) for position, alarm in above if id(alarm) in kept]
         if above:
@@ -101,18 +102,18 @@ class StreamAlarms:
         return other
 
     def on_and_over(self):
-        """The alarms that are over, and the one that is on, in time order."""
+        """Return the ended alarms and the active one, in time order."""
         return [*self.over, *([self.tracker.alarm] if self.tracker.is_raised else [])]
 
     def table(self, names, n_channels):
-        """Alarms as a frame, the one that is active last.
+        """Return the alarms as a frame, with the active one last.
 
         Parameters
         ----------
         names : list
-            Of the channels.
+            Names of the channels.
         n_channels : int
-            How many to name, at most.
+            Maximum number of channels to name per alarm.
 
         Returns
         -------
@@ -126,7 +127,7 @@ class StreamAlarms:
 
 
 def _note_time(alarm, row, time):
-    """Keep the time of a row that the alarm is told by."""
+    """Store the time of a row that is a label of the alarm, such as its peak."""
     times = alarm.setdefault("times", np.full(len(LABELS), "NaT", "datetime64[ns]"))
     for number, name in enumerate(LABELS):
         if alarm.get(name) == row:
@@ -134,7 +135,7 @@ def _note_time(alarm, row, time):
 
 
 def _describe(alarm, names, n_channels):
-    """One row of the table."""
+    """Return the row of the table for an alarm."""
     import pandas as pd
 
     labels = [alarm[name] for name in LABELS]

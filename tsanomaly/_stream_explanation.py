@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is abnormal in rows of a stream: channels, their shares, what was expected."""
+"""Explanations of rows of a stream: channels, shares and expected readings."""
 
 import numpy as np
 
@@ -10,25 +10,25 @@ __all__ = ["expected_or_usual", "explain_rows", "in_context"]
 
 
 def in_context(scored, positions, as_given):
-    """Some of the rows that a stream scored, with those before them.
+    """Yield some of the rows that a stream scored, with the rows before them.
 
     Parameters
     ----------
     scored : _Scored
-        What the stream says of the new rows.
+        Results of the stream for the new rows.
     positions : ndarray of int
-        Of new rows that have a score, in increasing order.
+        Positions of new rows that have a score, in increasing order.
     as_given : callable
-        From rows and their times to what the detector takes.
+        Converts rows and their times to the input of the detector.
 
     Yields
     ------
     X : DataFrame or ndarray of shape (n_timestamps, n_channels)
-        Rows between two breaks, after those that the stream keeps.
+        Rows between two breaks, preceded by those that the stream keeps.
     rows : ndarray of int
-        Where the wanted ones are among them.
+        Positions of the requested rows in `X`.
     normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that are not flagged, without the wanted ones.
+        Rows that are not flagged, except the requested ones.
     """
     for start, rows, times, n_new in scored.pieces:
         inside = positions[(positions >= start) & (positions < start + n_new)]
@@ -42,21 +42,21 @@ def in_context(scored, positions, as_given):
 
 
 def expected_or_usual(detector, X, rows, normal):
-    """What was expected of rows: the reconstruction, or the median of normal rows.
+    """Return the reconstruction of rows or, without one, the median of normal rows.
 
     Parameters
     ----------
     detector : fitted estimator
     X : DataFrame or ndarray of shape (n_timestamps, n_channels)
     rows : ndarray of int
-        In increasing order.
+        Rows in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that show what is usual.
+        Rows whose median is used.
 
     Returns
     -------
     expected : ndarray of shape (n_rows, n_channels)
-        NaN without a reconstruction, if there are no normal rows.
+        NaN if there are neither a reconstruction nor normal rows.
     """
     expected = expected_readings(detector, X, rows)
     if expected is None:
@@ -67,28 +67,27 @@ def expected_or_usual(detector, X, rows, normal):
 
 
 def explain_rows(detector, X, rows, normal, names, n_channels):
-    """Explain rows one by one, as `explain` explains the events of a series.
+    """Explain single rows, as `explain` does for the events of a series.
 
     Parameters
     ----------
     detector : fitted estimator
     X : DataFrame or ndarray of shape (n_timestamps, n_channels)
-        The rows, with the context of their scores before them.
+        The rows, preceded by the context of their scores.
     rows : ndarray of int
-        Those to explain, in increasing order.
+        Rows to explain, in increasing order.
     normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that show what is usual.
+        Rows to take substitutes and the median from.
     names : list
-        Of the channels.
+        Names of the channels.
     n_channels : int
-        How many to name, at most.
+        Maximum number of channels to name per row.
 
     Returns
     -------
     explanations : list of dict
-        For each of the rows the lists 'channels', 'shares', 'readings' and 'expected',
-        the channel with the largest share first. What was expected is the
-        reconstruction; without one, the median of normal rows, NaN if there are none.
+        For each row, the lists 'channels', 'shares', 'readings' and 'expected', with
+        the largest share first. Expected readings are those of `expected_or_usual`.
     """
     readings = np.asarray(X, dtype=np.float64)
     contributions = channel_errors(detector, X, rows, normal)

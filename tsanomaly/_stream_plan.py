@@ -27,16 +27,17 @@ TIME = np.dtype("datetime64[ns]")
 
 
 class StreamPlan:
-    """Plan to score the last rows of a piece, which a stream prepares once.
+    """Plan to score the last rows of a piece. A stream prepares it once.
 
     Parameters
     ----------
     detector : estimator
         A fitted detector.
     threshold : float or None, default=None
-        What errors are compared with, instead of the threshold of the detector.
+        Threshold of the errors. None uses that of the detector.
     is_utc : bool, default=False
-        Whether times without a zone are in UTC, and not in that of training.
+        Whether times without a zone are in UTC. Otherwise, they are in the zone of
+        training.
     """
 
     def __init__(self, detector, *, threshold=None, is_utc=False):
@@ -61,7 +62,7 @@ class StreamPlan:
             )
         self._score_method = score_method(last)
         self._other_threshold = threshold
-        self.threshold = 0.0  # of the opposites of scores
+        self.threshold = 0.0  # of the errors, the opposites of scores
         if threshold is not None:
             self.threshold = threshold
         elif self._score_method == "score_samples":
@@ -86,16 +87,16 @@ class StreamPlan:
         self.fills_breaks = self._fills_breaks()
 
     def run(self, rows, times, n):
-        """Scores and flags of the last rows.
+        """Score and flag the last rows.
 
         Parameters
         ----------
         rows : ndarray of shape (n_timestamps, n_channels)
-            Rows of one stretch, with all the context there is.
+            Rows of one stretch, with all available context.
         times : ndarray of shape (n_timestamps,)
-            Their times, or NaT.
+            Times of the rows, or NaT.
         n : int
-            How many rows are asked for.
+            Number of rows to score.
 
         Returns
         -------
@@ -122,7 +123,7 @@ class StreamPlan:
         return _last_of(scores, n), _last_of(decision, n) < 0
 
     def _transform(self, Z, times, n):
-        """What all steps but the last make of the rows."""
+        """Transform rows with all steps except the last."""
         for position, (step, reach) in enumerate(self._steps[:-1]):
             Z = Z[max(Z.shape[0] - n - reach, 0) :]
             errors = self._errors_of_last(position, Z, times, n)
@@ -132,9 +133,9 @@ class StreamPlan:
         return Z
 
     def _errors_of_last(self, position, Z, times, n):
-        """Errors of the last rows, if a step gives them without those of its context.
+        """Return the errors of the last rows if a step can skip those of the context.
 
-        The steps after it are row-wise.
+        Return None for other steps. The steps after such a step are row-wise.
         """
         of_last = self._last_row_errors.get(position)
         if of_last is None:
@@ -146,7 +147,7 @@ class StreamPlan:
         return self._steps[position][0]._transform_at(Z, rows)
 
     def _named(self, position, Z, times):
-        """Rows with the names and times that a step was given in its `fit`."""
+        """Return rows with the names and times that a step received in `fit`."""
         step, _ = self._steps[position]
         names = getattr(step, "feature_names_in_", None)
         index = None
@@ -155,11 +156,11 @@ class StreamPlan:
         return _to_frame(Z, names, index)
 
     def as_given(self, rows, times):
-        """Rows as the detector was given them in `fit`."""
+        """Return rows in the form that the detector received in `fit`."""
         return _to_frame(rows, self.names, self._local(times))
 
     def _local(self, times):
-        """Times as clocks showed them in training."""
+        """Convert times from UTC to the zone of training, if necessary."""
         if not self._is_utc or self.zone is None or times is None:
             return times
         import pandas as pd
@@ -174,7 +175,7 @@ class StreamPlan:
         row = np.full((1, self.width), np.nan)
         try:
             Z = self._transform(row, np.array(["2000-01-01"], dtype=TIME), 1)
-        # Whatever a step raises, it makes nothing of the row.
+        # A step that raises any error does not fill the row.
         except Exception:
             return False
         import pandas as pd
@@ -183,7 +184,7 @@ class StreamPlan:
 
 
 def _to_frame(Z, names, times):
-    """Rows with names and times, if there are any."""
+    """Return rows as a frame with names and times, if there are any."""
     index = None if times is None or np.isnat(times).all() else times
     if not isinstance(Z, np.ndarray) or (names is None and index is None):
         return Z
@@ -199,9 +200,9 @@ def _is_plain_scaler(step):
 
 
 def _without_names(step):
-    """A scaler that takes arrays, whatever it was fitted on; other steps as they are.
+    """Return a copy of a scaler that accepts arrays, or any other step unchanged.
 
-    Checking the columns of a frame takes longer than a network takes for a row.
+    Checking the columns of a frame takes longer than scoring a row with a network.
     """
     if _is_plain_scaler(step):
         step = copy(step)

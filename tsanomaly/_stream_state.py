@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A stream that is watched: what it found in new rows, and what it has to remember."""
+"""Streams of watched machines: results for new rows, and the state to save."""
 
 import numpy as np
 
@@ -10,24 +10,25 @@ from tsanomaly._streaming import StreamingDetector
 
 __all__ = ["BREAK", "WatchedStream", "advance", "restore", "state_of"]
 
-# In every channel of a row, a break. NaN is none where a step fills it, and no reading
-# is infinite.
+# Value of every channel in a row that is a break. A row of NaN is not a break if a step
+# fills it, while no reading is infinite.
 BREAK = np.inf
 
-# What an AlarmTracker remembers; the rest follows from the detector and the filter.
+# Attributes of an AlarmTracker to save. The others follow from the detector and the
+# filter.
 _TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
 
 
 class WatchedStream(StreamingDetector):
-    """A stream that knows breaks, and whose alarms need no explanation.
+    """A stream with explicit breaks that also reports alarms it cannot explain.
 
     Parameters
     ----------
     detector : estimator
-        As of `StreamingDetector`. Times of readings are in UTC.
+        As in `StreamingDetector`. Times of readings are in UTC.
     alarm_filter : AlarmFilter
     threshold : float or None, default=None
-        What errors are compared with, instead of the threshold of the detector.
+        Threshold of the errors. None uses that of the detector.
     """
 
     def __init__(self, detector, alarm_filter, threshold=None):
@@ -47,47 +48,47 @@ class WatchedStream(StreamingDetector):
     def _contributions(self, pieces, positions):
         try:
             return super()._contributions(pieces, positions)
-        # Whatever goes wrong, an alarm without channels is better than none.
+        # Whatever the error, an alarm without channels is better than none.
         except Exception:
             return None
 
 
 def advance(stream, rows, times, n_channels):
-    """Take rows, and return what a watcher tells of them.
+    """Process rows, and return what a watch reports about them.
 
     Parameters
     ----------
     stream : WatchedStream
-        With an alarm filter. Alarms that are over are returned once, and not kept.
+        Stream with an alarm filter. Ended alarms are returned once and not kept.
     rows : ndarray of shape (n_rows, n_channels)
-        Breaks are rows of `BREAK`.
+        Rows, where breaks are rows of `BREAK`.
     times : ndarray of shape (n_rows,), dtype=datetime64[ns]
     n_channels : int
-        How many channels of an alarm to name, at most.
+        Maximum number of channels to name per alarm.
 
     Returns
     -------
     scores : ndarray of shape (n_rows,)
     flags : ndarray of shape (n_rows,), dtype=bool
     alarms : list of dict
-        Those that ended, and the one that is on, in time order: a row of
-        ``stream.alarms()``, 'number', by which the alarm is known to this stream, and
-        'readings' and 'expected' of its channels at its peak, NaN if not known.
+        Alarms that ended, and the active one, in time order. Each is a row of
+        ``stream.alarms()`` with a 'number', which identifies the alarm in this stream,
+        and 'readings' and 'expected' of its channels at its peak, NaN if unknown.
 
     Raises
     ------
     ValueError
-        As from ``stream.update_many``; then none of the rows is taken.
+        As in ``stream.update_many``. None of the rows is then processed.
     """
     first = stream._alarms.tracker.n_rows
     scored = stream._score(rows, times)
     alarms = scored.alarms
     found = alarms.on_and_over()
-    # What may become an alarm has a peak that later rows are told by, too.
+    # A pending alarm also needs its peak, which is reported once it is raised.
     on = alarms.tracker.alarm
     _note_peaks(stream, scored, [*alarms.over, *([] if on is None else [on])], first)
     table = []
-    if found:  # a frame takes longer than a score
+    if found:  # making a frame takes longer than scoring
         names = stream._channel_names(rows.shape[1])
         table = alarms.table(names, n_channels).to_dict("records")
     for alarm, described in zip(found, table, strict=True):
@@ -103,9 +104,10 @@ def advance(stream, rows, times, n_channels):
 
 
 def _note_peaks(stream, scored, alarms, first):
-    """Keep readings and expectations of all channels at peaks among the new rows.
+    """Store readings and expected readings at peaks in the new rows.
 
-    Which channels an alarm names, and in which order, changes as long as it is on.
+    They are stored for all channels, because the channels that an alarm names, and
+    their order, may change while it is active.
     """
     new = [alarm for alarm in alarms if alarm["peak"] >= first]
     positions = np.array([alarm["peak"] - first for alarm in new], dtype=np.int64)
@@ -115,7 +117,7 @@ def _note_peaks(stream, scored, alarms, first):
         readings = np.asarray(X, dtype=np.float64)[rows]
         try:
             expected = expected_or_usual(stream.detector, X, rows, normal)
-        # As of contributions: the alarm goes without.
+        # As for contributions, the alarm is reported without them.
         except Exception:
             expected = np.full_like(readings, np.nan)
         at_peak.extend(np.stack([readings, expected], axis=1))  # (2, n_channels) each
@@ -124,18 +126,18 @@ def _note_peaks(stream, scored, alarms, first):
 
 
 def state_of(stream):
-    """What a stream has to remember, but for its detector and its filter.
+    """Return the state of a stream, without its detector and filter.
 
     Parameters
     ----------
     stream : StreamingDetector
-        With an alarm filter.
+        Stream with an alarm filter.
 
     Returns
     -------
     state : dict
-        Of numbers, texts, arrays and dicts of them. Of the rows that the stream keeps,
-        which are its last ones, only the number.
+        Numbers, texts, arrays and dicts of them. It includes only the number of rows
+        that the stream keeps, because these are its last ones.
     """
     tracker = stream._alarms.tracker
     return {
@@ -147,23 +149,23 @@ def state_of(stream):
 
 
 def restore(stream, state, rows, times):
-    """Have a new stream go on where another was.
+    """Make a new stream continue where another one stopped.
 
     Parameters
     ----------
     stream : StreamingDetector
-        With the detector of the other; its filter may have other parameters.
+        New stream with the same detector. Its filter may have other parameters.
     state : dict
         As from `state_of`.
     rows : ndarray of shape (n_rows, n_channels)
-        The last rows of the other stream, at least those that it keeps.
+        Last rows of the other stream, at least those that it kept.
     times : ndarray of shape (n_rows,), dtype=datetime64[ns]
-        Their times.
+        Times of the rows.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        If the state is not of such a stream.
+        If the state does not belong to such a stream.
     """
     n_kept, alarm = state["n_kept"], state["alarm"]
     if not 0 <= n_kept <= len(rows):
@@ -178,6 +180,6 @@ def restore(stream, state, rows, times):
     tracker = stream._alarms.tracker
     for name in _TRACKED:
         setattr(tracker, name, state[name])
-    # A threshold that follows the errors started from this one, or means nothing now.
+    # A threshold that tracks the errors is valid only if it started from the same one.
     if tracker.rules.tracking and state["fitted_threshold"] == tracker.fitted_threshold:
         tracker.threshold = state["threshold"]

@@ -530,9 +530,9 @@ class StreamingDetector:
 
 
 def continue_with(stream, detector):
-    """Let a stream use a copy of its detector for which another level is normal.
+    """Make a stream use a copy of its detector with another normal level.
 
-    Rows that only a baseline goes back to may be of the level before.
+    Drop the rows that only a baseline needs, which may be from before the change.
     """
     stream.detector, stream._plan = detector, None
     n_kept = get_context(detector).n_start_up
@@ -545,7 +545,7 @@ def _last(rows, times, n):
 
 
 def _wall_time(times, zone):
-    """Return times without time zone, in that of training if a calendar counts."""
+    """Convert times to a zone, if both have one, and return them without zone."""
     import pandas as pd
 
     index = in_zone(pd.DatetimeIndex(times), zone)
