@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Changes that stay: of the level and the noise of channels, and of what is alike.
+"""Find lasting changes of the level, the noise and similar figures of a channel.
 
-A series is cut into blocks of rows, and each has one number: the median of a channel,
-or the logarithm of its noise. A change counts if no other block comes near it, so that
-cycles, loads and random walks set their own standard.
+A series is cut into blocks of rows, and one number is computed for each block: the
+median of a channel, or the logarithm of its noise. A change counts if those in all
+other blocks are much smaller, so that cycles, loads and random walks set their own
+standard.
 """
 
 from typing import NamedTuple
@@ -15,34 +16,35 @@ from tsanomaly._windows import runs
 
 __all__ = ["departures", "find_noise_changes", "find_steps", "levels_of"]
 
-# Rows whose median is the level at that time: fewest and most of them, and how many
-# blocks there should be.
+# Minimum and maximum number of rows per block whose median is the level, and desired
+# number of blocks.
 _LEVEL_ROWS, _N_LEVELS = (16, 64), 40
 
-# Rows whose differences are the noise, and fewest blocks that say what is usual.
+# Number of readings per block whose noise is computed, and minimum number of blocks to
+# define what is usual.
 _NOISE_ROWS, _N_BLOCKS = 32, 16
 
-# A change is so many times as large as any other, and a step so many times the noise.
+# Minimum ratio of a change to all others, and of a step to the noise.
 _ALONE, _STEP_NOISE = 3.0, 2.0
 
-# So many changes of a channel are looked for; more are its habit.
+# Maximum number of changes to find in a channel. More are its usual behaviour.
 _MOST_CHANGES = 3
 
-# Noise that changed by less is not reported.
+# Minimum ratio of the noise before and after a change.
 _NOISE_RATIO = 2.0
 
-# A stretch is unusual from so many robust standard deviations of the blocks on.
+# Minimum deviation of an unusual stretch, in robust standard deviations of the blocks.
 _DEVIATIONS = 6.0
 
-# Of the ridge regression of levels on each other, per block.
+# Penalty per block of the ridge regression of levels on each other.
 _RIDGE = 1e-3
 
 
 class Levels(NamedTuple):
-    """What steps of a channel are looked for in.
+    """Levels of a channel, in which to find steps.
 
-    Medians of blocks of rows: of the channel, and of a reference or None. A step that
-    is smaller than `floor` is none.
+    They are the medians of blocks of rows: of the channel, and of a reference or None.
+    Steps smaller than `floor` are ignored.
     """
 
     now: np.ndarray
@@ -61,7 +63,7 @@ def levels_of(channel, reference):
     Returns
     -------
     levels : Levels or None
-        None if there are no steps to look for.
+        None if the channel is not measured, or too short to find steps.
     """
     if not channel.is_measured or len(channel) < _N_LEVELS * _LEVEL_ROWS[0]:
         return None
@@ -75,19 +77,19 @@ def _rows_per_level(channel):
 
 
 def find_steps(levels, channel_at):
-    """Steps of the level, per channel.
+    """Find steps of the level of each channel.
 
     Parameters
     ----------
     levels : list of (Levels or None)
-        Those of all channels of a series.
+        Levels of all channels of a series.
     channel_at : callable
-        Returns the Channel at a position. It is called for channels with a step only.
+        Returns the Channel at a position. Called only for channels with a step.
 
     Returns
     -------
     steps : list of list of Fault
-        For every channel.
+        Steps of each channel.
     """
     steps = [[] for _ in levels]
     measured = [number for number, own in enumerate(levels) if own is not None]
@@ -106,7 +108,7 @@ def find_steps(levels, channel_at):
         found = _jumps(unexplained[place], usual, floor, spare=2)
         raw = _changes(now[place])
         change = _changes(unexplained[place])
-        # Not what another channel did, nor what comes back at once.
+        # Drop changes that come from another channel, or that are soon reversed.
         found = [
             block
             for block in found
@@ -125,7 +127,7 @@ def find_steps(levels, channel_at):
 
 
 def _elsewhere(levels, before, floor):
-    """A step between a reference and all that follows, in words, or None."""
+    """Describe a step from a reference to all levels, or return None."""
     low, high = np.nanmin(before), np.nanmax(before)
     margin = max(high - low, floor)
     known = levels[~np.isnan(levels)]
@@ -138,16 +140,16 @@ def _elsewhere(levels, before, floor):
 
 
 def _level(channel, size):
-    """Medians of blocks of rows.
+    """Return the medians of blocks of rows.
 
-    NaN before the first reading, and in blocks with rows of two stretches. A block with
-    few readings has the level of the one before.
+    They are NaN before the first reading, and in blocks with rows of two stretches. A
+    block with few readings has the level of the previous one.
     """
     filled = np.full(len(channel.present), np.nan)
     filled[channel.rows] = channel.values
     blocks = _blocks(filled, size)
     n_known = _blocks(channel.present, size).sum(axis=1)
-    level = np.median(blocks, axis=1)  # NaN wherever one reading is
+    level = np.median(blocks, axis=1)  # NaN if any reading is
     partly = np.flatnonzero((n_known < size) & (n_known >= size / 2))
     if len(partly):
         known, ordered = n_known[partly], np.sort(blocks[partly], axis=1)  # NaN last
@@ -166,7 +168,7 @@ def _level(channel, size):
 
 
 def _unexplained(levels, before):
-    """Levels without what the other channels explain, in changes; both parts."""
+    """Return levels and reference without what changes of other channels explain."""
     parts = [levels] if before is None else [levels, before]
     n_channels = len(levels)
     changes = np.concatenate([_changes(part) for part in parts], axis=1)
@@ -181,7 +183,7 @@ def _unexplained(levels, before):
     gram = fitted @ fitted.T / fitted.shape[1] + _RIDGE * np.eye(n_channels)
     precision = np.linalg.inv(gram)
     weights = precision / precision.diagonal()[:, None]
-    # In the unit of the channel itself.
+    # Convert to the units of the channel itself.
     weights = weights * scale / scale.T
     unexplained = []
     for part in parts:
@@ -192,42 +194,42 @@ def _unexplained(levels, before):
 
 
 def _changes(levels, width=1):
-    """From a block before to a block after, 0 where one is not known."""
+    """Return the change from before to after each block, 0 where a level is unknown."""
     changes = np.zeros_like(levels)
     changes[..., width:-width] = levels[..., 2 * width :] - levels[..., : -2 * width]
-    # A block that is not known lies between two stretches.
+    # A block with an unknown level lies between two stretches.
     changes[np.isnan(changes) | np.isnan(levels)] = 0
     return changes
 
 
 def _smallest_step(channel, size):
-    """The smallest step of a channel that is more than its noise and resolution."""
+    """Return the smallest step that exceeds the noise and resolution of a channel."""
     blocks = _blocks(channel.values, size)
     noise = np.median(np.abs(blocks - np.median(blocks, axis=1, keepdims=True)))
     return max(_STEP_NOISE * 1.4826 * noise, 3 * _resolution(channel))
 
 
 def _resolution(channel):
-    """The smallest change of a channel, but for a few."""
+    """Return the smallest change between readings, except for the smallest 5 %."""
     change = channel.differences()
     return np.quantile(change, 0.05) if len(change) else 0.0
 
 
 def _jumps(levels, usual, floor, *, spare, width=1):
-    """Blocks where the level changes far more than anywhere else.
+    """Find the blocks where the level changes far more than anywhere else.
 
     Parameters
     ----------
     levels : ndarray of shape (n_blocks,)
-        NaN where there is none.
+        Levels, NaN where unknown.
     usual : ndarray or None
         Changes in a reference.
     floor : float
-        A smaller change is none.
+        Smaller changes are ignored.
     spare : int
-        Blocks on either side of a jump that it changes, too.
+        Number of blocks on either side that a jump also changes.
     width : int, default=1
-        Blocks from a block to those whose difference is its change.
+        Distance, in blocks, to the two blocks whose difference is the change.
     """
     changes = _changes(levels, width)
     sizes = np.abs(changes)
@@ -248,7 +250,7 @@ def _jumps(levels, usual, floor, *, spare, width=1):
 
 
 def _without_excursions(blocks, changes):
-    """Jumps that do not undo each other: what comes back is an event."""
+    """Drop jumps that undo each other, because a level that returns is an event."""
     kept = []
     for block in blocks:
         if kept and abs(changes[kept[-1]] + changes[block]) < 0.5 * abs(changes[block]):
@@ -259,7 +261,7 @@ def _without_excursions(blocks, changes):
 
 
 def _stays(levels, block, change):
-    """Whether the level is still another one some blocks later."""
+    """Whether the level is still changed some blocks later."""
     before = levels[max(0, block - 5) : max(0, block - 1)]
     after = levels[block + 2 : block + 6]
     before, after = before[~np.isnan(before)], after[~np.isnan(after)]
@@ -269,10 +271,10 @@ def _stays(levels, block, change):
 
 
 def _locate(channel, block, size):
-    """First row after a step that lies in or beside a block of rows."""
+    """Return the first row after a step in or next to a block of rows."""
     ends = np.array([block - 1, block, block + 2]) * size
     start, middle, stop = np.searchsorted(channel.rows, ends)
-    start = max(0, min(start, middle - size))  # earlier ones before a dropout
+    start = max(0, min(start, middle - size))  # further back if there is a dropout
     part = channel.values[start:stop]
     part = part - np.median(part)
     before, count = np.cumsum(part)[:-1], np.arange(1, len(part))
@@ -281,7 +283,7 @@ def _locate(channel, block, size):
 
 
 def _as_steps(channel, blocks):
-    """Steps in or beside blocks of rows, each up to the next."""
+    """Describe steps in or next to blocks of rows, each lasting until the next one."""
     size, n_rows = _rows_per_level(channel), len(channel.present)
     rows = [_locate(channel, block, size) for block in blocks]
     return [
@@ -304,7 +306,7 @@ def _as_step(channel, row, stop, size):
 
 
 def find_noise_changes(channel, reference):
-    """Stretches with far more noise than usual, or far less."""
+    """Yield stretches with far more or far less noise than usual."""
     source = channel if reference is None else reference
     if not source.is_measured:
         return
@@ -326,11 +328,11 @@ def find_noise_changes(channel, reference):
 
 
 def _noise_levels(channel):
-    """Logarithm of the noise of blocks of readings; NaN where there is none.
+    """Return the logarithm of the noise of blocks of readings, NaN where it is 0.
 
-    Noise is how far a reading is from the middle between its neighbours, so that the
-    slope of a cycle does not count, without the tenth of the rows where that is
-    farthest, so that spikes and steps do not.
+    Noise is the mean distance of a reading from the midpoint of its neighbours, so that
+    the slope of a cycle does not count. The largest tenth of the distances is left out,
+    so that spikes and steps do not count either.
     """
     values = channel.values
     if len(values) < 3:
@@ -339,7 +341,7 @@ def _noise_levels(channel):
     kept = int(0.9 * _NOISE_ROWS)
     blocks = np.partition(_blocks(off, _NOISE_ROWS), kept, axis=1)
     mean = blocks[:, :kept].mean(axis=1)
-    # Of equal readings, rounding is left. Less than the resolution is not known.
+    # Equal readings leave rounding errors. Noise below the resolution is unknown.
     is_none = mean <= 1e-9 * np.abs(values).max(initial=0)
     mean = np.maximum(mean, _resolution(channel) / 2)
     mean[is_none] = np.nan
@@ -347,7 +349,7 @@ def _noise_levels(channel):
 
 
 def _lasting(levels):
-    """Changes for good, each up to the next, as `departures` gives stretches."""
+    """Find permanent changes, each lasting until the next one; see `departures`."""
     if len(levels) < _N_BLOCKS or np.isnan(levels).any():
         return []
     smooth = _running_median(levels, 5)
@@ -356,7 +358,7 @@ def _lasting(levels):
         part = smooth[max(0, block - 6) : block + 7]
         change = np.abs(np.diff(part))
         places.append(max(0, block - 6) + 1 + int(change.argmax()))
-    # What a few blocks show at an end is no lasting change.
+    # A change of only a few blocks at either end is not a lasting one.
     places = [place for place in places if 5 <= place <= len(levels) - 5]
     found = []
     for start, stop in zip(places, [*places[1:], len(levels)], strict=False):
@@ -368,22 +370,22 @@ def _lasting(levels):
 
 
 def departures(levels, reference, least):
-    """Stretches of blocks whose level is far from what is usual.
+    """Find stretches of blocks whose level is far from the usual one.
 
     Parameters
     ----------
     levels : ndarray of shape (n_blocks,)
-        Logarithms; NaN where there is none.
+        Logarithms, NaN where unknown.
     reference : ndarray of shape (n_blocks,) or None
-        Those of a reference.
+        Logarithms of a reference.
     least : float
-        A smaller distance is never far.
+        Smaller distances are never far.
 
     Returns
     -------
     found : list of tuple of int, int, float
-        First and last block, and the difference to what is usual. Three at most: what
-        departs more often does so by habit.
+        First and last block, and the difference from the usual level. Empty if there
+        are more than three stretches, because these are then usual behaviour.
     """
     smooth = _running_median(levels, 3)
     usual = smooth if reference is None else _running_median(reference, 3)
@@ -404,7 +406,7 @@ def departures(levels, reference, least):
     for first, last in zip(start.tolist(), end.tolist(), strict=True):
         difference = np.nanmedian(smooth[first : last + 1]) - center
         if reference is None and first == 0 and last < len(smooth) - 3:
-            # The later part is what changed.
+            # The later part is the one that changed.
             first, last, difference = last + 1, len(smooth) - 1, -difference
         found.append((first, last, difference))
     return found
@@ -418,6 +420,6 @@ def _running_median(levels, width):
 
 
 def _blocks(values, size):
-    """Whole blocks of rows: (n_blocks, size)."""
+    """Cut values into full blocks, (n_blocks, size)."""
     n_blocks = len(values) // size
     return values[: n_blocks * size].reshape(n_blocks, size)

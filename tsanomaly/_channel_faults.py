@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Faults of single channels: what their own readings tell.
+"""Find faults of single channels in their own readings.
 
 Functions take the readings of a channel, and those of the same channel in a reference
-or None, and yield faults. Without a reference, most rows of the channel tell what is
-usual in it.
+or None, and yield faults. Without a reference, most rows of the channel define what is
+usual.
 """
 
 from typing import NamedTuple
@@ -22,24 +22,24 @@ __all__ = [
     "usual_length",
 ]
 
-# A run of rows is long if it is so many times as long as all but 5 % of the others.
+# A run of rows is long if it is this many times as long as 95 % of the others.
 LONG = 10
 
-# Fewer different values than this are states, not measurements.
+# Minimum number of distinct values of a measurement. With fewer, they are states.
 _N_LEVELS = 20
 
-# A value at the end of the range of a channel that so many readings have, and so many
-# times as many as another value, is where the sensor is cut off.
+# A sensor is cut off at the end of its range if at least this share of the readings has
+# that value, and this many times as many as have another value.
 _CUT_OFF, _CUT_OFF_RATIO = 0.01, 10
 
-# Readings that come so near to a value, in usual changes, approach it.
+# Maximum distance of readings that approach a value, in median changes.
 _NEAR = 5
 
 
 class Fault(NamedTuple):
-    """A finding: what was seen in rows from `start` to `end`, both included.
+    """A finding in the rows from `start` to `end`, both inclusive.
 
-    `advice` says what to do, if that is not the same for all findings of the kind.
+    `advice` is set if it is not the same for all findings of the kind.
     """
 
     kind: str
@@ -51,25 +51,25 @@ class Fault(NamedTuple):
 
 
 class Channel:
-    """The readings of one channel, without what is missing.
+    """The readings of one channel, without missing ones.
 
     Parameters
     ----------
     values : ndarray of shape (n_timestamps,)
-        NaN where there is no reading.
+        Readings, NaN where missing.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches.
 
     Attributes
     ----------
     rows, values : ndarray of shape (n_readings,)
-        Where there is a reading, and which.
+        Rows with a reading, and the readings.
     heads : ndarray of shape (n_readings,), dtype=bool
-        Readings that do not follow on the one before: breaks lie between.
+        First readings, of the series and after breaks.
     present : ndarray of shape (n_timestamps,), dtype=bool
         Rows with a reading.
     hold_starts : ndarray of int
-        First readings of runs of equal ones.
+        Positions of the first readings of runs of equal ones.
     """
 
     def __init__(self, values, breaks):
@@ -83,7 +83,7 @@ class Channel:
         changed[1:] |= self.values[1:] != self.values[:-1]
         self.hold_starts = np.flatnonzero(changed)
 
-    # Not kept, since they are as long as the series.
+    # Not stored, because they may be as long as the series.
     @property
     def hold_lengths(self):
         return np.diff(self.hold_starts, append=len(self.rows))
@@ -101,7 +101,7 @@ class Channel:
 
     @property
     def is_measured(self):
-        """Whether it has many values, and changes often: no state, no constant."""
+        """Whether the channel changes often and has many values, unlike a state."""
         if len(self.hold_starts) < _N_LEVELS:
             return False
         values = self.hold_values
@@ -109,47 +109,48 @@ class Channel:
 
     @property
     def counts_up(self):
-        """Whether it is a counter, which may stand still: it hardly ever turns."""
+        """Whether the channel is a counter: it may stand still, but hardly reverses."""
         change = np.diff(self.values)
         turns = min((change < 0).sum(), (change > 0).sum())
         return turns <= len(change) // 1000
 
     def differences(self):
-        """Sizes of the changes from reading to reading, those of 0 left out."""
+        """Return the absolute changes from reading to reading, without zeros."""
         change = np.abs(np.diff(self.values)[~self.heads[1:]])
         return change[change > 0]
 
 
 def usual_length(lengths):
-    """The length that 95 % do not exceed.
+    """Return the length that 95 % of the lengths do not exceed.
 
     Parameters
     ----------
     lengths : ndarray of shape (n,)
-        In any order. The largest of two or more is never it: it may be a fault.
+        Lengths in any order. The largest of two or more is never returned, because it
+        may be a fault.
 
     Returns
     -------
     length : float or None
-        None if there are none.
+        None without lengths.
     """
     if not len(lengths):
         return None
-    # Not numpy.partition, which is slow where most are equal.
+    # Not numpy.partition, which is slow if most values are equal.
     return np.sort(lengths)[int(0.95 * (len(lengths) - 1))]
 
 
 def find_missing(channel, reference, breaks):
-    """Runs of rows without a reading, and a share of such rows that is too high.
+    """Yield long runs of rows without a reading, and a high share of other such rows.
 
     Parameters
     ----------
     channel, reference : Channel
         The readings, and earlier ones or None.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
-        Rows that count as there for all channels.
+        Rows that do not count as missing in any channel.
     """
-    # Without breaks, so that a long break is no missing reading.
+    # Without breaks, so that a long break does not count as missing readings.
     kept = np.flatnonzero(~breaks)
     absent = ~channel.present[kept]
     if not absent.any():
@@ -175,7 +176,7 @@ def find_missing(channel, reference, breaks):
         before = 1 - len(reference) / max(1, len(reference.present))
         is_high = share > max(2 * before, before + 0.1)
     else:
-        # Every tenth row, say, is a slower sensor.
+        # A slower sensor has a reading in every tenth row, for example.
         is_regular = usual > 1 and np.median(distances) == usual
         before, is_high = None, share > 0.2 and not is_regular
     if is_high:
@@ -188,7 +189,7 @@ def find_missing(channel, reference, breaks):
 
 
 def find_holds(channel, reference):
-    """One value for too long: flat, zero, or the end of the sensor's range."""
+    """Yield values held for too long: flat, zero, or the end of the sensor's range."""
     source = channel if reference is None else reference
     if not source.is_measured or source.counts_up or not len(channel):
         return
@@ -206,7 +207,8 @@ def find_holds(channel, reference):
     rails = {
         kind: value
         for kind, value in rails.items()
-        # Once, and reached in small steps: it is stuck where it happened to be.
+        # A value that is held once and was reached gradually is not a rail: the sensor
+        # is stuck at an arbitrary value.
         if value != 0
         and ((values == value).sum() > 1 or not _is_approached(channel, value))
     }
@@ -234,8 +236,8 @@ def find_holds(channel, reference):
         if reference is not None:
             before = reference.hold_lengths[reference.hold_values == value].sum()
             is_state &= n_rows / len(channel) <= 3 * before / len(reference)
-        # A machine jumps to a state that it rests in; the end of a range is reached
-        # in passing.
+        # Readings jump to a state in which the machine rests, but approach the end of a
+        # range gradually.
         if is_state and (reference is not None or not _is_approached(channel, value)):
             continue
         first, last = starts[0], starts[-1] + lengths[-1] - 1
@@ -249,7 +251,7 @@ def find_holds(channel, reference):
 
 
 def _is_state(value, length, channel, reference):
-    """Whether a value is one that the channel rests at, time and again."""
+    """Whether a value is one at which the channel rests regularly."""
     if reference is not None:
         before = reference.hold_lengths[reference.hold_values == value]
         return len(before) > 0 and length <= 3 * before.max()
@@ -259,16 +261,16 @@ def _is_state(value, length, channel, reference):
 
 
 def _is_cut_off(channel, value, n_rows):
-    """Whether too many readings are at the end of the range for that to be chance."""
+    """Whether more readings are at the end of the range than by chance."""
     if n_rows < max(LONG, _CUT_OFF * len(channel)):
         return False
-    # How many readings have the same value elsewhere follows from the resolution.
+    # The number of readings with other values depends on the resolution.
     counts = np.unique(channel.values[channel.values != value], return_counts=True)[1]
     return n_rows >= _CUT_OFF_RATIO * usual_length(counts)
 
 
 def _is_approached(channel, value):
-    """Whether readings come close to a value before they are at it."""
+    """Whether readings come close to a value before they reach it."""
     before = channel.hold_starts[channel.hold_values == value] - 1
     distance = np.abs(channel.values[before[before >= 0]] - value)
     change = channel.differences()

@@ -197,7 +197,7 @@ def find_faults(series, before):
         As from `sensor_health`.
     """
     faults = [(None, fault) for fault in _index_faults(series, before)]
-    with np.errstate(over="ignore"):  # spreads next to 0 are divided by
+    with np.errstate(over="ignore"):  # dividing by spreads near 0
         found = _channels(series, before)
     faults += [
         (position, fault)
@@ -208,7 +208,7 @@ def find_faults(series, before):
 
 
 class _Judged(NamedTuple):
-    """What is known of a channel without the others."""
+    """Results for a channel that do not depend on the others."""
 
     is_measured: bool
     extent: tuple  # first and last row with a reading, and number of readings
@@ -255,7 +255,7 @@ def _channels(series, before):
 
 
 def _judge(channel, reference, outages):
-    """Find what a channel alone tells."""
+    """Find the faults that a channel shows by itself."""
     if reference is not None and not len(reference):
         reference = None
     extent = ()
@@ -304,10 +304,11 @@ def _without_common(found, n_measured):
 
 
 def _predicted_share(series, measured, names):
-    """Share of the variance of every channel that a linear model predicts.
+    """Return the share of the variance of each channel that a linear model predicts.
 
-    Two halves of the rows, in alternating stretches, test each other's model; the
-    better one counts. NaN where there is too little to tell.
+    The rows are divided into two halves of alternating stretches. A model is fitted on
+    each half and tested on the other, and the better result counts. NaN if there are
+    too few rows.
     """
     share = np.full(len(names), np.nan)
     columns = np.flatnonzero(measured)
@@ -319,7 +320,7 @@ def _predicted_share(series, measured, names):
 
 
 def _share_of_group(series, names):
-    """The same for channels that are predicted from each other."""
+    """Return the predicted shares of channels that are predicted from each other."""
     n_rows = len(series.breaks)
     size = min(_STRETCH, n_rows // 4)
     n_stretches = min(_N_STRETCHES, n_rows // size) // 2 * 2
@@ -335,7 +336,7 @@ def _share_of_group(series, names):
 
 
 def _regressors(stretch):
-    """What a model sees of rows: them, those before, and the mean of 20 before.
+    """Return the inputs of the linear model for each row.
 
     Parameters
     ----------
@@ -345,9 +346,9 @@ def _regressors(stretch):
     Returns
     -------
     rows : ndarray of shape (n_rows - 20, 3 * n_channels)
-        The rows themselves first.
+        The row itself, the previous row, and the mean of the 20 previous rows.
     known : ndarray of shape (n_rows - 20, n_channels), dtype=bool
-        Where there was a reading.
+        Whether there is a reading in the row itself.
     """
     X = np.clip(stretch, -6, 6).T
     known = ~np.isnan(X)
@@ -358,15 +359,15 @@ def _regressors(stretch):
 
 
 def _explained(fitted, tested):
-    """Explained variance of each channel in rows that a model was not fitted on."""
+    """Return the explained variance of each channel in rows not used for fitting."""
     Z = fitted[0]
     mean = Z.mean(axis=0)
     Z = Z - mean
     gram = Z.T @ Z / len(Z)
     gram[np.diag_indices_from(gram)] += _RIDGE
     n_channels = tested[1].shape[1]
-    # Row c of the precision matrix, over its diagonal, is 1 at c and the negative
-    # coefficients of the regression of c on all other columns elsewhere.
+    # Divided by its diagonal element, row c of the precision matrix is 1 at c. The
+    # others are minus the coefficients of the regression of c on the other columns.
     precision = np.linalg.inv(gram)[:n_channels]
     weights = precision / precision.diagonal()[:, None]
     Z, known = tested[0] - mean, tested[1]
@@ -382,7 +383,7 @@ def _explained(fitted, tested):
 
 
 def _robust_scale(sample):
-    """Median and spread of every channel, as columns."""
+    """Return the median and the spread of each channel, as columns."""
     center, scale = np.zeros(len(sample)), np.ones(len(sample))
     for position, values in enumerate(sample):
         values = values[~np.isnan(values)]
@@ -393,7 +394,7 @@ def _robust_scale(sample):
 
 
 def _forward_filled(X):
-    """Readings in the place of missing ones: the last, or else the usual one, 0."""
+    """Forward-fill missing readings, or use the usual reading, 0, before the first."""
     missing = np.isnan(X)
     if not missing.any():
         return X
@@ -404,7 +405,7 @@ def _forward_filled(X):
 
 
 def _index_faults(series, before):
-    """Faults of all channels together, and of the times."""
+    """Find faults that concern all channels, and those of the times."""
     import pandas as pd
 
     faults = []
@@ -422,14 +423,14 @@ def _index_faults(series, before):
 
 
 def _time_steps(series):
-    """Steps between the times of rows, in seconds.
+    """Return the time steps between rows, in seconds.
 
     Returns
     -------
     rows : ndarray of int
-        The row at the end of each step.
+        Row at the end of each step.
     steps : ndarray of float
-        Without those that start or end at a break, or where a time is missing.
+        Steps, without those that start or end at a break or a missing time.
     """
     known = ~np.asarray(series.index.isna())
     if len(series.names) > 1:
@@ -500,7 +501,7 @@ def _rate_faults(series, before):
 
 
 def _rates(steps):
-    """Logarithm of the median of blocks of steps."""
+    """Return the logarithms of the medians of blocks of steps."""
     n_blocks = len(steps) // _RATE_ROWS
     blocks = steps[: n_blocks * _RATE_ROWS].reshape(n_blocks, _RATE_ROWS)
     return np.log(np.median(blocks, axis=1))
@@ -513,7 +514,7 @@ def _length(seconds):
 
 
 def _gather(faults):
-    """Faults with those of one channel and kind in one, where they are many."""
+    """Merge faults of the same channel and kind if there are many."""
     groups = {}
     for position, fault in faults:
         groups.setdefault((position, fault.kind), []).append(fault)
@@ -545,7 +546,7 @@ def _to_frame(faults, series):
         what = fault.text if position is None else f"{called(name)} {fault.text}"
         advice = fault.advice or _ADVICE[fault.kind]
         messages.append(f"{span(*labels, form)}: {what}. {advice}.")
-    # A column of tuples or of None alone is one of objects, too.
+    # Also of dtype object if all names are tuples or None.
     names = np.empty(len(channels), dtype=object)
     names[:] = channels
     return pd.DataFrame(

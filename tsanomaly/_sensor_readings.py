@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The readings that are checked for faults of sensors, channel by channel."""
+"""Readings to check for faults of sensors, channel by channel."""
 
 import numpy as np
 from scipy.sparse import issparse
@@ -166,9 +166,9 @@ def check_reference(before, readings, reference, frame):
     Parameters
     ----------
     before, readings : Readings
-        Of the reference and of the frame.
+        Readings of the reference and of the frame.
     reference, frame : object
-        What the user passed.
+        Input of the user.
     """
     are_frames = hasattr(frame, "columns")
     if hasattr(reference, "columns") != are_frames:

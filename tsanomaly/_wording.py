@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How times, channels and numbers are written in sentences."""
+"""Format times, channels and numbers for sentences."""
 
 import unicodedata
 from numbers import Integral
@@ -16,16 +16,16 @@ __all__ = [
     "visible",
 ]
 
-# Control characters, formats such as the direction of text, lone surrogates, separators
-# of lines and of paragraphs.
+# Control characters, format characters (such as text direction), lone surrogates, and
+# line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
-# Formats that words of some languages are spelled with.
+# Format characters that some languages need for spelling.
 _SPELLING = "\u200c\u200d"
 
 
 def clock_format(index):
-    """Format of times of the day, with as many digits as there are; None without."""
+    """Return the format of times of day with the digits needed, None without times."""
     import pandas as pd
 
     if not isinstance(index, pd.DatetimeIndex):
@@ -36,7 +36,7 @@ def clock_format(index):
 
 
 def span(start, end, clock):
-    """A range of rows in words, as short as it is clear.
+    """Describe a range of rows, as briefly as possible.
 
     Parameters
     ----------
@@ -55,22 +55,22 @@ def span(start, end, clock):
 
 
 def called(name):
-    """A channel in words: its name, or its position."""
+    """Return how a sentence calls a channel: by its name, or its position."""
     return f"channel {name}" if isinstance(name, Integral) else str(name)
 
 
 def visible(name):
-    r"""A name with escapes for what cannot be seen in it.
+    r"""Return a name with escapes for invisible characters.
 
     Parameters
     ----------
     name : object
-        Its text is taken.
+        Converted to text.
 
     Returns
     -------
     text : str
-        On one line, such as ``"pump \x1b[2J"``.
+        One line, such as ``"pump \x1b[2J"``.
     """
     text = str(name)
     if text.isprintable():
@@ -83,7 +83,7 @@ def _is_hidden(char):
 
 
 def number(value, scale):
-    """A number, to the decimals that show three digits of `scale`."""
+    """Format a number with the decimals that show three digits of `scale`."""
     digits = 2 - int(np.floor(np.log10(abs(scale)))) if scale else 0
     if digits > 6 or abs(value) >= 1e9:
         return f"{value:.3g}"
@@ -91,12 +91,12 @@ def number(value, scale):
 
 
 def count(number, noun, rest=""):
-    """A number of things, as in "1 gap in time" or "2 gaps in time"."""
+    """Format a number of things, such as "1 gap in time" or "2 gaps in time"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}{rest}"
 
 
 def time_span(length):
-    """A time span as people say it: its two largest units.
+    """Format a time span with its two largest units.
 
     Parameters
     ----------

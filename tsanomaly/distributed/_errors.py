@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The errors of a Dask collection, and what they are compared with."""
+"""Errors of a Dask collection, with the threshold and the median training error."""
 
 import numpy as np
 
@@ -27,8 +27,9 @@ def errors_of(detector, X, alarm_filter):
     Returns
     -------
     blocks : list
-        Errors of each partition, NaN at breaks, and its index or None: Delayed, unless
-        the detector has no `median_error_` and the errors were needed for their median.
+        Errors of each partition, NaN at breaks, and its index or None. They are
+        Delayed, unless the detector has no `median_error_`, so that the errors had to
+        be computed for their median.
     threshold, median_error : float
     """
     parts = Partitions(X).parts
@@ -66,7 +67,7 @@ def errors_of(detector, X, alarm_filter):
 
 
 def _errors(scores, rows):
-    """Errors of a partition, NaN at breaks, and its index if it is a frame."""
+    """Return the errors of a partition, NaN at breaks, and the index of a frame."""
     errors = -np.asarray(scores, dtype=np.float64)
     if len(rows):
         errors[find_breaks(rows)] = np.nan

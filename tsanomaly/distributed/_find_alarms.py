@@ -13,7 +13,8 @@ __all__ = ["find_alarms"]
 def find_alarms(detector, X, *, alarm_filter=None):
     """Find the alarms in a Dask collection.
 
-    It is scored here: rows of several partitions may belong to one alarm.
+    The collection is scored immediately, because rows of several partitions may belong
+    to one alarm.
 
     Parameters
     ----------
@@ -22,14 +23,14 @@ def find_alarms(detector, X, *, alarm_filter=None):
     X : dask Array or DataFrame of shape (n_timestamps, n_channels)
         A series, rows in time order over all partitions.
     alarm_filter : AlarmFilter or None, default=None
-        When errors become an alarm. None is :class:`~tsanomaly.AlarmFilter` at its
-        defaults.
+        Rules by which errors become alarms. None is :class:`~tsanomaly.AlarmFilter`
+        with default parameters.
 
     Returns
     -------
     alarms : DataFrame
         One row per alarm, in time order, as from
-        :meth:`AlarmFilter.alarms <tsanomaly.AlarmFilter.alarms>` with the errors of all
+        :meth:`AlarmFilter.alarms <tsanomaly.AlarmFilter.alarms>` for the errors of all
         rows at once and their index.
 
     Raises
@@ -37,23 +38,23 @@ def find_alarms(detector, X, *, alarm_filter=None):
     ImportError
         If Dask is not installed.
     TypeError
-        If `X` is no Dask array or DataFrame.
+        If `X` is not a Dask array or DataFrame.
     ValueError
-        If `detector` does not tell its threshold, and `alarm_filter` has none; and as
-        from :func:`score_samples`.
+        If the threshold of `detector` is unknown and `alarm_filter` has none, or as in
+        :func:`score_samples`.
     sklearn.exceptions.NotFittedError
         If `detector` is not fitted.
 
     See Also
     --------
-    tsanomaly.AlarmFilter : The rules, and the columns of the table.
-    tsanomaly.explain : The channels behind alarms, of a piece of the series.
+    tsanomaly.AlarmFilter : Describes the rules and the columns of the table.
+    tsanomaly.explain : Find the channels behind the alarms in a part of the series.
 
     Notes
     -----
-    From partition to partition goes the alarm that there is, not the rows. Of a
-    detector without `median_error_`, the errors of all rows come here for their median:
-    8 bytes for each.
+    Only the current alarm is passed from partition to partition, not the rows. If the
+    detector has no `median_error_`, the errors of all rows are loaded into this process
+    to compute their median, which takes 8 bytes per row.
 
     Examples
     --------
@@ -83,31 +84,31 @@ def find_alarms(detector, X, *, alarm_filter=None):
 
 
 def _take(state, block):
-    """What is known after a partition; what was known before stays, to be run again."""
+    """Return the state after a partition. The given state is kept for retries."""
     state = deepcopy(state)
     state.take(*block)
     return state
 
 
 class _Alarms:
-    """Alarms of the partitions so far, and what those that follow need to know.
+    """Alarms of the partitions so far, and the state that later partitions need.
 
     Parameters
     ----------
     tracker : AlarmTracker
-        Before the first row.
+        Tracker before the first row.
     """
 
     def __init__(self, tracker):
         self._tracker = tracker
-        self._found = []  # alarms, and the labels of their rows
-        self._labels = {}  # of rows of the alarm that there is
-        self._index = None  # of no rows: its type
+        self._found = []  # alarms with the labels of their rows
+        self._labels = {}  # labels of the rows of the current alarm
+        self._index = None  # at most one label, for the type
         self._last = None  # the last label
         self._steps, self._is_ordered = Counter(), True
 
     def take(self, errors, index):
-        """Take the errors of the next partition, with its index."""
+        """Process the errors and the index of the next partition."""
         import pandas as pd
 
         first, tracker = self._tracker.n_rows, self._tracker
@@ -118,7 +119,7 @@ class _Alarms:
         self._count_steps(index)
         over, _ = tracker.run(errors)
         if tracker.is_raised:
-            over = over[:-1]  # the last one goes on
+            over = over[:-1]  # the last one is still active
         going_on = [] if tracker.alarm is None else [tracker.alarm]
         for alarm in over + going_on:
             for name in LABELS:
@@ -129,7 +130,7 @@ class _Alarms:
         self._labels = {row: self._labels[row] for row in needed}
 
     def table(self, columns):
-        """All alarms, as a frame."""
+        """Return all alarms as a frame."""
         found = self._found.copy()
         if self._tracker.is_raised:
             found.append(self._labelled(self._tracker.alarm))
@@ -146,7 +147,7 @@ class _Alarms:
         return alarm, {name: self._labels[alarm[name]] for name in LABELS}
 
     def _count_steps(self, index):
-        """Count the times from row to row, and see whether these are in order."""
+        """Count the time steps between rows, and check whether times are in order."""
         import pandas as pd
 
         if not isinstance(index, pd.DatetimeIndex) or not len(index):
@@ -158,7 +159,7 @@ class _Alarms:
         self._last = index[-1:]
 
     def _median_step(self):
-        """As `median_step` of the index of all rows."""
+        """Return the result of `median_step` for the index of all rows."""
         import pandas as pd
 
         if not self._steps or not self._is_ordered:

@@ -11,8 +11,9 @@ __all__ = ["has_drifted"]
 def has_drifted(detector, X, *, alarm_filter=None):
     """Whether the last rows of a Dask collection no longer look like training rows.
 
-    It is scored here. Faults end at some point. If the machine, a sensor or the product
-    has changed, all errors stay larger: train again, unless it is a fault.
+    The collection is scored immediately. Faults end at some point. If the machine, a
+    sensor or the product has changed, all errors stay larger. Train again in this case,
+    unless the change is a fault.
 
     Parameters
     ----------
@@ -37,20 +38,20 @@ def has_drifted(detector, X, *, alarm_filter=None):
     TypeError
         If `X` is not a Dask array or DataFrame.
     ValueError
-        If the threshold of `detector` is unknown, and `alarm_filter` has none; and as
-        from :func:`score_samples`.
+        If the threshold of `detector` is unknown and `alarm_filter` has none, or as in
+        :func:`score_samples`.
     sklearn.exceptions.NotFittedError
         If `detector` is not fitted.
 
     See Also
     --------
     find_alarms : Find the alarms in a Dask collection.
-    tsanomaly.AlarmFilter : Has a threshold that follows drift.
+    tsanomaly.AlarmFilter : Find alarms with a threshold that can follow drift.
 
     Notes
     -----
-    ``tsanomaly detect`` warns by the same rule. The errors of all rows come here: 8
-    bytes for each.
+    ``tsanomaly detect`` warns by the same rule. The errors of all rows are loaded into
+    this process, which takes 8 bytes per row.
 
     Examples
     --------

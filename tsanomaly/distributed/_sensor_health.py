@@ -98,7 +98,7 @@ class _Partitioned:
 
     @cached_property
     def _rows(self):
-        """Numbers of rows of the partitions, breaks and index."""
+        """Number of rows of each partition, breaks, and index."""
         import dask
         import pandas as pd
 
@@ -123,8 +123,8 @@ class _Partitioned:
     def channel(self, name):
         import dask
 
-        # Selected by the collection, which may then read no other column, and may join
-        # partitions.
+        # Select from the collection, so that Dask reads no other column if it can. It
+        # may then also join partitions.
         parts = Partitions(_select(self._X, [name])).parts
         take = dask.delayed(_values)
         pieces = dask.compute(*(take(part, self._argument) for part in parts))
@@ -144,7 +144,7 @@ def _select(rows, names):
 
 
 def _look(rows, argument):
-    """Breaks of a partition, and its index or None."""
+    """Return the breaks of a partition, and its index or None."""
     values, _, index = as_channels(rows, argument)
     return breaks_of(values), index
 
