@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The library's own network in jax, with fewer operations than Keras needs for it.
+"""The built-in network in jax, with fewer operations than in Keras.
 
-The same numbers as from the Keras model of `build_lstm_autoencoder`, up to rounding;
-that one remains what other backends run, and what users look into. Two things make the
-difference. In scoring, one loop over the rows runs all layers of the encoder, and
-another all of the decoder, so that no sequence is stored within either. In training,
-the gradient of a layer is written by hand: its loop holds one matrix product, and those
-for the weights and for the layer below are done for all rows at once.
+The results equal those of the Keras model of `build_lstm_autoencoder`, up to rounding.
+The Keras model runs on other backends, and users can inspect it. There are two
+differences. In scoring, one loop over the rows runs all layers of the encoder, and
+another one all layers of the decoder, so that no sequences are stored between layers.
+In training, the gradient of a layer is implemented by hand: its loop contains a single
+matrix product, and the products for the weights and for the layer below are computed
+for all rows at once.
 
-To be imported after Keras: importing jax touches global random states, which
-`import_keras` puts back.
+Import this module after Keras: importing jax changes global random states, which
+`import_keras` restores.
 """
 
 from functools import partial
@@ -22,15 +23,15 @@ __all__ = ["LSTMProgram"]
 
 
 class LSTMProgram:
-    """The functions of one architecture; `forward` is compiled.
+    """Functions of one architecture. `forward` is compiled.
 
     Parameters
     ----------
     n_layers : int
-        LSTM layers of the encoder; the decoder has as many.
+        Number of LSTM layers of the encoder, and of the decoder.
     link : {'sequence', 'state', 'dense'}
-        What the decoder sees of the encoder: its outputs at all rows, the last one
-        first; the last of them at every row; or a dense layer of that.
+        Input of the decoder: the outputs of the encoder in all rows, the last one
+        first; its last output, in every row; or a dense layer of the last output.
     dropout : float
         Share of activations set to zero in training.
     """
@@ -39,22 +40,24 @@ class LSTMProgram:
         self._link = link
         self._dropout = dropout
         self._unpack = partial(_unpack, n_layers, link)
-        # Not a method, which would keep the program, and what is compiled, alive.
+        # Not a method, which would keep the program and its compiled code alive.
         self.forward = jax.jit(partial(_forward, self._unpack, link))
 
     def loss(self, weights, seen, target, counted, seed, number):
-        """Squared residuals of windows, weighted and summed; to be compiled.
+        """Return the weighted sum of the mean squared residuals of windows.
+
+        The caller compiles it.
 
         Parameters
         ----------
         weights : list of jax.Array
-            In Keras' order.
+            Weights in the order of Keras.
         seen, target : jax.Array of shape (n_windows, window_size, n_channels)
-            What goes in, and what is to come out, NaN where that is not known.
+            Inputs, and targets, NaN where unknown.
         counted : jax.Array of shape (n_windows,)
             Weight of each window's mean squared residual.
         seed, number : int
-            Of the training, and of these windows in it: what dropout draws by.
+            Seed of the training, and number of these windows in it, for dropout.
 
         Returns
         -------
@@ -105,13 +108,13 @@ def _forward(unpack, link, weights, windows):
     Parameters
     ----------
     unpack : callable
-        From the weights to the layers.
+        Maps the weights to the layers.
     link : str
-        As above.
+        As in `LSTMProgram`.
     weights : list of jax.Array
-        In Keras' order.
+        Weights in the order of Keras.
     windows : jax.Array of shape (n_windows, window_size, n_channels)
-        What goes in.
+        Inputs.
 
     Returns
     -------
@@ -152,11 +155,11 @@ def _forward(unpack, link, weights, windows):
 
 
 def _unpack(n_layers, link, weights):
-    """Encoder, bottleneck, decoder and output layer from weights in Keras' order.
+    """Return encoder, bottleneck, decoder and output layer from weights of Keras.
 
-    The sigmoids of an LSTM are taken from a hyperbolic tangent, so that one call
-    serves all four gates: sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. What leads to z is
-    halved here.
+    The sigmoids of an LSTM are computed from a hyperbolic tangent, so that one call
+    suffices for all four gates: sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. The weights that
+    z is computed from are halved here.
     """
     weights = iter(weights)
 
@@ -172,19 +175,19 @@ def _unpack(n_layers, link, weights):
 
 
 def _halved(kernel, recurrent, bias):
-    # Input, forget and output gate are sigmoids; the candidate, third, is not.
+    # Input, forget and output gate are sigmoids. The candidate, the third one, is not.
     scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], bias.dtype), len(recurrent))
     return kernel * scale, recurrent * scale, bias * scale
 
 
 def _dense(rows, kernel, bias):
-    """A dense layer, for all rows and windows in one matrix product."""
+    """Apply a dense layer to all rows and windows in one matrix product."""
     flat = rows.reshape(-1, rows.shape[-1]) @ kernel + bias
     return flat.reshape(*rows.shape[:-1], -1)
 
 
 def _start(layers, n_windows):
-    """Hidden and cell states before the first row."""
+    """Return the hidden and cell states before the first row."""
     zeros = [
         jnp.zeros((n_windows, len(recurrent)), recurrent.dtype)
         for _, recurrent, _ in layers
@@ -193,7 +196,7 @@ def _start(layers, n_windows):
 
 
 def _cell(z, recurrent, state):
-    """One row of an LSTM layer."""
+    """Run an LSTM layer on one row."""
     hidden, cell = state
     i, f, g, o = _gates(z + hidden @ recurrent)
     cell = f * cell + i * g
@@ -201,7 +204,7 @@ def _cell(z, recurrent, state):
 
 
 def _gates(z):
-    """Input gate, forget gate, candidate, output gate, each (n_windows, width)."""
+    """Return input gate, forget gate, candidate, output gate, (n_windows, width)."""
     i, f, g, o = jnp.split(jnp.tanh(z), 4, axis=1)
     return i / 2 + 0.5, f / 2 + 0.5, g, o / 2 + 0.5
 
@@ -212,7 +215,7 @@ def _scan(z, recurrent):
     Parameters
     ----------
     z : jax.Array of shape (window_size, n_windows, 4 * width)
-        What the rows contribute to the gates.
+        Contributions of the rows to the gates.
     recurrent : jax.Array of shape (width, 4 * width)
         Kernel of the hidden state.
 
@@ -221,10 +224,10 @@ def _scan(z, recurrent):
     hidden : jax.Array of shape (window_size, n_windows, width)
         Hidden states after each row.
     slopes : tuple of jax.Array, each of that shape
-        Six derivatives: of the cell state by the parts of `z` for input gate, forget
-        gate and candidate; of the hidden state by that for the output gate, and by the
-        cell state; of the cell state by the one before. With them the backward pass
-        takes no hyperbolic tangent again.
+        Six derivatives: of the cell state with respect to the parts of `z` for input
+        gate, forget gate and candidate; of the hidden state with respect to the part
+        for the output gate, and to the cell state; of the cell state with respect to
+        the previous one. With them, the backward pass computes no hyperbolic tangents.
     """
     zeros = jnp.zeros((z.shape[1], len(recurrent)), z.dtype)
 
@@ -250,7 +253,7 @@ def _scan(z, recurrent):
 
 @jax.custom_vjp
 def _lstm(z, recurrent):
-    """Hidden states of an LSTM layer; as `_scan`."""
+    """Return the hidden states of an LSTM layer; see `_scan`."""
     return _scan(z, recurrent)[0]
 
 
@@ -260,7 +263,7 @@ def _lstm_forward(z, recurrent):
 
 
 def _lstm_backward(saved, wanted):
-    """Gradients of `z` and `recurrent`, given that of the hidden states."""
+    """Return the gradients of `z` and `recurrent` from that of the hidden states."""
     recurrent, hidden, slopes = saved
 
     def step(state, row):

@@ -145,9 +145,9 @@ def trailing_means_by_length(squared, window_size, limit):
 
 
 def _factors(squared, limit):
-    """Return what scales down rows whose mean exceeds the limit, or None if none does.
+    """Return factors that scale down rows whose mean exceeds the limit, or None.
 
-    The mean is that of the last axis, over the channels.
+    The mean is over the last axis, the channels. None if no row exceeds the limit.
     """
     errors = mean_of_known(squared, axis=-1)
     if not (errors > limit).any():
@@ -157,9 +157,9 @@ def _factors(squared, limit):
 
 
 def _sums_by_length(values, factors, lengths):
-    """Return the sums over the last rows of windows, each times its factor if any.
+    """Return the sums over the last rows of windows, multiplied by any factors.
 
-    Each length adds to the next shorter one only the rows that it has beyond that.
+    The sum of each length is that of the next shorter one plus the additional rows.
     """
     window_size = values.shape[1]
     sums = np.empty((len(values), len(lengths), values.shape[2]))
@@ -180,10 +180,10 @@ def _sums_by_length(values, factors, lengths):
 
 
 def _trailing_sums(values, lengths):
-    """Return the sums of each row and those before it, by length, longest first.
+    """Return the sums over each row and the rows before it, by length, longest first.
 
-    A sum over 2k rows is that over the last k of them and that over the k before. Rows
-    before the first one count as 0.
+    A sum over 2k rows is the sum over the last k rows plus that over the k rows before
+    them. Rows before the first one count as 0.
     """
     sums = np.empty((len(values), len(lengths), values.shape[1]))
     shorter = sums[:, -1] = values

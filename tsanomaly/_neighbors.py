@@ -381,7 +381,7 @@ class NeighborView:
         """
         tested = evenly(_whole(series, rows, self._lengths[-1]), _MOST_TESTED)
         every = np.flatnonzero(~series.breaks)
-        # What is found for few rows is kept, so that no row is searched for twice.
+        # If there are few rows, results are reused, so that no row is searched twice.
         is_short = len(every) <= _MOST_TESTED
         searched = every if is_short else tested
         prepared, found = self._prepare(), []

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Whether a network knows relations between sensors that a linear map does not.
+"""Test whether a network has learned relations that a linear map has not.
 
-The evidence is a test without labels, on training rows that the network has not learned
-from. The last rows of one channel in a window are replaced by rows of the same channel
-from elsewhere: every sensor by itself is as usual, and only the relation is broken. A
-model knows the relation as far as it tells such windows from those that were read.
+The test needs no labels and uses training rows that the network was not trained on. In
+copies of their windows, the last rows of one channel are replaced by rows of the same
+channel from other windows. Each channel by itself still looks normal, and only its
+relation to the others is broken. The better the errors of a model distinguish these
+windows from the original ones, the more the model knows about the relation.
 """
 
 from typing import NamedTuple
@@ -18,51 +19,52 @@ from tsanomaly._windows import fill_windows
 
 __all__ = ["Evidence", "find_evidence", "relation_weights"]
 
-# Rows at the end of a window that are replaced.
+# Number of rows at the end of a window that are replaced.
 _REPLACED = 10
 
-# Windows that are tested, at most, and readings in those of all channels; of very wide
-# series more, since fewer than 32 windows tell nothing.
+# Maximum number of windows to test, and maximum number of readings in their copies, of
+# which there is one per channel. Very wide series exceed the latter, because fewer than
+# 32 windows are not conclusive.
 _MOST_WINDOWS, _MOST_READINGS = 300, 50_000_000
 
-# Windows that models are given together: they compute as many as fill a batch, also
-# where the windows of a channel are few.
+# Approximate number of windows that are passed to a model at once. Copies for several
+# channels are combined, because a model always computes full batches.
 _TOGETHER = 512
 
-# Below the first gain the network counts for nothing in a channel, from the second on
-# it counts fully.
+# The network has no weight in a channel below the first gain, and full weight from the
+# second one on.
 _LEAST_GAIN, _FULL_GAIN = 0.25, 0.5
 
-# How much a channel that the network does not know counts in its view, at least, and
-# the smallest typical residual that channels are divided by, relative to their median.
+# Minimum weight of a channel in the view of the network, and minimum typical residual
+# that a channel is divided by, relative to the median over the channels.
 _LEAST_WEIGHT, _SMALLEST = 0.1, 0.01
 
-# A channel whose replacement neither model notices more often than this cannot be
-# predicted: 0.5 is by chance.
-# The linear map has learned from these rows, and notices noise in up to 0.66.
+# A channel is unpredictable if neither model has a larger area under the ROC curve.
+# Chance is 0.5, but the linear map, fitted on these rows, reaches up to 0.66 on noise.
 _UNNOTICED = 0.7
 
-# Where a channel idles, most replacements change nothing. It is judged by those that
-# differ by more than so much of its variance, if there are as many.
+# If a channel idles, most replacements change nothing. Its predictability is tested on
+# windows with a mean squared change above this share of its variance, if there are at
+# least this many.
 _LEAST_CHANGE, _FEWEST_WINDOWS = 0.25, 100
 
 
 class Evidence(NamedTuple):
-    """What was found.
+    """Result of `find_evidence`.
 
     Parameters
     ----------
     gain : ndarray of shape (n_channels,)
-        How much more of the replacements in a channel the network tells from what was
-        read than the linear map, of those that this one does not, in [0, 1]: with the
-        areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5,
-        the larger, ``(a - b) / (1 - b)``.
+        Share of the replacements in a channel that the network detects, of those that
+        the linear map misses, in [0, 1]: ``(a - b) / (1 - b)`` with the areas under the
+        ROC curve `a` of the network and `b` of the linear map, or 0.5 if that is
+        larger.
     predictable : ndarray of shape (n_channels,), dtype=bool
-        Whether either model tells them; also True where there were too few windows in
-        which the channel changes, as in short or very wide series.
+        Whether at least one model detects the replacements. Also True if there are too
+        few windows in which the channel changes, as in short or very wide series.
     residual_weights : ndarray of shape (n_channels,)
-        What the squared residuals of the network are to be multiplied by: the inverse
-        of what they are typically, and how far the network counts in the channel.
+        Factors for the squared residuals of the network: the inverse of their typical
+        size, times the weight of the network in the channel.
     """
 
     gain: np.ndarray
@@ -71,7 +73,7 @@ class Evidence(NamedTuple):
 
 
 def relation_weights(gain):
-    """How far the network counts in each channel, and altogether.
+    """Return the weights of the network in each channel and in total.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ def relation_weights(gain):
     weights : ndarray of shape (n_channels,)
         0 up to a gain of 0.25, 1 from 0.5 on, and linear in between.
     weight : float
-        Their median: the network speaks for the machine if it knows more in most of
-        its channels.
+        Their median, so that the network counts only if it knows more in most of the
+        channels.
     """
     weights = (gain - _LEAST_GAIN) / (_FULL_GAIN - _LEAST_GAIN)
     weights = np.clip(weights, 0, 1)
@@ -92,7 +94,7 @@ def relation_weights(gain):
 
 
 def find_evidence(network, linear, series, rows, rng):
-    """Test what a network and a linear map know of each channel.
+    """Test what a network and a linear map know about each channel.
 
     Parameters
     ----------
@@ -100,9 +102,9 @@ def find_evidence(network, linear, series, rows, rng):
     series : Series
         The training series.
     rows : ndarray of int
-        Rows that the network has not learned from.
+        Rows that the network was not trained on.
     rng : numpy.random.Generator
-        Chooses windows, and what they are given.
+        Chooses the windows and their replacements.
 
     Returns
     -------
@@ -152,16 +154,17 @@ def find_evidence(network, linear, series, rows, rng):
 
 
 def _area(as_read, replaced):
-    """Area under the ROC curve of errors of windows that were read and replaced."""
-    # The share of pairs in which the replaced one has the larger error. As from
-    # roc_auc_score, whose checks take most of the test of a wide series.
+    """Return the area under the ROC curve for original and changed windows."""
+    # The share of pairs in which the changed window has the larger error. The result is
+    # that of roc_auc_score, whose input validation would take most of the time of the
+    # test for a wide series.
     n_read, n_replaced = len(as_read), len(replaced)
     ranks = rankdata(np.concatenate([as_read, replaced]))[n_read:]
     return (ranks.mean() - (n_replaced + 1) / 2) / n_read
 
 
 def _typical_residuals(view, series, rows):
-    """Mean squared residual of each channel, but none that is far below the others."""
+    """Return the mean squared residual of each channel, limited from below."""
     residuals = view.residuals(series)
     squared = [squared[:, -1] for _, squared in residuals.batches(evenly(rows), 1)]
     typical = np.nan_to_num(mean_of_known(np.concatenate(squared), axis=0))
@@ -172,11 +175,12 @@ def _typical_residuals(view, series, rows):
 
 
 class _Test:
-    """Errors of windows by a model, as they were read and with others in their place.
+    """Errors of a model in the original windows and in windows with replaced rows.
 
     Attributes
     ----------
     as_read : ndarray of shape (n_windows,)
+        Errors in the original windows.
     """
 
     def __init__(self, model, series, rows, weights):
@@ -188,14 +192,14 @@ class _Test:
         self.as_read = self._errors(self._series.take(rows))
 
     def errors_with(self, channels, donors):
-        """Errors with the last rows of a channel replaced by those of other windows.
+        """Return the errors if other windows replace the last rows of a channel.
 
         Parameters
         ----------
         channels : sequence of int
-            One after the other is replaced, in copies of the windows.
+            Channels to replace, each in its own copy of the windows.
         donors : list of ndarray of shape (n_windows,)
-            For each of them, rows whose windows take the place.
+            For each channel, the rows whose windows provide the replacements.
 
         Returns
         -------
@@ -210,7 +214,7 @@ class _Test:
         return errors.reshape(len(channels), -1)
 
     def _errors(self, windows):
-        """Sums of the squared residuals of the last rows of windows."""
+        """Return the sums of the weighted squared residuals in the last rows."""
         totals = []
         given = _Given(windows, self._series.fill_values)
         for _, actual, expected in self._model.run(given, np.arange(len(windows))):
@@ -220,7 +224,7 @@ class _Test:
 
 
 class _Given:
-    """Windows that are there already, for models that ask for them by number."""
+    """Existing windows, with the methods of `TrailingWindows` that models call."""
 
     def __init__(self, windows, fill_values):
         self._windows = windows

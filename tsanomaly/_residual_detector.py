@@ -526,7 +526,7 @@ class ResidualDetector(
         return errors
 
     def _overrides(self, *methods):
-        """Whether a subclass defines one of some methods of this class anew."""
+        """Whether a subclass overrides any of the given methods of this class."""
         return overrides(self, ResidualDetector, *methods)
 
     def _make_last_row_errors(self):

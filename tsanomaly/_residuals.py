@@ -23,8 +23,8 @@ from tsanomaly._windows import TrailingWindows
 
 __all__ = ["Residuals"]
 
-# Number of windows of residuals per batch, and of residuals about: what is computed of
-# them stays in the cache of a processor.
+# Maximum number of windows per batch, and approximate number of residuals in them, so
+# that intermediate results stay in the cache of a processor.
 _BLOCK, _MOST_NUMBERS = 1024, 2**18
 
 
@@ -70,11 +70,11 @@ class Residuals:
 
     @property
     def are_of_rows(self):
-        """Whether all windows with a row share its residuals, as of forecasts."""
+        """Whether a row has the same residuals in all windows, as in forecasts."""
         return self._model.forecasts
 
     def whole_of(self, rows):
-        """Return those of the rows without padding or, if there are none, all such."""
+        """Return the given rows without padding or, without any, all such rows."""
         whole = rows[self.whole[rows]]
         return whole if len(whole) else self.rows[self.whole[self.rows]]
 
@@ -112,7 +112,7 @@ class Residuals:
                 yield batch, squared
 
     def stretches(self, rows, n_rows):
-        """Yield squared residuals that are of rows, with those of the rows before them.
+        """Yield the squared residuals of rows and of the rows before them.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class Residuals:
                 yield rows[inside], stretch, places[inside] - first
 
     def _of_rows(self, rows, n_rows):
-        """Return the rows up to given ones, and their residuals; NaN for breaks."""
+        """Return rows with those before them, and their residuals, NaN for breaks."""
         context = Context(n_rows - 1, 0)
         needed = rows_with_context(rows, context, len(self._windows.X))
         squared = np.full((len(needed), self.shape[1]), np.nan)
@@ -152,7 +152,7 @@ class Residuals:
         return needed, squared
 
     def _windows_of_forecasts(self, rows, n_rows):
-        """Yield windows of residuals of rows that are each forecast once."""
+        """Yield windows of residuals. Each row is forecast only once."""
         squared = np.full(self.shape, np.nan)
         needed, of_rows = self._of_rows(rows, n_rows)
         squared[needed] = of_rows

@@ -300,7 +300,7 @@ def error_of_level(level):
 
 
 def level_of_error(error):
-    """Inverse of `error_of_level` for non-negative errors."""
+    """Return the level of a non-negative error: the inverse of `error_of_level`."""
     with np.errstate(divide="ignore"):  # -inf of 0
         return error + np.log(-np.expm1(-error))
 
@@ -371,7 +371,7 @@ class RowErrorRule:
         self.calibration = LogCalibration(mean_of_known(errors, axis=1))
 
     def levels(self, errors):
-        """Normalised scores of rows.
+        """Return the normalised scores of rows.
 
         Parameters
         ----------

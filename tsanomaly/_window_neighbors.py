@@ -14,11 +14,12 @@ from tsanomaly._views import errors_of_halves
 __all__ = ["WindowNeighborsDetector"]
 
 
-# Separate windows in a half of the rows, at least, for distances to tell anything: the
-# nearest window and those that overlap it are left out.
+# Minimum number of separate windows in each half of the rows for meaningful distances:
+# the nearest window and those that overlap with it are left out.
 _FEWEST_APART = 4
 
-# Training rows, at least, for the same: a quantile of 1 % needs some beyond it.
+# Minimum number of training rows for the same purpose: some must lie beyond a quantile
+# of 1 %.
 _FEWEST_ROWS = 1000
 
 

@@ -28,7 +28,7 @@ __all__ = [
 # Number of windows in which missing readings are filled at a time.
 _BLOCK = 1024
 
-# How many times as long a single trailing median takes as one of many.
+# Cost of a single trailing median, relative to one of many.
 _COST_OF_MEDIAN = 8
 
 
