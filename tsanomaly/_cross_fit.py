@@ -163,7 +163,7 @@ def _cross_fit(steps, X, y, n_blocks):
         errors.append(results_at(head, "transform", X, np.arange(start, stop)))
     errors = np.concatenate(errors)
     breaks = find_breaks(X)
-    with suppress(ValueError):  # steps that do not say how many rows they need
+    with suppress(ValueError):  # steps with an unknown context
         n_start_up = get_context(head).n_start_up
         whole = TrailingWindows(breaks, n_start_up + 1, breaks).whole
         if whole.any():
@@ -183,7 +183,7 @@ def _fit_without(steps, X, y, start, stop):
         else:
             part = np.array(part, dtype=np.float64)
             part[start] = np.nan
-        # Not all steps support breaks, which only fitting them can tell.
+        # Some steps do not support breaks, which is known only by fitting them.
         with suppress(ValueError):
             return head.fit(part, _at(y, rows))
         head = clone(head)

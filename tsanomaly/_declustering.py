@@ -140,7 +140,7 @@ def find_peaks(errors, level, breaks=None):
 
 
 def _extremal_index(gaps):
-    """Intervals estimator, from the gaps between consecutive errors above a level."""
+    """Return the intervals estimator, from the gaps between errors above a level."""
     if not len(gaps):
         return 1.0
     if gaps.max() > 2:

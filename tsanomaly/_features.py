@@ -56,7 +56,7 @@ class _Moments(NamedTuple):
 
 
 def _single_rows(block):
-    """Moments of windows of one row."""
+    """Return the moments of windows of one row."""
     missing = np.isnan(block)
     if not missing.any():
         return _Moments(1, 1, block, np.zeros_like(block), block, block)
@@ -208,19 +208,19 @@ def _zone_of(index):
         is_same = (
             index.tz_convert(zone).tz_localize(None).equals(index.tz_localize(None))
         )
-    # Some libraries write zones in words of their own; each reader fails in its way.
+    # Some libraries use their own names of zones, which cause different errors.
     except Exception:
         return None
     return zone if is_same else None
 
 
 def zone_of_training(step):
-    """The zone of the times in `fit`, if a step looks at a calendar; or None.
+    """Return the zone of the times in `fit` if a step uses a calendar, or None.
 
     Parameters
     ----------
     step : fitted estimator
-        Perhaps a union of others.
+        A step, which may be a union of others.
     """
     parts = [part for _, part in getattr(step, "transformer_list", ())]
     found = [getattr(step, "time_zone_", None), *map(zone_of_training, parts)]
@@ -228,7 +228,7 @@ def zone_of_training(step):
 
 
 def in_zone(index, zone):
-    """Times of a DatetimeIndex in another zone, if both have one."""
+    """Convert a DatetimeIndex to another zone, if both have one."""
     if zone is None or index.tz is None:
         return index
     return index.tz_convert(zone)
@@ -477,7 +477,7 @@ class TemporalFeatures(VersionedState, TransformerMixin, BaseEstimator):
                     start, end = end, end + len(family)
                     by_feature[start:end, : len(readings)] = family
             values = by_feature[:, : len(readings)]
-            # In place: memory for a copy is new, and cleared by the system, every time.
+            # In place, because the system would clear new memory for every copy.
             np.clip(values, -largest, largest, out=values)
             features[rows, X.shape[1] :] = values.T
         return features

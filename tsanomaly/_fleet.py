@@ -388,8 +388,8 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         Returns
         -------
         detectors : dict
-            Detectors, without the fallback. A mapping that reads a detector when it is
-            asked for, if the fleet was loaded with ``lazy=True``.
+            Detectors, without the fallback. If the fleet was loaded with ``lazy=True``,
+            a mapping that reads each detector on first use.
         """
         self._check_fitted("detectors_")
         labels = _labels(self.groups_)
@@ -580,7 +580,7 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
 
 
 class _ByName(Mapping):
-    """Models by name, each taken from a sequence when it is asked for."""
+    """Models by name, each taken from a sequence on demand."""
 
     def __init__(self, names, models):
         self._positions = {name: position for position, name in enumerate(names)}

@@ -37,8 +37,8 @@ __all__ = [
     "training_errors",
 ]
 
-# Readings of a block of rows that is scored at a time, about; rows of it, at least; and
-# how many times as many as it takes for their context, which is run again.
+# Approximate number of readings per block of rows that is scored at a time, minimum
+# number of rows, and minimum ratio of rows to their context, which is computed again.
 _BLOCK_READINGS, _FEWEST_ROWS, _TIMES_CONTEXT = 2**18, 4096, 16
 
 
@@ -132,8 +132,8 @@ def detector_errors(detector, X):
 
     Notes
     -----
-    A long series goes through a pipeline block by block: what its steps make of a row,
-    such as a window, may take many times the memory of the row.
+    A pipeline processes a long series block by block, because the output of its steps,
+    such as windows, may take many times the memory of the series.
     """
     X, score = as_series(X), getattr(detector, score_method(detector))
 
@@ -146,19 +146,19 @@ def detector_errors(detector, X):
 
 
 def results_by_block(function, X, estimator):
-    """A number, or several, for each row of a series, computed block by block.
+    """Compute one or several numbers for each row of a series, block by block.
 
-    Memory, apart from the results, does not grow with the series.
+    Apart from the results, memory does not grow with the length of the series.
 
     Parameters
     ----------
     function : callable
-        From a series to an array with an item for each of its rows.
+        Maps a series to an array with one item per row.
     X : array-like of shape (n_timestamps, n_channels)
         A series.
     estimator : fitted estimator
-        Says which neighbours the result of a row depends on. If it does not, the
-        function is given the whole series at once.
+        Determines the neighbouring rows that the result of a row depends on. If its
+        context is unknown, the function is called with the whole series.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def results_by_block(function, X, estimator):
     """
     try:
         context = get_context(estimator)
-    except ValueError:  # it does not say
+    except ValueError:  # unknown context
         return function(X)
     n_context, n_lookahead, _ = context
     n_timestamps, n_channels = (*np.shape(X), 1)[:2]
@@ -190,7 +190,7 @@ def results_by_block(function, X, estimator):
                 results[start:end] = of_piece
                 tell_done(end)
     except ValueError:
-        return function(X)  # raises, and names the row as it is numbered in X
+        return function(X)  # raises again, with the row number in X
     return results
 
 

@@ -134,7 +134,7 @@ class ReconstructionError(
             self.transformer_ = clone(self.transformer).fit(X, y, **metadata)
             for name in ("n_context_", "n_lookahead_", "n_start_up_"):
                 vars(self).pop(name, None)
-            with suppress(ValueError):  # if it does not say, neither can this
+            with suppress(ValueError):  # unknown for the transformer
                 self.n_context_, self.n_lookahead_, self.n_start_up_ = get_context(
                     self.transformer_
                 )

@@ -171,7 +171,7 @@ class ScoreTransformer(
             self.detector_ = self._fit_detector(X, y, routed["detector"])
             for name in ("n_context_", "n_lookahead_", "n_start_up_"):
                 vars(self).pop(name, None)
-            with suppress(ValueError):  # if it does not say, neither can this
+            with suppress(ValueError):  # unknown for the detector
                 self.n_context_, self.n_lookahead_, self.n_start_up_ = get_context(
                     self.detector_
                 )

@@ -108,7 +108,7 @@ class SelectedRowsMixin:
 
 
 def overrides(estimator, base, *methods):
-    """Whether a subclass defines some methods of a class anew.
+    """Whether a subclass overrides any of the given methods of a class.
 
     Parameters
     ----------

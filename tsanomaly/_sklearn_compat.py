@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Private names of scikit-learn, all of them in one place.
+"""Import all private names of scikit-learn that the library uses.
 
-scikit-learn moves and changes them without notice. When a new version does, this is the
-file to look at; a test sees to it that no other module imports one.
+scikit-learn may move or change them without notice. Only this file then has to be
+adapted, because a test ensures that no other module imports private names.
 """
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import _fit_context
 
-# Brings sklearn.callback along, whose import draws from Python's global random
-# generator: from scikit-learn 1.9 on _fit_context imports it when first used, in fit.
+# This also imports sklearn.callback, which draws from Python's global random generator.
+# Otherwise, _fit_context of scikit-learn >= 1.9 would import it on first use, in fit.
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
@@ -47,20 +47,20 @@ __all__ = [
 
 
 def check_parameters(estimator):
-    """Raise unless the parameters of an estimator are ones that its `fit` takes."""
-    if hasattr(estimator, "_parameter_constraints"):  # FeatureUnion says nothing
+    """Raise unless `fit` of an estimator accepts its parameters."""
+    if hasattr(estimator, "_parameter_constraints"):  # FeatureUnion has none
         estimator._validate_params()
 
 
 def empty_tree(n_features):
-    """The structure of a decision tree of one output, without nodes."""
+    """Return the structure of a decision tree with one output, without nodes."""
     from sklearn.tree._tree import Tree
 
     return Tree(n_features, np.ones(1, dtype=np.intp), 1)
 
 
 def path_lengths(trees):
-    """What a fitted forest knows of the nodes of its trees.
+    """Return the path lengths that a fitted forest stores for the nodes of its trees.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def path_lengths(trees):
     Returns
     -------
     below, above : tuple of ndarray
-        For each node of each tree, how much longer a path would be in a tree that goes
-        on, and how many nodes are on the path to it.
+        For each node of each tree, the expected length of the path below it if the tree
+        were grown further, and the number of nodes on the path to it.
     """
     from sklearn.ensemble._iforest import _average_path_length
 
@@ -83,6 +83,6 @@ def path_lengths(trees):
 
 
 def output_container(transformer):
-    """What a transformer returns: 'default' for arrays, 'pandas' or 'polars'."""
+    """Return the output of a transformer: 'default' (arrays), 'pandas' or 'polars'."""
     config = getattr(transformer, "_sklearn_output_config", {})
     return config.get("transform") or get_config()["transform_output"]

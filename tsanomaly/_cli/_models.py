@@ -309,10 +309,10 @@ def run_model(
 
 
 def _split(model, frame, errors, flagged):
-    """Errors by channel of a model that does not give them with the scores."""
+    """Return errors by channel of a model that does not return them with the scores."""
     from tsanomaly._attribution import channel_errors, occlude
 
-    # Where channels are found by trying, only for the rows that matter.
+    # Unless the model reconstructs, attribution may be slow: only for flagged rows.
     rows = np.flatnonzero(np.isfinite(errors) if reconstructs(model) else flagged)
     contributions = np.full(frame.shape, np.nan)
     if len(rows):
@@ -325,7 +325,7 @@ def _split(model, frame, errors, flagged):
 
 
 def expected_at(model, frame, found, rows):
-    """Readings that a model expects in some rows, or None; see `expected_readings`."""
+    """Return the expected readings of some rows, or None; see `expected_readings`."""
     from tsanomaly._attribution import expected_readings
 
     if found.expected is not None:
@@ -334,7 +334,7 @@ def expected_at(model, frame, found, rows):
 
 
 def default_alarms(model, frame):
-    """Alarms of a model in readings, as an `AlarmFilter` without options finds them."""
+    """Find the alarms of a model, with an `AlarmFilter` with default parameters."""
     from tsanomaly import AlarmFilter
 
     errors, threshold, _ = score(model, frame, None)
@@ -344,14 +344,14 @@ def default_alarms(model, frame):
 
 
 def rows_in_alarm(alarms, n_rows):
-    """Whether an alarm is on, for each row.
+    """Return a mask of the rows in which an alarm is active.
 
     Parameters
     ----------
     alarms : DataFrame
-        As from `AlarmFilter.alarms`, of an array.
+        As from `AlarmFilter.alarms` for an array.
     n_rows : int
-        Rows of the series.
+        Number of rows in the series.
     """
     is_on = np.zeros(n_rows, dtype=bool)
     for start, end in zip(alarms["start"], alarms["end"], strict=True):
@@ -360,7 +360,7 @@ def rows_in_alarm(alarms, n_rows):
 
 
 def predictions(frame, found):
-    """Score, flag and top channel of each row."""
+    """Return score, flag and top channel of each row."""
     shares = np.nan_to_num(found.contributions)
     names = np.append(frame.columns.to_numpy(dtype=object), "")
     top = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1)

@@ -10,7 +10,7 @@ from tsanomaly._cli._text import show, visible
 
 __all__ = ["Progress"]
 
-# Length of a bar in characters, and how often it is drawn.
+# Length of a bar in characters, and maximum number of times it is drawn.
 _BAR = 20
 _STEPS = 200
 

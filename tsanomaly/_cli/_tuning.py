@@ -36,7 +36,7 @@ class _LastRows(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     model : Pipeline
-        Of the command line.
+        Model of the command line.
     n_rows : int
         Number of rows to fit on; it grows in each round.
     """
@@ -60,9 +60,9 @@ def search(model, detector, train, test, y, *, seconds, random_state, progress):
     Parameters
     ----------
     model : Pipeline
-        Unfitted, of the command line.
+        Unfitted model of the command line.
     detector : str
-        Its name.
+        Name of its detector.
     train, test : DataFrame of shape (n_timestamps, n_channels)
         Rows for fitting and for evaluation.
     y : ndarray of shape (n_timestamps,)

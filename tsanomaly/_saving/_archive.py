@@ -62,7 +62,7 @@ _MOST_UNPACKED = 20
 # Suffix of members that are model files themselves, and are not compressed again.
 _OF_PARTS = ".skops"
 
-# Place of such a member in the file, and what the manifest says of it.
+# Position of such a member in the file, and its SHA-256 in the manifest.
 _Part = namedtuple("_Part", "name offset size digest")
 
 # Start of a member in an archive: two lengths are at the end.
@@ -192,7 +192,7 @@ def read_members(file, source):
 
 
 def _find_part(entry, digest):
-    """Return where a model file lies that an archive holds as it is."""
+    """Return the position of a model file that an archive contains uncompressed."""
     if entry.compress_type != ZIP_STORED or entry.compress_size != entry.file_size:
         raise ValueError(f"{entry.filename} is compressed")
     return _Part(entry.filename, entry.header_offset, entry.file_size, digest)
@@ -215,7 +215,7 @@ def read_part(file, part):
     Raises
     ------
     ValueError
-        If it is not what the manifest listed.
+        If the contents do not match the manifest.
     """
     file.seek(part.offset)
     header = file.read(_HEADER_SIZE)

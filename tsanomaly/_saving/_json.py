@@ -11,9 +11,9 @@ __all__ = ["MOST_DEPTH", "read_json", "write_json"]
 # Maximum nesting depth. A pipeline has 12 levels.
 MOST_DEPTH = 100
 
-# Maximum number of values, plus one for every 8 bytes of the file, and of bytes, plus 4
-# for every byte of the file. A value takes 100 bytes of memory, so the values of a file
-# of 4 MB take at most 60 MB. A pipeline has 500 values, and 20 kB of arrays.
+# Maximum number of values (plus one for every 8 bytes of the file) and of bytes of JSON
+# (plus 4 for every byte of the file). A value takes 100 bytes of memory, so the values
+# of a file of 4 MB take at most 60 MB. A pipeline has 500 values, and 20 kB of arrays.
 _MOST_VALUES, _LONGEST = 100_000, 1_000_000
 
 _LONG_NUMBER = re.compile(rb"[-+.0-9eE]{40}")

@@ -416,8 +416,8 @@ def _make(document, members, source, trusted, others, n_more, models=None):
     model : estimator
         The model.
     n_left : int
-        Number of objects, of `n_more` and those that the size allows, that it could
-        still hold.
+        Number of objects that are still allowed, of `n_more` and those that the size
+        allows.
     """
     names = names_in(document)
     n_bytes = sum(map(len, members.values()))

@@ -134,7 +134,7 @@ class MqttOutput:
         self._address.client("")  # raises if it cannot be made
 
     def last(self, watch):
-        """Number of the last event that is known to have arrived."""
+        """Return the number of the last event that is known to have arrived."""
 
     def send(self, events):
         """Send events.

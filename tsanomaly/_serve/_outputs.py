@@ -53,10 +53,10 @@ class LinesOutput:
         self._print_line = print_line
 
     def last(self, watch):
-        """Number of the last event that is known to have arrived."""
+        """Return the number of the last event that is known to have arrived."""
 
     def send(self, events):
-        """Hand events over."""
+        """Send events."""
         for event in events:
             self._print_line(_as_line(event))
 
@@ -111,7 +111,7 @@ class FileOutput:
         return None
 
     def send(self, events):
-        """Hand events over."""
+        """Send events."""
         lines = "".join(f"{_as_line(event)}\n" for event in events).encode()
         # Unbuffered, because closing the file would write a buffer after a failure.
         with open(self._path, "ab", buffering=0) as file:
@@ -176,10 +176,10 @@ class WebhookOutput:
         self.name = f"{self.place} {sha256(url.encode()).hexdigest()[:12]}"
 
     def last(self, watch):
-        """Number of the last event that is known to have arrived."""
+        """Return the number of the last event that is known to have arrived."""
 
     def send(self, events):
-        """Hand events over.
+        """Send events.
 
         Raises
         ------

@@ -113,7 +113,7 @@ class FileSource:
 
     @staticmethod
     def name_of(path):
-        """Name under which the position in a file is saved."""
+        """Return the name under which the position in a file is saved."""
         return f"file {os.path.realpath(path)}"
 
     def batches(self):

@@ -110,7 +110,7 @@ def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
     changes = series[1:] != series[:-1]
     clock = _Clock(frame.index, max_gap)
     gaps = clock.find_gaps(changes)
-    before = np.flatnonzero(changes | gaps)  # the rows that a break follows
+    before = np.flatnonzero(changes | gaps)  # rows followed by a break
 
     n_rows, n_breaks = len(frame), len(before)
     rows = np.arange(n_rows)
@@ -130,13 +130,13 @@ def insert_breaks(frame, max_gap=None, *, by=None, return_rows=False):
 
 
 def _float_type(dtype):
-    """The floating type for readings of a type: float32 stays, also a nullable one."""
+    """Return float32 for float32 columns, nullable ones included, otherwise float64."""
     is_single = dtype.kind == "f" and dtype.itemsize == 4
     return np.float32 if is_single else np.float64
 
 
 def _number_series(frame, by):
-    """Number of the series that each row belongs to."""
+    """Return the number of the series that each row belongs to."""
     import pandas as pd
 
     found = [isinstance(by, Hashable) and label == by for label in frame.columns]
@@ -154,7 +154,7 @@ def _number_series(frame, by):
             f"{missing[0]}. Fill it in, or drop these rows."
         )
     numbers, names = pd.factorize(labels)
-    # Numbered as they come up, so that a series which comes back has a lower number.
+    # Numbered by first appearance, so a series that appears again has a lower number.
     back = np.flatnonzero(np.diff(numbers) < 0)
     if len(back):
         row = int(back[0]) + 1
@@ -167,7 +167,7 @@ def _number_series(frame, by):
 
 
 class _Clock:
-    """The times of rows, whatever holds them.
+    """Times of rows, for any type of index.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class _Clock:
             self._check_present(index.isna(), "NaT")
             self._times = index.asi8
         elif max_gap is None:
-            return  # any labels may be on the index, in any order
+            return  # the index may have any labels in any order
         elif isinstance(index, pd.MultiIndex) or index.dtype.kind not in "iuf":
             raise TypeError(
                 f"max_gap={max_gap!r} needs an index of times or numbers, got "
@@ -203,7 +203,7 @@ class _Clock:
         self._max_gap = None if max_gap is None else self._in_unit(max_gap)
 
     def find_gaps(self, changes):
-        """After which rows, but the last, there is a gap within a series."""
+        """Return a mask of rows, except the last, before a gap within a series."""
         if self._times is None:
             return np.zeros(len(changes), dtype=bool)
         earlier, later = self._times[:-1], self._times[1:]
@@ -219,27 +219,27 @@ class _Clock:
         if self._max_gap is None:
             return np.zeros(len(changes), dtype=bool)
         if self._times.dtype.kind == "f":
-            with np.errstate(over="ignore"):  # of two times far apart: a gap, anyway
+            with np.errstate(over="ignore"):  # an infinite distance is a gap
                 far = later - earlier > self._max_gap
-        else:  # without sign, no distance overflows
+        else:  # unsigned, so that no distance overflows
             distance = later.astype(np.uint64) - earlier.astype(np.uint64)
             far = distance > np.uint64(self._max_gap)
         return far & ~changes
 
     def take(self, source, late):
-        """The index of the result.
+        """Return the index of the result.
 
         Parameters
         ----------
         source : ndarray of int
-            Row whose time each row of the result has.
+            Row whose time each row of the result takes.
         late : ndarray of int
-            Rows of the result that are `max_gap` later than that.
+            Rows of the result that are `max_gap` later than this time.
 
         Returns
         -------
         index : Index
-            Of the type, with the unit, zone and name of that of the frame.
+            Index with the type, unit, time zone and name of that of the frame.
         """
         import pandas as pd
 
@@ -257,7 +257,7 @@ class _Clock:
         return index if zone is None else index.tz_localize("UTC").tz_convert(zone)
 
     def _in_unit(self, max_gap):
-        """The longest step that is not a gap, as a number in the unit of the times."""
+        """Return the longest step that is not a gap, in the unit of the times."""
         if self._is_time:
             length = nanoseconds("max_gap", max_gap)
             shortest = np.timedelta64(1, self._index.unit).astype("m8[ns]").astype(int)
@@ -284,7 +284,7 @@ class _Clock:
                 f"holds numbers (dtype {self._index.dtype}). For a length of time, "
                 "make the times the index, as a DatetimeIndex."
             )
-        # Whole numbers are further apart than a number if they are than its floor.
+        # A whole number exceeds a limit exactly if it exceeds the floor of the limit.
         return min(int(max_gap // 1), 2**64 - 1) if shortest else float(max_gap)
 
     def _check_present(self, missing, kind):

@@ -375,7 +375,7 @@ def _explain(error):
 
 
 def _checksums():
-    """SHA-256 of files by data set and path, computed from the pinned revisions."""
+    """Return the SHA-256 checksums of the pinned revisions, by data set and path."""
     return json.loads((DATA / "checksums.json").read_text(encoding="utf-8"))
 
 

@@ -383,13 +383,13 @@ def _check_range(value, name, number, *, above, largest):
 
 
 def _plan(kinds, contamination, n_events, duration, n_timestamps, rng):
-    """Kind and length of every event."""
+    """Return the kind and the length of every event."""
     if contamination is not None and n_events is not None:
         raise ValueError(
             f"contamination={contamination} and n_events={n_events} were both given. "
             "Give one of them."
         )
-    # Single rows first: they need no room, and get their share also if it is small.
+    # Single rows first, because they need little space and get even a small share.
     turns = sorted(
         rng.permutation(kinds).tolist(), key=lambda kind: kind not in _POINTS
     )
@@ -418,7 +418,7 @@ def _plan(kinds, contamination, n_events, duration, n_timestamps, rng):
 
 
 def _share_out(turns, n_rows, duration, rng):
-    """Give every kind its share of the rows, as far as they reach."""
+    """Give each kind its share of the rows, as far as there are enough rows."""
     plan = []
     for n_done, kind in enumerate(turns):
         share = max(n_rows // (len(turns) - n_done), min(n_rows, 1))
@@ -441,7 +441,7 @@ def _draw_length(kind, duration, rng):
 
 
 def _place(lengths, n_timestamps, rng):
-    """First rows of events, with at least one normal row around each."""
+    """Return the first rows of events, with at least one normal row around each."""
     order = rng.permutation(len(lengths))
     lengths = np.array(lengths, dtype=np.intp)
     free = n_timestamps - lengths.sum() - len(lengths) - 1
@@ -453,9 +453,9 @@ def _place(lengths, n_timestamps, rng):
 
 
 def _change(kind, start, length, size, values, changed, channels, y, rng):
-    """Change a channel where it has no gap and its readings do change.
+    """Change a channel in a place without gaps where its readings actually change.
 
-    If there is none at `start`, the event moves to another place.
+    If no channel is suitable at `start`, the event moves to another place.
 
     Returns
     -------

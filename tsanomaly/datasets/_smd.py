@@ -215,9 +215,9 @@ def _by_event(causes, events):
 
 
 def _follow(onward, event):
-    """The first event from this one that is not to be passed over."""
+    """Return the first event, from this one on, that is not to be skipped."""
     while event in onward:
         further = onward[event]
-        onward[event] = onward.get(further, further)  # a shorter way, for next time
+        onward[event] = onward.get(further, further)  # a shortcut for the next call
         event = further
     return event

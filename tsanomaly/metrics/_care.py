@@ -237,7 +237,7 @@ def _criticality(flagged, counted):
 
 
 def _earliness(flagged):
-    """Weighted share of the rows of an event that are flagged."""
+    """Return the weighted share of the rows of an event that are flagged."""
     # The authors evaluate the weights on a grid of four points per row, whose last
     # point is the end of the event, and use the first point of each row.
     n_points = len(flagged) / _FULL_WORTH

@@ -142,7 +142,7 @@ def explore(
 
 
 def _drawn_rows(frame, by):
-    """Rows of each picture, by the ending of its file name; one picture per machine."""
+    """Return the rows of each machine's picture, by the ending of its file name."""
     if by is None:
         return {"": slice(None)}
     machines = frame.groupby(by, sort=False).indices

@@ -147,7 +147,10 @@ def _run(
 
 
 def _worst(found):
-    """Readings, detection and labels of the machine with the most severe alarm."""
+    """Return the results for the machine with the most severe alarm.
+
+    These are its readings, detection and labels.
+    """
     part, says = max(found, key=lambda pair: max(pair[1].alarms["severity"], default=0))
     return part.frame, says, part.labels
 

@@ -81,12 +81,12 @@ class _Points(NamedTuple):
 
 
 def find_alarm_rows(found):
-    """Positions of the rows of alarms.
+    """Find the rows of alarms.
 
     Parameters
     ----------
     found : Detection
-        Between two of its alarms is a quiet row or a break.
+        Result of the detector. A quiet row or a break separates its alarms.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def find_alarm_rows(found):
 def by_severity(alarms):
     """Sort alarms by severity, and keep those that fit on the page.
 
-    Very large severities are all 100; then the score decides.
+    Very large severities are all 100. Among these, the score decides.
     """
     order = np.lexsort((-alarms["score"].to_numpy(), -alarms["severity"].to_numpy()))
     return order[:MOST_ALARMS]
@@ -129,7 +129,7 @@ def time_axis(index):
     Parameters
     ----------
     index : Index
-        Of the series.
+        Index of the series.
 
     Returns
     -------
