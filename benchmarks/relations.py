@@ -44,7 +44,6 @@ from tsanomaly import (
 )
 from tsanomaly.metrics import vus_pr
 
-
 MODES = {"gain": [1]}  # channels that do not drift
 
 
