@@ -324,7 +324,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     wide series), the last ten rows of one channel are replaced by those of another
     window, which breaks its relation to the other channels and to its own past. The
     squared residuals of the network are divided by their mean in the channel over these
-    rows (at least a hundredth of that of the median channel). Let :math:`a` (network)
+    rows (at least a hundredth of that of the median channel), by another mean where
+    windows are relative to their baseline. Let :math:`a` (network)
     and :math:`b` (linear map, at least 0.5) be the areas under the ROC curve with which
     the squared residuals of the ten rows, summed over the channels, separate corrupted
     from original windows. `relation_gain_` is :math:`(a - b) / (1 - b)`, at least 0.
@@ -599,8 +600,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
         n_learned = max(int(_LEARNED * len(rows)), 1)
         last = rows[n_learned:] if n_learned < len(rows) else rows
         model = self._train(series, rows[:n_learned], seed)
-        rules = [view.rule for view in views[n_linear:]]
-        weight = self._weigh(series, last, linear_views[0], View(model, rules[0]), seed)
+        network_views = views[n_linear:]
+        for view in network_views:
+            view.model = model
+        weight = self._weigh(series, last, linear_views[0], network_views, seed)
 
         def refit(rows):
             return combine_views(fit_maps(linear_views, rows=rows))
@@ -608,7 +611,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not weight:
             held_out = partial(errors_of_halves, linear, series, rows, refit)
             return linear, errors, held_out
-        network = self._network_view(model, linear_views, rules)
+        network = self._weighted(network_views)
         both = [errors, network.fit(series, last)]
         view = self._join(linear, network)
         last = last[series.windows(view.n_start_up + 1).whole[last]]
@@ -622,10 +625,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
 
         return view, view.join(both), held_out
 
-    def _weigh(self, series, rows, linear, network, seed):
+    def _weigh(self, series, rows, linear, networks, seed):
         """Measure what the network adds in each channel, and return its weight."""
         rng = np.random.default_rng([seed, 4])
-        evidence = find_evidence(network, linear, series, rows, rng)
+        evidence = find_evidence(networks, linear, series, rows, rng)
         self.relation_gain_, self.predictable_, self._residual_weights = evidence
         warn_of_unpredictable(self, self.predictable_)
         return relation_weights(self.relation_gain_)[1]
@@ -662,13 +665,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
         if not linear_views:
             return View(model, self._rules[0])
         rules = self._rules[len(linear_views) :]
-        network = self._network_view(model, linear_views, rules)
-        return self._join(combine_views(linear_views), network)
+        network_views = make_network_views(model, linear_views, rules)
+        return self._join(combine_views(linear_views), self._weighted(network_views))
 
-    def _network_view(self, model, linear_views, rules):
-        """Return the view by the network, beside linear views."""
-        weights = self._residual_weights
-        return combine_views(make_network_views(model, linear_views, rules, weights))
+    def _weighted(self, network_views):
+        """Weight the residuals of views of the network, and combine them."""
+        for view, weights in zip(network_views, self._residual_weights, strict=True):
+            view.weights = weights
+        return combine_views(network_views)
 
     def _join(self, linear, network):
         """Combine both views."""

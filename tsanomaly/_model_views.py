@@ -49,7 +49,7 @@ def make_linear_views(n_rows, make_rule, baseline_window):
     ]
 
 
-def make_network_views(model, linear_views, rules, weights=None):
+def make_network_views(model, linear_views, rules):
     """Return views by a network, with the baselines of the linear views.
 
     Parameters
@@ -58,11 +58,9 @@ def make_network_views(model, linear_views, rules, weights=None):
     linear_views : list of View
     rules : list of RowErrorRule
         One for each view.
-    weights : ndarray of shape (n_channels,) or None, default=None
-        Factors of the squared residuals.
     """
     return [
-        View(model, rule, weights, linear_view.baseline_window)
+        View(model, rule, baseline_window=linear_view.baseline_window)
         for linear_view, rule in zip(linear_views, rules, strict=True)
     ]
 

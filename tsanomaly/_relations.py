@@ -62,9 +62,9 @@ class Evidence(NamedTuple):
     predictable : ndarray of shape (n_channels,), dtype=bool
         Whether at least one model detects the replacements. Also True if there are too
         few windows in which the channel changes, as in short or very wide series.
-    residual_weights : ndarray of shape (n_channels,)
-        Factors for the squared residuals of the network: the inverse of their typical
-        size, times the weight of the network in the channel.
+    residual_weights : ndarray of shape (n_views, n_channels)
+        Factors for the squared residuals of each view of the network: the inverse of
+        their typical size, times the weight of the network in the channel.
     """
 
     gain: np.ndarray
@@ -93,12 +93,14 @@ def relation_weights(gain):
     return weights, float(np.median(weights))
 
 
-def find_evidence(network, linear, series, rows, rng):
+def find_evidence(networks, linear, series, rows, rng):
     """Test what a network and a linear map know about each channel.
 
     Parameters
     ----------
-    network, linear : View
+    networks : list of View
+        Views of the network. The first is tested, on windows without a baseline.
+    linear : View
     series : Series
         The training series.
     rows : ndarray of int
@@ -110,15 +112,18 @@ def find_evidence(network, linear, series, rows, rng):
     -------
     evidence : Evidence
     """
+    network = networks[0]
     longest = max(network, linear, key=lambda view: view.n_start_up)
     rows = longest.residuals(series).whole_of(rows)
-    inverse = 1 / _typical_residuals(network, series, rows)
+    inverse = np.stack(
+        [1 / _typical_residuals(view, series, rows) for view in networks]
+    )
     n_channels = series.X.shape[1]
     size = max(network.model.n_rows, linear.model.n_rows) * n_channels
     n_windows = min(_MOST_WINDOWS, max(_MOST_READINGS // (size * n_channels), 32))
     rows = np.sort(rng.choice(rows, min(n_windows, len(rows)), replace=False))
     tests = [
-        _Test(network.model, series, rows, inverse),
+        _Test(network.model, series, rows, inverse[0]),
         _Test(linear.model, series, rows, np.ones(n_channels)),
     ]
     areas = np.empty((n_channels, 2))

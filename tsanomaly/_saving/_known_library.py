@@ -125,6 +125,8 @@ def _check_residual_detector(detector):
     if has_linear:
         n_readings = len(detector.linear_mean_)
         _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
+        n_views = len(detector._residual_weights)
+        _check_equal("length of _residual_weights", n_views, 1 + has_baseline)
         counts = relation_weights(detector.relation_gain_)[1] > 0
         sizes = np.repeat([n_linear, n_rows][: 1 + counts], 1 + has_baseline).tolist()
     n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
@@ -383,7 +385,7 @@ ESTIMATORS = {
             "baseline_gains_": Array("f", "b", dtype="float32", low=0, high=1).maybe(),
             "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "predictable_": Array("b", "d").maybe(),
-            "_residual_weights": Array("f", "d", low=0).maybe(),
+            "_residual_weights": Array("f", "v", "d", low=0).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
             "_step_coefficients": Array("f", "d", "d", dtype="float32"),
             "_step_rule": Instance("RowErrorRule"),
