@@ -496,7 +496,7 @@ class NeighborView:
         """Make a function for the errors of single rows; see `View`."""
         size, prepared = self.n_context + 1, self._prepare()
 
-        def of_last(rows):
+        def of_last(rows, medians):
             rows = rows[-size:]
             n_before = len(rows) - 1
             if len(rows) < size:

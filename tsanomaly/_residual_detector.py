@@ -548,7 +548,7 @@ class ResidualDetector(
         if of_last is None:
             return None
         size = self.n_context_ + 1  # with fewer rows no model would run
-        of_last(np.zeros((size, self.n_features_in_), np.float32))  # compile
+        of_last(np.zeros((size, self.n_features_in_), np.float32), {})  # compile
 
         def errors_of_last(Z):
             with np.errstate(over="ignore"):
@@ -557,7 +557,7 @@ class ResidualDetector(
             missing = np.isnan(rows)
             if np.isinf(rows).any() or missing.all(axis=1).any():
                 return None
-            errors = of_last(rows)
+            errors = of_last(rows, {})
             if self.missing == "anomaly":
                 _add(self.missing_error_, errors, missing[-1:])
             return errors

@@ -107,7 +107,7 @@ class StepView:
 
         def levels(rows):
             is_first = np.array([len(rows) == 1 or np.isnan(rows[-2]).any()])
-            return self._join(of_last(rows), rows[-1:], is_first)
+            return self._join(of_last(rows, {}), rows[-1:], is_first)
 
         return levels
 
@@ -187,8 +187,8 @@ class StartUpView:
             return None
         by_step = self._step.make_last_row_levels()
 
-        def of_last(rows):
-            errors = by_view(rows)
+        def of_last(rows, medians):
+            errors = by_view(rows, medians)
             if np.isnan(errors).all():
                 errors = self._errors(*by_step(rows))
             return errors

@@ -60,17 +60,17 @@ class Series:
         """Return the trailing windows of all rows.
 
         With `baseline_window`, each is relative to the median of that many last rows;
-        with `rows` as well, possibly only those of these rows are.
+        with `rows` as well, possibly only those of these rows are. The medians are kept
+        for the next call with the same array of rows.
         """
         fill_values = baseline = None
         if self.is_incomplete:
             fill_values = np.zeros(self.X.shape[1], np.float32)
         if baseline_window is not None:
-            baseline = self._baselines.get(baseline_window)
-            if baseline is None:
+            of_rows, baseline = self._baselines.get(baseline_window, ((), None))
+            if of_rows is not None and of_rows is not rows:
                 baseline = trailing_medians(self.X, baseline_window, self.breaks, rows)
-                if rows is None:
-                    self._baselines[baseline_window] = baseline
+                self._baselines[baseline_window] = rows, baseline
         return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
 
 
@@ -197,9 +197,10 @@ class View:
         Returns
         -------
         of_last : callable or None
-            Maps rows of a stretch, centred float32 of shape (n, n_channels), to the
-            errors of the last row, of shape (1, n_channels). None if a row needs more
-            than one run of the model.
+            Takes rows of a stretch, centred float32 of shape (n, n_channels), and a
+            dict. Returns the errors of the last row, of shape (1, n_channels). The dict
+            shares medians of the rows between views: pass an empty one for each row.
+            None if a row needs more than one run of the model.
         """
         model, rule = self.model, self.rule
         n_windows = self.n_start_up - model.n_rows + 2  # windows to run for one row
@@ -207,10 +208,12 @@ class View:
             return None
         run, size = model.make_runner(), self.n_start_up + 1
 
-        def of_last(rows):
-            baseline = 0
-            if self.baseline_window is not None:
-                baseline = trailing_median(rows, self.baseline_window)
+        def of_last(rows, medians):
+            baseline, length = 0, self.baseline_window
+            if length is not None:
+                if length not in medians:
+                    medians[length] = trailing_median(rows, length)
+                baseline = medians[length]
             rows = rows[-size:] - baseline
             n_padded = size - len(rows)
             if len(rows) < model.n_rows:
@@ -342,7 +345,11 @@ class Blend:
         functions = [view.make_last_row_errors() for view in self._views]
         if None in functions:
             return None
-        return lambda rows: self.join([of_last(rows) for of_last in functions])
+
+        def of_last(rows, medians):
+            return self.join([of_view(rows, medians) for of_view in functions])
+
+        return of_last
 
     def expected_at(self, series, rows):
         """Return the expected readings of some rows, weighted per channel."""
