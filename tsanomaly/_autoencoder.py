@@ -10,8 +10,10 @@ from tsanomaly._backend import check_not_forked
 from tsanomaly._memory import check_memory
 from tsanomaly._model_views import (
     LEARNED,
-    combine_views,
+    combine_linear_views,
+    combine_network_views,
     fit_linear_views,
+    join_views,
     learned_by,
     make_linear_views,
     make_network_views,
@@ -36,7 +38,7 @@ from tsanomaly._validation import (
     locate,
     moved_parameters,
 )
-from tsanomaly._views import Blend, View, errors_of_halves
+from tsanomaly._views import View, errors_of_halves
 from tsanomaly._window_model import LinearModel, NetworkModel
 
 __all__ = ["LSTMAutoencoderDetector"]
@@ -58,12 +60,8 @@ _MOVED = {
 _LEARNED = 0.8
 
 # Attributes that exist only if both views are fitted.
-_OF_BOTH_VIEWS = (
-    *LEARNED,
-    "relation_gain_",
-    "predictable_",
-    "_residual_weights",
-)
+_GAINS = "relation_gain_", "baseline_relation_gain_"
+_OF_BOTH_VIEWS = (*LEARNED, *_GAINS, "predictable_", "_residual_weights")
 
 
 class LSTMAutoencoderDetector(ResidualDetector):
@@ -92,7 +90,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         baseline, at least 2 each. Both models also score windows relative to their
         baseline, the median of each channel over that many last rows. This follows slow
         drift; a level that changes for good is normal to it after half as many rows.
-        Two numbers leave the baseline out; an int sets the first two.
+        Two numbers or ``linear_variance=0`` leave it out; an int sets the first two.
 
     units : tuple of int, default=(32,)
         Width of each LSTM layer of the encoder. The decoder mirrors the encoder.
@@ -205,13 +203,15 @@ class LSTMAutoencoderDetector(ResidualDetector):
         Mean of the training windows, after subtracting `center_`.
 
     baseline_components_, baseline_gains_, baseline_mean_ : ndarray
-        The same of the linear map of windows relative to their baseline. Not present
-        if `window_size` has no baseline.
+        The same of the linear map of windows relative to their baseline, if any.
 
     relation_gain_ : ndarray of shape (n_channels,)
         How much more the network knows about each channel than the linear map, in
         [0, 1]: of the corrupted windows that the linear map cannot tell from normal
         ones, the share that the network can. See the Notes.
+
+    baseline_relation_gain_ : ndarray of shape (n_channels,)
+        The same of the network on windows relative to their baseline, if any.
 
     predictable_ : ndarray of shape (n_channels,), dtype=bool
         Whether either model can predict a channel from other channels or from its own
@@ -295,9 +295,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     ``score_samples(X) == -transform(X).mean(axis=1)``, for every rule.
 
     **Missing readings.** The models see the last reading of the channel in the window,
-    or else the first one, or else the training mean. Missing readings are left out of
-    the loss and of all means. A channel without a reading in the rows that a rule uses
-    has the error NaN if ``missing='ignore'``; the score is then
+    or else the first one, or else the training mean or the baseline. Missing readings
+    are left out of the loss and of all means. A channel without a reading in the rows
+    that a rule uses has the error NaN if ``missing='ignore'``; the score is then
     ``-np.nanmean(transform(X), axis=1)``. A channel without any reading in training
     raises an error.
 
@@ -315,9 +315,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     :math:`l_1` of the linear model is the mean of those of the two maps, in which the
     first counts twice. Scores below 0 count as 0 unless both are, and the second counts
     at most 1/2 above the first or above 0. The reconstruction is such a mean. The
-    network, with the same weights, also reconstructs windows relative to their
-    baseline, and its score :math:`l_2` and reconstruction are means of both in the same
-    way.
+    network also reconstructs windows relative to their baseline, and its score
+    :math:`l_2` and reconstruction are such means, too, but those windows count at most
+    as much as the others.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for
@@ -336,6 +336,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
     scores :math:`l = \frac{1}{2} \log((1 - w) e^{2 l_1} + w e^{2 l_2})` and its error
     is :math:`\log(1 + e^l)`. With :math:`w = 0` the network is not used.
     `reconstruct` averages both reconstructions with the weights :math:`w_c`.
+    `baseline_relation_gain_` is measured in the same way on windows relative to their
+    baseline. With the median :math:`v` of the weights that follow from it, they have
+    the weight :math:`v / 3` in :math:`l_2`.
 
     **Threshold.** With ``contamination='auto'``, the held-out rows are the last 20 %
     if the network counts, scored by it and a linear map of the first half; otherwise up
@@ -593,7 +596,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
         )
         linear_views = fit_maps(views[:n_linear], rows=rows)
         vars(self).update(learned_by(linear_views))
-        linear = combine_views(linear_views)
+        linear = combine_linear_views(linear_views)
         errors = linear.fit(series, rows)
 
         # The network is evaluated on the last rows, so it does not train on them.
@@ -606,14 +609,14 @@ class LSTMAutoencoderDetector(ResidualDetector):
         weight = self._weigh(series, last, linear_views[0], network_views, seed)
 
         def refit(rows):
-            return combine_views(fit_maps(linear_views, rows=rows))
+            return combine_linear_views(fit_maps(linear_views, rows=rows))
 
         if not weight:
             held_out = partial(errors_of_halves, linear, series, rows, refit)
             return linear, errors, held_out
-        network = self._weighted(network_views)
+        network = self._combine_network(network_views)
         both = [errors, network.fit(series, last)]
-        view = self._join(linear, network)
+        view = join_views(linear, network, self.relation_gain_)
         last = last[series.windows(view.n_start_up + 1).whole[last]]
         if not len(last) or n_learned == len(rows):
             return view, view.join(both), None
@@ -628,8 +631,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
     def _weigh(self, series, rows, linear, networks, seed):
         """Measure what the network adds in each channel, and return its weight."""
         rng = np.random.default_rng([seed, 4])
-        evidence = find_evidence(networks, linear, series, rows, rng)
-        self.relation_gain_, self.predictable_, self._residual_weights = evidence
+        gains, self.predictable_, self._residual_weights = find_evidence(
+            networks, linear, series, rows, rng
+        )
+        vars(self).update(zip(_GAINS, gains, strict=False))
         warn_of_unpredictable(self, self.predictable_)
         return relation_weights(self.relation_gain_)[1]
 
@@ -660,25 +665,21 @@ class LSTMAutoencoderDetector(ResidualDetector):
             vars(self), self._rules, *self._window_sizes()[1:]
         )
         if linear_views and len(linear_views) == len(self._rules):
-            return combine_views(linear_views)
+            return combine_linear_views(linear_views)
         model = NetworkModel(self._network(), self.weights_)
         if not linear_views:
             return View(model, self._rules[0])
         rules = self._rules[len(linear_views) :]
         network_views = make_network_views(model, linear_views, rules)
-        return self._join(combine_views(linear_views), self._weighted(network_views))
+        network = self._combine_network(network_views)
+        return join_views(
+            combine_linear_views(linear_views), network, self.relation_gain_
+        )
 
-    def _weighted(self, network_views):
-        """Weight the residuals of views of the network, and combine them."""
-        for view, weights in zip(network_views, self._residual_weights, strict=True):
-            view.weights = weights
-        return combine_views(network_views)
-
-    def _join(self, linear, network):
-        """Combine both views."""
-        of_channels, weight = relation_weights(self.relation_gain_)
-        channel_weights = np.stack([1 - of_channels, of_channels])
-        return Blend([linear, network], (1 - weight, weight), channel_weights)
+    def _combine_network(self, views):
+        """Combine the views of the network."""
+        gain = getattr(self, "baseline_relation_gain_", self.relation_gain_)
+        return combine_network_views(views, self._residual_weights, gain)
 
     def _network(self):
         """Return the network, compiled once per process."""

@@ -7,22 +7,30 @@ The baseline of a window is a trailing median, which follows slow drift.
 import numpy as np
 
 from tsanomaly._linear_map import LinearMap
+from tsanomaly._relations import relation_weights
 from tsanomaly._views import Blend, View
 from tsanomaly._window_model import LinearModel
 
 __all__ = [
     "LEARNED",
-    "combine_views",
+    "combine_linear_views",
+    "combine_network_views",
     "fit_linear_views",
+    "join_views",
     "learned_by",
     "make_linear_views",
     "make_network_views",
     "restore_linear_views",
 ]
 
-# Weights of a model without and with subtracting a baseline. The first has more: the
-# second no longer sees a fault that lasts longer than half of the baseline window.
-_WEIGHTS = (2 / 3, 1 / 3)
+# Weight of the view with a baseline. The other one has more, because the view with a
+# baseline no longer sees a fault that lasts longer than half of the baseline window.
+_OF_BASELINE = 1 / 3
+
+# Normalised score by which the view with a baseline may exceed the other one. That of
+# the network only confirms what the other one finds, because the network has not been
+# trained on windows relative to their baseline.
+_ABOVE_LINEAR, _ABOVE_NETWORK = 0.5, 0.0
 
 _PREFIXES, _PARTS = ("linear", "baseline"), ("mean", "components", "gains")
 
@@ -57,11 +65,11 @@ def make_network_views(model, linear_views, rules):
     model : NetworkModel
     linear_views : list of View
     rules : list of RowErrorRule
-        One for each view.
+        One for each view to make.
     """
     return [
         View(model, rule, baseline_window=linear_view.baseline_window)
-        for linear_view, rule in zip(linear_views, rules, strict=True)
+        for linear_view, rule in zip(linear_views, rules, strict=False)
     ]
 
 
@@ -77,12 +85,41 @@ def fit_linear_views(views, series, rows, variance, seed):
     return fitted
 
 
-def combine_views(views):
-    """Return the only view, or the blend of the views without and with a baseline."""
-    if len(views) == 1:
+def combine_linear_views(views):
+    """Combine linear views without and with a baseline, or return the only one."""
+    return _combine(views, 1.0, _ABOVE_LINEAR)
+
+
+def combine_network_views(views, residual_weights, gain):
+    """Combine the views of a network, after weighting their residuals.
+
+    Parameters
+    ----------
+    views : list of View
+        Without and with a baseline, or the first one only.
+    residual_weights : ndarray of shape (n_views, n_channels)
+    gain : ndarray of shape (n_channels,)
+        Relation gain of the last view. A second view counts as far as the network also
+        knows the relations of windows relative to their baseline.
+    """
+    for view, weights in zip(views, residual_weights, strict=False):
+        view.weights = weights
+    return _combine(views, relation_weights(gain)[1], _ABOVE_NETWORK)
+
+
+def _combine(views, share, most_above):
+    """Combine one or two views, given a factor of the weight of the second one."""
+    if len(views) == 1 or not share:
         return views[0]
-    weights = np.array(_WEIGHTS)
-    return Blend(views, weights, weights[:, None], by_mean=True)
+    weights = np.array([1 - share * _OF_BASELINE, share * _OF_BASELINE])
+    return Blend(views, weights, weights[:, None], most_above=most_above)
+
+
+def join_views(linear, network, gain):
+    """Blend linear views and those of the network by its relation gain."""
+    of_channels, weight = relation_weights(gain)
+    channel_weights = np.stack([1 - of_channels, of_channels])
+    return Blend([linear, network], (1 - weight, weight), channel_weights)
 
 
 def learned_by(views):

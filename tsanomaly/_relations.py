@@ -54,11 +54,11 @@ class Evidence(NamedTuple):
 
     Parameters
     ----------
-    gain : ndarray of shape (n_channels,)
-        Share of the replacements in a channel that the network detects, of those that
-        the linear map misses, in [0, 1]: ``(a - b) / (1 - b)`` with the areas under the
-        ROC curve `a` of the network and `b` of the linear map, or 0.5 if that is
-        larger.
+    gains : ndarray of shape (n_views, n_channels)
+        Share of the replacements in a channel that a view of the network detects, of
+        those that the linear map misses, in [0, 1]: ``(a - b) / (1 - b)`` with the
+        areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5
+        if that is larger.
     predictable : ndarray of shape (n_channels,), dtype=bool
         Whether at least one model detects the replacements. Also True if there are too
         few windows in which the channel changes, as in short or very wide series.
@@ -67,7 +67,7 @@ class Evidence(NamedTuple):
         their typical size, times the weight of the network in the channel.
     """
 
-    gain: np.ndarray
+    gains: np.ndarray
     predictable: np.ndarray
     residual_weights: np.ndarray
 
@@ -78,7 +78,7 @@ def relation_weights(gain):
     Parameters
     ----------
     gain : ndarray of shape (n_channels,)
-        As in `Evidence`.
+        Of one view, as in `Evidence`.
 
     Returns
     -------
@@ -99,8 +99,9 @@ def find_evidence(networks, linear, series, rows, rng):
     Parameters
     ----------
     networks : list of View
-        Views of the network. The first is tested, on windows without a baseline.
+        Views of the network, the first one without a baseline.
     linear : View
+        View of the linear map without a baseline.
     series : Series
         The training series.
     rows : ndarray of int
@@ -112,21 +113,21 @@ def find_evidence(networks, linear, series, rows, rng):
     -------
     evidence : Evidence
     """
-    network = networks[0]
-    longest = max(network, linear, key=lambda view: view.n_start_up)
+    views = [*networks, linear]
+    longest = max(views, key=lambda view: view.n_start_up)
     rows = longest.residuals(series).whole_of(rows)
     inverse = np.stack(
         [1 / _typical_residuals(view, series, rows) for view in networks]
     )
     n_channels = series.X.shape[1]
-    size = max(network.model.n_rows, linear.model.n_rows) * n_channels
+    size = max(view.model.n_rows for view in views) * n_channels
     n_windows = min(_MOST_WINDOWS, max(_MOST_READINGS // (size * n_channels), 32))
     rows = np.sort(rng.choice(rows, min(n_windows, len(rows)), replace=False))
     tests = [
-        _Test(network.model, series, rows, inverse[0]),
-        _Test(linear.model, series, rows, np.ones(n_channels)),
+        _Test(view, series, rows, weights)
+        for view, weights in zip(views, [*inverse, np.ones(n_channels)], strict=True)
     ]
-    areas = np.empty((n_channels, 2))
+    areas = np.empty((n_channels, len(tests)))
     predictable = np.ones(n_channels, dtype=bool)
     last_rows = series.windows(_REPLACED)
     variance = np.nanvar(series.X, axis=0, dtype=np.float64)
@@ -148,14 +149,15 @@ def find_evidence(networks, linear, series, rows, rng):
             is_other = change > _LEAST_CHANGE * variance[channel]
             if np.count_nonzero(is_other) >= _FEWEST_WINDOWS:
                 predictable[channel] = any(
-                    _area(test.as_read[is_other], replaced_by[is_other]) > _UNNOTICED
-                    for test, replaced_by in zip(tests, replaced, strict=True)
+                    _area(tests[k].as_read[is_other], replaced[k][is_other])
+                    > _UNNOTICED
+                    for k in (0, -1)  # without a baseline
                 )
-    known = np.maximum(areas[:, 1], 0.5)
-    gain = (areas[:, 0] - known) / np.maximum(1 - known, np.finfo(np.float64).eps)
-    gain = np.clip(gain, 0, 1)
-    counted = np.maximum(relation_weights(gain)[0], _LEAST_WEIGHT)
-    return Evidence(gain, predictable, inverse * counted)
+    known = np.maximum(areas[:, -1:], 0.5)
+    gains = (areas[:, :-1] - known) / np.maximum(1 - known, np.finfo(np.float64).eps)
+    gains = np.clip(gains.T, 0, 1)
+    counted = np.maximum(relation_weights(gains[0])[0], _LEAST_WEIGHT)
+    return Evidence(gains, predictable, inverse * counted)
 
 
 def _area(as_read, replaced):
@@ -188,12 +190,12 @@ class _Test:
         Errors in the original windows.
     """
 
-    def __init__(self, model, series, rows, weights):
-        self._model = model
-        self._series = series.windows(model.n_rows)
+    def __init__(self, view, series, rows, weights):
+        self._model = view.model
+        self._series = series.windows(view.model.n_rows, view.baseline_window)
         self._rows = rows
         self._weights = weights
-        self._last = slice(-min(_REPLACED, model.n_rows), None)
+        self._last = slice(-min(_REPLACED, view.model.n_rows), None)
         self.as_read = self._errors(self._series.take(rows))
 
     def errors_with(self, channels, donors):

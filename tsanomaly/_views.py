@@ -31,9 +31,6 @@ __all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
 
-# Normalised score by which a view may exceed the first one in their mean.
-_MOST_ABOVE_FIRST = 0.5
-
 
 class Series:
     """A series as the input of models.
@@ -255,17 +252,17 @@ class Blend:
         Weights of the views, which sum to 1.
     channel_weights : ndarray of shape (n_views, n_channels) or (n_views, 1)
         Weights of the expected readings of the views, which sum to 1 for each channel.
-    by_mean : bool, default=False
-        Whether the score is the weighted mean of the scores of the views, at least 0
-        each unless all are below, and at most half a unit above that of the first view.
+    most_above : float or None, default=None
+        If a number, the score is the weighted mean of the scores of the views, at least
+        0 each unless all are below, and at most this much above that of the first view.
         A high score then needs all views; otherwise one view is enough.
     """
 
-    def __init__(self, views, weights, channel_weights, *, by_mean=False):
+    def __init__(self, views, weights, channel_weights, *, most_above=None):
         self._views = views
         self._weights = np.asarray(weights)
         self._channel_weights = channel_weights
-        self._by_mean = by_mean
+        self._most_above = most_above
 
     @property
     def rules(self):
@@ -326,9 +323,11 @@ class Blend:
         joined = np.full(errors[0].shape, np.nan)
         if not known.any():
             return joined
-        levels = _bounded(levels[known]) if self._by_mean else levels[known]
+        levels = levels[known]
+        if self._most_above is not None:
+            levels = _bounded(levels, self._most_above)
         level, parts = power_mean(levels, self._weights)
-        if self._by_mean:
+        if self._most_above is not None:
             level = levels @ self._weights
         shares = np.stack(
             [
@@ -366,16 +365,16 @@ class Blend:
         return [*results, function(self._views[-1])]
 
 
-def _bounded(levels):
+def _bounded(levels, most_above):
     """Bound the scores of several views by each other, (n_rows, n_views).
 
     A view may not cancel what another one sees: none is below the median training row
-    unless all are. Nor may it alone find a row abnormal that the first view does not,
-    as a baseline would when a long fault is over.
+    unless all are. Nor may it by itself find a row far more abnormal than the first
+    view does, as a baseline would when a long fault is over.
     """
     least = np.minimum(levels.max(axis=1, keepdims=True), 0)
     levels = np.maximum(levels, least)
-    return np.minimum(levels, np.maximum(levels[:, :1], 0) + _MOST_ABOVE_FIRST)
+    return np.minimum(levels, np.maximum(levels[:, :1], 0) + most_above)
 
 
 def errors_of_halves(view, series, rows, refit, most=None):

@@ -127,8 +127,12 @@ def _check_residual_detector(detector):
         _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
         n_views = len(detector._residual_weights)
         _check_equal("length of _residual_weights", n_views, 1 + has_baseline)
-        counts = relation_weights(detector.relation_gain_)[1] > 0
-        sizes = np.repeat([n_linear, n_rows][: 1 + counts], 1 + has_baseline).tolist()
+        name = "baseline_relation_gain_"
+        _check_equal(name, hasattr(detector, name), has_baseline)
+        sizes = [n_linear] * (1 + has_baseline)
+        if relation_weights(detector.relation_gain_)[1]:
+            gain = getattr(detector, name, np.zeros(n_features))
+            sizes += [n_rows] * (1 + (relation_weights(gain)[1] > 0))
     n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
@@ -384,6 +388,7 @@ ESTIMATORS = {
             "baseline_components_": Array("f", "b", "w", dtype="float32").maybe(),
             "baseline_gains_": Array("f", "b", dtype="float32", low=0, high=1).maybe(),
             "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
+            "baseline_relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "v", "d", low=0).maybe(),
             "_rules": Items(Instance("RowErrorRule")),
