@@ -41,9 +41,10 @@ def series():
 def fitted(request, series):
     """A detector whose linear map alone counts, or whose network counts fully."""
     if request.param == "linear map":
-        return detector(41).fit(series)
-    model = blending_detector(window_size=(4, 8, 41)).fit(related(500))
+        return detector(201).fit(series)
+    model = blending_detector(window_size=(4, 8, 201)).fit(related(1000))
     assert (model.relation_gain_ > 0.5).all()
+    assert (model.baseline_relation_gain_ > 0.25).all()
     return model
 
 
@@ -99,12 +100,12 @@ def test_scores_of_rows_streams_and_blocks_are_the_same(fitted, series, monkeypa
 
 
 def test_a_row_depends_on_its_context_only(fitted, series):
-    assert fitted.n_context_ == 40
+    assert fitted.n_context_ == 200
     assert fitted.n_start_up_ == 7
-    assert get_context(make_pipeline(fitted)) == (40, 0, 7)
+    assert get_context(make_pipeline(fitted)) == (200, 0, 7)
     whole = fitted.score_samples(series)
-    rows = np.arange(100, 400, 13)
-    pieces = [series[row - 40 : row + 1] for row in rows]
+    rows = np.arange(210, 400, 13)
+    pieces = [series[row - 200 : row + 1] for row in rows]
     scores = [fitted.score_samples(piece)[-1] for piece in pieces]
     np.testing.assert_allclose(scores, whole[rows], rtol=1e-5)
     shorter = [fitted.score_samples(piece[1:])[-1] for piece in pieces]
@@ -182,9 +183,22 @@ def test_the_network_finds_broken_relations_of_a_machine_that_drifts():
             broken,
             -blending_detector(window_size=sizes).fit(train).score_samples(X),
         )
-        for sizes in [(4, 8), (4, 8, 101)]
+        for sizes in [(4, 8), (4, 8, 201)]
     ]
-    assert found[1] > 2 * found[0]
+    assert found[1] > 1.5 * found[0]
+
+
+def test_the_network_ignores_a_baseline_that_hides_what_it_knows():
+    """Relative to the median of few rows, the square is no longer that of the other."""
+    train, X = related(1000), related(500, seed=1)
+    with_baseline, plain = (
+        blending_detector(window_size=sizes).fit(train) for sizes in [(4, 8, 9), (4, 8)]
+    )
+    assert np.median(with_baseline.baseline_relation_gain_) < 0.25
+    np.testing.assert_array_equal(with_baseline.relation_gain_, plain.relation_gain_)
+    np.testing.assert_allclose(
+        with_baseline.score_samples(X), plain.score_samples(X), rtol=1e-6
+    )
 
 
 def test_a_new_level_is_normal_to_a_stream_at_once():
