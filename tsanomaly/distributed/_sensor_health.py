@@ -21,7 +21,9 @@ def sensor_health(frame, reference=None):
     ----------
     frame : dask Array or DataFrame of shape (n_timestamps, n_channels)
         Readings, rows in time order over all partitions, whose divisions may be
-        unknown. Otherwise as in :func:`tsanomaly.sensor_health`.
+        unknown. Findings are located by the index: set one with times, because Dask
+        numbers the rows of each CSV file from 0. Otherwise as in
+        :func:`tsanomaly.sensor_health`.
     reference : dask collection, DataFrame or array-like, default=None
         Earlier readings of the same channels without faults, in partitions or in
         memory. None uses `frame`, most of whose rows should then be free of faults.
@@ -55,9 +57,10 @@ def sensor_health(frame, reference=None):
     million rows, or 115 with a reference of the same length. Relations between channels
     are tested on at most 20,000 rows.
 
-    The collection is read once as a whole, and once per column; twice for columns with
-    a step. Of Parquet files, Dask reads only that column. Convert other files first, or
-    keep the readings in the memory of the cluster with ``frame.persist()``.
+    The collection is read as a whole, for breaks and for relations between channels,
+    and once per column; twice for columns with a step. Of Parquet files, Dask then
+    reads only that column. Convert other files first, or keep the readings in the
+    memory of the cluster with ``frame.persist()``.
 
     Examples
     --------
