@@ -204,6 +204,10 @@ def compare(
             table = compare_detectors(
                 models, train, test, labels, random_state=random_state
             )
+        text += (
+            "event_fscore and affiliation_fscore are those of runs of flagged rows, "
+            "before an alarm filter; tsanomaly evaluate counts alarms\n\n"
+        )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
         raise ValueError(f"All detectors failed. The first: {failed.iloc[0]}")
