@@ -73,7 +73,8 @@ def advance(stream, rows, times, n_channels):
     alarms : list of dict
         Alarms that ended, and the active one, in time order. Each is a row of
         ``stream.alarms()`` with a 'number', which identifies the alarm in this stream,
-        and 'readings' and 'expected' of its channels at its peak, NaN if unknown.
+        and 'readings' and 'expected' of its channels, each in the row where they differ
+        most, NaN if unknown.
 
     Raises
     ------
@@ -84,9 +85,9 @@ def advance(stream, rows, times, n_channels):
     scored = stream._score(rows, times)
     alarms = scored.alarms
     found = alarms.on_and_over()
-    # A pending alarm also needs its peak, which is reported once it is raised.
+    # A pending alarm is compared, too, because it may be raised later.
     on = alarms.tracker.alarm
-    _note_peaks(stream, scored, [*alarms.over, *([] if on is None else [on])], first)
+    _compare(stream, scored, [*alarms.over, *([] if on is None else [on])], first)
     table = []
     if found:  # making a frame takes longer than scoring
         names = stream._channel_names(rows.shape[1])
@@ -95,7 +96,7 @@ def advance(stream, rows, times, n_channels):
         described["number"] = alarm["raised"]
         places = [names.index(channel) for channel in described["channels"]]
         for name, values in zip(
-            ("readings", "expected"), alarm["at_peak"], strict=True
+            ("readings", "expected"), alarm["compared"], strict=True
         ):
             described[name] = values[places].tolist()
     alarms.over = []
@@ -103,16 +104,23 @@ def advance(stream, rows, times, n_channels):
     return scored.scores, scored.flags, table
 
 
-def _note_peaks(stream, scored, alarms, first):
-    """Store readings and expected readings at peaks in the new rows.
+def _compare(stream, scored, alarms, first):
+    """Store for each alarm the readings and expected readings that differ most.
 
     They are stored for all channels, because the channels that an alarm names, and
     their order, may change while it is active.
     """
-    new = [alarm for alarm in alarms if alarm["peak"] >= first]
-    positions = np.array([alarm["peak"] - first for alarm in new], dtype=np.int64)
-    at_peak = []
+    is_above = -scored.scores > scored.alarms.tracker.threshold
+    rows_of = []
+    for alarm in alarms:
+        start, peak = max(alarm["start"] - first, 0), alarm["peak"] - first
+        end = max(alarm["end"] - first + 1, 0)
+        rows = start + np.flatnonzero(is_above[start:end])
+        rows_of.append(np.union1d(rows, peak) if peak >= 0 else rows)
+    # The rows of an alarm are before those of the next one.
+    positions = np.concatenate([np.empty(0, dtype=np.intp), *rows_of])
     as_given = stream._prepare().as_given
+    pairs = []
     for X, rows, normal in in_context(scored, positions, as_given):
         readings = np.asarray(X, dtype=np.float64)[rows]
         try:
@@ -120,9 +128,15 @@ def _note_peaks(stream, scored, alarms, first):
         # As for contributions, the alarm is reported without them.
         except Exception:
             expected = np.full_like(readings, np.nan)
-        at_peak.extend(np.stack([readings, expected], axis=1))  # (2, n_channels) each
-    for alarm, values in zip(new, at_peak, strict=True):
-        alarm["at_peak"] = values
+        pairs.extend(np.stack([readings, expected], axis=1))  # (2, n_channels) each
+    end = 0
+    for alarm, rows in zip(alarms, rows_of, strict=True):
+        start, end = end, end + len(rows)
+        known = [alarm["compared"]] if "compared" in alarm else []
+        found = np.array([*known, *pairs[start:end]])  # (n_rows, 2, n_channels)
+        distance = np.nan_to_num(np.abs(found[:, 0] - found[:, 1]), nan=-1.0)
+        most = distance.argmax(axis=0)[None, None]
+        alarm["compared"] = np.take_along_axis(found, most, axis=0)[0]
 
 
 def state_of(stream):
@@ -172,7 +186,7 @@ def restore(stream, state, rows, times):
         raise ValueError(f"{n_kept} rows are kept of {len(rows)}")
     if n_kept and rows.shape[1] != stream._rows.shape[1]:
         raise ValueError(f"there are {rows.shape[1]} channels")
-    told = {*LABELS, "state", "times", "at_peak"}
+    told = {*LABELS, "state", "times", "compared"}
     if state["is_raised"] and not told <= alarm.keys():
         raise ValueError("the alarm is not described")
     if n_kept:

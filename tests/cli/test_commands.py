@@ -283,6 +283,8 @@ def test_compare(plant, folder, capsys):
     table = pd.read_csv(folder / "comparison.csv", index_col="detector")
     assert table.index.tolist() == names
     assert is_png(folder / "comparison.png")
+    assert main(["compare", plant, "--detectors", "pca", "--no-plots"]) == 0
+    assert "tsanomaly evaluate counts alarms" in capsys.readouterr().out
 
 
 def test_many_channels(plant, folder, monkeypatch, capsys):

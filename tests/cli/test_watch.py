@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -37,10 +38,11 @@ def test_alarms_are_those_of_detect(model, plant, folder, capsys):
     raised = [event for event in events if event["type"] == "raised"]
     assert len(raised) == len(expected) > 2
     assert [pd.Timestamp(event["start"]) for event in raised] == [*expected["start"]]
-    cleared = {e["alarm"]: e["end"] for e in events if e["type"] == "cleared"}
-    assert [pd.Timestamp(end) for end in cleared.values()] == [
-        *expected["end"][: len(cleared)]
-    ]
+    cleared = [event for event in events if event["type"] == "cleared"]
+    expected = expected[: len(cleared)]
+    assert [pd.Timestamp(event["end"]) for event in cleared] == [*expected["end"]]
+    scores = [event["score"] for event in cleared]
+    np.testing.assert_allclose(scores, expected["score"], rtol=1e-5)
     assert f"600 readings; alarms: {len(raised)}" in shown.err
 
 
@@ -95,6 +97,63 @@ def test_the_same_warning_is_given_once(model, plant, folder, capsys):
     assert shown.count("is not a time: 'x'") == 1
     assert shown.count("warning: malformed: The line has ") == 2
     assert "rejected: malformed 8" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "contains no reading. Pass CSV"),
+        ("timestamp,other\n2024-01-01,1\n2024-01-02,1\n", "does not name 'sensor_1'"),
+        ("[1]\n[2]\n", "rejected: malformed 2. Change what the warnings above name"),
+    ],
+)
+def test_a_file_without_any_reading_is_an_error(text, said, model, folder, capsys):
+    Path("wrong.csv").write_text(text)
+    capsys.readouterr()
+    assert main(["watch", model, "--from", "wrong.csv"]) == 1
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "--from wrong.csv" in shown.err
+    assert shown.err.count("The first line") <= 1
+    assert shown.out == ""
+
+
+def test_decimal_commas_have_a_cure(model, plant, folder, capsys):
+    pd.read_csv(plant).to_csv("comma.csv", sep=";", decimal=",", index=False)
+    assert main(["watch", model, "--from", "comma.csv"]) == 1
+    shown = capsys.readouterr().err
+    assert "has a decimal comma: " in shown
+    assert "tsanomaly detect" in shown
+    assert "No reading of --from comma.csv was accepted; rejected: malformed 600" in (
+        shown
+    )
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_several_machines_need_a_name(apart, model, plant, folder, capsys):
+    readings = pd.read_csv(plant).assign(pump="a")
+    both = pd.concat([readings, readings.assign(pump="b")])
+    if not apart:
+        both = both.sort_values("timestamp", kind="stable")
+    both.to_csv("both.csv", index=False)
+    capsys.readouterr()
+    command = ["watch", model, "--from", "both.csv"]
+    assert main(command) == 0
+    shown = capsys.readouterr().err
+    assert "600 of 1,200 readings were rejected because of their times" in shown
+    assert "--by" in shown
+    assert main([*command, "--by", "pump"]) == 0
+    assert "--by" not in capsys.readouterr().err
+
+
+def test_readings_that_are_known_are_no_error(model, plant, folder, capsys):
+    command = ["watch", model, "--from", plant, "--state", "watch.state"]
+    capsys.readouterr()
+    for place in (plant, plant, "copy.csv"):
+        Path("copy.csv").write_bytes(Path(plant).read_bytes())
+        command[3] = place
+        assert main(command) == 0
+        assert "--by" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_what_is_drawn(rng):
     assert np.isnan(precision.get_ydata()[-1])
     assert best.get_ydata()[0] == f1.get_ydata().max()
     assert in_use.get_xdata()[0] == lower.lines[1].get_xdata()[0] == 20
-    assert lower.get_ylabel() == "Alarms per day"
+    assert lower.get_ylabel() == "Flagged runs per day"
     assert len({line.get_linestyle() for line in (precision, recall, f1)}) == 3
 
 
@@ -56,9 +56,14 @@ def test_from_estimator(frame):
     assert display.figure_ is figure
     assert display.threshold == pytest.approx(-forest.offset_)
     assert display.f1.max() == 1
-    assert ThresholdDisplay.from_estimator(
-        forest.fit(frame.to_numpy()), frame.to_numpy(), y
-    ).axes_[1].get_ylabel() == ("Alarms per 1,000 rows")
+    assert (
+        ThresholdDisplay.from_estimator(
+            forest.fit(frame.to_numpy()), frame.to_numpy(), y
+        )
+        .axes_[1]
+        .get_ylabel()
+        == "Flagged runs per 1,000 rows"
+    )
 
 
 def test_long_series_have_few_thresholds_and_the_largest_ones(rng):

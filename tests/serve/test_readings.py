@@ -156,3 +156,21 @@ def test_other_words_stay_faults():
     form = ReadingFormat(["flow"], na_values=["Bad"])
     assert form.read({"flow": "bad day"}).reason == "malformed"
     assert form.read({"flow": -200}).values == [-200]
+
+
+def test_no_row_is_taken_for_the_header():
+    """What is wrong with the first line is said of all; a header may still come."""
+    reader = LineReader(FORM)
+    first = reader.read("pump,time,pressure")
+    assert "does not name 'flow'" in first.message
+    assert reader.read("p1,2024-01-01,1.0") == first
+    assert reader.read("pump,time,flow,pressure") is None
+    assert reader.read("p1,2024-01-01,1.0,2.0").values == [1.0, 2.0]
+
+
+def test_a_decimal_comma_has_a_cure():
+    reader = LineReader(FORM)
+    assert reader.read("pump;time;flow;pressure") is None
+    message = reader.read("p1;2024-01-01;60,942;-1,5").message
+    assert "'flow' has a decimal comma: '60,942'" in message
+    assert "tsanomaly detect" in message

@@ -53,6 +53,9 @@ def test_scores_and_alarms_are_those_of_the_series(size, detector, watch):
     for alarm, (_, row) in zip(alarms, expected.iterrows(), strict=True):
         for name in ("start", "end", "raised", "peak"):
             assert pd.Timestamp(alarm[name]) == row[name]
+        # Outside Python, a score is an error: higher = worse.
+        assert alarm["score"] == pytest.approx(-row["score"], rel=1e-5)
+        assert alarm["score"] > 0
         assert alarm["priority"] == row["priority"]
         assert alarm["channels"] == row["channels"]
         assert alarm["shares"] == pytest.approx(row["shares"])
@@ -67,11 +70,22 @@ def test_scores_and_alarms_are_those_of_the_series(size, detector, watch):
     assert set(steps[1:-1]) <= {"updated"}
 
 
-def test_an_alarm_says_what_was_expected(watch):
-    outcome = watch.take(as_readings(plant()))
-    event = outcome.events[0]
-    assert event["channels"][0] == "pressure"
-    assert abs(event["readings"][0] - event["expected"][0]) > 2
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_an_alarm_says_what_was_expected(size, detector, watch):
+    """Where the first channel differs most from it, as in `explain`."""
+    frame = plant()
+    frame.iloc[102:105, 1] += [10, 8, 8]
+    for block in in_blocks(as_readings(frame), size):
+        watch.take(block)
+    expected = explain(detector, frame, alarm_filter=AlarmFilter())
+    alarms = watch.state.alarms(10)[::-1]
+    at_peak = frame.loc[expected["peak"], "pressure"].to_numpy()
+    assert not np.isclose(expected["reading"], at_peak).all()  # another row
+    for alarm, (_, row) in zip(alarms, expected.iterrows(), strict=True):
+        assert alarm["channels"][0] == "pressure"
+        assert abs(alarm["readings"][0] - alarm["expected"][0]) > 2
+        assert alarm["readings"][0] == pytest.approx(row["reading"])
+        assert alarm["expected"][0] == pytest.approx(row["expected"])
 
 
 @pytest.mark.parametrize("size", [1, 200])
@@ -93,8 +107,9 @@ def test_readings_of_an_alarm_are_those_of_its_channels(size, on_delay):
     if on_delay > 1:  # the peak is over when the alarm is raised
         assert events[0]["peak"] < events[0]["raised"]
     for event in events:
-        peak = frame.loc[event["peak"]]
-        assert event["readings"] == pytest.approx(peak[event["channels"]].tolist())
+        start, end = event["start"], event["end"]
+        for channel, reading in zip(event["channels"], event["readings"], strict=True):
+            assert np.isclose(frame.loc[start:end, channel], reading).any()
         assert len(event["expected"]) == len(event["channels"])
         assert None not in event["expected"]
 

@@ -23,6 +23,7 @@ __all__ = [
     "default_alarms",
     "expected_at",
     "predictions",
+    "raise_alarms",
     "rows_in_alarm",
     "run_model",
     "score",
@@ -42,6 +43,7 @@ class Detection(NamedTuple):
     flagged: np.ndarray  # (n_timestamps,)
     contributions: np.ndarray  # (n_timestamps, n_channels)
     alarms: object  # as returned by `explain`, with errors instead of scores
+    alarm_rows: object  # numbers of the rows of the alarms, as from `raise_alarms`
     in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is active
     drifted: bool = False  # whether the last rows no longer look like training rows
     expected: object = None  # (n_timestamps, n_channels), or None if not computed
@@ -255,9 +257,8 @@ def run_model(
     -------
     found : Detection
     """
-    from tsanomaly import AlarmFilter
     from tsanomaly._attribution import expected_readings, score_channels
-    from tsanomaly._explain import describe_events, find_alarms
+    from tsanomaly._explain import describe_events
 
     progress(f"scoring {len(frame):,} rows")
     both = score_channels(model, frame)
@@ -278,8 +279,7 @@ def run_model(
             expected = np.full(frame.shape, np.nan)
             expected[rows] = known
     progress("describing alarms")
-    alarm_filter = AlarmFilter(**alarm_params)
-    explained, events = find_alarms(model, errors, threshold, alarm_filter)
+    explained, events, alarm_rows = raise_alarms(model, errors, threshold, alarm_params)
     alarms = describe_events(
         model,
         frame,
@@ -292,8 +292,6 @@ def run_model(
         expected=expected,
     )
     alarms["score"] = -alarms["score"]  # higher = worse, as in the other files
-    ranges = pd.DataFrame(events, columns=["start", "end"])
-    in_alarm = rows_in_alarm(ranges, len(errors))
     median_error = median_error_of(model, errors)
     drifted = median_error is not None and has_drifted(errors, threshold, median_error)
     return Detection(
@@ -302,10 +300,43 @@ def run_model(
         flagged,
         contributions,
         alarms,
-        in_alarm,
+        alarm_rows,
+        rows_in_alarm(alarm_rows, len(errors)),
         drifted,
         expected,
     )
+
+
+def raise_alarms(model, errors, threshold, alarm_params):
+    """Find the alarms of a model that has scored a series.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        The model.
+    errors : ndarray of shape (n_timestamps,)
+        Errors, NaN at breaks.
+    threshold : float
+        Threshold of the errors.
+    alarm_params : dict
+        Keywords for `AlarmFilter`.
+
+    Returns
+    -------
+    explained : ndarray of bool of shape (n_timestamps,)
+        Rows of alarms that are above the threshold.
+    events : list of dict
+        As from `find_alarms`.
+    alarm_rows : DataFrame
+        Numbers of the rows in which each alarm starts, is raised and ends.
+    """
+    from tsanomaly import AlarmFilter
+    from tsanomaly._explain import find_alarms
+
+    alarm_filter = AlarmFilter(**alarm_params)
+    explained, events = find_alarms(model, errors, threshold, alarm_filter)
+    columns = ["start", "raised", "end"]
+    return explained, events, pd.DataFrame(events, columns=columns, dtype=np.intp)
 
 
 def _split(model, frame, errors, flagged):

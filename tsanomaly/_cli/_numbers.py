@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Figures about readings and scores."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import UndefinedMetricWarning
 
 from tsanomaly._cli._files import plain
 from tsanomaly._cli._fleets import training_rows
+from tsanomaly._cli._models import rows_in_alarm
 from tsanomaly._cli._text import visible
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._validation import find_breaks, median_step
@@ -42,8 +46,27 @@ def rows_to_judge(frame, errors, fraction):
     return judged
 
 
-def measure(frame, errors, flagged, labels):
-    """Compute metrics of scores and flags, by name."""
+def measure(frame, labels, errors, flagged, alarms, judged):
+    """Compute metrics of scores, flags and alarms, by name.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_timestamps, n_channels)
+        The readings.
+    labels, errors, flagged : ndarray of shape (n_timestamps,)
+        Labels, errors and flags of the rows.
+    alarms : DataFrame
+        Numbers of the rows in which each alarm starts, is raised and ends.
+    judged : ndarray of bool of shape (n_timestamps,)
+        Rows to evaluate, as from `rows_to_judge`.
+
+    Returns
+    -------
+    result : dict
+        Scores and flags are evaluated row by row. Events are evaluated by alarms, in
+        the rows from the first to evaluate on, breaks among them, which separate
+        alarms.
+    """
     from sklearn.metrics import (
         average_precision_score,
         confusion_matrix,
@@ -53,8 +76,13 @@ def measure(frame, errors, flagged, labels):
 
     from tsanomaly import metrics
 
-    flags = flagged.astype(int)
-    normal, alarms, missed, found = confusion_matrix(
+    rest = slice(np.argmax(judged), None)
+    with warnings.catch_warnings():
+        # The numbers of events and alarms show why a metric is undefined.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        by_alarm = _measure_alarms(frame.index[rest], labels[rest], alarms, rest)
+    labels, errors, flags = labels[judged], errors[judged], flagged[judged].astype(int)
+    normal, false, missed, found = confusion_matrix(
         labels, flags, labels=[0, 1]
     ).ravel()
     precision, recall, f1, _ = precision_recall_fscore_support(
@@ -65,7 +93,7 @@ def measure(frame, errors, flagged, labels):
         "anomalous_rows": int(labels.sum()),
         "flagged_rows": int(flags.sum()),
         "true_positives": int(found),
-        "false_positives": int(alarms),
+        "false_positives": int(false),
         "false_negatives": int(missed),
         "true_negatives": int(normal),
         "precision": precision,
@@ -73,23 +101,44 @@ def measure(frame, errors, flagged, labels):
         "f1": f1,
     }
     if len(np.unique(labels)) == 2:
-        event = metrics.event_precision_recall_fscore(labels, flags)
-        affiliation = metrics.affiliation_precision_recall_fscore(labels, flags)
         result |= {
             "roc_auc": roc_auc_score(labels, errors),
             "average_precision": average_precision_score(labels, errors),
             "vus_pr": metrics.vus_pr(labels, errors),
             "vus_roc": metrics.vus_roc(labels, errors),
-            **_triple("event", event),
-            **_triple("affiliation", affiliation),
         }
-    if isinstance(frame.index, pd.DatetimeIndex):
-        delay = metrics.detection_delay(labels, flags, times=frame.index)
+    return plain(result | by_alarm)
+
+
+def _measure_alarms(index, labels, alarms, rest):
+    """Compute metrics of events and alarms, by name, in the last rows of a series."""
+    from tsanomaly import metrics
+    from tsanomaly.metrics._checks import find_events, touched
+
+    n_rows = rest.start + len(labels)
+    is_on = rows_in_alarm(alarms, n_rows)[rest]
+    ranges, events = find_events(is_on), find_events(labels)
+    overlaps = find_events(is_on & (labels == 1))
+    result = {
+        "events": len(events[0]),
+        "events_found": int(touched(events, overlaps).sum()),
+        "alarms": len(ranges[0]),
+        "false_alarms": int((~touched(ranges, overlaps)).sum()),
+    }
+    if len(np.unique(labels)) == 2:
+        event = metrics.event_precision_recall_fscore(labels, is_on)
+        affiliation = metrics.affiliation_precision_recall_fscore(labels, is_on)
+        result |= {**_triple("event", event), **_triple("affiliation", affiliation)}
+    if isinstance(index, pd.DatetimeIndex):
+        # Nobody knows of an alarm before it is raised.
+        since_raised = alarms.assign(start=alarms["raised"])
+        is_told = rows_in_alarm(since_raised, n_rows)[rest]
+        delay = metrics.detection_delay(labels, is_told, times=index)
         result["median_delay_seconds"] = delay.median.total_seconds()
         result["false_alarms_per_day"] = metrics.false_alarms_per_day(
-            labels, flags, times=frame.index
+            labels, is_on, times=index
         )
-    return plain(result)
+    return result
 
 
 def _triple(name, values):

@@ -4,6 +4,7 @@
 import csv
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ _TIMES = {"time", "timestamp", "datetime", "date", "ts"}
 
 # Words for missing readings, besides empty values.
 _MISSING = {"", "nan", "null", "none", "na", "n/a"}
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 _LONGEST_NAME = 200
 
@@ -183,6 +186,11 @@ def _read_number(name, value):
     else:
         number = math.inf
     if math.isinf(number):
+        if kind is str and _DECIMAL_COMMA.fullmatch(value.strip()):
+            raise ValueError(
+                f"{name!r} has a decimal comma: {_shown(value)}. Send numbers with a "
+                "decimal point, or score the file with tsanomaly detect."
+            )
         raise ValueError(
             f"{name!r} is not a finite number: {_shown(value)}. Send a number, or null "
             "for a missing reading."
@@ -272,6 +280,7 @@ class LineReader:
         self._form = form
         self.header = None
         self._names, self._sep = None, ","
+        self._wrong = None  # what is wrong with the first line
         if header is not None:
             self._begin(header)
 
@@ -321,11 +330,12 @@ class LineReader:
         names = [name.strip() for name in _read_fields(header, sep)]
         missing = [name for name in self._form.channels if name not in names]
         if missing:
-            return _malformed(
+            # A later line may be a header, but is not said to be the first one.
+            self._wrong = self._wrong or _malformed(
                 f"The first line does not name {', '.join(map(repr, missing[:5]))}. "
-                "Begin "
-                "with a header that names every channel, or send JSON objects."
+                "Begin with a header that names every channel, or send JSON objects."
             )
+            return self._wrong
         self.header, self._names, self._sep = header, names, sep
         return None
 

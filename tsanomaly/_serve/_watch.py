@@ -447,6 +447,7 @@ def _same_column(own, by):
 def _described(alarm):
     """Convert an alarm to JSON types."""
     told = {name: _plain(alarm[name]) for name in _TOLD}
+    told["score"] = -told["score"]  # higher = worse, as in files of the commands
     return told | {"channels": [str(channel) for channel in alarm["channels"]]}
 
 

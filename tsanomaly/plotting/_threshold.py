@@ -21,7 +21,7 @@ _MOST = 2000
 
 
 class ThresholdDisplay:
-    """Plot precision, recall, F1 and alarms per day over the threshold.
+    """Plot precision, recall, F1 and flagged runs per day over the threshold.
 
     Create it with `from_estimator` or `from_predictions`. The constructor only stores
     the data.
@@ -44,7 +44,7 @@ class ThresholdDisplay:
     figure_ : matplotlib Figure
         The figure.
     axes_ : ndarray of shape (2,) of matplotlib Axes
-        Precision, recall and F1 above, alarms below.
+        Precision, recall and F1 above, flagged runs below.
 
     See Also
     --------
@@ -87,7 +87,7 @@ class ThresholdDisplay:
         estimator : fitted outlier detector or Pipeline that ends in one
             The detector, with `decision_function`. Its threshold is marked.
         X : array-like of shape (n_timestamps, n_channels)
-            Series, rows in time order. If it is a frame with a time index, alarms are
+            Series, rows in time order. If it is a frame with a time index, runs are
             counted per day.
         y : array-like of shape (n_timestamps,)
             Labels, 1 = anomaly and 0 = normal.
@@ -235,7 +235,7 @@ class ThresholdDisplay:
         upper.set(ylabel="Share", ylim=(-0.03, 1.03))
         draw(lower, self.alarms, 0)
         unit = "day" if self.per_day else "1,000 rows"
-        lower.set(xlabel="Threshold of the error", ylabel=f"Alarms per {unit}")
+        lower.set(xlabel="Threshold of the error", ylabel=f"Flagged runs per {unit}")
         if self.threshold is not None:
             label = f"in use: {self.threshold:.3g}"
             upper.axvline(self.threshold, color="0.3", linestyle=":", label=label)
@@ -246,7 +246,7 @@ class ThresholdDisplay:
             if low > 0 and high > 20 * low:
                 axes.set_xscale("log")
                 log_ticks(axes.xaxis)
-        # On a linear scale, low thresholds with many alarms would dominate.
+        # On a linear scale, low thresholds with many runs would dominate.
         if (self.alarms > 0).any():
             lower.set_yscale("log", nonpositive="clip")
             lower.set_ylim(bottom=0.5 * self.alarms[self.alarms > 0].min())

@@ -15,7 +15,14 @@ from tsanomaly._cli._faults import judge_by_faults
 from tsanomaly._cli._files import RESULTS, Results, plain
 from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._inputs import needed, read, read_both
-from tsanomaly._cli._models import Detection, build, score, with_threshold
+from tsanomaly._cli._models import (
+    Detection,
+    build,
+    raise_alarms,
+    rows_in_alarm,
+    score,
+    with_threshold,
+)
 from tsanomaly._cli._numbers import measure, n_trained, rows_to_judge
 from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import draw_anomalies, draw_measures
@@ -61,9 +68,10 @@ def evaluate(
     detector = with_threshold(detector, model, quantile=quantile, k=k)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(detector, frame, threshold)
+    *_, alarm_rows = raise_alarms(detector, errors, threshold, {})
     progress("computing metrics")
     judged = rows_to_judge(frame, errors, train_fraction)
-    result = measure(frame[judged], errors[judged], flagged[judged], labels[judged])
+    result = measure(frame, labels, errors, flagged, alarm_rows, judged)
     _warn_if_reversed(result)
     result["threshold"] = threshold
     results.json("evaluation.json", result)
@@ -76,7 +84,8 @@ def evaluate(
             flagged[rest],
             np.empty((len(errors[rest]), 0)),
             None,
-            flagged[rest],
+            None,
+            rows_in_alarm(alarm_rows, len(errors))[rest],
         )
         figures = {"anomalies": draw_anomalies(frame[rest], found, labels[rest])}
         figures |= draw_measures(
@@ -195,6 +204,10 @@ def compare(
             table = compare_detectors(
                 models, train, test, labels, random_state=random_state
             )
+        text += (
+            "event_fscore and affiliation_fscore are those of runs of flagged rows, "
+            "before an alarm filter; tsanomaly evaluate counts alarms\n\n"
+        )
     failed = table["error"][table["error"] != ""]
     if len(failed) == len(table):
         raise ValueError(f"All detectors failed. The first: {failed.iloc[0]}")

@@ -29,6 +29,10 @@ _SHORTEST_TOKEN = 16
 # Maximum number of different messages per reason for a rejection.
 _MOST_TOLD = 3
 
+# Reasons why a reading is rejected that repeats the time of another one, or is older,
+# and the share of such readings that suggests several machines.
+_REPEATED, _MANY = ("duplicate", "late"), 0.1
+
 
 def watch(
     model,
@@ -152,6 +156,10 @@ def watch(
         except SystemExit:
             progress.note(_summary(_counts(watched, before)))
             raise
+        else:
+            if listen is None:
+                is_new = not before["accepted"]
+                _check_source(source, _counts(watched, before), is_new, by is None)
         return _result(_counts(watched, before), outputs, progress)
 
 
@@ -222,6 +230,50 @@ def _take_all(watched, deliveries, batches, warn):
                 told[wrong.reason] += 1
                 said.add(wrong)
                 warn(f"{wrong.reason}: {wrong.message}")
+
+
+def _check_source(source, counts, is_new, is_one_machine):
+    """Raise if nothing in a source could be read, and warn of repeated times.
+
+    Parameters
+    ----------
+    source : str
+        The source, which has ended.
+    counts : dict
+        As from `_counts`.
+    is_new : bool
+        Whether there were no earlier readings, which a sender may repeat.
+    is_one_machine : bool
+        Whether readings name no machine.
+    """
+    rejected = counts["rejected"]
+    if not counts["readings"] and (is_new or rejected.keys() - _REPEATED):
+        given = Parameter("source", source)
+        if not rejected:
+            raise ParameterError(
+                given,
+                " contains no reading. Pass CSV below a header, or JSON objects in "
+                "lines.",
+            )
+        raise ParameterError(
+            "No reading of ",
+            given,
+            f" was accepted; rejected: {_by_reason(rejected)}. Change what the "
+            "warnings above name, and start again.",
+        )
+    n_repeated = sum(rejected.get(reason, 0) for reason in _REPEATED)
+    n_all = counts["readings"] + sum(rejected.values())
+    if is_new and is_one_machine and n_repeated > _MANY * n_all:
+        warnings.warn(
+            ParameterWarning(
+                f"{n_repeated:,} of {n_all:,} readings were rejected because of their "
+                "times. If they come from several machines, pass the field that names "
+                "the machine as ",
+                Parameter("by"),
+                ".",
+            ),
+            stacklevel=3,
+        )
 
 
 def _source(source, watched, follow, is_kept, warn):
@@ -317,9 +369,12 @@ def _counts(watched, before):
 def _summary(result):
     text = f"{count(result['readings'], 'reading')}; alarms: {result['alarms']:,}"
     if result["rejected"]:
-        parts = [f"{name} {number:,}" for name, number in result["rejected"].items()]
-        text += f"; rejected: {', '.join(parts)}"
+        text += f"; rejected: {_by_reason(result['rejected'])}"
     return text
+
+
+def _by_reason(rejected):
+    return ", ".join(f"{name} {number:,}" for name, number in rejected.items())
 
 
 def _result(result, outputs, progress):

@@ -127,7 +127,7 @@ def make_page(
         progress("computing metrics")
         judged = rows_to_judge(frame, found.errors, train_fraction)
         content["measures"] = measure(
-            frame[judged], found.errors[judged], found.flagged[judged], labels[judged]
+            frame, labels, found.errors, found.flagged, found.alarm_rows, judged
         )
         content["judged"] = _what_is_judged(judged, train_fraction)
     if plots:
@@ -188,8 +188,8 @@ def _text_of(names):
 
 
 _CAPTIONS = {
-    "thresholds": "Precision, recall, F1 and alarms over the threshold. The dashed "
-    "line is the threshold in use.",
+    "thresholds": "Precision, recall, F1 and runs of flagged rows over the threshold. "
+    "The dotted line is the threshold in use.",
     "roc": "ROC curve of the scores.",
     "precision_recall": "Precision and recall of the scores.",
     "confusion": "Number of rows by label and flag.",
@@ -317,7 +317,10 @@ def _what_is_judged(judged, train_fraction):
             f"; the first {train_fraction:.0%} of the rows, used for training, are "
             "left out"
         )
-    return f"{text}."
+    return (
+        f"{text}. Precision, recall and F1 count rows. Metrics of events, affiliation, "
+        "delay and false alarms are those of the alarms."
+    )
 
 
 def _readings(summary):
