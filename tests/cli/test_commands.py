@@ -447,6 +447,7 @@ def test_commands_are_functions_of_keywords(results, tmp_path):
             results / "plant.csv",
             read_params={"label": None},
             row_params={},
+            alarm_params={},
             progress=progress,
         )
     names = [part.name for part in caught.value.args if isinstance(part, Parameter)]

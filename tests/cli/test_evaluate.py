@@ -44,10 +44,13 @@ def expected(eager_model, plant, folder, capsys):
     return expected
 
 
+@pytest.mark.parametrize("rules", [[], RULES])
 @pytest.mark.parametrize("share", [0, 0.5])
-def test_events_are_judged_by_alarms(share, expected, eager_model, plant, capsys):
-    n_alarms, n_false, n_found = expected(start=int(600 * share))
-    options = ["--train-fraction", str(share)]
+def test_events_are_judged_by_alarms(
+    share, rules, expected, eager_model, plant, capsys
+):
+    n_alarms, n_false, n_found = expected(*rules, start=int(600 * share))
+    options = ["--train-fraction", str(share), *rules]
     found = run(capsys, "evaluate", eager_model, plant, *options)
     assert found["alarms"] == n_alarms > 0
     assert found["false_alarms"] == n_false

@@ -74,11 +74,11 @@ IN_TRAINING = IN_NETWORKS | {
     "--k": (ReconstructionThreshold, "k"),
 }
 IN_READING = {"--skiprows": (read_sensor_csv, "skiprows")}
-IN_EXPLAINING = {
+IN_ALARMS = {
     "--trigger": (AlarmFilter, "trigger"),
     "--off-delay": (AlarmFilter, "off_delay"),
-    "--channels": (explain, "n_channels"),
 }
+IN_EXPLAINING = IN_ALARMS | {"--channels": (explain, "n_channels")}
 OF_THE_LIBRARY = {
     "generate": {
         "--rows": (make_sensor_data, "n_samples"),
@@ -89,7 +89,7 @@ OF_THE_LIBRARY = {
     "explore": IN_READING,
     "train": IN_READING | IN_TRAINING,
     "detect": IN_READING | IN_EXPLAINING,
-    "evaluate": IN_READING,
+    "evaluate": IN_READING | IN_ALARMS,
     "compare": IN_READING | IN_TRAINING,
     "explain": IN_READING | IN_EXPLAINING,
     "report": IN_READING | IN_EXPLAINING,

@@ -328,7 +328,7 @@ def add_override(parser):
     )
 
 
-def add_explaining(parser):
+def add_alarms(parser):
     parser.add_argument(
         "--trigger",
         type=at_least_zero,
@@ -342,6 +342,10 @@ def add_explaining(parser):
         metavar="ROWS",
         help="quiet rows after which an alarm is over (default: 60)",
     )
+
+
+def add_explaining(parser):
+    add_alarms(parser)
     parser.add_argument(
         "--channels",
         dest="n_channels",

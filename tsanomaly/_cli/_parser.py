@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tsanomaly._cli._options import (
+    add_alarms,
     add_by,
     add_columns,
     add_explaining,
@@ -531,12 +532,13 @@ def _add_evaluate(commands):
         _GENERATE,
         _TRAIN,
         f"tsanomaly evaluate {_USE} --train-fraction 0.8",
-        groups=("read_params", "row_params"),
+        groups=("read_params", "row_params", "alarm_params"),
     )
     add_model(parser)
     add_reading(parser)
     add_rows(parser, of_model=True)
     add_override(parser)
+    add_alarms(parser)
     add_trained_share(parser)
 
 

@@ -44,6 +44,7 @@ def evaluate(
     *,
     read_params,
     row_params,
+    alarm_params,
     threshold=None,
     quantile=None,
     k=None,
@@ -56,8 +57,8 @@ def evaluate(
 
     Parameters
     ----------
-    model, csv, read_params, row_params, threshold, quantile, k, train_fraction, \
-            output_dir, plots, progress
+    model, csv, read_params, row_params, alarm_params, threshold, quantile, k, \
+            train_fraction, output_dir, plots, progress
         See above.
     """
     detector, readings, _ = read_both(
@@ -68,7 +69,7 @@ def evaluate(
     detector = with_threshold(detector, model, quantile=quantile, k=k)
     progress(f"scoring {len(frame):,} rows")
     errors, threshold, flagged = score(detector, frame, threshold)
-    *_, alarm_rows = raise_alarms(detector, errors, threshold, {})
+    *_, alarm_rows = raise_alarms(detector, errors, threshold, alarm_params)
     progress("computing metrics")
     judged = rows_to_judge(frame, errors, train_fraction)
     result = measure(frame, labels, errors, flagged, alarm_rows, judged)
