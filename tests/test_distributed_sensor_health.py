@@ -58,6 +58,8 @@ def put(fault, frame, channel="sensor_2"):
     match fault:
         case "missing":
             readings[some] = np.nan
+        case "outlier":
+            readings[START] = -9999
         case "flatline":
             readings[some] = readings[START]
         case "stuck_at_zero":
@@ -85,6 +87,7 @@ def put(fault, frame, channel="sensor_2"):
 
 FAULTS = (
     "missing",
+    "outlier",
     "flatline",
     "stuck_at_zero",
     "railed_high",

@@ -17,6 +17,7 @@ from tsanomaly.datasets import inject_anomalies, load_sample_plant, make_sensor_
 COLUMNS = ["channel", "finding", "start", "end", "n_rows", "message"]
 CODES = {
     "missing",
+    "outlier",
     "flatline",
     "stuck_at_zero",
     "railed_low",
@@ -64,6 +65,8 @@ def fault(name, frame, rng):
     match name:
         case "missing":
             return name, *put(40, lambda part: np.nan * part)
+        case "outlier":
+            return name, *put(1, lambda part: part + 1e6)
         case "flatline":
             return name, *put(60, lambda part: np.full_like(part, part[0]))
         case "stuck_at_zero":
@@ -143,6 +146,64 @@ def test_injected_stuck_sensors(seed):
     findings = sensor_health(frame)
     assert (findings["finding"] == "flatline").all()
     assert sorted(findings["end"]) == events["end"].tolist()
+
+
+@pytest.mark.parametrize("wild", [1e6, 99_999, -9999, -999])
+def test_a_single_wild_reading(wild):
+    frame = 2 * plant()[["sensor_2"]] - 160
+    frame.iloc[700] = wild
+    finding = sensor_health(frame).iloc[0]
+    assert (finding["finding"], finding["start"]) == ("outlier", frame.index[700])
+    others = frame["sensor_2"].drop(frame.index[700])
+    usual = f"{others.min():.6g} to {others.max():.6g}"
+    assert f"reads {wild:.0f}, far from all other readings, {usual}." in finding.message
+    assert "replace it by NaN" in finding.message
+
+
+def test_several_wild_readings():
+    """In succession, of both signs, beside far smaller ones, and as good readings."""
+    frame = plant()
+    readings = frame["sensor_2"].to_numpy(copy=True)
+    readings[[50, 2000, 2001, 3500]] = 1e9, -9999, -9998, 99_999
+    frame["sensor_2"] = readings
+    findings = sensor_health(frame)
+    assert kinds(findings) == [("sensor_2", "outlier")] * 3
+    assert findings["n_rows"].tolist() == [1, 2, 1]
+    assert "reads -9999 to -9998 in 2 rows" in findings["message"].iloc[1]
+    assert sensor_health(frame, frame).empty
+
+
+def test_a_long_run_of_wild_readings_is_one_finding():
+    frame = plant(n_rows=6000)
+    frame.iloc[2000:2012, 1] = -9999
+    assert kinds(sensor_health(frame)) == [("sensor_2", "railed_low")]
+
+
+def test_readings_that_are_far_but_usual(rng):
+    """Heavy tails, rare states, codes, counters that are reset, rare bursts."""
+    some = rng.permutation(N)[:6]
+    rare = np.zeros((4, N))
+    rare[:, some] = np.array([[1], [1], [9], [90]])
+    frame = pd.DataFrame(
+        {
+            "traffic": rng.lognormal(10, 2, N),
+            "valve": rare[0],
+            "mode": 1 + rare[1] * 63,
+            "errors": rng.poisson(0.01, N) + rare[2],
+            "counter": np.arange(N) % 3990,
+            "burst": rare[3] * rng.random(N),
+        }
+    )
+    assert "outlier" not in set(sensor_health(frame)["finding"])
+
+
+@pytest.mark.parametrize("usual", [[50.0], [0.0, 1.0]])
+def test_a_wild_reading_of_a_state(usual):
+    frame = pd.DataFrame({"valve": np.resize(usual, 1000)})
+    frame.loc[300, "valve"] = -9999
+    findings = sensor_health(frame)
+    assert kinds(findings) == [("valve", "outlier")]
+    assert findings["start"].item() == 300
 
 
 @pytest.mark.parametrize("quantile", [0.05, 0.95])

@@ -19,6 +19,7 @@ __all__ = [
     "Fault",
     "find_holds",
     "find_missing",
+    "find_outliers",
     "usual_length",
 ]
 
@@ -31,6 +32,16 @@ _N_LEVELS = 20
 # A sensor is cut off at the end of its range if at least this share of the readings has
 # that value, and this many times as many as have another value.
 _CUT_OFF, _CUT_OFF_RATIO = 0.01, 10
+
+# Outliers: minimum distance from the range of all other readings, in multiples of this
+# range, of measurements and of states, whose codes may be far apart.
+_FAR, _FAR_STATE = 10, 100
+
+# Maximum number of outliers at either end: rows, or share of the readings.
+_MOST_OUTLIERS, _OUTLIER_SHARE = 5, 0.002
+
+# Minimum ratio of the standard deviations with and without outliers.
+_DOMINANCE = 1.2
 
 # Maximum distance of readings that approach a value, in median changes.
 _NEAR = 5
@@ -248,6 +259,42 @@ def find_holds(channel, reference):
             f"{longest:,} of them in succession"
         )
         yield Fault(kind, channel.rows[first], channel.rows[last], n_rows, text)
+
+
+def find_outliers(channel, reference):
+    """Yield single readings so far from all others that they dominate the spread."""
+    values = channel.values
+    most = max(_MOST_OUTLIERS, int(_OUTLIER_SHARE * len(values)))
+    if len(values) < 4 * most:
+        return
+    source = channel if reference is None else reference
+    ratio = _FAR if source.is_measured else _FAR_STATE
+    ordered = np.partition(values, [most, len(values) - 1 - most])
+    low, high = ordered[most], ordered[-1 - most]
+    if reference is not None:
+        start, end = reference.range
+        low, high = min(low, start), max(high, end)
+    while True:
+        # If all other readings are the same, their distance from 0 is the measure. A
+        # state that is 0 nearly always has none.
+        reach = ratio * ((high - low) or abs(high))
+        usual = values[(values >= low - reach) & (values <= high + reach)]
+        inner = low, high
+        low, high = min(low, usual.min()), max(high, usual.max())
+        if (low, high) == inner:
+            break
+    if not reach or values.std() <= _DOMINANCE * usual.std():
+        return
+    first, last = runs(((values < low) | (values > high)).astype(np.int8))
+    for start, end in zip(first, last, strict=True):
+        far = values[start : end + 1]
+        what = f"reads {far.min():.15g}"
+        if len(far) > 1:
+            what += "" if far.min() == far.max() else f" to {far.max():.15g}"
+            what += f" in {count(len(far), 'row')}"
+        text = f"{what}, far from all other readings, {low:.6g} to {high:.6g}"
+        rows = channel.rows[start], channel.rows[end]
+        yield Fault("outlier", *rows, len(far), text)
 
 
 def _is_state(value, length, channel, reference):

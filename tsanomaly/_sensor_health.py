@@ -14,6 +14,7 @@ from tsanomaly._channel_faults import (
     Fault,
     find_holds,
     find_missing,
+    find_outliers,
     usual_length,
 )
 from tsanomaly._sensor_readings import check_reference, read
@@ -25,6 +26,8 @@ __all__ = ["find_faults", "sensor_health"]
 # Advice by finding.
 _ADVICE = {
     "missing": "Check the connection and the logger",
+    "outlier": "Unless it is correct, replace it by NaN: a model trained with it "
+    "misses faults of this channel",
     "flatline": "Check whether the sensor or the logger is frozen, or gaps were filled",
     "stuck_at_zero": "Check the sensor's supply and wiring, or whether the machine was "
     "off",
@@ -120,11 +123,15 @@ def sensor_health(frame, reference=None):
     What is usual is defined by `reference`, or else by `frame` itself. A run of rows is
     *long* if it is 10 times as long as 95 % of the runs, and thus at least 10 rows. A
     channel is *measured* if it has at least 20 distinct values; other channels are only
-    checked for missing readings.
+    checked for missing readings and outliers.
 
     - 'missing': a channel has no reading in a long run of rows, in 20 % of the other
       rows (unless it is read at regular intervals), or at all. With a reference, the
       share must be twice that of the reference and 10 percentage points higher.
+    - 'outlier': up to 0.2 % of the readings at either end, or 5, are farther from all
+      other readings than 10 times the range of these, and raise the standard deviation
+      by a fifth. For channels that are not measured, 100 times; if all other readings
+      are equal, their distance from 0 is used instead of the range.
     - 'flatline': a measured channel repeats a value in a long run of rows, which is
       also longer than any run in the reference. 'stuck_at_zero': the value is 0.
       Exceptions are values at which a channel rests regularly, in at least three runs,
@@ -214,6 +221,7 @@ class _Judged(NamedTuple):
     extent: tuple  # first and last row with a reading, and number of readings
     levels: object
     missing: list
+    outliers: list
     holds: list
     noise_changes: list
 
@@ -241,7 +249,12 @@ def _channels(series, before):
         changes = [*of_channel, *channel.noise_changes]
         # A held value also changes the level and the noise.
         changes = [fault for fault in changes if not _overlaps(fault, channel.holds)]
-        found.append([*channel.missing, *channel.holds, *changes])
+        outliers = [  # of which long runs are held values
+            fault
+            for fault in channel.outliers
+            if not any(hold.start <= fault.start <= hold.end for hold in channel.holds)
+        ]
+        found.append([*channel.missing, *outliers, *channel.holds, *changes])
     found = _without_common(found, measured.sum())
     unknown = _predicted_share(series, measured, series.names) < _PREDICTED
     if before is not None:
@@ -266,6 +279,7 @@ def _judge(channel, reference, outages):
         extent,
         levels_of(channel, reference),
         list(find_missing(channel, reference, outages)),
+        list(find_outliers(channel, reference)),
         list(find_holds(channel, reference)),
         list(find_noise_changes(channel, reference)),
     )

@@ -98,3 +98,17 @@ def test_sound_sensors(folder, capsys):
     assert main(["report", model, "sound.csv", "--no-plots"]) == 0
     text = (folder / "report.html").read_text()
     assert "Nothing is found that points to a sensor" in text
+
+
+def test_a_wild_reading_and_its_cure(folder, capsys):
+    frame = make_sensor_data(1000, contamination=0, random_state=1).frame
+    frame.iloc[400, 1] = 99_999
+    frame.to_csv("wild.csv", index_label="time")
+    train = ["train", "wild.csv", "--detector", "autoregression", "--no-plots"]
+    for command in (train, ["explore", "wild.csv", "--no-plots"]):
+        assert main(command) == 0
+        shown = capsys.readouterr().out
+        assert "2024-01-01 06:40: sensor_2 reads 99999, far from all other" in shown
+        assert "empty its cell or pass it to --na-values" in shown
+    assert main([*train, "--na-values", "99999"]) == 0
+    assert "sensor_2 reads" not in capsys.readouterr().out

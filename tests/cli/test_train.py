@@ -113,3 +113,24 @@ def test_a_network_with_a_baseline_longer_than_the_training_rows(waves, say, fol
     tiny = ["--detector", "lstm", "--units", "2", "--epochs", "1"]
     say(waves, *tiny, "--window-size", "4,8,1001")
     assert tsanomaly.load(folder / "model.skops")["errors"].window_size == (4, 8, 1001)
+
+
+def test_constant_channels(waves, say):
+    assert "constant" not in say(waves)
+    waves["valve in"] = np.where(np.arange(N_ROWS) < 900, 4.0, np.nan)
+    shown = say(waves)
+    assert "1 channel is constant in the rows for training, so even a small" in shown
+    assert "leave it out with --drop 'valve in'\n" in shown
+    assert "constant" not in say(waves, "--drop", "valve in")
+    waves["speed"] = 0
+    assert "leave them out with --drop 'valve in' speed\n" in say(waves)
+    waves.iloc[700, 3] = 1
+    shown = say(waves, "--train-fraction", "0.6")
+    assert "2 channels are constant" in shown
+
+
+def test_a_channel_that_is_constant_on_one_machine(waves, say):
+    fleet = pd.concat([waves.assign(pump="a"), waves.assign(pump="b", flow=3)])
+    shown = say(fleet, "--by", "pump")
+    assert "1 channel is constant in the rows for training of a machine, so" in shown
+    assert "leave it out with --drop flow\n" in shown

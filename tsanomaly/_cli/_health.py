@@ -12,6 +12,7 @@ _IN_COMMANDS = {
     "Insert a break there with tsanomaly.datasets.insert_breaks": (
         "A break is inserted there"
     ),
+    "replace it by NaN": "empty its cell or pass it to --na-values",
     "with tsanomaly.datasets.regularize": "with --resample",
 }
 

@@ -3,9 +3,10 @@
 
 import warnings
 
+import numpy as np
 import pandas as pd
 
-from tsanomaly._cli._text import visible
+from tsanomaly._cli._text import quoted, visible
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._validation import find_breaks, median_step
 from tsanomaly._wording import count, time_span
@@ -108,7 +109,7 @@ def has_readings(frame, by):
 
 
 def tell_plan(threshold, readings, is_training, by):
-    """Describe rows, channels and threshold in three lines, and labelled anomalies.
+    """Describe rows, channels and threshold, and what may be wrong with the rows.
 
     Parameters
     ----------
@@ -140,7 +141,17 @@ def tell_plan(threshold, readings, is_training, by):
     if by is not None:
         text += " of each machine"
     notes = "; ".join(map(visible, readings.notes)) or "all channels are used"
-    text += f"\n{notes}\n{_expected(threshold, scored)}"
+    text += f"\n{notes}\n"
+    constant = _constant(readings.frame[is_training], by)
+    if constant:
+        are, them = ("is", "it") if len(constant) == 1 else ("are", "them")
+        text += f"{count(len(constant), 'channel')} {are} constant in the rows for "
+        text += "training" if by is None else "training of a machine"
+        text += (
+            f", so even a small change may raise a lasting alarm: leave {them} out "
+            f"with --drop {' '.join(map(quoted, constant))}\n"
+        )
+    text += _expected(threshold, scored)
     if readings.labels is None or threshold.method == "f_score":  # which needs some
         return text
     n_anomalous = int((readings.labels[is_training] == 1).sum())
@@ -152,6 +163,15 @@ def tell_plan(threshold, readings, is_training, by):
             "rows with --train-fraction"
         )
     return text
+
+
+def _constant(training, by):
+    """List the channels with a single value, on at least one machine."""
+    parts = [training]
+    if by is not None:
+        parts = [part.drop(columns=by) for _, part in training.groupby(by)]
+    is_constant = np.any([part.min() == part.max() for part in parts], axis=0)
+    return list(parts[0].columns[is_constant])
 
 
 def _step(frame, by):

@@ -4,6 +4,7 @@
 import pandas as pd
 
 from tsanomaly._cli._commands._results import finish
+from tsanomaly._cli._drift import tell_drift
 from tsanomaly._cli._files import RESULTS, Results, in_minutes, plain
 from tsanomaly._cli._fleets import machines
 from tsanomaly._cli._inputs import read_both
@@ -64,7 +65,7 @@ def detect(
         figure = draw_anomalies(*_worst(found))
         results.figure("anomalies.png", figure)
     n_flagged = int(tables["flag"].sum())
-    drifted = [part.machine for part, says in found if says.drifted]
+    drifted = [part for part, says in found if says.drifted]
     result = {
         "rows": len(tables),
         "flagged_rows": n_flagged,
@@ -85,13 +86,9 @@ def detect(
     )
     if len(alarms) > len(worst):
         text += f"\nand {len(alarms) - len(worst):,} less severe, in alarms.csv"
-    for machine in drifted:
-        of = "" if machine is None else f" of {visible(machine)}"
-        text += (
-            f"\nthe last rows{of} no longer look like the training rows: most errors "
-            "are close to the threshold or above it. Unless this is a fault, train "
-            "again on recent rows."
-        )
+    for part in drifted:
+        of = "" if part.machine is None else f" of {visible(part.machine)}"
+        text += f"\n{tell_drift(part.detector, part.frame, of)}"
     return finish(result, text, results)
 
 

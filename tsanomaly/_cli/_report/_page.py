@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._drift import tell_drift
 from tsanomaly._cli._health import find_faults
 from tsanomaly._cli._models import settings
 from tsanomaly._cli._numbers import (
@@ -112,6 +113,7 @@ def make_page(
         "found": found,
         "alarms": _alarms(frame, found),
         "is_time": time_axis(frame.index)[1],
+        "drift": tell_drift(detector, frame) if found.drifted else None,
         "verdict": _verdict(found.alarms),
         "flagged": f" flagged, {_percentage(found.flagged.mean())}",
         "findings": findings,
