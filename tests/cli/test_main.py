@@ -56,7 +56,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "case.csv", "--columns", "sensor_1"], "use 'Sensor_1'."),
         (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "--window-size"),
-        (["train", "{plant}", "--window-size", "9", "500"], "500 are needed"),
+        (["train", "{plant}", "--window-size", "9,500"], "500 are needed"),
         (POT, "--quantile 0.5 "),
         (POT, "--threshold-method pot "),
         (POT, "--quantile above 0.98"),

@@ -162,3 +162,15 @@ def test_a_network_with_a_baseline_longer_than_the_training_rows(waves, say, fol
     tiny = ["--detector", "lstm", "--units", "2", "--epochs", "1"]
     say(waves, *tiny, "--window-size", "4,8,1001")
     assert tsanomaly.load(folder / "model.skops")["errors"].window_size == (4, 8, 1001)
+
+
+def test_training_rows_that_are_too_short_between_gaps(waves, folder, capsys):
+    waves.loc[np.arange(N_ROWS) % 50 == 0] = np.nan
+    waves.to_csv("gaps.csv")
+    assert main(["train", "gaps.csv", *TRAIN[:2], "--no-plots"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tsanomaly train: error: The score of a row depends on ")
+    assert said.endswith(
+        " consecutive rows, and the longest stretch of training rows without a gap has "
+        "49. Train on more rows, or lower --window-size.\n"
+    )

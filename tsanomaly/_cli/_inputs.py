@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._checks import check_machines
 from tsanomaly._cli._parser import typed
 from tsanomaly._cli._preparation import as_in_training
 from tsanomaly._cli._prepare import prepare
@@ -99,6 +100,8 @@ def read(
 
     name = _check_files(csv, progress)
     frame, labels = read_sensor_file(csv, return_labels=True, by=by, **read_params)
+    if by is not None and model is None:  # a model knows its column
+        check_machines(frame[by], by)
     frame = _without_infinite(frame, by, name)
     if columns is not None:
         wanted = columns if by is None else [*columns, by]
