@@ -17,7 +17,7 @@ from tsanomaly import (
     WindowTransformer,
     fit_cross_fitted,
 )
-from tsanomaly._cli import main
+from tsanomaly._cli import _files, main
 from tsanomaly._cli._checks import naming_options
 from tsanomaly._cli._commands import _data
 from tsanomaly._cli._fleets import training_rows
@@ -77,6 +77,25 @@ def test_alarms_name_the_machine(command, trained, folder, capsys):
     assert "flow" in worst["channels"]
     assert worst["sentence"].startswith("pump 2: ")
     assert "pump 2: " in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("detect", "anomalies.png"), ("explain", "contributions.png")]
+)
+def test_plots_name_their_machine(
+    command, name, trained, fleet, folder, capsys, monkeypatch
+):
+    titles = []
+    monkeypatch.setattr(
+        _files, "png", lambda figure: titles.append(figure.get_suptitle()) or b""
+    )
+    model = str(folder / "model.skops")
+    assert main([command, model, "fleet.csv"]) == 0
+    told = f"{name} shows machine pump 2, which has the most severe alarm\n"
+    assert told in capsys.readouterr().out
+    assert titles == ["machine pump 2"]
+    assert main([command, model, "fleet.csv", "--no-plots"]) == 0
+    assert "shows machine" not in capsys.readouterr().out
 
 
 def test_scores_are_those_of_the_fleet(trained, fleet, folder):
