@@ -71,6 +71,15 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["explore", "{plant}", "--max-bytes", "99"], "--max-bytes"),
         (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
         (["explore", "{plant}", "--output-dir", "renamed.csv/x"], "--output-dir"),
+        (["explore", "{plant}", "--output-dir", "/proc/x"], "/proc/x cannot be create"),
+        (["explore", "{plant}", "--output-dir", "/proc/x"], "to, with --output-dir."),
+        (["train", "{plant}", "--max-gap", "5"], "error: --max-gap 5 is not a dur"),
+        (["train", "{plant}", "--max-gap", "5"], "it has no unit; 5s would be sec"),
+        (["train", "{plant}", "--resample", "0s"], "--resample 0s is not a duration"),
+        (["watch", "{model}", "--from", "-", "--max-gap", "5"], "--max-gap 5 is not a"),
+        (["detect", "{plant}", "{model}"], "seem to be swapped: {model} is a model"),
+        (["report", "x.csv", "{model}"], "and x.csv is not. Pass the model first"),
+        (["detect", "{plant}", "x.csv"], "plant.csv is not a model saved"),
         (["generate", "--freq", "fortnight"], "--freq fortnight"),
         (["generate", "--freq=0min"], "--freq 0min"),
         (["generate", "--freq=-1min"], "--freq -1min"),
@@ -101,7 +110,7 @@ def test_failures(options, shown, model, plant, capsys):
     assert main(options) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"tsanomaly {options[0]}: error: ")
-    assert shown in message
+    assert shown.format(model=model) in message
     assert message.count("\n") == 1
     assert main([*options, "--verbose"]) == 1
     assert "Traceback" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 
 __all__ = [
     "check_by",
+    "check_duration",
     "check_machines",
     "check_step",
     "check_training_rows",
@@ -41,6 +42,25 @@ def check_step(freq):
             Parameter("freq", freq),
             " is not a time between rows. Pass one such as 30s, 1min or 1h.",
         ) from cause
+
+
+def check_duration(name, value):
+    """Raise unless a text is a duration above 0; return it as a Timedelta."""
+    from tsanomaly.datasets._regularize import nanoseconds
+
+    try:
+        length = nanoseconds(name, value)
+        cause = None if length else ValueError("it is 0")
+    except ValueError as error:
+        cause = error.__cause__
+    if cause is not None:
+        why = str(cause) if str(cause).startswith("it") else ""  # no text of pandas
+        raise ParameterError(
+            Parameter(name, value),
+            f" is not a duration{why and ': '}{why}. Pass one such as 30s, 10min or "
+            "1h.",
+        ) from cause
+    return pd.Timedelta(length, unit="ns")
 
 
 def check_training_rows(n_train, frame, csv, window_size):

@@ -210,6 +210,27 @@ def _check_model(path):
         raise _no_file(path, "model")
 
 
+def _check_order(model, csv):
+    """Raise if a model file was passed as readings, and another file as the model."""
+    paths = csv if isinstance(csv, list) else [csv]
+    swapped = [path for path in paths if path != "-" and _is_model(path)]
+    if swapped and model.is_file() and not _is_model(model):
+        raise ValueError(
+            f"The arguments seem to be swapped: {swapped[0]} is a model, and {model} "
+            "is not. Pass the model first, then the readings."
+        )
+
+
+def _is_model(path):
+    """Whether a path is that of a model file. Pipes are not read."""
+    from tsanomaly import describe
+
+    try:
+        return path.is_file() and bool(describe(path))
+    except (ValueError, OSError):
+        return False
+
+
 def _no_file(path, what):
     return FileNotFoundError(
         f"There is no file {path}. Pass the path of the {what}, either absolute or "
@@ -303,6 +324,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     manifest : dict
         Time and versions with which the model was written.
     """
+    _check_order(model, csv)
     detector, manifest = load_model(model, progress)
     read_params, row_params, notes = as_in_training(
         manifest.get("preparation"), read_params, row_params
