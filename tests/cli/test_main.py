@@ -54,6 +54,14 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "{plant}", "--columns", "sensor_9"], "'sensor_9'"),
         (["train", "{plant}", "--columns", "sensor_9"], "--columns"),
         (["train", "case.csv", "--columns", "sensor_1"], "use 'Sensor_1'."),
+        (["train", "both.csv", "--columns", "FLOW"], "use 'Flow' or 'flow'."),
+        (["train", "both.csv", "--drop", "FLOW"], "use 'Flow' or 'flow'."),
+        (
+            ["train", "case.csv", "--label", "Anomaly"],
+            "'anomaly'. Upper and lower case",
+        ),
+        (["train", "case.csv", "--label", "Anomaly"], "case matter: use 'anomaly'."),
+        (["train", "fleet.csv", "--by", "Machine"], "case matter: use 'machine'."),
         (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "--window-size"),
         (["train", "{plant}", "--window-size", "9,500"], "500 are needed"),
@@ -98,6 +106,8 @@ def test_failures(options, shown, model, plant, capsys):
     readings = pd.read_csv(plant)
     readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
     readings.rename(columns={"sensor_1": "Sensor_1"}).to_csv("case.csv", index=False)
+    both = {"sensor_1": "Flow", "sensor_2": "flow"}
+    readings.rename(columns=both).to_csv("both.csv", index=False)
     readings.head(5).to_csv("tiny.csv", index=False)
     readings.head(60).to_csv("short.csv", index=False)
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)

@@ -258,13 +258,19 @@ def _choose(frame, columns, csv, model):
 
 def _other_case(unknown, columns, model):
     """Name columns that differ from unknown channels in upper and lower case only."""
-    own = {str(name).casefold(): name for name in columns}
-    near = {name: own[name.casefold()] for name in unknown if name.casefold() in own}
+    from tsanomaly.datasets._reading._names import same_but_for_case
+
+    near = {name: same_but_for_case(name, columns) for name in unknown}
+    near = {name: own for name, own in near.items() if own}
     if not near:
         return ""
     if model is None:
-        return f"Upper and lower case matter: use {_listed(near.values())}. "
-    pairs = ", ".join(f"{name!r} was {trained!r}" for trained, name in near.items())
+        shown = ", ".join(" or ".join(map(repr, own)) for own in near.values())
+        return f"Upper and lower case matter: use {shown}. "
+    pairs = ", ".join(
+        f"{' or '.join(map(repr, own))} was {trained!r}"
+        for trained, own in near.items()
+    )
     return f"Upper and lower case matter: {pairs} in training. "
 
 
