@@ -164,10 +164,13 @@ def test_a_network_with_a_baseline_longer_than_the_training_rows(waves, say, fol
     assert tsanomaly.load(folder / "model.skops")["errors"].window_size == (4, 8, 1001)
 
 
-def test_training_rows_that_are_too_short_between_gaps(waves, folder, capsys):
+@pytest.mark.parametrize("detector", ["autoregression", "lstm"])
+def test_training_rows_that_are_too_short_between_gaps(detector, waves, folder, capsys):
     waves.loc[np.arange(N_ROWS) % 50 == 0] = np.nan
     waves.to_csv("gaps.csv")
-    assert main(["train", "gaps.csv", *TRAIN[:2], "--no-plots"]) == 1
+    assert (
+        main(["train", "gaps.csv", "--detector", detector, "--window-size", "60"]) == 1
+    )
     said = capsys.readouterr().err
     assert said.startswith("tsanomaly train: error: The score of a row depends on ")
     assert said.endswith(

@@ -81,7 +81,7 @@ def check_training_rows(n_train, frame, csv, window_size):
 
 # How errors of `fit` say that a series is too short.
 _TOO_SHORT = re.compile(
-    r"(?:depends on |window_size=)(\d+)(?: rows, more than| is longer than)"
+    r"(?:depends on |=)(\d+)(?: rows, more than| is longer than)"
     r".*?\(n_samples=(\d+)\)\. Fit on a longer series"
 )
 
