@@ -108,16 +108,7 @@ def time_span(length):
     words : str
         Such as "1 min", "2 days 3 h" or "0.25 s".
     """
-    days, hours, minutes, seconds, *small = length.components
-    milliseconds, microseconds, nanoseconds = small
-    seconds += milliseconds / 1e3 + microseconds / 1e6 + nanoseconds / 1e9
-    parts = [
-        count(days, "day") if days else None,
-        f"{hours} h" if hours else None,
-        f"{minutes} min" if minutes else None,
-        f"{seconds:.9g} s" if seconds else None,
-    ]
-    first = next((i for i, part in enumerate(parts) if part), None)
-    if first is None:
-        return "0 s"
-    return " ".join(part for part in parts[first : first + 2] if part)
+    from tsanomaly.datasets._steps import show_step
+
+    seconds = 86_400 * length.days + length.seconds
+    return show_step(seconds * 10**9 + length.microseconds * 1000 + length.nanoseconds)

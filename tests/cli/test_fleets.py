@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 
 import tsanomaly
@@ -16,7 +17,8 @@ from tsanomaly import (
     WindowTransformer,
     fit_cross_fitted,
 )
-from tsanomaly._cli import main
+from tsanomaly._cli import _files, main
+from tsanomaly._cli._checks import naming_options
 from tsanomaly._cli._commands import _data
 from tsanomaly._cli._fleets import training_rows
 
@@ -75,6 +77,25 @@ def test_alarms_name_the_machine(command, trained, folder, capsys):
     assert "flow" in worst["channels"]
     assert worst["sentence"].startswith("pump 2: ")
     assert "pump 2: " in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("detect", "anomalies.png"), ("explain", "contributions.png")]
+)
+def test_plots_name_their_machine(
+    command, name, trained, fleet, folder, capsys, monkeypatch
+):
+    titles = []
+    monkeypatch.setattr(
+        _files, "png", lambda figure: titles.append(figure.get_suptitle()) or b""
+    )
+    model = str(folder / "model.skops")
+    assert main([command, model, "fleet.csv"]) == 0
+    told = f"{name} shows machine pump 2, which has the most severe alarm\n"
+    assert told in capsys.readouterr().out
+    assert titles == ["machine pump 2"]
+    assert main([command, model, "fleet.csv", "--no-plots"]) == 0
+    assert "shows machine" not in capsys.readouterr().out
 
 
 def test_scores_are_those_of_the_fleet(trained, fleet, folder):
@@ -247,3 +268,41 @@ def test_info_about_a_fleet(trained, folder, capsys):
         f"threshold: {min(thresholds):.6g} to {max(thresholds):.6g}, median "
         f"{np.median(thresholds):.6g} (by machine)"
     ) in shown
+
+
+@pytest.mark.parametrize("command", ["train", "explore"])
+def test_a_sensor_that_is_taken_for_the_column_of_machines(command, fleet, capsys):
+    assert main([command, "fleet.csv", "--by", "flow", "--drop", "machine"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.endswith(
+        "error: --by flow has 950 different values in 950 rows; it does not name "
+        "machines, which have many rows each. Pass a column such as machine_id, or "
+        "leave the option out if there is one machine.\n"
+    )
+    assert "for training" not in shown.out
+
+
+def test_machines_with_too_few_rows_for_a_window(fleet, capsys):
+    part = fleet.groupby("machine").head(20)
+    part.to_csv("few.csv")
+    train = ["train", "few.csv", "--by", "machine", "--detector", "autoregression"]
+    assert main([*train, "--no-plots"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "tsanomaly train: error: The detector for machines with few rows could not be "
+        "fitted. The score of a row depends on "
+    )
+    assert said.endswith("has 16. Train on more rows, or lower --window-size.\n")
+
+
+def test_other_failures_of_a_fleet(fleet):
+    """Options of the library that commands do not have are left out."""
+    frame = fleet.reset_index(drop=True)
+    frame.loc[frame["machine"] == "pump 2", "flow"] = np.nan
+    model = FleetDetector(LocalOutlierFactor(novelty=True), "machine", min_rows=40)
+    told = (
+        r"^1 of 4 machines could not be fitted: machine=pump 2 \(ValueError: Input X "
+        r"(.|\n)*[^.]\)\. Correct or remove their rows\.$"
+    )
+    with pytest.raises(ValueError, match=told), naming_options(has_window_size=True):
+        model.fit(frame)

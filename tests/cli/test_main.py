@@ -54,6 +54,14 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "{plant}", "--columns", "sensor_9"], "'sensor_9'"),
         (["train", "{plant}", "--columns", "sensor_9"], "--columns"),
         (["train", "case.csv", "--columns", "sensor_1"], "use 'Sensor_1'."),
+        (["train", "both.csv", "--columns", "FLOW"], "use 'Flow' or 'flow'."),
+        (["train", "both.csv", "--drop", "FLOW"], "use 'Flow' or 'flow'."),
+        (
+            ["train", "case.csv", "--label", "Anomaly"],
+            "'anomaly'. Upper and lower case",
+        ),
+        (["train", "case.csv", "--label", "Anomaly"], "case matter: use 'anomaly'."),
+        (["train", "fleet.csv", "--by", "Machine"], "case matter: use 'machine'."),
         (["train", "tiny.csv", "--detector", "pca"], "--train-fraction"),
         (["train", "{plant}", "--window-size", "500"], "--window-size"),
         (["train", "{plant}", "--window-size", "9,500"], "500 are needed"),
@@ -71,6 +79,15 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["explore", "{plant}", "--max-bytes", "99"], "--max-bytes"),
         (["explore", "{plant}", "--output-dir", "renamed.csv"], "--output-dir"),
         (["explore", "{plant}", "--output-dir", "renamed.csv/x"], "--output-dir"),
+        (["explore", "{plant}", "--output-dir", "/proc/x"], "/proc/x cannot be create"),
+        (["explore", "{plant}", "--output-dir", "/proc/x"], "to, with --output-dir."),
+        (["train", "{plant}", "--max-gap", "5"], "error: --max-gap 5 is not a dur"),
+        (["train", "{plant}", "--max-gap", "5"], "it has no unit; 5s would be sec"),
+        (["train", "{plant}", "--resample", "0s"], "--resample 0s is not a duration"),
+        (["watch", "{model}", "--from", "-", "--max-gap", "5"], "--max-gap 5 is not a"),
+        (["detect", "{plant}", "{model}"], "seem to be swapped: {model} is a model"),
+        (["report", "x.csv", "{model}"], "and x.csv is not. Pass the model first"),
+        (["detect", "{plant}", "x.csv"], "plant.csv is not a model saved"),
         (["generate", "--freq", "fortnight"], "--freq fortnight"),
         (["generate", "--freq=0min"], "--freq 0min"),
         (["generate", "--freq=-1min"], "--freq -1min"),
@@ -89,6 +106,8 @@ def test_failures(options, shown, model, plant, capsys):
     readings = pd.read_csv(plant)
     readings.rename(columns={"sensor_1": "flow"}).to_csv("renamed.csv", index=False)
     readings.rename(columns={"sensor_1": "Sensor_1"}).to_csv("case.csv", index=False)
+    both = {"sensor_1": "Flow", "sensor_2": "flow"}
+    readings.rename(columns=both).to_csv("both.csv", index=False)
     readings.head(5).to_csv("tiny.csv", index=False)
     readings.head(60).to_csv("short.csv", index=False)
     readings.drop(columns="anomaly").to_csv("x.csv", index=False)
@@ -101,7 +120,7 @@ def test_failures(options, shown, model, plant, capsys):
     assert main(options) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"tsanomaly {options[0]}: error: ")
-    assert shown in message
+    assert shown.format(model=model) in message
     assert message.count("\n") == 1
     assert main([*options, "--verbose"]) == 1
     assert "Traceback" in capsys.readouterr().err

@@ -311,6 +311,24 @@ def test_wrong_usage(options, folder, capsys):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["x.csv", "--window-size", "16", "80"], ["--window-size", "16", "80", "x.csv"]],
+)
+def test_window_lengths_are_separated_by_commas(options, folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", *options])
+    told = "--window-size: separate several numbers with commas, as in --window-size "
+    assert f"{told}16,80." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "x.csv", "--window-size", "16,-5"])
+    told = "'-5' is not a whole number of at least 1; separate several numbers with "
+    assert f"{told}commas, as in 16,80,1001." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "x.csv", "--window-size", "16", "--columnss", "80"])
+    assert "unrecognized arguments: --columnss 80." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
 def test_the_examples_of_the_help_run(command, folder, show_help, short_search):
     shown = show_help(command)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is said of rows that do not suit the training."""
 
+import json
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import tsanomaly
 from tsanomaly._cli import main
+from tsanomaly._cli._forecast import Later, tell_failed_forecast
 
 N_ROWS = 1000
 TRAIN = ["--detector", "autoregression", "--window-size", "5", "--no-plots"]
@@ -79,33 +81,80 @@ def test_labelled_anomalies_are_no_failed_forecast(waves, say):
     assert told.startswith("195 rows after the training rows that are not labelled")
 
 
-def test_without_later_rows_or_a_forecast_there_is_none_to_fail(waves, say):
+def test_without_later_rows_no_forecast_fails(waves, say):
     assert not FAILS.findall(say(moved(waves), "--train-fraction", "1"))
-    assert not FAILS.findall(say(moved(waves), "--k", "3"))
 
 
-def test_the_forecast_of_a_fleet_is_that_of_all_its_machines(waves, say):
-    fleet = pd.concat([waves.assign(pump="a"), moved(waves).assign(pump="b")])
-    assert not FAILS.findall(say(fleet, "--by", "pump"))
-    fleet = pd.concat([moved(waves).assign(pump=name) for name in "ab"])
-    [told] = FAILS.findall(say(fleet, "--by", "pump"))
-    assert told.startswith("400 rows")
+@pytest.mark.parametrize("method", ["sigma", "mad"])
+def test_a_threshold_without_a_forecast_fails_if_most_rows_are_in_alarm(
+    method, waves, say
+):
+    options = ["--threshold-method", method, "--k", "4"]
+    shown = say(moved(waves), *options)
+    told = "the threshold fails in the 200 rows after the training rows: an alarm is "
+    assert f"{told}active in 7" in shown
+    assert "--train-fraction, or on recent rows" in shown
+    assert "the threshold fails" not in say(waves, *options)
+
+
+def test_the_result_has_the_failed_forecast(waves, say, folder):
+    for frame in (waves, moved(waves)):
+        shown = say(frame)
+        failed = json.loads((folder / "training.json").read_text())["failed_forecast"]
+        assert failed in shown if FAILS.findall(shown) else failed is None
+
+
+def test_machines_whose_forecast_fails_are_named(waves, say):
+    fleet = [waves.assign(pump=name) for name in "abc"]
+    assert not FAILS.findall(say(pd.concat(fleet), "--by", "pump"))
+    fleet.append(moved(waves).assign(pump="d"))
+    [told] = FAILS.findall(say(pd.concat(fleet), "--by", "pump"))
+    assert re.match(
+        "rows after the training rows of 1 machine: d .200 rows: an alarm is active in "
+        "7[0-9]% of them.[.] Unless",
+        told,
+    )
+    fleet = [moved(waves).assign(pump=name) for name in "abcde"]
+    [told] = FAILS.findall(say(pd.concat(fleet), "--by", "pump"))
+    named = re.findall("([a-e]) .200 rows:", told)
+    assert " of 5 machines: " in told
+    assert named == ["a", "b", "c"]
+    assert ") and 2 more. Unless" in told
+
+
+def test_a_fleet_whose_machines_fail_only_together():
+    """Too few alarms to judge one machine can be many of all."""
+    parts = {name: Later(40, 3, 3, 0.1) for name in range(10)}
+    told = tell_failed_forecast(parts, False)
+    assert told.startswith("the forecast fails in the 400 rows after the training rows")
+    assert ": 30 alarms, where 1 or fewer were expected." in told
+    assert tell_failed_forecast({0: parts[0]}, False) is None
+
+
+def test_the_plan_counts_the_training_rows_of_each_machine(waves, say):
+    assert "; the first 800 for training (--train-fraction)\n" in say(waves)
+    assert "; all for training\n" in say(waves, "--train-fraction", "1")
+    fleet = pd.concat([waves.assign(pump=name) for name in "ab"])
+    told = "; the first 800 of each machine for training (--train-fraction)\n"
+    assert told in say(fleet, "--by", "pump")
+    told = "; the first 400 to 800 of each machine for training (--train-fraction)\n"
+    assert told in say(fleet[:1500], "--by", "pump")
 
 
 def test_labelled_anomalies_among_the_training_rows(waves, say):
     shown = say(labelled(waves, 790, 810))
     assert (
         "10 rows of those for training are labelled anomalous, and will be learned as "
-        "normal: leave their cells empty in the file, or train on fewer rows with "
-        "--train-fraction\n"
+        "normal: empty their sensor cells and keep the label, or train on fewer rows "
+        "with --train-fraction\n"
     ) in shown
     assert "learned as normal" not in say(
         labelled(waves, 790, 810), "--train-fraction", "0.79"
     )
     shown = say(labelled(waves, 790, 810), "--threshold-method", "f_score")
     assert "learned as normal" not in shown
-    emptied = labelled(waves, 790, 810)
-    emptied.iloc[790:810, :2] = np.nan
+    emptied = labelled(waves, 700, 720)
+    emptied.iloc[700:720, :2] = np.nan
     assert "learned as normal" not in say(emptied)
 
 
@@ -134,3 +183,18 @@ def test_a_channel_that_is_constant_on_one_machine(waves, say):
     shown = say(fleet, "--by", "pump")
     assert "1 channel is constant in the rows for training of a machine, so" in shown
     assert "leave it out with --drop flow\n" in shown
+
+
+@pytest.mark.parametrize("detector", ["autoregression", "lstm"])
+def test_training_rows_that_are_too_short_between_gaps(detector, waves, folder, capsys):
+    waves.loc[np.arange(N_ROWS) % 50 == 0] = np.nan
+    waves.to_csv("gaps.csv")
+    assert (
+        main(["train", "gaps.csv", "--detector", detector, "--window-size", "60"]) == 1
+    )
+    said = capsys.readouterr().err
+    assert said.startswith("tsanomaly train: error: The score of a row depends on ")
+    assert said.endswith(
+        " consecutive rows, and the longest stretch of training rows without a gap has "
+        "49. Train on more rows, or lower --window-size.\n"
+    )

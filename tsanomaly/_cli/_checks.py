@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Checks of parameters that the library does not make."""
 
+import re
 import warnings
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 
 __all__ = [
     "check_by",
+    "check_duration",
+    "check_machines",
     "check_step",
     "check_training_rows",
     "in_rows",
@@ -41,6 +44,25 @@ def check_step(freq):
         ) from cause
 
 
+def check_duration(name, value):
+    """Raise unless a text is a duration above 0; return it as a Timedelta."""
+    from tsanomaly.datasets._regularize import nanoseconds
+
+    try:
+        length = nanoseconds(name, value)
+        cause = None if length else ValueError("it is 0")
+    except ValueError as error:
+        cause = error.__cause__
+    if cause is not None:
+        why = str(cause) if str(cause).startswith("it") else ""  # no text of pandas
+        raise ParameterError(
+            Parameter(name, value),
+            f" is not a duration{why and ': '}{why}. Pass one such as 30s, 10min or "
+            "1h.",
+        ) from cause
+    return pd.Timedelta(length, unit="ns")
+
+
 def check_training_rows(n_train, frame, csv, window_size):
     """Raise if there are too few training rows."""
     sizes = window_size if isinstance(window_size, tuple) else (window_size or 0,)
@@ -55,6 +77,17 @@ def check_training_rows(n_train, frame, csv, window_size):
             *cure,
             ".",
         )
+
+
+# How errors of `fit` say that a series is too short.
+_TOO_SHORT = re.compile(
+    r"(?:depends on |=)(\d+)(?: rows, more than| is longer than)"
+    r".*?\(n_samples=(\d+)\)\. Fit on a longer series"
+)
+
+# A column of more different values than this does not name machines if its values have
+# fewer rows than needed to train, on average.
+_FEW_MACHINES = 10
 
 
 # Columns of results, whose names the column of machines cannot have.
@@ -74,6 +107,26 @@ def check_by(by):
             Parameter("by", by),
             ": results have a column of the same name. Rename the column of machines, "
             "for example to machine_id.",
+        )
+
+
+def check_machines(names, by):
+    """Raise if a column does not seem to name machines, such as a sensor.
+
+    Parameters
+    ----------
+    names : Series of shape (n_rows,)
+        The column.
+    by : str
+        Its name.
+    """
+    n_names = names.nunique()
+    if n_names > _FEW_MACHINES and len(names) < _FEWEST_ROWS * n_names:
+        raise ParameterError(
+            Parameter("by", by),
+            f" has {n_names:,} different values in {len(names):,} rows; it does not "
+            "name machines, which have many rows each. Pass a column such as "
+            "machine_id, or leave the option out if there is one machine.",
         )
 
 
@@ -143,8 +196,33 @@ def naming_options(*, has_window_size):
     try:
         yield
     except ValueError as error:
-        what, found, _ = str(error).partition(". Fit on a longer series")
+        short = _TOO_SHORT.search(str(error))
+        if short is None:
+            raise
+        raise _too_short("", short, has_window_size) from error
+    except RuntimeError as error:  # of a fleet
+        text, found, _ = str(error).partition(", or set on_error=")
         if not found:
             raise
-        cure = [", or lower ", Parameter("window_size")] if has_window_size else []
-        raise ParameterError(f"{what}. Train on more rows", *cure, ".") from error
+        text = text.replace(
+            "Some models could not be fitted: the fallback",
+            "The detector for machines with few rows could not be fitted",
+        )
+        short = _TOO_SHORT.search(text)
+        if short is not None:
+            which = text.split(" (ValueError: ")[0]
+            raise _too_short(f"{which}. ", short, has_window_size) from error
+        raise ValueError(f"{text.replace('.).', ').')}.") from error
+
+
+def _too_short(which, short, has_window_size):
+    """Return the error for training rows that are shorter than a window."""
+    n_needed, longest = map(int, short.groups())
+    cure = [", or lower ", Parameter("window_size")] if has_window_size else []
+    return ParameterError(
+        f"{which}The score of a row depends on {n_needed:,} consecutive rows, and the "
+        f"longest stretch of training rows without a gap has {longest:,}. Train on "
+        "more rows",
+        *cure,
+        ".",
+    )

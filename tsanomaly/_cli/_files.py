@@ -51,6 +51,13 @@ class Results:
                 Parameter("output_dir"),
                 ".",
             ) from error
+        except OSError as error:
+            raise ParameterError(
+                f"The folder {folder} cannot be created ({error.strerror}). Pass a "
+                "folder that you can write to, with ",
+                Parameter("output_dir"),
+                ".",
+            ) from error
         self.folder = folder
         self.files = []
         self._encoding = "utf-8-sig" if bom else "utf-8"

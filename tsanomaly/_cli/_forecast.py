@@ -7,6 +7,8 @@ import numpy as np
 
 from tsanomaly._alarm_filter import AlarmFilter, median_error_of
 from tsanomaly._cli._models import rows_in_alarm
+from tsanomaly._cli._text import visible
+from tsanomaly._wording import count
 
 __all__ = ["Later", "compare_with_forecast", "tell_failed_forecast"]
 
@@ -14,6 +16,9 @@ __all__ = ["Later", "compare_with_forecast", "tell_failed_forecast"]
 # because a few more in a short time mean nothing; or if an alarm is active in more than
 # this share of the rows.
 _TOO_MANY, _BY_CHANCE, _MOST = 2, 3, 0.5
+
+# Maximum number of machines that a message names.
+_MOST_NAMED = 3
 
 
 class Later(NamedTuple):
@@ -25,14 +30,15 @@ class Later(NamedTuple):
     n_in_alarm : int
         Number of rows with an active alarm.
     n_alarms : int
-    n_expected : float
-        Number of times that normal rows are expected to exceed the threshold.
+    n_expected : float or None
+        Number of times that normal rows are expected to exceed the threshold. None if
+        the threshold makes no forecast.
     """
 
     n_rows: int
     n_in_alarm: int
     n_alarms: int
-    n_expected: float
+    n_expected: float | None
 
 
 def compare_with_forecast(detector, errors, threshold, labels, is_later):
@@ -53,12 +59,8 @@ def compare_with_forecast(detector, errors, threshold, labels, is_later):
 
     Returns
     -------
-    later : Later or None
-        None if the threshold makes no forecast.
+    later : Later
     """
-    rate = _rate(detector[-1])
-    if rate is None:
-        return None
     alarms = AlarmFilter().alarms(
         errors, threshold=threshold, median_error=median_error_of(detector, errors)
     )
@@ -72,7 +74,9 @@ def compare_with_forecast(detector, errors, threshold, labels, is_later):
         alarms = alarms[~is_hit]
     n_in_alarm = int((rows_in_alarm(alarms, len(errors)) & judged).sum())
     n_rows = int(judged.sum())
-    return Later(n_rows, n_in_alarm, len(alarms), rate * n_rows)
+    rate = _rate(detector[-1])
+    n_expected = None if rate is None else rate * n_rows
+    return Later(n_rows, n_in_alarm, len(alarms), n_expected)
 
 
 def _rate(threshold):
@@ -87,10 +91,12 @@ def _rate(threshold):
 def tell_failed_forecast(parts, has_labels):
     """Describe in one line that a forecast failed, with the cure.
 
+    A threshold without a forecast fails if an alarm is active in most rows.
+
     Parameters
     ----------
-    parts : list of Later
-        Of each machine, or the only one.
+    parts : dict of object to Later
+        By machine, or of None if there is only one.
     has_labels : bool
         Whether rows are labelled.
 
@@ -99,19 +105,49 @@ def tell_failed_forecast(parts, has_labels):
     text : str or None
         None if the forecast did not fail.
     """
-    if not parts:
+    whole = _sum(parts.values())
+    failed = {name: part for name, part in parts.items() if _what_failed(part)}
+    if not failed and not _what_failed(whole):
         return None
-    later = Later(*map(sum, zip(*parts, strict=True)))
-    if later.n_alarms > _TOO_MANY * later.n_expected + _BY_CHANCE:
-        expected = max(round(later.n_expected), 1)
-        what = f"{later.n_alarms:,} alarms, where {expected:,} or fewer were expected"
-    elif later.n_in_alarm > _MOST * later.n_rows:
-        what = f"an alarm is active in {later.n_in_alarm / later.n_rows:.0%} of them"
+    is_fleet = None not in parts
+    n_rows = "" if is_fleet and failed else f"{whole.n_rows:,} "
+    what = "threshold" if whole.n_expected is None else "forecast"
+    text = f"the {what} fails in the {n_rows}rows after the training rows"
+    if has_labels:
+        text += " that are not labelled anomalous"
+    if is_fleet and failed:
+        text += f" of {count(len(failed), 'machine')}: {_listed(failed)}"
     else:
-        return None
-    not_labelled = " that are not labelled anomalous" if has_labels else ""
+        text += f": {_what_failed(whole)}"
     return (
-        f"the forecast fails in the {later.n_rows:,} rows after the training rows"
-        f"{not_labelled}: {what}. Unless these are faults, normal operation has "
-        "changed: train on more rows with --train-fraction, or on recent rows"
+        f"{text}. Unless these are faults, normal operation has changed: train on more "
+        "rows with --train-fraction, or on recent rows"
     )
+
+
+def _sum(parts):
+    """Add up the rows of machines, which all have the same kind of threshold."""
+    columns = zip(*parts, strict=True)
+    return Later(*(None if None in column else sum(column) for column in columns))
+
+
+def _what_failed(later):
+    """Describe how a forecast failed, or return None."""
+    expected = later.n_expected
+    if expected is not None and later.n_alarms > _TOO_MANY * expected + _BY_CHANCE:
+        at_most = max(round(expected), 1)
+        return f"{later.n_alarms:,} alarms, where {at_most:,} or fewer were expected"
+    if later.n_in_alarm > _MOST * later.n_rows:
+        return f"an alarm is active in {later.n_in_alarm / later.n_rows:.0%} of them"
+    return None
+
+
+def _listed(failed):
+    """Name machines whose forecast failed, and how."""
+    text = ", ".join(
+        f"{visible(name)} ({part.n_rows:,} rows: {_what_failed(part)})"
+        for name, part in list(failed.items())[:_MOST_NAMED]
+    )
+    if len(failed) > _MOST_NAMED:
+        text += f" and {len(failed) - _MOST_NAMED:,} more"
+    return text

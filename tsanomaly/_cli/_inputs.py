@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._checks import check_machines
 from tsanomaly._cli._parser import typed
 from tsanomaly._cli._preparation import as_in_training
 from tsanomaly._cli._prepare import prepare
@@ -99,6 +100,8 @@ def read(
 
     name = _check_files(csv, progress)
     frame, labels = read_sensor_file(csv, return_labels=True, by=by, **read_params)
+    if by is not None and model is None:  # a model knows its column
+        check_machines(frame[by], by)
     frame = _without_infinite(frame, by, name)
     if columns is not None:
         wanted = columns if by is None else [*columns, by]
@@ -207,6 +210,27 @@ def _check_model(path):
         raise _no_file(path, "model")
 
 
+def _check_order(model, csv):
+    """Raise if a model file was passed as readings, and another file as the model."""
+    paths = csv if isinstance(csv, list) else [csv]
+    swapped = [path for path in paths if path != "-" and _is_model(path)]
+    if swapped and model.is_file() and not _is_model(model):
+        raise ValueError(
+            f"The arguments seem to be swapped: {swapped[0]} is a model, and {model} "
+            "is not. Pass the model first, then the readings."
+        )
+
+
+def _is_model(path):
+    """Whether a path is that of a model file. Pipes are not read."""
+    from tsanomaly import describe
+
+    try:
+        return path.is_file() and bool(describe(path))
+    except (ValueError, OSError):
+        return False
+
+
 def _no_file(path, what):
     return FileNotFoundError(
         f"There is no file {path}. Pass the path of the {what}, either absolute or "
@@ -234,13 +258,19 @@ def _choose(frame, columns, csv, model):
 
 def _other_case(unknown, columns, model):
     """Name columns that differ from unknown channels in upper and lower case only."""
-    own = {str(name).casefold(): name for name in columns}
-    near = {name: own[name.casefold()] for name in unknown if name.casefold() in own}
+    from tsanomaly.datasets._reading._names import same_but_for_case
+
+    near = {name: same_but_for_case(name, columns) for name in unknown}
+    near = {name: own for name, own in near.items() if own}
     if not near:
         return ""
     if model is None:
-        return f"Upper and lower case matter: use {_listed(near.values())}. "
-    pairs = ", ".join(f"{name!r} was {trained!r}" for trained, name in near.items())
+        shown = ", ".join(" or ".join(map(repr, own)) for own in near.values())
+        return f"Upper and lower case matter: use {shown}. "
+    pairs = ", ".join(
+        f"{' or '.join(map(repr, own))} was {trained!r}"
+        for trained, own in near.items()
+    )
     return f"Upper and lower case matter: {pairs} in training. "
 
 
@@ -300,6 +330,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     manifest : dict
         Time and versions with which the model was written.
     """
+    _check_order(model, csv)
     detector, manifest = load_model(model, progress)
     read_params, row_params, notes = as_in_training(
         manifest.get("preparation"), read_params, row_params

@@ -218,7 +218,11 @@ def parse(argv):
         _add_demo,
     ):
         add(commands)
-    given = vars(parser.parse_args(argv))
+    given, unknown = parser.parse_known_args(argv)
+    given = vars(given)
+    _check_commas(given, unknown, parser)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command = given.pop("command")
     parser = commands.choices[command]
     general = {
@@ -276,6 +280,19 @@ def _read_long(given, parser):
         parser.error(
             "argument --long: give the column of tags, the column of values and, "
             "optionally, the column of times; or none"
+        )
+
+
+def _check_commas(given, unknown, parser):
+    """Reject window lengths that are separated by spaces."""
+    if "window_size" not in given:
+        return
+    files = [str(path) for path in given["csv"] if path == "-" or not path.exists()]
+    others = [*unknown, *(name for name in files if name.isdecimal())]
+    if others and all(map(str.isdecimal, others)):
+        parser.error(
+            "argument --window-size: separate several numbers with commas, as in "
+            f"--window-size {','.join([*map(str, given['window_size']), *others])}"
         )
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "draw_measures",
     "draw_readings",
     "main_channels",
+    "name_machine",
     "shown_readings",
 ]
 
@@ -87,6 +88,14 @@ def draw_contributions(frame, found, labels):
         return None
     table = pd.DataFrame(found.contributions, index=frame.index, columns=frame.columns)
     return ContributionDisplay.from_predictions(table, labels).figure_
+
+
+def name_machine(figure, name):
+    """Title a figure with the name of a machine."""
+    from tsanomaly.plotting._text import PLAIN, drawn, use_fonts, wrap
+
+    title = figure.suptitle(wrap(drawn(name), 60), **PLAIN)
+    use_fonts([title], [name])
 
 
 def draw_measures(frame, errors, flagged, labels, threshold):

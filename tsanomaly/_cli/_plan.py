@@ -136,10 +136,8 @@ def tell_plan(threshold, readings, is_training, by):
     text += f", {raw.index.min()} to {raw.index.max()}"
     if step is not None:
         text += f", a row every {time_span(step)}"
-    n_training = (is_training & has_readings(readings.frame, by)).sum()
-    text += f"; the first {n_training:,} for training"
-    if by is not None:
-        text += " of each machine"
+    is_learned = is_training & has_readings(readings.frame, by)
+    text += f"; {_training(readings.frame, is_training, is_learned, by)}"
     notes = "; ".join(map(visible, readings.notes)) or "all channels are used"
     text += f"\n{notes}\n"
     constant = _constant(readings.frame[is_training], by)
@@ -154,13 +152,13 @@ def tell_plan(threshold, readings, is_training, by):
     text += _expected(threshold, scored)
     if readings.labels is None or threshold.method == "f_score":  # which needs some
         return text
-    n_anomalous = int((readings.labels[is_training] == 1).sum())
+    n_anomalous = int((readings.labels[is_learned] == 1).sum())
     if n_anomalous:
         text += (
             f"\n{count(n_anomalous, 'row')} of those for training "
             f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
-            "learned as normal: leave their cells empty in the file, or train on fewer "
-            "rows with --train-fraction"
+            "learned as normal: empty their sensor cells and keep the label, or train "
+            "on fewer rows with --train-fraction"
         )
     return text
 
@@ -172,6 +170,20 @@ def _constant(training, by):
         parts = [part.drop(columns=by) for _, part in training.groupby(by)]
     is_constant = np.any([part.min() == part.max() for part in parts], axis=0)
     return list(parts[0].columns[is_constant])
+
+
+def _training(frame, is_training, is_learned, by):
+    """Describe which rows are for training."""
+    if is_training.all():
+        return "all for training"
+    sizes = pd.Series(is_learned)
+    of_each = ""
+    if by is not None:
+        sizes = sizes.groupby(frame[by].to_numpy())
+        of_each = " of each machine"
+    fewest, most = np.min(sizes.sum()), np.max(sizes.sum())
+    number = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return f"the first {number}{of_each} for training (--train-fraction)"
 
 
 def _step(frame, by):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._checks import check_duration
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
 from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count, time_span
@@ -134,15 +135,7 @@ def _check_times(frame, name, value):
             Parameter("timestamp"),
             ".",
         )
-    try:
-        is_time = pd.Timedelta(value) > pd.Timedelta(0)
-    except ValueError:
-        is_time = False
-    if not is_time:
-        raise ParameterError(
-            Parameter(name, value),
-            " is not a duration. Pass one such as 30s, 1min or 1h.",
-        )
+    check_duration(name, value)
 
 
 def _broken(frame, labels, rows, max_gap, notes):

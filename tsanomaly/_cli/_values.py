@@ -42,7 +42,12 @@ def whole(smallest):
 
 def whole_numbers(text):
     """Read positive whole numbers, separated by commas."""
-    return tuple(map(whole(1), text.split(",")))
+    try:
+        return tuple(map(whole(1), text.split(",")))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}; separate several numbers with commas, as in 16,80,1001"
+        ) from error
 
 
 def file_or_pipe(text):

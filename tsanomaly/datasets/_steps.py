@@ -35,12 +35,17 @@ def usual_step(nanoseconds):
 
 
 def show_step(nanoseconds):
-    """Format a time step for messages."""
-    nanoseconds = int(nanoseconds)
-    if nanoseconds % 10**9 == 0 and nanoseconds < 120 * 10**9:
-        return f"{nanoseconds // 10**9} s"
-    if nanoseconds < 10**9:
-        return f"{nanoseconds / 10**6:.9g} ms"
-    if nanoseconds > 2 * _DAY:
-        return f"{nanoseconds / _DAY:.6g} days"
-    return f"{nanoseconds / 10**9:.12g} s"
+    """Format a time step with its two largest units, such as "16 h 1 min"."""
+    days, rest = divmod(int(nanoseconds), _DAY)
+    hours, rest = divmod(rest, 3600 * 10**9)
+    minutes, rest = divmod(rest, 60 * 10**9)
+    parts = [
+        f"{days:,} day{'' if days == 1 else 's'}" if days else None,
+        f"{hours} h" if hours else None,
+        f"{minutes} min" if minutes else None,
+        f"{rest / 1e9:.9g} s" if rest else None,
+    ]
+    first = next((i for i, part in enumerate(parts) if part), None)
+    if first is None:
+        return "0 s"
+    return " ".join(part for part in parts[first : first + 2] if part)

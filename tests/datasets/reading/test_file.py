@@ -116,8 +116,10 @@ def test_rows_of_two_files(files):
     np.testing.assert_array_equal(frame["a"], [1, 2, 7, np.nan, 4])
     overlap, repeated, same = (str(warning.message) for warning in caught)
     assert re.search(r"b\.csv: its times start at 2024-01-02 .*a\.csv end", overlap)
-    assert re.search("1 rows are in more than one .* 2024-01-03", repeated)
-    assert re.search("1 rows have the same time as a row with other values", same)
+    assert re.search(
+        "1 row is in more than one .* 2024-01-03.* was used once", repeated
+    )
+    assert re.search("1 row has the same time as a row with other values", same)
 
 
 def test_labels_of_several_files(files):
@@ -157,7 +159,7 @@ def test_other_steps_in_a_file(files):
         read_sensor_file(files(a__csv=part(1), b__csv=later))
     (message,) = [str(warning.message) for warning in caught]
     assert re.search(
-        r"b\.csv: the usual step is 3600 s, while it is 60 s in .*a", message
+        r"b\.csv: the usual step is 1 h, while it is 1 min in .*a", message
     )
 
 

@@ -448,7 +448,7 @@ def test_times_are_judged_machine_by_machine(warned):
     rows[5:5] = [rows[4]]
     frame, (message,) = warned("\n".join(["time,id,a,b", *rows]), by="id")
     assert len(frame) == len(rows)
-    assert "1 rows have the same time as another row" in message
+    assert "1 row has the same time as another row" in message
     assert "'M1'" in message
 
 

@@ -63,7 +63,7 @@ def test_several_readings_at_a_time(merged):
     frame, _ = merged(text)
     assert frame.to_numpy().tolist() == [[1, 2, 3]]
     frame, message = merged(text + "2024-01-02,3,4,2024-01-01,5\n")
-    assert "1 rows have the same time as another row of the same tag" in message
+    assert "1 row has the same time as another row of the same tag" in message
     np.testing.assert_array_equal(frame["c"], [5, np.nan])
 
 

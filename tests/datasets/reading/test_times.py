@@ -22,8 +22,13 @@ def test_times_that_are_no_regular_series(write):
     assert frame.index.is_monotonic_increasing
     backwards, repeated, uneven = (str(warning.message) for warning in caught)
     assert re.search(r"backwards once, first in line 3 \(2024-01-01 00:00", backwards)
-    assert re.search(r"1 rows have .* line 5 \(2024-01-01 00:01", repeated)
-    assert re.search(r"1 of 5 steps .* 60 s, first before line 7 .* 360 s", uneven)
+    assert re.search(
+        r"1 row has the same time as another row, first in line 5 \(2024-01-01 00:01",
+        repeated,
+    )
+    assert re.search(
+        r"1 of 5 steps differs .* 1 min, first before line 7 .* 6 min\.", uneven
+    )
     assert all(str(path) in str(warning.message) for warning in caught)
     assert {warning.filename for warning in caught} == {__file__}
 
@@ -33,6 +38,19 @@ def test_jitter_is_measured_by_the_median(write):
     path = write(column_of_times([f"2024-01-01 00:00:{time}" for time in times]))
     with pytest.warns(UserWarning, match=r"3 of 4 steps .* median one of 1 s"):
         read_sensor_csv(path)
+
+
+def test_gaps_are_not_closed_by_a_grid(write):
+    """Only steps that vary are; both are reported."""
+    day = pd.date_range("2024-01-01 06:00", periods=480, freq="1min")
+    shifts = day.append(day + pd.Timedelta("1D"))
+    with pytest.warns(UserWarning, match="steps differs") as caught:
+        read_sensor_csv(write(column_of_times(shifts)))
+    (message,) = (str(warning.message) for warning in caught)
+    assert "1 of 959 steps differs from the most frequent one of 1 min" in message
+    assert message.endswith("the longest is 16 h 1 min.")
+    with pytest.warns(UserWarning, match="16 h 1 min.*regularize.* on a grid"):
+        read_sensor_csv(write(column_of_times(shifts.delete(100))))
 
 
 def test_the_end_of_summer_time(write):

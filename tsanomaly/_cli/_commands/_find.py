@@ -9,7 +9,12 @@ from tsanomaly._cli._files import RESULTS, Results, in_minutes, plain
 from tsanomaly._cli._fleets import machines
 from tsanomaly._cli._inputs import read_both
 from tsanomaly._cli._models import predictions, run_model, with_threshold
-from tsanomaly._cli._pictures import draw_anomalies, draw_contributions, main_channels
+from tsanomaly._cli._pictures import (
+    draw_anomalies,
+    draw_contributions,
+    main_channels,
+    name_machine,
+)
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import one_model_per_group
 
@@ -47,6 +52,7 @@ def detect(
         model, csv, read_params, row_params, progress=progress
     )
     results = Results(output_dir, bom=bom)
+    by = _column_of(detector)
     found, tables, alarms = _run(
         detector,
         readings,
@@ -62,8 +68,9 @@ def detect(
     results.alarms("alarms.csv", alarms)
     if plots:
         progress("drawing")
-        figure = draw_anomalies(*_worst(found))
-        results.figure("anomalies.png", figure)
+        part, says = _worst(found)
+        figure = draw_anomalies(part.frame, says, part.labels)
+        results.figure("anomalies.png", _titled(figure, part, by))
     n_flagged = int(tables["flag"].sum())
     drifted = [part for part, says in found if says.drifted]
     result = {
@@ -86,9 +93,11 @@ def detect(
     )
     if len(alarms) > len(worst):
         text += f"\nand {len(alarms) - len(worst):,} less severe, in alarms.csv"
-    for part in drifted:
-        of = "" if part.machine is None else f" of {visible(part.machine)}"
-        text += f"\n{tell_drift(part.detector, part.frame, of)}"
+    for other in drifted:
+        of = "" if other.machine is None else f" of {visible(other.machine)}"
+        text += f"\n{tell_drift(other.detector, other.frame, of)}"
+    if plots:
+        text += _which_is_drawn("anomalies.png", part, by, alarms)
     return finish(result, text, results)
 
 
@@ -117,7 +126,7 @@ def _run(
         As returned by `explain`, with the machine.
     """
     found, tables, alarms = [], [], []
-    by = detector.by if one_model_per_group(detector) else None
+    by = _column_of(detector)
     for part in machines(detector, readings):
         says = run_model(
             with_threshold(part.detector, model, quantile=quantile, k=k),
@@ -143,13 +152,29 @@ def _run(
     return found, pd.concat(tables), pd.concat(some, ignore_index=True)
 
 
-def _worst(found):
-    """Return the results for the machine with the most severe alarm.
+def _column_of(detector):
+    """Return the column of machines of a fleet, or None."""
+    return detector.by if one_model_per_group(detector) else None
 
-    These are its readings, detection and labels.
-    """
-    part, says = max(found, key=lambda pair: max(pair[1].alarms["severity"], default=0))
-    return part.frame, says, part.labels
+
+def _worst(found):
+    """Return the part and the detection of the machine with the most severe alarm."""
+    return max(found, key=lambda pair: max(pair[1].alarms["severity"], default=0))
+
+
+def _titled(figure, part, by):
+    """Title the figure of a machine of a fleet."""
+    if by is not None:
+        name_machine(figure, f"{by} {part.machine}")
+    return figure
+
+
+def _which_is_drawn(name, part, by, alarms):
+    """Say which machine of a fleet a plot shows, in a line of its own."""
+    if by is None:
+        return ""
+    why = ", which has the most severe alarm" if len(alarms) else ""
+    return f"\n{name} shows {by} {visible(part.machine)}{why}"
 
 
 def explain(
@@ -182,6 +207,7 @@ def explain(
         model, csv, read_params, row_params, progress=progress
     )
     results = Results(output_dir, bom=bom)
+    by = _column_of(detector)
     found, _, alarms = _run(
         detector,
         readings,
@@ -192,23 +218,26 @@ def explain(
         alarm_params=alarm_params,
         n_channels=n_channels,
         progress=progress,
-        expect_all=plots and not one_model_per_group(detector),
+        expect_all=plots and by is None,
     )
     results.alarms("alarms.csv", alarms)
+    shown = ""
     if plots:
         progress("drawing")
-        frame, says, labels = _worst(found)
-        figure = draw_contributions(frame, says, labels)
+        part, says = _worst(found)
+        figure = draw_contributions(part.frame, says, part.labels)
         if figure is not None:
-            results.figure("contributions.png", figure)
+            results.figure("contributions.png", _titled(figure, part, by))
+            shown = _which_is_drawn("contributions.png", part, by, alarms)
         if says.expected is not None:
             display = ReconstructionDisplay.from_predictions(
-                frame, says.expected, labels, channels=main_channels(says)
+                part.frame, says.expected, part.labels, channels=main_channels(says)
             )
             results.figure("reconstruction.png", display.figure_)
     sentences = alarms["sentence"].map(visible).tolist()
     text = "".join(f"{visible(note)}\n" for note in readings.notes)
     text += "\n".join(sentences) or "There are no alarms."
+    text += shown
     return finish({"alarms": plain(in_minutes(alarms))}, text, results)
 
 

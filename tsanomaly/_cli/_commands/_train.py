@@ -120,6 +120,7 @@ def train(
     in_training = (table["part"] == "train").to_numpy()
     flags, errors = table["flag"].to_numpy(), table["score"].to_numpy()
     threshold = thresholds if by is not None else thresholds[None]
+    failed = tell_failed_forecast(forecasts, readings.labels is not None)
     result = {
         "detector": detector,
         "channels": [str(name) for name in frame.columns if name != by],
@@ -128,6 +129,7 @@ def train(
         "threshold": threshold,
         "flagged_train_rows": int(flags[in_training].sum()),
         "flagged_test_rows": int(flags[~in_training].sum()),
+        "failed_forecast": failed,
         "fit_seconds": round(seconds, 3),
         "settings": settings(model),
         "sensor_health": plain(findings),
@@ -152,11 +154,12 @@ def train(
         text += f"threshold {threshold:.6g}: "
     else:
         text += f"{_machines_in_words(model)}: "
+    n_flagged = result["flagged_train_rows"]
     text += (
-        f"{result['flagged_train_rows']:,} of the training rows are flagged, and "
-        f"{result['flagged_test_rows']:,} of {result['test_rows']:,} others"
+        f"{n_flagged:,} of the training rows {'is' if n_flagged == 1 else 'are'} "
+        f"flagged, and {result['flagged_test_rows']:,} of {result['test_rows']:,} "
+        "others"
     )
-    failed = tell_failed_forecast(forecasts, readings.labels is not None)
     if failed is not None:
         text += f"\n{failed}"
     if len(findings):
@@ -168,7 +171,7 @@ def train(
 
 def _scores(model, readings, is_training, by):
     """Return part, score and flag of each row, thresholds by machine, and forecasts."""
-    tables, thresholds, forecasts = [], {}, []
+    tables, thresholds, forecasts = [], {}, {}
     places = {None: np.arange(len(readings.frame))}
     if by is not None:
         places = readings.frame.groupby(by, sort=False).indices
@@ -177,11 +180,9 @@ def _scores(model, readings, is_training, by):
         name = None if part.machine is None else str(part.machine)
         thresholds[name] = threshold
         learned = is_training[places[part.machine]]
-        forecast = compare_with_forecast(
+        forecasts[name] = compare_with_forecast(
             part.detector, errors, threshold, part.labels, ~learned
         )
-        if forecast is not None:
-            forecasts.append(forecast)
         table = pd.DataFrame(
             {
                 "part": np.where(learned, "train", "test"),

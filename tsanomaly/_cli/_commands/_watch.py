@@ -10,9 +10,9 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from tsanomaly._cli._checks import check_duration
 from tsanomaly._cli._inputs import load_model
 from tsanomaly._cli._models import with_threshold
 from tsanomaly._cli._parser import typed
@@ -104,6 +104,9 @@ def watch(
             ),
             stacklevel=2,
         )
+    pause = None
+    if max_gap is not None:
+        pause = check_duration("max_gap", max_gap).to_timedelta64()
     detector, manifest = load_model(model, progress)
     kept = manifest.get("preparation") or {}
     _warn_of_preparation(kept, max_gap)
@@ -117,7 +120,7 @@ def watch(
                     timestamp=time,
                     alarm_params=alarm_params,
                     n_channels=n_channels,
-                    max_gap=_pause(max_gap),
+                    max_gap=pause,
                     na_values=kept.get("na_values", ()),
                     threshold=threshold,
                     adjusted=adjusted,
@@ -332,22 +335,6 @@ def _token(path):
             "a random token to it.",
         )
     return token
-
-
-def _pause(text):
-    """Convert a pause to a timedelta64, or None."""
-    if text is None:
-        return None
-    try:
-        pause = pd.Timedelta(text)
-    except ValueError:
-        pause = None
-    if pause is None or not pause > pd.Timedelta(0):
-        raise ParameterError(
-            Parameter("max_gap", text),
-            " is not a duration. Pass one such as 10min or 1h.",
-        )
-    return pause.to_timedelta64()
 
 
 def _counts(watched, before):

@@ -9,6 +9,7 @@ from tsanomaly.datasets._reading._cells import MISSING, show
 from tsanomaly.datasets._reading._date_format import has_date_format
 from tsanomaly.datasets._reading._labels import find_label_columns
 from tsanomaly.datasets._reading._names import (
+    advise_on_case,
     has_no_name,
     has_time_name,
     is_clock_name,
@@ -54,7 +55,8 @@ def _check_known(table, parameter, names):
         if not isinstance(name, str) or name not in known:
             raise table.header_fault(
                 Parameter(parameter, name),
-                f" is not among the columns {list_names(table.names)}.",
+                f" is not among the columns {list_names(table.names)}."
+                f"{advise_on_case(name, table.names)}",
             )
 
 
@@ -110,7 +112,8 @@ def check_dropped(table, drop, sensors):
         if name not in sensors:
             raise table.header_fault(
                 Parameter("drop", name),
-                f" is not among the columns {list_names(table.names)}.",
+                f" is not among the columns {list_names(table.names)}."
+                f"{advise_on_case(name, table.names)}",
             )
 
 

@@ -14,7 +14,7 @@ from tsanomaly.datasets._reading._csv import read_readings, read_sensor_csv
 from tsanomaly.datasets._reading._excel import check_sheet, read_workbook
 from tsanomaly.datasets._reading._join import join_readings
 from tsanomaly.datasets._reading._kinds import GZIP, is_readable_name, kind_of
-from tsanomaly.datasets._reading._names import list_names
+from tsanomaly.datasets._reading._names import advise_on_case, list_names
 from tsanomaly.datasets._reading._odd_readings import sensors_without_readings
 from tsanomaly.datasets._reading._parquet import read_parquet
 from tsanomaly.datasets._reading._table import fault
@@ -238,7 +238,8 @@ def _check_dropped(files, parts, drop):
             raise fault(
                 f"{files[0]} … {files[-1]}",
                 Parameter("drop", name),
-                f" is not among the columns of any file: {list_names(sorted(known))}.",
+                f" is not among the columns of any file: {list_names(sorted(known))}."
+                f"{advise_on_case(name, sorted(known))}",
             )
 
 

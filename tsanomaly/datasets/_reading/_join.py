@@ -8,7 +8,7 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._reading._names import list_names
 from tsanomaly.datasets._reading._table import fault
-from tsanomaly.datasets._reading._times import REGULARIZE
+from tsanomaly.datasets._reading._times import REGULARIZE, count_rows
 from tsanomaly.datasets._steps import show_step, usual_step
 
 __all__ = ["join_readings"]
@@ -65,8 +65,9 @@ def join_readings(paths, parts, by=None):
     repeated = _repeated_rows(index[order], sources[order], frame, labels, order)
     if repeated.any():
         messages.append(
-            f"{_first_and_last(paths)}: {repeated.sum():,} rows are in more than one "
-            f"file, first {index[order][repeated.argmax()]}, and were used once."
+            f"{_first_and_last(paths)}: {count_rows(repeated.sum(), 'is', 'are')} in "
+            f"more than one file, first {index[order][repeated.argmax()]}, and "
+            f"{'was' if repeated.sum() == 1 else 'were'} used once."
         )
         order = order[~repeated]
     index, sources = index[order], sources[order]
@@ -78,8 +79,9 @@ def join_readings(paths, parts, by=None):
     if len(same):
         row = same[0]
         message = ParameterWarning(
-            f"{_first_and_last(paths)}: {len(same):,} rows have the same time as a row "
-            f"with other values in another file, first {index[row + 1]} in "
+            f"{_first_and_last(paths)}: {count_rows(len(same), 'has', 'have')} the "
+            "same time as a row with other values in another file, first "
+            f"{index[row + 1]} in "
             f"{paths[sources[row]]} and {paths[sources[row + 1]]}. All were kept. ",
             REGULARIZE,
             " averages them.",

@@ -14,7 +14,11 @@ from tsanomaly.datasets._reading._long import (
     list_keys,
     repeated_times,
 )
-from tsanomaly.datasets._reading._names import is_machine_name, list_names
+from tsanomaly.datasets._reading._names import (
+    advise_on_case,
+    is_machine_name,
+    list_names,
+)
 from tsanomaly.datasets._reading._times import Times, irregularities
 
 __all__ = [
@@ -81,7 +85,8 @@ def take_machines(table, by, label_names):
     if by not in table.names or by in label_names:
         raise table.header_fault(
             Parameter("by", by),
-            f" is not among the columns {list_names(table.names)} that are not labels.",
+            f" is not among the columns {list_names(table.names)} that are not labels."
+            f"{'' if by in table.names else advise_on_case(by, table.names)}",
         )
     (column,) = table.select([by])
     cells = column.cells

@@ -5,6 +5,7 @@ import re
 from itertools import pairwise
 
 __all__ = [
+    "advise_on_case",
     "has_label_word",
     "has_machine_name",
     "has_no_name",
@@ -19,6 +20,7 @@ __all__ = [
     "list_names",
     "name_without_quality",
     "parts_of_name",
+    "same_but_for_case",
 ]
 
 _TIME_WORDS = """
@@ -159,6 +161,20 @@ def list_names(names):
     shown = ", ".join(map(repr, names[:_MOST_LISTED])) or "none"
     n_others = len(names) - _MOST_LISTED
     return f"{shown} and {n_others:,} others" if n_others > 0 else shown
+
+
+def same_but_for_case(name, known):
+    """Return the names that differ from a name in upper and lower case only."""
+    folded = str(name).casefold()
+    return [other for other in known if str(other).casefold() == folded]
+
+
+def advise_on_case(name, known):
+    """Name columns that differ from an unknown one in case only, if there are any."""
+    near = same_but_for_case(name, known)
+    if not near:
+        return ""
+    return f" Upper and lower case matter: use {' or '.join(map(repr, near))}."
 
 
 def parts_of_name(name):

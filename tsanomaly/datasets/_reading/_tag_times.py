@@ -14,7 +14,7 @@ from tsanomaly.datasets._reading._number_times import may_be_elapsed
 from tsanomaly.datasets._reading._parse_times import parse_times
 from tsanomaly.datasets._reading._table import Column, fault
 from tsanomaly.datasets._reading._time_formats import kind_of_times
-from tsanomaly.datasets._reading._times import REGULARIZE, Times
+from tsanomaly.datasets._reading._times import REGULARIZE, Times, count_rows
 
 __all__ = ["TagTimes", "find_tag_times", "merge_tag_times"]
 
@@ -206,8 +206,8 @@ def merge_tag_times(table, tags, channels, readings, date_format):
     )
     if n_repeated:
         message += (
-            f"{n_repeated:,} rows have the same time as another row of the same tag; "
-            "the last one was kept. "
+            f"{count_rows(n_repeated, 'has', 'have')} the same time as another row of "
+            "the same tag; the last one was kept. "
         )
     message = ParameterWarning(message, REGULARIZE, " puts the readings on a grid.")
     messages = [message, *(times.message for times in found if times.message)]

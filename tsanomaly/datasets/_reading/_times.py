@@ -9,13 +9,14 @@ import numpy as np
 from tsanomaly._parameter_error import Parameter, ParameterWarning
 from tsanomaly.datasets._steps import show_step, usual_step
 
-__all__ = ["REGULARIZE", "YEARS", "Times", "irregularities"]
+__all__ = ["REGULARIZE", "YEARS", "Times", "count_rows", "irregularities"]
 
 # A function; the command line has an option instead.
 REGULARIZE = Parameter("regularize()")
 
 YEARS = (1678, 2261)  # full years in the range of nanoseconds since 1970
 _DAY = 86_400 * 10**9
+_GAP = 10  # usual steps: a longer one is a gap
 
 
 @dataclass
@@ -83,8 +84,8 @@ def irregularities(table, times, order):
     repeated = np.flatnonzero(values[1:] == values[:-1]) + 1
     if len(repeated):
         text = (
-            f"{table.path}: {len(repeated):,} rows have the same time as another row, "
-            f"first {place(order[repeated[0]])}. All were kept."
+            f"{table.path}: {count_rows(len(repeated), 'has', 'have')} the same time "
+            f"as another row, first in {place(order[repeated[0]])}. All were kept."
         )
         yield text if len(autumn) else _on_a_grid(text, "averages them.")
     steps = np.diff(values).view(np.uint64)
@@ -93,11 +94,21 @@ def irregularities(table, times, order):
     if len(odd):
         kind = "most frequent" if is_most_frequent else "median"
         text = (
-            f"{table.path}: {len(odd):,} of {len(steps):,} steps differ from the "
-            f"{kind} one of {show_step(usual)}, first before "
+            f"{table.path}: {len(odd):,} of {len(steps):,} steps "
+            f"{'differs' if len(odd) == 1 else 'differ'} from the {kind} one of "
+            f"{show_step(usual)}, first before "
             f"{place(order[odd[0] + 1])}; the longest is {show_step(steps.max())}."
         )
-        yield text if len(autumn) else _on_a_grid(text, "puts the readings on a grid.")
+        are_gaps = steps[odd].min() > _GAP * usual  # which a grid does not close
+        if len(autumn) or are_gaps:
+            yield text
+        else:
+            yield _on_a_grid(text, "puts the readings on a grid.")
+
+
+def count_rows(number, one, more):
+    """Format a number of rows with a verb, such as "1 row has" or "2 rows have"."""
+    return f"1 row {one}" if number == 1 else f"{number:,} rows {more}"
 
 
 def _on_a_grid(text, what):
