@@ -317,7 +317,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     at most 1/2 above the first or above 0. The reconstruction is such a mean. The
     network also reconstructs windows relative to their baseline, and its score
     :math:`l_2` and reconstruction are such means, too, but those windows count at most
-    as much as the others.
+    as much as the others, or as 0.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for

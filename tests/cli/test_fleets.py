@@ -275,11 +275,21 @@ def test_a_sensor_that_is_taken_for_the_column_of_machines(command, fleet, capsy
     assert main([command, "fleet.csv", "--by", "flow", "--drop", "machine"]) == 1
     shown = capsys.readouterr()
     assert shown.err.endswith(
-        "error: --by flow has 950 different values in 950 rows; it does not name "
-        "machines, which have many rows each. Pass a column such as machine_id, or "
+        "error: --by flow has 950 different values in 950 rows, most of them with "
+        "decimals; it does not name machines. Pass a column such as machine_id, or "
         "leave the option out if there is one machine.\n"
     )
     assert "for training" not in shown.out
+
+
+def test_many_machines_with_few_rows(fleet, folder):
+    part = fleet.groupby("machine").head(200)
+    small = part[part["machine"] == "pump 1"].head(180)
+    small = small.assign(machine=[f"small {k // 6}" for k in range(len(small))])
+    pd.concat([part, small]).to_csv("many.csv")
+    train = ["train", "many.csv", "--by", "machine", "--detector", "pca", "--no-plots"]
+    assert main(train) == 0
+    assert main(["explore", "many.csv", "--by", "machine", "--no-plots"]) == 0
 
 
 def test_machines_with_too_few_rows_for_a_window(fleet, capsys):

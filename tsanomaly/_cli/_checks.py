@@ -85,10 +85,9 @@ _TOO_SHORT = re.compile(
     r".*?\(n_samples=(\d+)\)\. Fit on a longer series"
 )
 
-# A column of more different values than this does not name machines if its values have
-# fewer rows than needed to train, on average.
+# A column of more different numbers than this does not name machines if most of them
+# have decimals.
 _FEW_MACHINES = 10
-
 
 # Columns of results, whose names the column of machines cannot have.
 _OF_RESULTS = frozenset(
@@ -121,11 +120,14 @@ def check_machines(names, by):
         Its name.
     """
     n_names = names.nunique()
-    if n_names > _FEW_MACHINES and len(names) < _FEWEST_ROWS * n_names:
+    if n_names <= _FEW_MACHINES:
+        return
+    numbers = pd.to_numeric(pd.Series(names.unique()), errors="coerce")
+    if (numbers % 1 > 0).mean() > 0.5:
         raise ParameterError(
             Parameter("by", by),
-            f" has {n_names:,} different values in {len(names):,} rows; it does not "
-            "name machines, which have many rows each. Pass a column such as "
+            f" has {n_names:,} different values in {len(names):,} rows, most of them "
+            "with decimals; it does not name machines. Pass a column such as "
             "machine_id, or leave the option out if there is one machine.",
         )
 

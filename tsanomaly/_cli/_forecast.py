@@ -17,6 +17,9 @@ __all__ = ["Later", "compare_with_forecast", "tell_failed_forecast"]
 # this share of the rows.
 _TOO_MANY, _BY_CHANCE, _MOST = 2, 3, 0.5
 
+# Minimum number of rows for the latter: a single alarm may last for an hour.
+_FEWEST_ROWS = 100
+
 # Maximum number of machines that a message names.
 _MOST_NAMED = 3
 
@@ -137,7 +140,7 @@ def _what_failed(later):
     if expected is not None and later.n_alarms > _TOO_MANY * expected + _BY_CHANCE:
         at_most = max(round(expected), 1)
         return f"{later.n_alarms:,} alarms, where {at_most:,} or fewer were expected"
-    if later.n_in_alarm > _MOST * later.n_rows:
+    if later.n_rows >= _FEWEST_ROWS and later.n_in_alarm > _MOST * later.n_rows:
         return f"an alarm is active in {later.n_in_alarm / later.n_rows:.0%} of them"
     return None
 

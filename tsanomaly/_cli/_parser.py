@@ -7,6 +7,8 @@ import anything heavy; tests compare the two.
 """
 
 import argparse
+import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,7 +222,7 @@ def parse(argv):
         add(commands)
     given, unknown = parser.parse_known_args(argv)
     given = vars(given)
-    _check_commas(given, unknown, parser)
+    _check_commas(sys.argv[1:] if argv is None else argv, parser)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command = given.pop("command")
@@ -283,16 +285,14 @@ def _read_long(given, parser):
         )
 
 
-def _check_commas(given, unknown, parser):
+def _check_commas(argv, parser):
     """Reject window lengths that are separated by spaces."""
-    if "window_size" not in given:
-        return
-    files = [str(path) for path in given["csv"] if path == "-" or not path.exists()]
-    others = [*unknown, *(name for name in files if name.isdecimal())]
-    if others and all(map(str.isdecimal, others)):
+    after = argv[argv.index("--window-size") + 1 :] if "--window-size" in argv else []
+    numbers = [n for n in takewhile(str.isdecimal, after) if not Path(n).exists()]
+    if len(numbers) > 1:
         parser.error(
             "argument --window-size: separate several numbers with commas, as in "
-            f"--window-size {','.join([*map(str, given['window_size']), *others])}"
+            f"--window-size {','.join(numbers)}"
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 __all__ = ["show_step", "usual_step"]
 
 _DAY = 86_400 * 10**9
+_SHORT_UNITS = (("s", 10**9), ("ms", 10**6), ("µs", 10**3), ("ns", 1))
 
 
 def usual_step(nanoseconds):
@@ -35,17 +36,18 @@ def usual_step(nanoseconds):
 
 
 def show_step(nanoseconds):
-    """Format a time step with its two largest units, such as "16 h 1 min"."""
+    """Format a time step with its two largest units, such as "16 h 1 min".
+
+    Units of which there are none do not count: "1 day 9 min".
+    """
     days, rest = divmod(int(nanoseconds), _DAY)
     hours, rest = divmod(rest, 3600 * 10**9)
     minutes, rest = divmod(rest, 60 * 10**9)
+    unit, size = next((u for u in _SHORT_UNITS if rest >= u[1]), _SHORT_UNITS[0])
     parts = [
-        f"{days:,} day{'' if days == 1 else 's'}" if days else None,
-        f"{hours} h" if hours else None,
-        f"{minutes} min" if minutes else None,
-        f"{rest / 1e9:.9g} s" if rest else None,
+        f"{days:,} day{'' if days == 1 else 's'}" if days else "",
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes else "",
+        f"{rest / size:.9g} {unit}" if rest else "",
     ]
-    first = next((i for i, part in enumerate(parts) if part), None)
-    if first is None:
-        return "0 s"
-    return " ".join(part for part in parts[first : first + 2] if part)
+    return " ".join([part for part in parts if part][:2]) or "0 s"

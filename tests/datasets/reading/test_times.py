@@ -9,6 +9,7 @@ import pytest
 
 from tests.datasets.reading.helpers import column_of_times
 from tsanomaly.datasets import read_sensor_csv
+from tsanomaly.datasets._steps import show_step
 
 
 def test_times_that_are_no_regular_series(write):
@@ -38,6 +39,20 @@ def test_jitter_is_measured_by_the_median(write):
     path = write(column_of_times([f"2024-01-01 00:00:{time}" for time in times]))
     with pytest.warns(UserWarning, match=r"3 of 4 steps .* median one of 1 s"):
         read_sensor_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("longest", "shown"),
+    [
+        ("3605s", "1 h 5 s"),
+        ("86940s", "1 day 9 min"),
+        ("1500ms", "1.5 s"),
+        ("1500us", "1.5 ms"),
+        ("1500ns", "1.5 µs"),
+    ],
+)
+def test_lengths_of_steps_are_shown_by_their_two_largest_units(longest, shown):
+    assert show_step(pd.Timedelta(longest).value) == shown
 
 
 def test_gaps_are_not_closed_by_a_grid(write):
