@@ -2,6 +2,7 @@
 """Metrics of alarms in `evaluate` and `report`: those of the alarms of `detect`."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -36,15 +37,16 @@ def expected(eager_model, plant, folder, capsys):
 
     def expected(*options, start=0):
         run(capsys, "detect", eager_model, plant, *options)
-        alarms = pd.read_csv(folder / "alarms.csv", parse_dates=["start", "end"])
+        times = ["start", "raised", "end"]
+        alarms = pd.read_csv(folder / "alarms.csv", parse_dates=times)
         readings = pd.read_csv(plant, parse_dates=["timestamp"])[start:]
-        alarms = alarms[alarms["end"] >= readings["timestamp"].iloc[0]]
+        alarms = alarms[alarms["raised"] >= readings["timestamp"].iloc[0]]
         return judge_by_hand(alarms, readings)
 
     return expected
 
 
-@pytest.mark.parametrize("rules", [[], RULES])
+@pytest.mark.parametrize("rules", [["--quantile", "0.8"], RULES])
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_events_are_judged_by_alarms(
     share, rules, expected, eager_model, plant, capsys
@@ -79,18 +81,102 @@ def test_the_report_judges_the_alarms_that_it_lists(
         assert f'<td class="text">{name}</td><td class="">{number}</td>' in page
 
 
-def test_an_event_is_found_when_its_alarm_is_raised():
-    """Not in the first of the rows that add up to the alarm."""
-    times = pd.date_range("2024-01-01", periods=12, freq="min")
-    frame = pd.DataFrame({"a": np.arange(12.0)}, index=times)
-    labels = np.zeros(12, dtype=int)
-    labels[3:8] = 1
+def measured(events, alarms, n_rows=20, n_trained=0):
+    """Metrics of rows one minute apart.
+
+    Events are pairs of the first and last row. Alarms are triples of the rows in which
+    they start, are raised and end.
+    """
+    times = pd.date_range("2024-01-01", periods=n_rows, freq="min")
+    frame = pd.DataFrame({"a": np.arange(float(n_rows))}, index=times)
+    labels = np.zeros(n_rows, dtype=int)
+    for first, last in events:
+        labels[first : last + 1] = 1
+    alarms = pd.DataFrame(alarms, columns=["start", "raised", "end"], dtype=int)
+    judged = np.arange(n_rows) >= n_trained
     errors = np.where(labels, 2.0, 1.0)
-    alarms = pd.DataFrame({"start": [3], "raised": [5], "end": [9]})
-    judged = np.ones(12, dtype=bool)
-    found = measure(frame, labels, errors, errors > 1.5, alarms, judged)
-    assert found["median_delay_seconds"] == 120
+    return measure(frame, labels, errors, errors > 1.5, alarms, judged)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "seconds"),
+    [
+        ((5, 5, 8), 0),
+        ((5, 7, 9), 120),
+        ((3, 6, 9), 60),
+        ((7, 11, 13), 360),  # its rows above the threshold began in the event
+        ((3, 12, 13), 420),
+        ((3, 4, 8), None),  # on before the event
+    ],
+)
+def test_a_delay_is_from_the_start_of_the_event_until_the_alarm_is_raised(
+    alarm, seconds
+):
+    found = measured([(5, 8)], [alarm])
     assert (found["alarms"], found["false_alarms"]) == (1, 0)
+    assert (found["events_found"], found["event_recall"]) == (1, 1)
+    assert found["median_delay_seconds"] == seconds
+
+
+def test_delays_of_several_events():
+    # The second event has no alarm of its own, the fourth one has none at all.
+    events = [(2, 4), (7, 8), (13, 16), (18, 19)]
+    found = measured(events, [(3, 3, 9), (11, 11, 11), (14, 16, 16)])
+    assert (found["events_found"], found["false_alarms"]) == (3, 1)
+    assert found["median_delay_seconds"] == 120  # of 60 and 180
+    # Raised again in an event that began with an alarm.
+    assert measured([(5, 12)], [(3, 3, 6), (9, 10, 10)])["median_delay_seconds"] == 300
+
+
+def test_the_share_of_normal_rows_in_alarm():
+    found = measured([(5, 8)], [(3, 4, 10)], n_trained=4)
+    assert found["normal_share_in_alarm"] == pytest.approx(3 / 12)
+    assert measured([(5, 8)], [])["normal_share_in_alarm"] == 0
+    assert measured([(0, 19)], [(3, 4, 10)])["normal_share_in_alarm"] is None
+
+
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        (3, 4, 12),  # raised in training, and on in the event
+        (6, 8, 9),  # raised in training rows
+        (3, 10, 11),  # raised later, for the event of the training rows
+    ],
+)
+def test_alarms_of_the_training_rows_are_left_out(alarm):
+    found = measured([(3, 4), (12, 13)], [alarm, (13, 14, 15)], n_trained=10)
+    assert (found["alarms"], found["false_alarms"]) == (1, 0)
+    assert (found["events"], found["events_found"]) == (1, 1)
+    assert found["event_precision"] == 1
+    assert found["median_delay_seconds"] == 120
+
+
+def test_an_alarm_raised_after_the_training_rows_counts():
+    false = measured([(12, 13)], [(7, 10, 11)], n_trained=10)
+    assert (false["alarms"], false["false_alarms"]) == (1, 1)
+    right = measured([(8, 13)], [(7, 11, 12)], n_trained=10)
+    assert (right["alarms"], right["false_alarms"]) == (1, 0)
+    assert right["median_delay_seconds"] == 180  # since the event started
+    both = measured([(3, 4), (12, 13)], [(4, 11, 12)], n_trained=10)
+    assert (both["alarms"], both["false_alarms"]) == (1, 0)
+    assert both["events_found"] == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_an_alarm_that_does_not_end_is_warned_of(
+    command, eager_model, plant, folder, capsys
+):
+    capsys.readouterr()
+    options = [command, eager_model, plant, "--no-plots"]
+    assert main([*options, *RULES]) == 0
+    assert "normal rows" not in capsys.readouterr().err
+    assert main(options) == 0
+    shown = capsys.readouterr().err
+    assert re.search(r"An alarm is active in \d+% of the normal rows", shown)
+    if command == "report":
+        page = (folder / "report.html").read_text()
+        assert "of the normal rows" in page
+        assert "share of normal rows in alarm" in page
 
 
 def test_a_break_separates_alarms():

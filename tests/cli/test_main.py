@@ -86,6 +86,7 @@ BUDGET = ["--detector", "pca", "--false-alarms", "1", "--per"]
         (["train", "{plant}", "--resample", "0s"], "--resample 0s is not a duration"),
         (["watch", "{model}", "--from", "-", "--max-gap", "5"], "--max-gap 5 is not a"),
         (["detect", "{plant}", "{model}"], "seem to be swapped: {model} is a model"),
+        (["watch", "x.csv", "--from", "{model}"], "swapped: {model} is a model, and x"),
         (["report", "x.csv", "{model}"], "and x.csv is not. Pass the model first"),
         (["detect", "{plant}", "x.csv"], "plant.csv is not a model saved"),
         (["generate", "--freq", "fortnight"], "--freq fortnight"),

@@ -146,6 +146,22 @@ def test_several_machines_need_a_name(apart, model, plant, folder, capsys):
     assert "--by" not in capsys.readouterr().err
 
 
+def test_repeated_readings_of_a_fleet_need_no_name(plant, folder, capsys):
+    readings = pd.read_csv(plant)[:200].drop(columns="anomaly").assign(pump="a")
+    fleet = pd.concat([readings, readings.assign(pump="b")])
+    fleet.to_csv("fleet.csv", index=False)
+    pd.concat([fleet, fleet]).to_csv("twice.csv", index=False)
+    train = ["train", "fleet.csv", "--by", "pump", "--detector", "pca", "--no-plots"]
+    assert main(train) == 0
+    capsys.readouterr()
+    fleet_model = str(folder / "model.skops")
+    assert main(["watch", fleet_model, "--from", "twice.csv"]) == 0
+    shown = capsys.readouterr().err
+    assert "400 readings; alarms" in shown
+    assert "400" in shown.split("rejected: ")[1]
+    assert "--by" not in shown
+
+
 def test_readings_that_are_known_are_no_error(model, plant, folder, capsys):
     command = ["watch", model, "--from", plant, "--state", "watch.state"]
     capsys.readouterr()

@@ -20,7 +20,7 @@ from tsanomaly._inspection import (
 from tsanomaly._parameter_error import Parameter, ParameterError
 from tsanomaly._wording import count
 
-__all__ = ["Readings", "load_model", "needed", "read", "read_both"]
+__all__ = ["Readings", "check_order", "load_model", "needed", "read", "read_both"]
 
 # Maximum number of columns that a message names.
 _MOST_LISTED = 20
@@ -210,7 +210,7 @@ def _check_model(path):
         raise _no_file(path, "model")
 
 
-def _check_order(model, csv):
+def check_order(model, csv):
     """Raise if a model file was passed as readings, and another file as the model."""
     paths = csv if isinstance(csv, list) else [csv]
     swapped = [path for path in paths if path != "-" and _is_model(path)]
@@ -330,7 +330,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     manifest : dict
         Time and versions with which the model was written.
     """
-    _check_order(model, csv)
+    check_order(model, csv)
     detector, manifest = load_model(model, progress)
     read_params, row_params, notes = as_in_training(
         manifest.get("preparation"), read_params, row_params

@@ -16,6 +16,7 @@ from tsanomaly._validation import find_breaks, median_step
 from tsanomaly._wording import count, time_span
 
 __all__ = [
+    "alarms_that_stay",
     "describe",
     "duration",
     "measure",
@@ -23,6 +24,9 @@ __all__ = [
     "rows_to_judge",
     "summarise",
 ]
+
+# Share of normal rows in alarm above which figures of events say little.
+_MOST_IN_ALARM = 0.5
 
 # Minimum absolute correlation to report.
 _STRONG = 0.9
@@ -65,7 +69,8 @@ def measure(frame, labels, errors, flagged, alarms, judged):
     result : dict
         Scores and flags are evaluated row by row. Events are evaluated by alarms, in
         the rows from the first to evaluate on, breaks among them, which separate
-        alarms.
+        alarms. An event is found if it shares a row with an alarm. Its delay ends when
+        the first such alarm is raised that was not raised before the event.
     """
     from sklearn.metrics import (
         average_precision_score,
@@ -76,11 +81,10 @@ def measure(frame, labels, errors, flagged, alarms, judged):
 
     from tsanomaly import metrics
 
-    rest = slice(np.argmax(judged), None)
     with warnings.catch_warnings():
         # The numbers of events and alarms show why a metric is undefined.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        by_alarm = _measure_alarms(frame.index[rest], labels[rest], alarms, rest)
+        by_alarm = _measure_alarms(frame.index, labels, alarms, judged)
     labels, errors, flags = labels[judged], errors[judged], flagged[judged].astype(int)
     normal, false, missed, found = confusion_matrix(
         labels, flags, labels=[0, 1]
@@ -110,13 +114,36 @@ def measure(frame, labels, errors, flagged, alarms, judged):
     return plain(result | by_alarm)
 
 
-def _measure_alarms(index, labels, alarms, rest):
-    """Compute metrics of events and alarms, by name, in the last rows of a series."""
+def alarms_that_stay(result):
+    """Describe alarms that hold most normal rows; None if they do not.
+
+    Parameters
+    ----------
+    result : dict
+        As from `measure`.
+    """
+    share = result["normal_share_in_alarm"]
+    if share is None or share <= _MOST_IN_ALARM:
+        return None
+    return (
+        f"An alarm is active in {share:.0%} of the normal rows, so events are found by "
+        "chance, and false alarms may be few because they do not end. Set a higher "
+        "threshold, or train on recent normal rows."
+    )
+
+
+def _measure_alarms(index, labels, alarms, judged):
+    """Compute metrics of events and alarms, by name, from the first judged row on."""
     from tsanomaly import metrics
     from tsanomaly.metrics._checks import find_events, touched
 
-    n_rows = rest.start + len(labels)
-    is_on = rows_in_alarm(alarms, n_rows)[rest]
+    first, n_rows = np.argmax(judged), len(labels)
+    normal = judged & (labels == 0)
+    # Also in alarms that are left out below.
+    share = rows_in_alarm(alarms, n_rows)[normal].mean() if normal.any() else None
+    alarms = _of_last_rows(alarms, labels, first)
+    is_on = rows_in_alarm(alarms, n_rows)[first:]
+    all_labels, labels = labels, labels[first:]
     ranges, events = find_events(is_on), find_events(labels)
     overlaps = find_events(is_on & (labels == 1))
     result = {
@@ -124,21 +151,46 @@ def _measure_alarms(index, labels, alarms, rest):
         "events_found": int(touched(events, overlaps).sum()),
         "alarms": len(ranges[0]),
         "false_alarms": int((~touched(ranges, overlaps)).sum()),
+        "normal_share_in_alarm": share,
     }
     if len(np.unique(labels)) == 2:
         event = metrics.event_precision_recall_fscore(labels, is_on)
         affiliation = metrics.affiliation_precision_recall_fscore(labels, is_on)
         result |= {**_triple("event", event), **_triple("affiliation", affiliation)}
     if isinstance(index, pd.DatetimeIndex):
-        # Nobody knows of an alarm before it is raised.
-        since_raised = alarms.assign(start=alarms["raised"])
-        is_told = rows_in_alarm(since_raised, n_rows)[rest]
-        delay = metrics.detection_delay(labels, is_told, times=index)
-        result["median_delay_seconds"] = delay.median.total_seconds()
+        delay = _delays(index, all_labels, alarms, first).median()
+        result["median_delay_seconds"] = delay.total_seconds()
         result["false_alarms_per_day"] = metrics.false_alarms_per_day(
-            labels, is_on, times=index
+            labels, is_on, times=index[first:]
         )
     return result
+
+
+def _of_last_rows(alarms, labels, first):
+    """Leave out alarms that were raised before a row, or only hold earlier events."""
+    n_labelled = np.append(0, np.cumsum(labels))  # before each row
+    start, after = alarms["start"], alarms["end"] + 1
+    earlier = n_labelled[after.clip(upper=first)] > n_labelled[start.clip(upper=first)]
+    later = n_labelled[after.clip(lower=first)] > n_labelled[start.clip(lower=first)]
+    return alarms[(alarms["raised"] >= first) & (later | ~earlier)]
+
+
+def _delays(index, labels, alarms, first):
+    """Return the delays of the events that end in the rows from `first` on.
+
+    Events without an alarm that is raised in them, or later for rows in them, have no
+    delay.
+    """
+    from tsanomaly.metrics._checks import find_events
+
+    start, end = find_events(labels)
+    start, end = start[end >= first], end[end >= first]
+    # Alarms are in order, and do not overlap.
+    number = np.searchsorted(alarms["raised"], start)
+    start, end, number = (part[number < len(alarms)] for part in (start, end, number))
+    is_of_event = alarms["start"].to_numpy()[number] <= end
+    raised = alarms["raised"].to_numpy()[number]
+    return (index[raised] - index[start])[is_of_event]
 
 
 def _triple(name, values):

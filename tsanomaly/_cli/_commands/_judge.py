@@ -23,7 +23,7 @@ from tsanomaly._cli._models import (
     score,
     with_threshold,
 )
-from tsanomaly._cli._numbers import measure, n_trained, rows_to_judge
+from tsanomaly._cli._numbers import alarms_that_stay, measure, n_trained, rows_to_judge
 from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import draw_anomalies, draw_measures
 from tsanomaly._cli._plan import leave_out_dead
@@ -74,6 +74,8 @@ def evaluate(
     judged = rows_to_judge(frame, errors, train_fraction)
     result = measure(frame, labels, errors, flagged, alarm_rows, judged)
     _warn_if_reversed(result)
+    if staying := alarms_that_stay(result):
+        warnings.warn(staying, stacklevel=2)
     result["threshold"] = threshold
     results.json("evaluation.json", result)
     if plots:

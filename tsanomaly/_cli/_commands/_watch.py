@@ -13,7 +13,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from tsanomaly._cli._checks import check_duration
-from tsanomaly._cli._inputs import load_model
+from tsanomaly._cli._inputs import check_order, load_model
 from tsanomaly._cli._models import with_threshold
 from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
@@ -107,6 +107,8 @@ def watch(
     pause = None
     if max_gap is not None:
         pause = check_duration("max_gap", max_gap).to_timedelta64()
+    if source is not None:
+        check_order(model, Path(source))
     detector, manifest = load_model(model, progress)
     kept = manifest.get("preparation") or {}
     _warn_of_preparation(kept, max_gap)
@@ -162,7 +164,9 @@ def watch(
         else:
             if listen is None:
                 is_new = not before["accepted"]
-                _check_source(source, _counts(watched, before), is_new, by is None)
+                _check_source(
+                    source, _counts(watched, before), is_new, watched.by is None
+                )
         return _result(_counts(watched, before), outputs, progress)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The HTML page of a report."""
 
+import warnings
 from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
@@ -14,6 +15,7 @@ from tsanomaly._cli._drift import tell_drift
 from tsanomaly._cli._health import find_faults
 from tsanomaly._cli._models import settings
 from tsanomaly._cli._numbers import (
+    alarms_that_stay,
     duration,
     measure,
     rows_to_judge,
@@ -58,6 +60,7 @@ _NAMES = {
     "f1": "F1",
     "event_fscore": "event F",
     "affiliation_fscore": "affiliation F",
+    "normal_share_in_alarm": "share of normal rows in alarm",
     "median_delay_seconds": "median delay, seconds",
 }
 
@@ -121,6 +124,7 @@ def make_page(
         "readings": _readings(summary),
         "settings": _settings(readings, model, manifest, detector, found),
         "measures": None,
+        "staying": None,
         "charts": None,
         "pictures": {},
     }
@@ -132,6 +136,9 @@ def make_page(
             frame, labels, found.errors, found.flagged, found.alarm_rows, judged
         )
         content["judged"] = _what_is_judged(judged, train_fraction)
+        content["staying"] = alarms_that_stay(content["measures"])
+        if content["staying"]:
+            warnings.warn(content["staying"], stacklevel=2)
     if plots:
         progress("drawing")
         content["pictures"] = _draw(frame, labels, found, judged)
@@ -317,7 +324,7 @@ def _what_is_judged(judged, train_fraction):
     if train_fraction:
         text += (
             f"; the first {train_fraction:.0%} of the rows, used for training, are "
-            "left out"
+            "left out, and so are the alarms raised in them"
         )
     return (
         f"{text}. Precision, recall and F1 count rows. Metrics of events, affiliation, "
