@@ -214,7 +214,7 @@ def test_a_wild_reading_in_a_short_frame_with_a_reference(n_rows):
 
 
 @pytest.mark.parametrize(
-    "wild, dtype, text",
+    ("wild", "dtype", "text"),
     [
         ([99_999.9], "float32", "reads 99999.9, far"),
         ([99_999.8984375], "float64", "reads 99999.8984375, far"),

@@ -327,7 +327,7 @@ def find_outliers(channel, reference, holds):
 
 def _format_of(values):
     """Return the function that formats single readings of a channel in full."""
-    # With the digits of the type that the readings had, such as 0.1 in single precision.
+    # With the digits of the type that the readings had: 0.1 also in single precision.
     is_single = np.array_equal(values, values.astype(np.float32))
 
     def form(value):
