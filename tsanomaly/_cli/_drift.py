@@ -6,6 +6,7 @@ import numpy as np
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import fitted_steps
 from tsanomaly._validation import find_breaks
+from tsanomaly._wording import count
 
 __all__ = ["tell_drift"]
 
@@ -78,7 +79,7 @@ def tell_drift(model, frame, of=""):
 def _listed(names):
     named = ", ".join(map(visible, names[:_MOST_NAMED]))
     if len(names) > _MOST_NAMED:
-        named += f" and {len(names) - _MOST_NAMED:,} others"
+        named += f" and {count(len(names) - _MOST_NAMED, 'other')}"
     return named
 
 
