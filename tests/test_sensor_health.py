@@ -179,6 +179,75 @@ def test_a_long_run_of_wild_readings_is_one_finding():
     assert kinds(sensor_health(frame)) == [("sensor_2", "railed_low")]
 
 
+def test_a_wild_reading_between_held_ones():
+    frame = plant()
+    top = frame["sensor_2"].quantile(0.95)
+    frame["sensor_2"] = frame["sensor_2"].clip(upper=top)
+    frame.iloc[[2000, 2500], 1] = -1e6
+    frame.iloc[3000:3012, 1] = frame.iloc[3000, 1]
+    findings = sensor_health(frame)
+    found = findings[findings["finding"] == "outlier"]
+    assert found["start"].tolist() == frame.index[[2000, 2500]].tolist()
+    assert "railed_high" in set(findings["finding"])
+
+
+def test_wild_readings_in_one_percent_of_the_rows(rng):
+    frame = plant()[["sensor_2"]]
+    rows = np.sort(rng.permutation(N)[: N // 100])
+    frame.iloc[rows] = 1e6 + 1000 * np.arange(len(rows))[:, None]
+    finding = sensor_health(frame).iloc[0]
+    assert (finding["finding"], finding["n_rows"]) == ("outlier", len(rows))
+    assert [finding["start"], finding["end"]] == frame.index[rows[[0, -1]]].tolist()
+    assert "reads 1000000 to 1039000 in 40 rows" in finding["message"]
+
+
+@pytest.mark.parametrize("n_rows", [3, 15])
+def test_a_wild_reading_in_a_short_frame_with_a_reference(n_rows):
+    frame = plant()[["sensor_2"]]
+    before, now = frame[:2000], frame[2000 : 2000 + n_rows].copy()
+    assert sensor_health(now, before).empty
+    now.iloc[1] = 1e6
+    findings = sensor_health(now, before)
+    assert kinds(findings) == [("sensor_2", "outlier")]
+    assert findings["start"].item() == now.index[1]
+    assert sensor_health(now[:0], before).query("finding == 'outlier'").empty
+
+
+@pytest.mark.parametrize(
+    ("wild", "dtype", "text"),
+    [
+        ([99_999.9], "float32", "reads 99999.9, far"),
+        ([99_999.8984375], "float64", "reads 99999.8984375, far"),
+        ([2**31], "float32", "reads 2147483648, far"),
+        ([1e308], "float64", "reads 1e+100 or more, far"),
+        ([-1e308], "float64", "reads -1e+100 or less, far"),
+        ([-9999, 9999], "float64", "reads -9999 and 9999 in 2 rows, far"),
+    ],
+)
+def test_how_wild_readings_are_written(wild, dtype, text):
+    frame = plant()[["sensor_2"]]
+    frame.iloc[700 : 700 + len(wild), 0] = wild
+    assert text in sensor_health(frame.astype(dtype))["message"].iloc[0]
+
+
+def test_wild_readings_at_both_ends_are_named_if_merged():
+    frame = plant()[["sensor_2"]]
+    frame.iloc[100:700:200] = -9999
+    frame.iloc[800:1400:200] = 9999
+    findings = sensor_health(frame)
+    assert kinds(findings) == [("sensor_2", "outlier")]
+    assert findings["n_rows"].item() == 6
+    assert "reads -9999 and 9999 in 6 rows" in findings["message"].item()
+
+
+def test_what_is_usual_is_written_with_the_digits_that_differ():
+    frame = pd.DataFrame({"id": 1e9 + np.arange(1000) % 4, "state": 50.0})
+    frame.iloc[300] = -9999
+    of_id, of_state = sensor_health(frame)["message"]
+    assert "all other readings, 1000000000 to 1000000003." in of_id
+    assert "all other readings, 50." in of_state
+
+
 def test_readings_that_are_far_but_usual(rng):
     """Heavy tails, rare states, codes, counters that are reset, rare bursts."""
     some = rng.permutation(N)[:6]

@@ -14,7 +14,9 @@ from tsanomaly._windows import runs
 from tsanomaly._wording import count
 
 __all__ = [
+    "LARGEST",
     "LONG",
+    "MOST_FINDINGS",
     "Channel",
     "Fault",
     "find_holds",
@@ -22,6 +24,12 @@ __all__ = [
     "find_outliers",
     "usual_length",
 ]
+
+# Larger readings are not physical, and their squares would overflow.
+LARGEST = 1e100
+
+# More findings of one kind and channel are merged.
+MOST_FINDINGS = 5
 
 # A run of rows is long if it is this many times as long as 95 % of the others.
 LONG = 10
@@ -38,7 +46,7 @@ _CUT_OFF, _CUT_OFF_RATIO = 0.01, 10
 _FAR, _FAR_STATE = 10, 100
 
 # Maximum number of outliers at either end: rows, or share of the readings.
-_MOST_OUTLIERS, _OUTLIER_SHARE = 5, 0.002
+_MOST_OUTLIERS, _OUTLIER_SHARE = 5, 0.01
 
 # Minimum ratio of the standard deviations with and without outliers.
 _DOMINANCE = 1.2
@@ -261,11 +269,21 @@ def find_holds(channel, reference):
         yield Fault(kind, channel.rows[first], channel.rows[last], n_rows, text)
 
 
-def find_outliers(channel, reference):
-    """Yield single readings so far from all others that they dominate the spread."""
+def find_outliers(channel, reference, holds):
+    """Yield single readings so far from all others that they dominate the spread.
+
+    Parameters
+    ----------
+    channel, reference : Channel
+        The readings, and earlier ones or None.
+    holds : list of Fault
+        Held values, which are no outliers.
+    """
     values = channel.values
     most = max(_MOST_OUTLIERS, int(_OUTLIER_SHARE * len(values)))
-    if len(values) < 4 * most:
+    if reference is not None:
+        most = min(most, (len(values) - 1) // 2)
+    if len(values) < (4 * most if reference is None else 1):
         return
     source = channel if reference is None else reference
     ratio = _FAR if source.is_measured else _FAR_STATE
@@ -285,16 +303,52 @@ def find_outliers(channel, reference):
             break
     if not reach or values.std() <= _DOMINANCE * usual.std():
         return
-    first, last = runs(((values < low) | (values > high)).astype(np.int8))
+    is_far = (values < low) | (values > high)
+    for hold in holds:
+        start, end = np.searchsorted(channel.rows, [hold.start, hold.end])
+        is_far[start : end + 1] &= values[start : end + 1] != values[start]
+    first, last = runs(is_far.astype(np.int8))
+    if len(first) > MOST_FINDINGS:
+        first, last = first[:1], last[-1:]
+    form = _format_of(values)
+    others = f"far from all other readings, {_range(low, high, '{:.6g}'.format)}"
     for start, end in zip(first, last, strict=True):
-        far = values[start : end + 1]
-        what = f"reads {far.min():.15g}"
+        part = values[start : end + 1]
+        far = part[is_far[start : end + 1]]
+        ends = [far[far < low], far[far > high]]
+        what = " and ".join(
+            _range(side.min(), side.max(), form) for side in ends if len(side)
+        )
         if len(far) > 1:
-            what += "" if far.min() == far.max() else f" to {far.max():.15g}"
             what += f" in {count(len(far), 'row')}"
-        text = f"{what}, far from all other readings, {low:.6g} to {high:.6g}"
         rows = channel.rows[start], channel.rows[end]
-        yield Fault("outlier", *rows, len(far), text)
+        yield Fault("outlier", *rows, len(far), f"reads {what}, {others}")
+
+
+def _format_of(values):
+    """Return the function that formats single readings of a channel in full."""
+    # With the digits of the type that the readings had: 0.1 also in single precision.
+    is_single = np.array_equal(values, values.astype(np.float32))
+
+    def form(value):
+        if abs(value) == LARGEST:
+            return f"{value:.6g} or {'more' if value > 0 else 'less'}"
+        if is_single and value % 1:
+            value = float(str(np.float32(value)))
+        return f"{value:.15g}"
+
+    return form
+
+
+def _range(low, high, form):
+    """Format two readings and what lies between, with the digits that differ."""
+    if low == high:
+        return form(low)
+    ends = form(low), form(high)
+    if ends[0] == ends[1]:
+        digits = 2 - int(np.floor(np.log10((high - low) / max(abs(low), abs(high)))))
+        ends = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return " to ".join(ends)
 
 
 def _is_state(value, length, channel, reference):

@@ -11,6 +11,7 @@ from tsanomaly._channel_changes import (
 )
 from tsanomaly._channel_faults import (
     LONG,
+    MOST_FINDINGS,
     Fault,
     find_holds,
     find_missing,
@@ -45,9 +46,6 @@ _ADVICE = {
 
 # Advice for rows without any reading.
 _AT_BREAKS = "Check the logger; detectors treat these rows as a break"
-
-# More findings of one kind and channel are merged.
-_MOST = 5
 
 # Changes that start within this number of rows have a common cause.
 _AT_ONCE = 128
@@ -128,10 +126,11 @@ def sensor_health(frame, reference=None):
     - 'missing': a channel has no reading in a long run of rows, in 20 % of the other
       rows (unless it is read at regular intervals), or at all. With a reference, the
       share must be twice that of the reference and 10 percentage points higher.
-    - 'outlier': up to 0.2 % of the readings at either end, or 5, are farther from all
+    - 'outlier': up to 1 % of the readings at either end, or 5, are farther from all
       other readings than 10 times the range of these, and raise the standard deviation
       by a fifth. For channels that are not measured, 100 times; if all other readings
-      are equal, their distance from 0 is used instead of the range.
+      are equal, their distance from 0 is used instead of the range. Requires 20
+      readings, or a reference, whose readings count among the others.
     - 'flatline': a measured channel repeats a value in a long run of rows, which is
       also longer than any run in the reference. 'stuck_at_zero': the value is 0.
       Exceptions are values at which a channel rests regularly, in at least three runs,
@@ -249,12 +248,7 @@ def _channels(series, before):
         changes = [*of_channel, *channel.noise_changes]
         # A held value also changes the level and the noise.
         changes = [fault for fault in changes if not _overlaps(fault, channel.holds)]
-        outliers = [  # of which long runs are held values
-            fault
-            for fault in channel.outliers
-            if not any(hold.start <= fault.start <= hold.end for hold in channel.holds)
-        ]
-        found.append([*channel.missing, *outliers, *channel.holds, *changes])
+        found.append([*channel.missing, *channel.outliers, *channel.holds, *changes])
     found = _without_common(found, measured.sum())
     unknown = _predicted_share(series, measured, series.names) < _PREDICTED
     if before is not None:
@@ -274,13 +268,14 @@ def _judge(channel, reference, outages):
     extent = ()
     if len(channel):
         extent = channel.rows[0], channel.rows[-1], len(channel)
+    holds = list(find_holds(channel, reference))
     return _Judged(
         channel.is_measured,
         extent,
         levels_of(channel, reference),
         list(find_missing(channel, reference, outages)),
-        list(find_outliers(channel, reference)),
-        list(find_holds(channel, reference)),
+        list(find_outliers(channel, reference, holds)),
+        holds,
         list(find_noise_changes(channel, reference)),
     )
 
@@ -534,7 +529,7 @@ def _gather(faults):
         groups.setdefault((position, fault.kind), []).append(fault)
     table = []
     for (position, kind), group in groups.items():
-        if len(group) > _MOST:
+        if len(group) > MOST_FINDINGS:
             worst = max(group, key=lambda fault: fault.n_rows)
             n_rows = sum(fault.n_rows for fault in group)
             text = f"{worst.text}, and {len(group) - 1:,} times more"

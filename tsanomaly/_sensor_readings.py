@@ -4,13 +4,10 @@
 import numpy as np
 from scipy.sparse import issparse
 
-from tsanomaly._channel_faults import Channel
+from tsanomaly._channel_faults import LARGEST, Channel
 from tsanomaly._validation import as_series, check_columns
 
 __all__ = ["Readings", "as_channels", "breaks_of", "check_reference", "read"]
-
-# Larger readings are not physical, and their squares would overflow.
-_LARGEST = 1e100
 
 
 class Readings:
@@ -128,7 +125,7 @@ def as_channels(frame, argument):
         names, index = list(range(values.shape[1])), None
         values = values.T.copy()
     values[np.isinf(values)] = np.nan
-    np.clip(values, -_LARGEST, _LARGEST, out=values)
+    np.clip(values, -LARGEST, LARGEST, out=values)
     return values, names, index
 
 

@@ -51,23 +51,55 @@ def test_a_channel_in_another_unit(scaler, detect):
     said = detect(in_fahrenheit, "--scaler", scaler)
     assert DRIFT in said
     assert (
-        "temperature is far from its training readings in nearly all rows: check its "
-        "unit, scale and sensor before you train again."
+        "temperature is far from its training readings in most of these rows: check "
+        "its unit, scale and sensor before you train again."
     ) in said
     assert AGAIN not in said
     said = detect(in_other_units, "--scaler", scaler)
-    assert "temperature, level are far from their training readings in nearly" in said
+    assert "temperature, level are far from their training readings in most of" in said
+    assert "counter" not in said
 
 
-def test_a_level_that_moves_later(detect):
+@pytest.mark.parametrize("start", [100, 200])
+def test_a_unit_that_changes_within_the_file(start, detect):
+    def change(frame):
+        frame.iloc[start:, 0] *= 1000
+        frame.iloc[10:20] = np.nan  # a break, whose rows are not judged
+        frame.iloc[-20:] = np.nan
+        return frame
+
+    said = detect(change)
+    assert DRIFT in said
+    assert "temperature is far from its training readings in most of" in said
+    assert AGAIN not in said
+
+
+def test_a_level_that_moved_for_some_rows(detect):
     def move(frame):
-        frame.iloc[100:, 0] += 100
+        frame.iloc[:200, 0] += 100
+        frame.iloc[200:] = 60 + 3 * (frame.iloc[200:] - 60)
         return frame
 
     said = detect(move)
     assert DRIFT in said
     assert AGAIN in said
-    assert "far from its training readings" not in said
+    assert "far from" not in said
+
+
+COUNTER = "never decreases, as a counter does: leave it out, or replace it by its"
+
+
+def test_a_counter_that_went_on(detect, waves):
+    waves["hours"] = np.arange(1000) // 10
+    waves["level"] += np.where(np.arange(1000) < 700, 0, 500)
+    said = detect(lambda frame: frame.assign(hours=frame["hours"] + 1000))
+    assert DRIFT in said
+    assert "level is far from its training readings" in said
+    assert f"hours {COUNTER} differences, and train again." in said
+    assert AGAIN not in said
+    said = detect(lambda frame: frame.assign(level=frame["level"] - 500, hours=1e4))
+    assert "hours is far from its training readings" in said  # a frozen counter
+    assert "counter" not in said
 
 
 @pytest.mark.parametrize("scaler", ["robust", "none"])

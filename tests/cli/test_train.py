@@ -178,11 +178,47 @@ def test_constant_channels(waves, say):
     assert "2 channels are constant" in shown
 
 
+def test_constant_channels_that_no_option_leaves_out(waves, say):
+    waves["-x"] = 3
+    assert "leave it out with --drop=-x\n" in say(waves)
+    assert "constant" not in say(waves, "--drop=-x")
+    waves["y"] = 4
+    assert "2 channels are constant" in (shown := say(waves))
+    assert "raise a lasting alarm: leave them out\n" in shown
+
+
+def test_channels_that_are_all_constant(waves, say):
+    shown = say(0 * waves)
+    assert "all 2 channels are constant in the rows for training, so even a" in shown
+    assert "alarm: train on rows in which they change\n" in shown
+    shown = say(0 * waves[["flow"]])
+    assert "1 channel is constant" in shown
+    assert "alarm: train on rows in which it changes\n" in shown
+    assert "--drop" not in shown
+
+
 def test_a_channel_that_is_constant_on_one_machine(waves, say):
     fleet = pd.concat([waves.assign(pump="a"), waves.assign(pump="b", flow=3)])
     shown = say(fleet, "--by", "pump")
-    assert "1 channel is constant in the rows for training of a machine, so" in shown
-    assert "leave it out with --drop flow\n" in shown
+    assert (
+        "flow of pump b is constant in the rows for training, so even a small change "
+        "may raise a lasting alarm: train on rows in which it changes\n"
+    ) in shown
+    assert "--drop" not in shown
+    fleet["speed"] = np.where(fleet["pump"] == "a", 1, 2)
+    shown = say(fleet, "--by", "pump")
+    assert "1 channel is constant in the rows for training, so" in shown
+    assert "leave it out with --drop speed\n" in shown
+    assert "flow of pump b is constant" in shown
+
+
+def test_channels_that_are_constant_on_many_machines(waves, say):
+    fleet = [waves.assign(pump=name, flow=3, level=4) for name in "abc"]
+    shown = say(pd.concat([*fleet, waves.assign(pump="d")]), "--by", "pump")
+    assert (
+        "flow of pump a, flow of pump b, flow of pump c, level of pump a, level of "
+        "pump b and 1 other are constant"
+    ) in shown
 
 
 @pytest.mark.parametrize("detector", ["autoregression", "lstm"])

@@ -5,15 +5,25 @@ import numpy as np
 
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import fitted_steps
+from tsanomaly._validation import find_breaks
+from tsanomaly._wording import count
 
 __all__ = ["tell_drift"]
 
-# A channel is outside its training readings if at least this share of its readings is.
-_SHARE = 0.95
+# Share of the rows, from the end, that drift is judged on, and their minimum number: as
+# in has_drifted.
+_LAST, _FEWEST = 0.25, 100
+
+# A channel is outside its training readings if at least this share of its last readings
+# is. As for drift, it is the median that counts.
+_SHARE = 0.5
 
 # Training readings are taken to lie within this number of standard deviations of their
 # mean, as at least 15 of 16 do, whatever their distribution.
 _DEVIATIONS = 4
+
+# Minimum number of distinct readings of a counter. Two may be a state that has changed.
+_COUNTS = 3
 
 # Maximum number of channels to name.
 _MOST_NAMED = 5
@@ -42,23 +52,48 @@ def tell_drift(model, frame, of=""):
     outside = _outside(model, frame)
     if not outside:
         return text + "Unless this is a fault, train again on recent rows."
-    named = ", ".join(map(visible, outside[:_MOST_NAMED]))
-    if len(outside) > _MOST_NAMED:
-        named += f" and {len(outside) - _MOST_NAMED:,} others"
-    are, their = ("is", "its") if len(outside) == 1 else ("are", "their")
-    sensor = "sensor" if len(outside) == 1 else "sensors"
-    return text + (
-        f"{named} {are} far from {their} training readings in nearly all rows: check "
-        f"{their} unit, scale and {sensor} before you train again."
-    )
+    counters = [name for name in outside if _is_counter(frame[name])]
+    others = [name for name in outside if name not in counters]
+    told = []
+    if others:
+        is_one = len(others) == 1
+        are, their = ("is", "its") if is_one else ("are", "their")
+        told.append(
+            f"{_listed(others)} {are} far from {their} training readings in most of "
+            f"these rows: check {their} unit, scale and "
+            f"{'sensor' if is_one else 'sensors'} before you train again."
+        )
+    if len(counters) == 1:
+        told.append(
+            f"{_listed(counters)} never decreases, as a counter does: leave it out, or "
+            "replace it by its differences, and train again."
+        )
+    elif counters:
+        told.append(
+            f"{_listed(counters)} never decrease, as counters do: leave them out, or "
+            "replace them by their differences, and train again."
+        )
+    return text + " ".join(told)
+
+
+def _listed(names):
+    named = ", ".join(map(visible, names[:_MOST_NAMED]))
+    if len(names) > _MOST_NAMED:
+        named += f" and {count(len(names) - _MOST_NAMED, 'other')}"
+    return named
+
+
+def _is_counter(readings):
+    readings = readings.dropna()
+    return readings.is_monotonic_increasing and readings.nunique() >= _COUNTS
 
 
 def _outside(model, frame):
-    """List channels outside their training readings, as far as the scaler knows them.
+    """List channels whose last rows are outside their training readings.
 
-    `StandardScaler` keeps their mean and standard deviation, and `MinMaxScaler` their
-    range. `RobustScaler` keeps the middle half of the readings only, which says nothing
-    about the other half.
+    The scaler tells which these were: `StandardScaler` keeps their mean and standard
+    deviation, and `MinMaxScaler` their range. `RobustScaler` keeps the middle half of
+    the readings only, which says nothing about the other half.
     """
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -71,6 +106,8 @@ def _outside(model, frame):
     else:
         return []
     values = frame.to_numpy(dtype=np.float64)
+    values = values[~find_breaks(values)]
+    values = values[-max(int(_LAST * len(values)), _FEWEST) :]
     outside = ((values < low) | (values > high)).sum(axis=0)
     known = (~np.isnan(values)).sum(axis=0)
     is_outside = (known > 0) & (outside >= _SHARE * known)

@@ -13,6 +13,9 @@ from tsanomaly._wording import count, time_span
 
 __all__ = ["has_readings", "leave_out_dead", "tell_plan"]
 
+# Maximum number of channels of single machines to name.
+_MOST_NAMED = 5
+
 
 def leave_out_dead(readings, is_training, by):
     """Drop channels without any reading in the training rows.
@@ -140,15 +143,7 @@ def tell_plan(threshold, readings, is_training, by):
     text += f"; {_training(readings.frame, is_training, is_learned, by)}"
     notes = "; ".join(map(visible, readings.notes)) or "all channels are used"
     text += f"\n{notes}\n"
-    constant = _constant(readings.frame[is_training], by)
-    if constant:
-        are, them = ("is", "it") if len(constant) == 1 else ("are", "them")
-        text += f"{count(len(constant), 'channel')} {are} constant in the rows for "
-        text += "training" if by is None else "training of a machine"
-        text += (
-            f", so even a small change may raise a lasting alarm: leave {them} out "
-            f"with --drop {' '.join(map(quoted, constant))}\n"
-        )
+    text += _constant(readings.frame[is_training], by)
     text += _expected(threshold, scored)
     if readings.labels is None or threshold.method == "f_score":  # which needs some
         return text
@@ -164,12 +159,48 @@ def tell_plan(threshold, readings, is_training, by):
 
 
 def _constant(training, by):
-    """List the channels with a single value, on at least one machine."""
-    parts = [training]
+    """Describe channels with a single value, on all machines or on some."""
+    parts = {"": training}
     if by is not None:
-        parts = [part.drop(columns=by) for _, part in training.groupby(by)]
-    is_constant = np.any([part.min() == part.max() for part in parts], axis=0)
-    return list(parts[0].columns[is_constant])
+        machines = training.groupby(by, sort=False)
+        parts = {f" of {by} {name}": part.drop(columns=by) for name, part in machines}
+    is_constant = pd.DataFrame(
+        {of: part.min() == part.max() for of, part in parts.items()}
+    )
+    everywhere = is_constant.all(axis=1)
+    text, names = "", list(everywhere.index[everywhere])
+    if names:
+        what = count(len(names), "channel")
+        if not everywhere.all():
+            text += _tell_constant(what, len(names), _leave_out(names))
+        else:
+            what = what if len(names) == 1 else f"all {what}"
+            text += _tell_constant(what, len(names))
+    varying = is_constant[~everywhere].iterrows()  # on some machines
+    names = [visible(f"{name}{of}") for name, row in varying for of in row.index[row]]
+    if names:
+        what = ", ".join(names[:_MOST_NAMED])
+        if len(names) > _MOST_NAMED:
+            what += f" and {count(len(names) - _MOST_NAMED, 'other')}"
+        text += _tell_constant(what, len(names))
+    return text
+
+
+def _tell_constant(what, number, cure=None):
+    are, they_change = ("are", "they change") if number > 1 else ("is", "it changes")
+    return (
+        f"{what} {are} constant in the rows for training, so even a small change may "
+        f"raise a lasting alarm: {cure or f'train on rows in which {they_change}'}\n"
+    )
+
+
+def _leave_out(names):
+    """Suggest the option that leaves channels out."""
+    if not any(name.startswith("-") for name in names):
+        option = f" with --drop {' '.join(map(quoted, names))}"
+    else:  # Such a name looks like an option, and `=` takes one name only.
+        option = f" with --drop={quoted(names[0])}" if len(names) == 1 else ""
+    return f"leave {'it' if len(names) == 1 else 'them'} out{option}"
 
 
 def _training(frame, is_training, is_learned, by):
