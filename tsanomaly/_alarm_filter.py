@@ -14,6 +14,7 @@ __all__ = [
     "AlarmTracker",
     "alarm_duration",
     "alarm_table",
+    "drift_rows",
     "has_drifted",
     "median_error_of",
 ]
@@ -269,6 +270,11 @@ def median_error_of(detector, errors=()):
     return None if median_error is None else float(median_error)
 
 
+def drift_rows(rows):
+    """Return the rows that drift is judged on: the last quarter, and at least 100."""
+    return rows[-max(len(rows) // 4, _FEWEST_DRIFTED) :]
+
+
 def has_drifted(errors, threshold, median_error):
     """Whether recent rows have drifted away from the training rows.
 
@@ -290,8 +296,7 @@ def has_drifted(errors, threshold, median_error):
         Whether the median error of the last quarter of the rows, and of at least 100,
         is closer to the threshold than to the median training error.
     """
-    errors = errors[~np.isnan(errors)]
-    last = errors[-max(len(errors) // 4, _FEWEST_DRIFTED) :]
+    last = drift_rows(errors[~np.isnan(errors)])
     if len(last) < _FEWEST_DRIFTED:
         return False
     return bool(np.median(last) > (threshold + median_error) / 2)

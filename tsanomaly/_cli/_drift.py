@@ -3,16 +3,13 @@
 
 import numpy as np
 
+from tsanomaly._alarm_filter import drift_rows
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import fitted_steps
 from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count
 
 __all__ = ["tell_drift"]
-
-# Share of the rows, from the end, that drift is judged on, and their minimum number: as
-# in has_drifted.
-_LAST, _FEWEST = 0.25, 100
 
 # A channel is outside its training readings if at least this share of its last readings
 # is. As for drift, it is the median that counts.
@@ -106,8 +103,7 @@ def _outside(model, frame):
     else:
         return []
     values = frame.to_numpy(dtype=np.float64)
-    values = values[~find_breaks(values)]
-    values = values[-max(int(_LAST * len(values)), _FEWEST) :]
+    values = drift_rows(values[~find_breaks(values)])
     outside = ((values < low) | (values > high)).sum(axis=0)
     known = (~np.isnan(values)).sum(axis=0)
     is_outside = (known > 0) & (outside >= _SHARE * known)
