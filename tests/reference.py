@@ -375,7 +375,7 @@ def alarms(errors, threshold, median_error, **rules):
             tracked = max(tracked + rules["tracking"] * unit * up, threshold)
     found, first = [], 0
     while first < len(errors):
-        alarm = _next_alarm(excess, first, **rules)
+        alarm = _next_alarm(errors, excess, first, **rules)
         if alarm is None:
             break
         rows = range(alarm["start"], alarm["end"] + 1)
@@ -396,7 +396,7 @@ def alarms(errors, threshold, median_error, **rules):
     return found
 
 
-def _next_alarm(excess, first, *, trigger, max_excess, decay, on_delay, **ends):
+def _next_alarm(errors, excess, first, *, trigger, max_excess, decay, on_delay, **ends):
     """Return start, raised and end of the next alarm, and the row that clears it."""
     accumulated, start = 0.0, None
     for t in range(first, len(excess)):
@@ -408,22 +408,49 @@ def _next_alarm(excess, first, *, trigger, max_excess, decay, on_delay, **ends):
             latest = range(t - on_delay + 1, t + 1)
             is_long = latest[0] >= first and all(excess[s] > 0 for s in latest)
             if accumulated > trigger and is_long:
-                end, over = _end_of_alarm(excess, t, **ends)
-                return {"start": start, "raised": t, "end": end, "over": over}
+                alarm = {"start": start, "raised": t}
+                rules = {"trigger": trigger, "max_excess": max_excess, "decay": decay}
+                rules |= {"on_delay": on_delay, "worst": max(errors[start : t + 1])}
+                end, over = _end_of_alarm(errors, excess, t, **rules, **ends)
+                return {**alarm, "end": end, "over": over}
         else:
             accumulated = max(accumulated - decay, 0.0)
             start = None if accumulated == 0 else start
     return None
 
 
-def _end_of_alarm(excess, raised, *, off_delay, deadband, tracking):
+def _end_of_alarm(
+    errors,
+    excess,
+    raised,
+    *,
+    trigger,
+    max_excess,
+    decay,
+    on_delay,
+    worst,
+    off_delay,
+    deadband,
+    tracking,
+):
     """Return the last row of an alarm, and the row that clears it."""
-    end = raised
+    end = last = raised
+    is_calm, accumulated, n_above = False, trigger, on_delay
     for t in range(raised + 1, len(excess)):
         if np.isnan(excess[t]):
             return end, t
-        if excess[t] > 0 or excess[t] > -deadband:
-            end = t
-        elif t - end == off_delay:
-            return end, t
+        n_above = n_above + 1 if excess[t] > 0 else 0
+        if excess[t] > 0:
+            last, accumulated = t, accumulated + min(excess[t], max_excess)
+            again = accumulated > trigger and n_above >= on_delay
+            if again or errors[t] > worst or not is_calm:
+                end, is_calm = t, False
+                accumulated, worst = min(accumulated, trigger), max(worst, errors[t])
+        elif excess[t] > -deadband:
+            last, end = t, end if is_calm else t
+        else:
+            accumulated = max(accumulated - decay, 0.0)
+            is_calm = is_calm or accumulated == 0
+            if t - last == off_delay:
+                return end, t
     return end, len(excess)

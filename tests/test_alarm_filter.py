@@ -135,12 +135,36 @@ def test_off_delay():
     assert found(errors[:29], off_delay=9)[-1]["end"] == 20
 
 
+def test_a_stray_row_does_not_prolong_an_alarm():
+    errors = np.ones(200)
+    errors[10:40], errors[60] = 5.0, 2.4
+    [alarm] = found(errors)
+    assert (alarm["start"], alarm["end"], alarm["state"]) == (10, 39, "cleared")
+    # It comes less than ten quiet rows after the alarm.
+    errors[60], errors[48] = 1.0, 2.4
+    assert found(errors)[0]["end"] == 48
+    # It keeps the alarm from being cleared, and others make it an alarm again.
+    errors[[48, 60]], errors[110:115] = [1.0, 2.4], 2.4
+    assert [(a["start"], a["end"]) for a in found(errors)] == [(10, 114)]
+    assert len(found(errors, off_delay=40)) == 2
+
+
+def test_the_worst_row_belongs_to_an_alarm():
+    errors = np.ones(100)
+    errors[10:20], errors[45] = 2.4, 2.5
+    [alarm] = found(errors)
+    assert (alarm["end"], alarm["peak"]) == (45, 45)
+
+
 def test_deadband():
     errors = np.full(40, 0.9)
     errors[10], errors[11:20] = 5.0, 1.8
     assert found(errors)[0]["end"] == 10
     assert found(errors, deadband=0.5)[0]["end"] == 19
     assert found(errors, deadband=0.1)[0]["end"] == 10
+    # An alarm that is over does not go on within the deadband.
+    later = np.concatenate([errors, np.full(5, 1.8)])
+    assert found(later, deadband=0.5)[0]["end"] == 19
 
 
 def test_a_break_ends_an_alarm():

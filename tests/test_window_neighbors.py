@@ -153,10 +153,10 @@ class Naive:
         levels, counted = {}, []
         for length, kind in self.pairs:
             distance, share, reading = self._search(X, t, length, kind)
-            level = levels[length, kind] = self.scales[length, kind](distance)
-            if length > 1:
-                most = 1 + 2 * max(levels[length // 4, kind], 0)  # of the last quarter
-                level = min(level, most)
+            level = self.scales[length, kind](distance)
+            if length > 1:  # limited by that of the last quarter
+                level = min(level, 1 + max(levels[length // 4, kind], 0) / 2)
+            levels[length, kind] = level
             if n_before >= length - 1:
                 counted.append((np.exp(2 * level), share, reading))
         return zip(*counted, strict=True)

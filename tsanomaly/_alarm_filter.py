@@ -40,9 +40,9 @@ class AlarmFilter(BaseEstimator):
     r"""Turn row errors into alarms.
 
     A single flagged row is not yet an alarm. An alarm is raised when errors exceed the
-    threshold by enough or for long enough, and is cleared after a number of quiet rows.
-    The terms on-delay, off-delay and deadband are those of ISA-18.2 [1]_ and OPC UA
-    [2]_.
+    threshold by enough or for long enough, and ends when they no longer do. It is
+    cleared after a number of quiet rows. The terms on-delay, off-delay and deadband are
+    those of ISA-18.2 [1]_ and OPC UA [2]_.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class AlarmFilter(BaseEstimator):
 
     off_delay : int, default=60
         Number of quiet rows after which an alarm is cleared. Faults closer together are
-        one alarm. The `end` of an alarm is its last row that was not quiet.
+        one alarm. A row is quiet if its error is not above the threshold.
 
     deadband : float, default=0.0
         During an alarm, a row is quiet if its error is below the threshold by at least
@@ -92,8 +92,13 @@ class AlarmFilter(BaseEstimator):
     the excess is :math:`x_t = (e_t - q) / u`. With default parameters, the accumulated
     excess is :math:`c_t = c_{t-1} + \min(x_t, 3)` if :math:`x_t > 0`, and
     :math:`\max(c_{t-1} - 0.1, 0)` otherwise, and an alarm is raised where
-    :math:`c_t > 1`. It starts at the first row since :math:`c` was last 0 and ends with
-    the last row that was not quiet. A break ends an alarm.
+    :math:`c_t > 1`. It starts at the first row since :math:`c` was last 0.
+
+    From then on, :math:`c_t` is at most 1. The alarm ends with the last row above the
+    threshold before :math:`c` is 0 again, which takes ten quiet rows. Later rows above
+    the threshold keep it from being cleared, but belong to it only if :math:`c` exceeds
+    1 again or the error is larger than any before in this alarm. A break ends and
+    clears an alarm.
 
     The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
     alarm: 0 at the threshold, 50 at one unit above it, 75 at two units, approaching 100
@@ -170,8 +175,8 @@ class AlarmFilter(BaseEstimator):
         alarms : DataFrame
             One row per alarm, in time order:
 
-            - ``start``, ``end`` : labels of the first row and of the last row that was
-              not quiet
+            - ``start``, ``end`` : labels of the first and the last row; see the Notes
+              of the class
             - ``raised`` : label of the row in which the alarm was raised
             - ``peak`` : label of the row with the largest error
             - ``duration`` : Timedelta, assuming the median time step for each row; the
@@ -340,7 +345,7 @@ class AlarmTracker:
         """Reset the accumulated excess and the current alarm."""
         self.accumulated, self.n_above = 0.0, 0
         self.alarm = None  # the current alarm, raised or pending
-        self.is_raised = False
+        self.is_raised = self.is_calm = False
 
     def step(self, error):
         """Process the error of the next row.
@@ -372,11 +377,15 @@ class AlarmTracker:
             self._add(row, error, excess)
             return True, None
         self.n_above = 0
+        if self.is_raised and excess > -rules.deadband:
+            self.alarm["last"] = row
+            if not self.is_calm:
+                self.alarm["end"] = row
+            return False, None
         self.accumulated = max(self.accumulated - rules.decay, 0.0)
         if self.is_raised:
-            if excess > -rules.deadband:
-                self.alarm["end"] = row
-            elif row - self.alarm["end"] >= rules.off_delay:
+            self.is_calm |= not self.accumulated
+            if row - self.alarm["last"] >= rules.off_delay:
                 return False, self.interrupt()
         elif not self.accumulated:
             self.alarm = None
@@ -392,8 +401,9 @@ class AlarmTracker:
         Returns
         -------
         alarms : list of dict
-            Row numbers 'start', 'end', 'raised' and 'peak', and 'error', 'severity',
-            'priority' and 'state'. The last alarm may be active.
+            Row numbers 'start', 'end', 'raised' and 'peak', 'last' of the last row that
+            was not quiet, and 'error', 'severity', 'priority' and 'state'. The last
+            alarm may be active.
         above : ndarray of shape (n_timestamps,), dtype=bool
             Rows above the threshold.
         """
@@ -407,19 +417,26 @@ class AlarmTracker:
         """Process a row above the threshold."""
         if self.alarm is None:
             self.alarm = {"start": row, "error": -np.inf, "severity": 0.0}
-        alarm = self.alarm
+        alarm, rules = self.alarm, self.rules
+        alarm["last"] = row
+        self.n_above += 1
+        self.accumulated += min(excess, rules.max_excess)
+        is_due = self.accumulated > rules.trigger and self.n_above >= rules.on_delay
+        if is_due and not self.is_raised:
+            self.is_raised = True
+            alarm["raised"], alarm["state"] = row, "active"
+        if is_due or error > alarm["error"]:
+            self.is_calm = False
+        if self.is_raised and not self.is_calm:
+            self.accumulated = min(self.accumulated, rules.trigger)
+        if self.is_calm:
+            return
         alarm["end"] = row
         if error > alarm["error"]:
             alarm["peak"], alarm["error"] = row, error
         severity = 100.0 * (1.0 - 2.0**-excess)
         alarm["severity"] = max(alarm["severity"], severity)
         alarm["priority"] = _priority(alarm["severity"])
-        self.n_above += 1
-        self.accumulated += min(excess, self.rules.max_excess)
-        is_due = self.accumulated > self.rules.trigger
-        if is_due and self.n_above >= self.rules.on_delay and not self.is_raised:
-            self.is_raised = True
-            alarm["raised"], alarm["state"] = row, "active"
 
     def interrupt(self):
         """End the current alarm, and return it if it was raised."""

@@ -49,8 +49,8 @@ _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
 _SHORTEST_BLOCK = 256
 
 # The level of a window is limited to the first constant plus the second one times the
-# level of its last quarter.
-_HEAD_START, _MOST_OF_QUARTER = 1.0, 2.0
+# limited level of its last quarter.
+_HEAD_START, _MOST_OF_QUARTER = 1.0, 0.5
 
 # Training windows are searched in groups: the nearest ones are in the groups with the
 # smallest minimum distances.
@@ -512,9 +512,9 @@ class NeighborView:
     def _counted(self, levels, n_before):
         """Drop the levels of padded windows, and limit the others.
 
-        The level of a window is limited to 1 plus twice the level of its last quarter.
-        Otherwise an anomaly that is over would affect all rows until it has left the
-        longest windows.
+        The level of a window is limited to 1 plus half of that of its last quarter,
+        which is limited in the same way. Long windows thus find mild anomalies, but
+        those that are over do not affect all rows until they have left the windows.
 
         Parameters
         ----------
@@ -524,11 +524,12 @@ class NeighborView:
         """
         counted = levels.copy()
         number = {pair: column for column, pair in enumerate(self._pairs())}
-        for (i, kind), column in number.items():
+        for (i, kind), column in number.items():  # shortest first
             if i:
-                of_quarter = levels[:, number[i - 1, kind]]
+                of_quarter = counted[:, number[i - 1, kind]]
                 most = _HEAD_START + _MOST_OF_QUARTER * np.maximum(of_quarter, 0)
                 counted[:, column] = np.minimum(counted[:, column], most)
+        for (i, _), column in number.items():
             counted[n_before < self._lengths[i] - 1, column] = np.nan
         return counted
 

@@ -84,7 +84,8 @@ class StreamAlarms:
             row = tracker.n_rows
             is_above, over = tracker.step(error)
             if is_above:
-                above.append((position, tracker.alarm))
+                alarm = tracker.alarm
+                above.append((position, alarm, alarm.get("end") == row))
             if tracker.alarm is not None:
                 _note_time(tracker.alarm, row, time)
             if over is not None:
@@ -92,13 +93,14 @@ class StreamAlarms:
         other.over = [*self.over, *ended][-_MOST_ALARMS:]
         # Skip alarms that are not kept or were never raised.
         kept = {id(alarm) for alarm in (*other.over, tracker.alarm)}
-        above = [(position, alarm) for position, alarm in above if id(alarm) in kept]
+        above = [row for row in above if id(row[1]) in kept]
         if above:
-            positions = np.array([position for position, _ in above])
-            parts = contributions_at(positions)
+            parts = contributions_at(np.array([position for position, *_ in above]))
             if parts is not None:
-                for (_, alarm), part in zip(above, np.nan_to_num(parts), strict=True):
-                    alarm["contributions"] = alarm.get("contributions", 0.0) + part
+                for (_, alarm, belongs), part in zip(
+                    above, np.nan_to_num(parts), strict=True
+                ):
+                    _add(alarm, part, belongs)
         return other
 
     def on_and_over(self):
@@ -132,6 +134,15 @@ def _note_time(alarm, row, time):
     for number, name in enumerate(LABELS):
         if alarm.get(name) == row:
             times[number] = time
+
+
+def _add(alarm, contributions, belongs):
+    """Add the contributions of a row, or keep them until a later row belongs again."""
+    waiting = alarm.pop("waiting", 0.0) + contributions
+    if belongs:
+        alarm["contributions"] = alarm.get("contributions", 0.0) + waiting
+    else:
+        alarm["waiting"] = waiting
 
 
 def _describe(alarm, names, n_channels):

@@ -16,7 +16,7 @@ BREAK = np.inf
 
 # Attributes of an AlarmTracker to save. The others follow from the detector and the
 # filter.
-_TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "alarm")
+_TRACKED = ("n_rows", "accumulated", "n_above", "is_raised", "is_calm", "alarm")
 
 
 class WatchedStream(StreamingDetector):
@@ -114,7 +114,7 @@ def _compare(stream, scored, alarms, first):
     rows_of = []
     for alarm in alarms:
         start, peak = max(alarm["start"] - first, 0), alarm["peak"] - first
-        end = max(alarm["end"] - first + 1, 0)
+        end = max(alarm["last"] - first + 1, 0)
         rows = start + np.flatnonzero(is_above[start:end])
         rows_of.append(np.union1d(rows, peak) if peak >= 0 else rows)
     # The rows of an alarm are before those of the next one.

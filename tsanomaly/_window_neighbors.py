@@ -117,9 +117,9 @@ class WindowNeighborsDetector(ResidualDetector):
     training rows and 1 for their 99 % quantile. The score of a row, :math:`l`, is the
     power mean with exponent 2 of the scores of all lengths and kinds of features, and
     its error is :math:`\log(1 + e^l)`. Padded windows, at the start of the series and
-    after a break, are left out. The score of any other window is clipped at 1 plus
-    twice the score of its last quarter; otherwise an anomaly that is over would affect
-    all rows until it has left the longest windows.
+    after a break, are left out. The score of any other window is clipped at 1 plus half
+    of that of its last quarter, which is clipped in the same way; otherwise an anomaly
+    that is over would affect all rows until it has left the longest windows.
 
     `transform` distributes the error over the channels in proportion to their squared
     distances. `reconstruct` returns the mean of the last rows of the nearest windows.

@@ -294,9 +294,10 @@ def _check_stream(stream):
     alarms = stream._alarms
     _check_equal("_alarms", alarms is None, stream.alarm_filter is None)
     for alarm in [] if alarms is None else [*alarms.over, alarms.tracker.alarm]:
-        if alarm is not None and "contributions" in alarm:
-            found, width = len(alarm["contributions"]), stream._rows.shape[1]
-            _check_equal("length of contributions", found, width)
+        for name in ("contributions", "waiting"):
+            if alarm is not None and name in alarm:
+                found, width = len(alarm[name]), stream._rows.shape[1]
+                _check_equal(f"length of {name}", found, width)
 
 
 _BY_NUMBER = Array("f", "n") | Number("f")
@@ -451,12 +452,14 @@ _ROW = Number("i", 0)
 _NOT_RAISED = {
     "start": _ROW,
     "end": _ROW,
+    "last": _ROW,
     "peak": _ROW,
     "error": Number("f", finite=False),
     "severity": Number("f", 0, 100),
     "priority": Text("low", "medium", "high"),
     "times": Array("M", 4, dtype="datetime64[ns]"),
     "contributions": Array("f", "d", low=0).maybe(),
+    "waiting": Array("f", "d", low=0).maybe(),
 }
 _ALARM = {**_NOT_RAISED, "raised": _ROW, "state": Text("active", "cleared")}
 
@@ -473,6 +476,7 @@ PLAIN = {
             "n_above": Number("i", 0),
             "alarm": Record(_ALARM) | Record(_NOT_RAISED) | NOTHING,
             "is_raised": FLAG,
+            "is_calm": FLAG,
         },
         check=_check_tracker,
     ),

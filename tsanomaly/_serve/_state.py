@@ -20,7 +20,7 @@ from tsanomaly._version import __version__
 
 __all__ = ["State"]
 
-_FORMAT = "3"
+_FORMAT = "4"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
