@@ -238,3 +238,23 @@ def test_a_baseline_accuses_no_row_that_is_normal_without_it(series):
     plain, with_baseline = np.log(np.expm1(plain)), np.log(np.expm1(with_baseline))
     assert (with_baseline <= np.maximum(plain, 0) + 0.5 / 3 + 1e-6).all()
     assert (with_baseline[330:480] < 0.9 * plain[330:480]).all()
+
+
+def test_the_baseline_of_the_network_confirms_high_scores_only():
+    train, X = related(1000), related(1000, seed=1)
+    X += np.linspace(0, 2, 1000)[:, None]
+    plain, with_baseline = (
+        blending_detector(window_size=sizes).fit(train)
+        for sizes in [(4, 8), (4, 8, 201)]
+    )
+    assert (with_baseline.relation_gain_ > 0.5).all()  # the linear map does not count
+    plain, with_baseline = (
+        np.log(np.expm1(-model.score_samples(X)))[7:]
+        for model in (plain, with_baseline)
+    )
+    high = plain > 0.5
+    np.testing.assert_allclose(with_baseline[~high], plain[~high], rtol=1e-5)
+    assert (with_baseline[high] <= plain[high] + 1e-6).all()
+    least = (2 * plain[high] + 0.5) / 3
+    assert (with_baseline[high] >= least - 1e-6).all()
+    assert (with_baseline[high] < 0.9 * plain[high]).mean() > 0.1

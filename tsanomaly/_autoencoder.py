@@ -211,7 +211,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
         ones, the share that the network can. See the Notes.
 
     baseline_relation_gain_ : ndarray of shape (n_channels,)
-        The same of the network on windows relative to their baseline, if any.
+        The same on windows relative to their baseline, if any. 0 if the network does
+        not count.
 
     predictable_ : ndarray of shape (n_channels,), dtype=bool
         Whether either model can predict a channel from other channels or from its own
@@ -315,9 +316,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
     :math:`l_1` of the linear model is the mean of those of the two maps, in which the
     first counts twice. Scores below 0 count as 0 unless both are, and the second counts
     at most 1/2 above the first or above 0. The reconstruction is such a mean. The
-    network also reconstructs windows relative to their baseline, and its score
-    :math:`l_2` and reconstruction are such means, too, but those windows count at most
-    as much as the others, or as 0.
+    network also reconstructs windows relative to their baseline, and its reconstruction
+    is such a mean, too. Its score :math:`l_2` is that of the windows themselves up to
+    1/2. Beyond it, it is a mean in which the other windows count at least 1/2 and at
+    most as much: they confirm what is found without them.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._relations import relation_weights
-from tsanomaly._views import Blend, View
+from tsanomaly._views import Blend, Confirmed, View
 from tsanomaly._window_model import LinearModel
 
 __all__ = [
@@ -27,10 +27,13 @@ __all__ = [
 # baseline no longer sees a fault that lasts longer than half of the baseline window.
 _OF_BASELINE = 1 / 3
 
-# Normalised score by which the view with a baseline may exceed the other one. That of
-# the network only confirms what the other one finds, because the network has not been
-# trained on windows relative to their baseline.
-_ABOVE_LINEAR, _ABOVE_NETWORK = 0.5, 0.0
+# Normalised score by which the linear view with a baseline may exceed the other one.
+_MOST_ABOVE = 0.5
+
+# Normalised score from which the view of the network with a baseline is consulted. It
+# only lowers scores, because the network has not been trained on windows relative to
+# their baseline, and most rows need no second opinion.
+_SUSPICIOUS = 0.5
 
 _PREFIXES, _PARTS = ("linear", "baseline"), ("mean", "components", "gains")
 
@@ -87,7 +90,10 @@ def fit_linear_views(views, series, rows, variance, seed):
 
 def combine_linear_views(views):
     """Combine linear views without and with a baseline, or return the only one."""
-    return _combine(views, 1.0, _ABOVE_LINEAR)
+    if len(views) == 1:
+        return views[0]
+    weights = np.array([1 - _OF_BASELINE, _OF_BASELINE])
+    return Blend(views, weights, weights[:, None], most_above=_MOST_ABOVE)
 
 
 def combine_network_views(views, residual_weights, gain):
@@ -104,15 +110,10 @@ def combine_network_views(views, residual_weights, gain):
     """
     for view, weights in zip(views, residual_weights, strict=False):
         view.weights = weights
-    return _combine(views, relation_weights(gain)[1], _ABOVE_NETWORK)
-
-
-def _combine(views, share, most_above):
-    """Combine one or two views, given a factor of the weight of the second one."""
-    if len(views) == 1 or not share:
+    weight = relation_weights(gain)[1] * _OF_BASELINE
+    if len(views) == 1 or not weight:
         return views[0]
-    weights = np.array([1 - share * _OF_BASELINE, share * _OF_BASELINE])
-    return Blend(views, weights, weights[:, None], most_above=most_above)
+    return Confirmed(*views, weight, suspicious=_SUSPICIOUS)
 
 
 def join_views(linear, network, gain):

@@ -58,7 +58,7 @@ class Evidence(NamedTuple):
         Share of the replacements in a channel that a view of the network detects, of
         those that the linear map misses, in [0, 1]: ``(a - b) / (1 - b)`` with the
         areas under the ROC curve `a` of the network and `b` of the linear map, or 0.5
-        if that is larger.
+        if that is larger. 0 for the other views if the first one has no weight.
     predictable : ndarray of shape (n_channels,), dtype=bool
         Whether at least one model detects the replacements. Also True if there are too
         few windows in which the channel changes, as in short or very wide series.
@@ -123,41 +123,53 @@ def find_evidence(networks, linear, series, rows, rng):
     size = max(view.model.n_rows for view in views) * n_channels
     n_windows = min(_MOST_WINDOWS, max(_MOST_READINGS // (size * n_channels), 32))
     rows = np.sort(rng.choice(rows, min(n_windows, len(rows)), replace=False))
-    tests = [
-        _Test(view, series, rows, weights)
-        for view, weights in zip(views, [*inverse, np.ones(n_channels)], strict=True)
-    ]
-    areas = np.empty((n_channels, len(tests)))
-    predictable = np.ones(n_channels, dtype=bool)
-    last_rows = series.windows(_REPLACED)
-    variance = np.nanvar(series.X, axis=0, dtype=np.float64)
-    n_together = max(_TOGETHER // len(rows), 1)
-    for start in range(0, n_channels, n_together):
-        channels = range(start, min(start + n_together, n_channels))
-        donors = [rng.choice(rows, len(rows)) for _ in channels]
-        errors = [test.errors_with(channels, donors) for test in tests]
-        for channel, of, *replaced in zip(channels, donors, *errors, strict=True):
-            areas[channel] = [
-                _area(test.as_read, replaced_by)
-                for test, replaced_by in zip(tests, replaced, strict=True)
-            ]
-            as_read, others = (
-                last_rows.take(windows)[:, :, channel] for windows in (rows, of)
-            )
-            with np.errstate(over="ignore"):
-                change = mean_of_known(np.square(others - as_read, dtype=float), axis=1)
-            is_other = change > _LEAST_CHANGE * variance[channel]
-            if np.count_nonzero(is_other) >= _FEWEST_WINDOWS:
-                predictable[channel] = any(
-                    _area(tests[k].as_read[is_other], replaced[k][is_other])
-                    > _UNNOTICED
-                    for k in (0, -1)  # without a baseline
-                )
-    known = np.maximum(areas[:, -1:], 0.5)
-    gains = (areas[:, :-1] - known) / np.maximum(1 - known, np.finfo(np.float64).eps)
-    gains = np.clip(gains.T, 0, 1)
+    donors = [rng.choice(rows, len(rows)) for _ in range(n_channels)]
+    first, *others = networks
+    of_network, of_linear = (
+        _Test(view, series, rows, weights).run(donors)
+        for view, weights in ((first, inverse[0]), (linear, np.ones(n_channels)))
+    )
+    known = np.maximum(_areas(*of_linear), 0.5)
+    gains = np.zeros((len(networks), n_channels))
+    gains[0] = _gain(_areas(*of_network), known)
+    if relation_weights(gains[0])[1]:  # otherwise no view of the network counts
+        for number, view in enumerate(others, start=1):
+            of_other = _Test(view, series, rows, inverse[number]).run(donors)
+            gains[number] = _gain(_areas(*of_other), known)
+    predictable = _are_predictable(of_network, of_linear, series, rows, donors)
     counted = np.maximum(relation_weights(gains[0])[0], _LEAST_WEIGHT)
     return Evidence(gains, predictable, inverse * counted)
+
+
+def _gain(found, known):
+    """Return the share of what is not known that is found, in [0, 1]."""
+    missed = np.maximum(1 - known, np.finfo(np.float64).eps)
+    return np.clip((found - known) / missed, 0, 1)
+
+
+def _are_predictable(of_network, of_linear, series, rows, donors):
+    """Return for each channel whether a model detects replacements that change it."""
+    predictable = np.ones(len(donors), dtype=bool)
+    last_rows = series.windows(_REPLACED)
+    variance = np.nanvar(series.X, axis=0, dtype=np.float64)
+    for channel, of in enumerate(donors):
+        as_read, others = (
+            last_rows.take(windows)[:, :, channel] for windows in (rows, of)
+        )
+        with np.errstate(over="ignore"):
+            change = mean_of_known(np.square(others - as_read, dtype=float), axis=1)
+        is_other = change > _LEAST_CHANGE * variance[channel]
+        if np.count_nonzero(is_other) >= _FEWEST_WINDOWS:
+            predictable[channel] = any(
+                _area(before[is_other], after[channel][is_other]) > _UNNOTICED
+                for before, after in (of_network, of_linear)
+            )
+    return predictable
+
+
+def _areas(as_read, replaced):
+    """Return the area of each channel; see `_area`."""
+    return np.array([_area(as_read, of_channel) for of_channel in replaced])
 
 
 def _area(as_read, replaced):
@@ -182,13 +194,7 @@ def _typical_residuals(view, series, rows):
 
 
 class _Test:
-    """Errors of a model in the original windows and in windows with replaced rows.
-
-    Attributes
-    ----------
-    as_read : ndarray of shape (n_windows,)
-        Errors in the original windows.
-    """
+    """Compares the errors of a model in windows as read and with replaced rows."""
 
     def __init__(self, view, series, rows, weights):
         self._model = view.model
@@ -196,29 +202,32 @@ class _Test:
         self._rows = rows
         self._weights = weights
         self._last = slice(-min(_REPLACED, view.model.n_rows), None)
-        self.as_read = self._errors(self._series.take(rows))
 
-    def errors_with(self, channels, donors):
-        """Return the errors if other windows replace the last rows of a channel.
+    def run(self, donors):
+        """Return the errors of windows as read, and with a channel replaced.
 
         Parameters
         ----------
-        channels : sequence of int
-            Channels to replace, each in its own copy of the windows.
         donors : list of ndarray of shape (n_windows,)
             For each channel, the rows whose windows provide the replacements.
 
         Returns
         -------
-        errors : ndarray of shape (len(channels), n_windows)
+        as_read : ndarray of shape (n_windows,)
+        replaced : ndarray of shape (n_channels, n_windows)
         """
         as_read = self._series.take(self._rows)
-        windows = np.repeat(as_read[None], len(channels), axis=0)
-        for of_channel, channel, rows in zip(windows, channels, donors, strict=True):
-            others = self._series.take(rows)
-            of_channel[:, self._last, channel] = others[:, self._last, channel]
-        errors = self._errors(windows.reshape(-1, *as_read.shape[1:]))
-        return errors.reshape(len(channels), -1)
+        n_together = max(_TOGETHER // len(as_read), 1)
+        replaced = []
+        for start in range(0, len(donors), n_together):
+            channels = range(start, min(start + n_together, len(donors)))
+            windows = np.repeat(as_read[None], len(channels), axis=0)
+            for of_channel, channel in zip(windows, channels, strict=True):
+                others = self._series.take(donors[channel])
+                of_channel[:, self._last, channel] = others[:, self._last, channel]
+            errors = self._errors(windows.reshape(-1, *as_read.shape[1:]))
+            replaced.append(errors.reshape(len(channels), -1))
+        return self._errors(as_read), np.concatenate(replaced)
 
     def _errors(self, windows):
         """Return the sums of the weighted squared residuals in the last rows."""

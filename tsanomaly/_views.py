@@ -26,7 +26,7 @@ from tsanomaly._windows import (
     trailing_medians,
 )
 
-__all__ = ["Blend", "Series", "View", "errors_of_halves", "raised_errors"]
+__all__ = ["Blend", "Confirmed", "Series", "View", "errors_of_halves", "raised_errors"]
 
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
@@ -58,16 +58,17 @@ class Series:
 
         With `baseline_window`, each is relative to the median of that many last rows;
         with `rows` as well, possibly only those of these rows are. The medians are kept
-        for the next call with the same array of rows.
+        for the next call with these rows or some of them.
         """
         fill_values = baseline = None
         if self.is_incomplete:
             fill_values = np.zeros(self.X.shape[1], np.float32)
         if baseline_window is not None:
-            of_rows, baseline = self._baselines.get(baseline_window, ((), None))
-            if of_rows is not None and of_rows is not rows:
+            kept = self._baselines.get(baseline_window)
+            if kept is None or not _includes(kept[0], rows):
                 baseline = trailing_medians(self.X, baseline_window, self.breaks, rows)
-                self._baselines[baseline_window] = rows, baseline
+                kept = self._baselines[baseline_window] = rows, baseline
+            baseline = kept[1]
         return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
 
 
@@ -363,6 +364,127 @@ class Blend:
         with silence():
             results = [function(view) for view in self._views[:-1]]
         return [*results, function(self._views[-1])]
+
+
+class Confirmed:
+    r"""Errors of rows by a view, where they are high confirmed by another one.
+
+    The score of a row with the normalised score :math:`l_1` by the first view is
+    :math:`l_1` up to a limit :math:`s`, and :math:`(1 - w) l_1 + w \min(\max(l_2, s),
+    l_1)` beyond it. Only these rows are passed to the second view.
+
+    Parameters
+    ----------
+    view, other : View
+        Views with rules of the same kind and as many start-up rows.
+    weight : float
+        Weight :math:`w` of the second view.
+    suspicious : float
+        The limit :math:`s`.
+    """
+
+    def __init__(self, view, other, weight, *, suspicious):
+        self._view = view
+        self._other = other
+        self._weights = np.array([1 - weight, weight])
+        self._suspicious = suspicious
+
+    @property
+    def rules(self):
+        """The rules of both views."""
+        return [*self._view.rules, *self._other.rules]
+
+    @property
+    def n_start_up(self):
+        """Number of rows at the start of a series whose windows are padded."""
+        return self._view.n_start_up
+
+    @property
+    def n_context(self):
+        """Number of earlier rows that the error of a row depends on."""
+        return max(self._view.n_context, self._other.n_context)
+
+    @property
+    def n_lookahead(self):
+        """Number of later rows that the error of a row depends on."""
+        return self._view.n_lookahead
+
+    def levels(self, errors):
+        """Return the normalised scores of rows with these errors."""
+        return level_of_error(errors)
+
+    def fit(self, series, rows):
+        """Fit the rules of both views; see `View.fit`."""
+        errors = self._view.fit(series, rows)
+        with silence():
+            others = self._other.fit(series, rows)
+        return self._join(errors, lambda suspicious: others[suspicious])
+
+    def errors(self, series):
+        """Return the errors of all rows of a series; see `View.errors`."""
+        return self._join(
+            self._view.errors(series),
+            lambda suspicious: self._other.errors_at(series, suspicious),
+        )
+
+    def errors_at(self, series, rows):
+        """Return the errors of some rows without breaks, (n_rows, n_channels)."""
+        return self._join(
+            self._view.errors_at(series, rows),
+            lambda suspicious: self._other.errors_at(series, rows[suspicious]),
+        )
+
+    def make_last_row_errors(self):
+        """Make a function for the errors of single rows; see `View`."""
+        first, second = (
+            view.make_last_row_errors() for view in (self._view, self._other)
+        )
+        if first is None or second is None:
+            return None
+
+        def of_last(rows, medians):
+            return self._join(first(rows, medians), lambda _: second(rows, medians))
+
+        return of_last
+
+    def expected_at(self, series, rows):
+        """Return the expected readings of some rows, weighted like the scores."""
+        first, second = self._weights
+        expected = self._view.expected_at(series, rows)
+        return first * expected + second * self._other.expected_at(series, rows)
+
+    def _join(self, errors, errors_of):
+        """Return the errors of rows, given a function for those by the second view."""
+        of_rows = mean_of_known(errors, axis=1)
+        levels = self._view.levels(of_rows)
+        joined = error_of_level(levels)[:, None] * shares_of(errors, of_rows)
+        suspicious = np.flatnonzero(levels > self._suspicious)  # not NaN
+        if not len(suspicious):
+            return joined
+        with silence():
+            others = errors_of(suspicious)
+        of_others = mean_of_known(others, axis=1)
+        level = levels[suspicious]
+        confirmed = np.clip(self._other.levels(of_others), self._suspicious, level)
+        both = np.stack([level, confirmed], axis=1)
+        shares = np.stack(
+            [
+                shares_of(errors[suspicious], of_rows[suspicious]),
+                shares_of(others, of_others),
+            ],
+            axis=1,
+        )
+        parts = power_mean(both, self._weights)[1]
+        error = error_of_level(both @ self._weights)
+        joined[suspicious] = error[:, None] * join_shares(parts, shares)
+        return joined
+
+
+def _includes(rows, some):
+    """Whether rows include some others. None means all rows."""
+    if rows is None or rows is some:
+        return True
+    return some is not None and bool(np.isin(some, rows).all())
 
 
 def _bounded(levels, most_above):
