@@ -41,10 +41,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tsanomaly import (
+    AlarmFilter,
+    AutoregressiveDetector,
     HybridDetector,
     LSTMAutoencoderDetector,
     StreamingDetector,
     Training,
+    WindowNeighborsDetector,
+    make_ensemble,
     sliding_windows,
 )
 from tsanomaly.datasets import make_sensor_data
@@ -64,8 +68,25 @@ STRIDE = 10
 
 REPEATS = 7
 
-# Batches of 64 windows in an epoch of training: less than there are in TRAIN rows
+# Batches in an epoch of training: less than there are in TRAIN rows
 EPOCH = 64
+
+# Networks that training is measured with: how they are made and trained, and the
+# operations of a window.
+TRAINED = {
+    "published": {
+        "parameters": PUBLISHED,
+        "window_size": 50,
+        "batch_size": 64,
+        "architecture": ((64, 32), 16),
+    },
+    "default": {
+        "parameters": {},
+        "window_size": 16,
+        "batch_size": 32,
+        "architecture": ((32,), None),
+    },
+}
 
 PACKAGES = (
     *("tsanomaly", "keras", "jax", "jaxlib", "numpy", "scikit-learn"),
@@ -152,13 +173,17 @@ def small_fit(X, **parameters):
     return LSTMAutoencoderDetector(**parameters).fit(X)
 
 
-def own_trainer():
-    """Return a function that trains the published network on a number of batches."""
+def own_trainer(kind):
+    """Return a function that trains a network on a number of batches."""
     from tsanomaly._windows import TrailingWindows
 
+    chosen = TRAINED[kind]
+    size, batch_size = chosen["window_size"], chosen["batch_size"]
     X = plant(1)[0].astype(np.float32)
-    windows = TrailingWindows(X, 50, np.zeros(len(X), dtype=bool))
-    network = small_fit(X, **{**PUBLISHED, "epochs": 1})._network()
+    windows = TrailingWindows(X, size, np.zeros(len(X), dtype=bool))
+    detector = small_fit(X, **{**chosen["parameters"], "epochs": 1})
+    network = detector._network()
+    noise = np.full(X.shape[1], detector.noise, np.float32) if detector.noise else None
 
     def train(n_batches):
         network.train(
@@ -167,22 +192,23 @@ def own_trainer():
             windows.rows[:0],
             seed=0,
             epochs=n_batches // EPOCH,
-            batch_size=64,
+            batch_size=batch_size,
             learning_rate=0.003,
-            windows_per_epoch=64 * EPOCH,
+            windows_per_epoch=batch_size * EPOCH,
             n_iter_no_change=5,
             verbose=0,
+            noise=noise,
         )
 
     return train
 
 
-def torch_trainer(n_threads):
-    """Return the same function for PyTorch."""
+def torch_trainer(kind, n_threads):
+    """Return the same function for PyTorch, without sampling and noise."""
     import torch
     from torch import nn
 
-    class Autoencoder(nn.Module):
+    class Published(nn.Module):
         def __init__(self):
             super().__init__()
             self.encoder = nn.LSTM(4, 64, batch_first=True)
@@ -198,11 +224,23 @@ def torch_trainer(n_threads):
             repeated = code.expand(-1, x.shape[1], -1)
             return self.output(self.decoder2(self.decoder(repeated)[0])[0])
 
+    class Default(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.LSTM(4, 32, batch_first=True)
+            self.decoder = nn.LSTM(32, 32, batch_first=True)
+            self.output = nn.Linear(32, 4)
+
+        def forward(self, x):
+            reversed_rows = self.encoder(x)[0].flip(1)
+            return self.output(self.decoder(reversed_rows)[0].flip(1))
+
     torch.set_num_threads(n_threads)
-    network = Autoencoder()
+    network = {"published": Published, "default": Default}[kind]()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.003)
-    windows = sliding_windows(plant(1)[0].astype(np.float32), 50)[100:164]
-    x = torch.from_numpy(np.ascontiguousarray(windows))
+    size, batch_size = (TRAINED[kind][name] for name in ("window_size", "batch_size"))
+    windows = sliding_windows(plant(1)[0].astype(np.float32), size)
+    x = torch.from_numpy(np.ascontiguousarray(windows[100 : 100 + batch_size]))
 
     def train(n_batches):
         for _ in range(n_batches):
@@ -216,20 +254,31 @@ def torch_trainer(n_threads):
 
 
 @cache
-def trainer_of(name):
+def trainer_of(name, kind):
     """Trainer of this process, made once."""
-    return (
-        own_trainer() if name == "tsanomaly" else torch_trainer(int(name.split("_")[1]))
-    )
+    if name == "tsanomaly":
+        return own_trainer(kind)
+    return torch_trainer(kind, int(name.split("_")[1]))
 
 
-def seconds_of_training(name, n_batches):
+def seconds_of_training(name, kind, n_batches):
     """Seconds that a trainer takes for some batches."""
-    return timed(trainer_of(name), n_batches)[0]
+    return timed(trainer_of(name, kind), n_batches)[0]
 
 
 def training(arguments):
-    """Windows a second in training at batch 64, against PyTorch."""
+    """Windows a second in training of the published network, against PyTorch."""
+    return against_torch("published", arguments)
+
+
+def training_default(arguments):
+    """Windows a second in training of the default network, against PyTorch."""
+    return against_torch("default", arguments)
+
+
+def against_torch(kind, arguments):
+    """Compare training with a loop in PyTorch."""
+    chosen = TRAINED[kind]
     n_batches = -(-arguments.batches // EPOCH) * EPOCH
     names = ["tsanomaly"]
     if find_spec("torch"):
@@ -249,12 +298,14 @@ def training(arguments):
         }
         for repeat in range(REPEATS + 1):
             for name, process in processes.items():
-                took = process.submit(seconds_of_training, name, n_batches).result()
+                job = process.submit(seconds_of_training, name, kind, n_batches)
+                took = job.result()
                 if repeat:  # the first one compiles
-                    rates[name].append(64 * n_batches / took)
+                    rates[name].append(chosen["batch_size"] * n_batches / took)
     figures = {name: statistics.median(values) for name, values in rates.items()}
     # Forward and backward, three times the operations of the forward pass
-    done = 3 * operations(50, 4, (64, 32), 16) * figures["tsanomaly"] / 1e9
+    per_window = operations(chosen["window_size"], 4, *chosen["architecture"])
+    done = 3 * per_window * figures["tsanomaly"] / 1e9
     figures["share_of_matrix_rate"] = done / matrix_rate()
     others = [rate for name, rate in figures.items() if name.startswith("torch")]
     if others:
@@ -452,18 +503,59 @@ def hybrid(arguments):
 
 
 def growth(arguments):
-    """Seconds and memory for more and more rows, at the defaults."""
+    """Seconds and memory for more and more rows: the default detector."""
+    return growth_of(lambda train: small_fit(train).score_samples, arguments)
+
+
+def growth_autoregression(arguments):
+    """Seconds and memory for more and more rows: forecasts."""
+    return growth_of(
+        lambda train: AutoregressiveDetector().fit(train).score_samples, arguments
+    )
+
+
+def growth_neighbors(arguments):
+    """Seconds and memory for more and more rows: nearest windows."""
+    return growth_of(
+        lambda train: WindowNeighborsDetector(random_state=0).fit(train).score_samples,
+        arguments,
+    )
+
+
+def growth_ensemble(arguments):
+    """Seconds and memory for more and more rows: the stock ensemble."""
+
+    def scorer(train):
+        ensemble = make_ensemble(random_state=0).set_params(network__epochs=1)
+        return ensemble.fit(train).score_samples
+
+    return growth_of(scorer, arguments)
+
+
+def growth_alarms(arguments):
+    """Seconds and memory for more and more rows: alarms from errors."""
+
+    def scorer(train):
+        def alarms(X):
+            return AlarmFilter().alarms(np.abs(X[:, 0]), threshold=2.5, median_error=1)
+
+        return alarms
+
+    return growth_of(scorer, arguments)
+
+
+def growth_of(scorer, arguments):
+    """Measure scoring of 10,000 rows and more."""
     figures = {}
     sizes = [10**power for power in range(4, arguments.largest + 1)]
     train, X = plant(sizes[-1])
-    detector = small_fit(train)
-    detector.score_samples(X[:1000])
+    score = scorer(train)
+    score(X[:1000])
     for size in sizes:
         # The median of one to nine runs, which together score about a million rows.
         before = memory_with_new_peak()
         runs = [
-            timed(detector.score_samples, X[:size])[0]
-            for _ in range(min(max(1, 1_000_000 // size), 9))
+            timed(score, X[:size])[0] for _ in range(min(max(1, 1_000_000 // size), 9))
         ]
         figures[f"us_per_row_{size}"] = statistics.median(runs) / size * 1e6
         figures[f"peak_mb_{size}"] = memory("VmHWM") - before
@@ -499,6 +591,7 @@ def importing(arguments):
 ROWS = {
     "import": importing,
     "training": training,
+    "training_default": training_default,
     "first_fit": first_fit,
     "second_fit": second_fit,
     "scoring": scoring,
@@ -509,6 +602,10 @@ ROWS = {
     "checks": checks,
     "stream_memory": stream_memory,
     "growth": growth,
+    "growth_autoregression": growth_autoregression,
+    "growth_neighbors": growth_neighbors,
+    "growth_ensemble": growth_ensemble,
+    "growth_alarms": growth_alarms,
 }
 
 

@@ -32,6 +32,9 @@ _SMALLEST_UNIT = 1e-3
 # Minimum number of rows to detect drift.
 _FEWEST_DRIFTED = 100
 
+# Number of rows that are converted to Python numbers at a time, which takes memory.
+_BLOCK = 2**16
+
 # Share of rows above the tracked threshold in equilibrium.
 _TRACKED_SHARE = 0.01
 
@@ -407,11 +410,16 @@ class AlarmTracker:
         above : ndarray of shape (n_timestamps,), dtype=bool
             Rows above the threshold.
         """
-        steps = [self.step(error) for error in errors.tolist()]
-        alarms = [over for _, over in steps if over is not None]
+        alarms, above = [], np.zeros(len(errors), dtype=bool)
+        for start in range(0, len(errors), _BLOCK):
+            block = errors[start : start + _BLOCK].tolist()
+            for row, error in enumerate(block, start):
+                above[row], over = self.step(error)
+                if over is not None:
+                    alarms.append(over)
         if self.is_raised:
             alarms.append(self.alarm)
-        return alarms, np.array([is_above for is_above, _ in steps], dtype=bool)
+        return alarms, above
 
     def _add(self, row, error, excess):
         """Process a row above the threshold."""

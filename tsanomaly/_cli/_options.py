@@ -340,7 +340,7 @@ def add_alarms(parser):
         "--off-delay",
         type=whole(1),
         metavar="ROWS",
-        help="quiet rows after which an alarm is over (default: 60)",
+        help="quiet rows after which an alarm is cleared (default: 60)",
     )
 
 
