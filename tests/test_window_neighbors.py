@@ -302,9 +302,11 @@ def test_reconstruct_returns_readings_in_their_unit():
 @pytest.mark.parametrize(
     ("window_size", "stretches", "lengths"),
     [
-        (256, (1024,), (1, 4, 16, 64, 256)),
-        (255, (1024,), (1, 4, 16, 64)),
-        (256, (1023,), (1, 4, 16, 64)),  # up to a quarter of the rows
+        (256, (2048,), (1, 4, 16, 64, 256)),
+        (255, (2048,), (1, 4, 16, 64)),
+        (256, (2047,), (1, 4, 16, 64)),  # up to an eighth of the rows
+        (256, (512,), (1, 4, 16, 64)),
+        (256, (256,), (1, 4, 16, 64)),  # a quarter of fewer than 512
         (16, (64,), (1, 4, 16)),
         (16, (63,), (1, 4)),
         (16, (15, 15, 15), (1,)),  # of the longest stretch

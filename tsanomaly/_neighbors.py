@@ -20,9 +20,24 @@ from tsanomaly._row_errors import (
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._windows import trailing_blocks
 
-__all__ = ["FEATURES", "NeighborSearch", "NeighborView", "window_lengths"]
+__all__ = [
+    "FEATURES",
+    "FEWEST_ROWS",
+    "NeighborSearch",
+    "NeighborView",
+    "window_lengths",
+]
 
 FEATURES = ("scaled", "raw", "readings")
+
+# Minimum number of training rows for comparing windows of one half with those of the
+# other half: some rows have to lie beyond a quantile of 1 %. From 512 on, the longest
+# windows have at least 64 rows, as below.
+FEWEST_ROWS = 512
+
+# Minimum number of separate windows in the rows that are compared with each other: the
+# nearest window and those that overlap with it are left out.
+_FEWEST_APART = 4
 
 # Statistics of windows of more than one row.
 _N_STATISTICS = 5
@@ -79,10 +94,11 @@ def window_lengths(window_size, n_timestamps, kinds):
     Returns
     -------
     lengths : list of int
-        The powers of 4 up to `window_size`, a quarter of the rows, and 16 if only
-        readings are compared. Always includes 1.
+        The powers of 4 up to `window_size`, a quarter of the rows that are compared
+        with each other, and 16 if only readings are compared. Always includes 1.
     """
-    most = max(1, min(window_size, n_timestamps // 4))
+    n_compared = n_timestamps // 2 if n_timestamps >= FEWEST_ROWS else n_timestamps
+    most = max(1, min(window_size, n_compared // _FEWEST_APART))
     if set(kinds) == {"readings"}:
         most = min(most, _MOST_ROWS_OF_READINGS)
     lengths = [1]

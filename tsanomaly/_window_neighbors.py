@@ -5,22 +5,13 @@ from numbers import Integral
 import numpy as np
 
 from tsanomaly._memory import check_memory
-from tsanomaly._neighbors import FEATURES, NeighborView, window_lengths
+from tsanomaly._neighbors import FEATURES, FEWEST_ROWS, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import check_series_length
 from tsanomaly._views import errors_of_halves
 
 __all__ = ["WindowNeighborsDetector"]
-
-
-# Minimum number of separate windows in each half of the rows for meaningful distances:
-# the nearest window and those that overlap with it are left out.
-_FEWEST_APART = 4
-
-# Minimum number of training rows for the same purpose: some must lie beyond a quantile
-# of 1 %.
-_FEWEST_ROWS = 1000
 
 
 class WindowNeighborsDetector(ResidualDetector):
@@ -37,7 +28,8 @@ class WindowNeighborsDetector(ResidualDetector):
     ----------
     window_size : int, default=256
         Maximum number of rows in a window. The lengths are the powers of 4 up to this
-        number and up to a quarter of the training rows; see `lengths_`.
+        number and up to an eighth of the training rows, or a quarter of fewer than 512;
+        see `lengths_`.
 
     features : str or tuple of str, default=('scaled', 'raw')
         Features by which windows are compared. Several kinds are combined.
@@ -68,8 +60,7 @@ class WindowNeighborsDetector(ResidualDetector):
         - If float, the share of training rows to flag, in (0, 0.5].
         - If 'auto', the threshold is the 99 % quantile of the training errors or of
           distances to the windows of the other half of the rows, whichever is higher.
-          The latter need at least 1,000 rows, and four separate windows of the greatest
-          length in each half. Rows with padded windows do not count.
+          The latter need at least 512 rows. Rows with padded windows do not count.
 
     random_state : int, RandomState instance or None, default=None
         Controls which training windows are kept.
@@ -230,8 +221,7 @@ class WindowNeighborsDetector(ResidualDetector):
         return view, errors, held_out
 
     def _set_threshold(self, errors, series, held_out, view):
-        n_needed = max(2 * _FEWEST_APART * (view.n_start_up + 1), _FEWEST_ROWS)
-        if np.count_nonzero(~series.breaks) < n_needed:
+        if np.count_nonzero(~series.breaks) < FEWEST_ROWS:
             held_out = None
         super()._set_threshold(errors, series, held_out, view)
 
