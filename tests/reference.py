@@ -410,13 +410,19 @@ def _next_alarm(errors, excess, first, *, trigger, max_excess, decay, on_delay, 
             if accumulated > trigger and is_long:
                 alarm = {"start": start, "raised": t}
                 rules = {"trigger": trigger, "max_excess": max_excess, "decay": decay}
-                rules |= {"on_delay": on_delay, "worst": max(errors[start : t + 1])}
+                worst = np.nanmax(errors[start : t + 1]), max(excess[start : t + 1])
+                rules |= {"on_delay": on_delay, "worst": worst}
                 end, over = _end_of_alarm(errors, excess, t, **rules, **ends)
                 return {**alarm, "end": end, "over": over}
         else:
-            accumulated = max(accumulated - decay, 0.0)
+            accumulated = _lowered(accumulated, decay)
             start = None if accumulated == 0 else start
     return None
+
+
+def _lowered(accumulated, decay):
+    """Subtract without the remainder that rounding leaves."""
+    return max(round(accumulated - decay, 9), 0.0)
 
 
 def _end_of_alarm(
@@ -443,13 +449,15 @@ def _end_of_alarm(
         if excess[t] > 0:
             last, accumulated = t, accumulated + min(excess[t], max_excess)
             again = accumulated > trigger and n_above >= on_delay
-            if again or errors[t] > worst or not is_calm:
+            accumulated = min(accumulated, trigger)
+            is_worst = errors[t] > worst[0] or excess[t] > worst[1]
+            if again or is_worst or not is_calm:
                 end, is_calm = t, False
-                accumulated, worst = min(accumulated, trigger), max(worst, errors[t])
+                worst = max(worst[0], errors[t]), max(worst[1], excess[t])
         elif excess[t] > -deadband:
             last, end = t, end if is_calm else t
         else:
-            accumulated = max(accumulated - decay, 0.0)
+            accumulated = _lowered(accumulated, decay)
             is_calm = is_calm or accumulated == 0
             if t - last == off_delay:
                 return end, t

@@ -140,13 +140,23 @@ def test_a_stray_row_does_not_prolong_an_alarm():
     errors[10:40], errors[60] = 5.0, 2.4
     [alarm] = found(errors)
     assert (alarm["start"], alarm["end"], alarm["state"]) == (10, 39, "cleared")
-    # It comes less than ten quiet rows after the alarm.
-    errors[60], errors[48] = 1.0, 2.4
-    assert found(errors)[0]["end"] == 48
+    # It belongs to the alarm after less than ten quiet rows.
+    for n_quiet, end in [(9, 49), (10, 39)]:
+        later = np.ones(200)
+        later[10:40], later[40 + n_quiet] = 5.0, 2.4
+        assert found(later)[0]["end"] == end
     # It keeps the alarm from being cleared, and others make it an alarm again.
-    errors[[48, 60]], errors[110:115] = [1.0, 2.4], 2.4
+    errors[110:115] = 2.4
     assert [(a["start"], a["end"]) for a in found(errors)] == [(10, 114)]
     assert len(found(errors, off_delay=40)) == 2
+
+
+@pytest.mark.parametrize("on_delay", [1, 2, 3])
+def test_stray_rows_do_not_add_up_for_good(on_delay):
+    errors = np.ones(300)
+    errors[10:40], errors[60:80:2], errors[130:132] = 5.0, 2.9, 2.01
+    end = 78 if on_delay == 1 else 39
+    assert found(errors, on_delay=on_delay)[0]["end"] == end
 
 
 def test_the_worst_row_belongs_to_an_alarm():

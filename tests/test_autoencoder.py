@@ -497,8 +497,8 @@ def test_training_does_not_run_the_network_twice(linear_variance, series, runs):
     errors = detector().fit_transform(series)
     labels = detector().fit_predict(series)
     # And for every fifth row, to see how large errors are. Beside a linear view that
-    # scores alone: for the last fifth, to see how large residuals are, corrupted in each
-    # of the two channels, and as it is.
+    # scores alone: for the last fifth, to see how large residuals are, corrupted in
+    # each of the two channels, and as it is.
     assert runs == ([40, 80, 40] if linear_variance else [40, 200]) * 3
     np.testing.assert_array_equal(errors, expected.transform(series))
     np.testing.assert_array_equal(labels, expected.predict(series))

@@ -15,11 +15,13 @@ from tsanomaly import (
     EnsembleDetector,
     LSTMAutoencoderDetector,
     StreamingDetector,
+    _network,
     load,
     save,
 )
 from tsanomaly import _residual_detector as residual_detector
 from tsanomaly._context import get_context
+from tsanomaly._views import Series
 from tsanomaly._windows import trailing_median, trailing_medians
 
 SMALL = {"units": (4,), "epochs": 1, "random_state": 0}
@@ -258,3 +260,38 @@ def test_the_baseline_of_the_network_confirms_high_scores_only():
     least = (2 * plain[high] + 0.5) / 3
     assert (with_baseline[high] >= least - 1e-6).all()
     assert (with_baseline[high] < 0.9 * plain[high]).mean() > 0.1
+
+
+def test_the_network_runs_twice_for_rows_with_high_scores_only(monkeypatch):
+    train, X = related(1000), related(500, seed=1)
+    model = blending_detector(window_size=(4, 8, 201)).fit(train)
+    runs, original = [], _network.Network.run
+
+    def counted(self, weights, windows, rows):
+        runs.append(len(rows))
+        return original(self, weights, windows, rows)
+
+    monkeypatch.setattr(_network.Network, "run", counted)
+    levels = np.log(np.expm1(-model.score_samples(X)))
+    of_all, of_some = runs
+    assert of_all == 500
+    assert 0 < of_some < 250
+    assert of_some == (levels[7:] >= 0.5).sum()
+
+
+def test_a_network_that_does_not_count_is_not_tested_with_a_baseline(series):
+    model = detector(201).fit(series)
+    assert np.median(model.relation_gain_) < 0.25
+    assert (model.baseline_relation_gain_ == 0).all()
+
+
+def test_medians_are_kept_for_rows_among_those_they_were_computed_of():
+    X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    breaks = np.zeros(60, dtype=bool)
+    expected = trailing_medians(X, 9, breaks)
+    series = Series(X, breaks)
+    every = np.arange(60)
+    for rows in (every[10:40], every[20:30], every[5:15], every[::2], None, every[3:5]):
+        found = series.windows(4, 9, rows).baseline
+        among = slice(None) if rows is None else rows
+        np.testing.assert_array_equal(found[among], expected[among])

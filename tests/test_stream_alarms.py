@@ -31,6 +31,7 @@ from tsanomaly import (
     make_ensemble,
     save,
 )
+from tsanomaly._stream_state import WatchedStream, advance, restore, state_of
 
 
 def forecasts():
@@ -174,7 +175,8 @@ def test_missing_readings(detectors, name):
         {
             "trigger": st.sampled_from([0, 0.5, 2.0]),
             "on_delay": st.integers(1, 2),
-            "off_delay": st.integers(1, 4),
+            "decay": st.sampled_from([0.1, 1.0, 2.0]),
+            "off_delay": st.sampled_from([1, 4, 15]),
             "tracking": st.sampled_from([0.0, 0.1]),
         }
     ),
@@ -276,6 +278,80 @@ def test_it_goes_on_in_the_middle_of_an_alarm(
     pd.testing.assert_frame_equal(stream.alarms(), before)
     in_pieces(stream, X[middle:], (1, 4))
     assert_as_explained(stream.alarms(), detector, X, AlarmFilter(**RULES))
+
+
+@pytest.fixture(scope="module")
+def stray():
+    """An alarm in rows 40 to 43 and again from 84 to 87, and a stray row between."""
+    rng = np.random.default_rng(1)
+
+    def related(n_rows):
+        common = rng.normal(size=(n_rows, 1)) @ [[1.0, 0.5, -1.0, 0.7, 0.3]]
+        return common + 0.3 * rng.normal(size=(n_rows, 5))
+
+    detector = make_pipeline(
+        ReconstructionError(PCA(1)), ReconstructionThreshold(quantile=0.99)
+    ).fit(related(600))
+    X = 0.3 * related(150)
+    X[40:44, 0] += 3.0
+    X[40:44, 1] += 2.5
+    X[40:44, 3] -= 2.5
+    X[80, 3] -= 4.6
+    return detector, X
+
+
+AGAIN = AlarmFilter(max_excess=0.5)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize("copied", ["pickle", "file", "deepcopy"])
+def test_a_stray_row_counts_only_if_the_alarm_goes_on(stray, copied, goes_on, tmp_path):
+    detector, X = stray
+    if goes_on:
+        X = X.copy()
+        X[84:88, 2] += 3.0
+    stream = StreamingDetector(detector, AGAIN)
+    in_pieces(stream, X[:82], (7,))
+    if copied == "file":
+        save(stream, tmp_path / "stream.skops")
+        stream = load(tmp_path / "stream.skops")
+    elif copied == "pickle":
+        stream = pickle.loads(pickle.dumps(stream))
+    else:
+        stream = copy.deepcopy(stream)
+    found = stream.alarms()
+    assert found[["start", "end", "state"]].values.tolist() == [[40, 43, "active"]]
+    assert_as_explained(found, detector, X[:82], AGAIN)
+    stream.update_many(X[82:])
+    found = stream.alarms()
+    assert found["end"].tolist() == [87 if goes_on else 43]
+    assert_as_explained(found, detector, X, AGAIN)
+
+
+@pytest.mark.parametrize("size", [1, 7, 150])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_watch_reports_readings_of_the_alarm_only(stray, goes_on, size):
+    detector, X = stray
+    if goes_on:
+        X = X.copy()
+        X[84:88, 2] += 3.0
+    times = np.full(len(X), "NaT", "datetime64[ns]")
+    watched, last = WatchedStream(detector, AGAIN), {}
+    for start in range(0, len(X), size):
+        part = slice(start, start + size)
+        alarms = advance(watched, X[part], times[part], 5)[2]
+        last |= {alarm["number"]: alarm for alarm in alarms}
+        other = WatchedStream(detector, AGAIN)
+        restore(other, state_of(watched), X[: part.stop], times[: part.stop])
+        watched = other
+    [alarm] = last.values()
+    [expected] = explain(detector, X, alarm_filter=AGAIN).to_dict("records")
+    assert alarm["end"] == expected["end"] == (87 if goes_on else 43)
+    assert alarm["channels"][:3] == expected["channels"]
+    assert alarm["readings"][0] == pytest.approx(expected["reading"])
+    assert alarm["expected"][0] == pytest.approx(expected["expected"])
+    place = alarm["channels"].index(3)
+    assert (alarm["readings"][place] == X[80, 3]) == goes_on
 
 
 def test_it_goes_on_in_another_process(of_arrays, tmp_path):

@@ -32,6 +32,9 @@ _SMALLEST_UNIT = 1e-3
 # Minimum number of rows to detect drift.
 _FEWEST_DRIFTED = 100
 
+# Accumulated excess, relative to the trigger, that is 0 except for rounding.
+_ROUNDING = 1e-9
+
 # Number of rows that are converted to Python numbers at a time, which takes memory.
 _BLOCK = 2**16
 
@@ -59,7 +62,7 @@ class AlarmFilter(BaseEstimator):
 
     decay : float, default=0.1
         Decrease of the accumulated excess with each row that is not above the
-        threshold.
+        threshold. It also decides how soon an alarm ends.
 
     on_delay : int, default=1
         Number of consecutive rows above the threshold required to raise an alarm.
@@ -97,11 +100,11 @@ class AlarmFilter(BaseEstimator):
     :math:`\max(c_{t-1} - 0.1, 0)` otherwise, and an alarm is raised where
     :math:`c_t > 1`. It starts at the first row since :math:`c` was last 0.
 
-    From then on, :math:`c_t` is at most 1. The alarm ends with the last row above the
-    threshold before :math:`c` is 0 again, which takes ten quiet rows. Later rows above
-    the threshold keep it from being cleared, but belong to it only if :math:`c` exceeds
-    1 again or the error is larger than any before in this alarm. A break ends and
-    clears an alarm.
+    From then on, :math:`c_t` is at most 1, and rows within the deadband do not change
+    it. The alarm ends with the last row that is not quiet before :math:`c` is 0 again,
+    which takes ten quiet rows. Later rows above the threshold keep it from being
+    cleared, but belong to it only if :math:`c` exceeds 1 again or the row is worse than
+    all before. A break ends and clears an alarm.
 
     The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
     alarm: 0 at the threshold, 50 at one unit above it, 75 at two units, approaching 100
@@ -187,7 +190,7 @@ class AlarmFilter(BaseEstimator):
             - ``error`` : error of the peak
             - ``severity`` : float from 0 to 100; see the Notes of the class
             - ``priority`` : 'low', 'medium' or 'high'
-            - ``state`` : 'active' if the alarm has not ended, otherwise 'cleared'
+            - ``state`` : 'active' until the alarm is cleared, then 'cleared'
 
         Raises
         ------
@@ -385,7 +388,9 @@ class AlarmTracker:
             if not self.is_calm:
                 self.alarm["end"] = row
             return False, None
-        self.accumulated = max(self.accumulated - rules.decay, 0.0)
+        self.accumulated -= rules.decay
+        if self.accumulated <= _ROUNDING * rules.trigger:
+            self.accumulated = 0.0
         if self.is_raised:
             self.is_calm |= not self.accumulated
             if row - self.alarm["last"] >= rules.off_delay:
@@ -433,21 +438,21 @@ class AlarmTracker:
         if is_due and not self.is_raised:
             self.is_raised = True
             alarm["raised"], alarm["state"] = row, "active"
-        if is_due or error > alarm["error"]:
-            self.is_calm = False
-        if self.is_raised and not self.is_calm:
+        if self.is_raised:
             self.accumulated = min(self.accumulated, rules.trigger)
+        severity = 100.0 * (1.0 - 2.0**-excess)
+        if is_due or error > alarm["error"] or severity > alarm["severity"]:
+            self.is_calm = False
         if self.is_calm:
             return
         alarm["end"] = row
         if error > alarm["error"]:
             alarm["peak"], alarm["error"] = row, error
-        severity = 100.0 * (1.0 - 2.0**-excess)
         alarm["severity"] = max(alarm["severity"], severity)
         alarm["priority"] = _priority(alarm["severity"])
 
     def interrupt(self):
-        """End the current alarm, and return it if it was raised."""
+        """Clear the current alarm, and return it if it was raised."""
         over = self.alarm if self.is_raised else None
         if over is not None:
             over["state"] = "cleared"

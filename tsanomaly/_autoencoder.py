@@ -318,8 +318,8 @@ class LSTMAutoencoderDetector(ResidualDetector):
     at most 1/2 above the first or above 0. The reconstruction is such a mean. The
     network also reconstructs windows relative to their baseline, and its reconstruction
     is such a mean, too. Its score :math:`l_2` is that of the windows themselves up to
-    1/2. Beyond it, it is a mean in which the other windows count at least 1/2 and at
-    most as much: they confirm what is found without them.
+    1/2. Beyond it, it is the mean of this score and that of windows relative to their
+    baseline, the latter clipped to between 1/2 and the former.
 
     **Weighting the models.** The network trains on the first 80 % of the rows and is
     calibrated on the rest, where it is also tested: in up to 300 windows (fewer for

@@ -214,7 +214,9 @@ class _Test:
         Returns
         -------
         as_read : ndarray of shape (n_windows,)
+            Errors of the windows as read.
         replaced : ndarray of shape (n_channels, n_windows)
+            Errors if the last rows of a channel are replaced.
         """
         as_read = self._series.take(self._rows)
         n_together = max(_TOGETHER // len(as_read), 1)

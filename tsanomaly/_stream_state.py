@@ -129,14 +129,29 @@ def _compare(stream, scored, alarms, first):
         except Exception:
             expected = np.full_like(readings, np.nan)
         pairs.extend(np.stack([readings, expected], axis=1))  # (2, n_channels) each
-    end = 0
+    pairs = iter(pairs)
     for alarm, rows in zip(alarms, rows_of, strict=True):
-        start, end = end, end + len(rows)
-        known = [alarm["compared"]] if "compared" in alarm else []
-        found = np.array([*known, *pairs[start:end]])  # (n_rows, 2, n_channels)
-        distance = np.nan_to_num(np.abs(found[:, 0] - found[:, 1]), nan=-1.0)
-        most = distance.argmax(axis=0)[None, None]
-        alarm["compared"] = np.take_along_axis(found, most, axis=0)[0]
+        belonging = [alarm["compared"]] if "compared" in alarm else []
+        waiting = [alarm.pop("waiting_compared")] if "waiting_compared" in alarm else []
+        if alarm["end"] >= first:
+            belonging, waiting = belonging + waiting, []
+        for row in rows:
+            belongs = row <= alarm["end"] - first
+            (belonging if belongs else waiting).append(next(pairs))
+        alarm["compared"] = _farthest(belonging)
+        if waiting:
+            alarm["waiting_compared"] = _farthest(waiting)
+
+
+def _farthest(pairs):
+    """Return, for each channel, the reading farthest from the expected one, and that.
+
+    Takes and returns arrays of shape (2, n_channels).
+    """
+    found = np.array(pairs)  # (n_rows, 2, n_channels)
+    distance = np.nan_to_num(np.abs(found[:, 0] - found[:, 1]), nan=-1.0)
+    most = distance.argmax(axis=0)[None, None]
+    return np.take_along_axis(found, most, axis=0)[0]
 
 
 def state_of(stream):
@@ -186,7 +201,7 @@ def restore(stream, state, rows, times):
         raise ValueError(f"{n_kept} rows are kept of {len(rows)}")
     if n_kept and rows.shape[1] != stream._rows.shape[1]:
         raise ValueError(f"there are {rows.shape[1]} channels")
-    told = {*LABELS, "state", "times", "compared"}
+    told = {*LABELS, "last", "state", "times", "compared"}
     if state["is_raised"] and not told <= alarm.keys():
         raise ValueError("the alarm is not described")
     if n_kept:

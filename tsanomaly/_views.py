@@ -371,7 +371,8 @@ class Confirmed:
 
     The score of a row with the normalised score :math:`l_1` by the first view is
     :math:`l_1` up to a limit :math:`s`, and :math:`(1 - w) l_1 + w \min(\max(l_2, s),
-    l_1)` beyond it. Only these rows are passed to the second view.
+    l_1)` beyond it. The second view computes the errors of these rows only, unless its
+    rule looks ahead.
 
     Parameters
     ----------
@@ -448,7 +449,7 @@ class Confirmed:
         return of_last
 
     def expected_at(self, series, rows):
-        """Return the expected readings of some rows, weighted like the scores."""
+        """Return the weighted mean of the expected readings of both views."""
         first, second = self._weights
         expected = self._view.expected_at(series, rows)
         return first * expected + second * self._other.expected_at(series, rows)

@@ -286,6 +286,7 @@ def _check_tracker(tracker):
     tracker.rules._validate_params()
     is_raised = tracker.alarm is not None and "raised" in tracker.alarm
     _check_equal("is_raised", tracker.is_raised, is_raised)
+    _check_equal("is_calm", tracker.is_calm, tracker.is_calm and is_raised)
 
 
 def _check_stream(stream):
