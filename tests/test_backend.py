@@ -166,12 +166,12 @@ def test_a_forked_child_raises_at_once():
 import os, signal, warnings
 warnings.simplefilter("ignore")
 from tests.helpers import tiny_detector, wave
-from tsanomaly import _linear_map
+from tsanomaly import _threads
 detector = tiny_detector(linear_variance=0).fit(wave(60))
 import keras
 assert keras.backend.backend() == "jax"
 read, write = os.pipe()
-_linear_map._limiting.acquire()  # as if another thread were fitting
+_threads._lock.acquire()  # as if another thread were fitting
 child = os.fork()
 if child == 0:
     signal.alarm(20)  # ends it if it hangs

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from tests import reference
 from tests.helpers import tiny_detector, wave
-from tsanomaly import _linear_map
+from tsanomaly import _linear_map, _threads
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._windows import TrailingWindows
 
@@ -68,15 +68,15 @@ def test_the_linear_map_is_the_same_with_any_number_of_threads(widest, monkeypat
     assert (one.gains == two.gains).all()
 
 
-def test_threads_that_fit_at_the_same_time_limit_linear_algebra_in_turn():
+def test_threads_that_fit_at_the_same_time_limit_linear_algebra_together():
     inside = threading.Event()
 
     def limits():
-        pools = _linear_map._thread_pools().select(user_api="blas").info()
+        pools = _threads._thread_pools().select(user_api="blas").info()
         return {found["num_threads"] for found in pools}
 
     def stay(seconds):
-        with _linear_map.in_one_thread():
+        with _threads.in_one_thread():
             inside.set()
             time.sleep(seconds)
             return limits()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The library's own code for networks on jax agrees with Keras."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from tests.helpers import reconstruction_of, run_python, tiny_detector, wave
 from tsanomaly import _network, _trainers
 from tsanomaly._backend import import_keras
+from tsanomaly._threads import side_by_side
 
 ARCHITECTURES = [
     {"units": (6, 4), "latent_dim": 3},
@@ -198,8 +201,14 @@ def test_batches_that_are_not_asked_for_are_not_computed():
         computed.append(item)
         return item
 
-    results = _network._side_by_side(recorded, range(1000))
+    results = side_by_side(recorded, range(1000))
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     results.close()
     assert len(computed) < 100
-    assert list(_network._side_by_side(recorded, range(50))) == list(range(50))
+    assert list(side_by_side(recorded, iter(range(50)))) == list(range(50))
+
+
+@pytest.mark.parametrize("n_items", [0, 1])
+def test_one_item_needs_no_thread(n_items):
+    threads = list(side_by_side(lambda _: threading.current_thread(), range(n_items)))
+    assert threads == [threading.main_thread()] * n_items

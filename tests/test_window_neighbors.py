@@ -153,10 +153,9 @@ class Naive:
         levels, counted = {}, []
         for length, kind in self.pairs:
             distance, share, reading = self._search(X, t, length, kind)
-            level = self.scales[length, kind](distance)
+            level = levels[length, kind] = self.scales[length, kind](distance)
             if length > 1:  # limited by that of the last quarter
                 level = min(level, 1 + max(levels[length // 4, kind], 0) / 2)
-            levels[length, kind] = level
             if n_before >= length - 1:
                 counted.append((np.exp(2 * level), share, reading))
         return zip(*counted, strict=True)
@@ -466,6 +465,20 @@ def test_blocks_are_scored_as_one(monkeypatch):
 def test_contamination_flags_the_stated_share_of_training_rows(share, series):
     flagged = tiny(contamination=share).fit_predict(series) == -1
     assert flagged.sum() == int(share * len(series))
+
+
+@pytest.mark.parametrize("n_train", [400, 512, 1000, 1500])
+def test_a_machine_that_stands_still_is_flagged(n_train, rng):
+    """Single rows do not show it, and the threshold is high after few rows."""
+    time = 2 * np.pi * np.arange(n_train + 700) / 60
+    X = np.column_stack([np.sin(time), np.cos(time)])
+    X[-300:] = X[-300]
+    X += 0.02 * rng.normal(size=X.shape)
+    detector = WindowNeighborsDetector(random_state=0).fit(X[:n_train])
+    flagged = detector.predict(X[n_train:]) == -1
+    assert flagged[-200:].all()
+    if n_train >= 512:
+        assert flagged[:400].mean() < 0.03
 
 
 def test_few_fresh_rows_are_flagged(rng):

@@ -9,9 +9,9 @@ from sklearn.base import clone
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 
-from tsanomaly._linear_map import in_one_thread
 from tsanomaly._progress import tell
 from tsanomaly._row_errors import evenly
+from tsanomaly._threads import in_one_thread
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._window_model import as_seen
 

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Optimal linear reconstruction of noisy windows, in closed form."""
 
-import threading
-from contextlib import contextmanager
-from functools import cache
-
 import numpy as np
 from scipy.optimize import brentq
-from threadpoolctl import ThreadpoolController
 
-__all__ = ["LinearMap", "in_one_thread"]
+from tsanomaly._threads import in_one_thread
+
+__all__ = ["LinearMap"]
 
 # Maximum number of components: a few dozen explain the variance of windows whose
 # channels are correlated, and the cost per window grows with them.
@@ -144,33 +141,6 @@ class LinearMap:
         restored = code @ self.components[:, first:]
         restored += self.mean[first:]
         return restored.reshape(len(windows), -1, n_channels)
-
-
-_limiting = threading.Lock()
-
-
-@contextmanager
-def in_one_thread():
-    """Run linear algebra in one thread, if threadpoolctl can limit it.
-
-    With several threads, the last digits of components depend on the number of threads,
-    and the result of training depends on these digits: a worker process, in which
-    joblib allows fewer threads, would train a different network. For windows of a few
-    channels, several threads are not faster either.
-
-    The limit applies to the whole process, so only one thread sets it at a time.
-    Otherwise the first one to leave would lift it for the others, or the last one would
-    restore a limit set by another thread.
-    """
-    with _limiting, _thread_pools().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _thread_pools():
-    # Cached, because the lookup takes as long as PCA, and called after the libraries
-    # that PCA uses are loaded.
-    return ThreadpoolController()
 
 
 def _most_windows(size):

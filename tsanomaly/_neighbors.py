@@ -5,6 +5,8 @@ Windows of 1, 4, 16, … rows, each as the statistics of its channels or as the 
 themselves. Nothing here knows of scikit-learn's estimators.
 """
 
+from contextlib import closing
+
 import numpy as np
 
 from tsanomaly._calibration import LogCalibration
@@ -17,6 +19,7 @@ from tsanomaly._row_errors import (
     power_mean,
     shares_of,
 )
+from tsanomaly._threads import in_one_thread, side_by_side
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._windows import trailing_blocks
 
@@ -64,7 +67,7 @@ _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
 _SHORTEST_BLOCK = 256
 
 # The level of a window is limited to the first constant plus the second one times the
-# limited level of its last quarter.
+# level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 0.5
 
 # Training windows are searched in groups: the nearest ones are in the groups with the
@@ -400,9 +403,7 @@ class NeighborView:
         # If there are few rows, results are reused, so that no row is searched twice.
         is_short = len(every) <= _MOST_TESTED
         searched = every if is_short else tested
-        prepared, found = self._prepare(), []
-        for _, features in self._batches(series, searched):
-            found.append(self._search(features, prepared)[:2])
+        found = [results[:2] for _, results in self._run(series, searched)]
         distances, shares = (np.concatenate(part) for part in zip(*found, strict=True))
         is_tested = np.isin(searched, tested)
         for search, of_search in zip(self.rules, distances.T, strict=True):
@@ -484,9 +485,8 @@ class NeighborView:
         """Return the errors of some rows, in order and without breaks."""
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
-        n_before, prepared = _rows_before(series), self._prepare()
-        for batch, features in self._batches(series, rows):
-            distances, shares, _ = self._search(features, prepared)
+        n_before = _rows_before(series)
+        for batch, (distances, shares, _) in self._run(series, rows):
             levels = self._counted(self._levels(distances), n_before[batch])
             errors.append(_join(levels, shares))
             done += len(batch)
@@ -500,9 +500,8 @@ class NeighborView:
         part of each search in the error.
         """
         expected = [np.empty((0, series.X.shape[1]))]
-        n_before, prepared = _rows_before(series), self._prepare()
-        for batch, features in self._batches(series, rows):
-            distances, _, readings = self._search(features, prepared)
+        n_before = _rows_before(series)
+        for batch, (distances, _, readings) in self._run(series, rows):
             levels = self._counted(self._levels(distances), n_before[batch])
             parts = power_mean(levels)[1]
             expected.append(np.einsum("rs,rsc->rc", parts, readings))
@@ -528,9 +527,9 @@ class NeighborView:
     def _counted(self, levels, n_before):
         """Drop the levels of padded windows, and limit the others.
 
-        The level of a window is limited to 1 plus half of that of its last quarter,
-        which is limited in the same way. Long windows thus find mild anomalies, but
-        those that are over do not affect all rows until they have left the windows.
+        The level of a window is limited to 1 plus half of that of its last quarter.
+        Long windows thus find mild anomalies, but those that are over do not affect all
+        rows until they have left the windows.
 
         Parameters
         ----------
@@ -540,12 +539,11 @@ class NeighborView:
         """
         counted = levels.copy()
         number = {pair: column for column, pair in enumerate(self._pairs())}
-        for (i, kind), column in number.items():  # shortest first
+        for (i, kind), column in number.items():
             if i:
-                of_quarter = counted[:, number[i - 1, kind]]
+                of_quarter = levels[:, number[i - 1, kind]]
                 most = _HEAD_START + _MOST_OF_QUARTER * np.maximum(of_quarter, 0)
                 counted[:, column] = np.minimum(counted[:, column], most)
-        for (i, _), column in number.items():
             counted[n_before < self._lengths[i] - 1, column] = np.nan
         return counted
 
@@ -565,6 +563,18 @@ class NeighborView:
             for start in range(0, len(some), size):
                 batch = slice(start, start + size)
                 yield some[batch], [values[batch] for values in features]
+
+    def _run(self, series, rows):
+        """Yield batches of the rows, in order, with the results of all searches."""
+        prepared = self._prepare()
+
+        def one(item):
+            batch, features = item
+            return batch, self._search(features, prepared)
+
+        batches = self._batches(series, rows)
+        with in_one_thread(), closing(side_by_side(one, batches)) as results:
+            yield from results
 
     def _prepare(self):
         return [search.prepare() for search in self.rules]

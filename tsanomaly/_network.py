@@ -7,8 +7,7 @@ returned, so that threads can score while another one trains.
 
 import random
 import threading
-from collections import OrderedDict, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
 from contextlib import closing
 from functools import partial
 from numbers import Integral
@@ -20,6 +19,7 @@ import numpy as np
 from tsanomaly._backend import import_keras, preserve_random_state
 from tsanomaly._memory import release_memory
 from tsanomaly._progress import tell
+from tsanomaly._threads import side_by_side
 from tsanomaly._trainers import (
     INPUT_LIMIT,
     Control,
@@ -42,9 +42,6 @@ __all__ = [
 # With a fixed shape, nothing is compiled twice, and the result of a row does not depend
 # on how many rows are scored with it.
 SCORING_BATCH = 64
-
-# Maximum number of scoring threads.
-_MOST_THREADS = 8
 
 
 def build_lstm_autoencoder(window_size, n_channels, units, latent_dim, dropout):
@@ -329,7 +326,7 @@ class Network:
             return batch, actual[: len(batch)], expected[: len(batch)]
 
         done = 0
-        with closing(_side_by_side(one, range(0, len(rows), SCORING_BATCH))) as results:
+        with closing(side_by_side(one, range(0, len(rows), SCORING_BATCH))) as results:
             for result in results:
                 yield result
                 done += len(result[0])
@@ -392,28 +389,6 @@ class Network:
         from tsanomaly._lstm import LSTMProgram
 
         return LSTMProgram(*self._lstm)
-
-
-def _side_by_side(function, items):
-    """Yield the results of a function in order, computed by several threads.
-
-    Only a few results are computed ahead, so that memory is bounded.
-    """
-    n_threads = min(joblib.cpu_count(), _MOST_THREADS, len(items))
-    if n_threads < 2:
-        yield from map(function, items)
-        return
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="tsanomaly")
-    ahead = deque()
-    try:
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > 2 * n_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _jax_forward(program):

@@ -11,7 +11,7 @@ from tsanomaly._explain import name_channels
 
 __all__ = ["StreamAlarms"]
 
-# Maximum number of ended alarms to keep, the latest ones.
+# Maximum number of cleared alarms to keep, the latest ones.
 _MOST_ALARMS = 1000
 
 # Columns that describe an alarm, with their types, which do not depend on whether there
@@ -34,7 +34,7 @@ class StreamAlarms:
     ----------
     tracker : AlarmTracker
     over : list of dict
-        Alarms that have ended.
+        Alarms that are cleared.
     """
 
     def __init__(self, alarm_filter, detector, threshold):
@@ -77,7 +77,7 @@ class StreamAlarms:
         """
         other, tracker = copy(self), copy(self.tracker)
         other.tracker, ended, above = tracker, [], []
-        tracker.alarm = deepcopy(tracker.alarm)  # ended ones no longer change
+        tracker.alarm = deepcopy(tracker.alarm)  # cleared ones no longer change
         for position, (error, time) in enumerate(
             zip(errors.tolist(), times, strict=True)
         ):
@@ -104,7 +104,7 @@ class StreamAlarms:
         return other
 
     def on_and_over(self):
-        """Return the ended alarms and the active one, in time order."""
+        """Return the cleared alarms and the active one, in time order."""
         return [*self.over, *([self.tracker.alarm] if self.tracker.is_raised else [])]
 
     def table(self, names, n_channels):

@@ -71,7 +71,7 @@ def advance(stream, rows, times, n_channels):
     scores : ndarray of shape (n_rows,)
     flags : ndarray of shape (n_rows,), dtype=bool
     alarms : list of dict
-        Alarms that ended, and the active one, in time order. Each is a row of
+        Alarms that were cleared, and the active one, in time order. Each is a row of
         ``stream.alarms()`` with a 'number', which identifies the alarm in this stream,
         and 'readings' and 'expected' of its channels, each in the row where they differ
         most, NaN if unknown.

@@ -304,7 +304,7 @@ class StreamingDetector:
             was created or reset. The columns are ``start``, ``end``, ``raised``,
             ``peak``, ``score``, ``severity``, ``priority``, ``state``, ``channels`` and
             ``shares``, as in :func:`explain`. The state of the last alarm is 'active'
-            if it has not ended. Rows are labelled by their times (without time zone)
+            until it is cleared. Rows are labelled by their times (without time zone)
             or, if they have no times, by numbers starting at 0. Channels are named if
             the detector returns errors per channel.
 

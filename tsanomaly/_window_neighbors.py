@@ -28,8 +28,8 @@ class WindowNeighborsDetector(ResidualDetector):
     ----------
     window_size : int, default=256
         Maximum number of rows in a window. The lengths are the powers of 4 up to this
-        number and up to an eighth of the training rows, or a quarter of fewer than 512;
-        see `lengths_`.
+        number and up to an eighth of the training rows without a break, or a quarter of
+        fewer than 512; see `lengths_`.
 
     features : str or tuple of str, default=('scaled', 'raw')
         Features by which windows are compared. Several kinds are combined.
@@ -109,8 +109,8 @@ class WindowNeighborsDetector(ResidualDetector):
     power mean with exponent 2 of the scores of all lengths and kinds of features, and
     its error is :math:`\log(1 + e^l)`. Padded windows, at the start of the series and
     after a break, are left out. The score of any other window is clipped at 1 plus half
-    of that of its last quarter, which is clipped in the same way; otherwise an anomaly
-    that is over would affect all rows until it has left the longest windows.
+    of that of its last quarter; otherwise an anomaly that is over would affect all rows
+    until it has left the longest windows.
 
     `transform` distributes the error over the channels in proportion to their squared
     distances. `reconstruct` returns the mean of the last rows of the nearest windows.

@@ -44,7 +44,7 @@ class Detection(NamedTuple):
     contributions: np.ndarray  # (n_timestamps, n_channels)
     alarms: object  # as returned by `explain`, with errors instead of scores
     alarm_rows: object  # numbers of the rows of the alarms, as from `raise_alarms`
-    in_alarm: np.ndarray  # (n_timestamps,), whether an alarm is active
+    in_alarm: np.ndarray  # (n_timestamps,), whether rows belong to an alarm
     drifted: bool = False  # whether the last rows no longer look like training rows
     expected: object = None  # (n_timestamps, n_channels), or None if not computed
 
@@ -375,7 +375,7 @@ def default_alarms(model, frame):
 
 
 def rows_in_alarm(alarms, n_rows):
-    """Return a mask of the rows in which an alarm is active.
+    """Return a mask of the rows of alarms, from their starts to their ends.
 
     Parameters
     ----------

@@ -305,7 +305,7 @@ def _alarms(frame, found):
 
 
 def _verdict(alarms):
-    """Summarise the alarms by priority, and those that are still active."""
+    """Summarise the alarms by priority, and those that are not cleared yet."""
     if not len(alarms):
         return "There are no alarms."
     numbers = Counter(alarms["priority"])
@@ -315,7 +315,7 @@ def _verdict(alarms):
         if numbers[priority]
     )
     n_active = int((alarms["state"] == "active").sum())
-    active = f" Still active: {n_active}." if n_active else ""
+    active = f" Not cleared yet: {n_active}." if n_active else ""
     return f"{count(len(alarms), 'alarm')}, by priority: {text}.{active}"
 
 
