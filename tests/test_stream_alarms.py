@@ -254,6 +254,16 @@ def test_times(detectors):
 # A stream that goes on
 
 
+def copy_of(stream, how, folder):
+    """Copy a stream by `copy` or `deepcopy`, or through a 'pickle' or a 'file'."""
+    if how == "file":
+        save(stream, folder / "stream.skops")
+        return load(folder / "stream.skops")
+    if how == "pickle":
+        return pickle.loads(pickle.dumps(stream))
+    return getattr(copy, how)(stream)
+
+
 @pytest.mark.parametrize("copied", ["pickle", "file", "deepcopy", "copy"])
 @pytest.mark.parametrize("middle", [22, 28, 61])
 @pytest.mark.parametrize("name", ["scaled", "mean"])
@@ -264,13 +274,7 @@ def test_it_goes_on_in_the_middle_of_an_alarm(
     stream = StreamingDetector(detector, AlarmFilter(**RULES))
     stream.update_many(X[:middle])
     before = stream.alarms()
-    if copied == "file":
-        save(stream, tmp_path / "stream.skops")
-        other = load(tmp_path / "stream.skops")
-    elif copied == "pickle":
-        other = pickle.loads(pickle.dumps(stream))
-    else:
-        other = getattr(copy, copied)(stream)
+    other = copy_of(stream, copied, tmp_path)
     pd.testing.assert_frame_equal(other.alarms(), before)
     other.update_many(X[middle:])
     assert_as_explained(other.alarms(), detector, X, AlarmFilter(**RULES))
@@ -282,7 +286,7 @@ def test_it_goes_on_in_the_middle_of_an_alarm(
 
 @pytest.fixture(scope="module")
 def stray():
-    """An alarm in rows 40 to 43 and again from 84 to 87, and a stray row between."""
+    """A detector, and rows with an alarm in rows 40 to 43 and a stray row 80."""
     rng = np.random.default_rng(1)
 
     def related(n_rows):
@@ -300,52 +304,49 @@ def stray():
     return detector, X
 
 
-AGAIN = AlarmFilter(max_excess=0.5)
+def going_on(X):
+    """The rows with more of the alarm in rows 84 to 87."""
+    X = X.copy()
+    X[84:88, 2] += 3.0
+    return X
+
+
+SLOW = AlarmFilter(max_excess=0.5)  # a single row raises no alarm
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
 @pytest.mark.parametrize("copied", ["pickle", "file", "deepcopy"])
 def test_a_stray_row_counts_only_if_the_alarm_goes_on(stray, copied, goes_on, tmp_path):
     detector, X = stray
-    if goes_on:
-        X = X.copy()
-        X[84:88, 2] += 3.0
-    stream = StreamingDetector(detector, AGAIN)
+    X = going_on(X) if goes_on else X
+    stream = StreamingDetector(detector, SLOW)
     in_pieces(stream, X[:82], (7,))
-    if copied == "file":
-        save(stream, tmp_path / "stream.skops")
-        stream = load(tmp_path / "stream.skops")
-    elif copied == "pickle":
-        stream = pickle.loads(pickle.dumps(stream))
-    else:
-        stream = copy.deepcopy(stream)
+    stream = copy_of(stream, copied, tmp_path)
     found = stream.alarms()
     assert found[["start", "end", "state"]].values.tolist() == [[40, 43, "active"]]
-    assert_as_explained(found, detector, X[:82], AGAIN)
+    assert_as_explained(found, detector, X[:82], SLOW)
     stream.update_many(X[82:])
     found = stream.alarms()
     assert found["end"].tolist() == [87 if goes_on else 43]
-    assert_as_explained(found, detector, X, AGAIN)
+    assert_as_explained(found, detector, X, SLOW)
 
 
 @pytest.mark.parametrize("size", [1, 7, 150])
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_watch_reports_readings_of_the_alarm_only(stray, goes_on, size):
     detector, X = stray
-    if goes_on:
-        X = X.copy()
-        X[84:88, 2] += 3.0
+    X = going_on(X) if goes_on else X
     times = np.full(len(X), "NaT", "datetime64[ns]")
-    watched, last = WatchedStream(detector, AGAIN), {}
+    watched, last = WatchedStream(detector, SLOW), {}
     for start in range(0, len(X), size):
         part = slice(start, start + size)
         alarms = advance(watched, X[part], times[part], 5)[2]
         last |= {alarm["number"]: alarm for alarm in alarms}
-        other = WatchedStream(detector, AGAIN)
+        other = WatchedStream(detector, SLOW)
         restore(other, state_of(watched), X[: part.stop], times[: part.stop])
         watched = other
     [alarm] = last.values()
-    [expected] = explain(detector, X, alarm_filter=AGAIN).to_dict("records")
+    [expected] = explain(detector, X, alarm_filter=SLOW).to_dict("records")
     assert alarm["end"] == expected["end"] == (87 if goes_on else 43)
     assert alarm["channels"][:3] == expected["channels"]
     assert alarm["readings"][0] == pytest.approx(expected["reading"])

@@ -34,8 +34,8 @@ __all__ = [
 FEATURES = ("scaled", "raw", "readings")
 
 # Minimum number of training rows for comparing windows of one half with those of the
-# other half: some rows have to lie beyond a quantile of 1 %. From 512 on, the longest
-# windows have at least 64 rows, as below.
+# other half: some rows have to lie beyond a quantile of 1 %. The longest windows of 512
+# rows then still have 64 rows, as those of fewer rows.
 FEWEST_ROWS = 512
 
 # Minimum number of separate windows in the rows that are compared with each other: the

@@ -76,7 +76,7 @@ class StreamAlarms:
         other : StreamAlarms
         """
         other, tracker = copy(self), copy(self.tracker)
-        other.tracker, ended, above = tracker, [], []
+        other.tracker, cleared, above = tracker, [], []
         tracker.alarm = deepcopy(tracker.alarm)  # cleared ones no longer change
         for position, (error, time) in enumerate(
             zip(errors.tolist(), times, strict=True)
@@ -89,8 +89,8 @@ class StreamAlarms:
             if tracker.alarm is not None:
                 _note_time(tracker.alarm, row, time)
             if over is not None:
-                ended.append(over)
-        other.over = [*self.over, *ended][-_MOST_ALARMS:]
+                cleared.append(over)
+        other.over = [*self.over, *cleared][-_MOST_ALARMS:]
         # Skip alarms that are not kept or were never raised.
         kept = {id(alarm) for alarm in (*other.over, tracker.alarm)}
         above = [row for row in above if id(row[1]) in kept]
