@@ -26,7 +26,6 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-from relations import WithoutNetwork
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score
@@ -37,6 +36,7 @@ from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
     HybridDetector,
+    LinearAutoencoderDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
@@ -70,7 +70,6 @@ def detectors(seed):
         "PCA, windows": make_pipeline(WindowTransformer(10), *reconstruction()),
         "PCA, windows of 50": make_pipeline(WindowTransformer(50), *reconstruction()),
         "LSTM": LSTMAutoencoderDetector(random_state=seed),
-        "LSTM, without its network": WithoutNetwork(random_state=seed),
         "LSTM, without its baseline": LSTMAutoencoderDetector(
             window_size=(16, 80), random_state=seed
         ),
@@ -81,6 +80,7 @@ def detectors(seed):
         **members(seed),
         "ensemble": make_ensemble(random_state=seed),
         "ensemble, looks ahead": looking_ahead(make_ensemble(random_state=seed)),
+        "ensemble, drop": make_ensemble("drop", random_state=seed),
         **{
             f"ensemble, no {name}": without(make_ensemble(random_state=seed), name)
             for name in ("network", "autoregression", "neighbors")
@@ -95,6 +95,7 @@ def members(seed):
         return WindowNeighborsDetector(features=features, random_state=seed)
 
     return {
+        "linear": LinearAutoencoderDetector(random_state=seed),
         "autoregression": AutoregressiveDetector(random_state=seed),
         "autoregression, 1 lag": AutoregressiveDetector(1, random_state=seed),
         "autoregression, 20 lags": AutoregressiveDetector(20, random_state=seed),
@@ -112,10 +113,11 @@ def without(ensemble, name):
 
 
 def looking_ahead(ensemble):
-    """Make an ensemble whose detectors look ahead if they can."""
+    """Make an ensemble whose detectors look ahead."""
     return ensemble.set_params(
         network__row_error="multiscale_centered",
         autoregression__row_error="multiscale_centered",
+        neighbors__row_error="multiscale_centered",
     )
 
 

@@ -19,6 +19,7 @@ from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
     HybridDetector,
+    LinearAutoencoderDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
@@ -41,6 +42,7 @@ EXPECTED = dict.fromkeys(
         WindowTransformer,
         TemporalFeatures,
         LSTMAutoencoderDetector,
+        LinearAutoencoderDetector,
         AutoregressiveDetector,
         WindowNeighborsDetector,
         EnsembleDetector,
@@ -58,6 +60,9 @@ SMALL_INSTANCES = [
     tiny_detector(window_size=3, row_error="last", contamination=0.1),
     tiny_detector(window_size=3, row_error="multiscale_centered"),
     tiny_detector(window_size=3, row_error="overlap_mean", stride=2),
+    LinearAutoencoderDetector(window_size=3, random_state=0),
+    LinearAutoencoderDetector((3, 9), random_state=0),
+    LinearAutoencoderDetector(3, row_error="overlap_mean", contamination=0.1),
     AutoregressiveDetector(lags=(1, 2), window_size=3),
     AutoregressiveDetector(
         lags=1, regressor=LinearRegression(), row_error="last", contamination=0.1
@@ -65,6 +70,7 @@ SMALL_INSTANCES = [
     WindowNeighborsDetector(random_state=0),
     WindowNeighborsDetector(window_size=4, max_samples=20, random_state=0),
     WindowNeighborsDetector(window_size=4, features="readings", contamination=0.1),
+    WindowNeighborsDetector(4, row_error="multiscale_centered", random_state=0),
     EnsembleDetector(
         [
             ("forecast", AutoregressiveDetector(lags=(1, 2), window_size=3)),

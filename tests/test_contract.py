@@ -22,6 +22,7 @@ from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
     HybridDetector,
+    LinearAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     TemporalFeatures,
@@ -54,11 +55,15 @@ DETECTORS = {
     ),
     "baseline": tiny_detector(window_size=(5, 5, 21)),
     "threshold": make_pipeline(tiny_detector(), ReconstructionThreshold()),
+    "linear": LinearAutoencoderDetector((5, 21), random_state=0),
     "forecasts": AutoregressiveDetector(lags=(1, 3), window_size=4),
     "regressor": AutoregressiveDetector(
         lags=2, regressor=LinearRegression(), row_error="last"
     ),
     "neighbors": WindowNeighborsDetector(window_size=16, random_state=0),
+    "neighbors ahead": WindowNeighborsDetector(
+        window_size=16, row_error="multiscale_centered", random_state=0
+    ),
     "readings": WindowNeighborsDetector(
         window_size=4, features="readings", max_samples=50, random_state=0
     ),
@@ -84,9 +89,10 @@ DETECTORS = {
     ),
     **{name: tiny_detector(**given) for name, given in OWN_NETWORKS.items()},
 }
-CAUSAL = [n for n in DETECTORS if n not in ("overlap_mean", "multiscale_centered")]
+AHEAD = ("overlap_mean", "multiscale_centered", "neighbors ahead")
+CAUSAL = [name for name in DETECTORS if name not in AHEAD]
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
-OTHERS = ["forecasts", "regressor", "neighbors", "readings"]
+OTHERS = ["linear", "forecasts", "regressor", "neighbors", "readings"]
 
 
 @pytest.fixture(scope="module")

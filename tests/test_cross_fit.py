@@ -19,6 +19,7 @@ from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
+    LinearAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
     ScoreTransformer,
@@ -108,7 +109,12 @@ def test_as_many_new_rows_are_flagged_as_the_threshold_says(n_blocks):
 
 
 @pytest.mark.parametrize(
-    "detector", [forecasts(), WindowNeighborsDetector(4, random_state=0)]
+    "detector",
+    [
+        forecasts(),
+        LinearAutoencoderDetector(4, random_state=0),
+        WindowNeighborsDetector(4, random_state=0),
+    ],
 )
 def test_as_many_of_detectors_that_are_fitted_once(detector):
     X, new = noise(600, 8), noise(6000, 8, seed=1)

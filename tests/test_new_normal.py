@@ -14,6 +14,7 @@ from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
+    LinearAutoencoderDetector,
     StreamingDetector,
     WindowNeighborsDetector,
     load,
@@ -22,6 +23,7 @@ from tsanomaly import (
 
 DETECTORS = {
     "network": tiny_detector(),
+    "linear": LinearAutoencoderDetector(16, random_state=0),
     "forecasts": AutoregressiveDetector(),
     "neighbors": WindowNeighborsDetector(random_state=0),
     "ensemble": EnsembleDetector(

@@ -21,6 +21,7 @@ from tests.own_networks import OWN_NETWORKS
 from tests.saving.helpers import alter_state, outputs
 from tsanomaly import (
     AutoregressiveDetector,
+    LinearAutoencoderDetector,
     ModelFileError,
     StreamingDetector,
     WindowNeighborsDetector,
@@ -88,6 +89,7 @@ def by_run(detector, runs):
 
 
 OF_MACHINES = {
+    "linear": LinearAutoencoderDetector(random_state=0),
     "forecasts": AutoregressiveDetector(),
     "forecasts, window_mean": AutoregressiveDetector(row_error="window_mean"),
     "network": small_network(),

@@ -87,6 +87,7 @@ class Naive:
         kinds = detector.features
         kinds = [kinds] if isinstance(kinds, str) else kinds
         self.n_neighbors = detector.n_neighbors
+        self.looks_ahead = detector.row_error == "multiscale_centered"
         self.center = np.nanmean(X, axis=0)
         self.pairs = [
             (length, kind)
@@ -154,16 +155,30 @@ class Naive:
         for length, kind in self.pairs:
             distance, share, reading = self._search(X, t, length, kind)
             level = levels[length, kind] = self.scales[length, kind](distance)
-            if length > 1:  # limited by that of the last quarter
+            if length > 1 and not self.looks_ahead:  # limited by its last quarter
                 level = min(level, 1 + max(levels[length // 4, kind], 0) / 2)
             if n_before >= length - 1:
                 counted.append((np.exp(2 * level), share, reading))
         return zip(*counted, strict=True)
 
+    def _ahead(self, X, t):
+        """Weights and shares of windows of several rows that start at a row."""
+        breaks, weights, shares = np.isnan(X).all(axis=1), [], []
+        for length, kind in self.pairs:
+            end = t + length - 1
+            if length > 1 and end < len(X) and not breaks[t : end + 1].any():
+                distance, share, _ = self._search(X, end, length, kind)
+                weights.append(np.exp(2 * self.scales[length, kind](distance)))
+                shares.append(share)
+        return weights, shares
+
     def errors(self, X):
         errors = np.full(X.shape, np.nan)
         for t in np.flatnonzero(~np.isnan(X).all(axis=1)):
-            weights, shares, _ = self._levels(X, t)
+            weights, shares, _ = map(list, self._levels(X, t))
+            if self.looks_ahead:
+                more_weights, more_shares = self._ahead(X, t)
+                weights, shares = weights + more_weights, shares + more_shares
             level = np.log(np.mean(weights)) / 2
             shared = reference.joined_shares(shares, weights)
             errors[t] = np.log(1 + np.exp(level)) * shared
@@ -177,17 +192,19 @@ class Naive:
         return expected
 
 
+@pytest.mark.parametrize("row_error", ["multiscale", "multiscale_centered"])
 @pytest.mark.parametrize(
     ("features", "series_of"),
     [*((kind, with_gaps) for kind in KINDS), (("scaled", "raw"), wave)],
     ids=[*KINDS, "two kinds"],
 )
-def test_everything_matches_the_loop(features, series_of):
+def test_everything_matches_the_loop(features, series_of, row_error):
     """Of new rows and of training rows."""
     X, new = series_of(120, 3), with_gaps()[20:75]
     new[35:40, 1] += 3
-    detector = tiny(features=features, n_neighbors=3).fit(X)
+    detector = tiny(features=features, n_neighbors=3, row_error=row_error).fit(X)
     assert detector.lengths_ == (1, 4, 16)
+    assert detector.n_lookahead_ == (15 if "centered" in row_error else 0)
     naive = Naive(detector, X)
     expected = naive.errors(new)
     np.testing.assert_allclose(detector.transform(new), expected, rtol=5e-3, atol=1e-5)
@@ -449,12 +466,14 @@ def test_rows_and_streams_score_as_the_whole(streamed, begin, length):
     np.testing.assert_allclose(one_by_one, scores[rows], rtol=1e-4)
 
 
-def test_blocks_are_scored_as_one(monkeypatch):
+@pytest.mark.parametrize("row_error", ["multiscale", "multiscale_centered"])
+def test_blocks_are_scored_as_one(row_error, monkeypatch):
     X = np.concatenate([with_gaps(), with_gaps()])
-    detector = tiny().fit(X)
+    detector = tiny(row_error=row_error).fit(X)
     errors = detector.transform(X)
     monkeypatch.setattr("tsanomaly._residual_detector._BLOCK", 50)
     monkeypatch.setattr("tsanomaly._neighbors._BLOCK", 30)
+    monkeypatch.setattr("tsanomaly._neighbors._SHORTEST_BLOCK", 30)
     monkeypatch.setattr("tsanomaly._neighbors._BATCH", 7)
     np.testing.assert_allclose(detector.transform(X), errors, rtol=1e-4)
     again = clone(detector).fit(X)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors, which do not follow __getattr__
     from tsanomaly._features import TemporalFeatures
     from tsanomaly._fleet import FleetDetector
     from tsanomaly._hybrid import HybridDetector
+    from tsanomaly._linear_autoencoder import LinearAutoencoderDetector
     from tsanomaly._reconstruction_error import ReconstructionError
     from tsanomaly._saving import ModelFileError, describe, load, save
     from tsanomaly._score_transformer import ScoreTransformer
@@ -41,6 +42,7 @@ __all__ = [
     "FleetDetector",
     "HybridDetector",
     "LSTMAutoencoderDetector",
+    "LinearAutoencoderDetector",
     "ModelFileError",
     "ReconstructionError",
     "ReconstructionThreshold",
@@ -77,6 +79,7 @@ _HOMES = {
     "FleetDetector": "_fleet",
     "HybridDetector": "_hybrid",
     "LSTMAutoencoderDetector": "_autoencoder",
+    "LinearAutoencoderDetector": "_linear_autoencoder",
     "ModelFileError": "_saving",
     "ReconstructionError": "_reconstruction_error",
     "ReconstructionThreshold": "_threshold",

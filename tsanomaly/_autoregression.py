@@ -17,8 +17,8 @@ from tsanomaly._window_model import as_seen
 
 __all__ = ["Forecast", "RegressorModel", "RidgeModel", "most_lags"]
 
-# Rows per forecast call. A fixed number, so that the result of a row does not depend,
-# to the last bit, on how many rows are scored with it.
+# Rows per forecast call. A fixed number, so that how many rows are scored with a row
+# changes its result in the last bits at most, and on many processors not at all.
 _BATCH = 256
 
 # Maximum number of inputs of a forecast (the cost of ridge regression grows with their

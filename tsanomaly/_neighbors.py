@@ -321,15 +321,16 @@ class NeighborView:
         Window lengths, as from `window_lengths`.
     n_neighbors : int
         Number of nearest windows.
+    looks_ahead : bool, default=False
+        Whether windows that start at a row count for it as well.
     """
 
-    n_lookahead = 0
-
-    def __init__(self, searches, kinds, lengths, n_neighbors):
+    def __init__(self, searches, kinds, lengths, n_neighbors, looks_ahead=False):
         self.rules = searches
         self._kinds = kinds
         self._lengths = lengths
         self._n_neighbors = n_neighbors
+        self._looks_ahead = looks_ahead
 
     @property
     def n_start_up(self):
@@ -341,8 +342,23 @@ class NeighborView:
         """Number of earlier rows that the error of a row depends on."""
         return self._lengths[-1] - 1
 
+    @property
+    def n_lookahead(self):
+        """Number of later rows that the error of a row depends on."""
+        return self.n_context * self._looks_ahead
+
     @classmethod
-    def keep(cls, series, rows, kinds, lengths, n_neighbors, max_samples, rng):
+    def keep(
+        cls,
+        series,
+        rows,
+        kinds,
+        lengths,
+        n_neighbors,
+        max_samples,
+        rng,
+        looks_ahead=False,
+    ):
         """Choose training windows. `calibrate` has to learn the scales.
 
         Parameters
@@ -356,6 +372,8 @@ class NeighborView:
             Maximum number of windows per length.
         rng : numpy.random.Generator
             Draws the windows.
+        looks_ahead : bool, default=False
+            As in the class.
 
         Returns
         -------
@@ -367,7 +385,7 @@ class NeighborView:
             whole = _whole(series, rows, length)
             size = min(max_samples, len(whole))
             chosen.append(np.sort(rng.choice(whole, size, replace=False)))
-        view = cls([], kinds, lengths, n_neighbors)
+        view = cls([], kinds, lengths, n_neighbors, looks_ahead)
         pairs, kept = view._pairs(), []
         for found, features in view._features(series, np.unique(np.hstack(chosen))):
             kept.append(
@@ -408,7 +426,7 @@ class NeighborView:
         is_tested = np.isin(searched, tested)
         for search, of_search in zip(self.rules, distances.T, strict=True):
             search.calibration = LogCalibration(of_search[is_tested])
-        if not is_short:
+        if not is_short or self._looks_ahead:
             return self.errors(series)
         levels = self._counted(self._levels(distances), _rows_before(series)[every])
         errors = np.full(series.X.shape, np.nan)
@@ -476,13 +494,17 @@ class NeighborView:
 
     def errors(self, series):
         """Return the errors of all rows, (n_timestamps, n_channels), NaN at breaks."""
-        errors = np.full(series.X.shape, np.nan)
         rows = np.flatnonzero(~series.breaks)
+        if self._looks_ahead:
+            return self._errors_ahead(series, rows)
+        errors = np.full(series.X.shape, np.nan)
         errors[rows] = self.errors_at(series, rows)
         return errors
 
     def errors_at(self, series, rows):
         """Return the errors of some rows, in order and without breaks."""
+        if self._looks_ahead:
+            return self.errors(series)[rows]
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
         n_before = _rows_before(series)
@@ -493,11 +515,40 @@ class NeighborView:
             tell(done, len(rows), "rows")
         return np.concatenate(errors)
 
+    def _errors_ahead(self, series, rows):
+        """Return the errors of all rows, given those without breaks.
+
+        The windows that start at a row are those that end at a later one.
+        """
+        errors = np.full(series.X.shape, np.nan)
+        lengths = np.array([self._lengths[i] for i, _ in self._pairs()])
+        longer = np.flatnonzero(lengths > 1)
+        first_rows = series.windows(1).first_rows[rows]
+        size = self._block_size(series.X.shape[1])
+        for start in range(0, len(rows), size):
+            current = rows[start : start + size]
+            reached = slice(start, start + size + self.n_lookahead)
+            found = [result[:2] for _, result in self._run(series, rows[reached])]
+            distances, shares = map(np.concatenate, zip(*found, strict=True))
+            first = first_rows[reached]
+            levels = self._counted(self._levels(distances), rows[reached] - first)
+            ends = np.arange(len(current))[:, None] + lengths[longer] - 1
+            is_whole = ends < len(first)
+            ends = np.minimum(ends, len(first) - 1)
+            is_whole &= first[ends] == first[: len(current), None]
+            ahead = np.where(is_whole, levels[ends, longer], np.nan)
+            levels = np.concatenate([levels[: len(current)], ahead], axis=1)
+            ahead = np.where(is_whole[..., None], shares[ends, longer], np.nan)
+            shares = np.concatenate([shares[: len(current)], ahead], axis=1)
+            errors[current] = _join(levels, shares)
+            tell(start + len(current), len(rows), "rows")
+        return errors
+
     def expected_at(self, series, rows):
         """Return the expected readings of some rows, in order and without breaks.
 
-        These are the means of the last rows of the nearest windows, weighted by the
-        part of each search in the error.
+        These are the means of the last rows of the nearest windows that end at a row,
+        weighted by the part of each search in its error.
         """
         expected = [np.empty((0, series.X.shape[1]))]
         n_before = _rows_before(series)
@@ -509,6 +560,8 @@ class NeighborView:
 
     def make_last_row_errors(self):
         """Make a function for the errors of single rows; see `View`."""
+        if self._looks_ahead:
+            return None
         size, prepared = self.n_context + 1, self._prepare()
 
         def of_last(rows, medians):
@@ -529,7 +582,8 @@ class NeighborView:
 
         The level of a window is limited to 1 plus half of that of its last quarter.
         Long windows thus find mild anomalies, but those that are over do not affect all
-        rows until they have left the windows.
+        rows until they have left the windows. Without a limit if windows that start at
+        a row count as well: what is over is outside of these.
 
         Parameters
         ----------
@@ -540,7 +594,7 @@ class NeighborView:
         counted = levels.copy()
         number = {pair: column for column, pair in enumerate(self._pairs())}
         for (i, kind), column in number.items():
-            if i:
+            if i and not self._looks_ahead:
                 of_quarter = levels[:, number[i - 1, kind]]
                 most = _HEAD_START + _MOST_OF_QUARTER * np.maximum(of_quarter, 0)
                 counted[:, column] = np.minimum(counted[:, column], most)

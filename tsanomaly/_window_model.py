@@ -15,8 +15,8 @@ from tsanomaly._windows import fill_windows
 __all__ = ["LinearModel", "NetworkModel", "as_seen"]
 
 # Number of windows per call of the linear map, smaller for wide windows. It is fixed,
-# so that the result of a row does not depend, to the last bit, on how many rows are
-# scored with it.
+# so that how many rows are scored with a row changes its result in the last bits at
+# most, and on many processors not at all.
 _LARGEST_BATCH, _SMALLEST_BATCH = 256, 32
 _READINGS_OF_BATCH = 2**20
 

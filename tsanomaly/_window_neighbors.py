@@ -7,7 +7,7 @@ import numpy as np
 from tsanomaly._memory import check_memory
 from tsanomaly._neighbors import FEATURES, FEWEST_ROWS, NeighborView, window_lengths
 from tsanomaly._residual_detector import ResidualDetector
-from tsanomaly._sklearn_compat import Interval, InvalidParameterError
+from tsanomaly._sklearn_compat import Interval, InvalidParameterError, StrOptions
 from tsanomaly._validation import check_series_length
 from tsanomaly._views import errors_of_halves
 
@@ -48,6 +48,11 @@ class WindowNeighborsDetector(ResidualDetector):
     max_samples : int, default=1000
         Maximum number of training windows to keep for each length, drawn at random.
         Scoring time is proportional to it.
+
+    row_error : {'multiscale', 'multiscale_centered'}, default='multiscale'
+        Which windows count for a row: with 'multiscale' those that end at the row, with
+        'multiscale_centered' also those that start there. The latter looks ahead by up
+        to ``window_size - 1`` rows, and its windows are not limited; see the Notes.
 
     missing : {'ignore', 'anomaly'}, default='ignore'
         How to treat a missing reading (NaN) in a row that has other readings. 'ignore'
@@ -110,10 +115,12 @@ class WindowNeighborsDetector(ResidualDetector):
     its error is :math:`\log(1 + e^l)`. Padded windows, at the start of the series and
     after a break, are left out. The score of any other window is clipped at 1 plus half
     of that of its last quarter; otherwise an anomaly that is over would affect all rows
-    until it has left the longest windows.
+    until it has left the longest windows. With 'multiscale_centered', scores are not
+    clipped.
 
     `transform` distributes the error over the channels in proportion to their squared
-    distances. `reconstruct` returns the mean of the last rows of the nearest windows.
+    distances. `reconstruct` returns the mean of the last rows of the windows nearest to
+    those that end at the row.
 
     References
     ----------
@@ -141,12 +148,13 @@ class WindowNeighborsDetector(ResidualDetector):
         **{
             name: constraint
             for name, constraint in ResidualDetector._parameter_constraints.items()
-            if name not in ("row_error", "stride")
+            if name != "stride"
         },
         "window_size": [Interval(Integral, 1, None, closed="left")],
         "features": [str, tuple, list],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "max_samples": [Interval(Integral, 1, None, closed="left")],
+        "row_error": [StrOptions({"multiscale", "multiscale_centered"})],
     }
 
     def __init__(
@@ -156,6 +164,7 @@ class WindowNeighborsDetector(ResidualDetector):
         features=("scaled", "raw"),
         n_neighbors=5,
         max_samples=1000,
+        row_error="multiscale",
         missing="ignore",
         contamination="auto",
         random_state=None,
@@ -164,9 +173,14 @@ class WindowNeighborsDetector(ResidualDetector):
         self.features = features
         self.n_neighbors = n_neighbors
         self.max_samples = max_samples
+        self.row_error = row_error
         self.missing = missing
         self.contamination = contamination
         self.random_state = random_state
+
+    @property
+    def _looks_ahead(self):
+        return self.row_error == "multiscale_centered"
 
     def _kinds(self):
         """Return the kinds of features without duplicates."""
@@ -234,9 +248,14 @@ class WindowNeighborsDetector(ResidualDetector):
             n_neighbors=int(self.n_neighbors),
             max_samples=int(self.max_samples),
             rng=np.random.default_rng(seed),
+            looks_ahead=self._looks_ahead,
         )
 
     def _view(self):
         return NeighborView(
-            self._rules, self._kinds(), self.lengths_, int(self.n_neighbors)
+            self._rules,
+            self._kinds(),
+            self.lengths_,
+            int(self.n_neighbors),
+            self._looks_ahead,
         )

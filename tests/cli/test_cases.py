@@ -170,6 +170,8 @@ def test_a_file_of_a_historian(pump, folder, capsys):
     train, new, labelled = pump
     options = ["--detector", "autoregression"]
     said, alarms = run_chain(train, new, labelled, folder, capsys, *options)
+    # Whether a font has the characters of the tags depends on the machine.
+    said = [line for line in said if "No installed font has" not in line]
     assert said
     assert all("read as missing readings: " in line for line in said)
     worst = alarms.loc[alarms["severity"].idxmax()]

@@ -12,6 +12,7 @@ from tests.helpers import run_python
 from tsanomaly import (
     AlarmFilter,
     AutoregressiveDetector,
+    LinearAutoencoderDetector,
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
     Training,
@@ -130,10 +131,11 @@ def test_the_help_states_the_defaults(command, show_help):
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_help_states_choices_by_detector(command, show_help):
     stated = defaults_in_help(show_help(command))
-    network, forecasts, neighbors, other = (
+    network, linear, forecasts, neighbors, other = (
         default(class_, "window_size")
         for class_ in (
             LSTMAutoencoderDetector,
+            LinearAutoencoderDetector,
             AutoregressiveDetector,
             WindowNeighborsDetector,
             WindowTransformer,
@@ -141,6 +143,7 @@ def test_the_help_states_choices_by_detector(command, show_help):
     )
     assert stated["--window-size"] == (
         f"{','.join(map(str, network))} for networks, "
+        f"{','.join(map(str, linear))} for linear, "
         f"{forecasts} for autoregression, {neighbors} for neighbors, {other} for other "
         "detectors"
     )
@@ -186,12 +189,23 @@ def test_windows_of_one_row_are_for_detectors_without_a_network(options):
     assert parse([*options, "--window-size", "1", "x.csv"]).keywords["window_size"] == 1
 
 
-@pytest.mark.parametrize("detector", ["lstm", "ensemble", "hybrid"])
 @pytest.mark.parametrize(
-    ("typed", "size"),
-    [("30", 30), ("16,80", (16, 80)), ("16,80,1001", (16, 80, 1001))],
+    ("detector", "typed", "size"),
+    [
+        *(
+            (detector, typed, size)
+            for detector in ("lstm", "ensemble", "hybrid")
+            for typed, size in (
+                ("30", 30),
+                ("16,80", (16, 80)),
+                ("16,80,1001", (16, 80, 1001)),
+            )
+        ),
+        ("linear", "30", 30),
+        ("linear", "80,1001", (80, 1001)),
+    ],
 )
-def test_windows_of_networks(detector, typed, size):
+def test_windows_of_models_of_windows(detector, typed, size):
     options = ["--detector", detector, "--window-size", typed]
     keywords = parse(["train", *options, "x.csv"]).keywords
     assert keywords["window_size"] == size
@@ -282,6 +296,10 @@ def test_parameters_as_options(parameter, typed):
         ],
         ["train", "x.csv", "--epochs", "0"],
         ["train", "x.csv", "--window-size", "1"],
+        ["train", "x.csv", "--detector", "linear", "--window-size", "1"],
+        ["train", "x.csv", "--detector", "linear", "--window-size", "16,80,1001"],
+        ["compare", "x.csv", "--detectors", "linear", "pca", "--window-size", "9,99"],
+        ["compare", "x.csv", "--detectors", "linear", "lstm", "--window-size", "9,99"],
         ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],
         ["train", "x.csv", "--detector", "pca", "--window-size", "0"],
         ["train", "x.csv", "--window-size", "16,1"],

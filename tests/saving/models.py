@@ -30,6 +30,7 @@ from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
     HybridDetector,
+    LinearAutoencoderDetector,
     LSTMAutoencoderDetector,
     ReconstructionError,
     ReconstructionThreshold,
@@ -66,8 +67,15 @@ class OtherNetwork(LSTMAutoencoderDetector):
 
 MODELS = {
     "window": WindowTransformer(3),
+    "linear": LinearAutoencoderDetector(3, random_state=0),
+    "linear with a baseline": LinearAutoencoderDetector(
+        (3, 9), row_error="overlap_mean", stride=2, random_state=0
+    ),
     "forecasts": AutoregressiveDetector(lags=(1, 2), window_size=3),
     "neighbors": WindowNeighborsDetector(4, max_samples=30, random_state=0),
+    "neighbors ahead": WindowNeighborsDetector(
+        4, row_error="multiscale_centered", max_samples=30, random_state=0
+    ),
     "readings": WindowNeighborsDetector(
         4, features=("readings", "scaled"), max_samples=30, random_state=0
     ),

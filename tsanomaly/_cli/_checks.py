@@ -63,10 +63,11 @@ def check_duration(name, value):
     return pd.Timedelta(length, unit="ns")
 
 
-def check_training_rows(n_train, frame, csv, window_size):
-    """Raise if there are too few training rows."""
+def check_training_rows(n_train, frame, csv, window_size, detectors):
+    """Raise if there are too few training rows for the windows of some detectors."""
     sizes = window_size if isinstance(window_size, tuple) else (window_size or 0,)
-    needed_rows = max(_FEWEST_ROWS, *sizes[:2])  # a baseline may be longer
+    n_sizes = 1 if "linear" in detectors else 2  # the baseline may be longer
+    needed_rows = max(_FEWEST_ROWS, *sizes[:n_sizes])
     if n_train < needed_rows:
         cure = ["Pass more rows, or raise ", Parameter("train_fraction")]
         if window_size is not None:

@@ -63,16 +63,17 @@ def build(
 
     Parameters
     ----------
-    detector : {'lstm', 'ensemble', 'hybrid', 'autoregression', 'neighbors', \
-            'iforest', 'lof', 'pca'}
+    detector : {'lstm', 'ensemble', 'hybrid', 'linear', 'autoregression', \
+            'neighbors', 'iforest', 'lof', 'pca'}
         Name of the detector.
     network_params : dict
         Keywords for `LSTMAutoencoderDetector`, and `batch_size`.
     threshold_params : dict
         Keywords for `ReconstructionThreshold`.
     window_size : int, tuple of int or None
-        Rows in a window; None uses the default of the detector. Networks accept a
-        tuple, as in `LSTMAutoencoderDetector`.
+        Rows in a window; None uses the default of the detector. Networks and linear
+        autoencoders accept a tuple, as in `LSTMAutoencoderDetector` and
+        `LinearAutoencoderDetector`.
     missing : {'ignore', 'anomaly'}
         As in the detectors of this library.
     scaler : {'standard', 'minmax', 'robust', 'none'}
@@ -94,6 +95,7 @@ def build(
     from tsanomaly import (
         AutoregressiveDetector,
         HybridDetector,
+        LinearAutoencoderDetector,
         LSTMAutoencoderDetector,
         ReconstructionError,
         ReconstructionThreshold,
@@ -127,6 +129,8 @@ def build(
             errors.set_params(
                 autoregression__missing=missing, neighbors__missing=missing
             )
+    elif detector == "linear":
+        errors = LinearAutoencoderDetector(**shared, **windows)
     elif detector == "autoregression":
         errors = AutoregressiveDetector(**shared, **windows)
     elif detector == "neighbors":

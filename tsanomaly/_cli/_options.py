@@ -19,6 +19,7 @@ from tsanomaly._cli._values import (
 )
 
 __all__ = [
+    "NETWORKS",
     "add_by",
     "add_columns",
     "add_explaining",
@@ -32,7 +33,14 @@ __all__ = [
     "add_trained_share",
     "add_training",
     "add_window_size",
+    "check_window_size",
 ]
+
+# Detectors with a network.
+NETWORKS = {"lstm", "ensemble", "hybrid"}
+
+# Maximum number of window sizes of those that take more than one.
+_MOST_SIZES = {**dict.fromkeys(NETWORKS, 3), "linear": 2}
 
 
 def add_reading(parser):
@@ -188,11 +196,43 @@ def add_window_size(parser):
         type=whole_numbers,
         metavar="ROWS",
         help="rows in a window; networks take up to three numbers, such as 16,80,1001, "
-        "of the network, the linear map and the baseline: one number sets the first "
-        "two, and without a third there is no baseline; at least 2 for networks and "
-        "autoregression (default: 16,80,1001 for networks, 80 for autoregression, 256 "
-        "for neighbors, 10 for other detectors)",
+        "of the network, the linear map and the baseline, linear the last two of "
+        "these: one number sets all but the baseline, and without the last there is "
+        "none; at least 2 for these and autoregression (default: 16,80,1001 for "
+        "networks, 80,1001 for linear, 80 for autoregression, 256 for neighbors, 10 "
+        "for other detectors)",
     )
+
+
+def check_window_size(given, detectors, parser):
+    """Reject window sizes that the chosen detectors do not take."""
+    if "window_size" not in given:
+        return
+    sizes = given["window_size"]
+    if len(sizes) > 1 and (others := sorted(detectors - _MOST_SIZES.keys())):
+        parser.error(
+            f"argument --window-size: {', '.join(others)} "
+            f"{'takes' if len(others) == 1 else 'take'} one number: pass one, or "
+            "choose only from lstm, ensemble and hybrid, which take up to three, or "
+            "linear, which takes up to two"
+        )
+    if len(sizes) > min(_MOST_SIZES.get(name, 3) for name in detectors):
+        parser.error(
+            "argument --window-size: pass up to three numbers, of the network, the "
+            "linear map and the baseline, or up to two for linear, which has no "
+            f"network, not {len(sizes)}"
+        )
+    if len(sizes) > 1 and "linear" in detectors and detectors & NETWORKS:
+        parser.error(
+            "argument --window-size: the second number is the baseline of linear, but "
+            "the linear map of networks: pass one number, or leave one of them out"
+        )
+    if 1 in sizes and detectors & {*_MOST_SIZES, "autoregression"}:
+        parser.error(
+            "argument --window-size: networks, linear and autoregression need windows "
+            "of at least 2 rows: pass a larger number, or choose other detectors"
+        )
+    given["window_size"] = sizes[0] if len(sizes) == 1 else sizes
 
 
 def add_training(parser):

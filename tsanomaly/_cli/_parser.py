@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tsanomaly._cli._options import (
+    NETWORKS,
     add_alarms,
     add_by,
     add_columns,
@@ -27,6 +28,7 @@ from tsanomaly._cli._options import (
     add_trained_share,
     add_training,
     add_window_size,
+    check_window_size,
 )
 from tsanomaly._cli._text import one_line, quoted
 from tsanomaly._cli._values import above_zero, fraction, not_empty, whole
@@ -39,13 +41,13 @@ DETECTORS = (
     "lstm",
     "ensemble",
     "hybrid",
+    "linear",
     "autoregression",
     "neighbors",
     "iforest",
     "lof",
     "pca",
 )
-_NETWORKS = {"lstm", "ensemble", "hybrid"}
 
 # The default threshold. Most rows that exceed it do not raise an alarm;
 # `benchmarks/alarms.py` compares other budgets.
@@ -302,32 +304,12 @@ def _check_networks(given, parser):
     default = DETECTORS if compares else [given.get("detector", "lstm")]
     detectors = set(given.get("detectors", default))
     for name in _GROUPS["network_params"]:
-        if name in given and not detectors & _NETWORKS:
+        if name in given and not detectors & NETWORKS:
             parser.error(
                 f"--{name.replace('_', '-')} is for networks: choose the detector "
                 "lstm, ensemble or hybrid, or leave it out"
             )
-    if "window_size" not in given:
-        return
-    sizes = given["window_size"]
-    if len(sizes) > 1 and (others := sorted(detectors - _NETWORKS)):
-        parser.error(
-            f"argument --window-size: {', '.join(others)} "
-            f"{'takes' if len(others) == 1 else 'take'} one number: pass one, or "
-            "choose only from lstm, ensemble and hybrid, which take up to three"
-        )
-    if len(sizes) > 3:
-        parser.error(
-            "argument --window-size: pass up to three numbers, of the network, the "
-            f"linear map and the baseline, not {len(sizes)}"
-        )
-    if 1 in sizes and detectors & {*_NETWORKS, "autoregression"}:
-        parser.error(
-            "argument --window-size: networks and autoregression need windows of at "
-            "least 2 rows: pass a larger number, or choose other detectors than lstm, "
-            "ensemble, hybrid and autoregression"
-        )
-    given["window_size"] = sizes[0] if len(sizes) == 1 else sizes
+    check_window_size(given, detectors, parser)
 
 
 def _check_threshold(given, parser):
@@ -505,7 +487,8 @@ def _add_detector(parser):
         help="lstm: LSTM autoencoder; ensemble: the same, forecasts and nearest "
         "windows combined; hybrid: LSTM autoencoder on the rows that forecasts "
         "find "
-        "suspicious; autoregression: forecasts; neighbors: nearest windows; "
+        "suspicious; linear: the linear maps of lstm, without its network; "
+        "autoregression: forecasts; neighbors: nearest windows; "
         "iforest, lof, pca: IsolationForest, LocalOutlierFactor and PCA on windows "
         "(default: lstm)",
     )

@@ -20,6 +20,7 @@ _WINDOWS = {
     "lstm": {"window_size": _OF_NETWORKS},
     "ensemble": {"network__window_size": _OF_NETWORKS},
     "hybrid": {"detector__detector__window_size": _OF_NETWORKS},
+    "linear": {"window_size": [(40, 1001), 80, (80, 1001), (160, 1001)]},
     "autoregression": {"window_size": [20, 40, 80, 160]},
     "neighbors": {"window_size": [16, 64, 256]},
 }

@@ -67,6 +67,7 @@ _AS_MANY = {
     "Binarizer",
     "EnsembleDetector",
     "LSTMAutoencoderDetector",
+    "LinearAutoencoderDetector",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Normalizer",

@@ -14,6 +14,7 @@ from tsanomaly._features import TemporalFeatures, in_zone, zone_of_training
 from tsanomaly._fleet import FleetDetector
 from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector, is_normalised
+from tsanomaly._linear_autoencoder import LinearAutoencoderDetector
 from tsanomaly._means_by_length import n_lengths
 from tsanomaly._neighbors import FEATURES, NeighborSearch
 from tsanomaly._reconstruction_error import ReconstructionError
@@ -107,24 +108,18 @@ def _check_start_up(detector):
     _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
 
 
-def _check_residual_detector(detector):
+def _check_lstm_autoencoder(detector):
     """Raise unless weights and attributes match the architecture."""
     _check_context(detector)
-    _check_start_up(detector)
     n_rows, n_linear, baseline = detector._window_sizes()
     n_features = detector.n_features_in_
-    has_linear = hasattr(detector, "linear_mean_")
-    _check_equal("linear_mean_", has_linear, bool(detector.linear_variance))
+    has_linear = bool(detector.linear_variance)
     has_baseline = has_linear and baseline is not None
-    for name in ("mean", "components", "gains"):
-        name = f"baseline_{name}_"
-        _check_equal(name, hasattr(detector, name), has_baseline)
+    _check_maps(detector, n_linear if has_linear else None, has_baseline)
     sizes = [n_rows]
     for name in ("relation_gain_", "predictable_", "_residual_weights"):
         _check_equal(name, hasattr(detector, name), has_linear)
     if has_linear:
-        n_readings = len(detector.linear_mean_)
-        _check_equal("length of linear_mean_", n_readings, n_linear * n_features)
         n_views = len(detector._residual_weights)
         _check_equal("length of _residual_weights", n_views, 1 + has_baseline)
         name = "baseline_relation_gain_"
@@ -133,17 +128,8 @@ def _check_residual_detector(detector):
         if relation_weights(detector.relation_gain_)[1]:
             gain = getattr(detector, name, np.zeros(n_features))
             sizes += [n_rows] * (1 + (relation_weights(gain)[1] > 0))
+    _check_rules(detector, sizes, baseline if has_baseline else 1)
     n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
-    rules = detector._rules
-    _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
-    found = [rule.window_size for rule in rules]
-    _check_equal("window_size of _rules", found, sizes)
-    strides = {rule.stride for rule in rules}
-    _check_equal("stride of _rules", strides, {detector.stride})
-    lookahead = (max(sizes) - 1) * rules[0].looks_ahead
-    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
-    farthest = max(n_start_up, baseline - 1 if has_baseline else 0)
-    _check_equal("n_context_", detector.n_context_, farthest)
     if detector.network is not None:  # its weights are unknown
         if not max(sizes) - 1 <= n_start_up <= 2 * max(sizes):
             raise ValueError(f"n_start_up_ is {n_start_up}")
@@ -153,6 +139,44 @@ def _check_residual_detector(detector):
     latent_dim = None if isinstance(latent_dim, str) else latent_dim
     shapes = _weight_shapes(n_features, tuple(detector.units), latent_dim)
     _check_equal("shapes of weights_", [w.shape for w in detector.weights_], shapes)
+
+
+def _check_linear_autoencoder(detector):
+    """Raise unless the maps match the windows."""
+    _check_context(detector)
+    n_rows, baseline = detector._window_sizes()
+    has_baseline = baseline is not None
+    _check_maps(detector, n_rows, has_baseline)
+    _check_rules(detector, [n_rows] * (1 + has_baseline), baseline or 1)
+    _check_equal("n_start_up_", detector.n_start_up_, n_rows - 1)
+
+
+def _check_maps(detector, n_rows, has_baseline):
+    """Raise unless there are linear maps for windows of this size, or none."""
+    has_linear = n_rows is not None
+    for prefix, is_expected in (("linear", has_linear), ("baseline", has_baseline)):
+        for part in ("mean", "components", "gains"):
+            name = f"{prefix}_{part}_"
+            _check_equal(name, hasattr(detector, name), is_expected)
+    if has_linear:
+        n_readings = len(detector.linear_mean_)
+        expected = n_rows * detector.n_features_in_
+        _check_equal("length of linear_mean_", n_readings, expected)
+
+
+def _check_rules(detector, sizes, baseline):
+    """Raise unless the rules have these window sizes, and the context follows."""
+    _check_start_up(detector)
+    rules = detector._rules
+    _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
+    found = [rule.window_size for rule in rules]
+    _check_equal("window_size of _rules", found, sizes)
+    strides = {rule.stride for rule in rules}
+    _check_equal("stride of _rules", strides, {detector.stride})
+    lookahead = (max(sizes) - 1) * rules[0].looks_ahead
+    _check_equal("n_lookahead_", detector.n_lookahead_, lookahead)
+    n_start_up = getattr(detector, "n_start_up_", detector.n_context_)
+    _check_equal("n_context_", detector.n_context_, max(n_start_up, baseline - 1))
 
 
 def _weight_shapes(n_features, units, latent_dim):
@@ -208,8 +232,9 @@ def _check_neighbors(detector):
     lengths, n_features = detector.lengths_, detector.n_features_in_
     _check_equal("lengths_", list(lengths), [4**i for i in range(len(lengths))])
     _check_equal("n_context_", detector.n_context_, lengths[-1] - 1)
-    _check_equal("n_lookahead_", detector.n_lookahead_, 0)
-    searches, expected = detector._rules, detector._view().sizes()
+    view = detector._view()
+    _check_equal("n_lookahead_", detector.n_lookahead_, view.n_lookahead)
+    searches, expected = detector._rules, view.sizes()
     found = [(search.kind, search.length) for search in searches]
     _check_equal("_rules", found, [pair for pair, _ in expected])
     for search, (_, n_each) in zip(searches, expected, strict=True):
@@ -324,6 +349,24 @@ _RESIDUALS = {
     "_threshold": _POSITIVE,
 }
 
+# Those of residual detectors whose rules aggregate residuals.
+_WITH_RULES = {
+    "_rules": Items(Instance("RowErrorRule")),
+    "_step_coefficients": Array("f", "d", "d", dtype="float32"),
+    "_step_rule": Instance("RowErrorRule"),
+    "_first_scale": Instance("LogCalibration"),
+}
+
+# Linear maps of windows, and of windows relative to their baseline.
+_MAPS = {
+    "linear_mean_": Array("f", "w", dtype="float32").maybe(),
+    "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
+    "linear_gains_": Array("f", "c", dtype="float32", low=0, high=1).maybe(),
+    "baseline_mean_": Array("f", "w", dtype="float32").maybe(),
+    "baseline_components_": Array("f", "b", "w", dtype="float32").maybe(),
+    "baseline_gains_": Array("f", "b", dtype="float32", low=0, high=1).maybe(),
+}
+
 ESTIMATORS = {
     AlarmFilter: State({}),
     AutoregressiveDetector: State(
@@ -332,10 +375,7 @@ ESTIMATORS = {
             "lags_": Items(Number("i", 1), kinds=(tuple,)),
             "coefficients_": Items(Numbers("f")).maybe(),
             "regressors_": Items(_FITTED).maybe(),
-            "_rules": Items(Instance("RowErrorRule")),
-            "_step_coefficients": Array("f", "d", "d", dtype="float32"),
-            "_step_rule": Instance("RowErrorRule"),
-            "_first_scale": Instance("LogCalibration"),
+            **_WITH_RULES,
         },
         check=_check_forecasts,
     ),
@@ -383,22 +423,17 @@ ESTIMATORS = {
             "history_": Items(Items(Number("f")), kinds=(dict,)),
             "weights_": Items(Numbers("f")),
             "n_iter_": Number("i", 0),
-            "linear_mean_": Array("f", "w", dtype="float32").maybe(),
-            "linear_components_": Array("f", "c", "w", dtype="float32").maybe(),
-            "linear_gains_": Array("f", "c", dtype="float32", low=0, high=1).maybe(),
-            "baseline_mean_": Array("f", "w", dtype="float32").maybe(),
-            "baseline_components_": Array("f", "b", "w", dtype="float32").maybe(),
-            "baseline_gains_": Array("f", "b", dtype="float32", low=0, high=1).maybe(),
+            **_MAPS,
             "relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "baseline_relation_gain_": Array("f", "d", low=0, high=1).maybe(),
             "predictable_": Array("b", "d").maybe(),
             "_residual_weights": Array("f", "v", "d", low=0).maybe(),
-            "_rules": Items(Instance("RowErrorRule")),
-            "_step_coefficients": Array("f", "d", "d", dtype="float32"),
-            "_step_rule": Instance("RowErrorRule"),
-            "_first_scale": Instance("LogCalibration"),
+            **_WITH_RULES,
         },
-        check=_check_residual_detector,
+        check=_check_lstm_autoencoder,
+    ),
+    LinearAutoencoderDetector: State(
+        {**_RESIDUALS, **_MAPS, **_WITH_RULES}, check=_check_linear_autoencoder
     ),
     ReconstructionError: State(
         {**_CONTEXT, "transformer_": _FITTED}, check=_check_parts("transformer_")

@@ -178,7 +178,7 @@ def compare(
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction)
     readings = leave_out_dead(readings, is_training, None)
-    check_training_rows(is_training.sum(), readings.frame, csv, window_size)
+    check_training_rows(is_training.sum(), readings.frame, csv, window_size, detectors)
     if is_training.all():
         raise ParameterError(
             "No row is left to compare detectors on. Lower ",

@@ -92,7 +92,7 @@ def train(
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction, by)
     readings = leave_out_dead(readings, is_training, by)
-    check_training_rows(is_training.sum(), readings.frame, csv, window_size)
+    check_training_rows(is_training.sum(), readings.frame, csv, window_size, [detector])
     frame = readings.frame
     rows = frame.iloc[readings.rows]
     model["threshold"].set_params(**in_rows(threshold_params, rows, by))

@@ -89,7 +89,7 @@ def tune(
             ".",
         )
     readings = leave_out_dead(readings, is_training, None)
-    check_training_rows(is_training.sum(), readings.frame, csv, None)
+    check_training_rows(is_training.sum(), readings.frame, csv, None, [detector])
     train, test = readings.frame[is_training], readings.frame[~is_training]
     if readings.labels is None:
         test, y, events = inject_faults(test, None, random_state)
