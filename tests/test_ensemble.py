@@ -524,7 +524,7 @@ def test_without_a_network():
     X = wave(300)
     ensemble = make_ensemble("drop", random_state=0).fit(X)
     assert list(ensemble.named_detectors_) == ["linear", "autoregression", "neighbors"]
-    assert ensemble.weights == [2, 1, 3]
+    assert ensemble.weights == [3, 1, 4]
     again = make_ensemble("drop", random_state=0).fit(X)
     np.testing.assert_array_equal(again.score_samples(X), ensemble.score_samples(X))
 

@@ -15,6 +15,7 @@ from tsanomaly._model_views import (
     fit_linear_views,
     join_views,
     learned_by,
+    linear_memory,
     make_linear_views,
     make_network_views,
     restore_linear_views,
@@ -39,7 +40,7 @@ from tsanomaly._validation import (
     moved_parameters,
 )
 from tsanomaly._views import View, errors_of_halves
-from tsanomaly._window_model import LinearModel, NetworkModel
+from tsanomaly._window_model import NetworkModel
 
 __all__ = ["LSTMAutoencoderDetector"]
 
@@ -558,9 +559,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             width=(sum(self.units) if self.network is None else self._network().width),
         )
         if self.linear_variance:
-            needed += LinearModel.memory(shape, long)
-            if baseline is not None:  # medians, in float64
-                needed += 32 * series.X.size
+            needed += linear_memory(shape, long, baseline)
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
             needed,

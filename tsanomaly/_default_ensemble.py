@@ -17,7 +17,7 @@ __all__ = ["make_ensemble"]
 # weight as the other two together. Without it, only nearest windows see nonlinear
 # relations, and they have the same weight as the two linear models together.
 _WITH_NETWORK = {"network": 3.0, "autoregression": 1.0, "neighbors": 2.0}
-_WITHOUT_NETWORK = {"linear": 2.0, "autoregression": 1.0, "neighbors": 3.0}
+_WITHOUT_NETWORK = {"linear": 3.0, "autoregression": 1.0, "neighbors": 4.0}
 
 
 def make_ensemble(detector=None, *, random_state=None):
@@ -45,8 +45,8 @@ def make_ensemble(detector=None, *, random_state=None):
         Unfitted ensemble of 'network', 'autoregression'
         (:class:`AutoregressiveDetector`) and 'neighbors'
         (:class:`WindowNeighborsDetector`), with weights 3, 1 and 2. With 'drop', the
-        first is 'linear' (:class:`LinearAutoencoderDetector`), and the weights are 2,
-        1 and 3. Put a scaler before it.
+        first is 'linear' (:class:`LinearAutoencoderDetector`), and the weights are 3,
+        1 and 4. Put a scaler before it.
 
     Raises
     ------

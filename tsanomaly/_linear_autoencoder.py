@@ -8,6 +8,7 @@ from tsanomaly._model_views import (
     combine_linear_views,
     fit_linear_views,
     learned_by,
+    linear_memory,
     make_linear_views,
     restore_linear_views,
 )
@@ -15,7 +16,6 @@ from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import are_counts
 from tsanomaly._views import errors_of_halves
-from tsanomaly._window_model import LinearModel
 
 __all__ = ["LinearAutoencoderDetector"]
 
@@ -147,7 +147,7 @@ class LinearAutoencoderDetector(ResidualDetector):
     >>> X = np.column_stack([np.sin(time / 5), np.cos(time / 5)])
     >>> X += 0.01 * np.random.default_rng(0).normal(size=X.shape)
     >>> detector = LinearAutoencoderDetector(random_state=0).fit(X)
-    >>> X[400, 1] += 0.5
+    >>> X[400, 1] += 2.0
     >>> int(detector.predict(X)[400])
     -1
     >>> int(detector.transform(X)[400].argmax())
@@ -202,9 +202,7 @@ class LinearAutoencoderDetector(ResidualDetector):
     def _check_series(self, series, views):
         """Raise if the series does not fit in memory."""
         shape, (n_rows, baseline) = series.X.shape, self._window_sizes()
-        needed = LinearModel.memory(shape, n_rows)
-        if baseline is not None:  # medians, in float64
-            needed += 32 * series.X.size
+        needed = linear_memory(shape, n_rows, baseline)
         needed += sum(view.rule.memory(*shape) for view in views)
         check_memory(
             needed,

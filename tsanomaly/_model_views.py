@@ -4,10 +4,13 @@
 The baseline of a window is a trailing median, which follows slow drift.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tsanomaly._linear_map import LinearMap
 from tsanomaly._relations import relation_weights
+from tsanomaly._threads import together
 from tsanomaly._views import Blend, Confirmed, View
 from tsanomaly._window_model import LinearModel
 
@@ -18,6 +21,7 @@ __all__ = [
     "fit_linear_views",
     "join_views",
     "learned_by",
+    "linear_memory",
     "make_linear_views",
     "make_network_views",
     "restore_linear_views",
@@ -76,16 +80,25 @@ def make_network_views(model, linear_views, rules):
     ]
 
 
+def linear_memory(shape, n_rows, baseline_window):
+    """Estimate the bytes that fitting linear views takes; see `NetworkModel.memory`."""
+    needed = LinearModel.memory(shape, n_rows)
+    if baseline_window is not None:  # two maps at the same time, and float64 medians
+        needed = 2 * needed + 32 * shape[0] * shape[1]
+    return needed
+
+
 def fit_linear_views(views, series, rows, variance, seed):
     """Return views with the same rules, whose maps are fitted to some rows."""
-    fitted = []
-    for view in views:
+
+    def fit(view):
         windows = series.windows(view.model.n_rows, view.baseline_window)
         model = LinearModel(
             LinearMap.fit(windows, rows, variance, seed), view.model.n_rows
         )
-        fitted.append(View(model, view.rule, baseline_window=view.baseline_window))
-    return fitted
+        return View(model, view.rule, baseline_window=view.baseline_window)
+
+    return together([partial(fit, view) for view in views])
 
 
 def combine_linear_views(views):

@@ -11,7 +11,7 @@ from itertools import chain, islice
 import joblib
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["in_one_thread", "side_by_side"]
+__all__ = ["in_one_thread", "side_by_side", "together"]
 
 # Maximum number of threads.
 _MOST_THREADS = 8
@@ -54,6 +54,27 @@ def side_by_side(function, items):
             yield ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def together(functions):
+    """Call functions at the same time, and return their results in order.
+
+    The last one is called in this thread, so that it can report progress, and the
+    others in threads of their own.
+
+    Parameters
+    ----------
+    functions : list of callable
+        They should spend their time outside of the interpreter's lock.
+    """
+    *others, last = functions
+    if not others or joblib.cpu_count() < 2:
+        return [function() for function in functions]
+    pool = ThreadPoolExecutor(len(others), thread_name_prefix="tsanomaly")
+    with in_one_thread(), pool:
+        results = [pool.submit(function) for function in others]
+        result = last()
+        return [*(other.result() for other in results), result]
 
 
 @contextmanager

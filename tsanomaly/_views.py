@@ -5,6 +5,8 @@ A *view* is a model (`_residuals`) with the rule (`_row_errors`) that aggregates
 residuals into errors. A *blend* combines several views, each on its own scale.
 """
 
+from functools import partial
+
 import numpy as np
 
 from tsanomaly._means_by_length import mean_of_known
@@ -19,6 +21,7 @@ from tsanomaly._row_errors import (
     shares_of,
     squared_residuals,
 )
+from tsanomaly._threads import together
 from tsanomaly._windows import (
     RowAverage,
     TrailingWindows,
@@ -30,6 +33,9 @@ __all__ = ["Blend", "Confirmed", "Series", "View", "errors_of_halves", "raised_e
 
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
+
+# With fewer rows, starting threads takes longer than they save.
+_FEWEST_FOR_THREADS = 1024
 
 
 class Series:
@@ -291,15 +297,15 @@ class Blend:
 
     def fit(self, series, rows):
         """Fit the rules of all views; see `View.fit`."""
-        return self.join(self._of_each(lambda view: view.fit(series, rows)))
+        return self.join(self._of_each(lambda view: view.fit(series, rows), rows))
 
     def errors(self, series):
         """Return the errors of all rows of a series; see `View.errors`."""
-        return self.join(self._of_each(lambda view: view.errors(series)))
+        return self.join(self._of_each(lambda view: view.errors(series), series.X))
 
     def errors_at(self, series, rows):
         """Return the errors of some rows without breaks, (n_rows, n_channels)."""
-        return self.join(self._of_each(lambda view: view.errors_at(series, rows)))
+        return self.join(self._of_each(lambda view: view.errors_at(series, rows), rows))
 
     def join(self, errors):
         """Combine the errors of the views.
@@ -353,17 +359,25 @@ class Blend:
 
     def expected_at(self, series, rows):
         """Return the expected readings of some rows, weighted per channel."""
-        expected = self._of_each(lambda view: view.expected_at(series, rows))
+        expected = self._of_each(lambda view: view.expected_at(series, rows), rows)
         return sum(
             weights * by_view
             for weights, by_view in zip(self._channel_weights, expected, strict=True)
         )
 
-    def _of_each(self, function):
+    def _of_each(self, function, rows):
         """Call a function for all views, of which the last one reports progress."""
-        with silence():
-            results = [function(view) for view in self._views[:-1]]
-        return [*results, function(self._views[-1])]
+
+        def silently(view):
+            with silence():
+                return function(view)
+
+        *others, last = self._views
+        functions = [partial(silently, view) for view in others]
+        functions.append(partial(function, last))
+        if len(rows) < _FEWEST_FOR_THREADS:
+            return [function() for function in functions]
+        return together(functions)
 
 
 class Confirmed:
