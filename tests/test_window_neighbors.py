@@ -18,10 +18,12 @@ from tsanomaly import (
     StreamingDetector,
     WindowNeighborsDetector,
     _memory,
+    _neighbor_search,
     _neighbors,
     explain,
 )
-from tsanomaly._neighbors import NeighborSearch, NeighborView, window_statistics
+from tsanomaly._neighbor_search import NeighborSearch
+from tsanomaly._neighbors import NeighborView, window_statistics
 
 KINDS = ["scaled", "raw", "readings"]
 
@@ -246,7 +248,7 @@ def test_the_smallest_values_are_found(n_values, n_smallest, rng):
     values = rng.integers(0, 20, size=(12, n_values)).astype(float)
     values[:, ::3] = np.inf
     values[0, 20:] = np.inf
-    found = _neighbors._nearest(values.copy(), n_smallest)
+    found = _neighbor_search._nearest(values.copy(), n_smallest)
     assert all(len(set(row)) == n_smallest for row in found.tolist())
     np.testing.assert_array_equal(
         np.sort(np.take_along_axis(values, found, axis=1), axis=1),

@@ -37,9 +37,12 @@ def mean_of_known(values, axis):
     -------
     mean : ndarray of one dimension less
     """
+    # Streams call this dozens of times a reading, and ndarray.mean is slow for a few
+    # values.
+    total = np.add.reduce(values, axis=axis)
+    if not np.isnan(total).any():
+        return total / values.shape[axis]
     known = ~np.isnan(values)
-    if known.all():
-        return values.mean(axis=axis)
     total = np.where(known, values, 0).sum(axis=axis)
     return _ratio(total, known.sum(axis=axis))
 

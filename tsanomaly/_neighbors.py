@@ -10,26 +10,13 @@ from contextlib import closing
 import numpy as np
 
 from tsanomaly._calibration import LogCalibration
-from tsanomaly._means_by_length import mean_of_known
+from tsanomaly._neighbor_search import NeighborSearch
 from tsanomaly._progress import tell
-from tsanomaly._row_errors import (
-    error_of_level,
-    evenly,
-    join_shares,
-    power_mean,
-    shares_of,
-)
+from tsanomaly._row_errors import error_of_level, evenly, join_shares, power_mean
 from tsanomaly._threads import in_one_thread, side_by_side
-from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._windows import trailing_blocks
 
-__all__ = [
-    "FEATURES",
-    "FEWEST_ROWS",
-    "NeighborSearch",
-    "NeighborView",
-    "window_lengths",
-]
+__all__ = ["FEATURES", "FEWEST_ROWS", "NeighborView", "window_lengths"]
 
 FEATURES = ("scaled", "raw", "readings")
 
@@ -52,12 +39,6 @@ _RATIO = 4
 # somewhere, so even the nearest ones are far.
 _MOST_ROWS_OF_READINGS = 16
 
-# Scaled statistics are clipped at this value.
-_CLIP = 50.0
-
-# Features with a smaller spread are treated as constant.
-_SMALLEST_SPREAD = 1e-6
-
 # Number of rows whose features, and whose distances, are computed together; fewer if
 # their features, or their nearest windows, contain more numbers.
 _BLOCK, _BATCH, _MOST_NUMBERS = 8192, 1024, 2**22
@@ -69,14 +50,6 @@ _SHORTEST_BLOCK = 256
 # The level of a window is limited to the first constant plus the second one times the
 # level of its last quarter.
 _HEAD_START, _MOST_OF_QUARTER = 1.0, 0.5
-
-# Training windows are searched in groups: the nearest ones are in the groups with the
-# smallest minimum distances.
-_N_GROUPS, _FEW_ROWS = 125, 8
-
-# Up to this number of nearest windows, one minimum after the other is faster than a
-# partition.
-_FEW_NEAREST = 8
 
 # Maximum number of rows from which the scales are learned.
 _MOST_TESTED = 2000
@@ -173,137 +146,6 @@ def window_statistics(block, lengths):
         low = np.fmin.reduce([low[part] for part in parts])
         high = np.fmax.reduce([high[part] for part in parts])
         yield np.stack([mean, np.sqrt(variance), low, high, (high - low) / 2], axis=1)
-
-
-class NeighborSearch:
-    """Search for the nearest training windows by features of one kind and length.
-
-    Parameters
-    ----------
-    kind : {'scaled', 'raw', 'readings'}
-        Kind of features: statistics scaled by their spread over the training windows,
-        unscaled statistics, or the readings of the windows.
-    length : int
-        Number of rows in a window.
-    features : ndarray of shape (n_windows, n_features, n_channels)
-        Features of the training windows, NaN where unknown.
-    rows : ndarray of shape (n_windows,)
-        Last row of each window in the training series.
-    readings : ndarray of shape (n_windows, n_channels)
-        Readings in the last row of each window.
-
-    Attributes
-    ----------
-    references : ndarray of shape (n_windows, n_features * n_channels)
-        Features after subtracting `center` and dividing by `spread`, float32.
-    readings : ndarray of shape (n_windows, n_channels)
-        float32. Missing readings are 0, the mean of the channel.
-    calibration : LogCalibration
-        Scale of the distances of training windows, set later.
-    """
-
-    def __init__(self, kind, length, features, rows, readings):
-        self.kind = kind
-        self.length = length
-        self.rows = rows
-        flat = features.reshape(len(features), -1)
-        known = np.ma.masked_invalid(flat)
-        self.center = known.mean(axis=0).filled(0)
-        self.spread = np.ones(flat.shape[1])
-        if kind == "scaled":
-            spread = known.std(axis=0).filled(0)
-            self.spread = np.where(spread > _SMALLEST_SPREAD, spread, 1.0)
-        self.references = np.nan_to_num(self._scale(features)).astype(np.float32)
-        self.readings = np.nan_to_num(readings).astype(np.float32)
-
-    def _scale(self, features):
-        limit = _CLIP if self.kind == "scaled" else INPUT_LIMIT
-        flat = (features.reshape(len(features), -1) - self.center) / self.spread
-        return np.clip(flat, -limit, limit)
-
-    def prepare(self):
-        """Precompute the data that `search` needs, once for many calls.
-
-        Returns
-        -------
-        references, half_squares : ndarray of shape (n_windows, n_features * n_channels)
-            Features and half of their squares in double precision. In single precision,
-            small differences of large features would be lost.
-        terms : ndarray of shape (n_windows, n_features * n_channels + 1)
-            Minus the features, and the sum of `half_squares`: their product with
-            features and 1 is half of a squared distance, minus half of a square.
-        overlapping : ndarray of shape (n_windows, n_most)
-            Indices of the windows that each window overlaps with, padded with its own
-            index.
-        """
-        n_windows = len(self.rows)
-        first = np.searchsorted(self.rows, self.rows - self.length, side="right")
-        last = np.searchsorted(self.rows, self.rows + self.length)
-        overlapping = first[:, None] + np.arange((last - first).max())
-        own = np.arange(n_windows)[:, None]
-        overlapping = np.where(overlapping < last[:, None], overlapping, own)
-        references = self.references.astype(np.float64)
-        half_squares = np.square(references) / 2
-        terms = np.column_stack([-references, half_squares.sum(axis=1)])
-        return references, half_squares, terms, overlapping
-
-    def search(self, features, prepared, n_neighbors):
-        """Find the nearest windows, except the very nearest and its overlapping ones.
-
-        The nearest neighbours of a training window are itself and the windows that
-        overlap with it. Excluding them makes training windows and new windows
-        comparable.
-
-        Parameters
-        ----------
-        features : ndarray of shape (n, n_features, n_channels)
-            Features. NaN, for channels without readings, is ignored.
-        prepared : tuple
-            Result of `prepare`.
-        n_neighbors : int
-            Number of windows to find.
-
-        Returns
-        -------
-        distances : ndarray of shape (n,)
-            Mean Euclidean distances.
-        shares : ndarray of shape (n, n_channels)
-            Squared distances per channel, with a mean of 1 over the known channels. NaN
-            for the others.
-        readings : ndarray of shape (n, n_channels)
-            Mean of the last rows of the nearest windows.
-        """
-        references, half_squares, terms, overlapping = prepared
-        flat = self._scale(features)
-        known = ~np.isnan(flat)
-        is_complete = known.all()
-        # Half of the squared distance, minus half of the own square.
-        if is_complete:
-            halves = np.column_stack([flat, np.ones(len(flat))]) @ terms.T
-        else:
-            flat = np.where(known, flat, 0)
-            halves = known.astype(np.float64) @ half_squares.T
-            halves -= flat @ references.T
-        if overlapping.shape[1] < halves.shape[1]:  # otherwise there are no others
-            aside = overlapping[halves.argmin(axis=1)]
-            np.put_along_axis(halves, aside, np.inf, axis=1)
-        n_others = max(halves.shape[1] - overlapping.shape[1], 1)
-        nearest = _nearest(halves, min(n_neighbors, n_others))
-        squared = np.square(flat[:, None] - references[nearest])
-        if not is_complete:
-            squared *= known[:, None]
-        n_channels = features.shape[2]
-        squared = squared.reshape(*nearest.shape, -1, n_channels)
-        by_channel = np.einsum("rnfc->rnc", squared)  # faster than sum
-        total = by_channel.sum(axis=2)
-        of_channel = ~np.isnan(features).all(axis=1)
-        if not is_complete:
-            total *= (known.shape[1] / known.sum(axis=1))[:, None]
-        distances = np.sqrt(total).mean(axis=1)
-        by_channel = np.where(of_channel, by_channel.mean(axis=1), np.nan)
-        means = mean_of_known(by_channel, axis=1)
-        shares = shares_of(by_channel, means)
-        return distances, shares, self.readings[nearest].mean(axis=1)
 
 
 class NeighborView:
@@ -421,7 +263,7 @@ class NeighborView:
         # If there are few rows, results are reused, so that no row is searched twice.
         is_short = len(every) <= _MOST_TESTED
         searched = every if is_short else tested
-        found = [results[:2] for _, results in self._run(series, searched)]
+        found = [results for _, results in self._run(series, searched)]
         distances, shares = (np.concatenate(part) for part in zip(*found, strict=True))
         is_tested = np.isin(searched, tested)
         for search, of_search in zip(self.rules, distances.T, strict=True):
@@ -508,7 +350,7 @@ class NeighborView:
         errors = [np.empty((0, series.X.shape[1]))]
         done = 0
         n_before = _rows_before(series)
-        for batch, (distances, shares, _) in self._run(series, rows):
+        for batch, (distances, shares) in self._run(series, rows):
             levels = self._counted(self._levels(distances), n_before[batch])
             errors.append(_join(levels, shares))
             done += len(batch)
@@ -528,7 +370,7 @@ class NeighborView:
         for start in range(0, len(rows), size):
             current = rows[start : start + size]
             reached = slice(start, start + size + self.n_lookahead)
-            found = [result[:2] for _, result in self._run(series, rows[reached])]
+            found = [results for _, results in self._run(series, rows[reached])]
             distances, shares = map(np.concatenate, zip(*found, strict=True))
             first = first_rows[reached]
             levels = self._counted(self._levels(distances), rows[reached] - first)
@@ -552,7 +394,7 @@ class NeighborView:
         """
         expected = [np.empty((0, series.X.shape[1]))]
         n_before = _rows_before(series)
-        for batch, (distances, _, readings) in self._run(series, rows):
+        for batch, (distances, _, readings) in self._run(series, rows, expected=True):
             levels = self._counted(self._levels(distances), n_before[batch])
             parts = power_mean(levels)[1]
             expected.append(np.einsum("rs,rsc->rc", parts, readings))
@@ -571,7 +413,7 @@ class NeighborView:
                 padding = np.repeat(rows[:1], size - len(rows), axis=0)
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
-            distances, shares, _ = self._search(features, prepared)
+            distances, shares = self._search(features, prepared)
             levels = self._counted(self._levels(distances), np.array([n_before]))
             return _join(levels, shares)
 
@@ -618,13 +460,13 @@ class NeighborView:
                 batch = slice(start, start + size)
                 yield some[batch], [values[batch] for values in features]
 
-    def _run(self, series, rows):
+    def _run(self, series, rows, expected=False):
         """Yield batches of the rows, in order, with the results of all searches."""
         prepared = self._prepare()
 
         def one(item):
             batch, features = item
-            return batch, self._search(features, prepared)
+            return batch, self._search(features, prepared, expected)
 
         batches = self._batches(series, rows)
         with in_one_thread(), closing(side_by_side(one, batches)) as results:
@@ -633,15 +475,25 @@ class NeighborView:
     def _prepare(self):
         return [search.prepare() for search in self.rules]
 
-    def _search(self, features, prepared):
-        """Return distances, shares and readings of rows for all searches."""
+    def _search(self, features, prepared, expected=False):
+        """Return distances and shares of rows for all searches.
+
+        With `expected`, also the means of the last rows of the nearest windows.
+        """
         found = [
             search.search(values, ready, self._n_neighbors)
             for search, values, ready in zip(
                 self.rules, features, prepared, strict=True
             )
         ]
-        return tuple(np.stack(part, axis=1) for part in zip(*found, strict=True))
+        distances, shares, nearest = zip(*found, strict=True)
+        results = [distances, shares]
+        if expected:
+            pairs = zip(self.rules, nearest, strict=True)
+            results.append(
+                [search.readings[some].mean(axis=1) for search, some in pairs]
+            )
+        return tuple(np.stack(part, axis=1) for part in results)
 
     def _levels(self, distances):
         """Return the levels of distances, (n_rows, n_searches)."""
@@ -664,35 +516,3 @@ def _whole(series, rows, length):
     """Return the rows whose windows are not padded, or all rows if there are none."""
     whole = rows[series.windows(length).whole[rows]]
     return whole if len(whole) else rows
-
-
-def _nearest(values, n_nearest):
-    """Return the positions of the smallest values per row, (n_rows, n_nearest)."""
-    n_rows, n_values = values.shape
-    n_grouped = n_values - n_values % _N_GROUPS
-    is_small = n_rows < _FEW_ROWS or n_grouped < 4 * _N_GROUPS
-    if is_small or n_nearest > _N_GROUPS:
-        return np.argpartition(values, n_nearest - 1, axis=1)[:, :n_nearest]
-    # The smallest values are in the groups with the smallest minima.
-    grouped = values[:, :n_grouped].reshape(n_rows, -1, _N_GROUPS)
-    groups = _smallest(grouped.min(axis=1), n_nearest)
-    steps = np.arange(grouped.shape[1])[:, None] * _N_GROUPS
-    inside = (groups[:, None] + steps).reshape(n_rows, -1)
-    outside = np.broadcast_to(
-        np.arange(n_grouped, n_values), (n_rows, n_values % _N_GROUPS)
-    )
-    left = np.concatenate([inside, outside], axis=1)
-    best = _smallest(np.take_along_axis(values, left, axis=1), n_nearest)
-    return np.take_along_axis(left, best, axis=1)
-
-
-def _smallest(values, n_smallest):
-    """Return the positions of the smallest values per row, and overwrite them."""
-    if n_smallest > _FEW_NEAREST:
-        return np.argpartition(values, n_smallest - 1, axis=1)[:, :n_smallest]
-    rows = np.arange(len(values))
-    positions = np.empty((len(values), n_smallest), dtype=np.intp)
-    for number in range(n_smallest):
-        positions[:, number] = smallest = values.argmin(axis=1)
-        values[rows, smallest] = np.inf
-    return positions

@@ -224,9 +224,11 @@ class View:
                 return np.full((1, rows.shape[1]), np.nan)
             if n_padded:
                 rows = np.concatenate([np.repeat(rows[:1], n_padded, axis=0), rows])
-            windows = np.lib.stride_tricks.sliding_window_view(
-                rows, model.n_rows, axis=0
-            ).swapaxes(1, 2)
+            windows = rows[None]
+            if n_windows > 1:
+                windows = np.lib.stride_tricks.sliding_window_view(
+                    rows, model.n_rows, axis=0
+                ).swapaxes(1, 2)
             expected = run(windows)
             actual = windows[:, -expected.shape[1] :]
             if n_windows > 1:  # a model that forecasts one row per window

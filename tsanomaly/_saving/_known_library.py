@@ -16,7 +16,8 @@ from tsanomaly._hybrid import HybridDetector
 from tsanomaly._inspection import check_detector, is_normalised
 from tsanomaly._linear_autoencoder import LinearAutoencoderDetector
 from tsanomaly._means_by_length import n_lengths
-from tsanomaly._neighbors import FEATURES, NeighborSearch
+from tsanomaly._neighbor_search import NeighborSearch
+from tsanomaly._neighbors import FEATURES
 from tsanomaly._reconstruction_error import ReconstructionError
 from tsanomaly._relations import relation_weights
 from tsanomaly._row_errors import RULES
