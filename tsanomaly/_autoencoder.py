@@ -266,6 +266,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
     See Also
     --------
     ReconstructionThreshold : Set and tune a threshold on reconstruction errors.
+    LinearAutoencoderDetector : The linear maps without the network.
     ReconstructionError : Errors of PCA and other invertible transformers.
 
     Notes

@@ -21,7 +21,7 @@ _WITHOUT_NETWORK = {"linear": 3.0, "autoregression": 1.0, "neighbors": 4.0}
 
 
 def make_ensemble(detector=None, *, random_state=None):
-    """Make the default ensemble: a network, forecasts and nearest windows.
+    """Make the default ensemble: an autoencoder, forecasts and nearest windows.
 
     No single detector is best on all machines. These three take different views of a
     series, and the average of their errors on a common scale is seldom far behind the

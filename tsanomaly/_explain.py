@@ -74,11 +74,12 @@ def explain(
         How the errors of rows are attributed to channels:
 
         - 'auto': exactly, if the error is a sum over channels. This holds for
-          :class:`LSTMAutoencoderDetector`, :class:`AutoregressiveDetector`,
-          :class:`WindowNeighborsDetector`, an :class:`EnsembleDetector` of these, and
-          :class:`ReconstructionError`, also on columns of windows. A
-          :class:`ScoreTransformer` uses the attribution of its detector, and a cascade
-          that of the part which scored the row. All other detectors use 'occlusion'.
+          :class:`LSTMAutoencoderDetector`, :class:`LinearAutoencoderDetector`,
+          :class:`AutoregressiveDetector`, :class:`WindowNeighborsDetector`, an
+          :class:`EnsembleDetector` of these, and :class:`ReconstructionError`, also on
+          columns of windows. A :class:`ScoreTransformer` uses the attribution of its
+          detector, and a cascade that of the part which scored the row. All other
+          detectors use 'occlusion'.
         - 'occlusion': by how much the error decreases if the channel has normal
           readings. Over the flagged rows and their context, the channel is replaced by
           a line between the surrounding readings, and by eight stretches of its own
