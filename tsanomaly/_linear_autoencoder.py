@@ -29,10 +29,10 @@ class LinearAutoencoderDetector(ResidualDetector):
     see nonlinear relations between channels.
 
     Windows of a mostly normal series are reconstructed by the linear map that is
-    optimal for noisy copies of them [1]_. Windows unlike those of the training series are reconstructed
-    badly, and the squared residuals of a row are its errors, one per channel. A second
-    map sees windows relative to a trailing median, and thus follows normal operation
-    where it drifts.
+    optimal for noisy copies of them [1]_. Windows unlike those of the training series
+    are reconstructed badly, and the squared residuals of a row are its errors, one per
+    channel. A second map sees windows relative to a trailing median, and thus follows
+    normal operation where it drifts.
 
     Scale the series first, for example with
     :class:`~sklearn.preprocessing.StandardScaler` in a pipeline: errors are compared
@@ -130,9 +130,10 @@ class LinearAutoencoderDetector(ResidualDetector):
     the notes of :class:`LSTMAutoencoderDetector`. With the noise variance
     :math:`\sigma^2`, a map projects windows onto their principal components and
     multiplies each projection by :math:`\lambda_i / (\lambda_i + \sigma^2)`, where
-    :math:`\lambda_i` is the variance along the component (Wiener filter). It is the limit
-    of training on ever more noisy copies of each window, as in [1]_ for another kind of
-    noise. Unlike with a truncated PCA, an outlier leaves a residual in every direction.
+    :math:`\lambda_i` is the variance along the component (Wiener filter). It is the
+    limit of training on ever more noisy copies of each window, as in [1]_ for another
+    kind of noise. Unlike with a truncated PCA, an outlier leaves a residual in every
+    direction.
 
     References
     ----------
