@@ -80,7 +80,9 @@ def detectors(seed):
         **members(seed),
         "ensemble": make_ensemble(random_state=seed),
         "ensemble, looks ahead": looking_ahead(make_ensemble(random_state=seed)),
-        "ensemble, drop": make_ensemble("drop", random_state=seed),
+        "ensemble, linear": make_ensemble(
+            LinearAutoencoderDetector(random_state=seed), random_state=seed
+        ),
         **{
             f"ensemble, no {name}": without(make_ensemble(random_state=seed), name)
             for name in ("network", "autoregression", "neighbors")

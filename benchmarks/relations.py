@@ -71,7 +71,7 @@ def detectors(seed):
             features="readings", random_state=seed
         ),
         "ensemble": make_ensemble(random_state=seed),
-        "ensemble, drop": make_ensemble("drop", random_state=seed),
+        "ensemble, no network": make_ensemble("drop", random_state=seed),
     }
 
 

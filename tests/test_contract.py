@@ -187,7 +187,7 @@ def test_same_seed_same_scores(detectors, name, series):
     )
 
 
-@pytest.mark.parametrize("name", [*RULES, *OTHERS, "ensemble"])
+@pytest.mark.parametrize("name", [*RULES, *OTHERS, "neighbors ahead", "ensemble"])
 def test_score_is_minus_mean_error(detectors, name, series):
     detector = detectors[name]
     errors = detector.transform(series)
@@ -222,10 +222,12 @@ def test_context_adds_up(detectors):
     assert get_context(detectors["multiscale"]) == (4, 0, 4)
     assert get_context(detectors["multiscale_centered"]) == (4, 4, 4)
     assert get_context(detectors["baseline"]) == (20, 0, 4)
+    assert get_context(detectors["linear"]) == (20, 0, 4)
     assert get_context(detectors["pca"]) == (4, 0, 4)
     assert get_context(detectors["forecasts"]) == (6, 0, 6)
     assert get_context(detectors["regressor"]) == (2, 0, 2)
     assert get_context(detectors["neighbors"]) == (15, 0, 15)
+    assert get_context(detectors["neighbors ahead"]) == (15, 15, 15)
     assert get_context(detectors["ensemble"]) == (15, 0, 15)
     assert get_context(detectors["mixed ensemble"]) == (4, 0, 4)
     stacked = make_pipeline(WindowTransformer(3), tiny_detector()).fit(wave(50))

@@ -60,13 +60,14 @@ def test_scores_are_those_of_the_lstm_autoencoder_without_its_network(baseline, 
 
 
 def test_no_keras_is_needed():
-    """Neither to fit and score, nor as a stream, nor for a default ensemble."""
+    """Neither to fit and score, nor as a stream, nor in an ensemble."""
     code = """
 import sys
 import numpy as np
 from tsanomaly import LinearAutoencoderDetector, StreamingDetector, make_ensemble
 X = np.random.default_rng(0).normal(size=(300, 2))
-for detector in (LinearAutoencoderDetector(random_state=0), make_ensemble("drop")):
+linear = LinearAutoencoderDetector(random_state=0)
+for detector in (linear, make_ensemble(linear, random_state=0)):
     detector.fit(X).predict(X)
     StreamingDetector(detector).update(X[0])
 print({"keras", "jax", "torch", "tensorflow"} & set(sys.modules))
@@ -142,6 +143,31 @@ def test_parameters_out_of_range_are_refused(params):
     with pytest.raises(ValueError, match=name) as caught:
         LinearAutoencoderDetector(**params).fit(wave(300))
     assert repr(params[name]) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("window_size", 9), ("row_error", "last"), ("row_error", "multiscale_centered")],
+)
+def test_parameters_changed_after_fit_are_refused(name, value):
+    X = wave(300)
+    detector = LinearAutoencoderDetector(8, random_state=0).fit(X)
+    expected = detector.score_samples(X)
+    detector.set_params(variance=0.5, contamination=0.2, random_state=5)
+    np.testing.assert_array_equal(detector.score_samples(X), expected)
+    detector.set_params(**{name: value})
+    for method in ("predict", "transform", "reconstruct"):
+        with pytest.raises(ValueError, match=f"{name} was changed from .* Refit"):
+            getattr(detector, method)(X)
+
+
+def test_readings_that_no_model_can_take_are_refused():
+    X = wave(300)
+    X[100, 1] = 1e12
+    with pytest.raises(ValueError, match=r"too large for the model\. Scale"):
+        LinearAutoencoderDetector(8).fit(X)
+    detector = LinearAutoencoderDetector(8, random_state=0).fit(wave(300))
+    assert detector.score_samples(X).argmin() == 100
 
 
 def test_a_series_shorter_than_a_window_is_refused():

@@ -620,7 +620,13 @@ def test_frames_keep_their_names(series):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("window_size", 4), ("features", "raw"), ("n_neighbors", 2)]
+    ("name", "value"),
+    [
+        ("window_size", 4),
+        ("features", "raw"),
+        ("n_neighbors", 2),
+        ("row_error", "multiscale_centered"),
+    ],
 )
 def test_parameters_changed_after_fit_are_refused(name, value, series):
     detector = tiny().fit(series)

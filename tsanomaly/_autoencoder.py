@@ -12,7 +12,7 @@ from tsanomaly._model_views import (
     LEARNED,
     combine_linear_views,
     combine_network_views,
-    fit_linear_views,
+    fit_linear,
     join_views,
     learned_by,
     linear_memory,
@@ -30,17 +30,15 @@ from tsanomaly._progress import tell
 from tsanomaly._relations import find_evidence, relation_weights
 from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, StrOptions
-from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._training import Training, check_units, check_window_sizes
 from tsanomaly._training_warnings import warn_of_unpredictable
 from tsanomaly._validation import (
     check_moved,
     check_parameters_unchanged,
-    locate,
     moved_parameters,
 )
 from tsanomaly._views import View, errors_of_halves
-from tsanomaly._window_model import NetworkModel
+from tsanomaly._window_model import NetworkModel, check_readings
 
 __all__ = ["LSTMAutoencoderDetector"]
 
@@ -569,14 +567,7 @@ class LSTMAutoencoderDetector(ResidualDetector):
             f"{shape[1]:,} channels",
             "Lower window_size, resample the series to a lower rate, or drop channels.",
         )
-        outside = np.abs(series.X) > INPUT_LIMIT
-        if outside.any():
-            raise ValueError(
-                f"Input X contains readings more than {INPUT_LIMIT:g} away from their "
-                f"mean in {locate(self, outside)}, which is too large for the network. "
-                "Scale the series, for example with "
-                "sklearn.preprocessing.StandardScaler in a pipeline."
-            )
+        check_readings(self, series)
         if self.linear_variance and self._network().forecasts:
             raise ValueError(
                 f"network={self.network!r} forecasts the next row, but "
@@ -593,13 +584,10 @@ class LSTMAutoencoderDetector(ResidualDetector):
             network.model = self._train(series, rows, seed)
             return network, network.fit(series, rows), None
         n_linear = len(views) // 2
-        fit_maps = partial(
-            fit_linear_views, series=series, variance=self.linear_variance, seed=seed
+        linear_views, linear, errors, refit = fit_linear(
+            views[:n_linear], series, rows, self.linear_variance, seed
         )
-        linear_views = fit_maps(views[:n_linear], rows=rows)
         vars(self).update(learned_by(linear_views))
-        linear = combine_linear_views(linear_views)
-        errors = linear.fit(series, rows)
 
         # The network is evaluated on the last rows, so it does not train on them.
         n_learned = max(int(_LEARNED * len(rows)), 1)
@@ -609,10 +597,6 @@ class LSTMAutoencoderDetector(ResidualDetector):
         for view in network_views:
             view.model = model
         weight = self._weigh(series, last, linear_views[0], network_views, seed)
-
-        def refit(rows):
-            return combine_linear_views(fit_maps(linear_views, rows=rows))
-
         if not weight:
             held_out = partial(errors_of_halves, linear, series, rows, refit)
             return linear, errors, held_out

@@ -124,6 +124,7 @@ class AutoregressiveDetector(ResidualDetector):
     See Also
     --------
     LSTMAutoencoderDetector : Reconstruct windows with a network and a linear map.
+    LinearAutoencoderDetector : Reconstruct windows with linear maps alone.
     WindowNeighborsDetector : Compare windows with their nearest training windows.
 
     Notes

@@ -7,21 +7,18 @@ from tsanomaly._autoencoder import LSTMAutoencoderDetector
 from tsanomaly._autoregressive_detector import AutoregressiveDetector
 from tsanomaly._ensemble import EnsembleDetector
 from tsanomaly._inspection import check_detector
-from tsanomaly._linear_autoencoder import LinearAutoencoderDetector
 from tsanomaly._validation import draw_seed
 from tsanomaly._window_neighbors import WindowNeighborsDetector
 
 __all__ = ["make_ensemble"]
 
-# Weights of the detectors. The network, which combines several views, has the same
-# weight as the other two together. Without it, only nearest windows see nonlinear
-# relations, and they have the same weight as the two linear models together.
-_WITH_NETWORK = {"network": 3.0, "autoregression": 1.0, "neighbors": 2.0}
-_WITHOUT_NETWORK = {"linear": 3.0, "autoregression": 1.0, "neighbors": 4.0}
+# Weights of the detectors. That of the network, which combines several views, has the
+# same weight as the other two together.
+_WEIGHTS = {"network": 3.0, "autoregression": 1.0, "neighbors": 2.0}
 
 
 def make_ensemble(detector=None, *, random_state=None):
-    """Make the default ensemble: an autoencoder, forecasts and nearest windows.
+    """Make the default ensemble: a network, forecasts and nearest windows.
 
     No single detector is best on all machines. These three take different views of a
     series, and the average of their errors on a common scale is seldom far behind the
@@ -31,8 +28,10 @@ def make_ensemble(detector=None, *, random_state=None):
     ----------
     detector : estimator, 'drop' or None, default=None
         Outlier detector to use in place of the network, which is cloned. None is
-        :class:`LSTMAutoencoderDetector` with default parameters. 'drop' leaves the
-        network out, but not its linear maps, and takes a tenth of the time.
+        :class:`LSTMAutoencoderDetector` with default parameters. With
+        ``LinearAutoencoderDetector()``, the ensemble needs no Keras, and has the same
+        scores where the network does not count. 'drop' leaves the network out and takes
+        a tenth of the time.
 
     random_state : int, RandomState instance or None, default=None
         Controls the randomness of the default detectors. One seed is drawn here, so
@@ -44,9 +43,8 @@ def make_ensemble(detector=None, *, random_state=None):
     ensemble : EnsembleDetector
         Unfitted ensemble of 'network', 'autoregression'
         (:class:`AutoregressiveDetector`) and 'neighbors'
-        (:class:`WindowNeighborsDetector`), with weights 3, 1 and 2. With 'drop', the
-        first is 'linear' (:class:`LinearAutoencoderDetector`), and the weights are 3,
-        1 and 4. Put a scaler before it.
+        (:class:`WindowNeighborsDetector`), with weights 3, 1 and 2. Put a scaler before
+        it.
 
     Raises
     ------
@@ -71,10 +69,15 @@ def make_ensemble(detector=None, *, random_state=None):
     -1
     """
     seed = draw_seed(random_state)
+    members = {
+        "network": detector,
+        "autoregression": AutoregressiveDetector(random_state=seed),
+        "neighbors": WindowNeighborsDetector(random_state=seed),
+    }
     if detector is None:
-        first = {"network": LSTMAutoencoderDetector(random_state=seed)}
+        members["network"] = LSTMAutoencoderDetector(random_state=seed)
     elif isinstance(detector, str) and detector == "drop":
-        first = {"linear": LinearAutoencoderDetector(random_state=seed)}
+        del members["network"]
     else:
         if isinstance(detector, (str, type)) or not hasattr(detector, "fit"):
             raise ValueError(
@@ -82,13 +85,6 @@ def make_ensemble(detector=None, *, random_state=None):
                 f"{detector!r}."
             )
         check_detector(detector, "detector")
-        first = {"network": clone(detector)}
-    members = {
-        **first,
-        "autoregression": AutoregressiveDetector(random_state=seed),
-        "neighbors": WindowNeighborsDetector(random_state=seed),
-    }
-    weights = _WITHOUT_NETWORK if "linear" in members else _WITH_NETWORK
-    return EnsembleDetector(
-        list(members.items()), weights=[weights[name] for name in members]
-    )
+        members["network"] = clone(detector)
+    weights = [_WEIGHTS[name] for name in members]
+    return EnsembleDetector(list(members.items()), weights=weights)

@@ -6,7 +6,7 @@ from tsanomaly._memory import check_memory
 from tsanomaly._model_views import (
     LEARNED,
     combine_linear_views,
-    fit_linear_views,
+    fit_linear,
     learned_by,
     linear_memory,
     make_linear_views,
@@ -16,6 +16,7 @@ from tsanomaly._residual_detector import ResidualDetector
 from tsanomaly._sklearn_compat import Interval, InvalidParameterError
 from tsanomaly._validation import are_counts
 from tsanomaly._views import errors_of_halves
+from tsanomaly._window_model import check_readings
 
 __all__ = ["LinearAutoencoderDetector"]
 
@@ -23,10 +24,11 @@ __all__ = ["LinearAutoencoderDetector"]
 class LinearAutoencoderDetector(ResidualDetector):
     r"""Detect anomalies with a linear autoencoder of windows, in closed form.
 
-    The linear half of :class:`LSTMAutoencoderDetector`, without its network: it needs
-    no Keras and no training epochs, and on machines whose channels depend linearly on
-    each other and on their own past it scores rows as that detector does. It does not
-    see nonlinear relations between channels.
+    The linear half of :class:`LSTMAutoencoderDetector`, without its network, Keras and
+    training epochs. It scores rows as that detector does where the network does not
+    count (`relation_gain_` of at most 0.25 in most channels). It does not see nonlinear
+    relations between channels, and sees that a linear one is broken later than the
+    network, whose windows are shorter.
 
     Windows of a mostly normal series are reconstructed by the linear map that is
     optimal for noisy copies of them [1]_. Windows unlike those of the training series
@@ -201,7 +203,7 @@ class LinearAutoencoderDetector(ResidualDetector):
         return make_linear_views(n_rows, self._make_rule, baseline)
 
     def _check_series(self, series, views):
-        """Raise if the series does not fit in memory."""
+        """Raise if the series does not fit in memory or is not scaled."""
         shape, (n_rows, baseline) = series.X.shape, self._window_sizes()
         needed = linear_memory(shape, n_rows, baseline)
         needed += sum(view.rule.memory(*shape) for view in views)
@@ -210,26 +212,19 @@ class LinearAutoencoderDetector(ResidualDetector):
             f"Fitting windows of {n_rows:,} rows and {shape[1]:,} channels",
             "Lower window_size, resample the series to a lower rate, or drop channels.",
         )
+        check_readings(self, series)
 
     def _fit_views(self, series, views, rows, seed):
         """Fit the maps."""
         for name in LEARNED:
             vars(self).pop(name, None)
-        fit_maps = partial(
-            fit_linear_views, views, series, variance=self.variance, seed=seed
+        views, view, errors, refit = fit_linear(
+            views, series, rows, self.variance, seed
         )
-
-        def refit(rows):
-            return combine_linear_views(fit_maps(rows=rows))
-
-        fitted = fit_maps(rows=rows)
-        vars(self).update(learned_by(fitted))
-        view = combine_linear_views(fitted)
-        errors = view.fit(series, rows)
+        vars(self).update(learned_by(views))
         return view, errors, partial(errors_of_halves, view, series, rows, refit)
 
     def _view(self):
-        _, baseline = sizes = self._window_sizes()
         return combine_linear_views(
-            restore_linear_views(vars(self), self._rules, sizes[0], baseline)
+            restore_linear_views(vars(self), self._rules, *self._window_sizes())
         )

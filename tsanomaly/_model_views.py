@@ -18,7 +18,7 @@ __all__ = [
     "LEARNED",
     "combine_linear_views",
     "combine_network_views",
-    "fit_linear_views",
+    "fit_linear",
     "join_views",
     "learned_by",
     "linear_memory",
@@ -88,7 +88,7 @@ def linear_memory(shape, n_rows, baseline_window):
     return needed
 
 
-def fit_linear_views(views, series, rows, variance, seed):
+def _fit_maps(views, series, rows, variance, seed):
     """Return views with the same rules, whose maps are fitted to some rows."""
 
     def fit(view):
@@ -98,7 +98,43 @@ def fit_linear_views(views, series, rows, variance, seed):
         )
         return View(model, view.rule, baseline_window=view.baseline_window)
 
-    return together([partial(fit, view) for view in views])
+    return together([partial(fit, view) for view in views], len(rows))
+
+
+def fit_linear(views, series, rows, variance, seed):
+    """Fit linear views and their rules.
+
+    Parameters
+    ----------
+    views : list of View
+        As from `make_linear_views`.
+    series : Series
+        The training series.
+    rows : ndarray of int
+        Training rows.
+    variance : float
+        As in `LinearMap.fit`.
+    seed : int
+
+    Returns
+    -------
+    views : list of View
+        The fitted views.
+    view : View or Blend
+        Their combination.
+    errors : ndarray of shape (n_timestamps, n_channels)
+        Errors of the series.
+    refit : callable
+        Takes rows, and returns such a combination with the same rules and with maps of
+        these rows.
+    """
+
+    def refit(rows):
+        return combine_linear_views(_fit_maps(views, series, rows, variance, seed))
+
+    fitted = _fit_maps(views, series, rows, variance, seed)
+    view = combine_linear_views(fitted)
+    return fitted, view, view.fit(series, rows), refit
 
 
 def combine_linear_views(views):

@@ -268,11 +268,11 @@ class NeighborView:
         is_tested = np.isin(searched, tested)
         for search, of_search in zip(self.rules, distances.T, strict=True):
             search.calibration = LogCalibration(of_search[is_tested])
-        if not is_short or self._looks_ahead:
+        if not is_short:
             return self.errors(series)
-        levels = self._counted(self._levels(distances), _rows_before(series)[every])
         errors = np.full(series.X.shape, np.nan)
-        errors[every] = _join(levels, shares)
+        n_before = _rows_before(series)[every]
+        errors[every] = self._errors_of(distances, shares, n_before)
         return errors
 
     @classmethod
@@ -351,40 +351,57 @@ class NeighborView:
         done = 0
         n_before = _rows_before(series)
         for batch, (distances, shares) in self._run(series, rows):
-            levels = self._counted(self._levels(distances), n_before[batch])
-            errors.append(_join(levels, shares))
+            errors.append(self._errors_of(distances, shares, n_before[batch]))
             done += len(batch)
             tell(done, len(rows), "rows")
         return np.concatenate(errors)
 
     def _errors_ahead(self, series, rows):
-        """Return the errors of all rows, given those without breaks.
-
-        The windows that start at a row are those that end at a later one.
-        """
+        """Return the errors of all rows, given those without breaks."""
         errors = np.full(series.X.shape, np.nan)
-        lengths = np.array([self._lengths[i] for i, _ in self._pairs()])
-        longer = np.flatnonzero(lengths > 1)
-        first_rows = series.windows(1).first_rows[rows]
+        n_before = _rows_before(series)[rows]
         size = self._block_size(series.X.shape[1])
-        for start in range(0, len(rows), size):
-            current = rows[start : start + size]
-            reached = slice(start, start + size + self.n_lookahead)
-            found = [results for _, results in self._run(series, rows[reached])]
-            distances, shares = map(np.concatenate, zip(*found, strict=True))
-            first = first_rows[reached]
-            levels = self._counted(self._levels(distances), rows[reached] - first)
-            ends = np.arange(len(current))[:, None] + lengths[longer] - 1
-            is_whole = ends < len(first)
-            ends = np.minimum(ends, len(first) - 1)
-            is_whole &= first[ends] == first[: len(current), None]
-            ahead = np.where(is_whole, levels[ends, longer], np.nan)
-            levels = np.concatenate([levels[: len(current)], ahead], axis=1)
-            ahead = np.where(is_whole[..., None], shares[ends, longer], np.nan)
-            shares = np.concatenate([shares[: len(current)], ahead], axis=1)
-            errors[current] = _join(levels, shares)
-            tell(start + len(current), len(rows), "rows")
+        kept, done, known = [], 0, 0  # results of the rows from `done` to `known`
+        for batch, results in self._run(series, rows):
+            kept.append(results)
+            known += len(batch)
+            ready = known if known == len(rows) else known - self.n_lookahead
+            if known < len(rows) and ready - done < size:
+                continue
+            parts = [np.concatenate(part) for part in zip(*kept, strict=True)]
+            of_rows = self._errors_of(*parts, n_before[done:known])
+            errors[rows[done:ready]] = of_rows[: ready - done]
+            kept = [[part[ready - done :] for part in parts]]
+            done = ready
+            tell(done, len(rows), "rows")
         return errors
+
+    def _errors_of(self, distances, shares, n_before):
+        """Return the errors of successive rows from the results of all searches.
+
+        If windows that start at a row count, the last rows have some of them only.
+
+        Parameters
+        ----------
+        distances : ndarray of shape (n_rows, n_searches)
+        shares : ndarray of shape (n_rows, n_searches, n_channels)
+        n_before : ndarray of shape (n_rows,)
+            Number of earlier rows in the stretch of each row.
+        """
+        levels = self._counted(self._levels(distances), n_before)
+        if self._looks_ahead:
+            # The windows that start at a row are those that end at a later one.
+            lengths = np.array([self._lengths[i] for i, _ in self._pairs()])
+            longer = np.flatnonzero(lengths > 1)
+            ends = np.arange(len(levels))[:, None] + lengths[longer] - 1
+            is_whole = ends < len(levels)
+            ends = np.minimum(ends, len(levels) - 1)
+            is_whole &= n_before[ends] == n_before[:, None] + lengths[longer] - 1
+            ahead = np.where(is_whole, levels[ends, longer], np.nan)
+            levels = np.concatenate([levels, ahead], axis=1)
+            ahead = np.where(is_whole[..., None], shares[ends, longer], np.nan)
+            shares = np.concatenate([shares, ahead], axis=1)
+        return _join(levels, shares)
 
     def expected_at(self, series, rows):
         """Return the expected readings of some rows, in order and without breaks.
@@ -414,8 +431,7 @@ class NeighborView:
                 rows = np.concatenate([padding, rows])
             features = self._of_block(rows, np.array([size - 1]))
             distances, shares = self._search(features, prepared)
-            levels = self._counted(self._levels(distances), np.array([n_before]))
-            return _join(levels, shares)
+            return self._errors_of(distances, shares, np.array([n_before]))
 
         return of_last
 

@@ -58,8 +58,8 @@ class ResidualDetector(
 ):
     """Base class of detectors that compare readings with the predictions of a model.
 
-    A subclass has the parameters `missing`, `contamination` and `random_state`,
-    optionally `row_error` and `stride`, and defines:
+    A subclass has the parameters `row_error`, `missing`, `contamination` and
+    `random_state`, optionally `stride`, and defines:
 
     - ``_make_views(n_timestamps)`` returns the views of a training series of this
       length, with unfitted rules from `_make_rule`. Their models need only `n_rows` and
@@ -266,11 +266,11 @@ class ResidualDetector(
         -------
         expected : ndarray of shape (n_timestamps, n_channels)
             Expected readings, in the units of `X`: the reconstruction of each row in
-            the window that ends there, or its forecast from earlier rows. For rules
-            that look ahead, the mean reconstruction over all windows that contain the
-            row. NaN at breaks only; missing readings are reconstructed as well. With
-            'multiscale' rules, the errors also depend on other reconstructions of a
-            row.
+            the window that ends there, or its forecast from earlier rows. If windows
+            are reconstructed and the rule looks ahead, the mean reconstruction over all
+            windows that contain the row. NaN at breaks only; missing readings are
+            reconstructed as well. With 'multiscale' rules, the errors also depend on
+            other reconstructions of a row.
         """
         X, breaks = self._validate(X)
         return self._expected_at(X, breaks, np.arange(len(X)))
@@ -389,7 +389,7 @@ class ResidualDetector(
     @property
     def _is_normalised(self):
         """Whether errors are derived from normalised scores; see `is_normalised`."""
-        return getattr(self, "row_error", "multiscale").startswith("multiscale")
+        return self.row_error.startswith("multiscale")
 
     def _make_rule(self, window_size):
         """Make an unfitted rule, and check its parameters."""

@@ -42,7 +42,12 @@ class SelectedRowsMixin:
         given = X
         X, breaks = self._validate(X)
         if self.n_lookahead_:
-            causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
+            (allowed,) = self._parameter_constraints["row_error"]
+            causal = [
+                name
+                for name, rule in RULES.items()
+                if not rule.looks_ahead and name in allowed.options
+            ]
             raise ValueError(
                 f"score_rows does not support row_error={self.row_error!r}, which "
                 "looks ahead: the error of a row depends on the windows of later rows. "

@@ -49,8 +49,7 @@ class StreamPlan:
                 raise ValueError(
                     f"{step!r} looks ahead: its result for a row depends on "
                     f"{context.n_lookahead} later rows, which a stream does not have "
-                    "yet. Use a causal rule, for example row_error='multiscale', "
-                    "'last' or 'window_mean' in an LSTMAutoencoderDetector."
+                    "yet. Use a causal rule, for example row_error='multiscale'."
                 )
             contexts.append(context.n_context)
         last = steps[-1]

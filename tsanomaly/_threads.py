@@ -16,6 +16,9 @@ __all__ = ["in_one_thread", "side_by_side", "together"]
 # Maximum number of threads.
 _MOST_THREADS = 8
 
+# With fewer rows, starting threads takes longer than they save.
+_FEWEST_ROWS = 1024
+
 _lock = threading.Lock()
 _limits = []  # that of the process, once for each user
 
@@ -56,19 +59,27 @@ def side_by_side(function, items):
         pool.shutdown(cancel_futures=True)
 
 
-def together(functions):
+def together(functions, n_rows):
     """Call functions at the same time, and return their results in order.
 
     The last one is called in this thread, so that it can report progress, and the
-    others in threads of their own.
+    others in threads of their own, with linear algebra in one thread each.
 
     Parameters
     ----------
     functions : list of callable
         They should spend their time outside of the interpreter's lock.
+    n_rows : int
+        Number of rows that they work on. If there are few, they are called in turn.
+
+    Raises
+    ------
+    Exception
+        That of the last function, or else that of the first one which failed, after all
+        of them have ended.
     """
     *others, last = functions
-    if not others or joblib.cpu_count() < 2:
+    if not others or n_rows < _FEWEST_ROWS or joblib.cpu_count() < 2:
         return [function() for function in functions]
     pool = ThreadPoolExecutor(len(others), thread_name_prefix="tsanomaly")
     with in_one_thread(), pool:

@@ -34,9 +34,6 @@ __all__ = ["Blend", "Confirmed", "Series", "View", "errors_of_halves", "raised_e
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
 
-# With fewer rows, starting threads takes longer than they save.
-_FEWEST_FOR_THREADS = 1024
-
 
 class Series:
     """A series as the input of models.
@@ -299,15 +296,19 @@ class Blend:
 
     def fit(self, series, rows):
         """Fit the rules of all views; see `View.fit`."""
-        return self.join(self._of_each(lambda view: view.fit(series, rows), rows))
+        return self.join(
+            self._of_each(lambda view: view.fit(series, rows), len(series.X))
+        )
 
     def errors(self, series):
         """Return the errors of all rows of a series; see `View.errors`."""
-        return self.join(self._of_each(lambda view: view.errors(series), series.X))
+        return self.join(self._of_each(lambda view: view.errors(series), len(series.X)))
 
     def errors_at(self, series, rows):
         """Return the errors of some rows without breaks, (n_rows, n_channels)."""
-        return self.join(self._of_each(lambda view: view.errors_at(series, rows), rows))
+        return self.join(
+            self._of_each(lambda view: view.errors_at(series, rows), len(rows))
+        )
 
     def join(self, errors):
         """Combine the errors of the views.
@@ -361,14 +362,18 @@ class Blend:
 
     def expected_at(self, series, rows):
         """Return the expected readings of some rows, weighted per channel."""
-        expected = self._of_each(lambda view: view.expected_at(series, rows), rows)
+        expected = self._of_each(lambda view: view.expected_at(series, rows), len(rows))
         return sum(
             weights * by_view
             for weights, by_view in zip(self._channel_weights, expected, strict=True)
         )
 
-    def _of_each(self, function, rows):
-        """Call a function for all views, of which the last one reports progress."""
+    def _of_each(self, function, n_rows):
+        """Call a function for all views, of which the last one reports progress.
+
+        One after the other if their rules look ahead: these hold results of the whole
+        series, several times its size.
+        """
 
         def silently(view):
             with silence():
@@ -377,9 +382,7 @@ class Blend:
         *others, last = self._views
         functions = [partial(silently, view) for view in others]
         functions.append(partial(function, last))
-        if len(rows) < _FEWEST_FOR_THREADS:
-            return [function() for function in functions]
-        return together(functions)
+        return together(functions, 0 if self.n_lookahead else n_rows)
 
 
 class Confirmed:

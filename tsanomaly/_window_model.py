@@ -10,15 +10,28 @@ from tsanomaly._linear_map import LinearMap
 from tsanomaly._network import SCORING_BATCH
 from tsanomaly._progress import tell
 from tsanomaly._trainers import INPUT_LIMIT
+from tsanomaly._validation import locate
 from tsanomaly._windows import fill_windows
 
-__all__ = ["LinearModel", "NetworkModel", "as_seen"]
+__all__ = ["LinearModel", "NetworkModel", "as_seen", "check_readings"]
 
 # Number of windows per call of the linear map, smaller for wide windows. It is fixed,
 # so that how many rows are scored with a row changes its result in the last bits at
 # most, and on many processors not at all.
 _LARGEST_BATCH, _SMALLEST_BATCH = 256, 32
 _READINGS_OF_BATCH = 2**20
+
+
+def check_readings(detector, series):
+    """Raise if readings of a training series are too large for a model of windows."""
+    outside = np.abs(series.X) > INPUT_LIMIT
+    if outside.any():
+        raise ValueError(
+            f"Input X contains readings more than {INPUT_LIMIT:g} away from their mean "
+            f"in {locate(detector, outside)}, which is too large for the model. Scale "
+            "the series, for example with sklearn.preprocessing.StandardScaler in a "
+            "pipeline."
+        )
 
 
 class NetworkModel:

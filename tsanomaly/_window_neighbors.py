@@ -102,6 +102,7 @@ class WindowNeighborsDetector(ResidualDetector):
     --------
     AutoregressiveDetector : Forecast rows from earlier rows.
     LSTMAutoencoderDetector : Reconstruct windows with a network and a linear map.
+    LinearAutoencoderDetector : Reconstruct windows with linear maps alone.
     sklearn.neighbors.LocalOutlierFactor : Distances relative to those of neighbours.
 
     Notes

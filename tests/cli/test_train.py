@@ -234,3 +234,20 @@ def test_training_rows_that_are_too_short_between_gaps(detector, waves, folder, 
         " consecutive rows, and the longest stretch of training rows without a gap has "
         "49. Train on more rows, or lower --window-size.\n"
     )
+
+
+def test_linear_maps_with_a_baseline_longer_than_the_series(waves, folder, capsys):
+    """The baseline needs no full window; the windows do."""
+    waves.to_csv("readings.csv")
+    options = ["--detector", "linear", "--no-plots", "--window-size"]
+    assert main(["train", "readings.csv", *options, "40,2001"]) == 0
+    model = tsanomaly.load(folder / "model.skops")
+    assert model["errors"].window_size == (40, 2001)
+    fault = waves.copy()
+    fault.iloc[600:610, 1] += 3
+    fault.to_csv("new.csv")
+    assert main(["detect", str(folder / "model.skops"), "new.csv", "--no-plots"]) == 0
+    [alarm] = pd.read_csv(folder / "alarms.csv").itertuples()
+    assert alarm.channels.startswith("level")
+    assert main(["train", "readings.csv", *options, "900,2001"]) == 1
+    assert "at least 900 are needed" in capsys.readouterr().err

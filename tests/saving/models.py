@@ -68,7 +68,7 @@ class OtherNetwork(LSTMAutoencoderDetector):
 MODELS = {
     "window": WindowTransformer(3),
     "linear": LinearAutoencoderDetector(3, random_state=0),
-    "linear with a baseline": LinearAutoencoderDetector(
+    "linear_baseline": LinearAutoencoderDetector(
         (3, 9), row_error="overlap_mean", stride=2, random_state=0
     ),
     "forecasts": AutoregressiveDetector(lags=(1, 2), window_size=3),

@@ -24,6 +24,7 @@ from tsanomaly import ModelFileError, load, save
 KINDS = [
     "imputed",
     "network_threshold",
+    "linear_baseline",
     "hybrid_mean",
     "svm",
     "remainder",

@@ -13,9 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from tests.helpers import tiny_detector
-from tests.saving.helpers import alter_json, alter_state, assert_same
+from tests.saving.helpers import alter_json, alter_state, assert_same, objects
 from tests.saving.models import network, small_forest
 from tsanomaly import (
+    LinearAutoencoderDetector,
     ModelFileError,
     ReconstructionThreshold,
     WindowTransformer,
@@ -26,6 +27,7 @@ from tsanomaly._saving._known_library import _weight_shapes
 
 FOREST = "sklearn.ensemble.IsolationForest"
 NETWORK = "tsanomaly.LSTMAutoencoderDetector"
+LINEAR = "tsanomaly.LinearAutoencoderDetector"
 FACTOR = "sklearn.neighbors.LocalOutlierFactor"
 
 
@@ -207,6 +209,44 @@ def test_altered_detectors(frame, path, place, value, message):
     save(network().fit(frame), path)
     alter_state(path, NETWORK, *place, value=value)
     with refused(path, message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("params", "window_size"), {"tuple": [3, 1]}, "window_size"),
+        (("params", "window_size"), {"tuple": [4, 9]}, "window_size"),
+        (("params", "window_size"), 3, "window_size"),
+        (("params", "row_error"), "last", "row_error"),
+        (("params", "stride"), 2, "stride"),
+        (("state", "n_context_"), 7, "n_context_"),
+        (("state", "n_start_up_"), 1, "n_start_up_"),
+        (("state", "n_lookahead_"), 2, "n_lookahead_"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_altered_linear_autoencoders(frame, path, place, value, message):
+    model = LinearAutoencoderDetector((3, 9), random_state=0).fit(frame)
+    save(model, path)
+    assert_same(model, load(path), frame)
+    alter_state(path, LINEAR, *place, value=value)
+    with refused(path, message):
+        load(path)
+
+
+@pytest.mark.parametrize("part", ["mean", "components", "gains"])
+@pytest.mark.parametrize("prefix", ["linear", "baseline"])
+def test_linear_autoencoders_without_a_part(frame, path, prefix, part):
+    save(LinearAutoencoderDetector((3, 9), random_state=0).fit(frame), path)
+    name = f"{prefix}_{part}_"
+
+    def leave_out(document):
+        for found in objects(document, LINEAR):
+            del found["state"][name]
+
+    alter_json(path, leave_out)
+    with refused(path, name):
         load(path)
 
 

@@ -216,16 +216,20 @@ def check_window_size(given, detectors, parser):
             "choose only from lstm, ensemble and hybrid, which take up to three, or "
             "linear, which takes up to two"
         )
-    if len(sizes) > min(_MOST_SIZES.get(name, 3) for name in detectors):
-        parser.error(
-            "argument --window-size: pass up to three numbers, of the network, the "
-            "linear map and the baseline, or up to two for linear, which has no "
-            f"network, not {len(sizes)}"
-        )
     if len(sizes) > 1 and "linear" in detectors and detectors & NETWORKS:
         parser.error(
             "argument --window-size: the second number is the baseline of linear, but "
-            "the linear map of networks: pass one number, or leave one of them out"
+            "the linear map of networks: pass one number, or choose either"
+        )
+    if len(sizes) > 2 and "linear" in detectors:
+        parser.error(
+            "argument --window-size: linear takes up to two numbers, of the linear map "
+            f"and the baseline, not {len(sizes)}"
+        )
+    if len(sizes) > 3:
+        parser.error(
+            "argument --window-size: pass up to three numbers, of the network, the "
+            f"linear map and the baseline, not {len(sizes)}"
         )
     if 1 in sizes and detectors & {*_MOST_SIZES, "autoregression"}:
         parser.error(

@@ -13,7 +13,7 @@ from tsanomaly._cross_fit import fit_cross_fitted
 
 __all__ = ["parameters_to_try", "search"]
 
-# Candidates: window lengths, each twice the last, and times between alarms.
+# Candidates: windows, most of them twice as long as the last, and times between alarms.
 _PER = [100, 300, 1_000, 3_000]
 _OF_NETWORKS = [(8, 40, 1001), (16, 80), (16, 80, 1001), (32, 160, 1001)]
 _WINDOWS = {

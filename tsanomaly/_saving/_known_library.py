@@ -434,7 +434,8 @@ ESTIMATORS = {
         check=_check_lstm_autoencoder,
     ),
     LinearAutoencoderDetector: State(
-        {**_RESIDUALS, **_MAPS, **_WITH_RULES}, check=_check_linear_autoencoder
+        {**_RESIDUALS, **_MAPS, **_WITH_RULES, "n_start_up_": Number("i", 0)},
+        check=_check_linear_autoencoder,
     ),
     ReconstructionError: State(
         {**_CONTEXT, "transformer_": _FITTED}, check=_check_parts("transformer_")
