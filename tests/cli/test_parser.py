@@ -6,9 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.helpers import run_python
+from tests.helpers import run_python, wave
 from tsanomaly import (
     AlarmFilter,
     AutoregressiveDetector,
@@ -406,6 +407,10 @@ def lines_of_the_page():
 def test_the_page_runs_as_printed(folder, shorten_training):
     """All of its lines, in order, with a network that trains in a moment."""
     shorten_training()
+    times = pd.date_range("2024-01-01", periods=300, freq="1min", name="time")
+    readings = pd.DataFrame(wave(300), times, ["flow", "level"])
+    fleet = [readings.assign(machine_id=name) for name in ("pump", "fan")]
+    pd.concat(fleet).to_csv("fleet.csv")
     lines = lines_of_the_page()
     assert len(lines) > 12
     for line in lines:
