@@ -45,6 +45,8 @@ def model(results, plant, folder):
 def short_search(monkeypatch):
     """Make ``tune`` try two window lengths with two thresholds each."""
     monkeypatch.setattr(_tuning, "_OF_STOCK", {"window__window_size": [3, 10]})
+    of_networks = {"window_size": [(4, 10), (8, 20)]}
+    monkeypatch.setitem(_tuning._WINDOWS, "lstm", of_networks)
     monkeypatch.setattr(_tuning, "_PER", [100, 1_000])
 
 

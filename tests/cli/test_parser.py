@@ -404,7 +404,7 @@ def lines_of_the_page():
 
 
 @pytest.mark.slow
-def test_the_page_runs_as_printed(folder, shorten_training):
+def test_the_page_runs_as_printed(folder, shorten_training, short_search):
     """All of its lines, in order, with a network that trains in a moment."""
     shorten_training()
     times = pd.date_range("2024-01-01", periods=300, freq="1min", name="time")
