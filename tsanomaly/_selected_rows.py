@@ -51,7 +51,7 @@ class SelectedRowsMixin:
             raise ValueError(
                 f"score_rows does not support row_error={self.row_error!r}, which "
                 "looks ahead: the error of a row depends on the windows of later rows. "
-                f"Use score_samples, or one of {', '.join(map(repr, causal))}."
+                f"Use score_samples, or row_error={' or '.join(map(repr, causal))}."
             )
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
