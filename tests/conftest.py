@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
+import sys
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
 
@@ -16,7 +17,7 @@ matplotlib.use("Agg")
 
 # Tests compile more than a hundred tiny networks and run each of them briefly. Without
 # optimisations, jax compiles in a quarter of the processor time. Set the variable to 0
-# to test with optimisations.
+# to test all of them with optimisations.
 OPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 os.environ.setdefault(OPTIMIZED, "1")
 # Unknown flags end the process, so this one is set only for versions that know it.
@@ -31,6 +32,16 @@ def pytest_configure(config):
         config.add_cleanup(folder.cleanup)
         config.add_cleanup(lambda: set_compilation_cache(None))
         set_compilation_cache(folder.name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Optimise networks of full size: they train for longer than they compile."""
+    is_long = item.get_closest_marker("full_size") is not None
+    if os.environ[OPTIMIZED] == "1" and (is_long or "jax" in sys.modules):
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", not is_long)
 
 
 # Methods that train a network, alone and as a step of a pipeline.
