@@ -3,6 +3,7 @@
 
     python benchmarks/alarms.py ../shared --seeds 3 --json alarms.json
     python benchmarks/alarms.py ../shared --only groups rules --detectors lstm ensemble
+    python benchmarks/alarms.py ../shared --only groups --detectors linear --per 100
 
 The script fits the pipelines of the command by `fit_cross_fitted`, and finds the alarms
 of `AlarmFilter()`, with the same settings for all series. Its parts:
@@ -57,7 +58,7 @@ FAULTS = {
     "noisy": ["spike", "stuck", "drift", "low current"],
 }
 
-DEFAULT = "and a budget of one in 300 rows: the default"
+DEFAULT = "and a budget, by default of one in 300 rows: the default"
 LEARNED, HELD_OUT, BUDGET = "learned", "held out", "budget"
 RULES = {  # which threshold, and the parameters of the filter
     "every run, threshold of rows learned from": (LEARNED, None),
@@ -307,7 +308,8 @@ def labelled(arguments):
         y = np.asarray(y)
         for detector in arguments.detectors or DETECTORS:
             for seed in range(arguments.seeds):
-                model, row = fit(detector, seed, train)
+                budget = DEFAULT_BUDGET | {"per": arguments.per}
+                model, row = fit(detector, seed, train, **budget)
                 row |= {"suite": suite, "series": name}
                 errors = -model.score_samples(test)
                 of_quantile = model[-1].with_threshold(quantile=QUANTILE)
@@ -475,6 +477,12 @@ def main():
         type=int,
         default=20,
         help="those of stationary machines, for detectors without a network",
+    )
+    parser.add_argument(
+        "--per",
+        type=int,
+        default=DEFAULT_BUDGET["per"],
+        help="rows with a false alarm, of groups and rules",
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run")
     parser.add_argument("--detectors", nargs="+", choices=DETECTORS)

@@ -317,7 +317,6 @@ def test_parameters_as_options(parameter, typed):
         ["train", "x.csv", "--epochs", "0"],
         ["train", "x.csv", "--window-size", "1"],
         ["train", "x.csv", "--detector", "linear", "--window-size", "1"],
-        ["train", "x.csv", "--detector", "linear", "--window-size", "16,80,1001"],
         ["train", "x.csv", "--detector", "hybrid", "--window-size", "1"],
         ["train", "x.csv", "--detector", "pca", "--window-size", "0"],
         ["train", "x.csv", "--window-size", "16,1"],
