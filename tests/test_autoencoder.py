@@ -34,6 +34,8 @@ from tsanomaly._linear_map import LinearMap
 from tsanomaly._progress import listening
 from tsanomaly._windows import TrailingWindows
 
+pytestmark = pytest.mark.network
+
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
 CAUSAL = ["multiscale", "last", "window_mean"]
 
@@ -748,10 +750,8 @@ def test_frames_keep_their_names(series):
 
 def count_compilations():
     """A list that grows with every compilation by jax; stays empty elsewhere."""
-    import keras
-
     events = []
-    if keras.backend.backend() == "jax":
+    if import_keras().backend.backend() == "jax":
         import jax
 
         def note(event, duration, **details):
@@ -763,9 +763,7 @@ def count_compilations():
 
 
 def test_compilations_are_counted(series):
-    import keras
-
-    if keras.backend.backend() == "jax":
+    if import_keras().backend.backend() == "jax":
         compiled = count_compilations()
         tiny_detector(units=(11,)).fit(series)
         assert compiled

@@ -15,6 +15,8 @@ import pytest
 from tests.helpers import run_python
 from tsanomaly import _backend, set_compilation_cache
 
+pytestmark = pytest.mark.network
+
 FIT = """
 import numpy as np
 from tests.helpers import tiny_detector, wave

@@ -24,6 +24,8 @@ from tsanomaly._context import get_context
 from tsanomaly._views import Series
 from tsanomaly._windows import trailing_median, trailing_medians
 
+pytestmark = pytest.mark.network
+
 SMALL = {"units": (4,), "epochs": 1, "random_state": 0}
 
 

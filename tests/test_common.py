@@ -29,6 +29,8 @@ from tsanomaly import (
     WindowTransformer,
 )
 
+pytestmark = pytest.mark.network
+
 WINDOWED = {
     "check_methods_sample_order_invariance": (
         "order is the signal: test_contract.py::test_order_matters"

@@ -31,6 +31,8 @@ from tsanomaly import (
 )
 from tsanomaly._context import get_context
 
+pytestmark = pytest.mark.network
+
 DETECTORS = {
     "multiscale": tiny_detector(),
     "multiscale_centered": tiny_detector(row_error="multiscale_centered"),

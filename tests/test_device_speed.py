@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.network
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

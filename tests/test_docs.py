@@ -164,7 +164,6 @@ def test_dependencies_are_used_and_have_a_reason():
     assert imported - required - extra <= {name for pair in brought for name in pair}
 
 
-@pytest.mark.full_size
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_the_code_of_a_page_runs(
     path, tmp_path, monkeypatch, request, shorten_training

@@ -31,6 +31,8 @@ from tsanomaly import (
 )
 from tsanomaly._context import get_context
 
+pytestmark = pytest.mark.network
+
 FOREST = IsolationForest(n_estimators=20, random_state=0)
 LOF = LocalOutlierFactor(n_neighbors=5, novelty=True)
 

@@ -44,6 +44,8 @@ from tsanomaly._inspection import detector_errors
 from tsanomaly.datasets import inject_anomalies, make_sensor_data
 from tsanomaly.metrics import channel_hit_rate, make_anomaly_scorer
 
+pytestmark = pytest.mark.network
+
 
 def lstm(**parameters):
     parameters = {"window_size": 8, "units": (8,), "epochs": 3, **parameters}

@@ -29,6 +29,8 @@ from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
 from tsanomaly._windows import fill_windows
 
+pytestmark = pytest.mark.network
+
 GUIDE = Path(__file__).parents[1] / "docs" / "missing_data.md"
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean", "overlap_mean"]
 CAUSAL = ["multiscale", "last", "window_mean"]

@@ -11,6 +11,8 @@ from tsanomaly import _network, _trainers
 from tsanomaly._backend import import_keras
 from tsanomaly._threads import side_by_side
 
+pytestmark = pytest.mark.network
+
 ARCHITECTURES = [
     {"units": (6, 4), "latent_dim": 3},
     {"units": (5,), "latent_dim": None},

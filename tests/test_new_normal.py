@@ -21,6 +21,8 @@ from tsanomaly import (
     save,
 )
 
+pytestmark = pytest.mark.network
+
 DETECTORS = {
     "network": tiny_detector(),
     "linear": LinearAutoencoderDetector(16, random_state=0),

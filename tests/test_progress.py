@@ -18,6 +18,8 @@ from tsanomaly._progress import (
     tell,
 )
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def told():

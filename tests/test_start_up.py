@@ -31,6 +31,8 @@ from tsanomaly import (
 from tsanomaly._calibration import midway_threshold
 from tsanomaly._start_up import StartUpView
 
+pytestmark = pytest.mark.network
+
 CAUSAL = ["multiscale", "last", "window_mean"]
 AHEAD = ["multiscale_centered", "overlap_mean"]
 

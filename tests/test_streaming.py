@@ -49,6 +49,8 @@ from tsanomaly import (
 )
 from tsanomaly._attribution import expected_readings
 
+pytestmark = pytest.mark.network
+
 
 def forest():
     return IsolationForest(n_estimators=5, random_state=0)

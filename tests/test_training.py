@@ -14,6 +14,8 @@ from tsanomaly._backend import import_keras
 from tsanomaly._windows import TrailingWindows
 from tsanomaly.metrics import make_anomaly_scorer
 
+pytestmark = pytest.mark.network
+
 
 def test_noise_is_not_what_the_network_learns_to_reconstruct(series):
     """It is added to what the network sees, in proportion to each channel's spread."""

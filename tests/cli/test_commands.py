@@ -26,6 +26,8 @@ from tsanomaly._cli import _commands, _pictures, main
 from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._parameter_error import Parameter, ParameterError
 
+pytestmark = pytest.mark.network
+
 TINY = ["--window-size", "10", "--units", "4", "--epochs", "1"]
 PNG = b"\x89PNG\r\n\x1a\n"
 

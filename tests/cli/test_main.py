@@ -21,6 +21,8 @@ from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
 from tsanomaly._parameter_error import Parameter, ParameterError
 
+pytestmark = pytest.mark.network
+
 POT = ["train", "{plant}", "--detector", "pca", "--threshold-method", "pot"]
 POT += ["--quantile", "0.5"]
 NO_TIMES = ["--timestamp", "none", "--drop", "timestamp"]

@@ -66,6 +66,8 @@ from tsanomaly import (
 from tsanomaly._validation import VersionWarning
 from tsanomaly.metrics import make_anomaly_scorer
 
+pytestmark = pytest.mark.network
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_are_the_same(name, frame, labels, path):
