@@ -92,10 +92,12 @@ def documented_attributes(estimator):
 
 
 def test_fitted_attributes_that_texts_name_are_documented():
+    public = [
+        getattr(module, name) for module in public_modules() for name in module.__all__
+    ]
     estimators = [
         value
-        for module in public_modules()
-        for value in vars(module).values()
+        for value in public
         if isclass(value) and "Attributes\n---" in (getdoc(value) or "")
     ]
     known = set().union(*map(documented_attributes, [*estimators, GridSearchCV]))
