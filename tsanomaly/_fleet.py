@@ -12,6 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._fleet_tasks import Failure, apply_one, fit_one, pooled_task
+from tsanomaly._inspection import fitted_steps
 from tsanomaly._progress import anybody_listens, counting, showing_bars
 from tsanomaly._sklearn_compat import HasMethods, Interval, StrOptions, _fit_context
 from tsanomaly._time_order import warn_if_unordered
@@ -415,9 +416,10 @@ class FleetDetector(VersionedState, MetaEstimatorMixin, OutlierMixin, BaseEstima
         # The input is a frame with a column of names, not a numeric array.
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
-        inner = get_tags(self.detector)
-        tags.input_tags.allow_nan = inner.input_tags.allow_nan
-        tags.target_tags.required = inner.target_tags.required
+        # The tags of a pipeline do not tell whether its steps support NaN.
+        steps = map(get_tags, fitted_steps(self.detector))
+        tags.input_tags.allow_nan = all(step.input_tags.allow_nan for step in steps)
+        tags.target_tags.required = get_tags(self.detector).target_tags.required
         return tags
 
     def _check_fitted(self, name):

@@ -98,6 +98,17 @@ def test_plots_name_their_machine(
     assert "shows machine" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["detect", "explain"])
+def test_missing_readings_do_not_count(command, fleet, folder, capsys):
+    train = ["train", "fleet.csv", "--by", "machine", "--detector", "linear"]
+    assert main([*train, "--window-size", "8"]) == 0
+    fleet.iloc[::7, 0] = np.nan
+    fleet.to_csv("holes.csv")
+    capsys.readouterr()
+    assert main([command, str(folder / "model.skops"), "holes.csv"]) == 0
+    assert "pump 2" in capsys.readouterr().out
+
+
 def test_scores_are_those_of_the_fleet(trained, fleet, folder):
     model = tsanomaly.load(folder / "model.skops")
     table = pd.read_csv(folder / "predictions.csv").sort_values(
