@@ -302,9 +302,11 @@ def test_missing_readings_are_named():
     X = np.full((6, 4), 1.0)
     detector = forest().fit(X)
     X[[2, 3], 0] = X[2, 1] = X[4, 2] = X[2:5, 3] = np.nan
-    for reading, said in ((3.0, ", 2.00 above usual 1.00"), (np.nan, "")):
+    for reading, said in (
+        (3.0, "2.00 above usual 1.00, missing in 2 of 3 rows"),
+        (np.nan, "missing"),
+    ):
         X[4, 0] = reading
-        n_rows = "" if np.isnan(reading) else " in 2 of 3 rows"
         (sentence,) = explain(
             detector,
             X,
@@ -312,10 +314,26 @@ def test_missing_readings_are_named():
             attribution=lambda *_: np.tile([4.0, 1.0, 0.0, 0.0], (3, 1)),
         )["sentence"]
         assert sentence == (
-            f"Rows 2 to 4: channel 0 missing{n_rows}{said}; 80 % of the error; "
+            f"Rows 2 to 4: channel 0 {said}; 80 % of the error; "
             "channel 1 missing in 1 of 3 rows; channel 2 missing in 1 of 3 rows; "
             "channel 3 missing"
         )
+
+
+def test_a_few_missing_readings_are_not_worth_a_word():
+    X = np.full((30, 2), 1.0)
+    detector = forest().fit(X)
+    X[5:26, 0], X[[7, 12], 0], X[8:11, 1] = 3.0, np.nan, np.nan
+    (sentence,) = explain(
+        detector,
+        X,
+        flagged=np.isin(np.arange(30), np.arange(5, 26)),
+        attribution=lambda *_: np.tile([4.0, 1.0], (21, 1)),
+    )["sentence"]
+    assert sentence == (
+        "Rows 5 to 25: channel 0 2.00 above usual 1.00; 80 % of the error; "
+        "channel 1 missing in 3 of 21 rows"
+    )
 
 
 def test_a_channel_without_a_usual_reading():

@@ -33,6 +33,10 @@ __all__ = ["describe_events", "explain", "find_alarms", "name_channels"]
 # Columns that describe alarms, apart from rows.
 _OF_ALARMS = ("severity", "priority", "state")
 
+# Sentences mention missing readings if they are at least this share of the rows of an
+# event. Single ones are usual in plants.
+_OFTEN = 0.1
+
 
 @validate_params(
     {
@@ -442,9 +446,11 @@ def _what(event, gaps, source):
     """
     if event["channels"]:
         name, share = event["channels"][0], event["shares"][0]
-        text = [gaps.pop(name)] if name in gaps else []
+        text = []
         if not np.isnan(event["reading"]):
             text.append(_deviation(event["reading"], event["expected"], source))
+        if name in gaps:
+            text.append(gaps.pop(name))
         said = [
             f"{called(name)} {', '.join(text)}",
             f"{100 * share:.0f} % of the error",
@@ -455,12 +461,13 @@ def _what(event, gaps, source):
 
 
 def _gaps(readings, names):
-    """Describe the missing readings of each channel that has some."""
+    """Describe the missing readings of each channel that lacks many."""
     missing = np.isnan(readings)
+    n_rows = len(missing)
     return {
-        name: "missing" if all(rows) else f"missing in {rows.sum()} of {len(rows)} rows"
-        for name, rows in zip(names, missing.T, strict=True)
-        if any(rows)
+        name: "missing" if n == n_rows else f"missing in {n:,} of {n_rows:,} rows"
+        for name, n in zip(names, missing.sum(axis=0).tolist(), strict=True)
+        if n > 0 and n >= _OFTEN * n_rows
     }
 
 
