@@ -84,6 +84,69 @@ def test_an_option_that_is_given_counts_and_is_told(
     assert table["time"].diff().median() == pd.Timedelta(step)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["--na-values", "-9999", "?"], ["--resample", "10s"], ["--resample", "12s"]],
+)
+def test_options_that_bring_rows_nearer_to_training_say_nothing(
+    options, trained, readings, capsys
+):
+    model = trained("--na-values", "-9999")
+    capsys.readouterr()
+    assert main(["detect", model, readings, "--no-plots", *options]) == 0
+    assert "the model was trained" not in capsys.readouterr().err
+
+
+def test_filling_for_a_model_that_has_seen_no_missing_readings(
+    readings, folder, capsys
+):
+    train = ["train", readings, "--detector", "pca", "--window-size", "5"]
+    assert main([*train, "--no-plots"]) == 0
+    capsys.readouterr()
+    detect = ["detect", str(folder / "model.skops"), readings, "--na-values", "-9999"]
+    assert main([*detect, "--no-plots"]) == 1
+    assert "--fill previous" in capsys.readouterr().err
+    assert main([*detect, "--no-plots", "--fill", "previous"]) == 0
+    assert "the model was trained" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("every", "told"),
+    [
+        ("10s", None),
+        ("12s", None),
+        ("1s", "a row every 1 s, and the training rows came every 10 s"),
+        ("1min", "a row every 1 min, and the training rows came every 10 s"),
+    ],
+)
+def test_rows_of_another_rate_are_told(every, told, trained, readings, capsys):
+    model = trained("--na-values", "-9999")
+    frame = pd.read_csv(readings, index_col="time")
+    frame.index = pd.date_range("2024-02-01", periods=600, freq=every, name="time")
+    frame.to_csv("other.csv")
+    capsys.readouterr()
+    assert main(["detect", model, "other.csv", "--no-plots"]) == 0
+    said = capsys.readouterr().err
+    assert ("the training rows came" in said) == (told is not None)
+    if told:
+        assert f"other.csv has {told}" in said
+        assert ("--resample 10s" in said) == (every == "1s")
+    if every == "1s":  # the cure is not met with another warning
+        options = ["--no-plots", "--resample", "10s"]
+        assert main(["detect", model, "other.csv", *options]) == 0
+        assert "the training rows" not in capsys.readouterr().err
+
+
+def test_the_step_of_training_is_kept(trained, on_a_grid, folder, capsys):
+    assert tsanomaly.describe(on_a_grid)["row_step"] == 60.0
+    capsys.readouterr()
+    assert main(["info", on_a_grid]) == 0
+    assert "a row every 1 min" in capsys.readouterr().out
+    assert tsanomaly.describe(trained())["row_step"] == 10.0
+    tsanomaly.save(tsanomaly.load(on_a_grid), "own.skops")
+    assert tsanomaly.describe("own.skops")["row_step"] is None
+
+
 def test_the_same_options_again_say_nothing(on_a_grid, readings, capsys):
     capsys.readouterr()
     options = ["--resample", "1min", "--na-values", "-9999", "--max-gap", "auto"]

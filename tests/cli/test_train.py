@@ -251,3 +251,14 @@ def test_linear_maps_with_a_baseline_longer_than_the_series(waves, folder, capsy
     assert alarm.channels.startswith("level")
     assert main(["train", "readings.csv", *options, "900,2001"]) == 1
     assert "at least 900 are needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n_rows", "is_told"), [(30, True), (200, False)])
+def test_a_threshold_far_beyond_the_training_rows(
+    n_rows, is_told, waves, folder, capsys
+):
+    """The default budget of one in 300 rows is no promise after 24 rows."""
+    waves[:n_rows].to_csv("short.csv")
+    assert main(["train", "short.csv", *TRAIN]) == 0
+    told = "a level that is exceeded once in 300 rows is an extrapolation"
+    assert (told in capsys.readouterr().err) is is_told

@@ -423,6 +423,13 @@ def test_no_preparation(saved, preparation):
         load(saved)
 
 
+@pytest.mark.parametrize("row_step", [0.0, -1.0, 60, True, "1min", [1.0]])
+def test_no_time_between_rows(saved, row_step):
+    alter_manifest(saved, row_step=row_step)
+    with pytest.raises(ValueError, match=r"tsanomaly\.json cannot be read"):
+        load(saved)
+
+
 @pytest.mark.parametrize("number", [0, -1, True, "1", 1.0, None])
 def test_no_format(saved, number):
     alter_manifest(saved, format=number)

@@ -183,7 +183,9 @@ def without_repetition(threshold_params):
         warnings.filterwarnings("ignore", ".*cannot be predicted from other channels")
         if DEFAULT_BUDGET.items() <= threshold_params.items():
             # The user did not choose this budget, and it is printed before training.
-            warnings.filterwarnings("ignore", ".*independent peaks?, so a level")
+            warnings.filterwarnings(
+                "ignore", ".*independent peaks?, so a level .* is uncertain"
+            )
         yield
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The command that shows what a model file contains."""
 
+import pandas as pd
+
 from tsanomaly._cli._parser import typed
 from tsanomaly._cli._text import visible
+from tsanomaly._wording import time_span
 
 __all__ = ["info"]
 
@@ -39,6 +42,8 @@ def _lines(model, found):
     if machines is not None:
         yield f"models: {machines:,}, one for each machine"
     yield f"training rows: {'not known' if rows is None else f'{rows:,}'}"
+    if found["row_step"] is not None:
+        yield f"a row every {time_span(pd.Timedelta(found['row_step'], 's'))}"
     if found["preparation"]:
         yield f"readings prepared in training: {typed(found['preparation'])}"
     channels = found["channels"]

@@ -10,7 +10,11 @@ import pandas as pd
 
 from tsanomaly._cli._checks import check_machines
 from tsanomaly._cli._parser import typed
-from tsanomaly._cli._preparation import as_in_training
+from tsanomaly._cli._preparation import (
+    as_in_training,
+    row_step,
+    warn_of_other_step,
+)
 from tsanomaly._cli._prepare import prepare
 from tsanomaly._inspection import (
     check_detector,
@@ -332,8 +336,15 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     """
     check_order(model, csv)
     detector, manifest = load_model(model, progress)
+    trained_step = manifest.get("row_step")
+    if trained_step is not None:
+        trained_step = pd.Timedelta(trained_step, "s")
     read_params, row_params, notes = as_in_training(
-        manifest.get("preparation"), read_params, row_params
+        manifest.get("preparation"),
+        read_params,
+        row_params,
+        trained_step=trained_step,
+        takes_missing=takes_missing(detector),
     )
     names = getattr(detector, "feature_names_in_", None)
     by = None
@@ -369,6 +380,8 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)
+    step = row_step(readings.frame.iloc[readings.rows], by)
+    warn_of_other_step(step, trained_step, readings.name)
     return detector, readings._replace(notes=notes + readings.notes), manifest
 
 

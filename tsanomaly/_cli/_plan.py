@@ -6,12 +6,13 @@ import warnings
 import numpy as np
 import pandas as pd
 
+from tsanomaly._cli._preparation import row_step
 from tsanomaly._cli._text import quoted, visible
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
-from tsanomaly._validation import find_breaks, median_step
+from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count, time_span
 
-__all__ = ["has_readings", "leave_out_dead", "tell_plan"]
+__all__ = ["has_readings", "leave_out_dead", "tell_labelled", "tell_plan"]
 
 # Maximum number of channels of single machines to name.
 _MOST_NAMED = 5
@@ -131,8 +132,8 @@ def tell_plan(threshold, readings, is_training, by):
     """
     raw = readings.raw
     n_channels = raw.shape[1] - (by is not None)
-    step = _step(raw, by)
-    scored = _step(readings.frame.iloc[readings.rows], by)
+    step = row_step(raw, by)
+    scored = row_step(readings.frame.iloc[readings.rows], by)
     text = f"{count(len(raw), 'row')} of {count(n_channels, 'channel')}"
     if by is not None:
         text += f" and {count(raw[by].nunique(), 'machine')}"
@@ -147,15 +148,33 @@ def tell_plan(threshold, readings, is_training, by):
     text += _expected(threshold, scored)
     if readings.labels is None or threshold.method == "f_score":  # which needs some
         return text
-    n_anomalous = int((readings.labels[is_learned] == 1).sum())
-    if n_anomalous:
-        text += (
-            f"\n{count(n_anomalous, 'row')} of those for training "
-            f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
-            "learned as normal: empty their sensor cells and keep the label, or train "
-            "on fewer rows with --train-fraction"
-        )
+    labelled = tell_labelled(readings.labels[is_learned])
+    if labelled:
+        text += f"\n{labelled}, or train on fewer rows with --train-fraction"
     return text
+
+
+def tell_labelled(labels):
+    """Describe training rows that are labelled anomalous, and what to do about them.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_timestamps,)
+        Of the rows to train on; 1 = anomaly.
+
+    Returns
+    -------
+    text : str
+        Empty if there are none.
+    """
+    n_anomalous = int((labels == 1).sum())
+    if n_anomalous == 0:
+        return ""
+    return (
+        f"{count(n_anomalous, 'row')} of those for training "
+        f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
+        "learned as normal: empty their sensor cells and keep the label"
+    )
 
 
 def _constant(training, by):
@@ -215,15 +234,6 @@ def _training(frame, is_training, is_learned, by):
     fewest, most = np.min(sizes.sum()), np.max(sizes.sum())
     number = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
     return f"the first {number}{of_each} for training (--train-fraction)"
-
-
-def _step(frame, by):
-    """Return the median time between rows of the first machine; None without times."""
-    if not isinstance(frame.index, pd.DatetimeIndex):
-        return None
-    if by is not None:
-        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
-    return median_step(frame.index)
 
 
 def _expected(threshold, step):

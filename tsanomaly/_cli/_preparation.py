@@ -3,13 +3,26 @@
 
 import warnings
 
+import pandas as pd
+
 from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
+from tsanomaly._validation import median_step
+from tsanomaly._wording import time_span
 
-__all__ = ["as_in_training", "to_keep"]
+__all__ = [
+    "as_in_training",
+    "row_step",
+    "step_seconds",
+    "to_keep",
+    "warn_of_other_step",
+]
 
 # With these defaults, readings are used as in the file, with breaks at gaps.
 _DEFAULTS = {"resample": None, "max_gap": "auto", "fill": None, "fill_limit": None}
+
+# Steps between rows are the same if they differ by at most this share.
+_NEAR = 0.25
 
 
 def to_keep(read_params, row_params):
@@ -33,7 +46,62 @@ def to_keep(read_params, row_params):
     return kept
 
 
-def as_in_training(kept, read_params, row_params):
+def row_step(frame, by):
+    """Return the median time between rows of the first machine; None without times."""
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        return None
+    if by is not None:
+        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
+    return median_step(frame.index)
+
+
+def step_seconds(readings, by):
+    """Return the median time between rows of `Readings` in seconds, or None."""
+    step = row_step(readings.frame.iloc[readings.rows], by)
+    return None if step is None else step.total_seconds()
+
+
+def warn_of_other_step(step, trained, csv):
+    """Warn if rows follow each other faster or slower than in training.
+
+    Parameters
+    ----------
+    step, trained : Timedelta or None
+        Median time between the rows of the file, and between the training rows.
+    csv : str
+        The file, for messages.
+
+    Warns
+    -----
+    ParameterWarning
+        If they differ by more than a quarter.
+    """
+    if step is None or trained is None or _is_near(step, trained):
+        return
+    cure = ["Pass rows of the same rate, or train a model on rows of this rate."]
+    if step < trained:
+        cure = ["Prepare them with ", Parameter("resample", _typed_step(trained)), "."]
+    warnings.warn(
+        ParameterWarning(
+            f"{csv} has a row every {time_span(step)}, and the training rows came "
+            f"every {time_span(trained)}. As many rows cover another time here, so "
+            "scores may be too high or too low. ",
+            *cure,
+        ),
+        stacklevel=3,
+    )
+
+
+def _is_near(step, trained):
+    return abs(step - trained) <= _NEAR * trained
+
+
+def _typed_step(step):
+    """Return a time as the option is typed, such as 5min."""
+    return pd.tseries.frequencies.to_offset(step).freqstr
+
+
+def as_in_training(kept, read_params, row_params, *, trained_step, takes_missing):
     """Complete the parameters of a command with those of the training.
 
     Parameters
@@ -42,6 +110,10 @@ def as_in_training(kept, read_params, row_params):
         As returned by `to_keep`; None if no command trained the model.
     read_params, row_params : dict
         Parameters that the command was given.
+    trained_step : Timedelta or None
+        Median time between the training rows.
+    takes_missing : bool
+        Whether the model supports missing readings.
 
     Returns
     -------
@@ -58,7 +130,8 @@ def as_in_training(kept, read_params, row_params):
     Warns
     -----
     ParameterWarning
-        If a given parameter differs from that of the training.
+        If a given parameter differs from that of the training, unless it makes the
+        rows more like the training rows.
     """
     filled = {**(kept or {}), **row_params}
     if "fill_limit" in row_params and filled.get("fill") is None:
@@ -74,9 +147,10 @@ def as_in_training(kept, read_params, row_params):
     chosen = row_params.keys() | read_params.keys()
     if "fill" in chosen:  # a limit belongs to a method of filling
         chosen |= {"fill_limit"}
+    given = {name: given.get(name, _DEFAULTS.get(name)) for name in chosen}
+    trained = {name: kept.get(name, _DEFAULTS.get(name)) for name in chosen}
     _warn_of_others(
-        {name: given.get(name, _DEFAULTS.get(name)) for name in chosen},
-        {name: kept.get(name, _DEFAULTS.get(name)) for name in chosen},
+        given, trained, _harmless(given, trained, trained_step, takes_missing)
     )
     taken = {name: value for name, value in kept.items() if name not in chosen}
     if not taken:
@@ -89,10 +163,31 @@ def as_in_training(kept, read_params, row_params):
     return read_params, {**row_params, **rows}, notes
 
 
-def _warn_of_others(given, trained):
+def _harmless(given, trained, trained_step, takes_missing):
+    """Return the parameters that make rows more like the training rows.
+
+    These are the step of the training rows, more words for missing readings, and
+    filling for a model that supports no missing readings, so that it has seen none.
+    """
+    harmless = set()
+    is_put_on_a_grid = given.get("resample") and trained["resample"] is None
+    if (
+        is_put_on_a_grid
+        and trained_step is not None
+        and _is_near(pd.Timedelta(given["resample"]), trained_step)
+    ):
+        harmless.add("resample")
+    if set(trained.get("na_values") or ()) <= set(given.get("na_values") or ()):
+        harmless.add("na_values")
+    if not takes_missing and given.get("fill") and trained["fill"] is None:
+        harmless |= {"fill", "fill_limit"}
+    return harmless
+
+
+def _warn_of_others(given, trained, harmless):
     """Warn of parameters that differ from those of the training."""
     for name in (*_DEFAULTS, "na_values"):
-        if given.get(name) == trained.get(name):
+        if given.get(name) == trained.get(name) or name in harmless:
             continue
         if name == "fill_limit" and given.get("fill") != trained.get("fill"):
             continue  # the warning about `fill` is enough

@@ -3,6 +3,7 @@
 
 import io
 import json
+import math
 import re
 from collections import namedtuple
 from contextlib import contextmanager
@@ -312,7 +313,7 @@ def _check_manifest(manifest):
     if number != _FORMAT:
         return  # the contents of other formats are unknown
     versions, names = manifest["versions"], manifest["feature_names"]
-    preparation = manifest.get("preparation")
+    preparation, row_step = manifest.get("preparation"), manifest.get("row_step")
     if not (
         isinstance(manifest["members"], dict)
         and isinstance(versions, dict)
@@ -324,6 +325,7 @@ def _check_manifest(manifest):
         and all(
             _PREPARATION[name](value) for name, value in (preparation or {}).items()
         )
+        and (row_step is None or (type(row_step) is float and 0 < row_step < math.inf))
     ):
         raise ValueError("members, versions, names or preparation are invalid")
     datetime.fromisoformat(manifest["created"])

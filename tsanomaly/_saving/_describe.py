@@ -64,6 +64,8 @@ def describe(path):
           which `tsanomaly train` or `tune` prepared the readings: ``resample``,
           ``max_gap``, ``fill``, ``fill_limit``, ``na_values``. Later commands apply
           them, too; in Python, prepare readings in the same way
+        - ``row_step`` (float or None): median time between the training rows in
+          seconds, if a command trained the model on rows with times
         - ``trusted`` (list of str): types and functions that must be trusted in
           :func:`load`
 
@@ -125,6 +127,7 @@ def describe(path):
             "threshold": _range(thresholds) or _threshold(last, members),
             "n_machines": _n_machines(last),
             "preparation": manifest.get("preparation"),
+            "row_step": manifest.get("row_step"),
             "trusted": sorted(names),
         }
 

@@ -121,10 +121,10 @@ def save(model, path):
     >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
     True
     """
-    save_prepared(model, path, None)
+    save_prepared(model, path, None, None)
 
 
-def save_prepared(model, path, preparation):
+def save_prepared(model, path, preparation, row_step):
     """Write a fitted model, and how the readings it was trained on were prepared.
 
     Parameters
@@ -133,17 +133,19 @@ def save_prepared(model, path, preparation):
         As for :func:`save`.
     preparation : dict or None
         Options of the commands, as :func:`describe` returns them.
+    row_step : float or None
+        Median time between the training rows in seconds, if known.
     """
     resolve_target(path)  # raises early if the path is invalid
-    replace_file(path, to_bytes(model, preparation))
+    replace_file(path, to_bytes(model, preparation, row_step))
 
 
-def to_bytes(model, preparation=None):
+def to_bytes(model, preparation=None, row_step=None):
     """Return the contents of the file that `save_prepared` would write.
 
     Parameters
     ----------
-    model, preparation
+    model, preparation, row_step
         As for `save_prepared`, with the same errors.
 
     Returns
@@ -163,7 +165,7 @@ def to_bytes(model, preparation=None):
         "Replace it, for example a lambda by a function of a module.",
         passing=[ModelFileError],  # from detectors of a lazy fleet, which are read here
     ):
-        data = _pack(model, preparation)
+        data = _pack(model, {"preparation": preparation, "row_step": row_step})
     # Fail here rather than months later when the file is loaded.
     with _refusing(
         model, "could not be loaded once saved", "Refit it, or report this issue."
@@ -307,31 +309,31 @@ def _read_all(model):
     return model
 
 
-def _pack(model, preparation):
-    """Return the contents of the file."""
+def _pack(model, training):
+    """Return the contents of the file, given what the manifest says of the training."""
     now, versions = datetime.now(UTC), {name: _installed(name) for name in _PACKAGES}
-    describe = partial(_describe, now.isoformat(timespec="seconds"), versions)
+    describe = partial(_describe, now.isoformat(timespec="seconds"), versions, training)
     if type(model) is not FleetDetector:
-        return _pack_one(model, describe, preparation)[0]
-    packed = [_pack_one(detector, describe, preparation) for detector in model._models]
+        return _pack_one(model, describe)[0]
+    packed = [_pack_one(detector, describe) for detector in model._models]
     files = [data for data, _ in packed]
     fleet = object.__new__(FleetDetector)
     vars(fleet).update({**vars(model), "_models": Parts(files, None, "")})
     with_network = any(with_network for _, with_network in packed)
-    return _pack_one(fleet, describe, preparation, files, with_network)[0]
+    return _pack_one(fleet, describe, files, with_network)[0]
 
 
-def _pack_one(model, describe, preparation, parts=(), with_network=False):
+def _pack_one(model, describe, parts=(), with_network=False):
     """Return the contents of a file, and whether there is a network in it."""
     members = {}
     document = Writer(members).write(model)
     members[_DOCUMENT] = write_json(document)
     with_network |= b'"tsanomaly.LSTMAutoencoderDetector"' in members[_DOCUMENT]
-    description = describe(model, with_network, preparation)
+    description = describe(model, with_network)
     return pack_members(members, description, parts), with_network
 
 
-def _describe(created, versions, model, with_network, preparation):
+def _describe(created, versions, training, model, with_network):
     """Return the metadata of a model for the manifest."""
     names = getattr(model, "feature_names_in_", None)
     return {
@@ -342,7 +344,7 @@ def _describe(created, versions, model, with_network, preparation):
             if package != "keras" or with_network
         },
         "feature_names": None if names is None else [str(name) for name in names],
-        "preparation": preparation,
+        **training,
     }
 
 

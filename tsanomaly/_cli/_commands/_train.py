@@ -21,7 +21,7 @@ from tsanomaly._cli._health import find_faults, list_findings
 from tsanomaly._cli._inputs import needed, read
 from tsanomaly._cli._models import build, score, settings
 from tsanomaly._cli._plan import has_readings, leave_out_dead, tell_plan
-from tsanomaly._cli._preparation import to_keep
+from tsanomaly._cli._preparation import step_seconds, to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._wording import count
@@ -114,7 +114,8 @@ def train(
     seconds = perf_counter() - start
     progress("saving")
     kept = to_keep(read_params, row_params)
-    save_prepared(model, results.new("model.skops"), kept)
+    step = step_seconds(readings, by)
+    save_prepared(model, results.new("model.skops"), kept, step)
     progress(f"scoring {len(frame):,} rows")
     table, thresholds, forecasts = _scores(model, readings, is_training, by)
     in_training = (table["part"] == "train").to_numpy()

@@ -15,8 +15,8 @@ from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._inputs import read
 from tsanomaly._cli._models import build, settings
 from tsanomaly._cli._parser import DEFAULT_BUDGET
-from tsanomaly._cli._plan import leave_out_dead
-from tsanomaly._cli._preparation import to_keep
+from tsanomaly._cli._plan import leave_out_dead, tell_labelled
+from tsanomaly._cli._preparation import step_seconds, to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
@@ -98,6 +98,8 @@ def tune(
         y = readings.labels[~is_training]
         _check_labels(y)
         judged_by = "the labels of"
+        if told := tell_labelled(readings.labels[~find_breaks(readings.frame)]):
+            progress.keep(told)
     best, chosen, table = search(
         model,
         detector,
@@ -112,7 +114,8 @@ def tune(
     with without_repetition(DEFAULT_BUDGET), naming_options(has_window_size=False):
         fit_cross_fitted(best, readings.frame)
     kept = to_keep(read_params, row_params)
-    save_prepared(best, results.new("model.skops"), kept)
+    step = step_seconds(readings, None)
+    save_prepared(best, results.new("model.skops"), kept, step)
     results.table("tuning.csv", table, index=False)
     result = {
         "detector": detector,
