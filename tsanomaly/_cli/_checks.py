@@ -63,8 +63,17 @@ def check_duration(name, value):
     return pd.Timedelta(length, unit="ns")
 
 
-def check_training_rows(n_train, frame, csv, window_size, detectors):
-    """Raise if there are too few training rows for the windows of some detectors."""
+def check_training_rows(is_training, csv, window_size, detectors):
+    """Raise if there are too few training rows for the windows of some detectors.
+
+    Parameters
+    ----------
+    is_training : ndarray of bool
+        For each row with a reading, whether it is for training.
+    csv, window_size, detectors
+        Parameters of the command.
+    """
+    n_train = is_training.sum()
     sizes = window_size if isinstance(window_size, tuple) else (window_size or 0,)
     n_sizes = 1 if "linear" in detectors else 2  # the baseline may be longer
     needed_rows = max(_FEWEST_ROWS, *sizes[:n_sizes])
@@ -73,8 +82,8 @@ def check_training_rows(n_train, frame, csv, window_size, detectors):
         if window_size is not None:
             cure += [", or lower ", Parameter("window_size")]
         raise ParameterError(
-            f"{n_train:,} of the {len(frame):,} rows of {csv} are for training, but at "
-            f"least {needed_rows:,} are needed. ",
+            f"{n_train:,} of the {len(is_training):,} rows of {csv} are for training, "
+            f"but at least {needed_rows:,} are needed. ",
             *cure,
             ".",
         )

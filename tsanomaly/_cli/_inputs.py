@@ -304,8 +304,9 @@ def _check_complete(frame, by, csv, model, is_filled):
         if dead := channels.columns[missing.all()].tolist():  # nothing to fill in from
             cure = ["Leave out what has no reading with ", Parameter("drop", dead)]
     first = frame.index[partly.to_numpy().argmax()]
+    n_rows = (~missing.all(axis=1)).sum()
     raise ParameterError(
-        f"{csv} has missing readings in {partly.sum():,} of {len(frame):,} rows: "
+        f"{csv} has missing readings in {partly.sum():,} of {n_rows:,} rows: "
         f"{listed}. The first such row is at {first}. The detector needs a reading of "
         "every channel in each row, or of none. ",
         *cure,

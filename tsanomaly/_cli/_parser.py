@@ -225,10 +225,10 @@ def parse(argv):
     given, unknown = parser.parse_known_args(argv)
     given = vars(given)
     _check_commas(sys.argv[1:] if argv is None else argv, parser)
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     command = given.pop("command")
     parser = commands.choices[command]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     general = {
         name: given.pop(name, None)
         for name in ("as_json", "verbose", "compilation_cache", "fail_on_alarm")

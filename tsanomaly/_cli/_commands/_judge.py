@@ -26,7 +26,7 @@ from tsanomaly._cli._models import (
 from tsanomaly._cli._numbers import alarms_that_stay, measure, n_trained, rows_to_judge
 from tsanomaly._cli._parser import DETECTORS
 from tsanomaly._cli._pictures import draw_anomalies, draw_measures
-from tsanomaly._cli._plan import leave_out_dead
+from tsanomaly._cli._plan import has_readings, leave_out_dead
 from tsanomaly._cli._text import one_line, visible
 from tsanomaly._inspection import takes_missing
 from tsanomaly._parameter_error import Parameter, ParameterError
@@ -178,7 +178,8 @@ def compare(
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction)
     readings = leave_out_dead(readings, is_training, None)
-    check_training_rows(is_training.sum(), readings.frame, csv, window_size, detectors)
+    is_row = has_readings(readings.frame, None)
+    check_training_rows(is_training[is_row], csv, window_size, detectors)
     if is_training.all():
         raise ParameterError(
             "No row is left to compare detectors on. Lower ",

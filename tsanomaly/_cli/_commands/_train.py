@@ -92,8 +92,9 @@ def train(
     results = Results(output_dir, bom=bom)
     is_training = training_rows(readings.frame, train_fraction, by)
     readings = leave_out_dead(readings, is_training, by)
-    check_training_rows(is_training.sum(), readings.frame, csv, window_size, [detector])
     frame = readings.frame
+    is_row = has_readings(frame, by)
+    check_training_rows(is_training[is_row], csv, window_size, [detector])
     rows = frame.iloc[readings.rows]
     model["threshold"].set_params(**in_rows(threshold_params, rows, by))
     progress.keep(tell_plan(model["threshold"], readings, is_training, by))
@@ -105,7 +106,6 @@ def train(
     training = frame[is_training]
     progress("checking sensor health")
     findings = find_faults(training, by)
-    is_row = has_readings(frame, by)
     n_training = int((is_training & is_row).sum())
     progress(f"training {detector} on {n_training:,} rows")
     start = perf_counter()

@@ -15,7 +15,7 @@ from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._inputs import read
 from tsanomaly._cli._models import build, settings
 from tsanomaly._cli._parser import DEFAULT_BUDGET
-from tsanomaly._cli._plan import leave_out_dead, tell_labelled
+from tsanomaly._cli._plan import has_readings, leave_out_dead, tell_labelled
 from tsanomaly._cli._preparation import step_seconds, to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
@@ -89,7 +89,8 @@ def tune(
             ".",
         )
     readings = leave_out_dead(readings, is_training, None)
-    check_training_rows(is_training.sum(), readings.frame, csv, None, [detector])
+    is_row = has_readings(readings.frame, None)
+    check_training_rows(is_training[is_row], csv, None, [detector])
     train, test = readings.frame[is_training], readings.frame[~is_training]
     if readings.labels is None:
         test, y, events = inject_faults(test, None, random_state)
@@ -98,7 +99,7 @@ def tune(
         y = readings.labels[~is_training]
         _check_labels(y)
         judged_by = "the labels of"
-        if told := tell_labelled(readings.labels[~find_breaks(readings.frame)]):
+        if told := tell_labelled(readings.labels[is_row]):
             progress.keep(told)
     best, chosen, table = search(
         model,

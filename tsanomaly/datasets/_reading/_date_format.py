@@ -120,7 +120,7 @@ def parse_date_format(column, date_format):
     values = values.view(np.int64)
     if zones == {None}:
         return Times(values, None, date_format)
-    return Times.with_zones(values, zones, date_format)
+    return Times.with_zones(values, zones, date_format, column)
 
 
 def _full_width(date_format):

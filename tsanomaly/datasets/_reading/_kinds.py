@@ -57,6 +57,11 @@ _ZIPS = (
     (b"xl/workbook.bin", "a binary Excel workbook (.xlsb)", _EXCEL),
     (b"opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods)", _EXCEL),
     (b"word/document.xml", "a Word document", "Copy the table into a CSV file."),
+    (
+        b"tsanomaly.json",
+        "a model file of tsanomaly",
+        "Pass a file of readings here, and the model to detect, explain or report.",
+    ),
     (b"", "a zip archive, or a damaged Excel workbook", _UNPACK),
 )
 _READABLE = re.compile(

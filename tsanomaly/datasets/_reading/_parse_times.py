@@ -224,7 +224,7 @@ def _parse_text(column, formats):
         return Times(values, None, description)
     offsets = np.unique(_text(iso, _ZONE)).tolist()
     zones = {datetime.strptime(offset, "%z").tzinfo for offset in offsets}
-    return Times.with_zones(values, zones, description)
+    return Times.with_zones(values, zones, description, column)
 
 
 def _note_padding(paddings, rows, match, characters):

@@ -37,10 +37,17 @@ class Times:
         return "since" in self.description or "numbers" in self.description
 
     @classmethod
-    def with_zones(cls, values, zones, description):
-        """Make times in UTC from the zones in which they were written."""
+    def with_zones(cls, values, zones, description, column):
+        """Make times in UTC from the zones in which a column was written."""
         if len(zones) > 1:
-            return cls(values, "UTC", f"{description}, several offsets, read as UTC")
+            return cls(
+                values,
+                "UTC",
+                f"{description}, several offsets, read as UTC",
+                f"{column.path}, column {column.name!r}: times have several offsets "
+                "from UTC, as where summer time begins or ends. They are read as UTC, "
+                "and so are all times in results.",
+            )
         (zone,) = zones
         zone = "UTC" if zone == UTC else zone
         return cls(values, zone, f"{description}, zone {zone}")
