@@ -347,6 +347,31 @@ def test_a_channel_without_a_usual_reading():
     assert sentence == "Row 2: channel 0 at 40.2; 81 % of the error"
 
 
+@pytest.mark.parametrize("dtype", ["Float64", "Int64", "float32"])
+@pytest.mark.parametrize("attribution", ["auto", "occlusion"])
+def test_types_of_pandas(dtype, attribution):
+    """Readings of `pd.NA` are missing ones."""
+    X = pd.DataFrame(100 * wave(300, 3), columns=list("abc")).round()
+    detector = make_pipeline(
+        StandardScaler(), AutoregressiveDetector(lags=2, window_size=8)
+    ).fit(X)
+    X.iloc[50:53, 1], X.iloc[51, 2] = 900, np.nan
+    expected = explain(detector, X, attribution=attribution)
+    assert "b" in expected["channels"].iloc[0]
+    found = explain(detector, X.astype(dtype), attribution=attribution)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+
+
+def test_events_do_not_cross_a_break():
+    X = wave(300, 2)
+    detector = make_pipeline(StandardScaler(), *pca(n_components=1)).fit(X)
+    X = np.concatenate([X[:50], np.full((1, 2), np.nan), X[:50]])
+    flagged = np.isin(np.arange(101), [47, 48, 49, 51, 52, 54])
+    events = explain(detector, X, flagged=flagged, max_gap=5)
+    assert events["start"].tolist() == [47, 51]
+    assert events["end"].tolist() == [49, 54]
+
+
 def test_an_array_has_positions():
     X = wave(300, 3)
     detector = make_pipeline(StandardScaler(), *pca(n_components=2)).fit(X)

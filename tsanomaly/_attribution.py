@@ -456,8 +456,9 @@ def _floats(X):
 
 
 def _column(X, channel):
-    column = X.iloc[:, channel] if hasattr(X, "iloc") else X[:, channel]
-    return np.asarray(column, dtype=np.float64)
+    if hasattr(X, "iloc"):
+        return X.iloc[:, channel].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(X[:, channel], dtype=np.float64)
 
 
 def _with(X, channel, values):

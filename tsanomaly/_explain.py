@@ -246,10 +246,9 @@ def describe_events(
     else:
         expected = expected[rows]
     index, names = pd.RangeIndex(len(X)), list(range(X.shape[1]))
-    readings = X
     if isinstance(X, pd.DataFrame):
-        index, names, readings = X.index, list(X.columns), X.to_numpy()
-    readings = np.asarray(readings[rows], dtype=np.float64)
+        index, names = X.index, list(X.columns)
+    readings = _readings_at(X, rows)
     step, clock = median_step(index), clock_format(index)
     table = []
     for found in events:
@@ -306,7 +305,7 @@ def _find_events(detector, X, flagged, max_gap, alarm_filter):
         errors = detector_errors(detector, X)
     errors[find_breaks(X)] = np.nan
     flagged = flagged & ~np.isnan(errors)  # breaks are not events
-    return errors, flagged, _events(flagged, max_gap)
+    return errors, flagged, _events(flagged, np.isnan(errors), max_gap)
 
 
 def find_alarms(detector, errors, threshold, alarm_filter):
@@ -383,9 +382,7 @@ def _expect(detector, X, rows, normal):
     expected = expected_readings(detector, X, rows) if len(rows) else None
     if expected is not None:
         return expected, "expected"
-    readings = np.asarray(X, dtype=np.float64)
-    if normal.any():
-        readings = readings[normal]
+    readings = _readings_at(X, np.flatnonzero(normal) if normal.any() else slice(None))
     # Not nanmedian, which warns about channels without readings.
     usual = [
         np.median(known) if len(known := column[~np.isnan(column)]) else np.nan
@@ -394,10 +391,22 @@ def _expect(detector, X, rows, normal):
     return np.broadcast_to(usual, (len(rows), X.shape[1])), "usual"
 
 
-def _events(flagged, max_gap):
-    """Return the first and last rows of flagged ranges, merged if they are close."""
+def _readings_at(X, rows):
+    """Return some rows as floats, NaN where a reading is missing."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(X[rows], dtype=np.float64)
+
+
+def _events(flagged, breaks, max_gap):
+    """Return the first and last rows of flagged ranges, merged if they are close.
+
+    Ranges on both sides of a break are of different series.
+    """
     start, end = runs(flagged.astype(np.int8))
+    n_breaks = np.cumsum(breaks)
     apart = start[1:] - end[:-1] - 1 > max_gap
+    apart |= n_breaks[start[1:]] > n_breaks[end[:-1]]
     first, last = np.ones(len(start), dtype=bool), np.ones(len(start), dtype=bool)
     first[1:], last[:-1] = apart, apart
     pairs = zip(start[first].tolist(), end[last].tolist(), strict=True)
