@@ -21,6 +21,7 @@ from tests.helpers import tiny_detector, wave
 from tsanomaly import (
     AutoregressiveDetector,
     EnsembleDetector,
+    LinearAutoencoderDetector,
     LSTMAutoencoderDetector,
     ReconstructionThreshold,
     StreamingDetector,
@@ -378,6 +379,29 @@ def test_who_is_left_out_needs_no_errors_of_channels(series):
     assert ensemble.transform(series).shape == series.shape
 
 
+def test_other_detectors_may_give_errors_of_channels_or_not(series):
+    """Before a refit, its methods are those of the new detectors."""
+    ensemble = EnsembleDetector([("a", forecasts())]).fit(series)
+    ensemble.set_params(detectors=[("forest", FOREST)])
+    assert not hasattr(ensemble, "fit_transform")
+    assert hasattr(ensemble.set_params(detectors=[("a", forecasts())]), "fit_transform")
+    ensemble.set_params(detectors=[("forest", FOREST)]).fit(series)
+    assert not hasattr(ensemble, "transform")
+    ensemble.set_params(detectors=[("a", forecasts())])
+    assert ensemble.fit_transform(series).shape == series.shape
+
+
+def test_a_member_that_takes_a_window_every_few_rows(series):
+    """Its rows depend on those before a break, too, and it deals with breaks itself."""
+    strided = LinearAutoencoderDetector(8, row_error="overlap_mean", stride=4)
+    ensemble = EnsembleDetector([("strided", strided), ("a", forecasts())])
+    X = series.copy()
+    X[90] = np.nan
+    scores = ensemble.fit(X).score_samples(X)
+    np.testing.assert_array_equal(np.isnan(scores), np.arange(len(X)) == 90)
+    np.testing.assert_allclose(scores, -ensemble.transform(X).mean(axis=1), rtol=1e-6)
+
+
 def test_frames_keep_their_names(series):
     frame = pd.DataFrame(series, columns=["flow", "pressure"])
     ensemble = small().set_output(transform="pandas").fit(frame)
@@ -563,9 +587,10 @@ def test_wrong_parameters_of_a_detector_are_errors(series):
         {"forecasts__row_error": "multi"},
         {"forecasts__lags": ()},
         {"neighbors__features": "foo"},
+        {"forecasts__stride": 3},
     ):
         ensemble = small().set_params(**wrong)
-        with pytest.raises(ValueError, match="parameter"):
+        with pytest.raises(ValueError, match="parameter|stride=3 is not supported"):
             ensemble.fit(series)
 
 

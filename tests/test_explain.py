@@ -303,7 +303,7 @@ def test_missing_readings_are_named():
     detector = forest().fit(X)
     X[[2, 3], 0] = X[2, 1] = X[4, 2] = X[2:5, 3] = np.nan
     for reading, said in (
-        (3.0, "2.00 above usual 1.00, missing in 2 of 3 rows"),
+        (3.0, "missing in 2 of 3 rows, 2.00 above usual 1.00"),
         (np.nan, "missing"),
     ):
         X[4, 0] = reading

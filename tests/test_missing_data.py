@@ -18,10 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from tests import reference
 from tests.helpers import errors_of_view, tiny_detector, wave, with_start_up_rows
 from tsanomaly import (
+    AutoregressiveDetector,
     HybridDetector,
+    LinearAutoencoderDetector,
     ReconstructionThreshold,
     ScoreTransformer,
     StreamingDetector,
+    WindowNeighborsDetector,
     _trainers,
     explain,
 )
@@ -248,6 +251,25 @@ def test_dropouts_in_training_do_not_move_the_threshold():
     assert flagged[dropped].all()
     ignoring = changed(detector, missing="ignore")
     assert (ignoring.predict(X) == -1).sum() == 10
+
+
+@pytest.mark.parametrize("missing", [slice(0, 800), slice(800, None)])
+@pytest.mark.parametrize(
+    "detector",
+    [
+        AutoregressiveDetector(lags=3, window_size=20),
+        LinearAutoencoderDetector((20, 201)),
+        WindowNeighborsDetector(random_state=0),
+    ],
+)
+def test_a_channel_of_half_of_the_training_rows(detector, missing):
+    """A model that has not seen it has large errors, which set no threshold."""
+    rng = np.random.default_rng(0)
+    time = np.arange(1600)[:, None] / [7, 9, 11]
+    X = np.sin(time) + 0.05 * rng.normal(size=time.shape)
+    whole = clone(detector).fit(X).offset_
+    X[missing, 2] = np.nan
+    assert detector.fit(X).offset_ > 1.3 * whole  # both are negative
 
 
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])

@@ -57,6 +57,11 @@ def _all_give_channel_errors(ensemble):
     return all(map(gives_channel_errors, members))
 
 
+def _all_will_give_channel_errors(ensemble):
+    """Whether all detectors return errors per channel once they are fitted."""
+    return all(map(gives_channel_errors, dict(ensemble.detectors).values()))
+
+
 def _all_accept_new_normal(ensemble):
     """Whether all detectors support `accept_new_normal`."""
     members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
@@ -218,7 +223,7 @@ class EnsembleDetector(
         errors, _, breaks = self._fit(X, y)
         return self._join(errors, ~breaks)
 
-    @available_if(_all_give_channel_errors)
+    @available_if(_all_will_give_channel_errors)
     def _fit_held_out(self, X, y=None):
         """Fit the ensemble and return in-sample and held-out errors.
 
@@ -609,8 +614,12 @@ class EnsembleDetector(
 
 # Not decorators: scikit-learn's set_output wrappers would make the methods available
 # unconditionally.
-for _name in ("transform", "fit_transform", "get_feature_names_out"):
-    _method = available_if(_all_give_channel_errors)(getattr(EnsembleDetector, _name))
+for _name, _check in (
+    ("transform", _all_give_channel_errors),
+    ("fit_transform", _all_will_give_channel_errors),
+    ("get_feature_names_out", _all_give_channel_errors),
+):
+    _method = available_if(_check)(getattr(EnsembleDetector, _name))
     setattr(EnsembleDetector, _name, _method)
 
 

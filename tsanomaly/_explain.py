@@ -455,11 +455,9 @@ def _what(event, gaps, source):
     """
     if event["channels"]:
         name, share = event["channels"][0], event["shares"][0]
-        text = []
+        text = [gaps.pop(name)] if name in gaps else []
         if not np.isnan(event["reading"]):
             text.append(_deviation(event["reading"], event["expected"], source))
-        if name in gaps:
-            text.append(gaps.pop(name))
         said = [
             f"{called(name)} {', '.join(text)}",
             f"{100 * share:.0f} % of the error",

@@ -22,7 +22,12 @@ from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES
 from tsanomaly._selected_rows import SelectedRowsMixin, overrides
-from tsanomaly._sklearn_compat import Interval, StrOptions, _fit_context
+from tsanomaly._sklearn_compat import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    _fit_context,
+)
 from tsanomaly._start_up import StartUpView, StepView
 from tsanomaly._training_warnings import warn_of_unscaled
 from tsanomaly._validation import (
@@ -397,13 +402,13 @@ class ResidualDetector(
         rule = RULES[self.row_error](window_size, stride)
         if stride != 1 and not rule.overlaps:
             strided = [name for name, other in RULES.items() if other.overlaps]
-            raise ValueError(
+            raise InvalidParameterError(
                 f"stride={stride} is not supported with row_error={self.row_error!r}, "
                 "which needs the window of every row. Use stride=1, or row_error="
                 f"{' or '.join(map(repr, strided))}."
             )
         if stride > rule.window_size:
-            raise ValueError(
+            raise InvalidParameterError(
                 f"stride={stride} is larger than window_size={rule.window_size}, so "
                 "rows between windows would have no error. Lower stride."
             )
@@ -421,7 +426,7 @@ class ResidualDetector(
         for view in views:
             if view.model.forecasts and view.rule.overlaps:
                 causal = [name for name, rule in RULES.items() if not rule.looks_ahead]
-                raise ValueError(
+                raise InvalidParameterError(
                     f"row_error={self.row_error!r} averages several reconstructions of "
                     "a row, but this model forecasts each row once. Use one of "
                     f"{', '.join(map(repr, causal))}."

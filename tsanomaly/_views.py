@@ -538,8 +538,9 @@ def errors_of_halves(view, series, rows, refit, most=None):
     Returns
     -------
     rows : ndarray of int
-        Rows with an error. A half that hardly varies is not used for fitting. Empty if
-        the halves are too short for separate windows.
+        Rows with an error. A half that hardly varies, or lacks most readings of a
+        channel that others hold, is not used for fitting. Empty if the halves are too
+        short for separate windows.
     errors : ndarray of shape (n_rows, n_channels)
     """
     overlap = view.n_start_up
@@ -548,12 +549,15 @@ def errors_of_halves(view, series, rows, refit, most=None):
     found, errors = [], []
     if middle > overlap + 1:
         lowest = _STANDSTILL * _variance(series, rows)
+        fewest = _STANDSTILL * _known_share(series, rows)
         for learned, held_out in (
             (rows[middle:], rows[: middle - overlap]),
             (rows[:middle], rows[middle + overlap :]),
         ):
-            # A model of a standstill says nothing about normal operation.
-            if _variance(series, learned) > lowest:
+            # A model of a standstill says nothing about normal operation, nor does one
+            # that has not seen a channel.
+            is_complete = (_known_share(series, learned) >= fewest).all()
+            if is_complete and _variance(series, learned) > lowest:
                 other = refit(evenly(learned))
                 found.append(held_out if most is None else evenly(held_out, most))
                 errors.append(other.errors_at(series, found[-1]))
@@ -594,3 +598,8 @@ def _variance(series, rows):
     """Return the variance of the readings of some rows, summed over the channels."""
     readings = np.ma.masked_invalid(series.X[rows])
     return readings.var(axis=0, dtype=np.float64).filled(0).sum()
+
+
+def _known_share(series, rows):
+    """Return the share of rows with a reading of each channel."""
+    return 1 - np.isnan(series.X[rows]).mean(axis=0)
