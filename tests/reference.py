@@ -414,6 +414,7 @@ def _next_alarm(errors, excess, first, *, trigger, max_excess, decay, on_delay, 
                 rules |= {"on_delay": on_delay, "worst": worst}
                 end, over = _end_of_alarm(errors, excess, t, **rules, **ends)
                 return {**alarm, "end": end, "over": over}
+            accumulated = min(accumulated, trigger)
         else:
             accumulated = _lowered(accumulated, decay)
             start = None if accumulated == 0 else start

@@ -123,6 +123,15 @@ def test_on_delay():
     assert [(a["start"], a["raised"], a["end"]) for a in alarms] == [(30, 32, 32)]
 
 
+def test_bursts_shorter_than_the_on_delay_are_forgotten():
+    errors = np.ones(400)
+    for start in range(0, 300, 50):
+        errors[start : start + 4] = 5.0
+    errors[350:356] = 5.0
+    alarms = found(errors, on_delay=5)
+    assert [(a["start"], a["raised"], a["end"]) for a in alarms] == [(350, 354, 355)]
+
+
 def test_off_delay():
     errors = np.ones(40)
     errors[[10, 20]] = 5.0

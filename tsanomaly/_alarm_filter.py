@@ -100,8 +100,9 @@ class AlarmFilter(BaseEstimator):
     :math:`\max(c_{t-1} - 0.1, 0)` otherwise, and an alarm is raised where
     :math:`c_t > 1`. It starts at the first row since :math:`c` was last 0.
 
-    From then on, :math:`c_t` is at most 1, and rows within the deadband do not change
-    it. The alarm ends with the last row that is not quiet before :math:`c` is 0 again,
+    After that comparison, :math:`c_t` is limited to 1. Therefore, rows that were fewer
+    than `on_delay` are forgotten after at most ten quiet rows. Once an alarm is raised,
+    rows within the deadband do not change :math:`c_t`. The alarm ends with the last row that is not quiet before :math:`c` is 0 again,
     which takes at most ten quiet rows. Later rows above the threshold keep it from
     being cleared, as long as they come, but belong to it only if :math:`c` exceeds 1
     again or the row is worse than all before. A break ends and clears an alarm.
@@ -438,8 +439,8 @@ class AlarmTracker:
         if is_due and not self.is_raised:
             self.is_raised = True
             alarm["raised"], alarm["state"] = row, "active"
-        if self.is_raised:
-            self.accumulated = min(self.accumulated, rules.trigger)
+        # Rows before `on_delay` has passed do not keep the alarm pending for longer.
+        self.accumulated = min(self.accumulated, rules.trigger)
         severity = 100.0 * (1.0 - 2.0**-excess)
         if is_due or error > alarm["error"] or severity > alarm["severity"]:
             self.is_calm = False
