@@ -102,10 +102,11 @@ class AlarmFilter(BaseEstimator):
 
     After that comparison, :math:`c_t` is limited to 1. Therefore, rows that were fewer
     than `on_delay` are forgotten after at most ten quiet rows. Once an alarm is raised,
-    rows within the deadband do not change :math:`c_t`. The alarm ends with the last row that is not quiet before :math:`c` is 0 again,
-    which takes at most ten quiet rows. Later rows above the threshold keep it from
-    being cleared, as long as they come, but belong to it only if :math:`c` exceeds 1
-    again or the row is worse than all before. A break ends and clears an alarm.
+    rows within the deadband do not change :math:`c_t`. The alarm ends with the last row
+    that is not quiet before :math:`c` is 0 again, which takes at most ten quiet rows.
+    Later rows above the threshold keep it from being cleared, as long as they come, but
+    belong to it only if :math:`c` exceeds 1 again or the row is worse than all before.
+    A break ends and clears an alarm.
 
     The severity is :math:`100 (1 - 2^{-x})` of the largest excess :math:`x` of the
     alarm: 0 at the threshold, 50 at one unit above it, 75 at two units, approaching 100
