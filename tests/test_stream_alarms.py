@@ -221,6 +221,21 @@ def test_its_own_threshold(of_arrays):
     assert (found["score"] < -2).all()
 
 
+def test_channels_are_not_guessed_from_the_fault_itself():
+    """Windows of a long fault hold nothing that could take its place."""
+    forest = make_pipeline(WindowTransformer(4), IsolationForest(random_state=0))
+    detector = make_pipeline(ScoreTransformer(forest), ReconstructionThreshold())
+    X = wave(300)
+    detector.fit(X)
+    X[100:140, 1] += 6
+    stream = StreamingDetector(detector, alarm_filter=AlarmFilter())
+    for row in X[:200]:
+        stream.update(row)
+    (channels,) = stream.alarms()["channels"]
+    assert channels == []
+    assert explain(detector, X, alarm_filter=AlarmFilter())["channels"][0][0] == 1
+
+
 def test_how_many_channels(detectors):
     stream = StreamingDetector(detectors["scaled"], AlarmFilter())
     stream.update_many(framed(with_faults()))
@@ -412,7 +427,7 @@ def test_an_attribution_that_raises_changes_nothing(of_arrays, monkeypatch):
     stream.update_many(X[:22])
     before = stream.alarms()
 
-    def fail(*arguments):
+    def fail(*arguments, **named):
         raise MemoryError
 
     with monkeypatch.context() as patch:

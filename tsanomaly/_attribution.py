@@ -54,14 +54,15 @@ def channel_errors(detector, X, rows, normal):
         A series.
     rows : ndarray of int
         Rows to explain, in increasing order.
-    normal : ndarray of shape (n_timestamps,), dtype=bool
-        Rows to use as substitutes in occlusion.
+    normal : ndarray of shape (n_timestamps,), dtype=bool, or None
+        Rows to use as substitutes in occlusion. None rules occlusion out.
 
     Returns
     -------
     contributions : ndarray of shape (n_rows, n_channels) or None
         Non-negative contributions, NaN in rows without an error. None if the error is
-        not such a sum.
+        not such a sum, or would need occlusion and `normal` is None; in a cascade,
+        only the rows that would need it are 0 then.
     """
     columns, steps = _Columns(X), fitted_steps(detector)
     first = next((i for i, step in enumerate(steps) if _gives_errors(step)), None)
@@ -369,10 +370,10 @@ def _errors_of(step, columns, rows, normal):
     if isinstance(step, HybridDetector):
         return _cascade(step, columns.values, rows, normal), columns.fold
     parts = _parts(step) if isinstance(step, FeatureUnion) else [step]
-    shares = [
-        columns.fold(_shares(part.detector_, columns.values, rows, normal))
-        for part in parts
-    ]
+    found = [_shares(part.detector_, columns.values, rows, normal) for part in parts]
+    if any(shares is None for shares in found):
+        return None, None
+    shares = [columns.fold(shares) for shares in found]
     scores = results_at(step, "transform", columns.values, rows)
 
     def spread(scores):
@@ -396,6 +397,8 @@ def _contributions(errors):
 def _shares(detector, X, rows, normal):
     contributions = channel_errors(detector, X, rows, normal)
     if contributions is None:
+        if normal is None:
+            return None
         contributions = occlude(detector, X, rows, normal)
     return normalise(contributions)
 
@@ -405,13 +408,14 @@ def _cascade(hybrid, X, rows, normal):
     if hybrid.combine != "cascade":
         return None
     candidate = results_at(hybrid, "screen", X, rows)
-    contributions = np.empty((len(rows), X.shape[1]))
+    contributions = np.zeros((len(rows), X.shape[1]))
     for part, scored in (
         (hybrid.detector_, candidate),
         (hybrid.screener_, ~candidate),
     ):
-        if scored.any():
-            contributions[scored] = _shares(part, X, rows[scored], normal)
+        shares = _shares(part, X, rows[scored], normal) if scored.any() else None
+        if shares is not None:
+            contributions[scored] = shares
     return contributions
 
 

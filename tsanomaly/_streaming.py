@@ -50,7 +50,9 @@ class StreamingDetector:
 
     alarm_filter : AlarmFilter or None, default=None
         Filter for alarms, which are returned by `alarms`. They equal those of
-        ``explain(detector, X, alarm_filter=alarm_filter)`` on all rows received so far.
+        ``explain(detector, X, alarm_filter=alarm_filter)`` on all rows received so far,
+        except that no channels are named where `explain` has to replace readings by
+        normal ones (``attribution="occlusion"``), which a stream does not keep.
         Attribution to channels adds some time for rows above the threshold. If a step
         such as an imputer fills rows without readings, these rows are ordinary rows
         here, but breaks in `explain`.
@@ -412,8 +414,8 @@ class StreamingDetector:
             if len(inside):
                 X = self._prepare().as_given(rows, times)
                 inside = inside - start + len(rows) - n_new
-                normal = np.zeros(len(rows), dtype=bool)
-                found.append(channel_errors(self.detector, X, inside, normal))
+                # The rows that are kept may be those of the fault: no substitutes.
+                found.append(channel_errors(self.detector, X, inside, normal=None))
         return None if any(part is None for part in found) else np.concatenate(found)
 
     def _pieces(self, rows, times):
