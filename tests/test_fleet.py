@@ -304,6 +304,15 @@ def test_another_fallback(frame):
     )
 
 
+def test_a_fallback_that_takes_no_breaks(frame):
+    detector = make_pipeline(WindowTransformer(4), PCA(2), forest())
+    with pytest.raises(RuntimeError, match="set fallback to None or to a detector th"):
+        FleetDetector(detector, min_rows=20).fit(frame)
+    assert len(
+        FleetDetector(detector, min_rows=20, fallback=None).fit(frame).detectors_
+    )
+
+
 def test_no_fallback():
     frame = machines(40, 5, names=["a", "b"])
     with pytest.raises(RuntimeError, match=r"machine_id=b .*min_rows"):
@@ -316,7 +325,10 @@ def test_no_fallback():
         scores = lenient.score_samples(frame)
     np.testing.assert_array_equal(np.isnan(scores), np.arange(45) >= 40)
     lenient.set_params(on_error="raise")
-    with pytest.raises(RuntimeError, match=r"machine_id=b.*no fallback"):
+    told = (
+        r"machine_id=b.*no fallback(.|\n)*Lower min_rows, set a fallback, or set on_er"
+    )
+    with pytest.raises(RuntimeError, match=told):
         lenient.predict(frame)
 
 

@@ -17,6 +17,11 @@ __all__ = ["Failure", "apply_one", "fit_joined", "fit_one", "pooled_task"]
 # because windows need consecutive rows.
 _MOST_POOLED, _LEAST_POOLED = 20_000, 200
 
+# What helps if the rows of several machines, separated by breaks, break a fallback.
+_OTHER_FALLBACK = (
+    "correct or remove rows, set fallback to None or to a detector that supports breaks"
+)
+
 
 class Failure:
     """Description of an error of a model.
@@ -68,7 +73,7 @@ def _fit_pooled(detector, blocks, ys, n_blocks):
     try:
         return fit_joined(detector, blocks, ys, n_blocks), None, None
     except Exception as error:
-        return None, None, Failure.of(error)
+        return None, None, Failure.of(error, cure=_OTHER_FALLBACK)
 
 
 def fit_joined(detector, blocks, ys=None, n_blocks=None):
@@ -116,7 +121,10 @@ def fit_joined(detector, blocks, ys=None, n_blocks=None):
 def apply_one(model, method, X):
     """Call a method of a model. Return its result, or a failure."""
     if model is None:
-        return None, Failure("it has no detector of its own, and there is no fallback")
+        return None, Failure(
+            "it has no detector of its own, and there is no fallback",
+            cure="lower min_rows, set a fallback",
+        )
     if isinstance(model, Failure):
         return None, model
     try:

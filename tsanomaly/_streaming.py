@@ -89,7 +89,9 @@ class StreamingDetector:
     Notes
     -----
     Scores equal those of the whole series within a relative tolerance of 1e-5. Flags
-    are equal wherever the decision function is further than that from 0.
+    are equal wherever the decision function is further than that from 0. Scores by rank
+    among training rows, as of :class:`ScoreTransformer` by default, may differ more
+    where training scores nearly coincide.
 
     A row that is NaN in every channel is a break: its score is NaN, it is not flagged,
     and the row after it is treated like the first row of a series. Send a break after
