@@ -58,7 +58,7 @@ FAULTS = {
     "noisy": ["spike", "stuck", "drift", "low current"],
 }
 
-DEFAULT = "and a budget, by default of one in 300 rows: the default"
+DEFAULT = "and a budget: the default, with that of --per"
 LEARNED, HELD_OUT, BUDGET = "learned", "held out", "budget"
 RULES = {  # which threshold, and the parameters of the filter
     "every run, threshold of rows learned from": (LEARNED, None),

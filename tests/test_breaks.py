@@ -27,6 +27,8 @@ from tsanomaly import (
 )
 from tsanomaly.datasets import insert_breaks
 
+pytestmark = pytest.mark.network
+
 SCALERS = [StandardScaler(), MinMaxScaler(), RobustScaler(), MaxAbsScaler()]
 
 

@@ -28,6 +28,8 @@ from tsanomaly import (
     fit_cross_fitted,
 )
 
+pytestmark = pytest.mark.network
+
 THRESHOLD = partial(ReconstructionThreshold, quantile=0.99)
 
 

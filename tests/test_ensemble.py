@@ -380,7 +380,7 @@ def test_who_is_left_out_needs_no_errors_of_channels(series):
 
 
 def test_other_detectors_may_give_errors_of_channels_or_not(series):
-    """Before a refit, its methods are those of the new detectors."""
+    """`fit_transform` follows those to be fitted, `transform` the fitted ones."""
     ensemble = EnsembleDetector([("a", forecasts())]).fit(series)
     ensemble.set_params(detectors=[("forest", FOREST)])
     assert not hasattr(ensemble, "fit_transform")
@@ -389,17 +389,6 @@ def test_other_detectors_may_give_errors_of_channels_or_not(series):
     assert not hasattr(ensemble, "transform")
     ensemble.set_params(detectors=[("a", forecasts())])
     assert ensemble.fit_transform(series).shape == series.shape
-
-
-def test_a_member_that_takes_a_window_every_few_rows(series):
-    """Its rows depend on those before a break, too, and it deals with breaks itself."""
-    strided = LinearAutoencoderDetector(8, row_error="overlap_mean", stride=4)
-    ensemble = EnsembleDetector([("strided", strided), ("a", forecasts())])
-    X = series.copy()
-    X[90] = np.nan
-    scores = ensemble.fit(X).score_samples(X)
-    np.testing.assert_array_equal(np.isnan(scores), np.arange(len(X)) == 90)
-    np.testing.assert_allclose(scores, -ensemble.transform(X).mean(axis=1), rtol=1e-6)
 
 
 def test_frames_keep_their_names(series):

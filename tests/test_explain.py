@@ -345,6 +345,15 @@ def test_a_channel_without_a_usual_reading():
         detector, X, flagged=np.arange(5) == 2, attribution=known_shares
     )["sentence"]
     assert sentence == "Row 2: channel 0 at 40.2; 81 % of the error"
+    X = np.full((40, 2), np.nan)
+    X[:, 1], X[6:30, 0] = 1.0, 40.2
+    (sentence,) = explain(
+        detector,
+        X,
+        flagged=(np.arange(40) >= 5) & (np.arange(40) < 30),
+        attribution=lambda *_: np.tile([4.0, 1.0], (25, 1)),
+    )["sentence"]
+    assert sentence == "Rows 5 to 29: channel 0 at 40.2; 80 % of the error"
 
 
 @pytest.mark.parametrize("dtype", ["Float64", "Int64", "float32"])

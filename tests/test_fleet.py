@@ -36,6 +36,8 @@ from tsanomaly import (
 )
 from tsanomaly.datasets import insert_breaks
 
+pytestmark = pytest.mark.network
+
 CHANNELS = ["flow", "pressure"]
 
 

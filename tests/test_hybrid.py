@@ -35,6 +35,8 @@ from tsanomaly._context import get_context, sees_other_rows
 from tsanomaly._inspection import last_step
 from tsanomaly.metrics import make_anomaly_scorer
 
+pytestmark = pytest.mark.network
+
 FOREST = IsolationForest(n_estimators=20, random_state=0)
 LOF = LocalOutlierFactor(novelty=True)
 

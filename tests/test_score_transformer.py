@@ -24,6 +24,8 @@ from tsanomaly import (
 )
 from tsanomaly._context import get_context
 
+pytestmark = pytest.mark.network
+
 FOREST = IsolationForest(n_estimators=20, random_state=0)
 
 

@@ -61,8 +61,7 @@ def channel_errors(detector, X, rows, normal):
     -------
     contributions : ndarray of shape (n_rows, n_channels) or None
         Non-negative contributions, NaN in rows without an error. None if the error is
-        not such a sum, or would need occlusion and `normal` is None; in a cascade,
-        only the rows that would need it are 0 then.
+        not such a sum, or would need occlusion and `normal` is None.
     """
     columns, steps = _Columns(X), fitted_steps(detector)
     first = next((i for i, step in enumerate(steps) if _gives_errors(step)), None)
@@ -408,13 +407,15 @@ def _cascade(hybrid, X, rows, normal):
     if hybrid.combine != "cascade":
         return None
     candidate = results_at(hybrid, "screen", X, rows)
-    contributions = np.zeros((len(rows), X.shape[1]))
+    contributions = np.empty((len(rows), X.shape[1]))
     for part, scored in (
         (hybrid.detector_, candidate),
         (hybrid.screener_, ~candidate),
     ):
-        shares = _shares(part, X, rows[scored], normal) if scored.any() else None
-        if shares is not None:
+        if scored.any():
+            shares = _shares(part, X, rows[scored], normal)
+            if shares is None:
+                return None
             contributions[scored] = shares
     return contributions
 

@@ -51,15 +51,16 @@ from tsanomaly._windows import TrailingWindows
 __all__ = ["EnsembleDetector"]
 
 
-def _all_give_channel_errors(ensemble):
-    """Whether all detectors return errors per channel."""
-    members = getattr(ensemble, "named_detectors_", dict(ensemble.detectors)).values()
-    return all(map(gives_channel_errors, members))
-
-
-def _all_will_give_channel_errors(ensemble):
-    """Whether all detectors return errors per channel once they are fitted."""
+def _will_give_channel_errors(ensemble):
+    """Whether all detectors that `fit` clones return errors per channel."""
     return all(map(gives_channel_errors, dict(ensemble.detectors).values()))
+
+
+def _gives_channel_errors(ensemble):
+    """Whether all fitted detectors return errors per channel."""
+    if not hasattr(ensemble, "named_detectors_"):
+        return _will_give_channel_errors(ensemble)
+    return all(map(gives_channel_errors, ensemble.named_detectors_.values()))
 
 
 def _all_accept_new_normal(ensemble):
@@ -223,7 +224,7 @@ class EnsembleDetector(
         errors, _, breaks = self._fit(X, y)
         return self._join(errors, ~breaks)
 
-    @available_if(_all_will_give_channel_errors)
+    @available_if(_will_give_channel_errors)
     def _fit_held_out(self, X, y=None):
         """Fit the ensemble and return in-sample and held-out errors.
 
@@ -315,7 +316,7 @@ class EnsembleDetector(
         errors = [detector.transform(X) for detector, *_ in self._members()]
         return self._join([np.asarray(by_channel) for by_channel in errors], ~breaks)
 
-    @available_if(_all_give_channel_errors)
+    @available_if(_gives_channel_errors)
     def reconstruct(self, X):
         """Return the readings that the detectors expect.
 
@@ -615,9 +616,9 @@ class EnsembleDetector(
 # Not decorators: scikit-learn's set_output wrappers would make the methods available
 # unconditionally.
 for _name, _check in (
-    ("transform", _all_give_channel_errors),
-    ("fit_transform", _all_will_give_channel_errors),
-    ("get_feature_names_out", _all_give_channel_errors),
+    ("transform", _gives_channel_errors),
+    ("fit_transform", _will_give_channel_errors),
+    ("get_feature_names_out", _gives_channel_errors),
 ):
     _method = available_if(_check)(getattr(EnsembleDetector, _name))
     setattr(EnsembleDetector, _name, _method)

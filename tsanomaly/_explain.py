@@ -444,14 +444,17 @@ def name_channels(contributions, names, n_channels):
 def _compare(readings, expected):
     """Return the reading and the expected value where they differ most."""
     distance = np.abs(readings - expected)
-    row = 0 if np.isnan(distance).all() else np.nanargmax(distance)
+    if np.isnan(distance).all():  # nothing is expected: the first reading
+        row = np.argmin(np.isnan(readings))
+    else:
+        row = np.nanargmax(distance)
     return {"reading": float(readings[row]), "expected": float(expected[row])}
 
 
 def _what(event, gaps, source):
     """Describe the first channel, its reading and share, and missing readings.
 
-    `gaps` maps channels with missing readings to a description of how many.
+    `gaps` maps channels that lack many readings to a description of how many.
     """
     if event["channels"]:
         name, share = event["channels"][0], event["shares"][0]

@@ -63,22 +63,13 @@ def _run_at(detector, X, rows):
 
 def errors_of_all(detector, X, breaks):
     """Return the errors of all rows, NaN at breaks, which a detector may reject."""
+    if not breaks.any():
+        errors = detector_errors(detector, X)
+        return _check_scored(detector, errors, np.arange(len(errors)))
     errors = np.full(len(breaks), np.nan)
     rows = np.flatnonzero(~breaks)
-    if breaks.any() and _has_context(detector):
-        errors[rows] = _errors_at(detector, X, rows)
-    else:  # without a known context, a detector has to deal with breaks itself
-        errors[rows] = _check_scored(detector, detector_errors(detector, X)[rows], rows)
+    errors[rows] = _errors_at(detector, X, rows)
     return errors
-
-
-def _has_context(detector):
-    """Whether a detector defines the rows that a score depends on."""
-    try:
-        get_context(detector)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_scored(detector, errors, rows):

@@ -34,6 +34,10 @@ __all__ = ["Blend", "Confirmed", "Series", "View", "errors_of_halves", "raised_e
 # A half of a series with a smaller share of the total variance is a standstill.
 _STANDSTILL = 0.1
 
+# A half of a series lacks a channel if its share of readings, relative to that in all
+# rows, is smaller.
+_LEAST_KNOWN = 0.1
+
 
 class Series:
     """A series as the input of models.
@@ -538,9 +542,9 @@ def errors_of_halves(view, series, rows, refit, most=None):
     Returns
     -------
     rows : ndarray of int
-        Rows with an error. A half that hardly varies, or lacks most readings of a
-        channel that others hold, is not used for fitting. Empty if the halves are too
-        short for separate windows.
+        Rows with an error. A half that hardly varies, or lacks nearly all readings of
+        a channel, is not used for fitting. Empty if the halves are too short for
+        separate windows.
     errors : ndarray of shape (n_rows, n_channels)
     """
     overlap = view.n_start_up
@@ -549,7 +553,7 @@ def errors_of_halves(view, series, rows, refit, most=None):
     found, errors = [], []
     if middle > overlap + 1:
         lowest = _STANDSTILL * _variance(series, rows)
-        fewest = _STANDSTILL * _known_share(series, rows)
+        fewest = _LEAST_KNOWN * _known_share(series, rows)
         for learned, held_out in (
             (rows[middle:], rows[: middle - overlap]),
             (rows[:middle], rows[middle + overlap :]),

@@ -75,9 +75,7 @@ def test_tune(labelled, unlabelled, folder, short_search, capsys):
         "the labels of the last 600 rows" if labelled else "faults injected into"
     )
     assert judged_by in shown.out
-    learned = (
-        "21 rows of those for training are labelled anomalous, and will be learned"
-    )
+    learned = "1,200 rows, 21 of which are labelled anomalous, and learned as normal"
     assert (learned in shown.out) is labelled
     table = pd.read_csv(folder / "tuning.csv")
     assert table["event_fscore"].between(0, 1).all()

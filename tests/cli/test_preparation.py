@@ -9,6 +9,7 @@ import pytest
 
 import tsanomaly
 from tsanomaly._cli import main
+from tsanomaly._cli._preparation import row_step
 
 TIMES = pd.date_range("2024-01-01", periods=600, freq="10s", name="time")
 AS_THEN = "readings prepared as in training: --resample 1min --na-values -9999"
@@ -135,6 +136,29 @@ def test_rows_of_another_rate_are_told(every, told, trained, readings, capsys):
         options = ["--no-plots", "--resample", "10s"]
         assert main(["detect", model, "other.csv", *options]) == 0
         assert "the training rows" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("every", ["1s", "1min", "90s", "1h", "250ms"])
+def test_the_step_of_training_is_typed(every, folder, rng, capsys):
+    frame = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+    for name, step in (("then", every), ("now", pd.Timedelta(every) / 10)):
+        frame.index = pd.date_range("2024-01-01", periods=600, freq=step, name="time")
+        frame.to_csv(f"{name}.csv")
+    train = ["train", "then.csv", "--detector", "autoregression", "--window-size", "5"]
+    assert main([*train, "--no-plots"]) == 0
+    capsys.readouterr()
+    detect = ["detect", str(folder / "model.skops"), "now.csv", "--no-plots"]
+    assert main(detect) == 0
+    assert f"Prepare them with --resample {every}." in capsys.readouterr().err
+    assert main([*detect, "--resample", every]) == 0
+    assert "the training rows" not in capsys.readouterr().err
+
+
+def test_a_machine_with_one_row_has_no_step():
+    times = pd.date_range("2024-01-01", periods=4, freq="1min")
+    frame = pd.DataFrame({"machine": ["a", "b", "b", "b"], "x": 0.0}, index=times)
+    assert row_step(frame, "machine") == pd.Timedelta("1min")
+    assert row_step(frame[:1], "machine") is None
 
 
 def test_the_step_of_training_is_kept(trained, on_a_grid, folder, capsys):

@@ -9,6 +9,8 @@ from sklearn.preprocessing import StandardScaler
 from tests.helpers import shaded_ranges, tiny_detector
 from tsanomaly.plotting import ReconstructionDisplay
 
+pytestmark = pytest.mark.network
+
 
 def test_readings_and_reconstruction_have_one_unit(frame):
     pipeline = make_pipeline(StandardScaler(), tiny_detector()).fit(frame)

@@ -9,6 +9,8 @@ from tests.helpers import tiny_detector
 from tsanomaly import HybridDetector, ReconstructionThreshold, ScoreTransformer
 from tsanomaly.plotting import TrainingHistoryDisplay
 
+pytestmark = pytest.mark.network
+
 
 def test_what_is_drawn():
     history = {"loss": [3.0, 2.0, 1.0], "val_loss": [3.0, 1.0, 2.0]}

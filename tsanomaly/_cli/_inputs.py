@@ -337,6 +337,7 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     """
     check_order(model, csv)
     detector, manifest = load_model(model, progress)
+    is_step_given = "resample" in row_params
     trained_step = manifest.get("row_step")
     if trained_step is not None:
         trained_step = pd.Timedelta(trained_step, "s")
@@ -381,8 +382,9 @@ def read_both(model, csv, read_params, row_params, *, one_machine=False, progres
     if names is None:
         n_channels = getattr(detector, "n_features_in_", None)
         _check_positions(readings.frame, n_channels, csv, model)
-    step = row_step(readings.frame.iloc[readings.rows], by)
-    warn_of_other_step(step, trained_step, readings.name)
+    if not is_step_given:  # otherwise, `as_in_training` has compared it
+        step = row_step(readings.frame.iloc[readings.rows], by)
+        warn_of_other_step(step, trained_step, readings.name)
     return detector, readings._replace(notes=notes + readings.notes), manifest
 
 

@@ -12,7 +12,7 @@ from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarni
 from tsanomaly._validation import find_breaks
 from tsanomaly._wording import count, time_span
 
-__all__ = ["has_readings", "leave_out_dead", "tell_labelled", "tell_plan"]
+__all__ = ["has_readings", "leave_out_dead", "tell_plan"]
 
 # Maximum number of channels of single machines to name.
 _MOST_NAMED = 5
@@ -148,33 +148,15 @@ def tell_plan(threshold, readings, is_training, by):
     text += _expected(threshold, scored)
     if readings.labels is None or threshold.method == "f_score":  # which needs some
         return text
-    labelled = tell_labelled(readings.labels[is_learned])
-    if labelled:
-        text += f"\n{labelled}, or train on fewer rows with --train-fraction"
+    n_anomalous = int((readings.labels[is_learned] == 1).sum())
+    if n_anomalous:
+        text += (
+            f"\n{count(n_anomalous, 'row')} of those for training "
+            f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
+            "learned as normal: empty their sensor cells and keep the label, or train "
+            "on fewer rows with --train-fraction"
+        )
     return text
-
-
-def tell_labelled(labels):
-    """Describe training rows that are labelled anomalous, and what to do about them.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_timestamps,)
-        Of the rows to train on; 1 = anomaly.
-
-    Returns
-    -------
-    text : str
-        Empty if there are none.
-    """
-    n_anomalous = int((labels == 1).sum())
-    if n_anomalous == 0:
-        return ""
-    return (
-        f"{count(n_anomalous, 'row')} of those for training "
-        f"{'is' if n_anomalous == 1 else 'are'} labelled anomalous, and will be "
-        "learned as normal: empty their sensor cells and keep the label"
-    )
 
 
 def _constant(training, by):

@@ -47,17 +47,19 @@ def to_keep(read_params, row_params):
 
 
 def row_step(frame, by):
-    """Return the median time between rows of the first machine; None without times."""
+    """Return the median time between rows, of a typical machine; None without times."""
     if not isinstance(frame.index, pd.DatetimeIndex):
         return None
-    if by is not None:
-        frame = frame[(frame[by] == frame[by].iloc[0]).to_numpy()]
-    return median_step(frame.index)
+    if by is None:
+        return median_step(frame.index)
+    steps = [median_step(part.index) for _, part in frame.groupby(by, sort=False)]
+    steps = [step for step in steps if step is not None]
+    return pd.Series(steps).median() if steps else None
 
 
-def step_seconds(readings, by):
-    """Return the median time between rows of `Readings` in seconds, or None."""
-    step = row_step(readings.frame.iloc[readings.rows], by)
+def step_seconds(frame, by):
+    """Return the median time between rows in seconds, or None."""
+    step = row_step(frame, by)
     return None if step is None else step.total_seconds()
 
 
@@ -98,7 +100,16 @@ def _is_near(step, trained):
 
 def _typed_step(step):
     """Return a time as the option is typed, such as 5min."""
-    return pd.tseries.frequencies.to_offset(step).freqstr
+    units = ("h", "min", "s", "ms", "us", "ns")
+    unit = next(unit for unit in units if not (step % pd.Timedelta(1, unit)).value)
+    return f"{step // pd.Timedelta(1, unit)}{unit}"
+
+
+def _is_trained_step(typed_step, trained):
+    try:
+        return _is_near(pd.Timedelta(typed_step), trained)
+    except ValueError:  # no duration, which the preparation says in its own words
+        return False
 
 
 def as_in_training(kept, read_params, row_params, *, trained_step, takes_missing):
@@ -170,12 +181,8 @@ def _harmless(given, trained, trained_step, takes_missing):
     filling for a model that supports no missing readings, so that it has seen none.
     """
     harmless = set()
-    is_put_on_a_grid = given.get("resample") and trained["resample"] is None
-    if (
-        is_put_on_a_grid
-        and trained_step is not None
-        and _is_near(pd.Timedelta(given["resample"]), trained_step)
-    ):
+    step = given.get("resample")
+    if step and trained_step is not None and _is_trained_step(step, trained_step):
         harmless.add("resample")
     if set(trained.get("na_values") or ()) <= set(given.get("na_values") or ()):
         harmless.add("na_values")

@@ -114,7 +114,7 @@ def train(
     seconds = perf_counter() - start
     progress("saving")
     kept = to_keep(read_params, row_params)
-    step = step_seconds(readings, by)
+    step = step_seconds(frame[is_training & is_row], by)
     save_prepared(model, results.new("model.skops"), kept, step)
     progress(f"scoring {len(frame):,} rows")
     table, thresholds, forecasts = _scores(model, readings, is_training, by)

@@ -15,7 +15,7 @@ from tsanomaly._cli._fleets import training_rows
 from tsanomaly._cli._inputs import read
 from tsanomaly._cli._models import build, settings
 from tsanomaly._cli._parser import DEFAULT_BUDGET
-from tsanomaly._cli._plan import has_readings, leave_out_dead, tell_labelled
+from tsanomaly._cli._plan import has_readings, leave_out_dead
 from tsanomaly._cli._preparation import step_seconds, to_keep
 from tsanomaly._cli._text import visible
 from tsanomaly._inspection import takes_missing
@@ -99,8 +99,6 @@ def tune(
         y = readings.labels[~is_training]
         _check_labels(y)
         judged_by = "the labels of"
-        if told := tell_labelled(readings.labels[is_row]):
-            progress.keep(told)
     best, chosen, table = search(
         model,
         detector,
@@ -115,7 +113,7 @@ def tune(
     with without_repetition(DEFAULT_BUDGET), naming_options(has_window_size=False):
         fit_cross_fitted(best, readings.frame)
     kept = to_keep(read_params, row_params)
-    step = step_seconds(readings, None)
+    step = step_seconds(readings.frame.iloc[readings.rows], None)
     save_prepared(best, results.new("model.skops"), kept, step)
     results.table("tuning.csv", table, index=False)
     result = {
@@ -134,6 +132,15 @@ def tune(
         f"{table.head(10).round(3).to_string(index=False)}\n\n"
         f"trained with the first line on all {len(readings.rows):,} rows"
     )
+    n_anomalous = 0
+    if readings.labels is not None:
+        n_anomalous = int((readings.labels[is_row] == 1).sum())
+    if n_anomalous:
+        text += (
+            f", {n_anomalous:,} of which {'is' if n_anomalous == 1 else 'are'} "
+            "labelled anomalous, and learned as normal. To leave them out, empty their "
+            "sensor cells in a copy of the file, and train on it with these settings"
+        )
     return finish(result, text, results)
 
 
