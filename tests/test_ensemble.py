@@ -412,8 +412,8 @@ def test_frames_keep_their_names(series):
 
 
 def test_frames_reach_the_members_as_they_are(series):
-    frame = pd.DataFrame(series, columns=["flow", "pressure"])
-    frame.iloc[100] = np.nan
+    frame = pd.DataFrame(series.copy(), columns=["flow", "pressure"])
+    frame.iloc[100] = np.nan  # without a copy, also in `series` with older pandas
     ensemble = EnsembleDetector([("forest", FOREST), ("forecasts", forecasts())])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
