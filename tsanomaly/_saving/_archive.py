@@ -327,5 +327,5 @@ def _check_manifest(manifest):
         )
         and (row_step is None or (type(row_step) is float and 0 < row_step < math.inf))
     ):
-        raise ValueError("members, versions, names or preparation are invalid")
+        raise ValueError("members, versions, names or training are invalid")
     datetime.fromisoformat(manifest["created"])

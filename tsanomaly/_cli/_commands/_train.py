@@ -106,7 +106,8 @@ def train(
     training = frame[is_training]
     progress("checking sensor health")
     findings = find_faults(training, by)
-    n_training = int((is_training & is_row).sum())
+    is_learned = is_training & is_row
+    n_training = int(is_learned.sum())
     progress(f"training {detector} on {n_training:,} rows")
     start = perf_counter()
     with without_repetition(threshold_params), naming_options(has_window_size=True):
@@ -114,7 +115,7 @@ def train(
     seconds = perf_counter() - start
     progress("saving")
     kept = to_keep(read_params, row_params)
-    step = step_seconds(frame[is_training & is_row], by)
+    step = step_seconds(frame[is_learned], by)
     save_prepared(model, results.new("model.skops"), kept, step)
     progress(f"scoring {len(frame):,} rows")
     table, thresholds, forecasts = _scores(model, readings, is_training, by)
