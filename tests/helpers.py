@@ -106,7 +106,8 @@ def errors_of_view(detector, X, view, training, weights=1.0):
     """
     reconstruct, scale = reconstruction_of(detector, view), np.sqrt(weights)
     sizes = np.broadcast_to(detector.window_size, 2)
-    breaks, fill = np.isnan(X).all(axis=1), detector.center_ * scale
+    breaks = np.isnan(X).all(axis=1)
+    fill = reference.filler(detector, scale)
     arguments = (
         X * scale,
         lambda windows: reconstruct(np.array(windows) / scale) * scale,
@@ -133,7 +134,11 @@ def whole_rows(X, n_context):
 def with_start_up_rows(detector, X, errors):
     """Add the errors of start-up rows to those of a detector's training series."""
     return reference.with_start_up_rows(
-        errors, X, whole_rows(X, detector.n_context_), -detector.offset_
+        errors,
+        X,
+        whole_rows(X, detector.n_context_),
+        -detector.offset_,
+        reference.filler(detector),
     )
 
 

@@ -31,18 +31,42 @@ def merged(values, n_timestamps, stride):
     return np.array([np.mean(values) if values else np.nan for values in found])
 
 
-def filled(window, values):
-    """Fill NaN in a window with the last reading, else the first, else a value."""
-    result = np.array(window)
+def filled(window, mean, covariance):
+    """Fill NaN with the last (or first) reading, and what is expected to have changed.
+
+    The expectation is that of a normal distribution, given the channels that have a
+    reading in the row.
+    """
+    window = np.asarray(window, dtype=np.float64)
+    is_known, carried, source = ~np.isnan(window), np.array(window - mean), {}
     for channel, column in enumerate(window.T):
-        known = [t for t in range(len(column)) if not np.isnan(column[t])]
+        known = [t for t in range(len(column)) if is_known[t, channel]]
         for t in range(len(column)):
             before = [s for s in known if s <= t]
             if known:
-                result[t, channel] = column[before[-1] if before else known[0]]
+                source[t, channel] = before[-1] if before else known[0]
+                value = column[source[t, channel]] - mean[channel]
             else:
-                result[t, channel] = values[channel]
-    return result
+                value = 0.0
+            carried[t, channel] = value
+    result = window - mean
+    for t, channel in zip(*np.nonzero(~is_known), strict=True):
+        others = np.flatnonzero(is_known[t])
+        gains = np.linalg.solve(
+            covariance[np.ix_(others, others)], covariance[others, channel]
+        )
+        change = carried[t, others]
+        if (t, channel) in source:
+            change = change - carried[source[t, channel], others]
+        result[t, channel] = carried[t, channel] + change @ gains
+    return result + mean
+
+
+def filler(detector, scale=1.0):
+    """Return how a detector fills windows, if readings are multiplied by a scale."""
+    scale = np.broadcast_to(scale, detector.center_.shape)
+    covariance = np.linalg.inv(detector._channel_precision) * np.outer(scale, scale)
+    return lambda window: filled(window, detector.center_ * scale, covariance)
 
 
 def known_mean(values):
@@ -65,9 +89,8 @@ def row_errors(X, reconstruct, window_size, rule, stride=1, breaks=None, fill=No
     X = np.asarray(X, dtype=np.float32)
     rows = range(len(X))
     windows = np.array([trailing_window(X, t, window_size, breaks) for t in rows])
-    if fill is None:
-        fill = np.zeros(X.shape[1])
-    outputs = reconstruct([filled(window, fill) for window in windows])
+    fill = fill or np.nan_to_num
+    outputs = reconstruct([fill(window) for window in windows])
     outputs = outputs.astype(np.float64)
     errors = [[] for _ in X]
     taken = set()  # rows of any window, padded or not
@@ -121,7 +144,7 @@ def multiscale_errors(
             first = t + 1
             continue
         window = trailing_window(X, t, window_size, breaks)
-        seen = filled(window, fill)[None]
+        seen = np.asarray(fill(window))[None]
         squared[t] = (window - reconstruct(seen)[0]) ** 2
         n_padded = max(window_size - 1 - (t - first), 0)
         squared[t][: n_padded if forecasts else window_size * (n_padded > 0)] = np.nan
@@ -171,7 +194,7 @@ def multiscale_errors(
     return errors
 
 
-def with_start_up_rows(errors, X, whole, threshold):
+def with_start_up_rows(errors, X, whole, threshold, fill):
     """Add the errors of start-up rows to those of a training series.
 
     Start-up rows are judged by a forecast from the row before, and first rows by their
@@ -187,12 +210,14 @@ def with_start_up_rows(errors, X, whole, threshold):
         Rows whose windows are not padded.
     threshold : float
         Rows with a larger error are flagged.
+    fill : callable
+        Fills windows.
     """
     rows = [t for t in range(len(X)) if not np.isnan(X[t]).all()]
     centred = X - np.nanmean(X, axis=0)
     before = {t: t - 1 if t - 1 in rows else t for t in rows}
-    # The forecast sees a missing reading as 0.
-    given = {t: np.nan_to_num(centred[before[t]]) for t in rows}
+    mean = np.nanmean(X, axis=0)
+    given = {t: (fill(X[[before[t]]]) - mean)[0] for t in rows}
 
     def squares(learned, judged):
         by_row = {t: np.full(X.shape[1], np.nan) for t in judged}

@@ -126,7 +126,7 @@ def errors_of_views(detector, X):
     squared = []
     for t in whole(X, last_fifth, long):
         window = reference.trailing_window(X, t, short, np.isnan(X).all(axis=1))
-        seen = reference.filled(window, detector.center_)
+        seen = reference.filler(detector)(window)
         squared.append((window[-1] - reconstruct(seen[None])[0, -1]) ** 2)
     typical = reference.known_mean(squared)
     typical = np.maximum(typical, np.median(typical) / 100)

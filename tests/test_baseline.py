@@ -291,7 +291,7 @@ def test_medians_are_kept_for_rows_among_those_they_were_computed_of():
     X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
     breaks = np.zeros(60, dtype=bool)
     expected = trailing_medians(X, 9, breaks)
-    series = Series(X, breaks)
+    series = Series(X, breaks, None)
     every = np.arange(60)
     for rows in (every[10:40], every[20:30], every[5:15], every[::2], None, every[3:5]):
         found = series.windows(4, 9, rows).baseline

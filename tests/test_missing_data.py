@@ -27,10 +27,11 @@ from tsanomaly import (
     WindowNeighborsDetector,
     _trainers,
     explain,
+    make_ensemble,
 )
 from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
-from tsanomaly._windows import fill_windows
+from tsanomaly._imputation import WindowImputer
 
 pytestmark = pytest.mark.network
 
@@ -67,22 +68,22 @@ def changed(detector, **parameters):
 
 @settings(max_examples=30)
 @given(
-    holes=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 1))),
+    holes=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2))),
     empty=st.booleans(),
 )
 def test_windows_are_filled_from_themselves(holes, empty):
-    windows = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    windows = np.random.default_rng(0).normal(size=(3, 4, 3)).astype(np.float32)
     for hole in holes:
         windows[hole] = np.nan
     if empty:
         windows[1, :, 0] = np.nan
-    values = np.array([7, 8], dtype=np.float32)
+    covariance = np.array([[1.0, 0.3, -0.6], [0.3, 0.5, 0.1], [-0.6, 0.1, 2.0]])
     before = windows.copy()
-    filled = fill_windows(windows, values)
+    filled = WindowImputer(np.linalg.inv(covariance)).fill(windows)
     assert filled.dtype == np.float32
-    np.testing.assert_array_equal(
-        filled, [reference.filled(window, values) for window in windows]
-    )
+    expected = [reference.filled(window, np.zeros(3), covariance) for window in windows]
+    np.testing.assert_allclose(filled, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(filled[~np.isnan(before)], before[~np.isnan(before)])
     np.testing.assert_array_equal(windows, before)
 
 
@@ -270,6 +271,48 @@ def test_a_channel_of_half_of_the_training_rows(detector, missing):
     whole = clone(detector).fit(X).offset_
     X[missing, 2] = np.nan
     assert detector.fit(X).offset_ > 1.3 * whole  # both are negative
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        AutoregressiveDetector(),
+        LinearAutoencoderDetector(),
+        make_ensemble("drop", random_state=0),
+    ],
+)
+def test_a_sensor_that_stays_silent(detector):
+    """The other channels, which move with it, are judged as before."""
+    rng = np.random.default_rng(0)
+    time = np.arange(2600)[:, None]
+    common = np.sin(time / 9) + 0.5 * np.sin(time / 4)
+    X = common * [1, -1, 1, 0.5] + 0.1 * rng.normal(size=(2600, 4))
+    detector = clone(detector).fit(X[:2000])
+    new = X[2000:].copy()
+    new[100:, 0] = np.nan
+    new[400:410, 1] += 2
+    flagged = detector.predict(new) == -1
+    assert flagged[100:400].mean() < 0.1  # the 0 of its mean would flag each of them
+    assert flagged[400:410].all()
+
+
+def test_relations_are_learned_from_the_readings_that_are_there():
+    """Channels with few readings in common, and in few rows, count as less related."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 1)) * [1.0, 1e6, 1e-6]
+    X[::2, 2] = np.nan
+    windows = np.array([[[np.nan, 2e6, np.nan]], [[3, np.nan, np.nan]]])
+    for n_rows, tolerance in ((5000, 0.02), (500, 0.1)):
+        filled = WindowImputer.fit(X[:n_rows]).fill(windows)
+        assert filled[0, 0, 0] == pytest.approx(2, rel=tolerance)
+        assert filled[1, 0, 1] == pytest.approx(3e6, rel=tolerance)
+        assert 1e-6 < filled[0, 0, 2] < 2e-6
+    unrelated = WindowImputer.fit(rng.normal(size=(5000, 3))).fill(
+        windows / [1, 1e6, 1]
+    )
+    np.testing.assert_allclose(unrelated, [[[0, 2, 0]], [[3, 0, 0]]], atol=0.2)
+    constant = WindowImputer.fit(np.zeros((10, 3))).fill(windows)
+    assert constant.tolist() == [[[0, 2e6, 0]], [[3, 0, 0]]]
 
 
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])

@@ -81,11 +81,11 @@ class Forecast:
             yield batch, actual[:n_rows, -1:], expected[:n_rows, None]
             tell(start + n_rows, len(rows), "rows")
 
-    def make_runner(self):
+    def make_runner(self, imputer):
         """Make a function that forecasts the last rows of windows."""
 
         def run(windows):
-            seen = as_seen(windows[:, :-1])
+            seen = as_seen(windows[:, :-1], imputer)
             return self.forecast(seen.reshape(len(seen), -1))[:, None]
 
         return run

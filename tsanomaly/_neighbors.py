@@ -417,8 +417,11 @@ class NeighborView:
             expected.append(np.einsum("rs,rsc->rc", parts, readings))
         return np.concatenate(expected)
 
-    def make_last_row_errors(self):
-        """Make a function for the errors of single rows; see `View`."""
+    def make_last_row_errors(self, imputer):
+        """Make a function for the errors of single rows; see `View`.
+
+        `imputer` is not used: windows may have missing readings.
+        """
         if self._looks_ahead:
             return None
         size, prepared = self.n_context + 1, self._prepare()

@@ -116,8 +116,7 @@ def _zeros(shape, dtype=None):
     For zeros of jax, a program is compiled and kept for every shape: together with
     those of the optimiser and of weights without dtype, 10 MB per number of channels.
     """
-    zeros = np.zeros(shape, dtype)
-    return import_keras().ops.convert_to_tensor(zeros, zeros.dtype.name)
+    return _to_tensor(np.zeros(shape, dtype))
 
 
 class Network:
@@ -244,7 +243,7 @@ class Network:
         import_keras()  # raises in a forked child, where jax would hang
         n_batches = -(-min(windows_per_epoch, len(rows)) // batch_size)
         source = batch_class()
-        masked = windows.fill_values is not None
+        masked = windows.imputer is not None
         at_defaults = optimizer is None and loss is None and not callbacks
         on_jax = at_defaults and self._runs_on_jax()
         kind = {"forecasts": self.forecasts}
@@ -426,7 +425,7 @@ def _compile_forward(model):
     def run(weights, windows):
         # Converted first, like the weights, so that no backend treats the array as a
         # constant and compiles it in.
-        result = compiled(weights, keras.ops.convert_to_tensor(windows))
+        result = compiled(weights, _to_tensor(windows))
         return keras.ops.convert_to_numpy(result)
 
     return run
@@ -434,9 +433,17 @@ def _compile_forward(model):
 
 def _to_backend(arrays):
     """Convert NumPy arrays to tensors of the backend."""
-    convert = import_keras().ops.convert_to_tensor
-    # With dtype; otherwise jax compiles a program for every shape.
-    return [convert(array, array.dtype.name) for array in arrays]
+    return [_to_tensor(array) for array in arrays]
+
+
+def _to_tensor(array):
+    keras = import_keras()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Keras compiles a program for every shape: without dtype, or before jax 0.5.
+        return jax.device_put(array)
+    return keras.ops.convert_to_tensor(array, array.dtype.name)
 
 
 def _check_model(model, window_size, n_channels):

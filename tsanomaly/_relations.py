@@ -15,7 +15,6 @@ from scipy.stats import rankdata
 
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._row_errors import evenly, squared_residuals
-from tsanomaly._windows import fill_windows
 
 __all__ = ["Evidence", "find_evidence", "relation_weights"]
 
@@ -234,7 +233,7 @@ class _Test:
     def _errors(self, windows):
         """Return the sums of the weighted squared residuals in the last rows."""
         totals = []
-        given = _Given(windows, self._series.fill_values)
+        given = _Given(windows, self._series)
         for _, actual, expected in self._model.run(given, np.arange(len(windows))):
             squared = squared_residuals(actual[:, self._last], expected[:, self._last])
             totals.append(np.nansum(squared * self._weights, axis=(1, 2)))
@@ -244,14 +243,9 @@ class _Test:
 class _Given:
     """Existing windows, with the methods of `TrailingWindows` that models call."""
 
-    def __init__(self, windows, fill_values):
+    def __init__(self, windows, series):
         self._windows = windows
-        self._fill_values = fill_values
+        self.fill = series.fill
 
     def take(self, rows):
         return self._windows[rows]
-
-    def fill(self, windows):
-        if self._fill_values is None:
-            return windows
-        return fill_windows(windows, self._fill_values)

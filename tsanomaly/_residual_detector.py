@@ -18,6 +18,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from tsanomaly._calibration import AUTO_SHARE, midway_threshold
+from tsanomaly._imputation import WindowImputer
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._progress import telling_a_part
 from tsanomaly._row_errors import RULES
@@ -76,6 +77,7 @@ class ResidualDetector(
     - ``_view()`` rebuilds the view that scores rows, with the rules ``_rules``. Rows
       whose windows are padded may have the error NaN, unless ``_judges_start_up`` is
       True.
+    - ``_imputes``: whether the models need windows without missing readings.
     - ``_scoring_parameters``: names of other parameters that scores depend on.
     - Optionally, ``_check_series(series, views)``, which raises if the models cannot be
       fitted on a series, and ``_n_trained(n_rows)``, the number of rows to train on
@@ -86,6 +88,7 @@ class ResidualDetector(
 
     _sees_other_rows = True
     _judges_start_up = False
+    _imputes = True
     _scoring_parameters: tuple = ()
 
     _parameter_constraints: dict = {
@@ -367,6 +370,9 @@ class ResidualDetector(
             rows = kept[: self._n_trained(len(kept))]
             self.center_, spread = _moments(X[rows], self)
             warn_of_unscaled(spread, self)
+            if self._imputes:
+                imputer = WindowImputer.fit(X[rows] - self.center_)
+                self._channel_precision = imputer.precision
             series = self._series(X, breaks)
             self._check_series(series, views)
             seed = draw_seed(self.random_state)
@@ -476,7 +482,7 @@ class ResidualDetector(
                 f"model, in {locate(self, too_large)}. Scale the series, for "
                 "example with sklearn.preprocessing.StandardScaler in a pipeline."
             )
-        return Series(np.ascontiguousarray(centred), breaks)
+        return Series(np.ascontiguousarray(centred), breaks, _imputer_of(self))
 
     def _errors_by_block(self, X, breaks):
         """Yield the errors of all rows, including those of missing readings.
@@ -549,7 +555,7 @@ class ResidualDetector(
         _check_learned(self)
         if self._overrides("transform", "score_samples"):
             return None
-        of_last = self._scorer().make_last_row_errors()
+        of_last = self._scorer().make_last_row_errors(_imputer_of(self))
         if of_last is None:
             return None
         size = self.n_context_ + 1  # with fewer rows no model would run
@@ -570,12 +576,18 @@ class ResidualDetector(
         return errors_of_last
 
 
+def _imputer_of(detector):
+    """Return the imputer of a fitted detector, or None if its models need none."""
+    return WindowImputer(detector._channel_precision) if detector._imputes else None
+
+
 def _check_learned(detector):
     """Raise if fitted attributes contain NaN."""
     parts = list(detector._rules)
     if not detector._judges_start_up:
         parts += [detector._step_rule, detector._first_scale]
-    check_numbers(detector, parts, ("_residual_weights", "_step_coefficients"))
+    private = ("_channel_precision", "_residual_weights", "_step_coefficients")
+    check_numbers(detector, parts, private)
 
 
 def _moments(X, estimator):

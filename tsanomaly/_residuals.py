@@ -10,7 +10,7 @@ A *model* predicts readings and has the following interface:
   ``(n, k, n_channels)`` and the predictions of the same shape. `k` is `n_rows`, or 1
   for a model that forecasts, or any number from `n_last`, the rows at the end of each
   window that are needed.
-- ``make_runner()`` returns a function for one window of shape
+- ``make_runner(imputer)`` returns a function for one window of shape
   ``(1, n_rows, n_channels)`` that is fast when called repeatedly. ``runs_several``
   tells whether it also accepts several windows.
 """

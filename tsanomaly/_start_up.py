@@ -101,9 +101,9 @@ class StepView:
         is_first |= np.isnan(series.X[before]).any(axis=1)
         return self._join(errors, series.X[rows], is_first)
 
-    def make_last_row_levels(self):
+    def make_last_row_levels(self, imputer):
         """Make a function that computes the scores of single rows, for streams."""
-        of_last = self._view.make_last_row_errors()
+        of_last = self._view.make_last_row_errors(imputer)
 
         def levels(rows):
             is_first = np.array([len(rows) == 1 or np.isnan(rows[-2]).any()])
@@ -180,12 +180,12 @@ class StartUpView:
         """Return the expected readings of some rows by the view."""
         return self._view.expected_at(series, rows)
 
-    def make_last_row_errors(self):
+    def make_last_row_errors(self, imputer):
         """Make a function for the errors of single rows; see `View`."""
-        by_view = self._view.make_last_row_errors()
+        by_view = self._view.make_last_row_errors(imputer)
         if by_view is None:
             return None
-        by_step = self._step.make_last_row_levels()
+        by_step = self._step.make_last_row_levels(imputer)
 
         def of_last(rows, medians):
             errors = by_view(rows, medians)

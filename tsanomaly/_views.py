@@ -45,13 +45,16 @@ class Series:
     Parameters
     ----------
     X : ndarray of shape (n_timestamps, n_channels)
-        float32, centred. A channel without readings in a window is filled with 0.
+        float32, centred.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that are NaN in every channel.
+    imputer : WindowImputer or None
+        Fills missing readings. None leaves them missing.
     """
 
-    def __init__(self, X, breaks):
+    def __init__(self, X, breaks, imputer):
         self.X = X
+        self._imputer = imputer
         self.breaks = breaks
         self._baselines = {}
 
@@ -67,16 +70,15 @@ class Series:
         with `rows` as well, possibly only those of these rows are. The medians are kept
         for the next call with these rows or some of them.
         """
-        fill_values = baseline = None
-        if self.is_incomplete:
-            fill_values = np.zeros(self.X.shape[1], np.float32)
+        baseline = None
+        imputer = self._imputer if self.is_incomplete else None
         if baseline_window is not None:
             kept = self._baselines.get(baseline_window)
             if kept is None or not _includes(kept[0], rows):
                 baseline = trailing_medians(self.X, baseline_window, self.breaks, rows)
                 kept = self._baselines[baseline_window] = rows, baseline
             baseline = kept[1]
-        return TrailingWindows(self.X, n_rows, self.breaks, fill_values, baseline)
+        return TrailingWindows(self.X, n_rows, self.breaks, imputer, baseline)
 
 
 class View:
@@ -196,8 +198,13 @@ class View:
                 expected = expected + windows.baseline[batch][:, None]
             yield batch, expected
 
-    def make_last_row_errors(self):
+    def make_last_row_errors(self, imputer):
         """Make a function that computes the errors of single rows, for streams.
+
+        Parameters
+        ----------
+        imputer : WindowImputer
+            Fills missing readings.
 
         Returns
         -------
@@ -211,7 +218,7 @@ class View:
         n_windows = self.n_start_up - model.n_rows + 2  # windows to run for one row
         if rule.looks_ahead or (n_windows > 1 and not model.runs_several):
             return None
-        run, size = model.make_runner(), self.n_start_up + 1
+        run, size = model.make_runner(imputer), self.n_start_up + 1
 
         def of_last(rows, medians):
             baseline, length = 0, self.baseline_window
@@ -353,9 +360,9 @@ class Blend:
         joined[known] = error_of_level(level)[:, None] * join_shares(parts, shares)
         return joined
 
-    def make_last_row_errors(self):
+    def make_last_row_errors(self, imputer):
         """Make a function for the errors of single rows; see `View`."""
-        functions = [view.make_last_row_errors() for view in self._views]
+        functions = [view.make_last_row_errors(imputer) for view in self._views]
         if None in functions:
             return None
 
@@ -458,10 +465,10 @@ class Confirmed:
             lambda suspicious: self._other.errors_at(series, rows[suspicious]),
         )
 
-    def make_last_row_errors(self):
+    def make_last_row_errors(self, imputer):
         """Make a function for the errors of single rows; see `View`."""
         first, second = (
-            view.make_last_row_errors() for view in (self._view, self._other)
+            view.make_last_row_errors(imputer) for view in (self._view, self._other)
         )
         if first is None or second is None:
             return None

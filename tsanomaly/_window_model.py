@@ -11,7 +11,6 @@ from tsanomaly._network import SCORING_BATCH
 from tsanomaly._progress import tell
 from tsanomaly._trainers import INPUT_LIMIT
 from tsanomaly._validation import locate
-from tsanomaly._windows import fill_windows
 
 __all__ = ["LinearModel", "NetworkModel", "as_seen", "check_readings"]
 
@@ -83,8 +82,13 @@ class NetworkModel:
         """Predict the rows of windows; see `Network.run`."""
         return self._network.run(self._weights, windows, rows)
 
-    def make_runner(self):
+    def make_runner(self, imputer):
         """Make a fast function that predicts the rows of one window.
+
+        Parameters
+        ----------
+        imputer : WindowImputer
+            Fills missing readings of the window.
 
         Returns
         -------
@@ -96,7 +100,7 @@ class NetworkModel:
 
         def run(window):
             given = window[:, :-1] if self.forecasts else window
-            return run_network(as_seen(given))
+            return run_network(as_seen(given, imputer))
 
         return run
 
@@ -137,9 +141,9 @@ class LinearModel:
             yield batch, actual[: len(batch)], expected[: len(batch)]
             tell(start + len(batch), len(rows), "rows")
 
-    def make_runner(self):
+    def make_runner(self, imputer):
         """Make a fast function that predicts the rows of one window."""
-        return lambda window: self.linear_map(as_seen(window))
+        return lambda window: self.linear_map(as_seen(window, imputer))
 
 
 def _batch_size(n_readings):
@@ -148,7 +152,6 @@ def _batch_size(n_readings):
     return max(size, _SMALLEST_BATCH)
 
 
-def as_seen(window):
-    """Return a window as the input of models: clipped, with missing readings filled."""
-    clipped = np.clip(window, -INPUT_LIMIT, INPUT_LIMIT)
-    return fill_windows(clipped, np.zeros(window.shape[2], np.float32))
+def as_seen(windows, imputer):
+    """Return windows as the input of models: clipped, missing readings filled."""
+    return imputer.fill(np.clip(windows, -INPUT_LIMIT, INPUT_LIMIT))

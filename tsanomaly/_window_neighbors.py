@@ -143,6 +143,7 @@ class WindowNeighborsDetector(ResidualDetector):
     """
 
     _judges_start_up = True  # by the windows that are not padded
+    _imputes = False
     _scoring_parameters = ("window_size", "features", "n_neighbors")
 
     _parameter_constraints: dict = {

@@ -15,7 +15,6 @@ from tsanomaly._validation import unmasked
 __all__ = [
     "RowAverage",
     "TrailingWindows",
-    "fill_windows",
     "merge_windows",
     "runs",
     "sliding_windows",
@@ -24,9 +23,6 @@ __all__ = [
     "trailing_medians",
 ]
 
-
-# Number of windows in which missing readings are filled at a time.
-_BLOCK = 1024
 
 # Cost of a single trailing median, relative to one of many.
 _COST_OF_MEDIAN = 8
@@ -238,8 +234,8 @@ class TrailingWindows:
         Number of rows in a window.
     breaks : ndarray of shape (n_timestamps,), dtype=bool
         Rows that separate two stretches. No window contains one.
-    fill_values : ndarray of shape (n_channels,) or None, default=None
-        As in `fill_windows`, if readings are missing in rows that are not breaks.
+    imputer : WindowImputer or None, default=None
+        Fills windows, if readings are missing in rows that are not breaks.
     baseline : ndarray of shape (n_timestamps, n_channels) or None, default=None
         Values to subtract from all rows of the window that ends at each row.
 
@@ -251,10 +247,10 @@ class TrailingWindows:
         Rows that have a window: all except breaks.
     """
 
-    def __init__(self, X, window_size, breaks, fill_values=None, baseline=None):
+    def __init__(self, X, window_size, breaks, imputer=None, baseline=None):
         self.X = X
         self.window_size = window_size
-        self.fill_values = fill_values
+        self.imputer = imputer
         self.baseline = baseline
         index = np.arange(len(X))
         starts = np.zeros(len(X), dtype=np.intp)
@@ -282,9 +278,7 @@ class TrailingWindows:
 
     def fill(self, windows):
         """Fill the missing readings of windows returned by `take`."""
-        if self.fill_values is None:
-            return windows
-        return fill_windows(windows, self.fill_values)
+        return windows if self.imputer is None else self.imputer.fill(windows)
 
 
 def trailing_medians(X, n_rows, breaks, rows=None):
@@ -343,42 +337,6 @@ def trailing_median(rows, n_rows):
     counted = ~missing.all(axis=1)
     median[counted] = np.nanmedian(padded[counted], axis=1)
     return median
-
-
-def fill_windows(windows, values):
-    """Fill missing readings within windows.
-
-    Missing readings are forward-filled within the window; those before the first
-    reading of the channel are back-filled. Since only readings of the window are used,
-    the context of a row does not grow, and no row depends on later ones.
-
-    Parameters
-    ----------
-    windows : ndarray of shape (n_windows, window_size, n_channels)
-        Windows with NaN for missing readings. They are not modified.
-    values : ndarray of shape (n_channels,)
-        Fill value of a channel that has no reading in a window.
-
-    Returns
-    -------
-    filled : ndarray of the same shape
-        Windows without NaN; `windows` itself if nothing is missing.
-    """
-    missing = np.isnan(windows)
-    if not missing.any():
-        return windows
-    filled = windows.copy()
-    size = windows.shape[1]
-    positions = np.arange(size, dtype=np.int32)[:, None]
-    for start in range(0, len(windows), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        absent = missing[block]
-        source = np.maximum.accumulate(np.where(absent, -1, positions), axis=1)
-        first = np.where(absent, size, positions).min(axis=1, keepdims=True)
-        source = np.where(source < 0, first, source)
-        found = np.take_along_axis(windows[block], np.minimum(source, size - 1), axis=1)
-        filled[block] = np.where(source < size, found, values)
-    return filled
 
 
 def trailing_blocks(X, breaks, n_context, n_rows):

@@ -83,7 +83,8 @@ def in_days_of_excel():
 
 def in_ticks_of_windows():
     def ticks(time):
-        return (time - pd.Timestamp("1601-01-01")) // pd.Timedelta("1us") * 10
+        epoch = pd.Timestamp("1970-01-01")  # 11,644,473,600 seconds after that of 1601
+        return (time - epoch) // pd.Timedelta("1us") * 10 + 11_644_473_600 * 10**7
 
     return as_text(lambda t, *row: (ticks(t), *row), ["timestamp", *NAMES])
 

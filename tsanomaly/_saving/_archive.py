@@ -29,7 +29,7 @@ _MANIFEST = "tsanomaly.json"
 
 # Increase it when older versions of the library would misread a file, or when classes
 # in files change. Formats 1 and 2 were written by skops.
-_FORMAT = 5
+_FORMAT = 6
 
 # Number of bytes to unpack at a time.
 _BLOCK = 2**20

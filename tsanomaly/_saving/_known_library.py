@@ -352,6 +352,7 @@ _RESIDUALS = {
 
 # Those of residual detectors whose rules aggregate residuals.
 _WITH_RULES = {
+    "_channel_precision": Array("f", "d", "d", dtype="float64"),
     "_rules": Items(Instance("RowErrorRule")),
     "_step_coefficients": Array("f", "d", "d", dtype="float32"),
     "_step_rule": Instance("RowErrorRule"),

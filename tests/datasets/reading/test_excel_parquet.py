@@ -217,12 +217,13 @@ def test_limits_of_a_workbook(fails, read):
 
 def test_columns_of_a_parquet_file(read):
     times = pd.date_range("2024-01-15", periods=3, freq="500ms", name="time")
+    half = [np.float16(0.5), np.float16("nan"), None]
     table = pa.table(
         {
             "time": times,
             "double": [0.1 + 0.2, None, float("nan")],
             "single": pa.array([0.1, 1.0, None], pa.float32()),
-            "half": pa.array([0.5, np.nan, None], pa.float16(), from_pandas=False),
+            "half": pa.array(half, pa.float16(), from_pandas=False),
             "int": [2**40, None, -1],
             "truth": [True, False, None],
             "decimal": [Decimal("1E+3"), Decimal("0.0100"), None],
