@@ -37,6 +37,7 @@ __all__ = [
     "draw_seed",
     "find_breaks",
     "find_gaps",
+    "is_same_step",
     "locate",
     "median_step",
     "moved_parameters",
@@ -48,6 +49,9 @@ __all__ = [
 ]
 
 FLOATS = [np.float64, np.float32]
+
+# Time steps that differ by at most this share are the same.
+_NEAR = 0.25
 
 
 def validate_series(estimator, X, *, reset, missing="breaks"):
@@ -292,6 +296,11 @@ def median_step(index):
         return None
     step = pd.Series(index).diff().median()
     return step if step > pd.Timedelta(0) else None
+
+
+def is_same_step(step, trained):
+    """Whether a time step is about that of training."""
+    return abs(step - trained) <= _NEAR * trained
 
 
 def locate(estimator, mask):

@@ -72,6 +72,17 @@ def test_the_result_for_programs(model, plant, folder, capsys):
     assert result["alarms"] == len(raised)
 
 
+@pytest.mark.parametrize(("every", "warned"), [(1, 0), (2, 1)])
+def test_another_rate_than_in_training(every, warned, model, plant, folder, capsys):
+    frame = pd.read_csv(plant)[::every]
+    frame.to_csv(folder / "rate.csv", index=False)
+    capsys.readouterr()
+    assert main(["watch", model, "--from", str(folder / "rate.csv")]) == 0
+    said = capsys.readouterr().err
+    sentence = "sends a reading every 2 min, and the training rows came every 1 min"
+    assert said.count(sentence) == warned
+
+
 def test_what_is_wrong_with_lines_is_said(model, plant, monkeypatch, capsys):
     lines = Path(plant).read_text().splitlines()[:10]
     receiver, sender = os.pipe()

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
-from tsanomaly._validation import median_step
+from tsanomaly._validation import is_same_step, median_step
 from tsanomaly._wording import time_span
 
 __all__ = [
@@ -20,9 +20,6 @@ __all__ = [
 
 # With these defaults, readings are used as in the file, with breaks at gaps.
 _DEFAULTS = {"resample": None, "max_gap": "auto", "fill": None, "fill_limit": None}
-
-# Steps between rows are the same if they differ by at most this share.
-_NEAR = 0.25
 
 
 def to_keep(read_params, row_params):
@@ -78,7 +75,7 @@ def warn_of_other_step(step, trained, csv):
     ParameterWarning
         If they differ by more than a quarter.
     """
-    if step is None or trained is None or _is_near(step, trained):
+    if step is None or trained is None or is_same_step(step, trained):
         return
     cure = ["Pass rows of the same rate, or train a model on rows of this rate."]
     if step < trained:
@@ -94,10 +91,6 @@ def warn_of_other_step(step, trained, csv):
     )
 
 
-def _is_near(step, trained):
-    return abs(step - trained) <= _NEAR * trained
-
-
 def _typed_step(step):
     """Return a time as the option is typed, such as 5min."""
     units = ("h", "min", "s", "ms", "us", "ns")
@@ -107,7 +100,7 @@ def _typed_step(step):
 
 def _is_trained_step(typed_step, trained):
     try:
-        return _is_near(pd.Timedelta(typed_step), trained)
+        return is_same_step(pd.Timedelta(typed_step), trained)
     except ValueError:  # no duration, which the preparation says in its own words
         return False
 

@@ -19,6 +19,9 @@ RECENT = 2_000
 # drift, that are kept.
 _TIMES_KEPT, _ERRORS_KEPT = 500, 400
 
+# Number of times from which the time between readings is known.
+_FEWEST_TIMES = 50
+
 # Maximum number of rows scored at once, to limit memory.
 _BLOCK = 2_048
 
@@ -122,6 +125,12 @@ class Machine:
     def threshold(self):
         """Threshold of the errors."""
         return self.stream._alarms.tracker.threshold
+
+    def step(self):
+        """Return the median time between the last readings, None for too few."""
+        if len(self._times) < _FEWEST_TIMES:
+            return None
+        return np.median(np.diff(np.sort(self._times)))
 
     def has_drifted(self):
         """Whether the last readings no longer look like training rows."""

@@ -15,6 +15,7 @@ from tsanomaly._saving import from_bytes, to_bytes
 from tsanomaly._serve._machine import RECENT, Machine
 from tsanomaly._serve._readings import ReadingFormat, Rejected
 from tsanomaly._serve._state import State
+from tsanomaly._validation import is_same_step
 
 __all__ = ["Outcome", "UnknownName", "Watch"]
 
@@ -86,6 +87,8 @@ class Watch:
         File that a restart continues from; None keeps the state in memory.
     model_version : str, default=''
         Identifies the model.
+    row_step : timedelta64 or None, default=None
+        Median time between the training rows.
     most_machines : int, default=1000
         Maximum number of machines, because names come from outside.
     clock : callable, default=time.time
@@ -112,6 +115,7 @@ class Watch:
         adjusted=None,
         state=None,
         model_version="",
+        row_step=None,
         most_machines=1_000,
         clock=time.time,
     ):
@@ -123,6 +127,8 @@ class Watch:
         self._detector = detector
         self.by = by
         self.model_version = model_version
+        self.row_step = row_step
+        self._of_known_rate = set()  # machines whose rate was compared
         self.format = ReadingFormat(_channels_of(detector), by, timestamp, na_values)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
         self._options = len(self.channels), n_channels, max_gap, threshold, adjusted
@@ -177,6 +183,31 @@ class Watch:
     def position(self, source):
         """Return the position of a source after its last accepted readings, or None."""
         return self.state.fact(f"position {source}")
+
+    def other_rates(self, names):
+        """Find machines that send readings at another rate than in training.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Machines to compare. Each is reported once, when its rate is known.
+
+        Returns
+        -------
+        steps : dict of str to timedelta64
+            Median time between the readings of each machine found.
+        """
+        found = {}
+        if self.row_step is None:
+            return found
+        with self.lock:
+            for name in set(names).intersection(self._machines) - self._of_known_rate:
+                step = self._machines[name].step()
+                if step is not None:
+                    self._of_known_rate.add(name)
+                    if not is_same_step(step, self.row_step):
+                        found[name] = step
+        return found
 
     def acknowledge(self, alarm, who=None):
         """Acknowledge an alarm.

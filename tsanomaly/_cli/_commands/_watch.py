@@ -10,6 +10,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tsanomaly._cli._checks import check_duration
@@ -17,7 +18,7 @@ from tsanomaly._cli._inputs import check_order, load_model
 from tsanomaly._cli._models import with_threshold
 from tsanomaly._cli._parser import typed
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
-from tsanomaly._wording import count, visible
+from tsanomaly._wording import count, time_span, visible
 
 __all__ = ["watch"]
 
@@ -128,6 +129,7 @@ def watch(
                     adjusted=adjusted,
                     state=state,
                     model_version=sha256(model.read_bytes()).hexdigest()[:12],
+                    row_step=_step_of_training(manifest),
                     most_machines=most_machines,
                 )
             )
@@ -196,6 +198,12 @@ def _warn_of_preparation(kept, max_gap):
     )
 
 
+def _step_of_training(manifest):
+    """Return the median time between the training rows, or None."""
+    seconds = manifest.get("row_step")
+    return None if seconds is None else np.timedelta64(round(seconds * 1e9), "ns")
+
+
 def _run(watched, deliveries, batches, listen, token, warn):
     """Process readings until the source ends."""
     if listen is None:
@@ -230,6 +238,12 @@ def _take_all(watched, deliveries, batches, warn):
         if not readings:
             continue
         outcome = watched.take(readings, position)
+        rejected = {place for place, _ in outcome.rejected}
+        names = {r.machine for i, r in enumerate(readings) if i not in rejected}
+        for name, step in watched.other_rates(names).items():
+            if told["rate"] < _MOST_TOLD:
+                told["rate"] += 1
+                warn(_of_other_rate(name, step, watched.row_step))
         if outcome.events:
             deliveries.tell()
         for _, wrong in outcome.rejected:
@@ -237,6 +251,20 @@ def _take_all(watched, deliveries, batches, warn):
                 told[wrong.reason] += 1
                 said.add(wrong)
                 warn(f"{wrong.reason}: {wrong.message}")
+
+
+def _of_other_rate(name, step, trained):
+    """Return the warning about a machine that sends readings at another rate."""
+    import pandas as pd
+
+    own, usual = time_span(pd.Timedelta(step)), time_span(pd.Timedelta(trained))
+    sender = f"{name!r}" if name else "The machine"
+    return (
+        f"{sender} sends a reading every {own}, and the training rows came every "
+        f"{usual}. As many readings cover another time, so scores "
+        "may be too high or too low. Send readings at the rate of training, or train "
+        "a model on readings of this rate."
+    )
 
 
 def _check_source(source, counts, is_new, is_one_machine):
