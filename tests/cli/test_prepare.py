@@ -135,7 +135,7 @@ def test_interpolation_goes_by_time():
 def test_sensors_of_another_rate_are_named():
     frame = frame_at(DAY)
     frame.iloc[:, 1] = np.where(np.arange(60) % 10 == 0, 5.0, np.nan)
-    with pytest.warns(UserWarning, match=r"'s1' \(1 row in 10\).*resample.*600s"):
+    with pytest.warns(UserWarning, match=r"'s1' \(1 row in 10\).*resample.*10min"):
         prepare(frame, None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

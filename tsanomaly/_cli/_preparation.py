@@ -15,6 +15,7 @@ __all__ = [
     "row_step",
     "step_seconds",
     "to_keep",
+    "typed_step",
     "warn_of_other_step",
 ]
 
@@ -79,7 +80,7 @@ def warn_of_other_step(step, trained, csv):
         return
     cure = ["Pass rows of the same rate, or train a model on rows of this rate."]
     if step < trained:
-        cure = ["Prepare them with ", Parameter("resample", _typed_step(trained)), "."]
+        cure = ["Prepare them with ", Parameter("resample", typed_step(trained)), "."]
     warnings.warn(
         ParameterWarning(
             f"{csv} has a row every {time_span(step)}, and the training rows came "
@@ -91,7 +92,7 @@ def warn_of_other_step(step, trained, csv):
     )
 
 
-def _typed_step(step):
+def typed_step(step):
     """Return a time as the option is typed, such as 5min."""
     units = ("h", "min", "s", "ms", "us", "ns")
     unit = next(unit for unit in units if not (step % pd.Timedelta(1, unit)).value)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tsanomaly._cli._checks import check_duration
+from tsanomaly._cli._preparation import typed_step
 from tsanomaly._parameter_error import Parameter, ParameterError, ParameterWarning
-from tsanomaly._validation import find_breaks
+from tsanomaly._validation import find_breaks, median_step
 from tsanomaly._wording import count, time_span
 
 __all__ = ["Prepared", "prepare", "warn_of_sparse"]
@@ -233,8 +234,8 @@ def warn_of_sparse(frame):
     text = ", ".join(names[:_MOST_NAMED])
     if len(names) > _MOST_NAMED:
         text += f" and {len(names) - _MOST_NAMED:,} others"
-    step = _step_of(frame.iloc[:, sparse[0]])
-    grid = "" if step is None else f", for example {step}"
+    step = median_step(frame.iloc[:, sparse[0]].dropna().index)
+    grid = "" if step is None else f", for example {typed_step(step)}"
     warnings.warn(
         ParameterWarning(
             f"{text} {'has' if len(names) == 1 else 'have'} readings in few of the "
@@ -246,12 +247,3 @@ def warn_of_sparse(frame):
         ),
         stacklevel=2,
     )
-
-
-def _step_of(channel):
-    """Return the median time between the readings of a channel, as a grid option."""
-    times = channel.index[channel.notna()]
-    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
-        return None
-    seconds = float(np.median(np.diff(times.as_unit("ns").asi8))) / 1e9
-    return f"{seconds:g}s" if seconds > 0 else None
