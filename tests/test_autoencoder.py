@@ -762,6 +762,18 @@ def count_compilations():
     return events
 
 
+def compilations_of_keras(size):
+    """How often Keras itself compiles for another number of channels.
+
+    Old versions copy the value of a variable, with a program for each new shape: those
+    of the first and the last kernel and of the last bias.
+    """
+    compiled = count_compilations()
+    value = np.zeros(size, np.float32)  # a size of no other test
+    import_keras().Variable(import_keras().ops.convert_to_tensor(value, "float32"))
+    return 3 * len(compiled)
+
+
 def test_compilations_are_counted(series):
     if import_keras().backend.backend() == "jax":
         compiled = count_compilations()
@@ -813,7 +825,8 @@ def test_another_number_of_channels_compiles_the_network_alone(rng):
     detector.fit(rng.normal(size=(60, 3))).score_samples(rng.normal(size=(60, 3)))
     compiled = count_compilations()
     detector.fit(rng.normal(size=(60, 7))).score_samples(rng.normal(size=(60, 7)))
-    assert len(compiled) <= 3  # the gradient, the optimiser and the network
+    n_compiled = len(compiled)  # the gradient, the optimiser and the network
+    assert n_compiled <= 3 + compilations_of_keras(991)
 
 
 def test_what_is_compiled_goes_with_the_network(rng, monkeypatch):
@@ -835,7 +848,7 @@ def test_what_is_compiled_goes_with_the_network(rng, monkeypatch):
             counts.append(n_programs())
     finally:
         gc.enable()
-    assert counts[-1] <= counts[1]
+    assert counts[-1] <= counts[1] + compilations_of_keras(997)
 
 
 def test_seeds_differ(series):
