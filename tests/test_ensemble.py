@@ -27,6 +27,7 @@ from tsanomaly import (
     StreamingDetector,
     WindowNeighborsDetector,
     WindowTransformer,
+    _inspection,
     explain,
     make_ensemble,
 )
@@ -474,6 +475,21 @@ def test_streams_give_the_scores_of_the_batch(streamed, begin, length):
     found, flags = zip(*[stream.update(row) for row in X[rows]], strict=True)
     np.testing.assert_allclose(found, scores[rows], rtol=1e-4)
     np.testing.assert_array_equal(flags, labels[rows] == -1)
+
+
+def test_a_long_series_is_scored_block_by_block(streamed, monkeypatch):
+    """With the same scores, also around breaks and the borders of blocks."""
+    _, detector = streamed
+    X = wave(900, 3)
+    X[[255, 400, 513, 514]] = np.nan
+    X[256:260] += 4
+    expected = detector.score_samples(X)
+    monkeypatch.setattr(_inspection, "_BLOCK_READINGS", 1)
+    monkeypatch.setattr(_inspection, "_FEWEST_ROWS", 128)
+    monkeypatch.setattr(_inspection, "_TIMES_CONTEXT", 1)
+    scores = detector.score_samples(X)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(X[:, 0]))
 
 
 def test_the_stock_ensemble_streams(stock):

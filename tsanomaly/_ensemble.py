@@ -28,6 +28,7 @@ from tsanomaly._inspection import (
     last_step,
     offset_of,
     results_at,
+    results_by_block,
 )
 from tsanomaly._means_by_length import mean_of_known
 from tsanomaly._row_errors import join_shares, shares_of
@@ -256,13 +257,17 @@ class EnsembleDetector(
         scores : ndarray of shape (n_timestamps,)
             At most 0. The lower, the more abnormal. NaN at breaks.
         """
+
+        def errors_of(X):
+            breaks = find_breaks(X)
+            errors = np.zeros(len(breaks))
+            for detector, scale, weight in self._members():
+                of_rows = errors_of_all(detector, X, breaks)
+                errors += weight * _on_scale(of_rows, scale)
+            return errors
+
         X = validate_for_parts(self, X, reset=False)
-        breaks = find_breaks(X)
-        errors = np.zeros(len(breaks))
-        for detector, scale, weight in self._members():
-            of_rows = errors_of_all(detector, X, breaks)
-            errors += weight * _on_scale(of_rows, scale)
-        return -errors
+        return -results_by_block(errors_of, X, self)
 
     def decision_function(self, X):
         """Return the score of each row relative to the threshold.
