@@ -65,7 +65,9 @@ def filled(window, mean, covariance):
 def filler(detector, scale=1.0):
     """Return how a detector fills windows, if readings are multiplied by a scale."""
     scale = np.broadcast_to(scale, detector.center_.shape)
-    covariance = np.linalg.inv(detector._channel_precision) * np.outer(scale, scale)
+    covariance = np.linalg.inv(detector._channel_precision)
+    own = detector._channel_scale * scale
+    covariance *= np.outer(own, own)
     return lambda window: filled(window, detector.center_ * scale, covariance)
 
 

@@ -2,6 +2,7 @@
 """Readings that are missing in rows that hold others."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,22 @@ from sklearn.preprocessing import StandardScaler
 
 from tests import reference
 from tests.helpers import errors_of_view, tiny_detector, wave, with_start_up_rows
+from tests.saving.helpers import alter_state
 from tsanomaly import (
     AutoregressiveDetector,
     HybridDetector,
     LinearAutoencoderDetector,
+    ModelFileError,
     ReconstructionThreshold,
     ScoreTransformer,
     StreamingDetector,
     WindowNeighborsDetector,
+    _imputation,
     _trainers,
     explain,
+    load,
     make_ensemble,
+    save,
 )
 from tsanomaly._backend import import_keras
 from tsanomaly._cli import main
@@ -79,7 +85,9 @@ def test_windows_are_filled_from_themselves(holes, empty):
         windows[1, :, 0] = np.nan
     covariance = np.array([[1.0, 0.3, -0.6], [0.3, 0.5, 0.1], [-0.6, 0.1, 2.0]])
     before = windows.copy()
-    filled = WindowImputer(np.linalg.inv(covariance)).fill(windows)
+    scale = np.array([1.0, 1e-3, 1e3], dtype=np.float32)
+    imputer = WindowImputer(np.linalg.inv(covariance), scale)
+    filled = imputer.fill(windows * scale) / scale
     assert filled.dtype == np.float32
     expected = [reference.filled(window, np.zeros(3), covariance) for window in windows]
     np.testing.assert_allclose(filled, expected, rtol=1e-5, atol=1e-6)
@@ -296,23 +304,91 @@ def test_a_sensor_that_stays_silent(detector):
     assert flagged[400:410].all()
 
 
-def test_relations_are_learned_from_the_readings_that_are_there():
-    """Channels with few readings in common, and in few rows, count as less related."""
+@pytest.mark.parametrize("most_readings", [10**9, 3000])
+def test_correlations_are_learned_from_the_readings_that_are_there(
+    most_readings, monkeypatch
+):
+    """Also those of a sensor that is read in every other row, or in one of fifty."""
+    monkeypatch.setattr(_imputation, "_MOST_READINGS", most_readings)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(5000, 1)) * [1.0, 1e6, 1e-6]
+    X = 7 + rng.normal(size=(6000, 1)) * [1.0, 1e6, 1e-6, 1e12]
     X[::2, 2] = np.nan
-    windows = np.array([[[np.nan, 2e6, np.nan]], [[3, np.nan, np.nan]]])
-    for n_rows, tolerance in ((5000, 0.02), (500, 0.1)):
-        filled = WindowImputer.fit(X[:n_rows]).fill(windows)
-        assert filled[0, 0, 0] == pytest.approx(2, rel=tolerance)
-        assert filled[1, 0, 1] == pytest.approx(3e6, rel=tolerance)
-        assert 1e-6 < filled[0, 0, 2] < 2e-6
-    unrelated = WindowImputer.fit(rng.normal(size=(5000, 3))).fill(
-        windows / [1, 1e6, 1]
+    X[np.arange(6000) % 50 != 1, 3] = np.nan
+    center = np.nanmean(X, axis=0)
+    windows = np.array([[[np.nan, 2e6, np.nan, np.nan]], [[3, *[np.nan] * 3]]])
+    with warnings.catch_warnings(action="error"):
+        filled = WindowImputer.fit(X, center).fill(windows)
+    tolerances = [0.02, 0.02, 0.02, 0.05]
+    if most_readings == 3000:  # 15 rows of the last one
+        tolerances = [0.1, 0.1, 0.1, 0.4]
+    expected = np.array([[2, 2e6, 2e-6, 2e12], [3, 3e6, 3e-6, 3e12]])
+    expected[expected > 1e9] = 1e9  # the limit of what models see
+    for channel, tolerance in enumerate(tolerances):
+        np.testing.assert_allclose(
+            filled[:, 0, channel], expected[:, channel], rtol=tolerance
+        )
+
+
+def test_channels_that_are_unrelated_are_filled_from_themselves():
+    rng = np.random.default_rng(0)
+    windows = np.array([[[np.nan, 2, np.nan]], [[3, np.nan, np.nan]]])
+    noise = WindowImputer.fit(rng.normal(size=(5000, 3)), np.zeros(3)).fill(windows)
+    np.testing.assert_allclose(noise, [[[0, 2, 0]], [[3, 0, 0]]], atol=0.2)
+    # Rounding errors of their means are no correlation.
+    constant = np.full((1000, 3), [0.1, 1000.1, 0.0])
+    imputer = WindowImputer.fit(constant, constant.mean(axis=0) * (1 + 1e-16))
+    filled = imputer.fill(windows)
+    assert filled.tolist() == [[[0, 2, 0]], [[3, 0, 0]]]
+    single = WindowImputer.fit(np.ones((10, 1)), np.ones(1))
+    assert single.fill(np.array([[[np.nan], [2.0]]])).tolist() == [[[2], [2]]]
+
+
+def test_windows_are_filled_alone_as_together(rng):
+    """Whatever was filled before, and with coefficients that are kept or not."""
+    X = rng.normal(size=(3000, 30)) @ rng.normal(size=(30, 30))
+    imputer = WindowImputer.fit(X, X.mean(axis=0))
+    windows = X.reshape(-1, 10, 30).astype(np.float32)
+    windows[rng.random(windows.shape) < 0.4] = np.nan
+    together = imputer.fill(windows)
+    again = imputer.fill(windows[::-1])[::-1]
+    alone = [
+        WindowImputer(imputer.precision, imputer.scale).fill(window[None])[0]
+        for window in windows[:20]
+    ]
+    np.testing.assert_allclose(again, together, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(alone, together[:20], rtol=1e-5, atol=1e-4)
+
+
+def test_extreme_readings_are_filled_without_overflow():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 1)) * np.array([1e-160, 1e-30, 1, 1e30])
+    imputer = WindowImputer.fit(X, X.mean(axis=0))
+    windows = np.array([[[1e9, np.nan, 1e9, np.nan], [np.nan, 1e9, np.nan, 1e9]]])
+    with warnings.catch_warnings(action="error"):
+        filled = imputer.fill(windows.astype(np.float32))
+    assert (np.abs(filled) <= 1e9).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda precision: precision[:1],
+        lambda precision: 0 * precision,
+        lambda precision: -precision,
+        lambda precision: precision + np.triu(np.ones_like(precision), 1),
+        lambda precision: np.full_like(precision, np.nan),
+    ],
+)
+def test_altered_correlations_are_refused(change, tmp_path):
+    detector, path = (
+        AutoregressiveDetector(3, window_size=5).fit(wave(100)),
+        tmp_path / "m",
     )
-    np.testing.assert_allclose(unrelated, [[[0, 2, 0]], [[3, 0, 0]]], atol=0.2)
-    constant = WindowImputer.fit(np.zeros((10, 3))).fill(windows)
-    assert constant.tolist() == [[[0, 2e6, 0]], [[3, 0, 0]]]
+    save(detector, path)
+    owner = "tsanomaly.AutoregressiveDetector"
+    alter_state(path, owner, "state", "_channel_precision", change=change)
+    with pytest.raises(ModelFileError, match="is damaged or was altered"):
+        load(path)
 
 
 @pytest.mark.parametrize("channels", ["mean", "max", "each"])

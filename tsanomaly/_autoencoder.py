@@ -164,8 +164,9 @@ class LSTMAutoencoderDetector(ResidualDetector):
         - 'anomaly': flag the row. ``missing_error_``, which exceeds the error of every
           training row, is added to the error of the channel.
 
-        Training always ignores missing readings. This parameter may be changed after
-        `fit`.
+        Training always ignores missing readings. As an input, a missing reading is
+        estimated from its last one and those of the other channels. This parameter may
+        be changed after `fit`.
 
     contamination : 'auto' or float, default='auto'
         Determines the threshold.

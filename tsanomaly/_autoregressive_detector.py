@@ -70,8 +70,8 @@ class AutoregressiveDetector(ResidualDetector):
     missing : {'ignore', 'anomaly'}, default='ignore'
         How to treat a missing reading (NaN) in a row that has other readings. 'ignore'
         scores the row on its other readings. 'anomaly' flags the row, with twice the
-        error of the worst training row. As an input, a missing reading is
-        forward-filled.
+        error of the worst training row. As an input, a missing reading is estimated
+        from its last one and those of the other channels.
 
     contamination : 'auto' or float, default='auto'
         Determines the threshold.

@@ -64,8 +64,9 @@ class LinearAutoencoderDetector(ResidualDetector):
     missing : {'ignore', 'anomaly'}, default='ignore'
         How to treat a missing reading (NaN) in a row that has other readings. 'ignore'
         scores the row on its other readings. 'anomaly' flags the row, with twice the
-        error of the worst training row. As an input, a missing reading is
-        forward-filled. This parameter may be changed after `fit`.
+        error of the worst training row. As an input, a missing reading is estimated
+        from its last one and those of the other channels. This parameter may be changed
+        after `fit`.
 
     contamination : 'auto' or float, default='auto'
         Determines the threshold.

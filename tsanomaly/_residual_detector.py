@@ -371,8 +371,9 @@ class ResidualDetector(
             self.center_, spread = _moments(X[rows], self)
             warn_of_unscaled(spread, self)
             if self._imputes:
-                imputer = WindowImputer.fit(X[rows] - self.center_)
+                imputer = WindowImputer.fit(X[rows], self.center_)
                 self._channel_precision = imputer.precision
+                self._channel_scale = imputer.scale
             series = self._series(X, breaks)
             self._check_series(series, views)
             seed = draw_seed(self.random_state)
@@ -578,7 +579,9 @@ class ResidualDetector(
 
 def _imputer_of(detector):
     """Return the imputer of a fitted detector, or None if its models need none."""
-    return WindowImputer(detector._channel_precision) if detector._imputes else None
+    if not detector._imputes:
+        return None
+    return WindowImputer(detector._channel_precision, detector._channel_scale)
 
 
 def _check_learned(detector):
@@ -586,7 +589,8 @@ def _check_learned(detector):
     parts = list(detector._rules)
     if not detector._judges_start_up:
         parts += [detector._step_rule, detector._first_scale]
-    private = ("_channel_precision", "_residual_weights", "_step_coefficients")
+    private = ("_residual_weights", "_step_coefficients")
+    private += ("_channel_precision", "_channel_scale")
     check_numbers(detector, parts, private)
 
 

@@ -43,7 +43,7 @@ def test_a_pipeline(frame, path):
         StandardScaler(), network(), ReconstructionThreshold(quantile=0.9)
     )
     found = described(model.fit(frame), path)
-    assert found["format"] == 5
+    assert found["format"] == 6
     assert found["versions"]["tsanomaly"] == tsanomaly.__version__
     assert [step["class"] for step in found["steps"]] == [
         "sklearn.preprocessing.StandardScaler",

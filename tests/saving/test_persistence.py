@@ -176,7 +176,7 @@ def test_the_manifest(frame, path):
     with ZipFile(path) as archive:
         manifest = json.loads(archive.read("tsanomaly.json"))
         assert {*archive.namelist()} == {*manifest["members"], "tsanomaly.json"}
-    assert manifest["format"] == 5
+    assert manifest["format"] == 6
     created = datetime.fromisoformat(manifest["created"])
     assert before - timedelta(seconds=1) <= created <= datetime.now(UTC)
     assert manifest["feature_names"] == ["ch_0", "ch_1"]
@@ -395,7 +395,7 @@ def test_killed_processes_leave_whole_files(path):
 
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(1, "Refit the"), (4, "Refit the"), (6, "Install a newer")],
+    [(1, "Refit the"), (5, "Refit the"), (7, "Install a newer")],
 )
 def test_another_format(saved, number, cure):
     alter_manifest(saved, format=number, versions=None, members=None)

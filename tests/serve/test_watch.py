@@ -234,6 +234,23 @@ def test_drift_is_known_after_a_restart(detector, tmp_path):
     again.close()
 
 
+def test_rates_are_compared_with_that_of_training(detector, fleet):
+    """Once for each machine; those of a fleet may differ."""
+    minute, readings = np.timedelta64(1, "m"), as_readings(plant())
+    for row_step, found in ((1, {}), (10, {"machine": minute})):
+        watch = Watch(detector, row_step=row_step * minute, clock=lambda: 1.8e9)
+        watch.take(readings[:20])
+        assert watch.other_rates(["machine", "unknown"]) == {}  # too early
+        watch.take(readings[20:100])
+        assert watch.other_rates(["machine", "unknown"]) == found
+        assert watch.other_rates(["machine"]) == {}
+        watch.close()
+    watch = Watch(fleet, row_step=10 * minute, clock=lambda: 1.8e9)
+    watch.take([reading._replace(machine="1") for reading in readings[:100]])
+    assert watch.other_rates(["1"]) == {}
+    watch.close()
+
+
 def test_a_fleet_has_a_stream_for_each_machine(fleet):
     watch = Watch(fleet)
     assert watch.by == "machine_id"

@@ -3,7 +3,6 @@
 
 import io
 import json
-import math
 import re
 from collections import namedtuple
 from contextlib import contextmanager
@@ -325,7 +324,7 @@ def _check_manifest(manifest):
         and all(
             _PREPARATION[name](value) for name, value in (preparation or {}).items()
         )
-        and (row_step is None or (type(row_step) is float and 0 < row_step < math.inf))
+        and (row_step is None or (type(row_step) is float and 1e-9 <= row_step < 9e9))
     ):
         raise ValueError("members, versions, names or training are invalid")
     datetime.fromisoformat(manifest["created"])

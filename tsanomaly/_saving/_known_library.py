@@ -103,7 +103,16 @@ def _check_features(features):
 
 
 def _check_start_up(detector):
-    """Raise unless the rule for start-up rows is one for single rows."""
+    """Raise unless the rule for start-up rows is one for single rows.
+
+    Raises as well unless the correlations of channels can be ones.
+    """
+    precision = detector._channel_precision
+    _check_equal("symmetry", np.array_equal(precision, precision.T), True)
+    try:
+        np.linalg.cholesky(precision)
+    except np.linalg.LinAlgError:
+        raise ValueError("_channel_precision is not positive definite") from None
     rule = detector._step_rule
     _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
     _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
@@ -353,6 +362,7 @@ _RESIDUALS = {
 # Those of residual detectors whose rules aggregate residuals.
 _WITH_RULES = {
     "_channel_precision": Array("f", "d", "d", dtype="float64"),
+    "_channel_scale": Array("f", "d", dtype="float64", low=np.finfo(float).tiny),
     "_rules": Items(Instance("RowErrorRule")),
     "_step_coefficients": Array("f", "d", "d", dtype="float32"),
     "_step_rule": Instance("RowErrorRule"),

@@ -88,7 +88,8 @@ class Watch:
     model_version : str, default=''
         Identifies the model.
     row_step : timedelta64 or None, default=None
-        Median time between the training rows.
+        Median time between the training rows of one machine. Not used for fleets,
+        whose machines may differ.
     most_machines : int, default=1000
         Maximum number of machines, because names come from outside.
     clock : callable, default=time.time
@@ -127,7 +128,7 @@ class Watch:
         self._detector = detector
         self.by = by
         self.model_version = model_version
-        self.row_step = row_step
+        self.row_step = None if self._is_fleet else row_step
         self._of_known_rate = set()  # machines whose rate was compared
         self.format = ReadingFormat(_channels_of(detector), by, timestamp, na_values)
         self._new_filter = lambda: AlarmFilter(**(alarm_params or {}))
@@ -190,7 +191,8 @@ class Watch:
         Parameters
         ----------
         names : iterable of str
-            Machines to compare. Each is reported once, when its rate is known.
+            Machines to compare. Each is compared once by a process, when it has sent
+            enough readings.
 
         Returns
         -------

@@ -243,7 +243,7 @@ def _take_all(watched, deliveries, batches, warn):
         for name, step in watched.other_rates(names).items():
             if told["rate"] < _MOST_TOLD:
                 told["rate"] += 1
-                warn(_of_other_rate(name, step, watched.row_step))
+                warn(_of_other_rate(name, step, watched))
         if outcome.events:
             deliveries.tell()
         for _, wrong in outcome.rejected:
@@ -253,12 +253,12 @@ def _take_all(watched, deliveries, batches, warn):
                 warn(f"{wrong.reason}: {wrong.message}")
 
 
-def _of_other_rate(name, step, trained):
+def _of_other_rate(name, step, watched):
     """Return the warning about a machine that sends readings at another rate."""
     import pandas as pd
 
-    own, usual = time_span(pd.Timedelta(step)), time_span(pd.Timedelta(trained))
-    sender = f"{name!r}" if name else "The machine"
+    own, usual = map(time_span, map(pd.Timedelta, (step, watched.row_step)))
+    sender = "The machine" if watched.by is None else repr(name)
     return (
         f"{sender} sends a reading every {own}, and the training rows came every "
         f"{usual}. As many readings cover another time, so scores "
