@@ -144,6 +144,21 @@ def test_sensors_of_another_rate_are_named():
         prepare(frame, None, resample="10min")
 
 
+@pytest.mark.parametrize("silent", [slice(20, None), slice(0, 40), slice(10, 50)])
+def test_sensors_that_fell_silent_are_no_slow_ones(silent):
+    frame = frame_at(DAY)
+    frame.iloc[silent, 1] = np.nan
+    sentence = r"^'s1' \(1 row in 3\) has readings in few of the rows, with long gaps, "
+    with pytest.warns(UserWarning, match=sentence) as said:
+        prepare(frame, None)
+    assert len(said) == 1
+    assert "--resample" not in str(said[0].message)
+    frame.iloc[:, 1] = np.nan
+    frame.iloc[7, 1] = 1  # or 1 row in 60
+    with pytest.warns(UserWarning, match=r"^'s1' \(1 row in 60\).*Forward-fill"):
+        prepare(frame, None)
+
+
 @pytest.fixture
 def shifts(folder, rng):
     """A file of three days of 60 rows each, with labels."""

@@ -215,7 +215,8 @@ def _fill(values, times, fill, limit):
 def warn_of_sparse(frame):
     """Warn of sensors that have readings in few of the rows.
 
-    They have another sampling rate, or times of their own.
+    They have another sampling rate, or times of their own. Or else they were silent for
+    long: then most of their readings are in successive rows.
 
     Parameters
     ----------
@@ -227,23 +228,42 @@ def warn_of_sparse(frame):
     if not len(known):
         return
     shares = known.mean(axis=0)
-    sparse = np.flatnonzero((shares > 0) & (shares <= _SPARSE))
-    if not len(sparse):
-        return
-    names = [f"{frame.columns[i]!r} (1 row in {1 / shares[i]:.3g})" for i in sparse]
+    few = np.flatnonzero((shares > 0) & (shares <= _SPARSE))
+    is_silent = np.array([_was_silent(known[:, i]) for i in few], dtype=bool)
+    silent, sparse = few[is_silent], few[~is_silent]
+    if len(silent):
+        warnings.warn(
+            f"{_named_with_shares(frame, silent, shares)} readings in few of the rows, "
+            "with long gaps, in which rows are judged by the other sensors. The "
+            "command explore tells when they are.",
+            stacklevel=2,
+        )
+    if len(sparse):
+        step = median_step(frame.iloc[:, sparse[0]].dropna().index)
+        grid = "" if step is None else f", for example {typed_step(step)}"
+        warnings.warn(
+            ParameterWarning(
+                f"{_named_with_shares(frame, sparse, shares)} readings in few of the "
+                "rows. Forward-fill them with ",
+                Parameter("fill", "previous"),
+                ", or put all sensors on one grid with ",
+                Parameter("resample"),
+                f"{grid}.",
+            ),
+            stacklevel=2,
+        )
+
+
+def _was_silent(known):
+    """Whether most readings of a sensor are in successive rows."""
+    steps = np.diff(np.flatnonzero(known))
+    return len(steps) > 0 and np.median(steps) == 1
+
+
+def _named_with_shares(frame, channels, shares):
+    """Return the names of some channels and the verb of a sentence about them."""
+    names = [f"{frame.columns[i]!r} (1 row in {1 / shares[i]:.3g})" for i in channels]
     text = ", ".join(names[:_MOST_NAMED])
     if len(names) > _MOST_NAMED:
         text += f" and {len(names) - _MOST_NAMED:,} others"
-    step = median_step(frame.iloc[:, sparse[0]].dropna().index)
-    grid = "" if step is None else f", for example {typed_step(step)}"
-    warnings.warn(
-        ParameterWarning(
-            f"{text} {'has' if len(names) == 1 else 'have'} readings in few of the "
-            "rows. Forward-fill them with ",
-            Parameter("fill", "previous"),
-            ", or put all sensors on one grid with ",
-            Parameter("resample"),
-            f"{grid}.",
-        ),
-        stacklevel=2,
-    )
+    return f"{text} {'has' if len(names) == 1 else 'have'}"
