@@ -471,6 +471,13 @@ def test_an_unpredictable_sensor_that_always_was(rng):
     assert sensor_health(frame[N:], frame[:N]).empty
 
 
+@pytest.mark.parametrize("share", [0.2, 0.25, 0.5, 0.75])
+def test_a_silent_sensor_is_not_unpredictable_as_well(share):
+    frame = plant(0, 2 * N)
+    frame.iloc[int(2 * N * share) :, 0] = np.nan
+    assert kinds(sensor_health(frame)) == [("sensor_1", "missing")]
+
+
 def test_many_findings_of_a_kind_are_one():
     frame = plant()
     for start in range(100, 3100, 500):

@@ -65,6 +65,10 @@ _MOST_RELATED = 200
 # Shares of predicted variance: minimum, and minimum in a reference.
 _PREDICTED, _PREDICTED_BEFORE = 0.05, 0.2
 
+# Minimum share of rows with a reading of a channel that is predicted, relative to that
+# in the rows where it is.
+_LEAST_KNOWN = 0.5
+
 # Number of earlier rows whose mean is an input, and the ridge penalty per row.
 _PAST, _RIDGE = 20, 1e-3
 
@@ -153,7 +157,8 @@ def sensor_health(frame, reference=None):
     - 'unpredictable': ridge regression on the other channels in the same row, and on
       all channels in the previous row and in the mean of the 20 previous rows, explains
       less than 5 % of the variance of a measured channel in held-out rows, and at least
-      20 % in the reference if there is one. Requires 400 rows.
+      20 % in the reference if there is one. Requires 400 rows, and a sensor that
+      was not silent in most of those that the regression is fitted on.
     - 'gap': a long time step, or 10 consecutive rows without any reading.
     - 'sampling_rate': the median of 16 time steps deviates from the usual one by a
       factor of 1.5 and by 6 robust standard deviations, in at least 48 rows.
@@ -384,6 +389,8 @@ def _explained(fitted, tested):
     target = np.where(known, Z[:, :n_channels], np.nan)
     share = np.full(n_channels, np.nan)
     enough = known.sum(axis=0) >= _FEWEST_PREDICTED / 4
+    # A model is fitted on forward-filled readings, of which some have to be read.
+    enough &= fitted[1].mean(axis=0) >= _LEAST_KNOWN * known.mean(axis=0)
     left, target = left[:, enough], target[:, enough]
     variance = np.nanvar(target, axis=0)
     variance[variance == 0] = np.nan
