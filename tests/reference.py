@@ -216,9 +216,9 @@ def with_start_up_rows(errors, X, whole, threshold, fill):
         Fills windows.
     """
     rows = [t for t in range(len(X)) if not np.isnan(X[t]).all()]
-    centred = X - np.nanmean(X, axis=0)
-    before = {t: t - 1 if t - 1 in rows else t for t in rows}
     mean = np.nanmean(X, axis=0)
+    centred = X - mean
+    before = {t: t - 1 if t - 1 in rows else t for t in rows}
     given = {t: (fill(X[[before[t]]]) - mean)[0] for t in rows}
 
     def squares(learned, judged):

@@ -21,7 +21,7 @@ _MOST_READINGS = 5_000_000
 # Penalty relative to the variance of a channel: some channels are nearly identical.
 _PENALTY = 0.01
 
-# A channel whose spread is at most this share of its largest reading is constant.
+# A channel whose spread is at most this share of its mean is constant.
 _CONSTANT = 1e-12
 
 

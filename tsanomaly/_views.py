@@ -203,7 +203,7 @@ class View:
 
         Parameters
         ----------
-        imputer : WindowImputer
+        imputer : WindowImputer or None
             Fills missing readings.
 
         Returns

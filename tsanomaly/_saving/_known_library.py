@@ -103,19 +103,20 @@ def _check_features(features):
 
 
 def _check_start_up(detector):
-    """Raise unless the rule for start-up rows is one for single rows.
+    """Raise unless the rule for start-up rows is one for single rows."""
+    rule = detector._step_rule
+    _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
+    _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
 
-    Raises as well unless the correlations of channels can be ones.
-    """
+
+def _check_correlations(detector):
+    """Raise unless there is a distribution with these correlations."""
     precision = detector._channel_precision
     _check_equal("symmetry", np.array_equal(precision, precision.T), True)
     try:
         np.linalg.cholesky(precision)
     except np.linalg.LinAlgError:
         raise ValueError("_channel_precision is not positive definite") from None
-    rule = detector._step_rule
-    _check_equal("_step_rule", (type(rule), rule.window_size), (RULES["last"], 2))
-    _check_equal("shape of _first_scale", np.shape(detector._first_scale.floor), ())
 
 
 def _check_lstm_autoencoder(detector):
@@ -177,6 +178,7 @@ def _check_maps(detector, n_rows, has_baseline):
 def _check_rules(detector, sizes, baseline):
     """Raise unless the rules have these window sizes, and the context follows."""
     _check_start_up(detector)
+    _check_correlations(detector)
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
     found = [rule.window_size for rule in rules]
@@ -215,6 +217,7 @@ def _check_forecasts(detector):
     """Raise unless the number and the shapes of the forecasts match the parameters."""
     _check_context(detector)
     _check_start_up(detector)
+    _check_correlations(detector)
     lags, n_features = detector.lags_, detector.n_features_in_
     rules = detector._rules
     _check_equal("_rules", {type(rule) for rule in rules}, {RULES[detector.row_error]})
